@@ -1,0 +1,146 @@
+"""Several models behind one tool: a flat schema for the host, exact validation for the caller."""
+
+import difflib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.model import KieModel, plain_schema
+from kie_mcp.catalog.wording import spell, which
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """The models behind one MCP tool, the default first."""
+
+    tool: str
+    about: str
+    models: tuple[type[KieModel], ...]
+
+    @property
+    def kind(self) -> Kind:
+        """What the tool makes."""
+        return self.models[0].kind
+
+    @property
+    def legacy(self) -> str:
+        """What to use instead, when KIE documents none of the models any more."""
+        return self.models[0].legacy if all(model.legacy for model in self.models) else ""
+
+    @property
+    def description(self) -> str:
+        """What the agent reads before it chooses."""
+        return f"Legacy: {self.about} Prefer {self.legacy}." if self.legacy else self.about
+
+    @cached_property
+    def input_schema(self) -> Schema:
+        """One flat object: it admits all that any variant admits, and says in words where they differ."""
+        names = dict.fromkeys(name for schema in self._schemas.values() for name in schema["properties"])
+        required = [name for name in names if all(name in s.get("required", ()) for s in self._schemas.values())]
+        choice: Schema = {}
+        if len(self.models) > 1:
+            choice["model"] = {"type": "string", "enum": [model.id for model in self.models]}
+        return {
+            "type": "object",
+            "properties": choice | {name: self._joint(name) for name in names},
+            "required": required,
+        }
+
+    def parse(self, arguments: Mapping[str, Any]) -> KieModel:
+        """The call that the arguments describe.
+
+        Raises:
+            ValueError: With a message that tells the caller what to change.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        model = self._choose(given.pop("model", None), given)
+        properties = self._schemas[model.id]["properties"]
+        read = {name: _read(value, properties.get(name, {})) for name, value in given.items()}
+        try:
+            return model.model_validate(read)
+        except ValidationError as error:
+            raise ValueError(self._explain(model, error)) from None
+
+    @cached_property
+    def _schemas(self) -> dict[str, Schema]:
+        return {model.id: plain_schema(model) for model in self.models}
+
+    def _choose(self, name: object, given: Collection[str]) -> type[KieModel]:
+        if name is None:
+            return next((model for model in self.models if _takes(model, given)), self.models[0])
+        named = {alias.casefold(): model for model in self.models for alias in (model.id, *model.aliases)}
+        if model := named.get(str(name).strip().casefold()):
+            return model
+        near = difflib.get_close_matches(str(name).casefold(), named, n=3)
+        hint = f" Did you mean {' or '.join(dict.fromkeys(named[each].id for each in near))}?" if near else ""
+        raise ValueError(f"{self.tool} has no model {name!r}.{hint} It has {', '.join(self._schemas)}.")
+
+    def _explain(self, model: type[KieModel], error: ValidationError) -> str:
+        return "; ".join(self._explain_one(model, each) for each in error.errors(include_url=False))
+
+    def _explain_one(self, model: type[KieModel], problem: Any) -> str:
+        path = ".".join(str(part) for part in problem["loc"])
+        match problem["type"]:
+            case "extra_forbidden" if len(problem["loc"]) == 1:
+                holders = [other for other, schema in self._schemas.items() if path in schema["properties"]]
+                elsewhere = f" {path} works with {which(holders, list(self._schemas))}." if holders else ""
+                return f"{model.id} does not take {path}.{elsewhere} It takes {', '.join(model.model_fields)}"
+            case "missing":
+                return f"{path} is required by {model.id}"
+            case _:
+                words = problem["msg"].removeprefix("Value error, ")
+                return f"{path}: {words}" if path else words
+
+    def _joint(self, name: str) -> Schema:
+        given = {id_: s["properties"][name] for id_, s in self._schemas.items() if name in s["properties"]}
+        first, *others = given.values()
+        joint = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+        joint.setdefault("type", first["type"])
+        for key, widest in (("minimum", min), ("maximum", max), ("maxLength", max), ("maxItems", max)):
+            if key not in joint and all(key in each for each in given.values()):
+                joint[key] = widest(each[key] for each in given.values())
+        if "enum" not in joint and all("enum" in each for each in given.values()):
+            joint["enum"] = list(dict.fromkeys(value for each in given.values() for value in each["enum"]))
+        if notes := " ".join(filter(None, (first.get("description"), *self._differences(given)))):
+            joint["description"] = notes
+        # An array without items, or an item without a type, is refused by several hosts.
+        if joint["type"] == "array":
+            joint["items"] = first["items"]
+        return joint
+
+    def _differences(self, given: Mapping[str, Schema]) -> Iterable[str]:
+        everyone = list(self._schemas)
+        if len(given) < len(everyone):
+            yield f"Only {which(given, everyone)}."
+        groups: dict[str, list[str]] = {}
+        for id_, schema in given.items():
+            groups.setdefault(spell(schema), []).append(id_)
+        if len(groups) > 1:
+            *some, (rest, _) = sorted(groups.items(), key=lambda group: len(group[1]))
+            yield "; ".join([*(f"{which(ids, everyone)}: {text}" for text, ids in some), f"others: {rest}"]) + "."
+
+
+def _takes(model: type[KieModel], given: Collection[str]) -> bool:
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    return all(name in model.model_fields for name in given) and all(name in given for name in required)
+
+
+def _read(value: Any, schema: Schema) -> Any:
+    """Undo what clients do to arguments: numbers, flags and lists sent as text, enums in another case."""
+    if isinstance(value, str) and schema.get("type") not in ("string", None):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            # One file where a list is wanted is a list of one.
+            value = [value] if schema["type"] == "array" else value
+    if isinstance(value, str):
+        same = [each for each in schema.get("enum", ()) if str(each).casefold() == value.strip().casefold()]
+        return same[0] if same else value
+    return value

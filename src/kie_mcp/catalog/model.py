@@ -1,0 +1,127 @@
+"""What every KIE model is: a class whose fields are the tool's arguments and whose dump is KIE's request."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from kie_mcp.catalog.fields import Kind, Ref
+from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
+
+Resolve = Callable[[Ref], str]
+
+
+class PlainSchema(GenerateJsonSchema):
+    """JSON Schema without nulls: an argument is given or left out."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """Show what is there when it is there."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Leave out a default of None: it means that the field is not sent."""
+        written = super().default_schema(schema)
+        return {key: value for key, value in written.items() if (key, value) != ("default", None)}
+
+
+class Part(BaseModel):
+    """A structured argument inside a model's arguments."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class KieModel(BaseModel):
+    """One model of KIE's.
+
+    Fields carry our names; `wire()` gives KIE's. The class variables say the rest.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    id: ClassVar[str]
+    """KIE's id verbatim; where KIE has none, the name that KIE's body uses."""
+    kind: ClassVar[Kind]
+    """What comes out."""
+    does: ClassVar[str]
+    """`text-to-video`, `image-to-image`, `text-to-speech`, …"""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names that people use for it."""
+    price: ClassVar[Price] = UNKNOWN
+    routes: ClassVar[tuple[str, ...]] = ("jobs",)
+    """Ways to run it, best first: `jobs`, `jobs:<id>` (another id there), or a product API of KIE's."""
+    service: ClassVar[str] = ""
+    """Where the model list's own pattern runs it: the path after /api/v1/."""
+    constants: ClassVar[dict[str, Any]] = {}
+    """What a product API wants in the body besides the fields."""
+    legacy: ClassVar[str] = ""
+    """For a model that KIE no longer documents: what to use instead."""
+    usual_seconds: ClassVar[float] = 60
+    """How long it usually takes."""
+
+    def references(self) -> list[Ref]:
+        """The files and earlier tasks this call refers to, in the order that it sends them."""
+        found: list[Ref] = []
+
+        def note(ref: Ref) -> str:
+            found.append(ref)
+            return ref
+
+        self.sent(note)
+        return found
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """The fields as KIE takes them, with each reference replaced by what it resolves to."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, context=resolve)
+
+    def ways(self) -> tuple[str, ...]:
+        """The routes that take this very call."""
+        return self.routes
+
+    def estimate(self) -> Estimate:
+        """What the call is likely to cost."""
+        return self.price.estimate(self, self.units(), self.extra_credits())
+
+    def units(self) -> float | None:
+        """How many of the price's units the call buys; None when only KIE can tell."""
+        match self.price.unit:
+            case "second":
+                seconds = getattr(self, "duration", None)
+                return float(seconds) if seconds and seconds > 0 else None
+            case "image":
+                return float(getattr(self, "count", None) or 1)
+            case "1000 characters":
+                return len(getattr(self, "prompt", "")) / 1000
+            case _:
+                return 1
+
+    def extra_credits(self) -> float:
+        """Credits that do not depend on the units."""
+        return 0
+
+
+def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The model's JSON Schema as one tree: no references, no titles, nothing that a host might refuse."""
+    schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
+    return _plain(schema, schema.get("$defs", {}))
+
+
+def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return _plain(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+    plain: dict[str, Any] = {}
+    for key, value in schema.items():
+        match key:
+            case "properties":
+                plain[key] = {name: _plain(each, definitions) for name, each in value.items()}
+            case "items":
+                plain[key] = _plain(value, definitions)
+            # The docstring of an argument's class is for its reader; minLength 1 goes without saying.
+            case "$defs" | "title" | "additionalProperties" | "minLength":
+                pass
+            case "description" if schema.get("type") == "object":
+                pass
+            case _:
+                plain[key] = value
+    return plain

@@ -1,0 +1,88 @@
+"""Veo 3.1 (Google): video with its own sound."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.fields import Image, Number, Prompt, wire
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.price import per, rate
+
+
+class Veo(KieModel):
+    """A Veo 3.1 tier; only the product API can choose between them."""
+
+    kind = "video"
+    does = "text-to-video"
+    routes = ("veo", "jobs:veo-3-1")
+    service = "veo/generate"
+    usual_seconds = 180
+
+    prompt: Prompt
+    images: tuple[Image, ...] | None = wire(
+        "imageUrls", None, min_length=1, max_length=3, description="First and last frame, or up to 3 references."
+    )
+    generation_type: Literal["TEXT_2_VIDEO", "FIRST_AND_LAST_FRAMES_2_VIDEO", "REFERENCE_2_VIDEO"] | None = wire(
+        "generationType", None, description="What images are; default frames."
+    )
+    aspect_ratio: Literal["16:9", "9:16", "Auto"] = "16:9"
+    duration: Annotated[Literal[4, 6, 8], Number] = 8
+    resolution: Literal["720p", "1080p", "4k"] = "720p"
+    translate: bool = wire("enableTranslation", default=False)
+    watermark: str | None = None
+
+    @model_validator(mode="after")
+    def images_fit_the_generation_type(self) -> Self:
+        """Each generation type has its own number of images."""
+        count = len(self.images or ())
+        match self.generation_type:
+            case "TEXT_2_VIDEO" if count:
+                raise ValueError("TEXT_2_VIDEO takes no images; leave generation_type out to use them as frames")
+            case "FIRST_AND_LAST_FRAMES_2_VIDEO" if count not in (1, 2):
+                raise ValueError("FIRST_AND_LAST_FRAMES_2_VIDEO takes 1 or 2 images: first and last frame")
+            case "REFERENCE_2_VIDEO" if not count:
+                raise ValueError("REFERENCE_2_VIDEO takes 1 to 3 images")
+            case "REFERENCE_2_VIDEO" if self.duration != 8:
+                raise ValueError("REFERENCE_2_VIDEO makes 8 s: set duration to 8")
+            case "REFERENCE_2_VIDEO" if self.id == "veo3":
+                raise ValueError("REFERENCE_2_VIDEO works with veo3_fast or veo3_lite")
+            case None if count > 2:
+                raise ValueError("as frames, images are 1 or 2; for 3 set generation_type to REFERENCE_2_VIDEO")
+            case _:
+                return self
+
+
+class Veo3Fast(Veo):
+    """Veo 3.1 Fast: the usual choice."""
+
+    id = "veo3_fast"
+    aliases = ("veo3.1-fast", "veo-3.1-fast", "veo3-fast", "veo-3-1", "veo")
+    constants: ClassVar[dict[str, Any]] = {"model": "veo3_fast"}
+    price = per("video", rate(60, resolution="720p"), rate(65, resolution="1080p"), rate(180, resolution="4k"))
+
+
+class Veo3(Veo):
+    """Veo 3.1 Quality: the finest and dearest."""
+
+    id = "veo3"
+    aliases = ("veo3.1", "veo-3.1", "veo3.1-quality", "veo3-quality")
+    constants: ClassVar[dict[str, Any]] = {"model": "veo3"}
+    price = per("video", rate(250, resolution="720p"), rate(255, resolution="1080p"), rate(370, resolution="4k"))
+
+
+class Veo3Lite(Veo):
+    """Veo 3.1 Lite: the cheapest."""
+
+    id = "veo3_lite"
+    aliases = ("veo3.1-lite", "veo-3.1-lite", "veo3-lite")
+    constants: ClassVar[dict[str, Any]] = {"model": "veo3_lite"}
+    price = per("video", rate(30, resolution="720p"), rate(35, resolution="1080p"), rate(150, resolution="4k"))
+
+
+VIDEO = Family(
+    "veo_video",
+    "Make a video with sound with Veo 3.1 (Google), from words or images: fast by default, veo3 is finest, lite "
+    "cheapest.",
+    (Veo3Fast, Veo3, Veo3Lite),
+)

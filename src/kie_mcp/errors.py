@@ -1,0 +1,102 @@
+"""What can go wrong, and what the caller should know about it.
+
+* KieMcpError
+    * InvalidCall           the arguments are wrong; nothing was sent
+    * ConfigurationError    the operator has to set something
+    * ApiError              KIE answered with an error, or not at all
+        * AuthError             the key is missing, wrong or not allowed
+        * InsufficientCredits   the balance is too low
+        * RateLimited           refused for now; not queued, not billed
+        * NotOffered            KIE has no such route or model id; not billed
+        * UnknownOutcome        a create may have been accepted; it is never sent again
+    * TaskFailed            KIE accepted the task and could not finish it
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass
+class KieMcpError(Exception):
+    """An error with a message for the caller, what it cost and what to do next."""
+
+    category: ClassVar[str] = "internal"
+
+    message: str
+    next_step: str = ""
+    retryable: bool = False
+    billed: bool | None = False
+    """Whether credits were charged; None when nobody can tell."""
+
+    def __str__(self) -> str:
+        return self.message
+
+    def as_dict(self) -> dict[str, str | bool | None]:
+        """The error as every answer shows it."""
+        return {
+            "category": self.category,
+            "message": self.message,
+            "retryable": self.retryable,
+            "billed": self.billed,
+            "next_step": self.next_step,
+        }
+
+
+class InvalidCall(KieMcpError):
+    """The arguments are wrong; nothing was sent and nothing was charged."""
+
+    category = "invalid_call"
+
+
+class ConfigurationError(KieMcpError):
+    """The operator has to set something before calls can work."""
+
+    category = "configuration"
+
+
+@dataclass
+class ApiError(KieMcpError):
+    """KIE answered with an error, or not at all."""
+
+    category: ClassVar[str] = "kie"
+
+    code: int | None = None
+    """KIE's body code, else the HTTP status; None when there was no answer."""
+    retry_after: float | None = None
+    """Seconds that KIE asked to wait."""
+
+
+class AuthError(ApiError):
+    """The key is missing, wrong or not allowed to do this."""
+
+    category = "auth"
+
+
+class InsufficientCredits(ApiError):
+    """The balance is too low for this task."""
+
+    category = "insufficient_credits"
+
+
+class RateLimited(ApiError):
+    """KIE refused the request for now: it was neither queued nor billed."""
+
+    category = "rate_limited"
+
+
+class NotOffered(ApiError):
+    """KIE has no such route or model id; nothing was created."""
+
+    category = "not_offered"
+
+
+class UnknownOutcome(ApiError):
+    """The create may or may not have been accepted, so it must not be sent again."""
+
+    category = "unknown_outcome"
+
+
+class TaskFailed(KieMcpError):
+    """KIE accepted the task and could not finish it."""
+
+    category = "task_failed"

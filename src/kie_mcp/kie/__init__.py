@@ -1,0 +1,1 @@
+"""How KIE speaks: the only place that knows its URLs and envelopes."""

@@ -1,0 +1,1 @@
+"""A KIE in this process, for people without a key and for tests."""

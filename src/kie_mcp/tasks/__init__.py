@@ -1,0 +1,1 @@
+"""One task, from arguments to saved media."""
