@@ -61,10 +61,8 @@ class Family:
         """
         given = {name: value for name, value in arguments.items() if value is not None}
         model = self._choose(given.pop("model", None), given)
-        properties = self._schemas[model.id]["properties"]
-        read = {name: _read(value, properties.get(name, {})) for name, value in given.items()}
         try:
-            return model.model_validate(read)
+            return model.model_validate(read(given, self._schemas[model.id]))
         except ValidationError as error:
             raise ValueError(self._explain(model, error)) from None
 
@@ -86,17 +84,12 @@ class Family:
         return "; ".join(self._explain_one(model, each) for each in error.errors(include_url=False))
 
     def _explain_one(self, model: type[KieModel], problem: Any) -> str:
-        path = ".".join(str(part) for part in problem["loc"])
-        match problem["type"]:
-            case "extra_forbidden" if len(problem["loc"]) == 1:
-                holders = [other for other, schema in self._schemas.items() if path in schema["properties"]]
-                elsewhere = f" {path} works with {which(holders, list(self._schemas))}." if holders else ""
-                return f"{model.id} does not take {path}.{elsewhere} It takes {', '.join(model.model_fields)}"
-            case "missing":
-                return f"{path} is required by {model.id}"
-            case _:
-                words = problem["msg"].removeprefix("Value error, ")
-                return f"{path}: {words}" if path else words
+        if problem["type"] != "extra_forbidden" or len(problem["loc"]) > 1:
+            return explain(problem)
+        (name,) = problem["loc"]
+        holders = [id_ for id_, schema in self._schemas.items() if name in schema["properties"]]
+        elsewhere = f" {name} works with {which(holders, list(self._schemas))}." if holders else ""
+        return f"{model.id} does not take {name}.{elsewhere} It takes {', '.join(model.model_fields)}"
 
     def _joint(self, name: str) -> Schema:
         given = {id_: s["properties"][name] for id_, s in self._schemas.items() if name in s["properties"]}
@@ -108,20 +101,20 @@ class Family:
                 joint[key] = widest(each[key] for each in given.values())
         if "enum" not in joint and all("enum" in each for each in given.values()):
             joint["enum"] = list(dict.fromkeys(value for each in given.values() for value in each["enum"]))
-        if notes := " ".join(filter(None, (first.get("description"), *self._differences(given)))):
+        if notes := " ".join(filter(None, (first.get("description"), *self._differences(given, joint)))):
             joint["description"] = notes
         # An array without items, or an item without a type, is refused by several hosts.
         if joint["type"] == "array":
             joint["items"] = first["items"]
         return joint
 
-    def _differences(self, given: Mapping[str, Schema]) -> Iterable[str]:
+    def _differences(self, given: Mapping[str, Schema], joint: Schema) -> Iterable[str]:
         everyone = list(self._schemas)
         if len(given) < len(everyone):
             yield f"Only {which(given, everyone)}."
         groups: dict[str, list[str]] = {}
         for id_, schema in given.items():
-            groups.setdefault(spell(schema), []).append(id_)
+            groups.setdefault(spell(schema, joint.get("enum", ())), []).append(id_)
         if len(groups) > 1:
             *some, (rest, _) = sorted(groups.items(), key=lambda group: len(group[1]))
             yield "; ".join([*(f"{which(ids, everyone)}: {text}" for text, ids in some), f"others: {rest}"]) + "."
@@ -132,8 +125,25 @@ def _takes(model: type[KieModel], given: Collection[str]) -> bool:
     return all(name in model.model_fields for name in given) and all(name in given for name in required)
 
 
-def _read(value: Any, schema: Schema) -> Any:
+def read(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """Undo what clients do to arguments: numbers, flags and lists sent as text, enums in another case."""
+    return {name: _read(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
+
+
+def explain(problem: Any) -> str:
+    """One of pydantic's problems, in words for the caller."""
+    path = ".".join(str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "missing":
+            return f"{path} is required"
+        case "extra_forbidden":
+            return f"there is no argument {path}"
+        case _:
+            words = problem["msg"].removeprefix("Value error, ")
+            return f"{path}: {words}" if path else words
+
+
+def _read(value: Any, schema: Schema) -> Any:
     if isinstance(value, str) and schema.get("type") not in ("string", None):
         try:
             value = json.loads(value)

@@ -43,10 +43,12 @@ def _common_prefix(ids: Sequence[str]) -> str:
     return shared[: shared.rfind("/") + 1]
 
 
-def spell(schema: dict[str, Any]) -> str:
-    """What a field admits, in words; empty when the type says it all."""
+def spell(schema: dict[str, Any], shown: Collection[Any] = ()) -> str:
+    """What a field admits, in words; of the values that are shown beside it, perhaps what it does not."""
     if "enum" in schema:
-        return ", ".join(str(value) for value in schema["enum"])
+        admitted = ", ".join(str(value) for value in schema["enum"])
+        refused = ", ".join(str(value) for value in shown if value not in schema["enum"])
+        return min(admitted, f"not {refused}", key=len) if refused else "all" if shown else admitted
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f"{low:g} to {high:g}"

@@ -27,6 +27,32 @@ class Route:
     """Whether KIE insists on a callBackUrl."""
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The calls that are no tasks."""
+
+    credits: str
+    download_url: str
+    upload_stream: str
+    upload_base64: str
+    upload_from_url: str
+
+
+DOCUMENTED = Endpoints(
+    credits="/api/v1/chat/credit",
+    download_url="/api/v1/common/download-url",
+    upload_stream="/api/file-stream-upload",
+    upload_base64="/api/file-base64-upload",
+    upload_from_url="/api/file-url-upload",
+)
+SERVICE = Endpoints(
+    credits="/api/v1/account/credits",
+    download_url="/api/v1/files/download-url",
+    upload_stream="/api/v1/files/upload-stream",
+    upload_base64="/api/v1/files/upload-base64",
+    upload_from_url="/api/v1/files/upload-url",
+)
+
 JOBS = Route("/api/v1/jobs/createTask", "/api/v1/jobs/recordInfo", "jobs")
 
 PRODUCTS = {

@@ -1,0 +1,44 @@
+"""GPT-4o Image (OpenAI): pictures with legible text."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import model_validator
+
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.fields import Image, Limits, Prompt, wire
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.price import per
+
+Ratio = Literal["1:1", "3:2", "2:3"]
+Picture = Annotated[Image, Limits("jpeg png webp")]
+
+
+class Gpt4oImage(KieModel):
+    """GPT-4o Image: draws, or changes up to five pictures as told."""
+
+    id = "4o-image-api"
+    kind = "image"
+    does = "text-to-image"
+    aliases = ("gpt4o-image", "gpt-4o-image", "gpt4o", "gpt-4o")
+    price = per("image", 6)
+    routes = ("gpt4o-image", "jobs:4o-image-api")
+    service = "gpt4o-image/generate"
+    usual_seconds = 40
+
+    prompt: Prompt | None = None
+    images: tuple[Picture, ...] | None = wire("filesUrl", None, max_length=5, description="To change or combine.")
+    aspect_ratio: Ratio = wire("size", "1:1")
+
+    @model_validator(mode="after")
+    def prompt_or_images(self) -> Self:
+        """There has to be something to start from."""
+        if not (self.prompt or self.images):
+            raise ValueError("give prompt, images or both")
+        return self
+
+
+IMAGE = Family(
+    "gpt4o_image",
+    "Make or edit a picture with GPT-4o Image (OpenAI): follows long instructions, writes text correctly.",
+    (Gpt4oImage,),
+)

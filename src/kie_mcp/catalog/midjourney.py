@@ -1,0 +1,114 @@
+"""Midjourney: four pictures a task, or a picture that moves."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.fields import Image, Kind, Number, Prompt, aliases, wire
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.price import per
+
+Ratio = Literal["1:2", "9:16", "2:3", "3:4", "5:6", "6:5", "4:3", "3:2", "1:1", "16:9", "2:1"]
+Version = Annotated[
+    Literal["7", "6.1", "6", "5.2", "5.1", "niji6"],
+    aliases({"v7": "7", "v6.1": "6.1", "v6": "6", "v5.2": "5.2", "v5.1": "5.1", "niji 6": "niji6"}),
+]
+Speed = Annotated[Literal["relaxed", "fast", "turbo"], aliases({"relax": "relaxed"})]
+
+
+class Midjourney(KieModel):
+    """A kind of Midjourney task."""
+
+    kind: ClassVar[Kind] = "image"
+    price = per("task", note="KIE publishes no figure.")
+    routes = ("midjourney",)
+    service = "mj/generate"
+    legacy = "nano_banana_image"
+    usual_seconds = 60
+
+    prompt: Prompt = Field(max_length=2000)
+    aspect_ratio: Ratio | None = wire("aspectRatio", None)
+    version: Version | None = None
+    variety: Annotated[int, Field(ge=0, le=100, multiple_of=5)] | None = None
+    stylization: Annotated[int, Field(ge=0, le=1000)] | None = None
+    weirdness: Annotated[int, Field(ge=0, le=3000)] | None = None
+    watermark: str | None = wire("waterMark", None)
+    translate: bool = wire("enableTranslation", default=False, description="Needed unless prompt is English.")
+
+
+class MidjourneyText(Midjourney):
+    """Midjourney: four pictures from words."""
+
+    id = "mj_txt2img"
+    does = "text-to-image"
+    aliases = ("midjourney", "mj")
+    constants: ClassVar[dict[str, Any]] = {"taskType": "mj_txt2img"}
+
+    speed: Speed | None = None
+
+
+class MidjourneyImages(Midjourney):
+    """The fields of the tasks that start from pictures."""
+
+    does = "image-to-image"
+
+    images: tuple[Image, ...] = wire("fileUrls", min_length=1)
+
+
+class MidjourneyImage(MidjourneyImages):
+    """Midjourney: four pictures from pictures and words."""
+
+    id = "mj_img2img"
+    aliases = ("midjourney-image",)
+    constants: ClassVar[dict[str, Any]] = {"taskType": "mj_img2img"}
+
+    speed: Speed | None = None
+
+
+class MidjourneyStyle(MidjourneyImages):
+    """Midjourney: four pictures in the style of given ones."""
+
+    id = "mj_style_reference"
+    constants: ClassVar[dict[str, Any]] = {"taskType": "mj_style_reference"}
+
+    speed: Speed | None = None
+
+
+class MidjourneyOmni(MidjourneyImages):
+    """Midjourney: four pictures with the person or thing of a given one."""
+
+    id = "mj_omni_reference"
+    constants: ClassVar[dict[str, Any]] = {"taskType": "mj_omni_reference"}
+
+    omni_weight: Annotated[int, Field(ge=1, le=1000)] | None = wire("ow", None)
+
+
+class MidjourneyVideo(MidjourneyImages):
+    """Midjourney: a picture comes alive."""
+
+    id = "mj_video"
+    kind = "video"
+    does = "image-to-video"
+    aliases = ("midjourney-video",)
+    constants: ClassVar[dict[str, Any]] = {"taskType": "mj_video"}
+    usual_seconds = 150
+
+    images: tuple[Image, ...] = wire("fileUrls", min_length=1, max_length=1)
+    motion: Literal["high", "low"] = "high"
+    count: Annotated[Literal[1, 2, 4], Number] = wire("videoBatchSize", 1)
+
+
+class MidjourneyVideoHd(MidjourneyVideo):
+    """Midjourney: a picture comes alive, in HD."""
+
+    id = "mj_video_hd"
+    aliases = ("midjourney-video-hd",)
+    constants: ClassVar[dict[str, Any]] = {"taskType": "mj_video_hd"}
+
+
+IMAGE = Family(
+    "midjourney_image",
+    "Make four pictures with Midjourney from words or pictures, or a video of one picture.",
+    (MidjourneyText, MidjourneyImage, MidjourneyStyle, MidjourneyOmni, MidjourneyVideo, MidjourneyVideoHd),
+)

@@ -1,0 +1,309 @@
+"""Suno: songs, and what can be made of them."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.fields import Audio, Kind, Limits, Prompt, TaskRef, Track, aliases, wire
+from kie_mcp.catalog.model import KieModel, Resolve
+from kie_mcp.catalog.price import FREE, per, rate
+
+Version = Annotated[
+    Literal["V6", "V6_MINI", "V6_WILD", "V5_5", "V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"],
+    aliases(
+        {
+            "v6-mini": "V6_MINI",
+            "v6-wild": "V6_WILD",
+            "v5.5": "V5_5",
+            "v4.5": "V4_5",
+            "v4.5+": "V4_5PLUS",
+            "v4.5plus": "V4_5PLUS",
+            "v4.5-plus": "V4_5PLUS",
+            "v4.5all": "V4_5ALL",
+            "v4.5-all": "V4_5ALL",
+        }
+    ),
+]
+# KIE takes hundredths only.
+Weight = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda given: round(given, 2))]
+Song = Annotated[Track, Field(description="A song of an earlier task: task:<id>#<n>.")]
+
+
+class Suno(KieModel):
+    """A Suno model."""
+
+    kind: ClassVar[Kind] = "audio"
+    usual_seconds = 40
+
+
+class NewSong(Suno):
+    """The fields that songs and extensions share: Suno decides, or the caller by details."""
+
+    usual_seconds = 120
+    price = per("task", 12, note="One task makes two songs.")
+
+    simple: ClassVar[frozenset[str]]
+    """The fields that are not details."""
+    together: ClassVar[tuple[str, ...]]
+    """The details that every other one needs."""
+
+    prompt: Prompt | None = Field(None, max_length=5000)
+    style: Prompt | None = Field(None, max_length=1000)
+    title: Prompt | None = Field(None, max_length=80)
+    instrumental: bool = False
+    version: Version = wire("model", "V5_5")
+    negative_prompt: str | None = wire("negativeTags", None, description="Styles to avoid.")
+    voice_gender: Literal["m", "f"] | None = wire("vocalGender", None)
+    style_weight: Weight | None = wire("styleWeight", None)
+    weirdness: Weight | None = wire("weirdnessConstraint", None)
+    audio_weight: Weight | None = wire("audioWeight", None)
+    persona_id: str | None = wire("personaId", None)
+    persona_model: Literal["style_persona", "voice_persona"] | None = wire("personaModel", None)
+
+    def ways(self) -> tuple[str, ...]:
+        """The product API does not know V6."""
+        return tuple(way for way in self.routes if way.startswith("jobs:") or not self.version.startswith("V6"))
+
+    def details(self) -> list[str]:
+        """The names of the details given."""
+        return [name for name, value in self if name not in self.simple and value is not None and value is not False]
+
+    @model_validator(mode="after")
+    def details_are_complete(self) -> Self:
+        """KIE ignores details unless it gets all that belong together."""
+        details = self.details()
+        missing = [name for name in self.together if getattr(self, name) is None]
+        if details and missing:
+            raise ValueError(f"{details[0]} needs {', '.join(missing)} as well")
+        if details and not self.prompt and not self.instrumental:
+            raise ValueError("give the lyrics as prompt, or set instrumental")
+        if self.persona_model and self.version.startswith("V4"):
+            raise ValueError("persona_model needs version V5 or later")
+        return self
+
+    @model_validator(mode="after")
+    def v4_takes_less(self) -> Self:
+        """V4 has shorter texts."""
+        for name, most in (("prompt", 3000), ("style", 200)):
+            if self.version == "V4" and len(getattr(self, name) or "") > most:
+                raise ValueError(f"{name} has at most {most} characters with version V4")
+        return self
+
+
+class Music(NewSong):
+    """Suno: two songs from an idea, or from lyrics, a style and a title."""
+
+    id = "ai-music-api/generate"
+    does = "text-to-music"
+    aliases = ("suno", "suno-music")
+    routes = ("suno", "jobs:ai-music-api/generate")
+    service = "suno/generate"
+    simple = frozenset({"prompt", "instrumental", "version"})
+    together = ("style", "title")
+
+    prompt: Prompt | None = Field(None, max_length=5000, description="The idea; with style and title, the sung lyrics.")
+    duration: int | None = Field(None, ge=10, le=360)
+
+    @model_validator(mode="after")
+    def idea_is_given(self) -> Self:
+        """Without details, the idea is all there is."""
+        if not self.details() and not self.prompt:
+            raise ValueError("give prompt: what the song is about")
+        if not self.details() and len(self.prompt or "") > 3000:
+            raise ValueError("prompt has at most 3000 characters without style and title")
+        if self.duration and self.version in ("V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"):
+            raise ValueError("duration needs version V5_5 or V6")
+        return self
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """KIE wants to be told whether there are details."""
+        return {"customMode": bool(self.details()), **super().sent(resolve)}
+
+
+class Extend(NewSong):
+    """Suno: a song goes on, as it was or another way."""
+
+    id = "ai-music-api/extend"
+    does = "extend-music"
+    aliases = ("suno-extend",)
+    routes = ("suno-extend", "jobs:ai-music-api/extend")
+    service = "suno/extend"
+    simple = frozenset({"track", "version"})
+    together = ("continue_at", "style", "title")
+
+    track: Song = wire("audioId")
+    continue_at: float | None = wire("continueAt", None, gt=0, description="Seconds into the track.")
+    prompt: Prompt | None = Field(None, max_length=5000, description="Lyrics of the new part.")
+    title: Prompt | None = Field(None, max_length=100)
+    version: Version = wire("model", "V5_5", description="As the track's.")
+
+    @model_validator(mode="after")
+    def instrumental_is_not_sung(self) -> Self:
+        """An instrumental part has no words."""
+        if self.instrumental and (self.prompt or self.voice_gender):
+            raise ValueError("an instrumental part takes neither prompt nor voice_gender")
+        if self.version in ("V4", "V4_5ALL") and len(self.title or "") > 80:
+            raise ValueError(f"title has at most 80 characters with version {self.version}")
+        return self
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """KIE wants to be told whether there are details."""
+        return {"defaultParamFlag": bool(self.details()), **super().sent(resolve)}
+
+
+class Lyrics(Suno):
+    """Suno: lyrics from an idea."""
+
+    id = "ai-music-api/generate-lyrics"
+    kind = "text"
+    does = "text-to-lyrics"
+    aliases = ("suno-lyrics",)
+    routes = ("suno-lyrics", "jobs:ai-music-api/generate-lyrics")
+    service = "suno/lyrics"
+    usual_seconds = 20
+    price = per("task", 0.4)
+
+    prompt: Prompt = Field(max_length=200)
+
+
+STEMS = (
+    "Lead Vocal, Drum Kit, Kick, Snare, Risers, Bass, Backing Vocals, Piano, Electric Guitar, Percussion, "
+    "String Section, Synth, Acoustic Guitar, Sound Effects, Synth Pad, Synth Bass, Guitar, Brass Section, Organ, "
+    "Electronic Drum Kit, Lead Electric Guitar, Synth Keys, Rhythm Electric Guitar, Electric Piano, Upright Bass, "
+    "Keyboards, Distorted Electric Guitar, Synth Strings, Synth Lead, Woodwinds, Rhythm Acoustic Guitar, Flute, "
+    "Harp, Tambourine, Trumpet, Arpeggiator, Accordion, Fiddle, Pedal Steel Guitar, Synth Voice, Violin, "
+    "Digital Piano, Synth Brass, Mandolin, Choir, Banjo, Bells, Clarinet, Tenor Saxophone, Trombone, Shaker, "
+    "French Horn, Glockenspiel, Electric Bass, Cello, Timpani, Harmonica, Marimba, Vibraphone, Lap Steel Guitar, "
+    "Saxophone, Orchestra, Horns, Cymbals, Hand Clap, Oboe, Celesta, Congas, Drone, Alto Saxophone, Double Bass, "
+    "Ukulele, Harpsichord, Baritone Saxophone, Xylophone, Tuba, Bass Guitar, Whistle, Lead Guitar, Rhodes, 808, "
+    "Bongos, Bassoon, Cowbell, Viola, Sitar, Steel Drums, Piccolo, Theremin, Bagpipes, Hi-Hat, Music Box, "
+    "Melodica, Tabla, Koto, Djembe, Taiko, Didgeridoo"
+)
+STEM_NAMES = {name.casefold(): name for name in STEMS.split(", ")}
+Stem = Annotated[str, aliases(STEM_NAMES)]
+
+
+class SeparateVocals(Suno):
+    """Suno: a song taken apart, into voice and music, all its stems, or one stem."""
+
+    id = "ai-music-api/separate-vocals"
+    does = "separate-vocals"
+    aliases = ("suno-separate-vocals", "suno-stems")
+    routes = ("suno-stems", "jobs:ai-music-api/separate-vocals")
+    service = "suno/separate-vocals"
+    usual_seconds = 90
+    price = per(
+        "task",
+        rate(10, type="separate_vocal"),
+        rate(50, type="split_stem"),
+        rate(20, type="split_stem_advanced"),
+    )
+
+    track: Song | None = wire("audioId", None)
+    audio: Annotated[Audio, Limits(mb=20)] | None = wire("audioUrl", None, description="Instead of track.")
+    stem: Stem | None = wire("stemName", None, description="One instrument, such as Lead Vocal, Drum Kit, Bass.")
+    type: Literal["separate_vocal", "split_stem", "split_stem_advanced"] = Field(
+        default_factory=lambda given: "split_stem_advanced" if given.get("stem") else "separate_vocal",
+        description="Voice and music; all stems; one stem.",
+    )
+
+    @model_validator(mode="after")
+    def one_source_and_a_known_stem(self) -> Self:
+        """Either a song of Suno's or a file; a stem goes with the advanced split alone."""
+        if bool(self.track) == bool(self.audio):
+            raise ValueError("give either track or audio")
+        if self.stem is not None and self.stem not in STEM_NAMES.values():
+            raise ValueError(f"there is no stem {self.stem!r}, but {STEMS}")
+        if bool(self.stem) != (self.type == "split_stem_advanced"):
+            raise ValueError("stem and type split_stem_advanced go together: give both, or leave both out")
+        return self
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """A song goes out with its task, a file alone."""
+        fields = super().sent(resolve)
+        return {**fields, "taskId": resolve(self.track.task)} if self.track else fields
+
+
+class Midi(Suno):
+    """Suno: the notes of separated stems."""
+
+    id = "ai-music-api/generate-midi-from-audio"
+    does = "audio-to-midi"
+    aliases = ("suno-midi",)
+    routes = ("suno-midi", "jobs:ai-music-api/generate-midi-from-audio")
+    service = "suno/midi"
+    price = FREE
+
+    task_id: TaskRef = wire("taskId", description="Of suno_separate_vocals.")
+    stem: str | None = wire("audioId", None, description="KIE's id of one stem; default all.")
+
+
+class OfTrack(Suno):
+    """What is made of a finished song."""
+
+    track: Song = wire("audioId")
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """A song goes out with its task."""
+        return {**super().sent(resolve), "taskId": resolve(self.track.task)}
+
+
+class Wav(OfTrack):
+    """Suno: a song as WAV, without loss."""
+
+    id = "ai-music-api/convert-to-wav-format"
+    does = "audio-to-wav"
+    aliases = ("suno-wav",)
+    routes = ("suno-wav", "jobs:ai-music-api/convert-to-wav-format")
+    service = "suno/wav"
+    price = per("task", 0.4)
+
+
+class MusicVideo(OfTrack):
+    """Suno: a song as a video that moves with it."""
+
+    id = "ai-music-api/create-music-video"
+    kind = "video"
+    does = "audio-to-video"
+    aliases = ("suno-music-video", "suno-mp4")
+    routes = ("suno-mp4", "jobs:ai-music-api/create-music-video")
+    service = "suno/music-video"
+    usual_seconds = 120
+    price = per("task", 2)
+
+    author: str | None = Field(None, max_length=50, description="Artist's name to show.")
+    watermark: str | None = wire("domainName", None, max_length=50, description="Website to show.")
+
+
+class CoverArt(Suno):
+    """Suno: two album covers for the songs of a task."""
+
+    id = "ai-music-api/cover-generate"
+    kind = "image"
+    does = "music-to-image"
+    aliases = ("suno-cover-art", "suno-cover")
+    routes = ("suno-cover", "jobs:ai-music-api/cover-generate")
+    service = "suno/cover"
+    price = FREE
+
+    task_id: TaskRef = wire("taskId", description="Of suno_music or suno_extend.")
+
+
+MUSIC = Family(
+    "suno_music",
+    "Make two songs with Suno. Prompt alone: Suno writes them. With style and title you decide; all other details need "
+    "both.",
+    (Music,),
+)
+EXTEND = Family(
+    "suno_extend",
+    "Continue a song with Suno. Track alone: as it was. To change it, give continue_at, style and title.",
+    (Extend,),
+)
+LYRICS = Family("suno_lyrics", "Write song lyrics from an idea with Suno.", (Lyrics,))
+SEPARATE_VOCALS = Family("suno_separate_vocals", "Split a song into voice and music, or stems.", (SeparateVocals,))
+MIDI = Family("suno_midi", "Get the notes (MIDI data) of a song's separated stems.", (Midi,))
+WAV = Family("suno_wav", "Convert a Suno song to WAV.", (Wav,))
+MUSIC_VIDEO = Family("suno_music_video", "Make a music video of a Suno song.", (MusicVideo,))
+COVER_ART = Family("suno_cover_art", "Make album covers for a Suno song.", (CoverArt,))

@@ -1,0 +1,60 @@
+"""Files on their way to KIE: by stream, as base64, or fetched by KIE from a URL."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from kie_mcp.kie.client import KieClient
+
+FOLDER = "kie-mcp"
+BASE64_LIMIT = 10_000_000
+"""Bytes up to which KIE advises base64."""
+LIFETIME = 24 * 3600
+"""Seconds that an upload stays public; older pages of KIE say three days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A file at KIE."""
+
+    url: str
+    name: str
+    size: int | None
+    mime_type: str
+
+
+async def stream(client: KieClient, file: IO[bytes], name: str, mime_type: str) -> Uploaded:
+    """Send an open file piece by piece.
+
+    KIE derives the content type from the name, so name and content have to agree.
+    """
+    data = await client.upload(
+        client.endpoints.upload_stream,
+        files={"file": (name, file, mime_type)},
+        data={"uploadPath": FOLDER, "fileName": name},
+    )
+    return _uploaded(data, name, mime_type)
+
+
+async def base64(client: KieClient, content: bytes, name: str, mime_type: str) -> Uploaded:
+    """Send a small file inside the request."""
+    text = f"data:{mime_type};base64,{b64encode(content).decode()}"
+    body = {"base64Data": text, "uploadPath": FOLDER, "fileName": name}
+    return _uploaded(await client.upload(client.endpoints.upload_base64, json=body), name, mime_type)
+
+
+async def from_url(client: KieClient, url: str, name: str) -> Uploaded:
+    """Have KIE fetch a public file, of up to about 100 MB within 30 s."""
+    body = {"fileUrl": url, "uploadPath": FOLDER, "fileName": name}
+    return _uploaded(await client.upload(client.endpoints.upload_from_url, json=body), name, "")
+
+
+def _uploaded(data: Mapping[str, Any], name: str, mime_type: str) -> Uploaded:
+    size = data.get("fileSize")
+    return Uploaded(
+        url=str(data["downloadUrl"]),
+        name=str(data.get("fileName") or name),
+        size=size if isinstance(size, int) else None,
+        mime_type=str(data.get("mimeType") or mime_type),
+    )

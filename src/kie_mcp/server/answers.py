@@ -1,0 +1,116 @@
+"""What a caller reads: every answer as one object, once structured and once as text that says the same."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mcp_types import CallToolResult, TextContent
+
+from kie_mcp.errors import KieMcpError
+from kie_mcp.tasks.task import Task
+
+Answer = dict[str, Any]
+
+
+def result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
+    """An answer in both forms: several hosts show only one of them."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content=dict(answer), is_error=is_error
+    )
+
+
+def failure(error: KieMcpError) -> CallToolResult:
+    """An error that the model can read and act on."""
+    return result({"status": "failed", "error": error.as_dict()}, error_text(error.as_dict()), is_error=True)
+
+
+def error_text(error: Mapping[str, Any]) -> str:
+    """What happened, what it cost, what to do next."""
+    cost = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
+    return one_line(f"{error['message']} {cost[error['billed']]} {error['next_step']}")
+
+
+def one_line(text: str) -> str:
+    """Text from elsewhere, unable to pass for more than it is."""
+    return " ".join(text.split())
+
+
+def task_answer(task: Task, *, now: float, usual: float) -> Answer:
+    """A task as an object."""
+    answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
+    if task.results:
+        answer["media"] = [
+            {
+                name: value
+                for name, value in (
+                    ("url", each.url),
+                    ("path", each.path),
+                    ("mime_type", each.mime_type),
+                    ("label", each.label),
+                )
+                if value
+            }
+            for each in task.results
+        ]
+    if task.texts:
+        answer["texts"] = task.texts
+    if task.credits is not None:
+        answer["credits"] = task.credits
+    elif task.estimate:
+        answer["estimated_credits"] = list(task.estimate)
+    answer["elapsed_seconds"] = round((task.finished or now) - task.created)
+    if task.note:
+        answer["note"] = one_line(task.note)
+    if task.error:
+        answer["error"] = task.error
+    elif not task.final:
+        answer["usual_seconds"] = round(usual)
+        answer["next_step"] = "get_task with this id; do not repeat the call."
+    return answer
+
+
+def task_text(answer: Mapping[str, Any]) -> str:
+    """The same object in words."""
+    facts = [answer["model"]]
+    if "credits" in answer:
+        facts.append(f"{answer['credits']:g} credits")
+    elif "estimated_credits" in answer:
+        facts.append(f"about {span(answer['estimated_credits'])} credits")
+    seconds = f"{answer['elapsed_seconds']} s"
+    facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
+    lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
+    lines += _files(answer.get("media", ()))
+    lines += answer.get("texts", ())
+    if "error" in answer:
+        lines.append(error_text(answer["error"]))
+    lines += [answer[name] for name in ("note", "next_step") if name in answer]
+    return "\n".join(lines)
+
+
+def task_result(task: Task, *, now: float, usual: float) -> CallToolResult:
+    """A task, as an error when it has failed."""
+    answer = task_answer(task, now=now, usual=usual)
+    return result(answer, task_text(answer), is_error=task.error is not None)
+
+
+def _files(media: Sequence[Mapping[str, str]]) -> list[str]:
+    lines: list[str] = []
+    folders = {str(Path(each["path"]).parent) for each in media if each.get("path")}
+    if len(folders) == 1:
+        lines.append(f"Saved in {folders.pop()}")
+    for number, each in enumerate(media, start=1):
+        words = [Path(each["path"]).name if each.get("path") else "", one_line(each.get("label", ""))]
+        lines.append(" ".join(filter(None, (f"{number}.", *words, each.get("url", "")))))
+    return lines
+
+
+def span(credits_: Sequence[float]) -> str:
+    """`60`, or `30 to 60`."""
+    low, high = credits_
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def progress(elapsed: float, usual: float) -> float:
+    """A fraction that grows as long as one waits and never reaches 1."""
+    return 1 - math.exp(-elapsed / usual)

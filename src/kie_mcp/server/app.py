@@ -1,0 +1,162 @@
+"""One server: its settings, its parts, opened when the first call needs them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp.server.lowlevel import Server
+
+from kie_mcp import __version__
+from kie_mcp.clock import Clock
+from kie_mcp.errors import KieMcpError
+from kie_mcp.server import resources, tools
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from kie_mcp.config import Settings
+    from kie_mcp.tasks.runner import Runner
+
+INSTRUCTIONS = """\
+Make video, images, speech and music with KIE.ai. Each call of a generating tool costs the user's credits; each \
+answer has a task_id.
+Pictures, speech and lyrics usually come in the same answer. Video and music answer at once with status running: ask \
+get_task (wait_seconds up to 50) until it has ended. Running is not failed: never repeat the call, it would be paid \
+twice.
+File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. \
+Results are saved on the user's disk; say the path.
+Leave model out unless it matters: the default fits the arguments. find_models and describe_model show models, \
+limits and prices; get_credits the balance. error.next_step says what to do."""
+
+RESUME_AFTER = 1.0
+"""Seconds after start: the ledger's library takes 0.2 s to import, and the client is waiting for the handshake."""
+
+
+class App:
+    """What the tools and resources of one server work with."""
+
+    def __init__(
+        self,
+        settings: "Settings | None" = None,
+        *,
+        local_files: bool = True,
+        transport: "httpx2.AsyncBaseTransport | None" = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Remember how to open the parts.
+
+        Args:
+            settings: How to run; read from the environment when left out.
+            local_files: Whether the caller sits at this machine, so that paths mean its files.
+            transport: How to reach KIE; the network when left out.
+            clock: Time.
+        """
+        self.clock = clock or Clock()
+        self._settings = settings
+        self._local_files = local_files
+        self._transport = transport
+        self._opening = anyio.Lock()
+        self._runner: Runner | None = None
+        self._stack = AsyncExitStack()
+        self._group: TaskGroup
+
+    @property
+    def settings(self) -> "Settings":
+        """The settings.
+
+        Raises:
+            ConfigurationError: When the environment is wrong.
+        """
+        if self._settings is None:
+            from kie_mcp import config
+
+            self._settings = config.load()
+        return self._settings
+
+    @asynccontextmanager
+    async def run(self, _: object = None) -> AsyncIterator["App"]:
+        """Keep tasks running, and let go of everything at the end."""
+        async with self._stack, anyio.create_task_group() as self._group:
+            self._group.start_soon(self._resume)
+            try:
+                yield self
+            finally:
+                self._group.cancel_scope.cancel()
+
+    async def runner(self) -> "Runner":
+        """What runs tasks, opened at the first call.
+
+        Raises:
+            ConfigurationError: When the key is missing, or the ledger cannot be opened.
+        """
+        async with self._opening:
+            if self._runner is None:
+                self._runner = await self._open()
+        return self._runner
+
+    async def _open(self) -> "Runner":
+        from kie_mcp.kie.client import KieClient
+        from kie_mcp.tasks.ledger import Ledger
+        from kie_mcp.tasks.media import Publisher
+        from kie_mcp.tasks.runner import Runner
+        from kie_mcp.tasks.saving import Saver
+
+        settings = self.settings
+        client = KieClient(
+            settings.key,
+            base_url=settings.base_url,
+            upload_url=settings.upload_url,
+            service=settings.route == "service",
+            transport=self._transport or (_sandbox(settings) if settings.sandbox else None),
+            clock=self.clock,
+        )
+        await self._stack.enter_async_context(client)
+        ledger = await Ledger.open(settings.data_dir)
+        self._stack.push_async_callback(ledger.close)
+        readable = settings.readable if self._local_files else ()
+        runner = Runner(
+            client,
+            ledger,
+            Publisher(client, ledger, readable=readable, clock=self.clock),
+            Saver(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
+            self._group,
+            callback_url=settings.callback_url,
+            clock=self.clock,
+        )
+        await runner.resume()
+        return runner
+
+    async def _resume(self) -> None:
+        await self.clock.sleep(RESUME_AFTER)
+        try:
+            await self.runner()
+        except KieMcpError:
+            # Every call says so; there may be none.
+            return
+
+
+def _sandbox(settings: "Settings") -> "httpx2.AsyncBaseTransport":
+    import httpx2
+
+    from kie_mcp.sandbox.app import Sandbox
+
+    return httpx2.ASGITransport(app=Sandbox(seconds=settings.sandbox_seconds).app)
+
+
+def build(app: App) -> Server[Any]:
+    """The MCP server over an app."""
+    return Server(
+        "kie-mcp",
+        version=__version__,
+        title="KIE.ai",
+        description="Video, images, speech and music with KIE.ai's models.",
+        instructions=INSTRUCTIONS,
+        lifespan=app.run,
+        on_list_tools=tools.list_tools,
+        on_call_tool=tools.call_tool,
+        on_list_resources=resources.list_resources,
+        on_list_resource_templates=resources.list_templates,
+        on_read_resource=resources.read,
+    )

@@ -1,0 +1,70 @@
+"""Streamable HTTP, for clients that do not start a process of their own."""
+
+import hmac
+import ipaddress
+
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.server.app import App, build
+
+PATH = "/mcp"
+
+
+class BearerToken:
+    """Lets in who knows the token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        given = dict(scope.get("headers", ())).get(b"authorization", b"")
+        if scope["type"] != "http" or hmac.compare_digest(given, self._expected):
+            await self._app(scope, receive, send)
+            return
+        refusal = JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
+        await refusal(scope, receive, send)
+
+
+def asgi(app: App, *, host: str, token: str = "") -> ASGIApp:
+    """The server as an ASGI application.
+
+    Args:
+        app: What it serves.
+        host: The address it will listen on.
+        token: What callers have to show; needed when others than this machine can connect.
+
+    Raises:
+        ConfigurationError: When the address is open to others and there is no token: each call costs credits.
+    """
+    if not token and not _is_loopback(host):
+        raise ConfigurationError(
+            f"{host} can be reached by others, and every call spends your credits.",
+            "Set KIE_MCP_HTTP_TOKEN to a long random text that callers send as a bearer token, or use 127.0.0.1.",
+        )
+    security = None if _is_loopback(host) else TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    # Clients mix protocol eras on one connection; only a stateless server answers all of them.
+    served = build(app).streamable_http_app(
+        streamable_http_path=PATH, stateless_http=True, host=host, transport_security=security
+    )
+    return BearerToken(served, token) if token else served
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(app: App, *, host: str, port: int) -> None:
+    """Serve until stopped."""
+    token = app.settings.http_token
+    uvicorn.run(
+        asgi(app, host=host, token=token.get_secret_value() if token else ""), host=host, port=port, log_level="warning"
+    )

@@ -1,0 +1,121 @@
+"""What can be read at kie:// addresses."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    TextResourceContents,
+)
+
+from kie_mcp.errors import KieMcpError
+
+if TYPE_CHECKING:
+    from kie_mcp.server.app import App
+
+Context = ServerRequestContext[Any, Any]
+
+JSON = "application/json"
+RESOURCES = (
+    ("kie://credits", "Balance", "Credits on the account."),
+    ("kie://models", "Models", "Every model: id, tool, mode, credits."),
+    ("kie://tasks", "Tasks", "The latest 50 tasks."),
+    ("kie://uploads", "Uploads", "Files at KIE, and when they go."),
+)
+TEMPLATES = (
+    ("kie://models/{id}", "Model", "Arguments, limits and price of a model."),
+    ("kie://tasks/{id}", "Task", "How a task is and what it made."),
+    ("kie://uploads/{id}", "Upload", "A file at KIE."),
+)
+
+
+async def list_resources(_: Context, __: PaginatedRequestParams | None) -> ListResourcesResult:
+    """Answer resources/list."""
+    return ListResourcesResult(
+        resources=[
+            Resource(uri=uri, name=name, description=description, mime_type=JSON)
+            for uri, name, description in RESOURCES
+        ]
+    )
+
+
+async def list_templates(_: Context, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+    """Answer resources/templates/list."""
+    return ListResourceTemplatesResult(
+        resource_templates=[
+            ResourceTemplate(uri_template=uri, name=name, description=description, mime_type=JSON)
+            for uri, name, description in TEMPLATES
+        ]
+    )
+
+
+async def read(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+    """Answer resources/read."""
+    uri = str(params.uri)
+    try:
+        content = await _content(context.lifespan_context, uri)
+    except KieMcpError as error:
+        raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}".strip(), {"uri": uri}) from None
+    if content is None:
+        raise MCPError(INVALID_PARAMS, f"There is nothing at {uri}.", {"uri": uri})
+    text = json.dumps(content, ensure_ascii=False)
+    return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=text)])
+
+
+async def _content(app: "App", uri: str) -> Any:
+    what, _, id_ = uri.removeprefix("kie://").partition("/")
+    match what:
+        case "models":
+            return _models(id_)
+        case "credits" if not id_:
+            return {"credits": await (await app.runner()).client.credits()}
+        case "tasks":
+            return await _tasks(app, id_)
+        case "uploads":
+            return await _uploads(app, id_)
+        case _:
+            return None
+
+
+def _models(id_: str) -> Any:
+    from kie_mcp.catalog import search
+
+    if not id_:
+        return {"models": [search.row(entry) for entry in search.find()]}
+    try:
+        return search.describe(id_)
+    except ValueError:
+        return None
+
+
+async def _tasks(app: "App", id_: str) -> Any:
+    from kie_mcp.catalog import MODELS
+    from kie_mcp.server import answers
+
+    runner = await app.runner()
+    tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
+    shown = [
+        answers.task_answer(task, now=app.clock.time(), usual=getattr(MODELS.get(task.model), "usual_seconds", 60))
+        | {"prompt": task.prompt}
+        for task in tasks
+    ]
+    return shown[0] if id_ else {"tasks": shown}
+
+
+async def _uploads(app: "App", id_: str) -> Any:
+    from dataclasses import asdict
+
+    runner = await app.runner()
+    uploads = [asdict(each) for each in await runner.ledger.live_uploads(app.clock.time(), id_=id_ or None)]
+    if id_:
+        return uploads[0] if uploads else None
+    return {"uploads": uploads}

@@ -1,0 +1,270 @@
+"""The tools that make nothing: tasks, credits, files, and finding a model."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kie_mcp.catalog import MODELS, search
+from kie_mcp.catalog.family import explain, read
+from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.model import plain_schema
+from kie_mcp.errors import InvalidCall
+from kie_mcp.server import answers
+from kie_mcp.server.tools import Context, progress_of
+from kie_mcp.tasks.task import State
+
+if TYPE_CHECKING:
+    from kie_mcp.server.app import App
+
+USD_PER_CREDIT = 0.005
+LINK_MINUTES = 20
+"""How long a link of get_download_url lives."""
+
+
+class Arguments(BaseModel):
+    """What a utility takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+Run = Callable[["App", Context, Any], Awaitable[CallToolResult]]
+
+
+@dataclass(frozen=True)
+class Utility:
+    """One tool: its words, its arguments, what it does."""
+
+    name: str
+    description: str
+    arguments: type[Arguments]
+    run: Run
+    read_only: bool = True
+    open_world: bool = True
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """The arguments as hosts take them."""
+        return {"required": [], **plain_schema(self.arguments)}
+
+    async def __call__(self, app: "App", context: Context, arguments: Mapping[str, Any]) -> CallToolResult:
+        """Check the arguments, then run."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            checked = self.arguments.model_validate(read(given, self.input_schema))
+        except ValidationError as error:
+            words = "; ".join(explain(problem) for problem in error.errors(include_url=False))
+            raise InvalidCall(f"{self.name}: {words}.", "Mend the arguments and call again.") from None
+        return await self.run(app, context, checked)
+
+
+class GetTask(Arguments):
+    """Which tasks, and for how long to wait."""
+
+    task_ids: tuple[str, ...] = Field(min_length=1, max_length=20)
+    wait_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+
+
+async def get_task(app: "App", context: Context, wanted: GetTask) -> CallToolResult:
+    """Answer how tasks are, waiting for them if asked to."""
+    runner = await app.runner()
+    tasks = [await runner.get(id_) for id_ in wanted.task_ids]
+    usual = {task.id: MODELS[task.model].usual_seconds if task.model in MODELS else 60 for task in tasks}
+    if wanted.wait_seconds:
+        await runner.wait(tasks, wanted.wait_seconds, progress_of(app, context, max(usual.values())))
+    now = app.clock.time()
+    if len(tasks) == 1:
+        return answers.task_result(tasks[0], now=now, usual=usual[tasks[0].id])
+    shown = [answers.task_answer(task, now=now, usual=usual[task.id]) for task in tasks]
+    return answers.result({"tasks": shown}, "\n\n".join(answers.task_text(each) for each in shown))
+
+
+class ListTasks(Arguments):
+    """Which tasks to list."""
+
+    status: State | None = None
+    kind: Kind | None = None
+    model: str = Field("", description="Part of the id.")
+    words: str = Field("", description="In the prompt.")
+    limit: Annotated[int, Field(ge=1, le=50)] = 10
+    cursor: str = Field("", description="next_cursor of the page before.")
+
+
+async def list_tasks(app: "App", _: Context, wanted: ListTasks) -> CallToolResult:
+    """List tasks, newest first."""
+    runner = await app.runner()
+    found = await runner.ledger.page(
+        states=(wanted.status,) if wanted.status else (),
+        kind=wanted.kind,
+        model=wanted.model,
+        words=wanted.words,
+        before=_read_cursor(wanted.cursor),
+        limit=wanted.limit + 1,
+    )
+    shown, more = found[: wanted.limit], found[wanted.limit :]
+    rows = [
+        {
+            "task_id": task.id,
+            "status": task.state,
+            "model": task.model,
+            "created": _when(task.created),
+            "prompt": answers.one_line(task.prompt)[:80],
+            "files": len(task.results),
+        }
+        for task in shown
+    ]
+    answer: dict[str, Any] = {"tasks": rows}
+    lines = ["{task_id} {status} {model} {created} files: {files} {prompt}".format(**row).strip() for row in rows]
+    if more:
+        answer["next_cursor"] = f"{shown[-1].created!r}:{shown[-1].id}"
+        lines.append(f"More with cursor {answer['next_cursor']}")
+    return answers.result(answer, "\n".join(lines) or "No tasks.")
+
+
+def _read_cursor(cursor: str) -> tuple[float, str] | None:
+    if not cursor:
+        return None
+    created, _, id_ = cursor.partition(":")
+    try:
+        return float(created), id_
+    except ValueError:
+        raise InvalidCall(f"{cursor!r} is no cursor.", "Pass next_cursor of the page before, or none.") from None
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+async def get_credits(app: "App", _: Context, __: Arguments) -> CallToolResult:
+    """Read the balance."""
+    balance = await (await app.runner()).client.credits()
+    usd = round(balance * USD_PER_CREDIT, 2)
+    return answers.result({"credits": balance, "usd": usd}, f"{balance:g} credits, about {usd:.2f} USD.")
+
+
+class UploadFile(Arguments):
+    """The file to hand over: exactly one of path, url and base64."""
+
+    path: str | None = None
+    url: str | None = None
+    base64: str | None = Field(None, description="Small files only; hosts cut long arguments.")
+    name: str = Field("", description="File name to give it.")
+
+
+async def upload_file(app: "App", _: Context, wanted: UploadFile) -> CallToolResult:
+    """Hand a file over to KIE."""
+    given = [name for name in ("path", "url", "base64") if getattr(wanted, name)]
+    if len(given) != 1:
+        raise InvalidCall("upload_file takes exactly one of path, url and base64.", "Give one of them.")
+    publisher = (await app.runner()).publisher
+    if wanted.path:
+        upload = await publisher.upload_path(wanted.path)
+    elif wanted.url:
+        upload = await publisher.upload_url(wanted.url, wanted.name)
+    else:
+        upload = await publisher.upload_base64(wanted.base64 or "", wanted.name)
+    answer = {
+        "upload_id": upload.id,
+        "url": upload.url,
+        "name": upload.name,
+        "size": upload.size,
+        "mime_type": upload.mime_type,
+        "expires": _when(upload.expires),
+    }
+    text = f"{upload.name} is at {upload.url} until {answer['expires']}: pass the URL, or kie://uploads/{upload.id}."
+    return answers.result(answer, text)
+
+
+class GetDownloadUrl(Arguments):
+    """The file to link to."""
+
+    file: str = Field(description="task:<id>#<n>, or a URL of KIE's.")
+
+
+async def get_download_url(app: "App", _: Context, wanted: GetDownloadUrl) -> CallToolResult:
+    """Make a link that a browser saves."""
+    runner = await app.runner()
+    url = await runner.client.download_url(await runner.publisher.address(wanted.file))
+    return answers.result({"url": url, "minutes": LINK_MINUTES}, f"{url} (for {LINK_MINUTES} minutes)")
+
+
+class FindModels(Arguments):
+    """What the model should do."""
+
+    words: str = Field("", description="Such as: kling image.")
+    kind: Kind | None = None
+    mode: str = Field("", description="Such as image-to-video.")
+    max_credits: float | None = Field(None, description="For one call with default arguments.")
+    page: Annotated[int, Field(ge=1)] = 1
+
+
+PAGE = 12
+
+
+async def find_models(_: "App", __: Context, wanted: FindModels) -> CallToolResult:
+    """Find models by words, kind, mode and price."""
+    found = search.find(wanted.words, kind=wanted.kind, mode=wanted.mode, max_credits=wanted.max_credits)
+    pages = math.ceil(len(found) / PAGE)
+    rows = [search.row(entry) for entry in found[(wanted.page - 1) * PAGE : wanted.page * PAGE]]
+    answer = {"models": rows, "page": wanted.page, "pages": pages}
+    lines = ["{model} ({tool}, {mode}, {credits} credits): {about}".format(**row) for row in rows]
+    if wanted.page < pages:
+        lines.append(f"Page {wanted.page} of {pages}.")
+    return answers.result(answer, "\n".join(lines) or "No model fits. Try fewer words.")
+
+
+class DescribeModel(Arguments):
+    """Which model."""
+
+    model: str
+
+
+async def describe_model(_: "App", __: Context, wanted: DescribeModel) -> CallToolResult:
+    """Tell all about one model."""
+    try:
+        description = search.describe(wanted.model)
+    except ValueError as error:
+        raise InvalidCall(f"{error}.", "find_models lists the models.") from None
+    return answers.result(description, search.text(description))
+
+
+UTILITIES = (
+    Utility(
+        "get_task",
+        "How tasks are and what they made. With wait_seconds it answers as soon as all have ended; 50 suits most "
+        "clients. Costs nothing.",
+        GetTask,
+        get_task,
+    ),
+    Utility(
+        "list_tasks",
+        "Tasks of this server, newest first, also of earlier sessions.",
+        ListTasks,
+        list_tasks,
+        open_world=False,
+    ),
+    Utility("get_credits", "The account's balance.", Arguments, get_credits),
+    Utility(
+        "upload_file",
+        "Put a file at KIE for about a day, at a public URL. Rarely needed: file arguments upload local files "
+        "themselves.",
+        UploadFile,
+        upload_file,
+        read_only=False,
+    ),
+    Utility(
+        "get_download_url",
+        "A link for a person to save a result, good for 20 minutes.",
+        GetDownloadUrl,
+        get_download_url,
+    ),
+    Utility("find_models", "Find models by words, kind, mode or price.", FindModels, find_models, open_world=False),
+    Utility(
+        "describe_model", "Arguments, limits and price of one model.", DescribeModel, describe_model, open_world=False
+    ),
+)

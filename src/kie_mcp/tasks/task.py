@@ -1,0 +1,68 @@
+"""A task as the ledger keeps it and answers show it."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kie_mcp.catalog.fields import Kind
+
+State = Literal["submitting", "running", "succeeded", "failed", "expired", "unknown"]
+FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
+
+KEPT_FOR = 14 * 24 * 3600
+"""Seconds that KIE keeps results and status records."""
+
+
+@dataclass(slots=True)
+class Result:
+    """One file that a task made."""
+
+    url: str
+    path: str = ""
+    mime_type: str = ""
+    id: str = ""
+    """KIE's id of a song or stem, for what builds on it."""
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Task:
+    """One paid task, from before it is sent until its files are saved."""
+
+    id: str
+    tool: str
+    model: str
+    kind: Kind
+    route: str
+    arguments: dict[str, Any]
+    created: float
+    """Seconds since 1970, as every time here."""
+    state: State = "submitting"
+    kie_id: str | None = None
+    finished: float | None = None
+    estimate: tuple[float, float] | None = None
+    """Credits, from and to."""
+    credits: float | None = None
+    """Credits that KIE says it charged."""
+    results: list[Result] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    saved: bool = False
+    """Whether nothing is left to download."""
+    note: str = ""
+    """What went wrong after KIE was done: the disk, the link."""
+
+    @property
+    def final(self) -> bool:
+        """Whether watching it would change nothing."""
+        return self.state in FINAL
+
+    @property
+    def prompt(self) -> str:
+        """What was asked for, in the caller's words."""
+        return str(self.arguments.get("prompt", ""))
+
+
+def new_id(prefix: str) -> str:
+    """An id that nobody can guess and a person can read out."""
+    return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz23456789') for _ in range(12))}"
