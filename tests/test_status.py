@@ -319,6 +319,8 @@ def test_a_song_is_its_audio_with_its_id_and_title() -> None:
     [
         ({"lyricsData": [{"title": "Rain", "text": "[Verse]\nIt falls"}]}, ("Rain\n\n[Verse]\nIt falls",)),
         ({"state": "complete", "instruments": [{"name": "Bass"}]}, ('[{"name": "Bass"}]',)),
+        ({"state": "complete", "instruments": []}, ()),
+        ({"lyricsData": [{"text": "", "status": "failed"}]}, ()),
         ({"elementId": 7}, ('{"elementId": 7}',)),
         ("Transcribed.", ("Transcribed.",)),
         ({}, ()),

@@ -297,11 +297,11 @@ def bare(name: str) -> str:
 
 def result_object(made: Any) -> list[str]:
     """What a job made that is no file: lyrics, notes, or all of it."""
-    return (
-        lyrics("resultObject.lyricsData")(made)
-        or words("resultObject.instruments")(made)
-        or words("resultObject")(made)
-    )
+    if follow(made, "resultObject.lyricsData"):
+        return lyrics("resultObject.lyricsData")(made)
+    if follow(made, "resultObject.instruments"):
+        return words("resultObject.instruments")(made)
+    return words("resultObject")(made)
 
 
 FLAG = Shape("successFlag", done="1", failed="2 3", at=("data.response",))

@@ -326,7 +326,7 @@ def _param(task: Task) -> str:
     if task.path != JOBS.create:
         return json.dumps(task.body)
     # KIE writes JSON into JSON here.
-    return json.dumps({**task.body, "input": json.dumps(task.body["input"])})
+    return json.dumps({**task.body, "input": json.dumps(task.body.get("input"))})
 
 
 def _flag(record: Record) -> int:

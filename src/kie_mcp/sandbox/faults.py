@@ -52,6 +52,8 @@ class Faults:
         """The handler's answer, or what the next fault makes of it."""
         due = self._due[on]
         how = due.popleft() if due else ""
+        code = how.removeprefix("code:")
+        request.state.fate = how if how in FATES else ""
         match how:
             case "reset-before":
                 return Broken()
@@ -68,12 +70,10 @@ class Faults:
                 return Half(await handler(request), announced=False)
             case "cut":
                 return Half(await handler(request), announced=True)
-            case _ if code := how.removeprefix("code:"):
-                if code.isdecimal():
-                    http = int(code) if code == how else 200
-                    return envelope(int(code), "The sandbox was told to answer so", http=http)
-        request.state.fate = how
-        return await handler(request)
+            case _ if code.isdecimal():
+                return envelope(int(code), "The sandbox was told to answer so", http=int(code) if code == how else 200)
+            case _:
+                return await handler(request)
 
 
 class Broken(Response):

@@ -66,11 +66,10 @@ class Offer:
         if "model" in self.names:
             return name is None or name in _admitted(self.model, self.names["model"])
         constants = self.model.constants
+        known = {self.model.id, constants.get("model", self.model.id)}
         # The product APIs have a default model, or only one.
-        known = {self.model.id, constants.get("model")} | (set() if self.route.shape == "service" else {None})
-        return name in known and all(
-            body.get(key, value) == value for key, value in constants.items() if key != "model"
-        )
+        named = name in known or (name is None and self.route.shape != "service")
+        return named and all(body.get(key, value) == value for key, value in constants.items() if key != "model")
 
     def knows(self, body: Json) -> bool:
         """Whether every field of the request is the model's, in this way's spelling."""
@@ -153,8 +152,6 @@ def _simplest(model: type[KieModel]) -> KieModel | None:
 
 
 def _example(schema: dict[str, Any]) -> Any:
-    if "enum" in schema:
-        return schema["enum"][0]
     match schema["type"]:
         case "array":
             return [_example(schema["items"])] * schema.get("minItems", 1)

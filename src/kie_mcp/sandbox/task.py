@@ -85,8 +85,8 @@ class Task:
                 return "1.png", "2.png"
             case "midjourney", "image":
                 return tuple(f"{n}.jpg" for n in range(1, 5))
-            case _, kind:
-                ending = _ending(kind, str(said.get("format") or ""))
+            case _:
+                ending = _ending(model.kind, str(said.get("format") or ""))
                 return tuple(f"{n}.{ending}" for n in range(1, _count(said) + 1))
 
     def work(self, name: str) -> Work:

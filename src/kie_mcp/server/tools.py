@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.context import ServerRequestContext
-from mcp_types import CallToolRequestParams, CallToolResult, PaginatedRequestParams
+from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
 
 from kie_mcp.errors import InvalidCall, KieMcpError
 
@@ -28,13 +28,13 @@ WAITED_FOR = 60
 
 
 @cache
-def listed() -> dict[str, Any]:
+def listed() -> ListToolsResult:
     """The answer to tools/list, written by `python -m kie_mcp.server.listing`: building it takes 80 ms."""
-    tools: list[dict[str, Any]] = json.loads(files("kie_mcp.server").joinpath("tools.json").read_bytes())
-    return {"tools": tools}
+    tools = json.loads(files("kie_mcp.server").joinpath("tools.json").read_bytes())
+    return ListToolsResult.model_validate({"tools": tools})
 
 
-async def list_tools(_: Context, __: PaginatedRequestParams | None) -> Any:
+async def list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
     """Answer tools/list."""
     return listed()
 

@@ -1,0 +1,89 @@
+"""What the tests share: a KIE in this process, a clock that jumps, a server with a client on it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
+from kie_mcp.kie.client import KieClient
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.app import App, build
+
+
+class JumpingClock(Clock):
+    """Time that passes only when everybody waits for it."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self._wakes: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        wake = self.now + seconds
+        self._wakes.append(wake)
+        try:
+            while self.now < wake:
+                # A moment for what is under way on other threads: the ledger's.
+                await anyio.sleep(0.002)
+                if wake == min(self._wakes):
+                    self.now = max(self.now, wake)
+        finally:
+            self._wakes.remove(wake)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> JumpingClock:
+    return JumpingClock()
+
+
+@pytest.fixture
+def sandbox(clock: JumpingClock) -> Sandbox:
+    return Sandbox(seconds=4, clock=clock.time)
+
+
+@pytest.fixture
+def transport(sandbox: Sandbox) -> httpx2.ASGITransport:
+    return httpx2.ASGITransport(app=sandbox.app)
+
+
+@pytest.fixture
+async def kie(transport: httpx2.ASGITransport, clock: JumpingClock) -> AsyncIterator[KieClient]:
+    async with KieClient("sandbox", transport=transport, clock=clock) as client:
+        yield client
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a server on the sandbox, with folders of its own."""
+    return Settings(
+        sandbox=True,
+        data_dir=tmp_path / "data",
+        output_dir=tmp_path / "out",
+        read_dirs=(tmp_path,),
+    )
+
+
+@pytest.fixture
+def app(settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock) -> App:
+    return App(settings, transport=transport, clock=clock)
+
+
+@pytest.fixture
+async def client(app: App) -> AsyncIterator[Client]:
+    async with Client(build(app), raise_exceptions=True) as connected:
+        yield connected
