@@ -77,11 +77,6 @@ class Kie:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def kie() -> AsyncIterator[Kie]:
     kie = Kie()
     async with kie.http:
@@ -263,7 +258,7 @@ async def test_credits_go_down_by_the_models_price(kie: Kie, path: str, body: di
 
 async def test_a_duration_that_is_no_number_costs_one_second(kie: Kie) -> None:
     await kie.job("hailuo/02-text-to-video-standard", prompt="rain", duration="long")
-    assert kie.sandbox.accepted[0].price == 5
+    assert kie.sandbox.accepted[0].credits == 5
 
 
 async def test_credits_come_back_when_a_task_fails(kie: Kie) -> None:

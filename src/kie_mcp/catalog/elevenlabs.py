@@ -92,7 +92,8 @@ class SoundEffectV2(ElevenLabs):
 
 SPEECH = Family(
     "elevenlabs_speech",
-    "Speak a text with ElevenLabs: turbo 2.5 for less, multilingual v2 with more expression.",
+    "Speak a text with ElevenLabs: turbo 2.5 for less, multilingual v2 with more expression. Cost is per 1000 "
+    "characters.",
     (Turbo25, MultilingualV2),
 )
 

@@ -9,11 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.fields import Kind, MediaRef
 from kie_mcp.catalog.model import KieModel, plain_schema
+from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.wording import spell, which
 
 Schema = dict[str, Any]
+
+FILES = "Files: https URL, path, data URI, or task:<id>#<n>."
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,20 @@ class Family:
     @property
     def description(self) -> str:
         """What the agent reads before it chooses."""
-        return f"Legacy: {self.about} Prefer {self.legacy}." if self.legacy else self.about
+        words = [f"Legacy: {self.about} Prefer {self.legacy}." if self.legacy else self.about]
+        if any(issubclass(part, MediaRef) for model in self.models for part in model.made_of()):
+            words.append(FILES)
+        if self.cost:
+            words.append("Free." if self.cost == "0" else f"About {self.cost} credits.")
+        return " ".join(words)
+
+    @property
+    def cost(self) -> str:
+        """Credits for a call with default arguments, from the cheapest model to the dearest; empty when unknown."""
+        estimates = [model.usual_estimate() for model in self.models]
+        low = [each.low for each in estimates if each.low is not None]
+        high = [each.high for each in estimates if each.high is not None]
+        return str(Estimate(min(low), max(high))) if low and high else ""
 
     @cached_property
     def input_schema(self) -> Schema:
@@ -84,6 +100,8 @@ class Family:
         return "; ".join(self._explain_one(model, each) for each in error.errors(include_url=False))
 
     def _explain_one(self, model: type[KieModel], problem: Any) -> str:
+        if problem["type"] == "missing":
+            return f"{explain(problem)} by {model.id}"
         if problem["type"] != "extra_forbidden" or len(problem["loc"]) > 1:
             return explain(problem)
         (name,) = problem["loc"]
@@ -110,8 +128,8 @@ class Family:
 
     def _differences(self, given: Mapping[str, Schema], joint: Schema) -> Iterable[str]:
         everyone = list(self._schemas)
-        if len(given) < len(everyone):
-            yield f"Only {which(given, everyone)}."
+        if others := [id_ for id_ in everyone if id_ not in given]:
+            yield min(f"Only {which(list(given), everyone)}.", f"Not {which(others, everyone)}.", key=len)
         groups: dict[str, list[str]] = {}
         for id_, schema in given.items():
             groups.setdefault(spell(schema, joint.get("enum", ())), []).append(id_)

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PlainSerializer, SerializationInfo, WrapSerializer
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    SerializationInfo,
+    WithJsonSchema,
+    WrapSerializer,
+)
 from pydantic_core import CoreSchema, core_schema
 
 Kind = Literal["video", "image", "audio", "text"]
@@ -109,7 +117,8 @@ InList = WrapSerializer(lambda value, inner: [inner(value)])
 Number = BeforeValidator(_as_number)
 
 Prompt = Annotated[str, Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0, le=2147483647)]
+# Any number will do, so the schema need not spend words on the range.
+Seed = Annotated[int, Field(ge=0, le=2147483647), WithJsonSchema({"type": "integer"})]
 
 
 def wire(name: str, default: Any = ..., **limits: Any) -> Any:

@@ -1,7 +1,7 @@
 """What every KIE model is: a class whose fields are the tool's arguments and whose dump is KIE's request."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -60,6 +60,18 @@ class KieModel(BaseModel):
     usual_seconds: ClassVar[float] = 60
     """How long it usually takes."""
 
+    @classmethod
+    def made_of(cls) -> Iterator[type]:
+        """The classes that the fields' types are made of."""
+        for field in cls.model_fields.values():
+            yield from (part for part in within(field.annotation) if isinstance(part, type))
+
+    @classmethod
+    def usual_estimate(cls) -> Estimate:
+        """What a call with default arguments costs; speech is counted as 1000 characters."""
+        usual: dict[str, Any] = {"prompt": "x" * 1000}
+        return cls.model_construct(**usual).estimate()
+
     def references(self) -> list[Ref]:
         """The files and earlier tasks this call refers to, in the order that it sends them."""
         found: list[Ref] = []
@@ -101,6 +113,13 @@ class KieModel(BaseModel):
         return 0
 
 
+def within(annotation: Any) -> Iterator[Any]:
+    """Everything that an annotation is made of, itself first."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from within(part)
+
+
 def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The model's JSON Schema as one tree: no references, no titles, nothing that a host might refuse."""
     schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
@@ -117,8 +136,10 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
                 plain[key] = {name: _plain(each, definitions) for name, each in value.items()}
             case "items":
                 plain[key] = _plain(value, definitions)
-            # The docstring of an argument's class is for its reader; minLength 1 goes without saying.
+            # The docstring of an argument's class is for its reader; one at least goes without saying.
             case "$defs" | "title" | "additionalProperties" | "minLength":
+                pass
+            case "minItems" if value == 1:
                 pass
             case "description" if schema.get("type") == "object":
                 pass

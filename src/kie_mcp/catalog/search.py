@@ -3,12 +3,12 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any
 
 from kie_mcp.catalog import FAMILIES, MODELS, Family, KieModel
 from kie_mcp.catalog.fields import Kind, Limits, MediaRef
-from kie_mcp.catalog.model import plain_schema
-from kie_mcp.catalog.price import AS_OF, Estimate
+from kie_mcp.catalog.model import plain_schema, within
+from kie_mcp.catalog.price import AS_OF
 
 Description = dict[str, Any]
 
@@ -19,12 +19,6 @@ class Entry:
 
     family: Family
     model: type[KieModel]
-
-    @property
-    def estimate(self) -> Estimate:
-        """What a call with default arguments costs; speech is counted as 1000 characters."""
-        usual: dict[str, Any] = {"prompt": "x" * 1000}
-        return self.model.model_construct(**usual).estimate()
 
     @property
     def words(self) -> str:
@@ -46,9 +40,13 @@ def find(words: str = "", *, kind: Kind | None = None, mode: str = "", max_credi
         if (kind is None or entry.model.kind == kind)
         and mode.casefold() in entry.model.does
         and all(word in entry.words for word in wanted)
-        and (max_credits is None or (entry.estimate.low is not None and entry.estimate.low <= max_credits))
+        and (max_credits is None or _at_most(max_credits, entry.model.usual_estimate().low))
     ]
     return sorted(found, key=lambda entry: bool(entry.model.legacy))
+
+
+def _at_most(limit: float, figure: float | None) -> bool:
+    return figure is not None and figure <= limit
 
 
 def row(entry: Entry) -> Description:
@@ -58,7 +56,7 @@ def row(entry: Entry) -> Description:
         "model": model.id,
         "tool": entry.family.tool,
         "mode": model.does,
-        "credits": str(entry.estimate),
+        "credits": str(entry.model.usual_estimate()),
         "about": ("Legacy. " if model.legacy else "") + about(model),
     }
 
@@ -119,22 +117,12 @@ def _named(name: str) -> Entry:
 
 def _limits(model: type[KieModel]) -> Iterable[tuple[str, str]]:
     for name, field in model.model_fields.items():
-        found = list(_within((field.annotation, field.metadata)))
+        found = [part for each in (field.annotation, *field.metadata) for part in within(each)]
         media = [each for each in found if isinstance(each, type) and issubclass(each, MediaRef)]
         limits = [each for each in found if isinstance(each, Limits)]
         if media:
             words = _spell(limits[0]) if limits else ""
             yield name, " ".join(filter(None, (f"{media[0].medium}{':' if words else ''}", words, field.description)))
-
-
-def _within(annotation: Any) -> Iterable[Any]:
-    """Everything that an annotation is made of."""
-    if isinstance(annotation, tuple | list):
-        for each in annotation:
-            yield from _within(each)
-    else:
-        yield annotation
-        yield from _within(get_args(annotation))
 
 
 def _spell(limits: Limits) -> str:

@@ -205,6 +205,7 @@ class Seedance25(Multimodal):
     resolution: Literal["480p", "720p", "1080p"] = "720p"
     duration: Annotated[int, Field(ge=-1, le=30)] = Field(5, description="4 or more; -1 lets KIE choose.")
     format: Literal["mp4", "mov"] = wire("output_format", "mp4")
+    return_last_frame: bool = Field(default=False, description="As a picture too.")
 
     @model_validator(mode="after")
     def length_is_known_or_left_to_kie(self) -> Self:
@@ -301,7 +302,7 @@ class V1LiteImage(V1Steady):
 
 VIDEO = Family(
     "seedance_video",
-    "Make a video with Seedance (ByteDance): 1.5 is cheap, 2 and 2.5 fine and dear.",
+    "Make a video with Seedance (ByteDance), cheap with 1.5, fine with 2.5.",
     (
         Seedance15,
         Seedance2Mini,

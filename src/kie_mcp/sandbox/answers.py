@@ -37,7 +37,7 @@ def jobs(record: Record) -> Answer:
         "completeTime": milliseconds(record.ended),
         "createTime": milliseconds(task.created),
         "updateTime": milliseconds(record.ended or record.now),
-        "creditsConsumed": task.credits(record.now) if record.ended else 0,
+        "creditsConsumed": task.charged(record.now) if record.ended else 0,
     }
     if task.offers[0].makes == "suno-music":
         data["successFlag"] = 1 if record.succeeded else 3 if record.failed else 0

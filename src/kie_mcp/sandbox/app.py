@@ -72,7 +72,7 @@ class Sandbox:
     def balance(self) -> float:
         """The credits left."""
         now = self._clock()
-        return round(self._credits - sum(task.credits(now) for task in self.accepted), 2)
+        return round(self._credits - sum(task.charged(now) for task in self.accepted), 2)
 
     def fault(self, on: On, how: int | str, times: int = 1) -> None:
         """Let the next requests of a kind go wrong.
@@ -135,8 +135,8 @@ class Sandbox:
             return envelope(422, f"The model {offer.id} is no longer available")
         if missing := offer.missing(body):
             return envelope(422, f"{missing[0]} is required")
-        price = offer.credits(body)
-        if price > self.balance:
+        cost = offer.credits(body)
+        if cost > self.balance:
             return envelope(402, "Credits insufficient. Please top up to continue")
         now = self._clock()
         if self._too_many(now):
@@ -149,7 +149,7 @@ class Sandbox:
             offers=offers,
             created=now,
             seconds=self._seconds,
-            price=price,
+            credits=cost,
             fate=request.state.fate,
         )
         self._recent.append(now)
@@ -272,7 +272,7 @@ class Sandbox:
     async def _list_accepted(self, _: Request) -> Response:
         now = self._clock()
         tasks = (
-            {"id": task.id, "path": task.path, "model": task.model, "body": task.body, "credits": task.credits(now)}
+            {"id": task.id, "path": task.path, "model": task.model, "body": task.body, "credits": task.charged(now)}
             for task in self.accepted
         )
         return envelope(200, "success", list(tasks))

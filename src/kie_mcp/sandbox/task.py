@@ -32,7 +32,8 @@ class Task:
     created: float
     seconds: float
     """How long it takes."""
-    price: float
+    credits: float
+    """What was charged for it."""
     fate: str = ""
     """`fail`, `stall` or `no-urls`, when a test wants the task to go wrong."""
 
@@ -64,9 +65,9 @@ class Task:
             return 1
         return round(min((now - self.created) / (self.seconds or 1), 0.99), 2)
 
-    def credits(self, now: float) -> float:
-        """What it costs; a failed task costs nothing."""
-        return 0 if self.state(now) == "fail" else self.price
+    def charged(self, now: float) -> float:
+        """What it costs in the end; a failed task costs nothing."""
+        return 0 if self.state(now) == "fail" else self.credits
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from kie_mcp.catalog import FAMILIES, Family
-from kie_mcp.catalog.search import Entry
 from kie_mcp.server.utilities import UTILITIES, Utility
 
 TOOLS = Path(str(files("kie_mcp.server").joinpath("tools.json")))
@@ -54,13 +53,10 @@ def table() -> str:
     """The README's table of tools."""
     lines = ["| tool | makes | models | credits |", "|---|---|---|---|"]
     for family in FAMILIES:
-        estimates = [Entry(family, model).estimate for model in family.models]
-        known = [each for each in estimates if each.low is not None and each.high is not None]
-        low = min((each.low for each in known if each.low is not None), default=None)
-        high = max((each.high for each in known if each.high is not None), default=None)
-        credits_ = "?" if low is None or high is None else f"{low:g}" if low == high else f"{low:g} to {high:g}"
         ids = ", ".join(f"`{model.id}`" for model in family.models)
-        lines.append(f"| `{family.tool}` | {family.kind}{' (legacy)' if family.legacy else ''} | {ids} | {credits_} |")
+        lines.append(
+            f"| `{family.tool}` | {family.kind}{' (legacy)' if family.legacy else ''} | {ids} | {family.cost or '?'} |"
+        )
     lines += [f"| `{utility.name}` | - | - | 0 |" for utility in UTILITIES]
     return "\n".join(lines)
 
