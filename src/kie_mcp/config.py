@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kie_mcp.errors import ConfigurationError
@@ -17,6 +17,11 @@ NO_KEY = (
 )
 
 
+# What starts the server passes ~ on as it is. os.path, as Path.expanduser raises RuntimeError for nobody's home.
+Place = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
+
+
 class Settings(BaseSettings):
     """How this server runs."""
 
@@ -24,29 +29,29 @@ class Settings(BaseSettings):
 
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("KIE_API_KEY", "KIE_AI_API_KEY"))
     """KIE's bearer key."""
-    api_key_file: Path | None = Field(None, validation_alias="KIE_API_KEY_FILE")
+    api_key_file: Place | None = Field(None, validation_alias="KIE_API_KEY_FILE")
     """A file that holds the key, where environments are not secret enough."""
-    base_url: str = "https://api.kie.ai"
-    upload_url: str = "https://kieai.redpandaai.co"
+    base_url: Url = "https://api.kie.ai"
+    upload_url: Url = "https://kieai.redpandaai.co"
     route: Literal["documented", "service"] = "documented"
     """`service` speaks the model list's own pattern instead of KIE's documented API."""
-    callback_url: str = ""
+    callback_url: Url | Literal[""] = ""
     """Where KIE reports finished tasks, if a receiver of yours listens there."""
-    data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
+    data_dir: Place = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
     """Where the ledger is."""
-    output_dir: Path = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
+    output_dir: Place = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Where results are saved."""
     save: bool = True
     """Whether results are saved at all."""
-    read_dirs: Annotated[tuple[Path, ...], NoDecode] = ()
+    read_dirs: Annotated[tuple[Place, ...], NoDecode] = ()
     """Further folders that local files may come from, separated as in PATH."""
-    wait_seconds: float = Field(40, ge=0, le=600)
+    wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
     """How long a picture, a voice or lyrics are waited for inside the call."""
     http_token: SecretStr | None = None
     """What callers over HTTP have to send as a bearer token."""
     sandbox: bool = False
     """Whether to talk to the built-in KIE instead of the real one."""
-    sandbox_seconds: float = Field(2, ge=0)
+    sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)
     """How long a task takes there."""
 
     @field_validator("read_dirs", mode="before")
@@ -63,17 +68,17 @@ class Settings(BaseSettings):
         """
         if self.sandbox:
             return "sandbox"
-        key = self.api_key.get_secret_value() if self.api_key else ""
+        key = self.api_key.get_secret_value().strip() if self.api_key else ""
         if not key and self.api_key_file:
             try:
-                key = self.api_key_file.expanduser().read_text(encoding="utf-8")
+                # Notepad begins with a mark; what is no text holds no key, which is said below.
+                key = self.api_key_file.read_text(encoding="utf-8-sig", errors="replace").strip()
             except OSError as error:
                 raise ConfigurationError(f"KIE_API_KEY_FILE cannot be read: {error.strerror}.", NO_KEY) from None
-        key = key.strip()
         if not key:
             raise ConfigurationError("No KIE.ai key is set.", NO_KEY)
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigurationError("KIE_API_KEY holds characters that no key has.", NO_KEY)
+            raise ConfigurationError("KIE_API_KEY, or its file, holds characters that no key has.", NO_KEY)
         return key
 
     @property
@@ -98,5 +103,12 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors(include_input=False))
+        wrong = "; ".join(
+            f"{_variable(str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors(include_input=False)
+        )
         raise ConfigurationError(f"Settings are wrong: {wrong}.", "Mend the server's environment.") from None
+
+
+def _variable(name: str) -> str:
+    """The environment's name of a setting; an alias is one already."""
+    return name if name.isupper() else f"KIE_MCP_{name.upper()}"

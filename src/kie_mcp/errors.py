@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 
-@dataclass
+@dataclass(eq=False)
 class KieMcpError(Exception):
     """An error with a message for the caller, what it cost and what to do next."""
 
@@ -54,7 +54,7 @@ class ConfigurationError(KieMcpError):
     category = "configuration"
 
 
-@dataclass
+@dataclass(eq=False)
 class ApiError(KieMcpError):
     """KIE answered with an error, or not at all."""
 

@@ -17,6 +17,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited, UnknownOutcome
 from kie_mcp.kie import routes
 from kie_mcp.kie.routes import Endpoints
+from kie_mcp.kie.status import line, text
 
 # Cloudflare refuses bare library names with 403 "error code: 1010".
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
@@ -27,10 +28,37 @@ READ_ATTEMPTS = 4
 CREATE_ATTEMPTS = 8
 WINDOW = (20, 10.0)
 """KIE's limit: creates, in seconds, per account."""
-LONGEST_MESSAGE = 500
+LONGEST_PAUSE = 60
+"""Seconds that KIE may ask for between two attempts."""
 
 # What a read cannot tell about the task: the key, the rate, maintenance, trouble at KIE.
-NOT_ABOUT_THE_TASK = {401, 402, 403, 429, 433, 455, 500, 502, 503, 504, 505}
+NOT_ABOUT_THE_TASK = {401, 402, 403, 429, 433, 455, 500, *range(502, 531)}
+# 501: could not be made; 505: switched off; 531: failed and refunded; 4030: not in this region.
+REFUSED = {*range(300, 500), 501, 505, 531, 4030} - {408}
+"""What a create can be answered with when certainly nothing runs and nothing is billed."""
+
+OTHER_MODEL = "Choose another model: find_models lists them."
+OTHER_ADDRESS = (
+    f"{OTHER_MODEL} If nothing works, check KIE_MCP_BASE_URL, KIE_MCP_UPLOAD_URL and KIE_MCP_ROUTE in the environment."
+)
+OTHER_KEY = "Check KIE_API_KEY, and the key's IP list at https://kie.ai/api-key."
+MEANINGS: dict[int, tuple[type[ApiError], str]] = {
+    401: (AuthError, OTHER_KEY),
+    402: (InsufficientCredits, "Top up at https://kie.ai/billing, then call again."),
+    403: (AuthError, OTHER_KEY),
+    404: (NotOffered, OTHER_ADDRESS),
+    405: (NotOffered, OTHER_ADDRESS),
+    409: (ApiError, "Use the one that exists: list_tasks shows the tasks there are."),
+    429: (RateLimited, "Wait ten seconds."),
+    433: (InsufficientCredits, "This key's own spending cap is reached: raise it at KIE."),
+    451: (ApiError, "KIE could not fetch a file: upload it with upload_file."),
+    455: (ApiError, "KIE is under maintenance: try again later."),
+    501: (ApiError, "KIE could not make it: change the arguments, or choose another model."),
+    505: (ApiError, f"KIE has switched this off. {OTHER_MODEL}"),
+    531: (ApiError, "KIE could not make it and charged nothing: call again if you like."),
+    4030: (ApiError, "KIE does not serve the region that this server is in."),
+}
+"""What went wrong and what to do, by KIE's code; a code that is missing here is about the arguments."""
 
 
 class KieClient:
@@ -93,11 +121,11 @@ class KieClient:
         """The account's balance."""
         data = await self._read("GET", self.base_url + self.endpoints.credits)
         # The list's own endpoint may wrap the figure.
-        figure = next(iter(data.values()), None) if isinstance(data, dict) else data
+        figure = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
         try:
             return float(str(figure))
         except ValueError:
-            raise ApiError(f"KIE answered no balance but {_short(figure)}.", "Try again.", retryable=True) from None
+            raise ApiError("KIE answered without a balance.", "Try again.", retryable=True) from None
 
     async def download_url(self, url: str) -> str:
         """A link to one of KIE's own files that browsers save; it lives 20 minutes.
@@ -106,11 +134,13 @@ class KieClient:
             ApiError: When the URL is not one of KIE's.
         """
         data = await self._read("POST", self.base_url + self.endpoints.download_url, json={"url": url})
-        return str(data)
+        if not isinstance(data, str) or not data:
+            raise ApiError("KIE answered without a link.", "Try again.", retryable=True)
+        return data
 
     async def upload(self, path: str, **content: Any) -> Mapping[str, Any]:
         """Hand over a file; the answer's `downloadUrl` is public for about a day."""
-        data = await self._read("POST", self.upload_url + path, attempts=1, timeout=UPLOAD_TIMEOUT, **content)
+        data = await self._read_once("POST", self.upload_url + path, timeout=UPLOAD_TIMEOUT, **content)
         if not isinstance(data, dict) or not data.get("downloadUrl"):
             raise ApiError("KIE took the file and named no URL.", "Try again.", retryable=True)
         return data
@@ -121,12 +151,13 @@ class KieClient:
             response = await self.http.post(self.base_url + path, json=body, headers=self._authorization)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise _unreachable(error) from None
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise _unknown(f"The connection broke while KIE was asked ({type(error).__name__}).") from None
-        code, message, data = _envelope(_parsed(response), response.status_code)
-        if code == 200 and isinstance(data, dict) and (task_id := data.get("taskId") or data.get("task_id")):
+        code, message, data = _envelope(response, _parsed(response))
+        # 409: it exists already, and this is it.
+        if code in (200, 409) and isinstance(data, dict) and (task_id := data.get("taskId") or data.get("task_id")):
             return str(task_id)
-        if code == 200 or (code >= 500 and code not in (501, 505)):
+        if code not in REFUSED:
             raise _unknown(f"KIE answered {code} without a task id: {message or 'nothing'}.", code)
         raise _error(code, message, _retry_after(response))
 
@@ -135,25 +166,21 @@ class KieClient:
         while len(self._created) == most and (wait := self._created[0] + seconds - self.clock.monotonic()) > 0:
             await self.clock.sleep(wait)
 
-    async def _read(
-        self, method: str, url: str, *, whole: bool = False, attempts: int = READ_ATTEMPTS, **request: Any
-    ) -> Any:
-        request.setdefault("timeout", READ_TIMEOUT)
-        async for attempt in stamina.retry_context(
-            on=_worth_another_try, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=2, wait_jitter=0.3
-        ):
-            with attempt:
-                return await self._read_once(method, url, whole=whole, **request)
-        raise AssertionError("the last attempt returns or raises")
+    async def _read(self, method: str, url: str, **request: Any) -> Any:
+        repeated = stamina.AsyncRetryingCaller(
+            attempts=READ_ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=2, wait_jitter=0.3
+        )
+        return await repeated(_worth_another_try, self._read_once, method, url, timeout=READ_TIMEOUT, **request)
 
-    async def _read_once(self, method: str, url: str, *, whole: bool, **request: Any) -> Any:
+    async def _read_once(self, method: str, url: str, *, whole: bool = False, **request: Any) -> Any:
         try:
             response = await self.http.request(method, url, headers=self._authorization, **request)
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise _unreachable(error) from None
         parsed = _parsed(response)
-        code, message, data = _envelope(parsed, response.status_code)
-        if whole and code not in NOT_ABOUT_THE_TASK:
+        code, message, data = _envelope(response, parsed)
+        # Under 500 a record may come along: then it is the task that failed.
+        if whole and (code not in NOT_ABOUT_THE_TASK or (code == 500 and data)):
             return parsed
         if code != 200:
             raise _error(code, message, _retry_after(response))
@@ -171,33 +198,31 @@ def _parsed(response: httpx2.Response) -> Any:
         return None
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return response.text
 
 
-def _envelope(parsed: Any, http_status: int) -> tuple[int, str, Any]:
+def _envelope(response: httpx2.Response, parsed: Any) -> tuple[int, str, Any]:
     """Code, message and data; the body's code goes before the HTTP status."""
-    if not isinstance(parsed, dict):
-        return http_status, _short(parsed or ""), None
+    frame = parsed if isinstance(parsed, dict) else {"msg": parsed}
     try:
-        code = int(parsed.get("code", http_status))
-    except (TypeError, ValueError):
-        code = http_status
-    return code, _short(parsed.get("msg") or parsed.get("message") or ""), parsed.get("data")
+        code = int(frame["code"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        code = response.status_code
+    # Whoever answers may repeat what it was sent.
+    key = response.request.headers["Authorization"].removeprefix("Bearer ")
+    message = line(text(frame.get("msg") or frame.get("message")).replace(key, "[key]"))
+    return code, message, frame.get("data")
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
     try:
-        return min(float(response.headers["Retry-After"]), 60)
+        return max(0.0, min(float(response.headers["Retry-After"]), LONGEST_PAUSE))
     except (KeyError, ValueError):
         return None
 
 
-def _short(text: object) -> str:
-    return " ".join(str(text).split())[:LONGEST_MESSAGE]
-
-
-def _unreachable(error: httpx2.TransportError) -> ApiError:
+def _unreachable(error: httpx2.RequestError) -> ApiError:
     what = "in time" if isinstance(error, httpx2.TimeoutException) else f"({type(error).__name__})"
     return ApiError(f"KIE could not be reached {what}.", "Try again in a moment.", retryable=True)
 
@@ -212,25 +237,10 @@ def _unknown(message: str, code: int | None = None) -> UnknownOutcome:
 
 
 def _error(code: int, message: str, retry_after: float | None = None) -> ApiError:
+    retryable = code in (408, 429, 455) or (500 <= code < 600 and code not in REFUSED)
+    usual = "Try again in a moment." if retryable else "Change the arguments as the message says."
+    kind, next_step = MEANINGS.get(code, (ApiError, usual))
+    if code == 422 and "model" in message.casefold():
+        kind, next_step = NotOffered, OTHER_MODEL
     said = f"KIE says {code}: {message or 'no reason'}"
-    match code:
-        case 401 | 403:
-            return AuthError(said, "Check KIE_API_KEY, and the key's IP list at https://kie.ai/api-key.", code=code)
-        case 402:
-            return InsufficientCredits(said, "Top up at https://kie.ai/billing, then call again.", code=code)
-        case 433:
-            return InsufficientCredits(said, "This key's own spending cap is reached: raise it at KIE.", code=code)
-        case 404 | 405:
-            return NotOffered(said, "Choose another model: find_models lists them.", code=code)
-        case 422 if "model" in message.casefold():
-            return NotOffered(said, "Choose another model: find_models lists them.", code=code)
-        case 429:
-            return RateLimited(said, "Wait ten seconds.", retryable=True, code=code, retry_after=retry_after)
-        case 455:
-            return ApiError(said, "KIE is under maintenance: try again later.", retryable=True, code=code)
-        case 408 | 500 | 502 | 503 | 504:
-            return ApiError(said, "Try again in a moment.", retryable=True, code=code, retry_after=retry_after)
-        case 451:
-            return ApiError(said, "KIE could not fetch a file: upload it with upload_file.", code=code)
-        case _:
-            return ApiError(said, "Change the arguments as the message says.", code=code)
+    return kind(said, next_step, retryable=retryable, code=code, retry_after=retry_after)

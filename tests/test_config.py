@@ -1,0 +1,219 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from kie_mcp.config import Settings, load
+from kie_mcp.errors import ConfigurationError
+
+KEY = "0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is set, and home is empty."""
+    for name in list(os.environ):
+        if name.startswith(("KIE_", "XDG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_without_any_variable_everything_has_a_value(tmp_path: Path) -> None:
+    settings = load()
+    assert settings.base_url == "https://api.kie.ai"
+    assert settings.upload_url == "https://kieai.redpandaai.co"
+    assert (settings.route, settings.callback_url, settings.save, settings.sandbox) == ("documented", "", True, False)
+    assert settings.data_dir.is_relative_to(tmp_path)
+    assert settings.output_dir.name == "kie-mcp"
+    assert settings.http_token is None
+
+
+@pytest.mark.parametrize("name", ["KIE_API_KEY", "KIE_AI_API_KEY"])
+@pytest.mark.parametrize("value", [KEY, f"{KEY}\n", f"  {KEY}\t"])
+def test_the_key_comes_from_the_environment(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert load().key == KEY
+
+
+def test_kies_own_name_for_the_key_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_API_KEY", KEY)
+    monkeypatch.setenv("KIE_AI_API_KEY", "other")
+    assert load().key == KEY
+
+
+@pytest.mark.parametrize("content", [KEY, f"{KEY}\n", f"\ufeff{KEY}\r\n"])
+def test_the_key_comes_from_a_file(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text(content, encoding="utf-8")
+    monkeypatch.setenv("KIE_API_KEY_FILE", "~/key")
+    assert load().key == KEY
+
+
+@pytest.mark.parametrize("value", ["", " \n"])
+def test_a_key_that_is_empty_is_looked_for_in_the_file(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text(KEY)
+    monkeypatch.setenv("KIE_API_KEY", value)
+    monkeypatch.setenv("KIE_API_KEY_FILE", str(tmp_path / "key"))
+    assert load().key == KEY
+
+
+def test_the_environments_key_goes_before_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_API_KEY", KEY)
+    monkeypatch.setenv("KIE_API_KEY_FILE", str(tmp_path / "missing"))
+    assert load().key == KEY
+
+
+def test_a_missing_key_says_how_to_set_one() -> None:
+    with pytest.raises(ConfigurationError, match="is set") as raised:
+        _ = load().key
+    for words in ("KIE_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX", "https://kie.ai/api-key", "restart"):
+        assert words in raised.value.next_step
+
+
+@pytest.mark.parametrize("name", ["missing", ".", "~nobody-of-that-name/key"])
+def test_a_key_file_that_cannot_be_read_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KIE_API_KEY_FILE", name)
+    with pytest.raises(ConfigurationError, match=r"KIE_API_KEY_FILE cannot be read: (No such|Is a dir)"):
+        _ = load().key
+
+
+def test_an_empty_key_file_holds_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").touch()
+    monkeypatch.setenv("KIE_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(ConfigurationError, match="is set"):
+        _ = load().key
+
+
+@pytest.mark.parametrize("key", ["abc\ndef", "abc\r\nX-Evil: 1", "abc def", "Bearer abc", "schlüssel", "abc\x7f", "鍵"])
+def test_a_key_that_cannot_be_one_is_refused_and_not_repeated(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_API_KEY", key)
+    with pytest.raises(ConfigurationError, match="characters that no key has") as raised:
+        _ = load().key
+    assert key not in f"{raised.value!r} {raised.value.as_dict()}"
+
+
+@pytest.mark.parametrize("content", [KEY.encode("utf-16"), b"\x89PNG\r\n\xff\xfe", b"-----BEGIN\nKEY-----\n"])
+def test_a_file_that_holds_something_else_is_refused(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_bytes(content)
+    monkeypatch.setenv("KIE_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(ConfigurationError, match="or its file, holds characters"):
+        _ = load().key
+
+
+def test_the_sandbox_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_SANDBOX", "1")
+    assert load().key == "sandbox"
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_API_KEY", KEY)
+    monkeypatch.setenv("KIE_MCP_HTTP_TOKEN", "let-me-in")
+    settings = load()
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert KEY not in shown
+        assert "let-me-in" not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KIE_MCP_ROUTE", "suno"),
+        ("KIE_MCP_WAIT_SECONDS", "soon"),
+        ("KIE_MCP_WAIT_SECONDS", "-1"),
+        ("KIE_MCP_WAIT_SECONDS", "601"),
+        ("KIE_MCP_WAIT_SECONDS", "nan"),
+        ("KIE_MCP_SANDBOX_SECONDS", "inf"),
+        ("KIE_MCP_SANDBOX", "perhaps"),
+        ("KIE_MCP_SAVE", "2"),
+        ("KIE_MCP_BASE_URL", "api.kie.ai"),
+        ("KIE_MCP_BASE_URL", "ftp://api.kie.ai"),
+        ("KIE_MCP_UPLOAD_URL", "https://"),
+        ("KIE_MCP_CALLBACK_URL", "hooks.example"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_variables_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name}: ") as raised:
+        load()
+    assert raised.value.next_step
+
+
+def test_all_wrong_values_are_named_at_once_and_none_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_ROUTE", "hush-hush")
+    monkeypatch.setenv("KIE_MCP_WAIT_SECONDS", "hush-hush")
+    with pytest.raises(ConfigurationError) as raised:
+        load()
+    assert "KIE_MCP_ROUTE: " in str(raised.value)
+    assert "KIE_MCP_WAIT_SECONDS: " in str(raised.value)
+    assert "hush" not in str(raised.value)
+
+
+def test_what_is_set_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "ROUTE": "service",
+        "BASE_URL": "http://127.0.0.1:8000",
+        "UPLOAD_URL": "https://files.example/",
+        "CALLBACK_URL": "https://hooks.example/kie",
+        "DATA_DIR": "~/data",
+        "OUTPUT_DIR": str(tmp_path / "out"),
+        "SAVE": "false",
+        "WAIT_SECONDS": "0",
+        "SANDBOX_SECONDS": "0.5",
+        "NOBODY_KNOWS": "1",
+    }.items():
+        monkeypatch.setenv(f"KIE_MCP_{name}", value)
+    settings = load()
+    assert settings.route == "service"
+    assert (settings.base_url, settings.upload_url) == ("http://127.0.0.1:8000", "https://files.example/")
+    assert settings.callback_url == "https://hooks.example/kie"
+    assert (settings.data_dir, settings.output_dir) == (tmp_path / "data", tmp_path / "out")
+    assert (settings.save, settings.wait_seconds, settings.sandbox_seconds) == (False, 0, 0.5)
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients pass on `${KIE_MCP_ROUTE}` as nothing when it is not set."""
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"KIE_MCP_{name.upper()}", "")
+    for name in ("KIE_API_KEY", "KIE_API_KEY_FILE"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("KIE_AI_API_KEY", KEY)
+    settings = load()
+    assert settings.key == KEY
+    assert settings.model_copy(update={"api_key": None}) == Settings().model_copy(update={"api_key": None})
+    assert (settings.read_dirs, settings.http_token, settings.wait_seconds) == ((), None, 40)
+    assert settings.data_dir.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("value", "folders"),
+    [
+        ("/a", ["/a"]),
+        (f"/a{os.pathsep}/b c", ["/a", "/b c"]),
+        (f"{os.pathsep}/a{os.pathsep}{os.pathsep}/b{os.pathsep}", ["/a", "/b"]),
+        ("~/é", ["{home}/é"]),
+        ('["/a"]', ['["/a"]']),
+    ],
+)
+def test_folders_to_read_from_are_separated_as_in_path(
+    value: str, folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KIE_MCP_READ_DIRS", value)
+    assert load().read_dirs == tuple(Path(each.format(home=tmp_path)) for each in folders)
+
+
+def test_folders_can_be_given_as_they_are() -> None:
+    assert Settings(read_dirs=(Path("/a"), Path("/b"))).read_dirs == (Path("/a"), Path("/b"))
+
+
+def test_files_may_come_from_here_from_the_users_media_and_from_what_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    readable = Settings(output_dir=tmp_path / "out", read_dirs=(tmp_path / "more",)).readable
+    assert readable[0] == tmp_path
+    assert {tmp_path / "out", tmp_path / "more"} <= set(readable)
+    assert {"Pictures", "Videos", "Music", "Downloads", "Desktop"} <= {folder.name for folder in readable}
