@@ -1,0 +1,1 @@
+"""Measurements that compare kie-mcp with something else in the same run."""

@@ -1,0 +1,208 @@
+"""The main job as a user sees it: a client starts the server, asks for five things, and opens the files."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mutagen
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from kie_mcp.errors import ConfigurationError
+
+FOLDER = Path("demo-output")
+SKETCH = FOLDER / "sketch.png"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for, and the call that an agent makes of it."""
+
+    words: str
+    tool: str
+    arguments: dict[str, Any]
+
+
+WISHES = (
+    Wish(
+        "A picture of a red fox in fresh snow.",
+        "nano_banana_image",
+        {"prompt": "A red fox in fresh snow at sunrise", "aspect_ratio": "16:9"},
+    ),
+    Wish(
+        "My sketch of a house as a watercolour.",
+        "nano_banana_image",
+        {"prompt": "Paint this sketch as a watercolour", "images": [str(SKETCH)]},
+    ),
+    Wish(
+        "A video of waves at dusk.",
+        "kling_video",
+        {"prompt": "Slow waves at dusk, the camera still", "duration": 5},
+    ),
+    Wish(
+        "A song about rain on a tin roof.",
+        "suno_music",
+        {"prompt": "A calm folk song about rain on a tin roof"},
+    ),
+    Wish(
+        "A voice that says good morning.",
+        "elevenlabs_speech",
+        {"prompt": "Good morning. It stopped raining in the night."},
+    ),
+)
+
+
+async def run(console: Console, seconds: float, wishes: Sequence[Wish] = WISHES) -> bool:
+    """Ask a server on the sandbox for every wish, and tell how it goes.
+
+    Args:
+        console: Where to tell it.
+        seconds: How long the sandbox takes for a task.
+        wishes: What to ask for.
+
+    Returns:
+        Whether each of them came as files that open.
+
+    Raises:
+        ConfigurationError: When nothing can be written here.
+    """
+    _draw_sketch()
+    with tempfile.TemporaryDirectory() as data:
+        async with Client(_server(data, seconds)) as client:
+            return await _Session(console, client).grant(wishes)
+
+
+def _server(data: str, seconds: float) -> StdioServerParameters:
+    folder = str(FOLDER.resolve())
+    settings = {
+        "KIE_MCP_SANDBOX": "1",
+        "KIE_MCP_SANDBOX_SECONDS": str(seconds),
+        "KIE_MCP_DATA_DIR": data,
+        "KIE_MCP_OUTPUT_DIR": folder,
+        "KIE_MCP_READ_DIRS": folder,
+    }
+    return StdioServerParameters(command=sys.executable, args=["-m", "kie_mcp"], env=settings)
+
+
+def _draw_sketch() -> None:
+    sketch = Image.new("RGB", (640, 480), "white")
+    pen = ImageDraw.Draw(sketch)
+    for corners in (
+        [(320, 80), (120, 240), (520, 240)],
+        [(160, 240), (480, 240), (480, 420), (160, 420)],
+        [(290, 320), (350, 320), (350, 420), (290, 420)],
+    ):
+        pen.polygon(corners, outline="black", width=4)
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        sketch.save(SKETCH)
+    except OSError as error:
+        reason = f"{FOLDER} cannot be written here: {error.strerror}."
+        raise ConfigurationError(reason, "Run the demo in a folder of your own.") from None
+
+
+class _Session:
+    """One client, and the account of what it does."""
+
+    def __init__(self, console: Console, client: Client) -> None:
+        self._console = console
+        self._client = client
+
+    async def grant(self, wishes: Sequence[Wish]) -> bool:
+        """Make every wish come true, or say which did not."""
+        tools = (await self._client.list_tools()).tools
+        before = await self._credits()
+        server = self._client.server_info
+        self._heading(f"{server.name} {server.version}" if server else "The server")
+        self._tell("started", f"{Path(sys.executable).name} -m kie_mcp on stdio, MCP {self._client.protocol_version}")
+        self._tell("sandbox", "nothing leaves this machine, nothing costs money")
+        self._tell("tools", str(len(tools)))
+        self._tell("credits", f"{before:g}")
+        self._tell("folder", f"{FOLDER}/")
+        failed = []
+        for number, wish in enumerate(wishes, start=1):
+            self._heading(f"{number}. {wish.words}")
+            if not await self._make(wish):
+                failed.append(wish)
+        after = await self._credits()
+        self._heading(f"{len(wishes) - len(failed)} of {len(wishes)} made")
+        self._tell("credits", f"{before:g} before, {after:g} after")
+        for wish in failed:
+            self._tell("failed", wish.words, "red")
+        return not failed
+
+    async def _make(self, wish: Wish) -> bool:
+        """Make one wish come true as an agent does: call, wait while it runs, look at the files."""
+        started = time.monotonic()
+        answer = await self._call(wish.tool, wish.arguments)
+        while answer.get("status") in ("submitting", "running"):
+            answer = await self._call("get_task", {"task_ids": [answer["task_id"]], "wait_seconds": 50})
+        self._tell("took", f"{time.monotonic() - started:.1f} s")
+        files = [Path(each["path"]) for each in answer.get("media", ()) if "path" in each]
+        opened = [self._open(file) for file in files]
+        return bool(opened) and all(opened)
+
+    async def _call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        self._tell("call", f"{tool} {json.dumps(arguments)}")
+        result = await self._client.call_tool(tool, arguments, progress_callback=self._progress)
+        text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+        self._tell("answer", text if result.is_error else text.partition("\n")[0], "red" if result.is_error else "")
+        return dict(result.structured_content or {})
+
+    async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
+        self._tell("progress", f"{progress / (total or 1):.0%} {message or ''}", "dim")
+
+    async def _credits(self) -> float:
+        result = await self._client.call_tool("get_credits")
+        return float((result.structured_content or {})["credits"])
+
+    def _open(self, file: Path) -> bool:
+        try:
+            content, style = f"{look(file)}, {file.stat().st_size / 1000:,.1f} kB, opens", "green"
+        except (OSError, ValueError) as error:
+            content, style = f"does not open: {error}", "red"
+        self._tell("file", file.name)
+        self._tell("", content, style)
+        return style == "green"
+
+    def _heading(self, text: str) -> None:
+        self._console.print()
+        self._console.print(Text(text, "bold"))
+
+    def _tell(self, what: str, text: str, style: str = "") -> None:
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=8, style="dim")
+        row.add_column(overflow="fold")
+        row.add_row(what, Text(text, style))
+        self._console.print(Padding(row, (0, 0, 0, 2), expand=False))
+
+
+def look(file: Path) -> str:
+    """What a picture, a sound or a video is, found out by reading it.
+
+    Raises:
+        OSError: When it cannot be read.
+        ValueError: When its content is none of these, or broken.
+    """
+    try:
+        if file.suffix in (".png", ".jpg", ".webp"):
+            with Image.open(file) as picture:
+                picture.load()
+                return f"{picture.format} of {picture.width} x {picture.height} px"
+        media = mutagen.File(file)
+    # Pillow finds broken PNG to be a SyntaxError.
+    except (SyntaxError, mutagen.MutagenError) as error:
+        raise ValueError(str(error)) from None
+    if media is None or not media.info.length:
+        raise ValueError("neither sound nor video")
+    return f"{type(media).__name__} of {media.info.length:.1f} s"

@@ -1,0 +1,143 @@
+"""The commands, run as a person runs them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp_types import CallToolResult
+
+from kie_mcp import __version__
+
+COMMAND = (sys.executable, "-m", "kie_mcp")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("KIE_")} | settings
+
+
+def kie_mcp(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, env=environment(**settings), timeout=60, check=False
+    )
+
+
+@contextmanager
+def serving(*arguments: str, **settings: str) -> Iterator[str]:
+    """A command that serves; gives the URL that it says it serves at, and ends it with Ctrl-C."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**settings),
+    ) as process:
+        try:
+            assert process.stderr
+            said = process.stderr.readline()
+            yield next(word for word in said.split() if word.startswith("http://"))
+        finally:
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=60)
+        assert (process.returncode, stdout) == (0, "")
+        assert "Traceback" not in stderr
+
+
+async def draw(client: Client) -> CallToolResult:
+    return await client.call_tool("nano_banana_image", {"prompt": "a red fox"})
+
+
+def test_help_shows_every_command() -> None:
+    run = kie_mcp("--help")
+    assert run.returncode == 0
+    assert run.stderr == ""
+    for word in ("serve", "sandbox", "demo", "KIE_API_KEY", "KIE_MCP_SANDBOX=1"):
+        assert word in run.stdout
+
+
+def test_version_is_the_package_s() -> None:
+    assert kie_mcp("--version").stdout == f"kie-mcp {__version__}\n"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("arguments", [(), ("serve",)])
+async def test_stdio_is_served_with_and_without_a_command(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    settings = {
+        "KIE_MCP_SANDBOX": "1",
+        "KIE_MCP_SANDBOX_SECONDS": "0.1",
+        "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
+        "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
+    }
+    server = StdioServerParameters(
+        command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=environment(**settings), cwd=tmp_path
+    )
+    async with Client(server) as client:
+        assert len((await client.list_tools()).tools) == 36
+        made = await draw(client)
+    assert made.structured_content
+    assert made.structured_content["status"] == "succeeded"
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+@pytest.mark.anyio
+async def test_a_server_over_http_draws_with_a_sandbox_on_a_port(tmp_path: Path) -> None:
+    with serving("sandbox", "--port", "0", "--seconds", "0.1") as sandbox:
+        settings = {
+            "KIE_API_KEY": "sandbox",
+            "KIE_MCP_BASE_URL": sandbox,
+            "KIE_MCP_UPLOAD_URL": sandbox,
+            "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
+            "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
+        }
+        with serving("serve", "--http", "--port", "0", **settings) as url:
+            async with Client(url) as client:
+                made = await draw(client)
+    assert made.structured_content
+    assert made.structured_content["status"] == "succeeded"
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+@pytest.mark.anyio
+async def test_callers_over_http_reach_no_local_files(tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(tmp_path), "KIE_MCP_READ_DIRS": str(tmp_path)}
+    with serving("serve", "--http", "--port", "0", **settings) as url:
+        async with Client(url) as client:
+            refused = await client.call_tool("upload_file", {"path": str(picture)})
+    assert refused.is_error
+
+
+def test_http_asks_for_the_token() -> None:
+    with serving("serve", "--http", "--port", "0", KIE_MCP_HTTP_TOKEN="a-token") as url:
+        assert httpx2.post(url).status_code == 401
+        assert httpx2.post(url, headers={"Authorization": "Bearer a-token"}).status_code != 401
+
+
+def test_an_open_address_without_a_token_is_refused_in_words() -> None:
+    run = kie_mcp("serve", "--http", "--host", "0.0.0.0")
+    assert run.returncode == 2
+    assert "KIE_MCP_HTTP_TOKEN" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "Serving" not in run.stderr
+
+
+def test_a_wrong_setting_is_named() -> None:
+    run = kie_mcp("serve", "--http", KIE_MCP_WAIT_SECONDS="soon")
+    assert run.returncode == 2
+    assert "KIE_MCP_WAIT_SECONDS" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_the_sandbox_says_how_to_use_it_at_an_address_of_version_6_too() -> None:
+    with serving("sandbox", "--host", "::1", "--port", "0") as url:
+        assert url.startswith("http://[::1]:")
+        balance = httpx2.get(f"{url}/api/v1/chat/credit", headers={"Authorization": "Bearer sandbox"}).json()
+    assert balance["data"] == 1000

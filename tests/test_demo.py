@@ -1,0 +1,87 @@
+"""The demo: five files that open, and the truth when there are none."""
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from kie_mcp import demo
+
+pytestmark = pytest.mark.anyio
+
+
+def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kie_mcp", "demo", "--seconds", "0.1"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tmp_path: Path) -> None:
+    run = run_demo(tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    made = {file for file in (tmp_path / "demo-output").iterdir() if file.name != "sketch.png"}
+    # A picture, an edit, a video, a voice, and a song in two takes.
+    assert sorted(file.suffix for file in made) == [".mp3", ".mp3", ".mp3", ".mp4", ".png", ".png"]
+    assert all(demo.look(file) for file in made)
+    assert all(file.name in run.stdout for file in made)
+    assert "5 of 5 made" in run.stdout
+    before, after = re.findall(r"([\d.]+) (?:before|after)", run.stdout)
+    assert float(after) < float(before)
+    assert max(len(line) for line in run.stdout.splitlines()) <= 80
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "demo-output").touch()
+    run = run_demo(tmp_path)
+    assert run.returncode == 2
+    assert "demo-output cannot be written" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+async def test_a_wish_that_fails_is_named_and_the_others_still_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = io.StringIO()
+    wishes = (
+        demo.Wish("A video that KIE makes no more.", "sora_video", {"prompt": "waves"}),
+        demo.Wish("A red fox.", "nano_banana_image", {"prompt": "a red fox"}),
+    )
+    assert not await demo.run(Console(file=told, width=80), 0.1, wishes)
+    assert "1 of 2 made" in told.getvalue()
+    assert "failed   A video that KIE makes no more." in told.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("noise.mp3", b"noise" * 100),
+        ("noise.bin", b"noise" * 100),
+        ("noise.png", b"noise" * 100),
+        ("half.mp4", b"\0\0\0\x18ftypmp42"),
+        ("empty.wav", b""),
+    ],
+)
+def test_what_does_not_open_is_found_out(name: str, content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises((OSError, ValueError)):
+        demo.look(file)
+
+
+def test_a_picture_that_was_cut_does_not_open(tmp_path: Path) -> None:
+    file = tmp_path / "cut.png"
+    Image.effect_noise((64, 64), 50).save(file)
+    file.write_bytes(file.read_bytes()[:-500])
+    with pytest.raises((OSError, ValueError)):
+        demo.look(file)

@@ -1,0 +1,75 @@
+"""What the README and its fellows claim, held against the program."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from pydantic import AliasChoices
+from typer.testing import CliRunner
+
+from kie_mcp import __version__, errors
+from kie_mcp.cli import cli
+from kie_mcp.config import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHELL = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+
+
+def variables(name: str) -> list[str]:
+    match Settings.model_fields[name].validation_alias:
+        case AliasChoices(choices=choices):
+            return [str(choice) for choice in choices]
+        case str() as alias:
+            return [alias]
+        case _:
+            return [f"KIE_MCP_{name.upper()}"]
+
+
+def test_the_settings_table_names_every_setting_and_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(KIE_\w+)` \| ([^|]*)\|", README, re.MULTILINE))
+    assert set(rows) == {variable for name in Settings.model_fields for variable in variables(name)}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, (str, int, float)) and field.default != "":
+            default = int(field.default) if isinstance(field.default, bool) else field.default
+            assert [rows[variable].strip() for variable in variables(name)] == [f"`{default}`"]
+
+
+def test_the_table_of_errors_names_every_category() -> None:
+    kinds = [errors.KieMcpError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    shown = re.findall(r"^\| `([a-z_]+)` \|.*\| (?:no|perhaps|`billed`.*) \|$", README, re.MULTILINE)
+    assert sorted(shown) == sorted({kind.category for kind in kinds})
+
+
+@pytest.mark.parametrize("line", sorted({line for line in SHELL if "kie-mcp " in line and "claude" not in line}))
+def test_commands_in_the_readme_exist(line: str) -> None:
+    _, _, arguments = line.partition("kie-mcp ")
+    result = CliRunner().invoke(cli, [*shlex.split(arguments, comments=True), "--help"])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("line", [line for line in SHELL if line.startswith("scripts/")])
+def test_scripts_in_the_readme_exist_and_run(line: str) -> None:
+    script = ROOT / line.split(maxsplit=1)[0]
+    assert script.stat().st_mode & 0o111
+    assert script.read_text(encoding="utf-8").startswith("#!/bin/sh\n")
+
+
+def test_configurations_are_json_and_the_example_is_the_readme_s() -> None:
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
+    assert len(blocks) == 2
+    example = json.loads((ROOT / "claude_desktop_config.example.json").read_text(encoding="utf-8"))
+    assert example == blocks[0]
+
+
+def test_links_within_the_readme_lead_somewhere() -> None:
+    headings = {re.sub(r"[^a-z -]", "", line.lower()).strip().replace(" ", "-") for line in README.splitlines()}
+    assert set(re.findall(r"\]\(#([\w-]+)\)", README)) <= headings
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
