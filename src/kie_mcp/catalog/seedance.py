@@ -65,7 +65,7 @@ class Seedance15(Seedance):
         rate(15, resolution="1080p", sound=True),
     )
 
-    prompt: Prompt = Field(min_length=3, max_length=20000)
+    prompt: str = Field(min_length=3, max_length=20000)
     image: Frame | None = Field(None, description="First frame.")
     last_image: Frame | None = None
     aspect_ratio: Ratio = "1:1"
@@ -93,7 +93,7 @@ class Multimodal(Seedance):
 
     does = "multimodal-to-video"
 
-    prompt: Prompt = Field(min_length=3, max_length=20000)
+    prompt: str = Field(min_length=3, max_length=20000)
     image: Image | None = wire("first_frame_url", None)
     last_image: Image | None = wire("last_frame_url", None)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=9)

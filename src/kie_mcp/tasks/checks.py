@@ -39,7 +39,9 @@ def _picture_problems(file: IO[bytes], limits: Limits) -> list[str]:
     try:
         with PIL.Image.open(file) as picture:
             width, height = picture.size
-    except (PIL.UnidentifiedImageError, OSError, ValueError):
+    except PIL.Image.DecompressionBombError:
+        return ["has more pixels than any model takes"]
+    except (OSError, ValueError):
         # A format that Pillow cannot read, such as HEIC: KIE will tell.
         return []
     measures: tuple[tuple[str, float, tuple[float, float] | None], ...] = (

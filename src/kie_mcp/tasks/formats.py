@@ -26,6 +26,7 @@ EXTENSIONS = {
     "audio/aac": "aac",
     "audio/midi": "mid",
     "text/plain": "txt",
+    "application/json": "json",
 }
 """File extensions by MIME type."""
 
@@ -44,11 +45,12 @@ _STARTS = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"GIF8", "image/gif"),
-    (b"BM", "image/bmp"),
     (b"II*\x00", "image/tiff"),
     (b"MM\x00*", "image/tiff"),
     (b"\x1aE\xdf\xa3", "video/webm"),
-    (b"ID3", "audio/mpeg"),
+    (b"ID3\x02", "audio/mpeg"),
+    (b"ID3\x03", "audio/mpeg"),
+    (b"ID3\x04", "audio/mpeg"),
     (b"OggS", "audio/ogg"),
     (b"fLaC", "audio/flac"),
     (b"MThd", "audio/midi"),
@@ -69,6 +71,9 @@ def mime_type(head: bytes) -> str | None:
     for start, found in _STARTS:
         if head.startswith(start):
             return found
+    # Text may begin with BM too, but has no zeros there.
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return "image/bmp"
     match head[:4], head[4:8], head[8:12]:
         case b"RIFF", _, form:
             return _RIFF.get(form)
@@ -84,4 +89,5 @@ def _mpeg_audio(head: bytes) -> str | None:
     (sync,) = struct.unpack(">H", head[:2])
     if sync & 0xFFF6 == 0xFFF0:
         return "audio/aac"
-    return "audio/mpeg" if sync & 0xFFE0 == 0xFFE0 and sync & 0x0006 else None
+    # Layers II and III: layer I nobody uses, and the first bytes of UTF-16 text look like it.
+    return "audio/mpeg" if sync & 0xFFE0 == 0xFFE0 and sync & 0x0006 in (2, 4) else None

@@ -1,14 +1,16 @@
 """Rows on disk: every task from before it is paid, every upload while it lives."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import anyio
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ConfigurationError
@@ -101,16 +103,17 @@ class Ledger:
 
     async def close(self) -> None:
         """Let go of the database."""
-        await self._engine.dispose()
+        with anyio.CancelScope(shield=True):
+            await self._engine.dispose()
 
     async def add(self, task: Task) -> None:
         """Write a new task down."""
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             await connection.execute(sa.insert(tasks).values(**_row(task)))
 
     async def save(self, task: Task) -> None:
         """Write a task's present state down."""
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(**_row(task)))
 
     async def find(self, id_: str) -> Task | None:
@@ -158,7 +161,7 @@ class Ledger:
 
     async def add_upload(self, upload: Upload) -> None:
         """Write an upload down."""
-        async with self._engine.begin() as connection:
+        async with self._transaction() as connection:
             await connection.execute(sa.insert(uploads).values(**dataclasses.asdict(upload)))
 
     async def live_uploads(self, now: float, *, sha256: str | None = None, id_: str | None = None) -> list[Upload]:
@@ -170,13 +173,24 @@ class Ledger:
             query = query.where(uploads.c.id == id_)
         return [Upload(**row) for row in await self._select(query)]
 
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        # A driver's thread whose caller was cancelled would never end, nor would the process.
+        with anyio.CancelScope(shield=True):
+            async with self._engine.begin() as connection:
+                yield connection
+
     async def _select(self, query: sa.Select[Any]) -> Sequence[dict[str, Any]]:
-        async with self._engine.connect() as connection:
+        async with self._transaction() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
     async def _migrate(self) -> None:
-        async with self._engine.begin() as connection:
-            await connection.run_sync(metadata.create_all)
+        async with self._transaction() as connection:
+            # Another server may be doing the same.
+            for table in metadata.sorted_tables:
+                await connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    await connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
             version = (await connection.execute(sa.select(versions.c.version))).scalar()
             if version is None:
                 await connection.execute(sa.insert(versions).values(version=VERSION))
@@ -199,9 +213,15 @@ def _make(folder: Path) -> None:
 def _careful(connection: DBAPIConnection, _: object) -> None:
     cursor = connection.cursor()
     # Several servers may share the file; what is committed survives a power cut.
-    for pragma in ("journal_mode=WAL", "busy_timeout=10000", "synchronous=FULL"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    # SQLite's own knows ASCII only.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: str | None) -> str | None:
+    return text and text.casefold()
 
 
 def _row(task: Task) -> dict[str, Any]:

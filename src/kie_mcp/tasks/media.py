@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, NoReturn
+from secrets import token_hex
+from typing import IO, NoReturn, TypeGuard
 from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.request import url2pathname
 
+import anyio
 import anyio.to_thread
 
-from kie_mcp.catalog.fields import Limits, MediaRef, Ref, TaskRef, Track
+from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
@@ -52,10 +55,11 @@ class Publisher:
             InvalidCall: When there is no such file or task, it may not be read, or the model does not take it.
         """
         for ref in refs:
-            if isinstance(ref, MediaRef) and _is_local(ref):
+            if _is_local(ref):
                 with self._open(ref) as content:
                     await anyio.to_thread.run_sync(_refuse, content, ref.limits, ref)
-        return {ref: await self._resolve(ref) for ref in dict.fromkeys(refs)}
+        # What is refused without an upload is refused before one.
+        return {ref: await self._resolve(ref) for ref in sorted(dict.fromkeys(refs), key=_is_local)}
 
     async def _resolve(self, ref: Ref) -> str:
         match ref:
@@ -63,11 +67,10 @@ class Publisher:
                 return await self._publish(ref)
             case Track():
                 return await self._song(ref)
-            case TaskRef():
-                task = await self._ledger.find(ref.removeprefix("task:").partition("#")[0])
-                return (task and task.kie_id) or ref
             case _:
-                raise AssertionError(type(ref))
+                id_ = ref.removeprefix("task:").partition("#")[0]
+                task = await self._ledger.find(id_)
+                return (task and task.kie_id) or id_
 
     async def _publish(self, ref: MediaRef) -> str:
         if ref.startswith(("https://", "http://")):
@@ -101,13 +104,17 @@ class Publisher:
         content = _from_data_uri(text) if text.startswith("data:") else _from_base64(text)
         if content.size > files.BASE64_LIMIT:
             raise InvalidCall("base64 carries at most 10 MB.", "Give the file's path or URL instead.")
-        sent = await files.base64(self._client, content.file.read(), _named(name, content.mime_type), content.mime_type)
+        sent = await files.base64(
+            self._client, content.file.read(), _named(name, _extension(content.mime_type)), content.mime_type
+        )
         return await self._remember(sent, None)
 
     async def upload_url(self, url: str, name: str) -> Upload:
         """Have KIE fetch a public file."""
         address = _web_address(url, Limits())
-        name = name or Path(urlsplit(address).path).name or "file"
+        name = name or urlsplit(address).path
+        suffix = Path(name).suffix.lower()
+        name = _named(name, suffix if suffix[1:] in formats.TYPES else "")
         return await self._remember(await files.from_url(self._client, address, name), None)
 
     async def _remember(self, sent: Uploaded, sha256: str | None) -> Upload:
@@ -131,9 +138,11 @@ class Publisher:
 
     async def _result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._earlier(ref, task_id, number)
-        if self._clock.time() < task.created + files.LIFETIME or not result.path:
+        if result.url and (
+            self._clock.time() < task.created + files.LIFETIME or not await anyio.Path(result.path).is_file()
+        ):
             return result.url
-        # The link may have died; the saved file has not.
+        # The link may have died, or there never was one; the saved file has not.
         with _read(Path(result.path)) as content:
             return (await self._upload(content)).url
 
@@ -142,7 +151,7 @@ class Publisher:
         if not match:
             raise InvalidCall(f"{_shown(ref)} is no song.", "Write task:<id>#<n>, n counting the task's songs from 1.")
         number = match["n"] or "1"
-        if not number.isdigit():
+        if not number.isdecimal():
             return number
         _, result = await self._earlier(ref, match["task"], number)
         if not result.id:
@@ -155,7 +164,7 @@ class Publisher:
             raise InvalidCall(f"{ref}: there is no task {task_id}.", "list_tasks shows the tasks there are.")
         if task.state != "succeeded":
             raise InvalidCall(f"{ref}: the task is {task.state}.", "Ask get_task until it has succeeded.")
-        if not number.isdigit() or not 1 <= int(number) <= len(task.results):
+        if not number.isdecimal() or not 1 <= int(number) <= len(task.results):
             raise InvalidCall(f"{ref}: the task has {len(task.results)} results.", "Count them from 1.")
         return task, task.results[int(number) - 1]
 
@@ -167,7 +176,8 @@ class Publisher:
         if not self._readable:
             raise InvalidCall("This server reads no local files.", "Give a URL, a data URI, or task:<id>#<n>.")
         try:
-            place = Path(reference.removeprefix("file://")).expanduser().resolve(strict=True)
+            named = url2pathname(reference[7:]) if reference.startswith("file://") else reference
+            place = Path(named).expanduser().resolve(strict=True)
         except (OSError, RuntimeError, ValueError):
             raise InvalidCall(
                 f"There is no file {_shown(reference)}.", "Give a full path, a URL, a data URI, or task:<id>#<n>."
@@ -181,12 +191,16 @@ class Publisher:
             yield content
 
 
-def _is_local(ref: MediaRef) -> bool:
-    return not ref.startswith(("https://", "http://", "kie://")) and not RESULT.fullmatch(ref)
+def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
+    elsewhere = ref.startswith(("https://", "http://", "kie://")) or RESULT.fullmatch(ref)
+    return isinstance(ref, MediaRef) and not elsewhere
 
 
 @contextmanager
 def _read(path: Path) -> Iterator[Content]:
+    if not path.is_file():
+        # Opening a pipe would wait for a writer.
+        raise InvalidCall(f"{_shown(path.name)} is no file.")
     try:
         file = path.open("rb")
     except OSError as error:
@@ -194,7 +208,7 @@ def _read(path: Path) -> Iterator[Content]:
     with file:
         mime_type = formats.mime_type(file.read(formats.HEAD)) or _not_media(path.name)
         file.seek(0)
-        yield Content(file, _named(path.name, mime_type), mime_type, path.stat().st_size)
+        yield Content(file, _named(path.name, _extension(mime_type)), mime_type, path.stat().st_size)
 
 
 def _refuse(content: Content, limits: Limits, called: str) -> None:
@@ -228,13 +242,17 @@ def _from_base64(text: str) -> Content:
 
 def _in_memory(content: bytes) -> Content:
     mime_type = formats.mime_type(content[: formats.HEAD]) or _not_media("The data")
-    return Content(BytesIO(content), _named("file", mime_type), mime_type, len(content))
+    return Content(BytesIO(content), _named("file", _extension(mime_type)), mime_type, len(content))
 
 
-def _named(name: str, mime_type: str) -> str:
-    """The name with the extension that the content has."""
+def _extension(mime_type: str) -> str:
+    return f".{formats.EXTENSIONS[mime_type]}"
+
+
+def _named(name: str, suffix: str) -> str:
+    """A name that no other upload has: KIE overwrites what has the same."""
     stem = re.sub(r"[^\w.-]+", "-", Path(name).stem, flags=re.ASCII).strip("-.") or "file"
-    return f"{stem[:60]}.{formats.EXTENSIONS[mime_type]}"
+    return f"{stem[:60]}-{token_hex(8)}{suffix}"
 
 
 def _sha256(file: IO[bytes]) -> str:

@@ -1,12 +1,35 @@
 """Note data as Suno gives it, as a Standard MIDI File (format 1, MMA RP-001) that players open."""
 
 import struct
-from collections.abc import Iterable
-from typing import Any
+from typing import Annotated
+
+from pydantic import BaseModel, Field, TypeAdapter
 
 TICKS_PER_SECOND = 960
 """480 ticks a quarter at 120 beats a minute, the tempo that a file without one has."""
 DRUM_CHANNEL = 9
+
+Seconds = Annotated[float, Field(allow_inf_nan=False, le=100_000)]
+
+
+class Note(BaseModel):
+    """One note, from when to when."""
+
+    pitch: int
+    start: Seconds
+    end: Seconds
+    velocity: Annotated[float, Field(allow_inf_nan=False)] = 1
+    """How loud, 0 to 1."""
+
+
+class Instrument(BaseModel):
+    """What plays some notes."""
+
+    name: str | None = None
+    notes: list[Note] | None = None
+
+
+SCORE = TypeAdapter(list[Instrument])
 
 
 def made_by(model: str) -> bool:
@@ -14,26 +37,30 @@ def made_by(model: str) -> bool:
     return model == "ai-music-api/generate-midi-from-audio"
 
 
-def file(instruments: Iterable[dict[str, Any]]) -> bytes:
+def file(text: str) -> bytes:
     """The notes of all instruments, a track each.
 
     Args:
-        instruments: `{name, notes: [{pitch, start, end, velocity}]}`, times in seconds, velocity 0 to 1.
+        text: KIE's list of instruments as JSON.
+
+    Raises:
+        ValueError: When it is no such list.
     """
-    tracks = [_track(each, channel) for channel, each in enumerate(instruments)]
+    tracks = [_track(each, number) for number, each in enumerate(SCORE.validate_json(text))]
     return struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS_PER_SECOND // 2) + b"".join(tracks)
 
 
-def _track(instrument: dict[str, Any], number: int) -> bytes:
-    name = str(instrument.get("name") or "")
+def _track(instrument: Instrument, number: int) -> bytes:
+    name = instrument.name or ""
     # Fifteen melodic channels go round; drums have their own.
     channel = DRUM_CHANNEL if "drum" in name.lower() else (number % 15 + (number % 15 >= DRUM_CHANNEL))
     events: list[tuple[int, bytes]] = []
-    for note in instrument.get("notes") or ():
-        pitch = min(max(int(note["pitch"]), 0), 127)
-        loudness = min(max(round(float(note.get("velocity", 1)) * 127), 1), 127)
-        events.append((_ticks(note["start"]), bytes((0x90 | channel, pitch, loudness))))
-        events.append((_ticks(note["end"]), bytes((0x80 | channel, pitch, 0))))
+    for note in instrument.notes or ():
+        pitch = min(max(note.pitch, 0), 127)
+        loudness = min(max(round(note.velocity * 127), 1), 127)
+        start = _ticks(note.start)
+        events.append((start, bytes((0x90 | channel, pitch, loudness))))
+        events.append((max(_ticks(note.end), start + 1), bytes((0x80 | channel, pitch, 0))))
     text = name.encode()
     data = b"\x00\xff\x03" + _quantity(len(text)) + text
     now = 0
@@ -46,7 +73,7 @@ def _track(instrument: dict[str, Any], number: int) -> bytes:
 
 
 def _ticks(seconds: float) -> int:
-    return max(round(float(seconds) * TICKS_PER_SECOND), 0)
+    return max(round(seconds * TICKS_PER_SECOND), 0)
 
 
 def _quantity(value: int) -> bytes:

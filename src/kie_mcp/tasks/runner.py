@@ -4,7 +4,6 @@ What is paid for is never lost: the row is on disk before KIE is asked and KIE's
 may have been paid for is never sent again: a create whose answer got lost becomes `unknown`.
 """
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from kie_mcp.tasks.task import KEPT_FOR, Result, State, Task, new_id
 logger = logging.getLogger(__name__)
 
 GRACE = 90
-"""Seconds after a create in which KIE may not know the task yet."""
+"""Seconds that KIE may not know a task, or name no result of one that succeeded, before that is believed."""
 LOST_AFTER = 600
 """Seconds after which a create that nobody saw the end of has none."""
 
@@ -41,6 +40,8 @@ class _Watch:
     """One task being brought to its end, however many wait for it."""
 
     task: Task
+    heard: float
+    """When KIE last knew the task; at first, since when it has been asked."""
     over: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -122,23 +123,25 @@ class Runner:
             self._take_up(task)
 
     def _take_up(self, task: Task) -> None:
-        if task.id in self._watched or (task.final and (task.saved or task.state != "succeeded")):
+        if task.final and (task.saved or task.state != "succeeded"):
             return
         if task.state != "submitting" or self.clock.time() > task.created + LOST_AFTER:
             self._watch(task)
 
     async def _submit(self, task: Task, call: KieModel, sent_to: dict[Ref, str], accepted: "_Accepted") -> None:
         try:
-            await self._create(task, call, sent_to)
-        except KieMcpError as error:
-            accepted.error = _with_alternative(error, call, task)
-            await self._end(task, "unknown" if isinstance(error, UnknownOutcome) else "failed", error)
-        except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+            try:
+                await self._create(task, call, sent_to)
+            except KieMcpError as error:
+                accepted.error = _with_alternative(error, call, task)
+                await self._end(task, "unknown" if isinstance(error, UnknownOutcome) else "failed", error)
+        except Exception as error:
+            # Other tasks run in the same group: nothing may end it.
             logger.exception("task %s", task.id)
-            accepted.error = _unwritten(task, error)
-        else:
-            self._watch(task)
+            accepted.error = accepted.error or _broken(task, error)
         finally:
+            if task.kie_id:
+                self._watch(task)
             accepted.event.set()
 
     async def _create(self, task: Task, call: KieModel, sent_to: dict[Ref, str]) -> None:
@@ -162,7 +165,7 @@ class Runner:
                 return
 
     def _watch(self, task: Task) -> None:
-        self._watched[task.id] = watch = _Watch(task)
+        self._watched[task.id] = watch = _Watch(task, self.clock.time())
         self._group.start_soon(self._see_through, watch)
 
     async def _see_through(self, watch: _Watch) -> None:
@@ -170,22 +173,24 @@ class Runner:
         try:
             if task.state == "submitting":
                 await self._end(task, "unknown", _LOST)
+            pause = pace(0)
             while not task.final:
-                await self.clock.sleep(pace(self.clock.time() - task.created))
-                await self._look(task)
+                await self.clock.sleep(pause)
+                await self._look(watch)
+                pause = pace(self.clock.time() - task.created)
             if self._saver and task.state == "succeeded" and not task.saved:
                 await self._collect(task, self._saver)
-        except (OSError, sqlalchemy.exc.SQLAlchemyError):
+        except Exception:
             # The row keeps its old state, so that the next start or question takes the task up again.
-            logger.exception("task %s cannot be written down", task.id)
+            logger.exception("task %s", task.id)
         finally:
             del self._watched[task.id]
             watch.over.set()
 
-    async def _look(self, task: Task) -> None:
+    async def _look(self, watch: _Watch) -> None:
         """Ask KIE once how the task is."""
+        task = watch.task
         route = routes.find(task.route)
-        age = self.clock.time() - task.created
         try:
             answer = await self.client.status(route.status, task.kie_id or "")
         except AuthError as error:
@@ -195,21 +200,26 @@ class Runner:
             logger.info("task %s: %s", task.id, error)
             return
         seen = status.read(route.shape, answer)
+        now = self.clock.time()
+        overdue = now - watch.heard > GRACE
         match seen.state:
-            case "succeeded":
+            case "succeeded" if seen.media or seen.texts:
                 task.results = [Result(media.url, id=media.id, label=media.label) for media in seen.media]
                 task.texts = list(seen.texts)
                 task.credits = seen.credits
                 await self._end(task, "succeeded")
+            case "succeeded" if overdue:
+                task.credits = seen.credits
+                await self._end(task, "failed", _EMPTY)
             case "failed":
                 task.credits = seen.credits
                 await self._end(task, "failed", _failure(seen.error, seen.code, seen.credits))
-            case "missing" if age > GRACE:
+            case "missing" if overdue:
                 await self._end(task, "expired", _GONE)
-            case "running" if age > KEPT_FOR:
+            case "running" if now - task.created > KEPT_FOR:
                 await self._end(task, "expired", _GONE)
-            case _:
-                pass
+            case "running":
+                watch.heard = now
 
     async def _end(self, task: Task, state: State, error: KieMcpError | None = None) -> None:
         task.state = state
@@ -221,16 +231,13 @@ class Runner:
     async def _collect(self, task: Task, saver: Saver) -> None:
         """Save the files; whatever goes wrong here leaves the task succeeded and is tried again."""
         try:
-            if midi.made_by(task.model) and not task.results:
-                for number, text in enumerate(task.texts, start=1):
-                    content = midi.file(json.loads(text))
-                    task.results.append(saver.write(task, number, content, "audio/midi"))
-                task.texts = []
+            if midi.made_by(task.model) and task.texts:
+                _write_notes(task, saver)
             await saver.save(task)
-        except OSError as error:
-            task.note = f"Not saved: {error.strerror or error}. The links stay good for 14 days."
-        except (httpx2.HTTPError, KieMcpError) as error:
-            task.note = f"Not saved: {str(error) or type(error).__name__}. The links stay good for 14 days."
+        except (OSError, httpx2.HTTPError, KieMcpError) as error:
+            task.note = f"Not saved: {_reason(error)}. The links stay good for 14 days."
+            # Then there is nothing left to try again.
+            task.saved = self.clock.time() > task.created + KEPT_FOR
         else:
             task.note = ""
             task.saved = True
@@ -259,7 +266,16 @@ _LOST = UnknownOutcome(
     "Look at https://kie.ai/logs before you ask for it again.",
     billed=None,
 )
-_GONE = ApiError("KIE does not know this task, or not any more: it keeps records for 14 days.")
+_GONE = ApiError(
+    "KIE does not know this task, or not any more: it keeps records for 14 days.",
+    "Look at https://kie.ai/logs before you ask for it again.",
+    billed=None,
+)
+_EMPTY = TaskFailed(
+    "KIE says that the task has succeeded, and names no result.",
+    "Look at https://kie.ai/logs before you ask for it again.",
+    billed=None,
+)
 
 
 def pace(age: float) -> float:
@@ -283,15 +299,38 @@ def _with_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpE
     return error
 
 
-def _unwritten(task: Task, error: Exception) -> KieMcpError:
+def _broken(task: Task, error: Exception) -> KieMcpError:
     reason = str(getattr(error, "orig", error))
-    if not task.kie_id:
+    if task.kie_id:
+        return KieMcpError(
+            f"KIE accepted task {task.id} as {task.kie_id}, but the ledger cannot be written ({reason}).",
+            "Do not repeat the call: get_task shows the result while this server runs, https://kie.ai/logs later. "
+            "Make room on the disk.",
+            billed=True,
+        )
+    if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
         return KieMcpError(f"The ledger cannot be written ({reason}), so KIE was not asked.", "Make room on the disk.")
     return KieMcpError(
-        f"KIE accepted the task as {task.kie_id}, but the ledger cannot be written ({reason}).",
-        "Do not repeat the call. Make room on the disk; https://kie.ai/logs shows the result.",
-        billed=True,
+        f"Something went wrong inside kie-mcp with task {task.id}; its log tells what.",
+        "Look at https://kie.ai/logs before you call again.",
+        billed=None,
     )
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without httpx2's advice and a second full stop."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said).partition("\n")[0].rstrip(".")
+
+
+def _write_notes(task: Task, saver: Saver) -> None:
+    """Make files of the notes; what are no notes stays text."""
+    try:
+        files = [midi.file(text) for text in task.texts]
+    except ValueError:
+        return
+    task.results = [saver.write(task, number, content, "audio/midi") for number, content in enumerate(files, start=1)]
+    task.texts = []
 
 
 def usual_seconds(task: Task) -> float:

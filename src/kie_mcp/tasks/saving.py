@@ -1,5 +1,6 @@
 """What tasks made, on its way to the output folder."""
 
+import filecmp
 import ipaddress
 import os
 import re
@@ -9,7 +10,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -20,7 +20,7 @@ from kie_mcp.tasks import formats
 from kie_mcp.tasks.task import Result, Task
 
 LARGEST = 2 * 1024**3
-"""Bytes of one result."""
+"""Bytes of one result, at most."""
 DOWNLOAD_SECONDS = 900
 REDIRECTS = 5
 AT_ONCE = 4
@@ -29,37 +29,47 @@ AT_ONCE = 4
 class Saver:
     """Downloads results; nothing in the folder is ever overwritten."""
 
-    def __init__(self, client: KieClient, folder: Path, *, guarded: bool = True) -> None:
+    def __init__(self, client: KieClient, folder: Path, *, guarded: bool = True, largest: int = LARGEST) -> None:
         """Tie the parts together.
 
         Args:
             client: Its connections are used, without the key.
             folder: Where files go.
             guarded: Whether to keep away from private addresses.
+            largest: Bytes of one result.
         """
-        self.folder = folder.expanduser()
+        self.folder = folder.expanduser().absolute()
         self._client = client
         self._guarded = guarded
+        self._largest = largest
         self._slots = anyio.CapacityLimiter(AT_ONCE)
 
     async def save(self, task: Task) -> None:
         """Save a task's files to the output folder, as far as they are not there yet.
+
+        One that cannot be saved does not keep the others from it.
 
         Raises:
             OSError: When the disk refuses.
             httpx2.HTTPError: When a file cannot be fetched.
             InvalidCall: When a file's address is none to be trusted.
         """
+        errors: list[Exception] = []
         for number, result in enumerate(task.results, start=1):
             if not result.path and result.url:
-                async with self._slots:
-                    await self._save_one(task, result, number)
+                try:
+                    async with self._slots:
+                        await self._save_one(task, result, number)
+                except (OSError, httpx2.HTTPError, InvalidCall) as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
 
     def write(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
         """Save something that came without a link."""
         with self._part() as part:
             part.write(content)
-        final = _settle(Path(part.name), self.folder, _stem(task, number), formats.EXTENSIONS[mime_type])
+            final = _settle(part, self.folder, _stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type)
 
     async def _save_one(self, task: Task, result: Result, number: int) -> None:
@@ -67,23 +77,23 @@ class Saver:
             with anyio.fail_after(DOWNLOAD_SECONDS):
                 declared = await self._download(result.url, part)
             part.seek(0)
-            head = part.read(formats.HEAD)
-        result.mime_type = formats.mime_type(head) or declared or "application/octet-stream"
-        extension = formats.EXTENSIONS.get(result.mime_type) or Path(urlsplit(result.url).path).suffix[1:] or "bin"
-        result.path = str(_settle(Path(part.name), self.folder, _stem(task, number), extension))
+            mime_type = formats.mime_type(part.read(formats.HEAD)) or declared or "application/octet-stream"
+            extension = formats.EXTENSIONS.get(mime_type, "bin")
+            result.path = str(_settle(part, self.folder, _stem(task, number), extension))
+            result.mime_type = mime_type
 
     @contextmanager
     def _part(self) -> Iterator[IO[bytes]]:
-        """A file without its final name; it goes away when writing fails."""
+        """A file without its final name; it goes away unless it gets one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".part", delete=False) as part:
             try:
                 yield part
-                part.flush()
-                os.fsync(part.fileno())
-            except BaseException:
-                Path(part.name).unlink()
-                raise
+            finally:
+                # A full disk refuses what is still to be written.
+                with suppress(OSError):
+                    part.close()
+                Path(part.name).unlink(missing_ok=True)
 
     async def _download(self, url: str, into: IO[bytes]) -> str:
         """Fetch a file and return the MIME type that its server declares."""
@@ -98,19 +108,24 @@ class Saver:
                 size = 0
                 async for chunk in response.aiter_bytes():
                     size += len(chunk)
-                    if size > LARGEST:
-                        raise InvalidCall(f"The file at {urlsplit(url).hostname} is larger than 2 GB.")
+                    if size > self._largest:
+                        raise InvalidCall(
+                            f"The file at {response.url.host} is larger than {self._largest / 1e9:.1f} GB."
+                        )
                     into.write(chunk)
                 return response.headers.get("content-type", "").partition(";")[0]
-        raise InvalidCall(f"The file at {urlsplit(url).hostname} is behind too many redirects.")
+        raise InvalidCall("A result's link is behind too many redirects.")
 
     async def _trust(self, url: str) -> None:
+        try:
+            parts = httpx2.URL(url)
+        except httpx2.InvalidURL as error:
+            raise InvalidCall(f"A result's link is no web address: {error}.") from None
         if self._ours(url):
             return
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname:
+        if parts.scheme != "https":
             raise InvalidCall("A result's link is not https, so it was not followed.")
-        for *_, address in await anyio.getaddrinfo(parts.hostname, parts.port or 443):
+        for *_, address in await anyio.getaddrinfo(parts.raw_host, parts.port or 443):
             _refuse_private(str(address[0]))
 
     def _trust_peer(self, response: httpx2.Response) -> None:
@@ -135,26 +150,22 @@ def _stem(task: Task, number: int) -> str:
     return f"{day}-{model}-{task.id}-{number}"
 
 
-def _settle(part: Path, folder: Path, stem: str, extension: str) -> Path:
+def _settle(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
     """Give a finished file its name; what has that name already stays."""
-    for attempt in range(1, 100):
-        suffix = "" if attempt == 1 else f"-{attempt}"
-        final = folder / f"{stem}{suffix}.{extension}"
-        with suppress(FileExistsError):
-            _claim(part, final)
+    part.flush()
+    os.fsync(part.fileno())
+    part.close()
+    final, taken = folder / f"{stem}.{extension}", 1
+    while True:
+        try:
+            final.touch(exist_ok=False)
+        except FileExistsError:
+            # Saved before, by a process that ended too soon or by another one.
+            if filecmp.cmp(part.name, final, shallow=False):
+                return final
+            taken += 1
+            final = folder / f"{stem}-{taken}.{extension}"
+        else:
+            Path(part.name).chmod(final.stat().st_mode)
+            Path(part.name).replace(final)
             return final
-    raise FileExistsError(stem)
-
-
-def _claim(part: Path, final: Path) -> None:
-    part.chmod(0o644)
-    try:
-        final.hardlink_to(part)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without hard links.
-        final.touch(exist_ok=False)
-        part.replace(final)
-    else:
-        part.unlink()

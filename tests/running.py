@@ -1,0 +1,111 @@
+"""A runner with all its parts, to be started and ended as a process is."""
+
+import resource
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+from conftest import JumpingClock
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kie_mcp.catalog import FAMILIES, KieModel
+from kie_mcp.kie.client import KieClient
+from kie_mcp.tasks.ledger import Ledger
+from kie_mcp.tasks.media import Publisher
+from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.saving import Saver
+from kie_mcp.tasks.task import Task
+
+Meet = Callable[[str], Awaitable[Response | None]]
+
+
+class Gate:
+    """A KIE behind somebody who sees each request first, and may answer in its place."""
+
+    def __init__(self, app: ASGIApp, **meet: Meet) -> None:
+        """Remember who is met by a request, by its method in small letters."""
+        self.asked: list[str] = []
+        self._app = app
+        self._meet = meet
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked.append(f"{scope['method']} {scope['path']}")
+        meet = self._meet.get(scope["method"].lower())
+        answer = await meet(scope["path"]) if meet else None
+        await (answer or self._app)(scope, receive, send)
+
+
+def call(tool: str, **arguments: Any) -> KieModel:
+    """What a caller asks for."""
+    (family,) = (family for family in FAMILIES if family.tool == tool)
+    return family.parse({"prompt": "a heron at dawn", **arguments})
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    app: ASGIApp,
+    clock: JumpingClock,
+    *,
+    save: bool = True,
+    service: bool = False,
+    url: str = "",
+    callback_url: str = "",
+) -> AsyncIterator[Runner]:
+    """A runner with its ledger and output in a folder; leaving ends it at once.
+
+    Args:
+        folder: Where all is kept.
+        app: A KIE in this process.
+        clock: Time.
+        save: Whether results are saved.
+        service: Whether KIE is spoken to in the model list's own pattern.
+        url: Where KIE is served, instead of `app`.
+        callback_url: What KIE is told to call.
+    """
+    transport = None if url else httpx2.ASGITransport(app)
+    client = KieClient("sandbox", base_url=url or "https://kie.test", service=service, transport=transport, clock=clock)
+    ledger = await Ledger.open(folder / "data")
+    publisher = Publisher(client, ledger, readable=[folder], clock=clock)
+    saver = Saver(client, folder / "out", guarded=False) if save else None
+    try:
+        async with client, anyio.create_task_group() as group:
+            runner = Runner(client, ledger, publisher, saver, group, callback_url=callback_url, clock=clock)
+            await runner.resume()
+            yield runner
+            group.cancel_scope.cancel()
+    finally:
+        await ledger.close()
+
+
+async def end(runner: Runner, task: Task) -> Task:
+    """The task once nothing watches it any more, as the ledger has it."""
+    while watch := runner._watched.get(task.id):
+        await watch.over.wait()
+    found = await runner.ledger.find(task.id)
+    assert found
+    return found
+
+
+def rows(folder: Path) -> list[tuple[str, str, str | None, str]]:
+    """Each task's id, state, KIE's id and route, as another process sees them."""
+    with sqlite3.connect(folder / "data" / "ledger.sqlite3") as file:
+        found = file.execute("SELECT id, state, kie_id, route FROM tasks ORDER BY created, id").fetchall()
+    file.close()
+    return found
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process can grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,0 +1,321 @@
+import dataclasses
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+import sqlalchemy.exc
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.tasks.ledger import VERSION, Ledger, Upload
+from kie_mcp.tasks.task import FINAL, Result, State, Task, new_id
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    opened = await Ledger.open(tmp_path / "data")
+    yield opened
+    await opened.close()
+
+
+def task(id_: str, **more: Any) -> Task:
+    """A task on its way; further fields as given."""
+    usual: dict[str, Any] = {
+        "tool": "veo_video",
+        "model": "veo3_fast",
+        "kind": "video",
+        "route": "veo",
+        "arguments": {},
+    }
+    return Task(**{"id": id_, **usual, "created": NOW, **more})
+
+
+def upload(id_: str, **more: Any) -> Upload:
+    usual: dict[str, Any] = {
+        "sha256": "ab",
+        "name": "a.png",
+        "url": "https://kie.invalid/a",
+        "size": 7,
+        "mime_type": "image/png",
+    }
+    return Upload(**{"id": id_, **usual, "created": NOW, "expires": NOW + 60, **more})
+
+
+def ids(found: Sequence[Task]) -> list[str]:
+    return [each.id for each in found]
+
+
+async def test_a_task_comes_back_as_it_was_written(ledger: Ledger) -> None:
+    whole = task(
+        "t_1",
+        state="succeeded",
+        kie_id="5f0c",
+        finished=NOW + 60.25,
+        estimate=(60.0, 65.5),
+        credits=60.0,
+        arguments={"prompt": "Füchse 🦊\n'; DROP TABLE tasks; --", "images": ["~/a.png"], "seed": 2**31},
+        results=[Result("https://kie.invalid/1.mp4", "/out/1.mp4", "video/mp4", "id", "Lied"), Result("x")],
+        texts=["[Vers]\n\u2028…"],
+        error={"message": "no", "billed": None},
+        saved=True,
+        note="Nicht gespeichert",
+    )
+    await ledger.add(whole)
+    await ledger.add(bare := task("t_2"))
+    assert await ledger.find("t_1") == whole
+    assert await ledger.find("t_2") == bare
+
+
+async def test_a_change_is_written_down(ledger: Ledger) -> None:
+    await ledger.add(given := task("t_1"))
+    given.state, given.kie_id = "running", "5f0c"
+    await ledger.save(given)
+    assert await ledger.find("t_1") == given
+
+
+async def test_a_task_is_found_by_its_own_id_and_by_that_of_kie(ledger: Ledger) -> None:
+    await ledger.add(task("t_1", kie_id="5f0c"))
+    await ledger.add(task("t_2"))
+    for id_ in ("t_1", "5f0c"):
+        found = await ledger.find(id_)
+        assert found
+        assert found.id == "t_1"
+    for id_ in ("", "t_3", "%", "t_1' OR '1'='1"):
+        assert await ledger.find(id_) is None
+
+
+async def test_the_same_id_is_not_written_twice(ledger: Ledger) -> None:
+    await ledger.add(task("t_1"))
+    with pytest.raises(sqlalchemy.exc.IntegrityError):
+        await ledger.add(task("t_1"))
+
+
+def test_ids_are_readable_and_differ() -> None:
+    made = {new_id("t") for _ in range(1000)}
+    assert len(made) == 1000
+    assert not set("il0o1") & set("".join(made).replace("t_", ""))
+
+
+async def test_pages_follow_one_another_without_gap_or_repetition(ledger: Ledger) -> None:
+    for number in range(10):
+        # Three tasks at each moment: time alone does not tell them apart.
+        await ledger.add(task(f"t_{number}", created=NOW + number // 3))
+    seen: list[str] = []
+    before = None
+    while page := await ledger.page(before=before, limit=4):
+        seen += ids(page)
+        before = page[-1].created, page[-1].id
+    assert seen == [f"t_{number}" for number in reversed(range(10))]
+
+
+async def test_a_page_says_no_more_than_its_limit(ledger: Ledger) -> None:
+    for number in range(25):
+        await ledger.add(task(f"t_{number}", created=NOW + number))
+    assert len(await ledger.page()) == 20
+    assert len(await ledger.page(limit=1)) == 1
+
+
+@pytest.fixture
+async def mixed(ledger: Ledger) -> Ledger:
+    """Four tasks that differ in everything one may ask for."""
+    rows: list[tuple[str, State, str, str, str | None]] = [
+        ("fox", "running", "video", "veo3_fast", "Ein Fuchs im SCHNEE, 100% weiß"),
+        ("city", "succeeded", "image", "qwen/text-to-image", "ÜBER_STADT bei Nacht"),
+        ("song", "failed", "audio", "ai-music-api/generate", "夜の街 \\ straße"),
+        ("none", "succeeded", "image", "recraft/crisp-upscale", None),
+    ]
+    for number, (id_, state, kind, model, prompt) in enumerate(rows):
+        arguments = {"prompt": prompt} if prompt else {"image": "fuchs.png"}
+        await ledger.add(task(id_, state=state, kind=kind, model=model, arguments=arguments, created=NOW - number))
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, ["fox", "city", "song", "none"]),
+        ({"states": ["succeeded"]}, ["city", "none"]),
+        ({"states": ["running", "failed"]}, ["fox", "song"]),
+        ({"states": ["expired"]}, []),
+        ({"kind": "image"}, ["city", "none"]),
+        ({"model": "veo"}, ["fox"]),
+        ({"model": "image"}, ["city"]),
+        ({"model": "%"}, []),
+        ({"model": "veo3_f"}, ["fox"]),
+        ({"model": "veo_fast"}, []),
+        ({"words": "fuchs"}, ["fox"]),
+        ({"words": "schnee FUCHS"}, ["fox"]),
+        ({"words": "fuchs nacht"}, []),
+        ({"words": "über"}, ["city"]),
+        ({"words": "STRASSE"}, ["song"]),
+        ({"words": "夜の"}, ["song"]),
+        ({"words": "%"}, ["fox"]),
+        ({"words": "_"}, ["city"]),
+        ({"words": "\\"}, ["song"]),
+        ({"words": "r_s"}, ["city"]),
+        ({"words": "'"}, []),
+        ({"words": "  "}, ["fox", "city", "song", "none"]),
+        ({"words": "nacht", "kind": "video"}, []),
+        ({"words": "nacht", "kind": "image", "states": ["succeeded"], "model": "qwen"}, ["city"]),
+    ],
+)
+async def test_a_page_shows_what_was_asked_for(mixed: Ledger, wanted: dict[str, Any], expected: list[str]) -> None:
+    assert ids(await mixed.page(**wanted)) == expected
+
+
+async def test_what_is_open_or_not_saved_is_unfinished_the_oldest_first(ledger: Ledger) -> None:
+    states: tuple[State, ...] = ("submitting", "running", *sorted(FINAL))
+    for number, state in enumerate(states):
+        await ledger.add(task(state, state=state, created=NOW - number, saved=state != "succeeded"))
+    await ledger.add(task("saved", state="succeeded", saved=True))
+    assert ids(await ledger.unfinished()) == ["succeeded", "running", "submitting"]
+
+
+async def test_uploads_are_told_apart_by_content_id_and_time(ledger: Ledger) -> None:
+    old = upload("u_old", created=NOW - 9)
+    new = upload("u_new", size=None)
+    other = upload("u_other", sha256=None, created=NOW - 1, expires=NOW + 10)
+    for each in (old, new, other):
+        await ledger.add_upload(each)
+    assert await ledger.live_uploads(NOW) == [new, other, old]
+    assert await ledger.live_uploads(NOW, sha256="ab") == [new, old]
+    assert await ledger.live_uploads(NOW, sha256="cd") == []
+    assert await ledger.live_uploads(NOW, id_="u_other") == [other]
+    assert await ledger.live_uploads(NOW + 10, id_="u_other") == []
+
+
+async def test_the_ledger_outlives_the_process(tmp_path: Path) -> None:
+    for number in range(3):
+        ledger = await Ledger.open(tmp_path)
+        await ledger.add(task(f"t_{number}", created=NOW - number))
+        await ledger.close()
+    ledger = await Ledger.open(tmp_path)
+    assert ids(await ledger.page()) == ["t_0", "t_1", "t_2"]
+    await ledger.close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as file:
+        assert file.execute("SELECT version FROM ledger").fetchall() == [(VERSION,)]
+    file.close()
+
+
+async def test_a_new_folder_is_for_its_owner_only(tmp_path: Path) -> None:
+    await (await Ledger.open(tmp_path / "a" / "b")).close()
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+async def test_many_servers_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    async def work(id_: str) -> None:
+        ledger = await Ledger.open(tmp_path)
+        await ledger.add(task(id_))
+        await ledger.close()
+
+    async with anyio.create_task_group() as group:
+        for number in range(12):
+            group.start_soon(work, f"t_{number}")
+    ledger = await Ledger.open(tmp_path)
+    assert len(await ledger.page()) == 12
+    await ledger.close()
+
+
+ANOTHER_PROCESS = """
+import anyio, sys
+from pathlib import Path
+from kie_mcp.tasks.ledger import Ledger
+from kie_mcp.tasks.task import Task
+
+async def main():
+    ledger = await Ledger.open(Path(sys.argv[1]))
+    for n in range(30):
+        await ledger.add(Task(f"child_{n}", "veo_video", "veo3", "video", "veo", {"prompt": "ß"}, created=n))
+    await ledger.close()
+
+anyio.run(main)
+"""
+
+
+async def test_two_processes_write_to_one_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(tmp_path / "data")]
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, lambda: subprocess.run(command, check=True, timeout=60))
+        written = 0
+        while written < 30 or len(await ledger.page(model="veo3", words="ß", limit=100)) < 30:
+            await ledger.add(task(f"parent_{written}"))
+            written += 1
+    assert len(await ledger.page(limit=10_000)) == 30 + written
+
+
+def folder_is_a_file(folder: Path) -> None:
+    folder.write_text("here")
+
+
+def parent_is_a_file(folder: Path) -> None:
+    folder.parent.write_text("here")
+
+
+def file_is_garbage(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "ledger.sqlite3").write_bytes(b"\x89PNG garbage" * 1000)
+
+
+def file_is_a_folder(folder: Path) -> None:
+    (folder / "ledger.sqlite3").mkdir(parents=True)
+
+
+def file_is_something_else(folder: Path) -> None:
+    folder.mkdir()
+    with sqlite3.connect(folder / "ledger.sqlite3") as file:
+        file.execute("CREATE TABLE ledger (page INTEGER)")
+    file.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (folder_is_a_file, "File exists"),
+        (parent_is_a_file, "Not a directory"),
+        (file_is_garbage, "file is not a database"),
+        (file_is_a_folder, "unable to open database file"),
+        (file_is_something_else, "no such column"),
+    ],
+)
+async def test_a_ledger_that_cannot_be_used_says_why(
+    tmp_path: Path, spoil: Callable[[Path], None], reason: str
+) -> None:
+    folder = tmp_path / "a" / "data" if spoil is parent_is_a_file else tmp_path / "data"
+    spoil(folder)
+    with pytest.raises(ConfigurationError) as caught:
+        await Ledger.open(folder)
+    assert reason in caught.value.message
+    assert str(folder) in caught.value.message
+    assert "KIE_MCP_DATA_DIR" in caught.value.next_step
+    # Where it could not connect, aiosqlite lets its thread end by itself.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await anyio.to_thread.run_sync(thread.join)
+
+
+async def test_a_ledger_from_a_newer_version_is_left_alone(ledger: Ledger, tmp_path: Path) -> None:
+    await ledger.add(kept := task("t_1"))
+    with sqlite3.connect(tmp_path / "data" / "ledger.sqlite3") as file:
+        file.execute("UPDATE ledger SET version = ?", [VERSION + 1])
+    file.close()
+    with pytest.raises(ConfigurationError, match=f"newer kie-mcp .*version {VERSION + 1}") as caught:
+        await Ledger.open(tmp_path / "data")
+    assert "Update kie-mcp" in caught.value.next_step
+    assert await ledger.find("t_1") == kept
+
+
+def test_a_task_shows_its_prompt_as_text() -> None:
+    assert task("t_1", arguments={"prompt": "ein Fuchs"}).prompt == "ein Fuchs"
+    assert task("t_1").prompt == ""
+    assert [state for state in FINAL if not dataclasses.replace(task("t_1"), state=state).final] == []
+    assert not task("t_1").final

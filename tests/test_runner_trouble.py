@@ -1,0 +1,328 @@
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+import stamina
+import uvicorn
+from conftest import JumpingClock
+from running import Gate, call, end, full_disk, rows, running
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kie_mcp.errors import InsufficientCredits, KieMcpError
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.ledger import Ledger
+from kie_mcp.tasks.runner import LOST_AFTER
+from kie_mcp.tasks.task import KEPT_FOR, Task
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def reads_are_not_repeated() -> Iterator[None]:
+    """The client's own retries wait by the real clock."""
+    with stamina.set_testing(True):
+        yield
+
+
+async def test_a_caller_who_hangs_up_does_not_lose_the_task(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    asked, goes_on = anyio.Event(), anyio.Event()
+
+    async def hold(_: str) -> None:
+        asked.set()
+        await goes_on.wait()
+
+    async with running(tmp_path, Gate(sandbox.app, post=hold), clock) as runner:
+        async with anyio.create_task_group() as caller:
+            caller.start_soon(runner.submit, "veo_video", call("veo_video"))
+            await asked.wait()
+            caller.cancel_scope.cancel()
+        assert not sandbox.accepted
+        ((id_, *_),) = rows(tmp_path)
+        goes_on.set()
+        while (task := await runner.get(id_)).state == "submitting":
+            await anyio.lowlevel.checkpoint()
+        assert (await end(runner, task)).state == "succeeded"
+    assert len(sandbox.accepted) == 1
+
+
+@pytest.mark.parametrize(("method", "state"), [("post", "submitting"), ("get", "running")])
+async def test_a_mistake_with_one_task_does_not_touch_the_others(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, method: str, state: str
+) -> None:
+    """The built-in KIE runs in this process: what it raises arrives here as it is."""
+
+    async def stumble(path: str) -> None:
+        if "/runway/" in path:
+            raise ZeroDivisionError
+
+    async with running(tmp_path, Gate(sandbox.app, **{method: stumble}), clock) as runner:
+        good = await runner.submit("veo_video", call("veo_video"))
+        if method == "post":
+            with pytest.raises(KieMcpError, match="Something went wrong inside kie-mcp with task t_") as caught:
+                await runner.submit("runway_video", call("runway_video"))
+            assert caught.value.billed is None
+        else:
+            await end(runner, await runner.submit("runway_video", call("runway_video")))
+        assert (await end(runner, good)).state == "succeeded"
+    assert sorted(row[1] for row in rows(tmp_path)) == [state, "succeeded"]
+
+
+async def test_kie_is_not_asked_when_the_row_cannot_be_written(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        with full_disk(), pytest.raises(KieMcpError, match=r"cannot be written \(.+\), so KIE was not asked") as caught:
+            await runner.submit("veo_video", call("veo_video"))
+        assert caught.value.billed is False
+        assert not sandbox.accepted
+        task = await end(runner, await runner.submit("veo_video", call("veo_video")))
+    assert task.state == "succeeded"
+
+
+@pytest.mark.parametrize("how", ["", "code:402"])
+async def test_what_kie_answered_is_told_even_when_it_cannot_be_written(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: str
+) -> None:
+    disk = full_disk()
+
+    async def fill(path: str) -> None:
+        if path.endswith("generate"):
+            disk.__enter__()
+
+    if how:
+        sandbox.fault("create", how)
+    async with running(tmp_path, Gate(sandbox.app, post=fill), clock) as runner:
+        try:
+            with pytest.raises(KieMcpError) as caught:
+                await runner.submit("veo_video", call("veo_video"))
+        finally:
+            disk.__exit__(None, None, None)
+        if how:
+            assert isinstance(caught.value, InsufficientCredits)
+            return
+        assert caught.value.billed is True
+        assert sandbox.accepted[0].id in caught.value.message
+        assert "Do not repeat the call" in caught.value.next_step
+        # It is watched all the same.
+        ((id_, *_),) = rows(tmp_path)
+        assert (await end(runner, await runner.get(id_))).state == "succeeded"
+
+
+async def test_an_end_that_cannot_be_written_is_read_again(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit("veo_video", call("veo_video"))
+        with full_disk():
+            assert (await end(runner, task)).state == "running"
+        again = await runner.get(task.id)
+        assert (await end(runner, again)).state == "succeeded"
+
+
+async def test_a_task_goes_on_after_a_restart(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit("veo_video", call("veo_video"))
+    assert [row[1] for row in rows(tmp_path)] == ["running"]
+    clock.now += KEPT_FOR / 2
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        found = await end(runner, task)
+    assert (found.state, found.saved) == ("succeeded", True)
+    # Old as it is, it is asked after at once.
+    assert clock.now - task.created < KEPT_FOR / 2 + 10
+    assert len(sandbox.accepted) == 1
+
+
+async def test_two_servers_on_one_ledger_save_a_task_once(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with running(tmp_path, sandbox.app, clock) as one:
+        task = await one.submit("suno_music", call("suno_music"))
+        async with running(tmp_path, sandbox.app, clock) as two:
+            found = [await end(each, task) for each in (one, two)]
+    assert found[0].results == found[1].results
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+async def test_a_create_that_the_process_did_not_survive_is_lost_after_a_while(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    asked = anyio.Event()
+
+    async def hold(_: str) -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    async with running(tmp_path, Gate(sandbox.app, post=hold), clock) as runner, anyio.create_task_group() as caller:
+        caller.start_soon(runner.submit, "veo_video", call("veo_video"))
+        await asked.wait()
+        caller.cancel_scope.cancel()
+    ((id_, state, *_),) = rows(tmp_path)
+    assert state == "submitting"
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        # Another server may still be at it.
+        clock.now += LOST_AFTER - 10
+        assert (await end(runner, await runner.get(id_))).state == "submitting"
+        clock.now += 11
+        task = await end(runner, await runner.get(id_))
+    assert task.state == "unknown"
+    assert task.error
+    assert "kie.ai/logs" in str(task.error["next_step"])
+    assert not sandbox.accepted
+
+
+async def test_the_id_is_kept_when_the_server_ends_as_kie_answers(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    ends: list[anyio.CancelScope] = []
+
+    async def answer_and_end(scope: Scope, receive: Receive, send: Send) -> None:
+        await sandbox.app(scope, receive, send)
+        ends[0].cancel()
+
+    async with running(tmp_path, answer_and_end, clock) as runner:
+        ends.append(runner._group.cancel_scope)
+        await runner.submit("veo_video", call("veo_video"))
+    assert [row[1:3] for row in rows(tmp_path)] == [("running", sandbox.accepted[0].id)]
+
+
+async def test_a_lost_create_is_found_at_the_start(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
+    ledger = await Ledger.open(tmp_path / "data")
+    for id_, age in (("t_old", LOST_AFTER + 1), ("t_new", 1)):
+        await ledger.add(Task(id_, "veo_video", "veo3", "video", "veo", {}, clock.now - age))
+    await ledger.close()
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        assert (await end(runner, await runner.get("t_old"))).state == "unknown"
+    assert [row[:2] for row in rows(tmp_path)] == [("t_old", "unknown"), ("t_new", "submitting")]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_files_that_cannot_be_saved_are_tried_again(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, *, restart: bool
+) -> None:
+    (tmp_path / "out").write_text("in the way")
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await end(runner, await runner.submit("suno_music", call("suno_music")))
+        assert (task.state, task.saved) == ("succeeded", False)
+        assert task.note == "Not saved: File exists. The links stay good for 14 days."
+        assert [bool(result.url) for result in task.results] == [True, True]
+        (tmp_path / "out").unlink()
+        if not restart:
+            await end(runner, await runner.get(task.id))
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await end(runner, task)
+    assert (task.saved, task.note) == (True, "")
+    assert sorted(result.path for result in task.results) == sorted(map(str, (tmp_path / "out").iterdir()))
+
+
+async def test_only_the_file_that_failed_is_fetched_again(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    gate = Gate(sandbox.app)
+    sandbox.fault("media", 404)
+    async with running(tmp_path, gate, clock) as runner:
+        task = await end(runner, await runner.submit("suno_music", call("suno_music")))
+        assert task.note.startswith("Not saved: Client error '404 Not Found' for url 'https://")
+        assert task.note.endswith("/1.mp3'. The links stay good for 14 days.")
+        assert [bool(result.path) for result in task.results] == [False, True]
+        task = await end(runner, await runner.get(task.id))
+    assert task.saved
+    assert [Path(result.path).suffix for result in task.results] == [".mp3", ".mp3"]
+    assert [asked[-6:] for asked in gate.asked if "/media/" in asked] == ["/1.mp3", "/2.mp3", "/1.mp3"]
+
+
+async def test_files_whose_links_have_died_are_given_up(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
+    gate = Gate(sandbox.app)
+    sandbox.fault("media", 404, 2)
+    async with running(tmp_path, gate, clock) as runner:
+        task = await end(runner, await runner.submit("veo_video", call("veo_video")))
+        assert not task.saved
+        clock.now += KEPT_FOR
+        task = await end(runner, await runner.get(task.id))
+        assert (task.state, task.saved) == ("succeeded", True)
+        assert task.note
+        asked = len(gate.asked)
+        await end(runner, await runner.get(task.id))
+    assert len(gate.asked) == asked
+
+
+def saved(folder: Path) -> bytes:
+    """The content of the only file in the output folder."""
+    (path,) = (folder / "out").iterdir()
+    return path.read_bytes()
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """The app on a port of this machine."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listening])
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            server.should_exit = True
+
+
+async def test_a_file_that_breaks_off_is_fetched_again(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
+    sandbox.fault("media", "cut")
+    async with served(sandbox.app) as url, running(tmp_path, sandbox.app, clock, url=url) as runner:
+        task = await end(runner, await runner.submit("veo_video", call("veo_video")))
+        assert (task.state, task.saved) == ("succeeded", False)
+        assert task.note.startswith("Not saved: peer closed connection")
+        assert list((tmp_path / "out").iterdir()) == []
+        task = await end(runner, await runner.get(task.id))
+    assert task.saved
+    assert saved(tmp_path)[4:8] == b"ftyp"
+
+
+async def test_with_saving_off_the_links_are_all_there_is(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with running(tmp_path, sandbox.app, clock, save=False) as runner:
+        task = await end(runner, await runner.submit("veo_video", call("veo_video")))
+        notes = await end(runner, await runner.submit("suno_midi", call("suno_midi", prompt=None, task_id="5f0c")))
+    assert (task.state, task.saved, task.note) == ("succeeded", True, "")
+    assert [(bool(result.url), result.path) for result in task.results] == [(True, "")]
+    assert notes.texts[0].startswith("[{")
+    assert not (tmp_path / "out").exists()
+
+
+async def test_notes_become_a_file_as_soon_as_one_can_be_written(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("in the way")
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await end(runner, await runner.submit("suno_midi", call("suno_midi", prompt=None, task_id="5f0c")))
+        assert (task.state, task.saved, len(task.texts)) == ("succeeded", False, 1)
+        (tmp_path / "out").unlink()
+        task = await end(runner, await runner.get(task.id))
+    assert (task.saved, task.texts, [result.mime_type for result in task.results]) == (True, [], ["audio/midi"])
+    assert saved(tmp_path).startswith(b"MThd")
+
+
+async def test_notes_that_are_none_stay_text(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
+    async def misspelled(scope: Scope, receive: Receive, send: Send) -> None:
+        async def change(message: Message) -> None:
+            if "body" in message:
+                message["body"] = message["body"].replace(b"pitch", b"patch")
+            await send(message)
+
+        await sandbox.app(scope, receive, change)
+
+    async with running(tmp_path, misspelled, clock) as runner:
+        task = await end(runner, await runner.submit("suno_midi", call("suno_midi", prompt=None, task_id="5f0c")))
+    assert (task.state, task.saved, task.results) == ("succeeded", True, [])
+    assert "patch" in task.texts[0]
+
+
+async def test_notes_that_come_as_a_file_are_downloaded(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
+    async with running(tmp_path, sandbox.app, clock, service=True) as runner:
+        task = await end(runner, await runner.submit("suno_midi", call("suno_midi", prompt=None, task_id="5f0c")))
+    assert (task.route, task.saved, task.texts) == ("service:suno/midi", True, [])
+    assert [Path(result.path).suffix for result in task.results] == [".json"]
+    assert b'"pitch"' in saved(tmp_path)
