@@ -1,3 +1,4 @@
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -316,3 +317,14 @@ def test_a_model_that_is_gone_from_the_catalogue_takes_a_minute() -> None:
     assert usual_seconds(known) == 180
     known.model = "veo2"
     assert usual_seconds(known) == 60
+
+
+async def test_the_ledger_keeps_a_data_uri_by_where_it_went(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    whole = "data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit("x", call("nano_banana_image", images=[whole, "https://files.example/b.png"]))
+    sent = sandbox.accepted[0].body["input"]["image_urls"]
+    assert task.arguments["images"] == sent
+    assert not sent[0].startswith("data:")

@@ -19,12 +19,15 @@ def stdio() -> None:
     # Importing makes hundreds of thousands of objects that live for ever: collecting among them costs 0.1 s.
     gc.disable()
     import logging
+    import signal
 
     import anyio
     from mcp.server.stdio import stdio_server
 
     from kie_mcp.server.app import App, build
 
+    # Ctrl-C ends the process at once: what matters is in the ledger, and a thread that reads stdin cannot be woken.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # stdout belongs to the protocol.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
 

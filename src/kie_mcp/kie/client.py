@@ -4,6 +4,7 @@ A read may be repeated. A create is sent once: only KIE's 429, which refuses and
 answer that does not say what became of it is an `UnknownOutcome`.
 """
 
+import re
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
@@ -36,6 +37,13 @@ NOT_ABOUT_THE_TASK = {401, 402, 403, 429, 433, 455, 500, *range(502, 531)}
 # 501: could not be made; 505: switched off; 531: failed and refunded; 4030: not in this region.
 REFUSED = {*range(300, 500), 501, 505, 531, 4030} - {408}
 """What a create can be answered with when certainly nothing runs and nothing is billed."""
+
+NO_MODEL = re.compile(
+    r"\b(no such|unknown|invalid|unsupported) model\b"
+    r"|\bmodel\b.{0,120}\b(not (found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b",
+    re.IGNORECASE,
+)
+"""A 422 that names the model, rather than what the model was asked."""
 
 OTHER_MODEL = "Choose another model: find_models lists them."
 OTHER_ADDRESS = (
@@ -240,7 +248,7 @@ def _error(code: int, message: str, retry_after: float | None = None) -> ApiErro
     retryable = code in (408, 429, 455) or (500 <= code < 600 and code not in REFUSED)
     usual = "Try again in a moment." if retryable else "Change the arguments as the message says."
     kind, next_step = MEANINGS.get(code, (ApiError, usual))
-    if code == 422 and "model" in message.casefold():
+    if code == 422 and NO_MODEL.search(message):
         kind, next_step = NotOffered, OTHER_MODEL
     said = f"KIE says {code}: {message or 'no reason'}"
     return kind(said, next_step, retryable=retryable, code=code, retry_after=retry_after)

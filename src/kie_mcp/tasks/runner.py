@@ -5,7 +5,7 @@ may have been paid for is never sent again: a create whose answer got lost becom
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -82,7 +82,7 @@ class Runner:
             model=call.id,
             kind=call.kind,
             route="",
-            arguments=call.model_dump(mode="json", exclude_none=True),
+            arguments=call.model_dump(mode="json", exclude_none=True, context=lambda ref: _noted(ref, sent_to)),
             created=self.clock.time(),
             estimate=None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high),
         )
@@ -297,6 +297,11 @@ def _with_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpE
     if isinstance(error, UnknownOutcome):
         error.message = f"{error.message} It is task {task.id} here."
     return error
+
+
+def _noted(ref: Ref, sent_to: Mapping[Ref, str]) -> str:
+    """A reference as the ledger keeps it: a data URI is the whole file."""
+    return sent_to[ref] if ref.startswith("data:") else str(ref)
 
 
 def _broken(task: Task, error: Exception) -> KieMcpError:
