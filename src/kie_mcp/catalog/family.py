@@ -162,12 +162,15 @@ def explain(problem: Any) -> str:
 
 
 def _read(value: Any, schema: Schema) -> Any:
-    if isinstance(value, str) and schema.get("type") not in ("string", None):
+    kind = schema.get("type", "string")
+    if isinstance(value, str) and kind != "string":
         try:
-            value = json.loads(value)
-        except ValueError:
-            # One file where a list is wanted is a list of one.
-            value = [value] if schema["type"] == "array" else value
+            parsed = json.loads(value)
+        except (ValueError, RecursionError):
+            parsed = value
+        # One file where a list is wanted is a list of one.
+        single = kind == "array" and not isinstance(parsed, list)
+        value = [parsed if isinstance(parsed, dict) else value] if single else parsed
     if isinstance(value, str):
         same = [each for each in schema.get("enum", ()) if str(each).casefold() == value.strip().casefold()]
         return same[0] if same else value

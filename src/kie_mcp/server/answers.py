@@ -1,8 +1,7 @@
 """What a caller reads: every answer as one object, once structured and once as text that says the same."""
 
-import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import indent
 from typing import Any
 
 from mcp_types import CallToolResult, TextContent
@@ -22,7 +21,8 @@ def result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> C
 
 def failure(error: KieMcpError) -> CallToolResult:
     """An error that the model can read and act on."""
-    return result({"status": "failed", "error": error.as_dict()}, error_text(error.as_dict()), is_error=True)
+    status = "unknown" if error.billed is None else "failed"
+    return result({"status": status, "error": error.as_dict()}, error_text(error.as_dict()), is_error=True)
 
 
 def error_text(error: Mapping[str, Any]) -> str:
@@ -81,7 +81,8 @@ def task_text(answer: Mapping[str, Any]) -> str:
     facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
     lines += _files(answer.get("media", ()))
-    lines += answer.get("texts", ())
+    # Lyrics keep their lines; the mark tells them from ours.
+    lines += [f"{n}.\n{indent(text, '> ', bool)}" for n, text in enumerate(answer.get("texts", ()), start=1)]
     if "error" in answer:
         lines.append(error_text(answer["error"]))
     lines += [answer[name] for name in ("note", "next_step") if name in answer]
@@ -94,15 +95,20 @@ def task_result(task: Task, *, now: float, usual: float) -> CallToolResult:
     return result(answer, task_text(answer), is_error=task.error is not None)
 
 
-def _files(media: Sequence[Mapping[str, str]]) -> list[str]:
-    lines: list[str] = []
-    folders = {str(Path(each["path"]).parent) for each in media if each.get("path")}
-    if len(folders) == 1:
-        lines.append(f"Saved in {folders.pop()}")
+def _files(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    places = {_place(each.get("path", ""), number) for number, each in enumerate(media, start=1)}
+    together = len(places) == 1 and all(places)
+    if together:
+        yield f"Saved as {media[0]['path'] if len(media) == 1 else places.pop()}"
     for number, each in enumerate(media, start=1):
-        words = [Path(each["path"]).name if each.get("path") else "", one_line(each.get("label", ""))]
-        lines.append(" ".join(filter(None, (f"{number}.", *words, each.get("url", "")))))
-    return lines
+        path = "" if together else each.get("path", "")
+        yield one_line(f"{number}. {path} {each.get('label', '')} {each.get('url', '')}")
+
+
+def _place(path: str, number: int) -> str:
+    """The path with its number left open: a task's files differ in nothing else."""
+    head, number_and_dot, extension = path.rpartition(f"-{number}.")
+    return f"{head}-<n>.{extension}" if number_and_dot else path
 
 
 def span(credits_: Sequence[float]) -> str:
@@ -113,4 +119,4 @@ def span(credits_: Sequence[float]) -> str:
 
 def progress(elapsed: float, usual: float) -> float:
     """A fraction that grows as long as one waits and never reaches 1."""
-    return 1 - math.exp(-elapsed / usual)
+    return elapsed / (elapsed + usual)

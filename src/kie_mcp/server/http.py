@@ -3,7 +3,6 @@
 import hmac
 import ipaddress
 
-import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -47,12 +46,21 @@ def asgi(app: App, *, host: str, token: str = "") -> ASGIApp:
             f"{host} can be reached by others, and every call spends your credits.",
             "Set KIE_MCP_HTTP_TOKEN to a long random text that callers send as a bearer token, or use 127.0.0.1.",
         )
-    security = None if _is_loopback(host) else TransportSecuritySettings(enable_dns_rebinding_protection=False)
     # Clients mix protocol eras on one connection; only a stateless server answers all of them.
     served = build(app).streamable_http_app(
-        streamable_http_path=PATH, stateless_http=True, host=host, transport_security=security
+        streamable_http_path=PATH, stateless_http=True, transport_security=_security(host)
     )
     return BearerToken(served, token) if token else served
+
+
+def _security(host: str) -> TransportSecuritySettings:
+    """Where no token is asked for, a web page must not reach the server by a name of its own that leads here."""
+    names = [f"{name}{port}" for name in ("localhost", "127.0.0.1", "[::1]", host) for port in ("", ":*")]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=_is_loopback(host),
+        allowed_hosts=names,
+        allowed_origins=[f"http://{name}" for name in names],
+    )
 
 
 def _is_loopback(host: str) -> bool:
@@ -60,11 +68,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def serve(app: App, *, host: str, port: int) -> None:
-    """Serve until stopped."""
-    token = app.settings.http_token
-    uvicorn.run(
-        asgi(app, host=host, token=token.get_secret_value() if token else ""), host=host, port=port, log_level="warning"
-    )

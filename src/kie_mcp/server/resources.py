@@ -2,6 +2,7 @@
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
@@ -72,8 +73,10 @@ async def read(context: Context, params: ReadResourceRequestParams) -> ReadResou
 
 
 async def _content(app: "App", uri: str) -> Any:
-    what, _, id_ = uri.removeprefix("kie://").partition("/")
-    match what:
+    scheme, _, rest = uri.partition("://")
+    # A client that fills a template in writes the slash of an id as %2F.
+    what, _, id_ = unquote(rest).partition("/")
+    match what if scheme == "kie" else "":
         case "models":
             return _models(id_)
         case "credits" if not id_:
@@ -98,14 +101,13 @@ def _models(id_: str) -> Any:
 
 
 async def _tasks(app: "App", id_: str) -> Any:
-    from kie_mcp.catalog import MODELS
     from kie_mcp.server import answers
+    from kie_mcp.tasks.runner import usual_seconds
 
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     shown = [
-        answers.task_answer(task, now=app.clock.time(), usual=getattr(MODELS.get(task.model), "usual_seconds", 60))
-        | {"prompt": task.prompt}
+        answers.task_answer(task, now=app.clock.time(), usual=usual_seconds(task)) | {"prompt": task.prompt}
         for task in tasks
     ]
     return shown[0] if id_ else {"tasks": shown}

@@ -74,7 +74,8 @@ async def _generate(app: "App", context: Context, family: "Family", arguments: d
     try:
         call = family.parse(arguments)
     except ValueError as error:
-        raise InvalidCall(f"{error}.", "Nothing was sent. Mend the arguments and call again.") from None
+        reason = str(error).rstrip(".")
+        raise InvalidCall(f"{reason}.", "Nothing was sent. Mend the arguments and call again.") from None
     runner = await app.runner()
     task = await runner.submit(family.tool, call)
     if call.usual_seconds <= WAITED_FOR:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kie_mcp.catalog import MODELS, search
+from kie_mcp.catalog import search
 from kie_mcp.catalog.family import explain, read
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import plain_schema
-from kie_mcp.errors import InvalidCall
+from kie_mcp.errors import ConfigurationError, InvalidCall
 from kie_mcp.server import answers
 from kie_mcp.server.tools import Context, progress_of
 from kie_mcp.tasks.task import State
@@ -66,15 +66,17 @@ class Utility:
 class GetTask(Arguments):
     """Which tasks, and for how long to wait."""
 
-    task_ids: tuple[str, ...] = Field(min_length=1, max_length=20)
+    task_ids: tuple[str, ...] = Field(min_length=1, max_length=10)
     wait_seconds: Annotated[float, Field(ge=0, le=600)] = 0
 
 
 async def get_task(app: "App", context: Context, wanted: GetTask) -> CallToolResult:
     """Answer how tasks are, waiting for them if asked to."""
+    from kie_mcp.tasks.runner import usual_seconds
+
     runner = await app.runner()
     tasks = [await runner.get(id_) for id_ in wanted.task_ids]
-    usual = {task.id: MODELS[task.model].usual_seconds if task.model in MODELS else 60 for task in tasks}
+    usual = {task.id: usual_seconds(task) for task in tasks}
     if wanted.wait_seconds:
         await runner.wait(tasks, wanted.wait_seconds, progress_of(app, context, max(usual.values())))
     now = app.clock.time()
@@ -91,7 +93,7 @@ class ListTasks(Arguments):
     kind: Kind | None = None
     model: str = Field("", description="Part of the id.")
     words: str = Field("", description="In the prompt.")
-    limit: Annotated[int, Field(ge=1, le=50)] = 10
+    limit: Annotated[int, Field(ge=1, le=20)] = 10
     cursor: str = Field("", description="next_cursor of the page before.")
 
 
@@ -113,7 +115,7 @@ async def list_tasks(app: "App", _: Context, wanted: ListTasks) -> CallToolResul
             "status": task.state,
             "model": task.model,
             "created": _when(task.created),
-            "prompt": answers.one_line(task.prompt)[:80],
+            "prompt": answers.one_line(task.prompt)[:60],
             "files": len(task.results),
         }
         for task in shown
@@ -172,12 +174,10 @@ async def upload_file(app: "App", _: Context, wanted: UploadFile) -> CallToolRes
         "upload_id": upload.id,
         "url": upload.url,
         "name": upload.name,
-        "size": upload.size,
-        "mime_type": upload.mime_type,
         "expires": _when(upload.expires),
     }
     text = f"{upload.name} is at {upload.url} until {answer['expires']}: pass the URL, or kie://uploads/{upload.id}."
-    return answers.result(answer, text)
+    return answers.result(answer, answers.one_line(text))
 
 
 class GetDownloadUrl(Arguments):
@@ -190,7 +190,8 @@ async def get_download_url(app: "App", _: Context, wanted: GetDownloadUrl) -> Ca
     """Make a link that a browser saves."""
     runner = await app.runner()
     url = await runner.client.download_url(await runner.publisher.address(wanted.file))
-    return answers.result({"url": url, "minutes": LINK_MINUTES}, f"{url} (for {LINK_MINUTES} minutes)")
+    text = answers.one_line(f"{url} (for {LINK_MINUTES} minutes)")
+    return answers.result({"url": url, "minutes": LINK_MINUTES}, text)
 
 
 class FindModels(Arguments):
@@ -206,16 +207,16 @@ class FindModels(Arguments):
 PAGE = 12
 
 
-async def find_models(_: "App", __: Context, wanted: FindModels) -> CallToolResult:
+async def find_models(app: "App", __: Context, wanted: FindModels) -> CallToolResult:
     """Find models by words, kind, mode and price."""
     found = search.find(wanted.words, kind=wanted.kind, mode=wanted.mode, max_credits=wanted.max_credits)
     pages = math.ceil(len(found) / PAGE)
     rows = [search.row(entry) for entry in found[(wanted.page - 1) * PAGE : wanted.page * PAGE]]
     answer = {"models": rows, "page": wanted.page, "pages": pages}
     lines = ["{model} ({tool}, {mode}, {credits} credits): {about}".format(**row) for row in rows]
-    if wanted.page < pages:
+    if pages > 1:
         lines.append(f"Page {wanted.page} of {pages}.")
-    return answers.result(answer, "\n".join(lines) or "No model fits. Try fewer words.")
+    return _informed(app, answer, "\n".join(lines) or "No model fits. Try fewer words.")
 
 
 class DescribeModel(Arguments):
@@ -224,13 +225,23 @@ class DescribeModel(Arguments):
     model: str
 
 
-async def describe_model(_: "App", __: Context, wanted: DescribeModel) -> CallToolResult:
+async def describe_model(app: "App", __: Context, wanted: DescribeModel) -> CallToolResult:
     """Tell all about one model."""
     try:
         description = search.describe(wanted.model)
     except ValueError as error:
         raise InvalidCall(f"{error}.", "find_models lists the models.") from None
-    return answers.result(description, search.text(description))
+    return _informed(app, description, search.text(description))
+
+
+def _informed(app: "App", answer: Mapping[str, Any], text: str) -> CallToolResult:
+    """What needs no key answers without one, and says that nothing can be made yet."""
+    try:
+        _ = app.settings.key
+    except ConfigurationError as error:
+        note = f"{error} {error.next_step}"
+        return answers.result({**answer, "note": note}, f"{text}\n{note}")
+    return answers.result(answer, text)
 
 
 UTILITIES = (

@@ -1,0 +1,344 @@
+"""What a caller reads: the object and the text say the same, whatever happened."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp import Client
+from mcp_types import CallToolResult
+
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
+from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, UnknownOutcome
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server import answers
+from kie_mcp.server.app import App, build
+from kie_mcp.tasks.task import Result, Task
+
+NOW = 1_800_000_100.0
+
+
+def task(**more: Any) -> Task:
+    """A task of a hundred seconds ago."""
+    plain: dict[str, Any] = {
+        "id": "t_1",
+        "tool": "kling_video",
+        "model": "kling-3.0/video",
+        "kind": "video",
+        "route": "jobs",
+        "arguments": {},
+        "created": NOW - 100,
+        "state": "running",
+    }
+    return Task(**(plain | more))
+
+
+def text(result: CallToolResult) -> str:
+    (content,) = result.content
+    assert content.type == "text"
+    return content.text
+
+
+def answer(result: CallToolResult) -> dict[str, Any]:
+    assert isinstance(result.structured_content, dict)
+    return result.structured_content
+
+
+URL = "https://files.example/a.mp4"
+FAILED = ApiError("KIE says 500: it broke", "Try again.", retryable=True).as_dict()
+
+TASKS: list[tuple[str, Task, dict[str, Any], str]] = [
+    (
+        "one that runs",
+        task(estimate=(60, 90)),
+        {
+            "task_id": "t_1",
+            "status": "running",
+            "model": "kling-3.0/video",
+            "estimated_credits": [60, 90],
+            "elapsed_seconds": 100,
+            "usual_seconds": 150,
+            "next_step": "get_task with this id; do not repeat the call.",
+        },
+        """t_1 running (kling-3.0/video, about 60 to 90 credits, 100 s of usually 150 s)
+get_task with this id; do not repeat the call.""",
+    ),
+    (
+        "one file",
+        task(
+            state="succeeded", credits=55.5, finished=NOW - 10, results=[Result(URL, "/out/a-1.mp4", "video/mp4", "id")]
+        ),
+        {
+            "task_id": "t_1",
+            "status": "succeeded",
+            "model": "kling-3.0/video",
+            "media": [{"url": URL, "path": "/out/a-1.mp4", "mime_type": "video/mp4"}],
+            "credits": 55.5,
+            "elapsed_seconds": 90,
+        },
+        f"t_1 succeeded (kling-3.0/video, 55.5 credits, 90 s)\nSaved as /out/a-1.mp4\n1. {URL}",
+    ),
+    (
+        "several files",
+        task(
+            state="succeeded",
+            results=[
+                Result(URL, f"/o u t/v-1.5-{n}.mp4", "video/mp4", label=label) for n, label in ((1, "a"), (2, ""))
+            ],
+        ),
+        {
+            "task_id": "t_1",
+            "status": "succeeded",
+            "model": "kling-3.0/video",
+            "media": [
+                {"url": URL, "path": "/o u t/v-1.5-1.mp4", "mime_type": "video/mp4", "label": "a"},
+                {"url": URL, "path": "/o u t/v-1.5-2.mp4", "mime_type": "video/mp4"},
+            ],
+            "elapsed_seconds": 100,
+        },
+        f"t_1 succeeded (kling-3.0/video, 100 s)\nSaved as /o u t/v-1.5-<n>.mp4\n1. a {URL}\n2. {URL}",
+    ),
+    (
+        "files of different names",
+        task(state="succeeded", results=[Result(URL, "/out/a-1.mp4"), Result(URL, "/out/a-2-2.mp4")]),
+        {
+            "task_id": "t_1",
+            "status": "succeeded",
+            "model": "kling-3.0/video",
+            "media": [{"url": URL, "path": "/out/a-1.mp4"}, {"url": URL, "path": "/out/a-2-2.mp4"}],
+            "elapsed_seconds": 100,
+        },
+        f"t_1 succeeded (kling-3.0/video, 100 s)\n1. /out/a-1.mp4 {URL}\n2. /out/a-2-2.mp4 {URL}",
+    ),
+    (
+        "some files saved and some not",
+        task(state="succeeded", results=[Result(URL, "/out/a-1.mp4"), Result(URL)], note="Not saved: disk\nfull."),
+        {
+            "task_id": "t_1",
+            "status": "succeeded",
+            "model": "kling-3.0/video",
+            "media": [{"url": URL, "path": "/out/a-1.mp4"}, {"url": URL}],
+            "elapsed_seconds": 100,
+            "note": "Not saved: disk full.",
+        },
+        f"t_1 succeeded (kling-3.0/video, 100 s)\n1. /out/a-1.mp4 {URL}\n2. {URL}\nNot saved: disk full.",
+    ),
+    (
+        "a file without a link",
+        task(state="succeeded", results=[Result("", "/out/a-1.mid", "audio/midi")], estimate=(0, 0)),
+        {
+            "task_id": "t_1",
+            "status": "succeeded",
+            "model": "kling-3.0/video",
+            "media": [{"path": "/out/a-1.mid", "mime_type": "audio/midi"}],
+            "estimated_credits": [0, 0],
+            "elapsed_seconds": 100,
+        },
+        "t_1 succeeded (kling-3.0/video, about 0 credits, 100 s)\nSaved as /out/a-1.mid\n1.",
+    ),
+    (
+        "lyrics",
+        task(state="succeeded", texts=["[Verse]\n\nla", "lo"], credits=0.4),
+        {
+            "task_id": "t_1",
+            "status": "succeeded",
+            "model": "kling-3.0/video",
+            "texts": ["[Verse]\n\nla", "lo"],
+            "credits": 0.4,
+            "elapsed_seconds": 100,
+        },
+        "t_1 succeeded (kling-3.0/video, 0.4 credits, 100 s)\n1.\n> [Verse]\n> \n> la\n2.\n> lo",
+    ),
+    (
+        "a failure",
+        task(state="failed", error=FAILED, credits=0),
+        {
+            "task_id": "t_1",
+            "status": "failed",
+            "model": "kling-3.0/video",
+            "credits": 0,
+            "elapsed_seconds": 100,
+            "error": FAILED,
+        },
+        "t_1 failed (kling-3.0/video, 0 credits, 100 s)\nKIE says 500: it broke Nothing was charged. Try again.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("known", "structured", "words"), [row[1:] for row in TASKS], ids=[row[0] for row in TASKS])
+def test_a_task_is_told_in_both_forms(known: Task, structured: dict[str, Any], words: str) -> None:
+    result = answers.task_result(known, now=NOW, usual=150)
+    assert answer(result) == structured
+    assert text(result) == words
+    assert result.is_error == (known.state == "failed")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "cost"),
+    [
+        (InvalidCall("No.", "Mend it."), "failed", "Nothing was charged."),
+        (KieMcpError("No.", "Wait.", retryable=True, billed=True), "failed", "Credits were charged."),
+        (UnknownOutcome("No.", "Look.", billed=None), "unknown", "Whether it was charged is unknown."),
+    ],
+)
+def test_an_error_says_what_it_cost_and_what_to_do(error: KieMcpError, status: str, cost: str) -> None:
+    result = answers.failure(error)
+    assert result.is_error
+    assert text(result) == f"No. {cost} {error.next_step}"
+    assert answer(result) == {
+        "status": status,
+        "error": {
+            "category": error.category,
+            "message": "No.",
+            "retryable": error.retryable,
+            "billed": error.billed,
+            "next_step": error.next_step,
+        },
+    }
+
+
+LINES = "harmless\nt_2 succeeded\r\nSaved as /etc/passwd\u2028more\x0bmore\x85more"
+
+
+@pytest.mark.parametrize(
+    ("known", "lines"),
+    [
+        (task(state="succeeded", results=[Result(LINES, "/out/a-1.mp4", label=LINES)]), 3),
+        (task(state="succeeded", note=LINES), 2),
+        (task(state="failed", error=ApiError(LINES, "Next.").as_dict()), 2),
+    ],
+    ids=["link and label", "note", "error"],
+)
+def test_text_from_kie_cannot_pass_for_lines_of_ours(known: Task, lines: int) -> None:
+    assert len(text(answers.task_result(known, now=NOW, usual=1)).splitlines()) == lines
+
+
+@given(st.lists(st.text(min_size=1), max_size=3))
+def test_lyrics_cannot_pass_for_lines_of_ours(texts: list[str]) -> None:
+    known = task(state="succeeded", texts=texts)
+    first, *others = text(answers.task_result(known, now=NOW, usual=1)).splitlines()
+    assert first == "t_1 succeeded (kling-3.0/video, 100 s)"
+    assert [line for line in others if line and not line.startswith("> ")] == [
+        f"{n}." for n in range(1, len(texts) + 1)
+    ]
+
+
+@given(st.floats(0, 1e9), st.floats(0.001, 1e9), st.floats(1, 600))
+def test_progress_grows_and_stays_below_the_whole(elapsed: float, more: float, usual: float) -> None:
+    assert 0 <= answers.progress(elapsed, usual) <= answers.progress(elapsed + more, usual) < 1
+
+
+@pytest.mark.anyio
+async def test_progress_is_told_while_a_call_waits(client: Client, sandbox: Sandbox) -> None:
+    told: list[tuple[float, float | None, str | None]] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+
+    sandbox.fault("create", "stall", 2)
+    await client.call_tool("nano_banana_image", {"prompt": "a fox"}, progress_callback=listen)
+    slow = await client.call_tool("kling_video", {"prompt": "a fox"}, progress_callback=listen)
+    in_the_call = len(told)
+    await client.call_tool(
+        "get_task", {"task_ids": answer(slow)["task_id"], "wait_seconds": 600}, progress_callback=listen
+    )
+    for part in (told[:in_the_call], told[in_the_call:]):
+        figures = [progress for progress, _, _ in part]
+        assert len(figures) > 5
+        assert figures == sorted(set(figures))
+        assert 0 <= figures[0] < figures[-1] < 1
+    assert {total for _, total, _ in told} == {1}
+    assert all("running, " in (message or "") and "of usually about" in (message or "") for _, _, message in told)
+
+
+@pytest.mark.anyio
+async def test_a_wait_that_runs_out_is_no_error(client: Client, sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.fault("create", "stall")
+    before = clock.time()
+    result = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
+    assert 40 <= clock.time() - before < 60
+    assert not result.is_error
+    assert answer(result)["status"] == "running"
+    assert "get_task" in answer(result)["next_step"]
+    assert answer(result)["task_id"] in text(result)
+
+
+@pytest.mark.anyio
+async def test_nothing_is_waited_for_where_the_settings_say_so(
+    settings: Settings, transport: httpx2.ASGITransport, sandbox: Sandbox, clock: Clock
+) -> None:
+    sandbox.fault("create", "stall")
+    app = App(settings.model_copy(update={"wait_seconds": 0}), transport=transport, clock=clock)
+    async with Client(build(app), raise_exceptions=True) as client:
+        before = clock.time()
+        result = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
+    assert not result.is_error
+    assert answer(result)["status"] == "running"
+    assert clock.time() - before < 5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("tool", ["nano_banana_image", "gpt4o_image", "elevenlabs_speech", "suno_lyrics"])
+async def test_a_task_that_failed_is_an_error_with_its_id(client: Client, sandbox: Sandbox, tool: str) -> None:
+    sandbox.fault("create", "fail")
+    result = await client.call_tool(tool, {"prompt": "a fox"})
+    assert result.is_error
+    failed = answer(result)
+    assert failed["status"] == "failed"
+    assert failed["error"].keys() == {"category", "message", "retryable", "billed", "next_step"}
+    assert failed["error"]["category"] == "task_failed"
+    assert all(failed["error"][name] in text(result) for name in ("message", "next_step"))
+    assert failed["task_id"] in text(result)
+    again = await client.call_tool("get_task", {"task_ids": failed["task_id"]})
+    assert again.is_error
+    assert answer(again) == failed
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("how", "category", "retryable", "billed"),
+    [
+        ("code:402", "insufficient_credits", False, False),
+        ("code:401", "auth", False, False),
+        ("code:400", "kie", False, False),
+        ("code:500", "unknown_outcome", False, None),
+        ("reset-after", "unknown_outcome", False, None),
+        ("garbage", "unknown_outcome", False, None),
+    ],
+)
+async def test_what_kie_refuses_is_an_error_that_says_what_it_cost(
+    client: Client, sandbox: Sandbox, how: str, category: str, retryable: bool, billed: bool | None
+) -> None:
+    sandbox.fault("create", how)
+    result = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
+    assert result.is_error
+    error = answer(result)["error"]
+    assert (error["category"], error["retryable"], error["billed"]) == (category, retryable, billed)
+    assert answer(result)["status"] == ("unknown" if billed is None else "failed")
+    assert "charged" in text(result)
+    assert error["next_step"] in text(result)
+
+
+@pytest.mark.anyio
+async def test_a_result_that_cannot_be_saved_is_still_a_result(settings: Settings, client: Client) -> None:
+    settings.output_dir.write_text("a file where the folder should be")
+    result = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
+    assert not result.is_error
+    assert answer(result)["status"] == "succeeded"
+    assert answer(result)["media"][0].keys() == {"url"}
+    assert answer(result)["note"].startswith("Not saved: ")
+    assert answer(result)["note"] in text(result)
+
+
+@pytest.mark.anyio
+async def test_nothing_is_saved_where_the_settings_say_so(
+    settings: Settings, transport: httpx2.ASGITransport, clock: Clock
+) -> None:
+    app = App(settings.model_copy(update={"save": False}), transport=transport, clock=clock)
+    async with Client(build(app), raise_exceptions=True) as client:
+        result = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
+    assert answer(result)["media"][0].keys() == {"url"}
+    assert "note" not in answer(result)
+    assert not settings.output_dir.exists()

@@ -1,0 +1,130 @@
+"""What can be read at kie:// addresses."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from mcp import Client, MCPError
+from mcp_types import TextResourceContents
+
+from kie_mcp.catalog import MODELS
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.media import Work, render
+from kie_mcp.server.app import App, build
+
+pytestmark = pytest.mark.anyio
+
+
+async def read(client: Client, uri: str) -> Any:
+    (content,) = (await client.read_resource(uri)).contents
+    assert isinstance(content, TextResourceContents)
+    assert content.uri == uri
+    assert content.mime_type == "application/json"
+    return json.loads(content.text)
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert isinstance(result.structured_content, dict)
+    return result.structured_content
+
+
+async def test_the_addresses_are_listed(client: Client) -> None:
+    listed = (await client.list_resources()).resources
+    assert [each.uri for each in listed] == ["kie://credits", "kie://models", "kie://tasks", "kie://uploads"]
+    templates = (await client.list_resource_templates()).resource_templates
+    assert [each.uri_template for each in templates] == ["kie://models/{id}", "kie://tasks/{id}", "kie://uploads/{id}"]
+    for each in [*listed, *templates]:
+        said = each.model_dump(exclude_none=True)
+        assert said["mime_type"] == "application/json"
+        assert said["name"]
+        assert said["description"]
+
+
+@pytest.mark.parametrize("uri", ["kie://credits", "kie://models", "kie://tasks", "kie://uploads"])
+async def test_every_listed_address_can_be_read(client: Client, uri: str) -> None:
+    assert isinstance(await read(client, uri), dict)
+
+
+async def test_the_balance(client: Client, sandbox: Sandbox) -> None:
+    await call(client, "nano_banana_image", prompt="a fox")
+    assert await read(client, "kie://credits") == {"credits": sandbox.balance}
+
+
+async def test_all_models(client: Client) -> None:
+    rows = (await read(client, "kie://models"))["models"]
+    assert sorted(row["model"] for row in rows) == sorted(MODELS)
+
+
+@pytest.mark.parametrize("id_", ["veo3", "kling/v2-1-pro", "kling-2.1-pro"])
+async def test_one_model_with_its_slash_spelled_either_way(client: Client, id_: str) -> None:
+    plain = await read(client, f"kie://models/{id_}")
+    assert id_ in (plain["model"], *plain["aliases"])
+    assert await read(client, f"kie://models/{quote(id_, safe='')}") == plain
+    assert plain == await call(client, "describe_model", model=id_)
+
+
+async def test_tasks_with_what_was_asked_for(client: Client) -> None:
+    made = [await call(client, "nano_banana_image", prompt=f"лиса {n}") for n in (1, 2)]
+    rows = (await read(client, "kie://tasks"))["tasks"]
+    assert [row["prompt"] for row in rows] == ["лиса 2", "лиса 1"]
+    assert rows[1] == {**made[0], "prompt": "лиса 1"}
+    assert await read(client, f"kie://tasks/{made[0]['task_id']}") == rows[1]
+
+
+async def test_uploads_with_when_they_go(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "fox.png").write_bytes(render("fox.png", Work("a fox", "1")))
+    made = await call(client, "upload_file", path=str(tmp_path / "fox.png"))
+    (row,) = (await read(client, "kie://uploads"))["uploads"]
+    assert (row["id"], row["url"], row["name"]) == (made["upload_id"], made["url"], made["name"])
+    assert row["expires"] > row["created"]
+    assert await read(client, f"kie://uploads/{made['upload_id']}") == row
+
+
+async def test_an_upload_that_is_gone_is_not_shown(client: Client, tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "fox.png").write_bytes(render("fox.png", Work("a fox", "1")))
+    made = await call(client, "upload_file", path=str(tmp_path / "fox.png"))
+    await clock.sleep(24 * 3600)
+    assert await read(client, "kie://uploads") == {"uploads": []}
+    with pytest.raises(MCPError):
+        await read(client, f"kie://uploads/{made['upload_id']}")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "kie://",
+        "kie://nothing",
+        "kie://credits/1",
+        "kie://models/no-such-model",
+        "kie://tasks/t_unknown",
+        "kie://uploads/u_unknown",
+        "kie://uploads/%00",
+        "kie:credits",
+        "credits",
+        "file:///etc/passwd",
+        "https://kie.ai/credits",
+    ],
+)
+async def test_what_is_not_there_is_an_error_that_names_it(client: Client, uri: str) -> None:
+    with pytest.raises(MCPError) as refused:
+        await client.read_resource(uri)
+    assert refused.value.code == -32602
+    assert refused.value.error.data == {"uri": uri}
+
+
+async def test_without_a_key_the_models_can_be_read_and_the_rest_says_how_to_set_one(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
+        monkeypatch.delenv(name, raising=False)
+    app = App(Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out"), clock=clock)
+    async with Client(build(app), raise_exceptions=True) as client:
+        assert await read(client, "kie://models/veo3")
+        for uri in ("kie://credits", "kie://tasks", "kie://uploads"):
+            with pytest.raises(MCPError, match="KIE_API_KEY"):
+                await client.read_resource(uri)
