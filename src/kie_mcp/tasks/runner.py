@@ -5,7 +5,8 @@ may have been paid for is never sent again: a create whose answer got lost becom
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -40,7 +41,7 @@ class _Watch:
     """One task being brought to its end, however many wait for it."""
 
     task: Task
-    heard: float
+    heard: float = 0
     """When KIE last knew the task; at first, since when it has been asked."""
     over: anyio.Event = field(default_factory=anyio.Event)
 
@@ -126,23 +127,24 @@ class Runner:
         if task.final and (task.saved or task.state != "succeeded"):
             return
         if task.state != "submitting" or self.clock.time() > task.created + LOST_AFTER:
-            self._watch(task)
+            self._group.start_soon(self._follow, self._watch(task))
 
     async def _submit(self, task: Task, call: KieModel, sent_to: dict[Ref, str], accepted: "_Accepted") -> None:
-        try:
+        with self._until_over(self._watch(task)) as watch:
             try:
-                await self._create(task, call, sent_to)
-            except KieMcpError as error:
-                accepted.error = _with_alternative(error, call, task)
-                await self._end(task, "unknown" if isinstance(error, UnknownOutcome) else "failed", error)
-        except Exception as error:
-            # Other tasks run in the same group: nothing may end it.
-            logger.exception("task %s", task.id)
-            accepted.error = accepted.error or _broken(task, error)
-        finally:
+                try:
+                    await self._create(task, call, sent_to)
+                except KieMcpError as error:
+                    accepted.error = _with_alternative(error, call, task)
+                    await self._end(task, "unknown" if isinstance(error, UnknownOutcome) else "failed", error)
+            except Exception as error:
+                # Other tasks run in the same group: nothing may end it.
+                logger.exception("task %s", task.id)
+                accepted.error = accepted.error or _broken(task, error)
+            finally:
+                accepted.event.set()
             if task.kie_id:
-                self._watch(task)
-            accepted.event.set()
+                await self._see_through(watch)
 
     async def _create(self, task: Task, call: KieModel, sent_to: dict[Ref, str]) -> None:
         ways = routes.ways(call, service=self.client.service)
@@ -164,16 +166,29 @@ class Runner:
                 await self.ledger.save(task)
                 return
 
-    def _watch(self, task: Task) -> None:
-        self._watched[task.id] = watch = _Watch(task, self.clock.time())
-        self._group.start_soon(self._see_through, watch)
+    def _watch(self, task: Task) -> _Watch:
+        """Give this very task to whoever asks for it from now on."""
+        self._watched[task.id] = watch = _Watch(task)
+        return watch
+
+    @contextmanager
+    def _until_over(self, watch: _Watch) -> Iterator[_Watch]:
+        try:
+            yield watch
+        finally:
+            del self._watched[watch.task.id]
+            watch.over.set()
+
+    async def _follow(self, watch: _Watch) -> None:
+        with self._until_over(watch):
+            await self._see_through(watch)
 
     async def _see_through(self, watch: _Watch) -> None:
-        task = watch.task
+        task, pause = watch.task, pace(0)
+        watch.heard = self.clock.time()
         try:
             if task.state == "submitting":
                 await self._end(task, "unknown", _LOST)
-            pause = pace(0)
             while not task.final:
                 await self.clock.sleep(pause)
                 await self._look(watch)
@@ -183,9 +198,6 @@ class Runner:
         except Exception:
             # The row keeps its old state, so that the next start or question takes the task up again.
             logger.exception("task %s", task.id)
-        finally:
-            del self._watched[task.id]
-            watch.over.set()
 
     async def _look(self, watch: _Watch) -> None:
         """Ask KIE once how the task is."""
