@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from bodies import body, resolve
 
 from kie_mcp.catalog.elevenlabs import SOUND_EFFECT, SPEECH
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Ref, Track
 from kie_mcp.catalog.suno import COVER_ART, EXTEND, LYRICS, MIDI, MUSIC, MUSIC_VIDEO, SEPARATE_VOCALS, WAV
 from kie_mcp.kie import routes
 
@@ -15,15 +15,6 @@ TRACK = {"track": "task:t_1#2"}
 LONGER = {**TRACK, **SONG, "continue_at": 60}
 
 CALLBACK = {"callBackUrl": routes.NO_RECEIVER}
-
-
-def resolve(ref: Ref) -> str:
-    return "audio-2" if isinstance(ref, Track) else {"t_1": "kie-1"}.get(ref, f"https://files.example/{ref}")
-
-
-def body(family: Family, arguments: dict[str, Any], way: int = 0) -> dict[str, Any]:
-    call = family.parse(arguments)
-    return routes.body(call, call.ways()[way], resolve)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +65,8 @@ def test_a_call_that_kie_would_ignore_or_refuse_is_refused_with_what_to_change(
     [("v6-mini", "V6_MINI"), ("V4.5", "V4_5"), ("v4.5-Plus", "V4_5PLUS"), ("v4_5all", "V4_5ALL"), ("V5.5", "V5_5")],
 )
 def test_a_version_may_be_spelled_as_people_spell_it(given: str, sent: str) -> None:
-    assert MUSIC.parse({"prompt": "rain", "version": given}).sent(resolve)["model"] == sent
+    for name in ("version", "model"):
+        assert MUSIC.parse({"prompt": "rain", name: given}).sent(resolve)["model"] == sent
 
 
 def test_v6_goes_by_the_way_that_knows_it() -> None:

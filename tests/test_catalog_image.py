@@ -93,7 +93,8 @@ def test_midjourney_is_legacy() -> None:
     ("given", "version"), [("7", "7"), ("v7", "7"), ("V6.1", "6.1"), ("Niji6", "niji6"), ("Niji 6", "niji6")]
 )
 def test_midjourney_versions_have_several_spellings(given: str, version: str) -> None:
-    assert body("midjourney_image", "midjourney", prompt="a cat", version=given)["version"] == version
+    for name in ("version", "model"):
+        assert body("midjourney_image", "midjourney", prompt="a cat", **{name: given})["version"] == version
 
 
 def test_seedream_takes_a_shape_a_scale_and_a_count() -> None:

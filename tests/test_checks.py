@@ -1,8 +1,7 @@
 import io
-import wave
 
-import PIL.Image
 import pytest
+from made import picture, sound
 
 from kie_mcp.catalog.fields import Limits
 from kie_mcp.sandbox.media import Work, render
@@ -10,22 +9,6 @@ from kie_mcp.tasks import formats
 from kie_mcp.tasks.checks import Content, problems
 
 WORK = Work("a heron", "1")
-
-
-def picture(width: int, height: int, image_format: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    PIL.Image.new("1", (width, height)).save(file, image_format)
-    return file.getvalue()
-
-
-def sound(seconds: float) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as written:
-        written.setnchannels(1)
-        written.setsampwidth(1)
-        written.setframerate(8000)
-        written.writeframes(bytes(int(8000 * seconds)))
-    return file.getvalue()
 
 
 def content(data: bytes) -> Content:

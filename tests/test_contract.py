@@ -47,6 +47,27 @@ LEFT_OUT_OF = {
     "elevenlabs/text-to-speech-multilingual-v2": {"language_code": "the model fails when a language is forced"},
 }
 
+WAN_PICTURES: list[dict[str, Any]] = [
+    {"prompt": "a hat", "images": ["a.png", "b.png"], "boxes": [[[0, 0, 9, 9]], []]},
+    {
+        "prompt": "a cat",
+        "aspect_ratio": "21:9",
+        "colors": [{"hex": f"#00000{n}", "percent": share} for n, share in enumerate((50, 33.3, 16.7))],
+    },
+]
+
+DETAILS = {
+    "prompt": "it rains",
+    "style": "folk",
+    "title": "Rain",
+    "voice_gender": "f",
+    "style_weight": 0.5,
+    "weirdness": 0.25,
+    "audio_weight": 0.5,
+}
+PERSONA = {"negative_prompt": "metal", "persona_id": "p1", "persona_model": "voice_persona"}
+SECTION = {"prompt": "it rains", "lyrics": "all of it", "style": "folk", "title": "Rain", "start": 10, "end": 20.5}
+
 # Calls that chance does not find: their fields depend on one another.
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "kling-3.0/video": [
@@ -58,28 +79,66 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "elements": [{"name": "tom", "description": "a man", "images": ["b.png", "c.png"], "voices": ["d.mp3"]}],
         },
     ],
-    "elevenlabs/text-to-speech-turbo-2-5": [{"prompt": "hello", "next_text": "world", "language": "en"}],
-    "ai-music-api/extend": [
+    "kling-3.0-omni/image-to-video": [
+        {"prompt": "a door", "image": "a.png", "last_image": "b.png", "multi_shots": True},
         {
-            "track": "task:t_0001#1",
-            "continue_at": 30,
-            "style": "folk",
-            "title": "Rain",
-            "prompt": "it rains",
-            "negative_prompt": "metal",
-            "voice_gender": "f",
-            "style_weight": 0.5,
-            "weirdness": 0.25,
-            "audio_weight": 0.5,
-            "persona_id": "p1",
-            "persona_model": "voice_persona",
-        }
+            "prompt": "@tom waves",
+            "image": "a.png",
+            "aspect_ratio": "9:16",
+            "shots": [{"prompt": "@tom comes", "duration": 2}],
+            "elements": [
+                {"name": "tom", "description": "a man", "images": ["b.mp4"], "start_time": 1000, "end_time": 9000}
+            ],
+        },
+    ],
+    "kling-3.0-omni/text-to-video": [{"prompt": "a door", "multi_shots": True}],
+    "kling-3.0-omni/reference-to-video": [
+        {"prompt": "a door", "images": ["a.png"], "multi_shots": True},
+        {"prompt": "a door", "video": "a.mp4", "elements": [{"name": "tom", "description": "he", "images": ["b.mp4"]}]},
+        {
+            "prompt": "a door",
+            "images": ["a.png"],
+            "video": "b.mp4",
+            "shots": [{"prompt": "@tom comes", "duration": 2}],
+            "elements": [{"name": "tom", "description": "he", "images": ["c.png", "d.png"], "voices": ["e.mp3"]}],
+        },
+    ],
+    "kling-3.0-omni/transformation": [
+        {"prompt": "a door", "video": "a.mp4", "elements": [{"name": "tom", "description": "he", "images": ["b.mp4"]}]},
+        {"prompt": "a door", "video": "a.mp4", "images": ["b.png"], "duration": 7},
+    ],
+    "wan/2-7-image-to-video": [
+        {"prompt": "a door", "video": "a.mp4"},
+        {"prompt": "a door", "image": "a.png", "last_image": "b.png"},
+        {"prompt": "a door", "image": "a.png", "audio": "b.mp3"},
+    ],
+    "wan/2-7-image": WAN_PICTURES,
+    "wan/2-7-image-pro": WAN_PICTURES,
+    "sora-2-pro-storyboard": [{"shots": [{"prompt": "a door", "duration": 5}], "image": "a.png"}],
+    "elevenlabs/text-to-speech-turbo-2-5": [{"prompt": "hello", "next_text": "world", "language": "en"}],
+    "elevenlabs/text-to-dialogue-v3": [{"lines": [{"prompt": "hello", "voice": "Adam"}], "language": "en"}],
+    "ai-music-api/extend": [{"track": "task:t_0001#1", "continue_at": 30, **DETAILS, **PERSONA}],
+    "ai-music-api/upload-and-extend-audio": [{"audio": "a.mp3", "continue_at": 30, **DETAILS, **PERSONA}],
+    "ai-music-api/upload-and-cover-audio": [{"audio": "a.mp3", "duration": 60, **DETAILS, **PERSONA}],
+    "ai-music-api/mashup": [{"audios": ["a.mp3", "b.mp3"], "duration": 60, **DETAILS}],
+    "ai-music-api/replace-section": [
+        {"track": "task:t_0001#1", **SECTION, "negative_prompt": "metal"},
+        {"audio": "a.mp3", **SECTION},
     ],
     "ai-music-api/separate-vocals": [{"track": "task:t_0001#1", "stem": "drum kit"}],
     "bytedance/seedance-2-5": [
         {"prompt": "a door opens", "image": "a.png", "last_image": "b.png"},
         {"prompt": "a door opens", "images": ["a.png"], "videos": ["b.mp4"], "audios": ["c.mp3"]},
     ],
+    "grok-imagine/image-to-video": [
+        {"prompt": "a door opens", "images": ["a.png", "b.png"], "aspect_ratio": "1:1"},
+        {"image_task": "task:t_0001", "image_index": 1, "mode": "spicy"},
+    ],
+    "pixverse-v6/image-to-video": [
+        {"prompt": "a door opens", "image": "a.png", "second_image": "b.png", "template": "412736208886848"},
+    ],
+    "pixverse-v6/extend": [{"prompt": "it opens", "video": "a.mp4"}, {"prompt": "it opens", "task_id": "task:t_0001"}],
+    "gemini-omni-video": [{"prompt": "a door opens", "video": "a.mp4", "video_start": 1, "video_end": 5.5}],
 }
 
 
@@ -100,7 +159,14 @@ def documented(id_: str, way: str) -> dict[str, Any] | None:
     if way == "jobs":
         entry = market().get(id_)
         return entry["input"] if entry else None
-    operation = operations().get(f"POST {routes.find(way).create}")
+    route = routes.find(way)
+    operation = operations().get(f"{route.method} {route.create}")
+    if operation and route.method == "GET":
+        query = operation["query"]
+        return {
+            "properties": {each["name"]: each["schema"] for each in query},
+            "required": [each["name"] for each in query if each["required"]],
+        }
     return operation["body"] if operation else None
 
 
@@ -121,7 +187,8 @@ def values(schema: dict[str, Any], name: str = "") -> st.SearchStrategy[Any]:
         case "integer":
             return st.integers(schema.get("minimum", -1), schema.get("maximum", 10**6))
         case "number":
-            return st.floats(schema.get("minimum", 0), schema.get("maximum", 100)).map(lambda x: round(x, 1))
+            # Quarters: the remainder of a division by KIE's steps of 0.01 is exact.
+            return st.floats(schema.get("minimum", 0), schema.get("maximum", 100)).map(lambda x: round(x * 4) / 4)
         case "boolean":
             return st.booleans()
         case "array":
@@ -177,7 +244,7 @@ def test_every_call_makes_a_body_that_kie_documents_and_reaches_every_field_of_i
     schema = documented(ids[0], way)
     if schema is None:
         pytest.skip("no page of KIE's documents this body")
-    parts = [schema, *schema.get("oneOf", ())]
+    parts = [schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())]
     properties = {name: field for part in parts for name, field in part.get("properties", {}).items()}
     fields = {name for name, field in properties.items() if not field.get("deprecated")}
     reached = {name for id_ in ids for name in fields_sent(id_, way, schema)}

@@ -1,16 +1,14 @@
-import io
 import os
 import resource
-import wave
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import PIL.Image
 import pytest
 from conftest import JumpingClock
+from made import picture, sound
 
 from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Ref, TaskRef, Track
 from kie_mcp.errors import ApiError, InvalidCall
@@ -43,22 +41,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def publisher(kie: KieClient, ledger: Ledger, folder: Path, clock: JumpingClock) -> Publisher:
     return Publisher(kie, ledger, readable=[folder], clock=clock)
-
-
-def picture(width: int = 40, height: int = 30, image_format: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    PIL.Image.new("1", (width, height)).save(file, image_format)
-    return file.getvalue()
-
-
-def sound(seconds: float) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as written:
-        written.setnchannels(1)
-        written.setsampwidth(1)
-        written.setframerate(8000)
-        written.writeframes(bytes(int(8000 * seconds)))
-    return file.getvalue()
 
 
 def data_uri(content: bytes) -> str:

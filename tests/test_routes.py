@@ -1,19 +1,14 @@
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
-from conftest import JumpingClock
-from mcp import Client
 
 from kie_mcp.catalog import MODELS
-from kie_mcp.config import Settings
+from kie_mcp.catalog.fields import snake_case
 from kie_mcp.errors import NotOffered
-from kie_mcp.kie import files, routes, status
+from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.routes import JOBS, NO_RECEIVER, PRODUCTS
-from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server.app import App, build
 
 pytestmark = pytest.mark.anyio
 
@@ -257,13 +252,44 @@ def test_a_receiver_of_ones_own_is_named_everywhere(
     assert body(model, arguments, way, here) == {**sent, "callBackUrl": here}
 
 
-def test_only_where_kie_insists_a_receiver_is_made_up() -> None:
-    insisting = {way for way, route in PRODUCTS.items() if route.wants_callback}
-    suno = {way for way in PRODUCTS if way.startswith("suno")}
-    assert insisting == suno | {"runway"}
+# What KIE's pages call required.
+INSISTING = (
+    *("generate", "generate/extend", "generate/upload-cover", "generate/upload-extend", "generate/mashup"),
+    *("generate/add-instrumental", "generate/add-vocals", "vocal-removal/generate"),
+    *("wav/generate", "mp4/generate", "midi/generate"),
+)
+
+
+def test_where_kie_insists_on_a_receiver_one_is_made_up() -> None:
+    insisting = {route.create for route in PRODUCTS.values() if route.wants_callback}
+    assert {f"/api/v1/{path}" for path in INSISTING} <= insisting
+    assert all(route.callback for route in PRODUCTS.values() if route.wants_callback)
     assert not JOBS.wants_callback
     assert not routes.find("service:suno/generate").wants_callback
     assert httpx2.URL(NO_RECEIVER).host.endswith(".invalid")
+
+
+def test_kies_misspelling_is_kept_and_nobody_is_named_where_nobody_is_called() -> None:
+    spoken = body("ai-music-api/regenerate-phrase", {"task_id": "t1"}, "suno-voice-regenerate")
+    assert spoken == {"taskId": "k1", "calBackUrl": NO_RECEIVER}
+    larger = body("veo/get-1080p-video", {"task_id": "t1"}, "veo-1080p", "https://hooks.example/kie")
+    assert larger == {"taskId": "k1", "index": 0}
+
+
+@pytest.mark.parametrize(
+    ("model", "way", "spelled"),
+    [
+        ("google/nano-banana", "jobs", "uploadCn"),
+        ("runway", "runway", "uploadCn"),
+        ("runway", "jobs:runway", "upload_cn"),
+    ],
+)
+def test_further_fields_go_where_the_others_are_and_never_in_their_place(model: str, way: str, spelled: str) -> None:
+    call = MODELS[model].model_validate({"prompt": "rain"})
+    plain, more = (routes.body(call, way, str, "", extra) for extra in (None, {"uploadCn": True, "prompt": "snow"}))
+    fields = "input" if way.startswith("jobs") else ""
+    added = {**plain.get(fields, plain), spelled: True}
+    assert more == ({**plain, fields: added} if fields else added)
 
 
 @pytest.mark.parametrize(
@@ -306,70 +332,8 @@ def test_every_model_has_a_way_that_its_status_can_be_read_by(model: str) -> Non
     ],
 )
 def test_names_are_spelled_both_ways(camel: str, snake: str) -> None:
-    assert routes.snake_case(camel) == routes.snake_case(snake) == snake
+    assert snake_case(camel) == snake_case(snake) == snake
     assert routes.camel_case(snake) == routes.camel_case(camel) == camel
-
-
-@pytest.fixture
-async def service(transport: httpx2.ASGITransport, clock: JumpingClock) -> AsyncIterator[KieClient]:
-    async with KieClient("sandbox", service=True, transport=transport, clock=clock) as client:
-        yield client
-
-
-CLIP = "kling/v2-1-master-text-to-video"
-
-
-async def test_the_lists_own_pattern_runs_a_task_to_its_end(
-    service: KieClient, sandbox: Sandbox, clock: JumpingClock
-) -> None:
-    call = MODELS[CLIP].model_validate({"prompt": "rain"})
-    (way,) = routes.ways(call, service=True)
-    route = routes.find(way)
-    id_ = await service.create(route.create, routes.body(call, way, str))
-    assert sandbox.accepted[0].path == "/api/v1/kling/generate"
-
-    running = await service.status(route.status, id_)
-    assert running["data"]["status"] == 0
-    assert status.read(route.shape, running).state == "running"
-
-    clock.now += 4
-    done = await service.status(route.status, id_)
-    assert done["data"]["status"] == 1
-    seen = status.read(route.shape, done)
-    assert seen.state == "succeeded"
-    assert [media.url for media in seen.media] == done["data"]["resultUrls"]
-
-
-async def test_the_lists_own_pattern_says_when_a_task_failed(
-    service: KieClient, sandbox: Sandbox, clock: JumpingClock
-) -> None:
-    sandbox.fault("create", "fail")
-    route = routes.find("service:kling/generate")
-    id_ = await service.create(route.create, {"model": CLIP, "prompt": "rain", "duration": "5", "cfgScale": 0.5})
-    clock.now += 4
-    answer = await service.status(route.status, id_)
-    assert answer["data"]["status"] == 2
-    assert status.read(route.shape, answer).state == "failed"
-
-
-async def test_the_lists_own_pattern_has_calls_of_its_own(sandbox: Sandbox, clock: JumpingClock) -> None:
-    asked: list[httpx2.Request] = []
-
-    async def note(request: httpx2.Request) -> None:
-        asked.append(request)
-
-    async with KieClient("sandbox", service=True, transport=httpx2.ASGITransport(sandbox.app), clock=clock) as kie:
-        kie.http.event_hooks["request"].append(note)
-        assert await kie.credits() == 1000
-        uploaded = await files.base64(kie, b"x", "a.txt", "text/plain")
-        assert await kie.download_url(uploaded.url) == uploaded.url
-        await files.from_url(kie, uploaded.url, "b.txt")
-    assert [(request.method, str(request.url)) for request in asked] == [
-        ("GET", "https://api.kie.ai/api/v1/account/credits"),
-        ("POST", "https://api.kie.ai/api/v1/files/upload-base64"),
-        ("POST", "https://api.kie.ai/api/v1/files/download-url"),
-        ("POST", "https://api.kie.ai/api/v1/files/upload-url"),
-    ]
 
 
 async def test_a_task_is_unknown_to_any_route_but_its_own(kie: KieClient) -> None:
@@ -383,17 +347,3 @@ async def test_a_task_is_unknown_to_any_route_but_its_own(kie: KieClient) -> Non
 async def test_a_way_that_kie_does_not_have_is_not_offered(kie: KieClient) -> None:
     with pytest.raises(NotOffered):
         await kie.create("/api/v1/kling/generation", {})
-
-
-async def test_a_server_told_so_speaks_the_lists_own_pattern(
-    settings: Settings, transport: httpx2.ASGITransport, sandbox: Sandbox, clock: JumpingClock
-) -> None:
-    told = settings.model_copy(update={"route": "service", "callback_url": "https://hooks.example/kie"})
-    async with Client(build(App(told, transport=transport, clock=clock)), raise_exceptions=True) as client:
-        answer = await client.call_tool("nano_banana_image", {"prompt": "rain"})
-        assert answer.structured_content is not None
-        assert answer.structured_content["status"] == "succeeded"
-    (task,) = sandbox.accepted
-    assert task.path == "/api/v1/nano-banana/generate"
-    assert task.body["callBackUrl"] == "https://hooks.example/kie"
-    assert "aspectRatio" in task.body

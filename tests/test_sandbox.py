@@ -1,7 +1,8 @@
 import io
+import itertools
 import json
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +24,53 @@ PICTURE = "google/nano-banana"
 CLIP = "kling/v2-1-standard"
 OFFERED = [offer for offers in OFFERS.values() for offer in offers]
 
+GIVEN: dict[str, Any] = {
+    "prompt": "rain",
+    "negative_prompt": "sun",
+    "image": "a.png",
+    "images": ["a.png"],
+    "last_image": "b.png",
+    "mask": "m.png",
+    "character": "c.png",
+    "video": "a.mp4",
+    "videos": ["a.mp4"],
+    "audio": "a.mp3",
+    "audios": ["a.mp3", "b.mp3"],
+    "track": "task:t1#1",
+    "task_id": "t1",
+    "index": 1,
+    "shots": [{"prompt": "rain", "duration": 5}],
+    "elements": [{"image": "a.png"}],
+    "lines": [{"prompt": "rain", "voice": "Adam"}],
+    "voice": "Kore",
+    "name": "Tom",
+    "description": "hoarse",
+    "title": "Rain",
+    "style": "folk",
+    "lyrics": "rain",
+    "start": 0,
+    "end": 10,
+}
+
 # What a call needs besides its required fields.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kling-3.0/video": {"prompt": "rain"},
+    "kling-3.0-omni/reference-to-video": {"images": ["a.png"]},
+    "wan/2-7-image-to-video": {"image": "a.png"},
+    "wan/2-7-r2v": {"images": ["a.png"]},
+    "grok-imagine/image-to-video": {"images": ["a.png"]},
+    "grok-imagine-video-1-5-preview": {"prompt": "rain"},
+    "grok-imagine-image-2-0/segment-map": {"image": "a.png"},
+    "pixverse-v6/extend": {"video": "a.mp4"},
     "minimax-h3/image-to-video": {"image": "a.png"},
     "minimax-h3/reference-to-video": {"images": ["a.png"]},
+    "google/gemini-3-1-flash-tts": {"prompt": "rain"},
+    "google/gemini-2-5-pro-tts": {"prompt": "rain"},
     "4o-image-api": {"prompt": "rain"},
     "ai-music-api/generate": {"prompt": "rain"},
+    "ai-music-api/upload-and-cover-audio": {"prompt": "rain"},
+    "ai-music-api/mashup": {"prompt": "rain"},
+    "ai-music-api/replace-section": {"track": "task:t1#1"},
     "ai-music-api/separate-vocals": {"track": "task:t1#1"},
 }
 
@@ -60,6 +101,25 @@ class Kie:
 
     async def job(self, model: str, **fields: Any) -> Any:
         return await self.post(routes.JOBS.create, {"model": model, "input": fields})
+
+    async def create(self, offer: Offer) -> Any:
+        body = request_for(offer)
+        if offer.route.method == "GET":
+            return await self.get(offer.route.create, **{name: str(value) for name, value in body.items()})
+        return await self.post(offer.route.create, body)
+
+    async def begin(self, offer: Offer) -> Callable[[], Awaitable[Any]]:
+        """What asks after the task that this starts."""
+        answer = await self.create(offer)
+
+        async def ask() -> Any:
+            if offer.route.at_once:
+                return answer
+            if offer.route.repeated:
+                return await self.create(offer)
+            return await self.get(offer.route.status, taskId=answer["data"]["taskId"])
+
+        return ask
 
     async def picture(self, **fields: Any) -> str:
         id_: str = (await self.job(PICTURE, prompt="a lighthouse", **fields))["data"]["taskId"]
@@ -94,16 +154,8 @@ async def old_kie() -> AsyncIterator[Kie]:
 def request_for(offer: Offer) -> dict[str, Any]:
     """What this project's own client would send."""
     model = offer.model
-    given: dict[str, Any] = {
-        "prompt": "rain",
-        "image": "a.png",
-        "images": ["a.png"],
-        "video": "a.mp4",
-        "track": "task:t1#1",
-    }
-    given |= {"task_id": "t1", "shots": [{"prompt": "rain", "duration": 5}]}
     required = {name for name, field in model.model_fields.items() if field.is_required()}
-    call = model.model_validate({name: given[name] for name in required} | ARGUMENTS.get(model.id, {}))
+    call = model.model_validate({name: GIVEN[name] for name in required} | ARGUMENTS.get(model.id, {}))
     return routes.body(call, offer.way, lambda ref: f"https://files.example/{len(ref)}")
 
 
@@ -124,20 +176,18 @@ def opens(url: str, content: bytes) -> bool:
 
 @pytest.mark.parametrize("offer", OFFERED, ids=[f"{offer.model.id} by {offer.way}" for offer in OFFERED])
 async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offer: Offer) -> None:
-    async def read() -> status.Status:
-        return status.read(offer.route.shape, await old_kie.get(offer.route.status, taskId=task))
-
-    accepted = await old_kie.post(offer.route.create, request_for(offer))
-    task = accepted["data"]["taskId"]
-    for _ in range(3):
-        assert (await read()).state == "running"
+    ask = await old_kie.begin(offer)
+    for _ in range(0 if offer.route.at_once else 3):
+        assert status.read(offer.route.shape, await ask()).state == "running"
         old_kie.wait(0.5)
     old_kie.wait(0.5)
 
-    done = await read()
+    done = status.read(offer.route.shape, await ask())
 
     assert done.state == "succeeded"
-    assert done.media or done.texts
+    # A voice can be used or not: there is no more to it.
+    assert done.media or done.texts or offer.route.shape == "suno-voice-check"
+    assert len(old_kie.sandbox.accepted) == 1
     for media in done.media:
         file = await old_kie.http.get(media.url)
         assert opens(media.url, file.content)
@@ -146,22 +196,20 @@ async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offer
 @pytest.mark.parametrize("offer", OFFERED, ids=[f"{offer.model.id} by {offer.way}" for offer in OFFERED])
 async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothing(old_kie: Kie, offer: Offer) -> None:
     old_kie.sandbox.fault("create", "fail")
-    task = (await old_kie.post(offer.route.create, request_for(offer)))["data"]["taskId"]
+    ask = await old_kie.begin(offer)
     old_kie.wait()
 
-    record = await old_kie.get(offer.route.status, taskId=task)
-
-    assert status.read(offer.route.shape, record).state == "failed"
+    assert status.read(offer.route.shape, await ask()).state == "failed"
     assert old_kie.sandbox.balance == 1000
 
 
 @pytest.mark.parametrize("offer", OFFERED, ids=[f"{offer.model.id} by {offer.way}" for offer in OFFERED])
 async def test_a_success_can_come_without_urls(old_kie: Kie, offer: Offer) -> None:
     old_kie.sandbox.fault("create", "no-urls")
-    task = (await old_kie.post(offer.route.create, request_for(offer)))["data"]["taskId"]
+    ask = await old_kie.begin(offer)
     old_kie.wait()
 
-    record = await old_kie.get(offer.route.status, taskId=task)
+    record = await ask()
 
     assert not status.read(offer.route.shape, record).media
     assert "/sandbox/media/" not in json.dumps(record)
@@ -247,6 +295,19 @@ async def test_no_more_creates_than_the_window_allows(kie: Kie) -> None:
         ),
         ("/api/v1/veo/generate", {"model": "veo3", "prompt": "rain", "resolution": "1080p"}, 255),
         ("/api/v1/veo/generate", {"prompt": "rain"}, 60),
+        (
+            routes.JOBS.create,
+            {
+                "model": "kling-3.0/video",
+                "input": {"prompt": "rain", "multi_shots": False, "multi_prompt": [], "mode": "std", "duration": "3"},
+            },
+            42,
+        ),
+        (
+            routes.JOBS.create,
+            {"model": "bytedance/seedream-v4-text-to-image", "input": {"prompt": "a", "nsfw_checker": False}},
+            5,
+        ),
     ],
 )
 async def test_credits_go_down_by_the_models_price(kie: Kie, path: str, body: dict[str, Any], price: float) -> None:
@@ -332,6 +393,114 @@ async def test_all_stems_are_listed_where_all_are_asked_for(kie: Kie) -> None:
     assert len(stems.media) == 13
     assert all(stem.id for stem in stems.media)
     assert record["data"]["response"]["instrumentalUrl"] is None
+
+
+async def test_a_larger_veo_clip_is_asked_for_until_it_is_there_and_billed_once(kie: Kie) -> None:
+    path = "/api/v1/veo/get-1080p-video"
+    early = await kie.get(path, taskId="t1")
+    kie.wait(1)
+    still = await kie.get(path, taskId="t1", index="0")
+    kie.wait(1)
+    done = await kie.get(path, taskId="t1")
+    assert kie.sandbox.balance == 995
+
+    other = await kie.get(path, taskId="t1", index="1")
+
+    assert [answer["code"] for answer in (early, still, done, other)] == [400, 400, 200, 400]
+    assert "processing" in early["msg"]
+    assert (await kie.http.get(done["data"]["resultUrl"])).status_code == 200
+    assert kie.sandbox.balance == 990
+    assert (await kie.get(path))["code"] == 422
+
+
+async def test_a_4k_veo_clip_is_there_under_the_code_of_an_error(kie: Kie) -> None:
+    path, body = "/api/v1/veo/get-4k-video", {"taskId": "t1", "index": 0, "callBackUrl": "https://a.example"}
+    early = await kie.post(path, body)
+    kie.wait(1)
+    still = await kie.post(path, {"taskId": "t1"})
+    kie.wait(1)
+    done = await kie.post(path, body)
+
+    assert (early["code"], early["data"]["resultUrls"]) == (200, None)
+    assert (still["code"], still["data"]["resultUrls"]) == (422, None)
+    assert "processing" in still["msg"]
+    assert done["code"] == 422
+    assert early["data"]["taskId"] == done["data"]["taskId"]
+    assert len(status.read("veo-4k", done).media) == 1
+    assert kie.sandbox.balance == 880
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "found"),
+    [
+        (
+            "/api/v1/generate/generate-persona",
+            {"taskId": "t1", "audioId": "a1", "name": "Tom", "description": "hoarse", "vocalStart": 0, "vocalEnd": 30},
+            {"name": "Tom", "description": "hoarse"},
+        ),
+        ("/api/v1/style/generate", {"content": "folk"}, {"param": "folk", "successFlag": "1"}),
+        (
+            "/api/v1/generate/get-timestamped-lyrics",
+            {"taskId": "t1", "audioId": "a1"},
+            {"isStreamed": False, "waveformData": []},
+        ),
+        ("/api/v1/voice/check-voice", {"task_id": "t1"}, {"isAvailable": True}),
+        ("/api/v1/omni/audio/create", {"name": "Tom", "audio_id": "kore"}, {"name": "Tom"}),
+        (
+            "/api/v1/omni/character/create",
+            {"descriptions": "a sailor", "image_urls": ["https://a.example/a.png"], "character_name": "Tom"},
+            {"characterName": "Tom"},
+        ),
+    ],
+)
+async def test_some_requests_are_answered_with_their_result(
+    kie: Kie, path: str, body: dict[str, Any], found: dict[str, Any]
+) -> None:
+    answer = await kie.post(path, body)
+    assert answer["code"] == 200
+    assert answer["data"].items() >= found.items()
+    assert "taskId" not in answer["data"]
+
+
+async def test_timestamped_lyrics_last_as_long_as_the_song(kie: Kie) -> None:
+    answer = await kie.post("/api/v1/generate/get-timestamped-lyrics", {"taskId": "t1", "audioId": "a1"})
+    words = answer["data"]["alignedWords"]
+    assert (words[0]["startS"], words[-1]["endS"]) == (0, 3)
+    assert all(word["endS"] == after["startS"] for word, after in itertools.pairwise(words))
+
+
+async def test_a_phrase_waits_for_its_recording_and_a_voice_has_an_id(kie: Kie) -> None:
+    singing = {"voiceUrl": "https://a.example/a.mp3", "vocalStartS": 0, "vocalEndS": 9}
+    phrase = (await kie.post("/api/v1/voice/validate", singing))["data"]["taskId"]
+    recording = {"taskId": phrase, "verifyUrl": "https://a.example/b.mp3", "singerSkillLevel": "beginner"}
+    voice = (await kie.post("/api/v1/voice/generate", recording))["data"]["taskId"]
+    words = []
+    for _ in range(3):
+        words.append((await kie.get("/api/v1/voice/validate-info", taskId=phrase))["data"]["status"])
+        kie.wait(1)
+
+    said = (await kie.get("/api/v1/voice/validate-info", taskId=phrase))["data"]
+    made = (await kie.get("/api/v1/voice/record-info", taskId=voice))["data"]
+
+    assert words == ["wait_processing", "processing_validate", "wait_validating"]
+    assert said["validateInfo"]
+    assert (made["status"], made["voiceId"].startswith("voice_")) == ("success", True)
+
+
+async def test_another_phrase_is_called_back_under_kies_own_spelling(kie: Kie) -> None:
+    refused = await kie.post("/api/v1/voice/regenerate", {"taskId": "t1", "callBackUrl": "https://a.example"})
+    taken = await kie.post("/api/v1/voice/regenerate", {"taskId": "t1", "calBackUrl": "https://a.example"})
+    assert (refused["code"], taken["code"]) == (422, 200)
+    assert "calBackUrl" in refused["msg"]
+
+
+async def test_one_model_of_the_unified_api_must_be_called_back(kie: Kie) -> None:
+    fields = {"input_urls": ["https://a.example/a.png"], "video_urls": ["https://a.example/a.mp4"]}
+    body = {"model": "kling-3.0/motion-control", "input": fields}
+    refused = await kie.post(routes.JOBS.create, body)
+    taken = await kie.post(routes.JOBS.create, {**body, "callBackUrl": "https://a.example"})
+    assert (refused["code"], taken["code"]) == (422, 200)
+    assert "callBackUrl" in refused["msg"]
 
 
 async def test_sound_effects_come_in_the_format_asked_for(old_kie: Kie) -> None:
@@ -480,6 +649,7 @@ async def test_discovery_describes_a_model_in_kies_own_spelling(kie: Kie) -> Non
     body = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
     kling3 = await read("schema", "kling-3.0/video")
     unified = await read("schema", "veo-3-1")
+    called_back = await read("schema", "kling-3.0/motion-control")
     success = await read("success-rate", CLIP)
 
     assert body["model"]["enum"] == ["kling-2.6/image-to-video"]
@@ -490,12 +660,38 @@ async def test_discovery_describes_a_model_in_kies_own_spelling(kie: Kie) -> Non
     assert '"image_urls": {"type": "array"' in json.dumps(kling3)
     assert '"duration": {"default": "5", "type": "string"}' in json.dumps(kling3)
     assert "enable_translation" in json.dumps(unified)
+    assert '"required": ["input_urls", "video_urls"]' in json.dumps(called_back)
     assert await read("price", CLIP) == {
         "model": CLIP,
         "pricingDesc": "25 a video (duration 5); 50 a video (duration 10)",
     }
     assert len(success["points"]) == 144
     assert await read("price", "nobody/nothing") is None
+    assert await read("popularity", CLIP) is None
+
+
+async def test_what_discovery_tells_can_be_shaped(kie: Kie) -> None:
+    discovery = kie.sandbox.discovery
+    discovery.add("vendor/new", {"properties": {"prompt": {"type": "string"}}, "required": ["prompt"]})
+    discovery.add("vendor/odd", None)
+    discovery.dropped.add(PICTURE)
+    discovery.success[CLIP] = 20
+    discovery.prices[CLIP] = "7 credits"
+
+    async def read(path: str) -> Any:
+        kie.wait(1)
+        return (await kie.get(f"/api/v1/models{path}"))["data"]
+
+    listed = {each["model"] for each in (await read(""))["models"]}
+    assert {"vendor/new", "vendor/odd"} <= listed
+    assert PICTURE not in listed
+    assert (await read("/vendor/odd/schema"))["openapi"] is None
+    assert (await read(f"/{CLIP}/success-rate"))["points"][-1]["successRate"] == 20
+    assert (await read(f"/{CLIP}/price"))["pricingDesc"] == "7 credits"
+    assert (await kie.job("vendor/new"))["msg"] == "prompt is required"
+    assert (await kie.job("vendor/new", prompt="rain"))["code"] == 200
+    assert (await kie.job("vendor/odd", any=1))["code"] == 200
+    assert (await kie.job(PICTURE, prompt="rain"))["msg"] == f"The model {PICTURE} is no longer available"
 
 
 async def test_discovery_answers_once_a_second(kie: Kie) -> None:

@@ -2,15 +2,24 @@
 
 from kie_mcp.catalog import (
     elevenlabs,
+    flux2,
     flux_kontext,
+    gemini,
     ghibli,
     gpt4o,
+    gpt_image,
+    grok,
     hailuo,
+    happyhorse,
+    ideogram,
+    imagen,
     kling,
+    kling_omni,
     luma,
     midjourney,
     minimax,
     nano_banana,
+    pixverse,
     qwen,
     recraft,
     runway,
@@ -18,15 +27,20 @@ from kie_mcp.catalog import (
     seedream,
     sora,
     suno,
+    suno_studio,
+    suno_voice,
+    talking_head,
+    topaz,
     veo,
     wan,
+    z_image,
 )
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
 
-__all__ = ["FAMILIES", "MODELS", "Family", "KieModel"]
+__all__ = ["FAMILIES", "MODELS", "STANDARD", "Family", "KieModel"]
 
-FAMILIES: tuple[Family, ...] = (
+STANDARD: tuple[Family, ...] = (
     veo.VIDEO,
     sora.VIDEO,
     kling.VIDEO,
@@ -56,6 +70,49 @@ FAMILIES: tuple[Family, ...] = (
     suno.WAV,
     suno.MUSIC_VIDEO,
     suno.COVER_ART,
+)
+"""The tools of the model list, which a client sees unless told otherwise."""
+
+FAMILIES: tuple[Family, ...] = (
+    *STANDARD,
+    veo.EXTEND,
+    veo.UPSCALE,
+    kling.AVATAR,
+    kling.MOTION,
+    kling_omni.OMNI,
+    runway.EXTEND,
+    wan.ANIMATE,
+    wan.EDIT,
+    grok.VIDEO,
+    happyhorse.VIDEO,
+    pixverse.VIDEO,
+    gemini.VIDEO,
+    gemini.VOICE,
+    gemini.CHARACTER,
+    talking_head.VIDEO,
+    talking_head.DETECT,
+    topaz.UPSCALE,
+    midjourney.FOLLOW_UP,
+    gpt_image.IMAGE,
+    flux2.IMAGE,
+    ideogram.IMAGE,
+    imagen.IMAGE,
+    grok.IMAGE,
+    wan.IMAGE,
+    z_image.IMAGE,
+    seedream.LAYERS,
+    elevenlabs.DIALOGUE,
+    elevenlabs.ISOLATE,
+    gemini.SPEECH,
+    suno_studio.COVER_SONG,
+    suno_studio.ADD_PART,
+    suno_studio.REPLACE_SECTION,
+    suno_studio.SOUNDS,
+    suno_voice.PERSONA,
+    suno_voice.VOICE,
+    suno.STYLE,
+    suno.TIMESTAMPED_LYRICS,
+    suno.RECOVER,
 )
 """Every tool that makes something, in the order that clients list them."""
 

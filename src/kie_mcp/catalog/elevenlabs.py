@@ -1,12 +1,12 @@
-"""ElevenLabs: speech and sound effects."""
+"""ElevenLabs: speech, dialogues, sound effects, and voices freed of noise."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Prompt, wire
-from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.fields import Audio, Limits, Prompt, wire
+from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -90,6 +90,63 @@ class SoundEffectV2(ElevenLabs):
     ] = wire("output_format", "mp3_44100_128")
 
 
+LANGUAGES = (
+    "af ar hy as az be bn bs bg ca ceb ny hr cs da nl en et fil fi fr gl ka de el gu ha he hi hu is id ga it ja jv kn "
+    "kk ky ko lv ln lt lb mk ms ml zh mr ne no ps fa pl pt pa ro ru sr sd sk sl so es sw sv ta te th tr uk ur vi cy"
+)
+LONGEST_DIALOGUE = 5000
+
+
+class Line(Part):
+    """What one voice says."""
+
+    prompt: Prompt = wire("text")
+    voice: Prompt = Field(description="Name or ElevenLabs voice id.")
+
+
+class DialogueV3(ElevenLabs):
+    """ElevenLabs v3: several voices talk to each other."""
+
+    id = "elevenlabs/text-to-dialogue-v3"
+    does = "text-to-speech"
+    aliases = ("elevenlabs-dialogue", "text-to-dialogue-v3", "eleven_v3")
+    usual_seconds = 20
+    price = per("1000 characters", 14)
+
+    lines: tuple[Line, ...] = wire("dialogue", min_length=1)
+    stability: float = Field(0.5, ge=0, le=1, multiple_of=0.5)
+    language: str | None = wire("language_code", None, description="ISO 639-1; default as spoken.")
+
+    @property
+    def length(self) -> int:
+        """The characters of all lines."""
+        return sum(len(line.prompt) for line in self.lines)
+
+    @model_validator(mode="after")
+    def not_too_long_and_in_a_known_language(self) -> Self:
+        """KIE counts all the lines together."""
+        if self.length > LONGEST_DIALOGUE:
+            raise ValueError(f"the lines have {self.length} characters together, at most {LONGEST_DIALOGUE}")
+        if self.language is not None and self.language not in LANGUAGES.split():
+            raise ValueError(f"there is no language {self.language!r}, but {LANGUAGES}")
+        return self
+
+    def units(self) -> float:
+        """All the lines; 1000 characters while there are none."""
+        return self.length / 1000 if "lines" in self.model_fields_set else 1
+
+
+class Isolation(ElevenLabs):
+    """ElevenLabs: the voice of a recording, without its noise."""
+
+    id = "elevenlabs/audio-isolation"
+    does = "audio-isolation"
+    aliases = ("elevenlabs-isolate", "audio-isolation")
+    price = per("second", 0.1, note="Roughly, per second of audio.")
+
+    audio: Annotated[Audio, Limits("mpeg wav x-wav aac mp4 ogg", mb=10)] = wire("audio_url")
+
+
 SPEECH = Family(
     "elevenlabs_speech",
     "Speak a text with ElevenLabs: turbo 2.5 for less, multilingual v2 with more expression. Cost is per 1000 "
@@ -101,4 +158,16 @@ SOUND_EFFECT = Family(
     "elevenlabs_sound_effect",
     "Make a sound effect with ElevenLabs: steps, rain, an explosion.",
     (SoundEffectV2,),
+)
+
+DIALOGUE = Family(
+    "elevenlabs_dialogue",
+    "Speak a dialogue with ElevenLabs v3. [laughs] and the like are acted. Cost is per 1000 characters.",
+    (DialogueV3,),
+)
+
+ISOLATE = Family(
+    "elevenlabs_isolate",
+    "Free a recorded voice from noise with ElevenLabs; for the parts of a song take suno_separate_vocals.",
+    (Isolation,),
 )

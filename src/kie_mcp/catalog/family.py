@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,11 @@ from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.wording import spell, which
 
 Schema = dict[str, Any]
+
+OPTIONS: Schema = {"anyway": {"type": "boolean"}}
+"""What every tool takes besides a model's fields: how to run it, not what to run."""
+
+VERSION = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
 
 FILES = "Files: https URL, path, data URI, or task:<id>#<n>."
 
@@ -65,7 +71,7 @@ class Family:
             choice["model"] = {"type": "string", "enum": [model.id for model in self.models]}
         return {
             "type": "object",
-            "properties": choice | {name: self._joint(name) for name in names},
+            "properties": choice | {name: self._joint(name) for name in names} | OPTIONS,
             "required": required,
         }
 
@@ -75,8 +81,13 @@ class Family:
         Raises:
             ValueError: With a message that tells the caller what to change.
         """
-        given = {name: value for name, value in arguments.items() if value is not None}
-        model = self._choose(given.pop("model", None), given)
+        given = {name: value for name, value in arguments.items() if value is not None and name not in OPTIONS}
+        name = given.pop("model", None)
+        if self._is_version(name):
+            # People call a version of Suno or Midjourney a model.
+            given.setdefault("version", name)
+            name = None
+        model = self._choose(name, given)
         try:
             return model.model_validate(read(given, self._schemas[model.id]))
         except ValidationError as error:
@@ -85,6 +96,10 @@ class Family:
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
         return {model.id: plain_schema(model) for model in self.models}
+
+    def _is_version(self, name: object) -> bool:
+        versioned = any("version" in schema["properties"] for schema in self._schemas.values())
+        return versioned and isinstance(name, str) and bool(VERSION.match(name.strip()))
 
     def _choose(self, name: object, given: Collection[str]) -> type[KieModel]:
         if name is None:
@@ -117,9 +132,15 @@ class Family:
         for key, widest in (("minimum", min), ("maximum", max), ("maxLength", max), ("maxItems", max)):
             if key not in joint and all(key in each for each in given.values()):
                 joint[key] = widest(each[key] for each in given.values())
-        if "enum" not in joint and all("enum" in each for each in given.values()):
+        alike = joint.get("enum")
+        if all("enum" in each for each in given.values()):
             joint["enum"] = list(dict.fromkeys(value for each in given.values() for value in each["enum"]))
-        if notes := " ".join(filter(None, (first.get("description"), *self._differences(given, joint)))):
+        numbers: list[float] = joint.pop("enum", []) if joint["type"] != "string" else []
+        if numbers:
+            # Gemini takes enums of strings only.
+            joint |= {"minimum": min(numbers), "maximum": max(numbers)}
+        choice = f"{', '.join(map(str, numbers))}." if alike and numbers else None
+        if notes := " ".join(filter(None, (choice, first.get("description"), *self._differences(given, joint)))):
             joint["description"] = notes
         # An array without items, or an item without a type, is refused by several hosts.
         if joint["type"] == "array":

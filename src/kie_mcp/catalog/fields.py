@@ -1,5 +1,6 @@
 """The vocabulary that every vendor's module is written in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -88,7 +89,10 @@ class TaskRef(Ref):
 
 
 class Track(Ref):
-    """One song of an earlier music task: `task:<id>#<n>`, n from 1; on the wire KIE's audio id."""
+    """One song of an earlier music task: `task:<id>#<n>`, n from 1; on the wire KIE's audio id.
+
+    That id may stand for n, and `-` for a task that nobody asks for: `task:-#<audio id>`.
+    """
 
     __slots__ = ()
 
@@ -99,8 +103,10 @@ class Track(Ref):
 
 
 def aliases(names: Mapping[str, str]) -> BeforeValidator:
-    """Other spellings that a field accepts, compared without case."""
-    return BeforeValidator(lambda given: names.get(given.casefold(), given) if isinstance(given, str) else given)
+    """Other spellings that a field accepts, compared without case and blanks around."""
+    return BeforeValidator(
+        lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given
+    )
 
 
 def _as_number(given: Any) -> Any:
@@ -119,6 +125,11 @@ Number = BeforeValidator(_as_number)
 Prompt = Annotated[str, Field(min_length=1)]
 # Any number will do, so the schema need not spend words on the range.
 Seed = Annotated[int, Field(ge=0, le=2147483647), WithJsonSchema({"type": "integer"})]
+
+
+def snake_case(name: str) -> str:
+    """`imageUrls` as `image_urls`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def wire(name: str, default: Any = ..., **limits: Any) -> Any:

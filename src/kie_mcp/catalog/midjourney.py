@@ -1,13 +1,13 @@
-"""Midjourney: four pictures a task, or a picture that moves."""
+"""Midjourney: four pictures a task, or a picture that moves, and what can follow on them."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, Kind, Number, Prompt, aliases, wire
+from kie_mcp.catalog.fields import Image, Kind, Number, Prompt, TaskRef, aliases, wire
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.price import per
+from kie_mcp.catalog.price import UNPUBLISHED
 
 Ratio = Literal["1:2", "9:16", "2:3", "3:4", "5:6", "6:5", "4:3", "3:2", "1:1", "16:9", "2:1"]
 Version = Annotated[
@@ -21,7 +21,7 @@ class Midjourney(KieModel):
     """A kind of Midjourney task."""
 
     kind: ClassVar[Kind] = "image"
-    price = per("task", note="KIE publishes no figure.")
+    price = UNPUBLISHED
     routes = ("midjourney",)
     service = "mj/generate"
     legacy = "nano_banana_image"
@@ -107,8 +107,76 @@ class MidjourneyVideoHd(MidjourneyVideo):
     constants: ClassVar[dict[str, Any]] = {"taskType": "mj_video_hd"}
 
 
+class FollowUp(KieModel):
+    """What is made of one result of an earlier task."""
+
+    kind: ClassVar[Kind] = "image"
+    price = UNPUBLISHED
+
+    task_id: TaskRef = wire("taskId", description="Of midjourney_image.")
+    index: Annotated[int, Field(ge=0, le=3)] = wire("imageIndex", description="Result, 0 is the first.")
+    watermark: str | None = wire("waterMark", None)
+
+
+class MidjourneyUpscale(FollowUp):
+    """Midjourney: one of four pictures, larger."""
+
+    id = "mj_upscale"
+    does = "image-upscale"
+    aliases = ("midjourney-upscale",)
+    routes = ("midjourney-upscale",)
+    service = "mj/upscale"
+    legacy = "recraft_upscale"
+
+
+class MidjourneyVary(FollowUp):
+    """Midjourney: four variations of one of four pictures."""
+
+    id = "mj_vary"
+    does = "image-to-image"
+    aliases = ("midjourney-vary",)
+    routes = ("midjourney-vary",)
+    service = "mj/vary"
+    legacy = "nano_banana_image"
+
+
+class MidjourneyExtend(FollowUp):
+    """The fields of both ways to make a video longer."""
+
+    kind = "video"
+    does = "extend-video"
+    routes = ("midjourney-extend",)
+    service = "mj/extend"
+    legacy = "kling_video"
+    usual_seconds = 150
+
+    index: Annotated[int, Field(ge=0, le=3)] = wire("index", description="Result, 0 is the first.")
+
+
+class MidjourneyExtendManual(MidjourneyExtend):
+    """Midjourney: a video goes on, as the prompt says."""
+
+    id = "mj_video_extend_manual"
+    constants: ClassVar[dict[str, Any]] = {"taskType": "mj_video_extend_manual"}
+
+    prompt: Prompt = Field(max_length=2000)
+
+
+class MidjourneyExtendAuto(MidjourneyExtend):
+    """Midjourney: a video goes on by itself."""
+
+    id = "mj_video_extend_auto"
+    constants: ClassVar[dict[str, Any]] = {"taskType": "mj_video_extend_auto"}
+
+
 IMAGE = Family(
     "midjourney_image",
     "Make four pictures with Midjourney from words or pictures, or a video of one picture.",
     (MidjourneyText, MidjourneyImage, MidjourneyStyle, MidjourneyOmni, MidjourneyVideo, MidjourneyVideoHd),
+)
+
+FOLLOW_UP = Family(
+    "midjourney_follow_up",
+    "Upscale or vary one of Midjourney's four pictures, or extend its video.",
+    (MidjourneyUpscale, MidjourneyVary, MidjourneyExtendManual, MidjourneyExtendAuto),
 )

@@ -1,14 +1,21 @@
 """What every KIE model is: a class whose fields are the tool's arguments and whose dump is KIE's request."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from kie_mcp.catalog.fields import Kind, Ref
+from kie_mcp.catalog.fields import InList, Kind, Ref, snake_case
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
+
+UNSHOWN = frozenset(
+    {"nsfw_checker", "enable_safety_checker", "upload_method", "uploadCn", "upload_cn", "sync_mode", "enable_fallback"}
+    | {"enableFallback", "return_last_frame", "language_code"}
+)
+"""What moderates, where KIE stores, what KIE has deprecated: nothing that an agent decides."""
 
 Resolve = Callable[[Ref], str]
 
@@ -53,8 +60,12 @@ class KieModel(BaseModel):
     """Ways to run it, best first: `jobs`, `jobs:<id>` (another id there), or a product API of KIE's."""
     service: ClassVar[str] = ""
     """Where the model list's own pattern runs it: the path after /api/v1/."""
+    folded: ClassVar[frozenset[str]] = frozenset()
+    """Fields that `sent()` puts into others, so that KIE knows them by no name of their own."""
     constants: ClassVar[dict[str, Any]] = {}
     """What a product API wants in the body besides the fields."""
+    wants_callback: ClassVar[bool] = False
+    """Whether KIE insists on a callBackUrl for this model, whichever way it is run."""
     legacy: ClassVar[str] = ""
     """For a model that KIE no longer documents: what to use instead."""
     usual_seconds: ClassVar[float] = 60
@@ -87,6 +98,20 @@ class KieModel(BaseModel):
         """The fields as KIE takes them, with each reference replaced by what it resolves to."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, context=resolve)
 
+    @classmethod
+    def unshown(cls) -> frozenset[str]:
+        """Fields that KIE documents and no tool shows; they are sent as they are given."""
+        return UNSHOWN - {field.serialization_alias or name for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that make these fields: the inverse of `sent`, for what people paste from KIE's pages.
+
+        Our own names pass, and so does the snake case of a product API's camel case.
+        """
+        constant = {*cls.constants, "callBackUrl"} - {field.serialization_alias for field in cls.model_fields.values()}
+        return arguments(cls, {name: value for name, value in fields.items() if name not in constant})
+
     def ways(self) -> tuple[str, ...]:
         """The routes that take this very call."""
         return self.routes
@@ -113,6 +138,50 @@ class KieModel(BaseModel):
         return 0
 
 
+class TwoFrames(KieModel):
+    """A model whose frames, `image` and `last_image`, KIE takes in one list."""
+
+    folded = frozenset({"last_image"})
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """The last frame comes after the first."""
+        fields = super().sent(resolve)
+        if last := fields.pop("last_image", None):
+            fields[type(self).model_fields["image"].serialization_alias or "image"].append(last)
+        return fields
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The second of the list is the last frame."""
+        match super().received(fields):
+            case {"image": [first, last], **others}:
+                return {**others, "image": first, "last_image": last}
+            case given:
+                return given
+
+
+def arguments(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values under the model's own names; lists of one are opened where the model wraps them itself."""
+    known: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        known |= {snake_case(field.serialization_alias or name): name, name: name}
+    made = {}
+    for key, value in fields.items():
+        name = known.get(key) or known.get(snake_case(key), key)
+        made[name] = _argument(model.model_fields[name], value) if name in model.model_fields else value
+    return made
+
+
+def _argument(field: FieldInfo, value: Any) -> Any:
+    parts = [part for each in (field.annotation, *field.metadata) for part in within(each)]
+    if InList in parts and isinstance(value, list) and len(value) == 1:
+        return value[0]
+    structured = [part for part in parts if isinstance(part, type) and issubclass(part, Part)]
+    if structured and isinstance(value, list):
+        return [arguments(structured[0], each) if isinstance(each, Mapping) else each for each in value]
+    return value
+
+
 def within(annotation: Any) -> Iterator[Any]:
     """Everything that an annotation is made of, itself first."""
     yield annotation
@@ -137,8 +206,11 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
             case "items":
                 plain[key] = _plain(value, definitions)
             # The docstring of an argument's class is for its reader; one at least goes without saying.
-            case "$defs" | "title" | "additionalProperties" | "minLength":
+            case "$defs" | "title" | "additionalProperties" | "minLength" | "multipleOf":
                 pass
+            # Several hosts know no other limits; the model's own is exact.
+            case "exclusiveMinimum":
+                plain["minimum"] = value
             case "minItems" if value == 1:
                 pass
             case "description" if schema.get("type") == "object":

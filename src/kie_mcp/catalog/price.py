@@ -94,3 +94,4 @@ def per(unit: Unit, *rates: Rate | float, note: str = "") -> Price:
 
 FREE = per("task", 0)
 UNKNOWN = per("task")
+UNPUBLISHED = per("task", note="KIE publishes no figure.")

@@ -7,8 +7,8 @@ from pydantic import Field
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, Limits, Number, Prompt, Seed, wire
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.price import per
-from kie_mcp.catalog.seedream import SixShapes
+from kie_mcp.catalog.price import per, rate
+from kie_mcp.catalog.seedream import Format, Ratio, SixShapes
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]
 Guidance = Annotated[float, Field(ge=0, le=20)]
@@ -16,11 +16,11 @@ Guidance = Annotated[float, Field(ge=0, le=20)]
 # KIE does not say how large its shapes are; these are the sizes of the same words at fal.ai.
 MEGAPIXELS = {
     "square": 512 * 512 / 1e6,
-    "square_hd": 1024 * 1024 / 1e6,
-    "portrait_4_3": 768 * 1024 / 1e6,
-    "portrait_16_9": 576 * 1024 / 1e6,
-    "landscape_4_3": 1024 * 768 / 1e6,
-    "landscape_16_9": 1024 * 576 / 1e6,
+    "1:1": 1024 * 1024 / 1e6,
+    "3:4": 768 * 1024 / 1e6,
+    "9:16": 576 * 1024 / 1e6,
+    "4:3": 1024 * 768 / 1e6,
+    "16:9": 1024 * 576 / 1e6,
 }
 
 
@@ -28,8 +28,13 @@ class Qwen(KieModel):
     """A Qwen Image model."""
 
     kind = "image"
+    does = "text-to-image"
     service = "qwen/generate"
     usual_seconds = 25
+
+
+class Qwen1(Qwen):
+    """The fields that the first models share."""
 
     prompt: Prompt = Field(max_length=5000)
     negative_prompt: str | None = Field(None, max_length=500)
@@ -37,25 +42,24 @@ class Qwen(KieModel):
     steps: int = wire("num_inference_steps", 30, ge=2, le=250)
     guidance_scale: Guidance = 2.5
     seed: Seed | None = None
-    format: Literal["png", "jpeg"] = wire("output_format", "png")
+    format: Format = wire("output_format", "png")
 
 
-class QwenText(Qwen):
+class QwenText(Qwen1):
     """Qwen Image: a picture from words, strong in lettering."""
 
     id = "qwen/text-to-image"
-    does = "text-to-image"
     aliases = ("qwen-image", "qwen")
     price = per("megapixel", 4)
 
-    aspect_ratio: SixShapes = wire("image_size", "square_hd")
+    aspect_ratio: SixShapes = wire("image_size", "1:1")
 
     def units(self) -> float:
         """Megapixels of the picture."""
         return MEGAPIXELS[self.aspect_ratio]
 
 
-class QwenEdit(Qwen):
+class QwenEdit(Qwen1):
     """Qwen Image Edit: changes a picture as told."""
 
     id = "qwen/image-edit"
@@ -65,7 +69,7 @@ class QwenEdit(Qwen):
 
     prompt: Prompt = Field(max_length=2000)
     image: Picture = wire("image_url")
-    aspect_ratio: SixShapes = wire("image_size", "landscape_4_3")
+    aspect_ratio: SixShapes = wire("image_size", "4:3")
     steps: int = wire("num_inference_steps", 25, ge=2, le=49)
     guidance_scale: Guidance = 4
     count: Annotated[Literal[1, 2, 3, 4], Number, AsText] = wire("num_images", 1)
@@ -75,7 +79,7 @@ class QwenEdit(Qwen):
         return MEGAPIXELS[self.aspect_ratio] * self.count
 
 
-class QwenImage(Qwen):
+class QwenImage(Qwen1):
     """Qwen Image: a new picture after a given one."""
 
     id = "qwen/image-to-image"
@@ -87,8 +91,96 @@ class QwenImage(Qwen):
     strength: float = Field(0.8, ge=0, le=1, description="How far from image.")
 
 
+class Qwen2(Qwen):
+    """The fields that both Qwen Image 2 models share."""
+
+    price = per("image", 6, note="From a price in dollars.")
+
+    prompt: Prompt = Field(max_length=800)
+    seed: Seed | None = None
+    format: Format = wire("output_format", "png")
+
+
+class Qwen2Text(Qwen2):
+    """Qwen Image 2: a picture from words."""
+
+    id = "qwen2/text-to-image"
+    aliases = ("qwen2", "qwen-image-2")
+
+    aspect_ratio: Literal["1:1", "4:3", "3:4", "16:9", "9:16"] = wire("image_size", "16:9")
+
+
+class Qwen2Edit(Qwen2):
+    """Qwen Image 2: changes a picture as told."""
+
+    id = "qwen2/image-edit"
+    does = "image-to-image"
+    aliases = ("qwen2-edit", "qwen-image-2-edit")
+
+    image: Picture = wire("image_url")
+    aspect_ratio: Ratio = wire("image_size", "16:9")
+
+
+class Qwen3Text(Qwen):
+    """Qwen Image 3: a picture from words, 1K or 2K."""
+
+    id = "qwen3/text-to-image"
+    aliases = ("qwen3", "qwen-image-3")
+    price = per("image", 4.8)
+
+    prompt: Prompt = Field(max_length=5000)
+    negative_prompt: str | None = Field(None, max_length=5000)
+    aspect_ratio: Ratio = wire("image_size", "16:9")
+    resolution: Literal["1K", "2K"] = "1K"
+    prompt_expansion: bool = wire("prompt_extend", default=True)
+    seed: Seed | None = None
+    format: Format = wire("output_format", "png")
+
+
+class Qwen3Image(Qwen3Text):
+    """Qwen Image 3: changes or combines up to three pictures."""
+
+    id = "qwen3/image-to-image"
+    does = "image-to-image"
+    aliases = ("qwen3-edit", "qwen-image-3-edit")
+
+    images: tuple[Annotated[Image, Limits("jpeg png webp bmp gif tiff", mb=10)], ...] = wire(
+        "image_urls", min_length=1, max_length=3
+    )
+
+    def extra_credits(self) -> float:
+        """Each picture to work from."""
+        return 0.5 * len(getattr(self, "images", ()))
+
+
+class Qwen3ProText(Qwen3Text):
+    """Qwen Image 3 Pro: a picture from words, finer."""
+
+    id = "qwen3/pro-text-to-image"
+    aliases = ("qwen3-pro", "qwen-image-3-pro")
+    price = per("image", rate(6.4, resolution="1K"), rate(12, resolution="2K"))
+
+
+class Qwen3ProImage(Qwen3Image):
+    """Qwen Image 3 Pro: changes or combines up to three pictures, finer."""
+
+    id = "qwen3/pro-image-to-image"
+    aliases = ("qwen3-pro-edit", "qwen-image-3-pro-edit")
+    price = Qwen3ProText.price
+
+
 IMAGE = Family(
     "qwen_image",
-    "Make a picture with Qwen Image (Alibaba), good at lettering; image-edit changes one, image-to-image varies one.",
-    (QwenText, QwenEdit, QwenImage),
+    "Make or edit pictures with Qwen Image (Alibaba), good at lettering; qwen/image-to-image varies one.",
+    (
+        QwenText,
+        QwenEdit,
+        QwenImage,
+        Qwen2Text,
+        Qwen2Edit,
+        Qwen3Text,
+        Qwen3Image,
+        Qwen3ProText,
+        Qwen3ProImage,
+    ),
 )

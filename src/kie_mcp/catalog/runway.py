@@ -1,13 +1,13 @@
-"""Runway: Gen-3 Alpha makes videos, Aleph edits them."""
+"""Runway: Gen-3 Alpha makes videos and continues them, Aleph edits them."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Image, Number, Prompt, Seed, Video, wire
+from kie_mcp.catalog.fields import AsText, Image, Number, Prompt, Seed, TaskRef, Video, wire
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.price import per, rate
+from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 
 
 class Runway(KieModel):
@@ -55,6 +55,21 @@ class Gen3(Runway):
         return self
 
 
+class Extend(Runway):
+    """Runway Gen-3 Alpha: a video goes on, as the prompt says."""
+
+    id = "runway/extend-ai-video"
+    does = "extend-video"
+    aliases = ("runway-extend",)
+    routes = ("runway-extend", "jobs:runway/extend-ai-video")
+    service = "runway/extend"
+    usual_seconds = 90
+    price = UNPUBLISHED
+
+    task_id: TaskRef = wire("taskId", description="Of runway_video.")
+    resolution: Literal["720p", "1080p"] = wire("quality", "720p")
+
+
 class Aleph(Runway):
     """Runway Aleph: edits a clip as the prompt says."""
 
@@ -73,6 +88,8 @@ class Aleph(Runway):
 
 
 VIDEO = Family("runway_video", "Make a video with Runway Gen-3 Alpha, from words or a first frame.", (Gen3,))
+
+EXTEND = Family("runway_extend", "Continue a video of runway_video as a prompt says.", (Extend,))
 
 ALEPH = Family(
     "runway_aleph",

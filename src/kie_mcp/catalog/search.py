@@ -12,6 +12,9 @@ from kie_mcp.catalog.price import AS_OF
 
 Description = dict[str, Any]
 
+LIVE = {"live_price": "KIE's price today", "live": "KIE's list today"}
+"""What a description may have besides, when KIE was asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -61,21 +64,30 @@ def row(entry: Entry) -> Description:
     }
 
 
-def describe(name: str) -> Description:
-    """All about one model.
+def named(name: str) -> Entry | None:
+    """The entry that has this id or alias."""
+    wanted = name.strip().casefold()
+    return next(
+        (each for each in ENTRIES if wanted in {n.casefold() for n in (each.model.id, *each.model.aliases)}), None
+    )
 
-    Raises:
-        ValueError: When there is none of that name, naming the nearest.
-    """
-    entry = _named(name)
-    model = entry.model
+
+def near(name: str, others: Iterable[str] = ()) -> list[str]:
+    """The ids that the caller may have meant, of the catalogue and of others."""
+    known = {alias: entry.model.id for entry in ENTRIES for alias in (entry.model.id, *entry.model.aliases)}
+    known |= {id_: id_ for id_ in others}
+    close = difflib.get_close_matches(name, known, n=4)
+    return list(dict.fromkeys(known[each] for each in close))
+
+
+def describe(model: type[KieModel], tool: str) -> Description:
+    """All about one model, and the tool that runs it."""
     schema = plain_schema(model)
-    limits = dict(_limits(model))
-    for field, words in limits.items():
+    for field, words in _limits(model):
         schema["properties"][field]["description"] = words
     return {
         "model": model.id,
-        "tool": entry.family.tool,
+        "tool": tool,
         "about": ("Legacy. " if model.legacy else "") + about(model),
         "mode": model.does,
         "aliases": list(model.aliases),
@@ -94,6 +106,7 @@ def text(description: Mapping[str, Any]) -> str:
         f"{description['model']} (tool {description['tool']}{names}): {description['about']}",
         f"{description['mode']}, usually {description['usual_seconds']:g} s.",
         f"Credits ({description['price_as_of']}): {description['price']}.",
+        *(f"{words}: {description[key]}" for key, words in LIVE.items() if key in description),
     ]
     for name, field in schema["properties"].items():
         star = "*" if name in schema.get("required", ()) else ""
@@ -104,15 +117,6 @@ def text(description: Mapping[str, Any]) -> str:
 def about(model: type[KieModel]) -> str:
     """The model in one sentence."""
     return (model.__doc__ or "").strip()
-
-
-def _named(name: str) -> Entry:
-    named = {each.casefold(): entry for entry in ENTRIES for each in (entry.model.id, *entry.model.aliases)}
-    if entry := named.get(name.strip().casefold()):
-        return entry
-    near = difflib.get_close_matches(name.casefold(), named, n=3)
-    hint = f"; near it: {', '.join(dict.fromkeys(named[each].model.id for each in near))}" if near else ""
-    raise ValueError(f"There is no model {name!r}{hint}")
 
 
 def _limits(model: type[KieModel]) -> Iterable[tuple[str, str]]:
@@ -137,13 +141,13 @@ def _spell(limits: Limits) -> str:
 
 
 def _admits(field: Mapping[str, Any]) -> str:
-    words = [field["type"]]
+    words = [field.get("type", "anything")]
     if "enum" in field:
         words = [", ".join(str(value) for value in field["enum"])]
-    elif field["type"] == "array" and field["items"]["type"] == "object":
+    elif "properties" in field.get("items", ()):
         inner = field["items"]["properties"]
         words = [f"list of {{{'; '.join(f'{name}: {_admits(each)}' for name, each in inner.items())}}}"]
-    elif field["type"] == "array":
+    elif words == ["array"]:
         words = ["list"]
     words += [
         f"{word} {field[key]:g}"

@@ -1,12 +1,12 @@
 """Seedance (ByteDance): video from words, frames and references."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Audio, Image, Limits, Number, Prompt, Seed, Video, wire
-from kie_mcp.catalog.model import KieModel, Resolve
+from kie_mcp.catalog.fields import AsText, Audio, Image, InList, Limits, Number, Prompt, Seed, Video, wire
+from kie_mcp.catalog.model import KieModel, TwoFrames
 from kie_mcp.catalog.price import per, rate
 
 SIDE = (300, 6000)
@@ -49,7 +49,7 @@ class Seedance(KieModel):
     usual_seconds = 120
 
 
-class Seedance15(Seedance):
+class Seedance15(TwoFrames, Seedance):
     """Seedance 1.5 Pro: from words or frames, with sound if wanted, at a low price."""
 
     id = "bytedance/seedance-1.5-pro"
@@ -66,7 +66,7 @@ class Seedance15(Seedance):
     )
 
     prompt: str = Field(min_length=3, max_length=20000)
-    image: Frame | None = Field(None, description="First frame.")
+    image: Annotated[Frame, InList] | None = wire("input_urls", None, description="First frame.")
     last_image: Frame | None = None
     aspect_ratio: Ratio = "1:1"
     resolution: Literal["480p", "720p", "1080p"] = "720p"
@@ -80,12 +80,6 @@ class Seedance15(Seedance):
         if self.last_image and not self.image:
             raise ValueError("last_image needs image, the first frame")
         return self
-
-    def sent(self, resolve: Resolve) -> dict[str, Any]:
-        """KIE takes both frames in one list."""
-        fields = super().sent(resolve)
-        frames = [fields.pop(name) for name in ("image", "last_image") if name in fields]
-        return {**fields, "input_urls": frames} if frames else fields
 
 
 class Multimodal(Seedance):
@@ -302,7 +296,7 @@ class V1LiteImage(V1Steady):
 
 VIDEO = Family(
     "seedance_video",
-    "Make a video with Seedance (ByteDance), cheap with 1.5, fine with 2.5.",
+    "Make a video with Seedance (ByteDance): 1.5 cheap, 2.5 fine.",
     (
         Seedance15,
         Seedance2Mini,

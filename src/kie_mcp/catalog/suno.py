@@ -1,33 +1,35 @@
-"""Suno: songs, and what can be made of them."""
+"""Suno: songs, their continuation, and what can be made of them."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Kind, Limits, Prompt, TaskRef, Track, aliases, wire
+from kie_mcp.catalog.fields import Audio, Kind, Limits, Prompt, TaskRef, Track, aliases, snake_case, wire
 from kie_mcp.catalog.model import KieModel, Resolve
-from kie_mcp.catalog.price import FREE, per, rate
+from kie_mcp.catalog.price import FREE, UNPUBLISHED, per, rate
 
+VERSION_NAMES = aliases(
+    {
+        "v6-mini": "V6_MINI",
+        "v6-wild": "V6_WILD",
+        "v5.5": "V5_5",
+        "v4.5": "V4_5",
+        "v4.5+": "V4_5PLUS",
+        "v4.5plus": "V4_5PLUS",
+        "v4.5-plus": "V4_5PLUS",
+        "v4.5all": "V4_5ALL",
+        "v4.5-all": "V4_5ALL",
+    }
+)
 Version = Annotated[
-    Literal["V6", "V6_MINI", "V6_WILD", "V5_5", "V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"],
-    aliases(
-        {
-            "v6-mini": "V6_MINI",
-            "v6-wild": "V6_WILD",
-            "v5.5": "V5_5",
-            "v4.5": "V4_5",
-            "v4.5+": "V4_5PLUS",
-            "v4.5plus": "V4_5PLUS",
-            "v4.5-plus": "V4_5PLUS",
-            "v4.5all": "V4_5ALL",
-            "v4.5-all": "V4_5ALL",
-        }
-    ),
+    Literal["V6", "V6_MINI", "V6_WILD", "V5_5", "V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"], VERSION_NAMES
 ]
 # KIE takes hundredths only.
 Weight = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda given: round(given, 2))]
 Song = Annotated[Track, Field(description="A song of an earlier task: task:<id>#<n>.")]
+LongSong = Annotated[Audio, Limits(seconds=(0, 480))]
 
 
 class Suno(KieModel):
@@ -36,9 +38,24 @@ class Suno(KieModel):
     kind: ClassVar[Kind] = "audio"
     usual_seconds = 40
 
+    def ways(self) -> tuple[str, ...]:
+        """The product API does not know V6."""
+        by_jobs_only = str(getattr(self, "version", None)).startswith("V6")
+        return tuple(way for way in self.routes if way.startswith("jobs") or not by_jobs_only)
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """KIE's id of a song and that of its task are one reference."""
+        given = super().received(fields)
+        if "track" in cls.model_fields:
+            task = given.pop("task_id", given.pop("taskId", None))
+            if task and not str(given.get("track", "task:")).startswith("task:"):
+                given["track"] = f"task:{task}#{given['track']}"
+        return given
+
 
 class NewSong(Suno):
-    """The fields that songs and extensions share: Suno decides, or the caller by details."""
+    """The fields of all new music: Suno decides, or the caller by details."""
 
     usual_seconds = 120
     price = per("task", 12, note="One task makes two songs.")
@@ -48,26 +65,23 @@ class NewSong(Suno):
     together: ClassVar[tuple[str, ...]]
     """The details that every other one needs."""
 
-    prompt: Prompt | None = Field(None, max_length=5000)
+    prompt: Prompt | None = Field(None, max_length=5000, description="The idea; with style and title, the sung lyrics.")
     style: Prompt | None = Field(None, max_length=1000)
     title: Prompt | None = Field(None, max_length=80)
     instrumental: bool = False
     version: Version = wire("model", "V5_5")
-    negative_prompt: str | None = wire("negativeTags", None, description="Styles to avoid.")
-    voice_gender: Literal["m", "f"] | None = wire("vocalGender", None)
-    style_weight: Weight | None = wire("styleWeight", None)
-    weirdness: Weight | None = wire("weirdnessConstraint", None)
-    audio_weight: Weight | None = wire("audioWeight", None)
-    persona_id: str | None = wire("personaId", None)
-    persona_model: Literal["style_persona", "voice_persona"] | None = wire("personaModel", None)
-
-    def ways(self) -> tuple[str, ...]:
-        """The product API does not know V6."""
-        return tuple(way for way in self.routes if way.startswith("jobs:") or not self.version.startswith("V6"))
 
     def details(self) -> list[str]:
         """The names of the details given."""
         return [name for name, value in self if name not in self.simple and value is not None and value is not False]
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """KIE reads details only when it is told that there are any."""
+        given = super().received(fields)
+        flags = [given.pop(name) for name in list(given) if snake_case(name) in ("custom_mode", "default_param_flag")]
+        unread = cls.model_fields.keys() - cls.simple if False in flags else ()
+        return {name: value for name, value in given.items() if name not in unread}
 
     @model_validator(mode="after")
     def details_are_complete(self) -> Self:
@@ -78,31 +92,52 @@ class NewSong(Suno):
             raise ValueError(f"{details[0]} needs {', '.join(missing)} as well")
         if details and not self.prompt and not self.instrumental:
             raise ValueError("give the lyrics as prompt, or set instrumental")
-        if self.persona_model and self.version.startswith("V4"):
-            raise ValueError("persona_model needs version V5 or later")
         return self
 
     @model_validator(mode="after")
     def v4_takes_less(self) -> Self:
-        """V4 has shorter texts."""
-        for name, most in (("prompt", 3000), ("style", 200)):
-            if self.version == "V4" and len(getattr(self, name) or "") > most:
-                raise ValueError(f"{name} has at most {most} characters with version V4")
+        """V4 has shorter texts, and so have the titles of V4_5ALL."""
+        limits = {"prompt": 3000, "style": 200, "title": 80} if self.version == "V4" else {}
+        limits |= {"title": 80} if self.version == "V4_5ALL" else {}
+        for name, most in limits.items():
+            if len(getattr(self, name) or "") > most:
+                raise ValueError(f"{name} has at most {most} characters with version {self.version}")
         return self
 
 
-class Music(NewSong):
-    """Suno: two songs from an idea, or from lyrics, a style and a title."""
+class Tuned(Suno):
+    """How a song may be tuned."""
 
-    id = "ai-music-api/generate"
-    does = "text-to-music"
-    aliases = ("suno", "suno-music")
-    routes = ("suno", "jobs:ai-music-api/generate")
-    service = "suno/generate"
-    simple = frozenset({"prompt", "instrumental", "version"})
+    voice_gender: Literal["m", "f"] | None = wire("vocalGender", None)
+    style_weight: Weight | None = wire("styleWeight", None)
+    weirdness: Weight | None = wire("weirdnessConstraint", None)
+    audio_weight: Weight | None = wire("audioWeight", None)
+
+
+class Personal(Tuned, NewSong):
+    """New music that may have the voice or the style of a persona."""
+
+    negative_prompt: str | None = wire("negativeTags", None, description="Styles to avoid.")
+    persona_id: str | None = wire("personaId", None)
+    persona_model: Literal["style_persona", "voice_persona"] | None = wire("personaModel", None)
+
+    @model_validator(mode="after")
+    def persona_models_are_new(self) -> Self:
+        """V4 knows one kind of persona."""
+        if self.persona_model and self.version.startswith("V4"):
+            raise ValueError("persona_model needs version V5 or later")
+        return self
+
+
+class FromIdea(NewSong):
+    """A song from an idea or, with details, from lyrics, a style and a title."""
+
+    simple = frozenset({"prompt", "instrumental", "version", "audio", "audios"})
     together = ("style", "title")
 
-    prompt: Prompt | None = Field(None, max_length=5000, description="The idea; with style and title, the sung lyrics.")
+    longest_idea: ClassVar[int] = 500
+    """Characters of a prompt without details."""
+
     duration: int | None = Field(None, ge=10, le=360)
 
     @model_validator(mode="after")
@@ -110,8 +145,8 @@ class Music(NewSong):
         """Without details, the idea is all there is."""
         if not self.details() and not self.prompt:
             raise ValueError("give prompt: what the song is about")
-        if not self.details() and len(self.prompt or "") > 3000:
-            raise ValueError("prompt has at most 3000 characters without style and title")
+        if not self.details() and len(self.prompt or "") > self.longest_idea:
+            raise ValueError(f"prompt has at most {self.longest_idea} characters without style and title")
         if self.duration and self.version in ("V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"):
             raise ValueError("duration needs version V5_5 or V6")
         return self
@@ -121,35 +156,66 @@ class Music(NewSong):
         return {"customMode": bool(self.details()), **super().sent(resolve)}
 
 
-class Extend(NewSong):
-    """Suno: a song goes on, as it was or another way."""
+class Music(Personal, FromIdea):
+    """Suno: two songs from an idea, or from lyrics, a style and a title."""
 
-    id = "ai-music-api/extend"
+    id = "ai-music-api/generate"
+    does = "text-to-music"
+    aliases = ("suno", "suno-music")
+    routes = ("suno", "jobs:ai-music-api/generate")
+    service = "suno/generate"
+    longest_idea = 3000
+
+
+class Continued(Personal):
+    """The fields of a song that goes on."""
+
     does = "extend-music"
-    aliases = ("suno-extend",)
-    routes = ("suno-extend", "jobs:ai-music-api/extend")
-    service = "suno/extend"
-    simple = frozenset({"track", "version"})
+    simple = frozenset({"track", "audio", "version"})
     together = ("continue_at", "style", "title")
 
-    track: Song = wire("audioId")
-    continue_at: float | None = wire("continueAt", None, gt=0, description="Seconds into the track.")
     prompt: Prompt | None = Field(None, max_length=5000, description="Lyrics of the new part.")
     title: Prompt | None = Field(None, max_length=100)
-    version: Version = wire("model", "V5_5", description="As the track's.")
+    continue_at: float | None = wire("continueAt", None, gt=0, description="Seconds into it.")
 
     @model_validator(mode="after")
     def instrumental_is_not_sung(self) -> Self:
         """An instrumental part has no words."""
         if self.instrumental and (self.prompt or self.voice_gender):
             raise ValueError("an instrumental part takes neither prompt nor voice_gender")
-        if self.version in ("V4", "V4_5ALL") and len(self.title or "") > 80:
-            raise ValueError(f"title has at most 80 characters with version {self.version}")
         return self
 
     def sent(self, resolve: Resolve) -> dict[str, Any]:
         """KIE wants to be told whether there are details."""
         return {"defaultParamFlag": bool(self.details()), **super().sent(resolve)}
+
+
+class Extend(Continued):
+    """Suno: a song of Suno's goes on, as it was or another way."""
+
+    id = "ai-music-api/extend"
+    aliases = ("suno-extend",)
+    routes = ("suno-extend", "jobs:ai-music-api/extend")
+    service = "suno/extend"
+
+    track: Song = wire("audioId")
+    version: Version = wire("model", "V5_5", description="As the track's.")
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """KIE asks for no task here."""
+        return super().received({"taskId": "-", **fields})
+
+
+class ExtendUpload(Continued):
+    """Suno: a file of up to 8 minutes goes on, as it was or another way."""
+
+    id = "ai-music-api/upload-and-extend-audio"
+    aliases = ("suno-upload-extend", "suno-extend-upload")
+    routes = ("suno-upload-extend", "jobs:ai-music-api/upload-and-extend-audio")
+    service = "suno/upload-extend"
+
+    audio: LongSong = wire("uploadUrl")
 
 
 class Lyrics(Suno):
@@ -165,6 +231,21 @@ class Lyrics(Suno):
     price = per("task", 0.4)
 
     prompt: Prompt = Field(max_length=200)
+
+
+class Style(Suno):
+    """Suno: a few words of style, written out for the style of a song."""
+
+    id = "ai-music-api/boost-music-style"
+    kind = "text"
+    does = "text-to-style"
+    aliases = ("suno-style",)
+    routes = ("suno-style", "jobs:ai-music-api/boost-music-style")
+    service = "suno/style"
+    usual_seconds = 10
+    price = per("task", 0.4)
+
+    prompt: Prompt = wire("content")
 
 
 STEMS = (
@@ -184,7 +265,26 @@ STEM_NAMES = {name.casefold(): name for name in STEMS.split(", ")}
 Stem = Annotated[str, aliases(STEM_NAMES)]
 
 
-class SeparateVocals(Suno):
+class OfTrackOrFile(Suno):
+    """What is made of a song of Suno's or of a file."""
+
+    track: Song | None = wire("audioId", None)
+    audio: Audio | None = wire("uploadUrl", None, description="Instead of track.")
+
+    @model_validator(mode="after")
+    def one_source(self) -> Self:
+        """KIE does not mix them."""
+        if bool(self.track) == bool(self.audio):
+            raise ValueError("give either track or audio")
+        return self
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """A song goes out with its task, a file alone."""
+        fields = super().sent(resolve)
+        return {**fields, "taskId": resolve(self.track.task)} if self.track else fields
+
+
+class SeparateVocals(OfTrackOrFile):
     """Suno: a song taken apart, into voice and music, all its stems, or one stem."""
 
     id = "ai-music-api/separate-vocals"
@@ -200,7 +300,6 @@ class SeparateVocals(Suno):
         rate(20, type="split_stem_advanced"),
     )
 
-    track: Song | None = wire("audioId", None)
     audio: Annotated[Audio, Limits(mb=20)] | None = wire("audioUrl", None, description="Instead of track.")
     stem: Stem | None = wire("stemName", None, description="One instrument, such as Lead Vocal, Drum Kit, Bass.")
     type: Literal["separate_vocal", "split_stem", "split_stem_advanced"] = Field(
@@ -209,20 +308,13 @@ class SeparateVocals(Suno):
     )
 
     @model_validator(mode="after")
-    def one_source_and_a_known_stem(self) -> Self:
-        """Either a song of Suno's or a file; a stem goes with the advanced split alone."""
-        if bool(self.track) == bool(self.audio):
-            raise ValueError("give either track or audio")
+    def known_stem(self) -> Self:
+        """A stem goes with the advanced split alone."""
         if self.stem is not None and self.stem not in STEM_NAMES.values():
             raise ValueError(f"there is no stem {self.stem!r}, but {STEMS}")
         if bool(self.stem) != (self.type == "split_stem_advanced"):
             raise ValueError("stem and type split_stem_advanced go together: give both, or leave both out")
         return self
-
-    def sent(self, resolve: Resolve) -> dict[str, Any]:
-        """A song goes out with its task, a file alone."""
-        fields = super().sent(resolve)
-        return {**fields, "taskId": resolve(self.track.task)} if self.track else fields
 
 
 class Midi(Suno):
@@ -260,6 +352,19 @@ class Wav(OfTrack):
     price = per("task", 0.4)
 
 
+class TimestampedLyrics(OfTrack):
+    """Suno: the words of a song with the second at which each is sung."""
+
+    id = "ai-music-api/timeStamped-lyrics"
+    kind = "text"
+    does = "audio-to-lyrics"
+    aliases = ("suno-timestamped-lyrics",)
+    routes = ("suno-timestamped-lyrics", "jobs:ai-music-api/timeStamped-lyrics")
+    service = "suno/timestamped-lyrics"
+    usual_seconds = 10
+    price = per("task", 0.5)
+
+
 class MusicVideo(OfTrack):
     """Suno: a song as a video that moves with it."""
 
@@ -290,6 +395,18 @@ class CoverArt(Suno):
     task_id: TaskRef = wire("taskId", description="Of suno_music or suno_extend.")
 
 
+class Recover(Suno):
+    """Suno: fresh links to the songs of an earlier task."""
+
+    id = "ai-music-api/suno-recovery-audio"
+    does = "recover-music"
+    aliases = ("suno-recover", "suno-recovery")
+    service = "suno/recover"
+    price = UNPUBLISHED
+
+    task_id: TaskRef
+
+
 MUSIC = Family(
     "suno_music",
     "Make two songs with Suno. Prompt alone: Suno writes them. With style and title you decide; all other details need "
@@ -298,10 +415,15 @@ MUSIC = Family(
 )
 EXTEND = Family(
     "suno_extend",
-    "Continue a song with Suno. Track alone: as it was. To change it, give continue_at, style and title.",
-    (Extend,),
+    "Continue a song (track, or audio: a file) with Suno. Alone: as it was. To change it: continue_at, style, title.",
+    (Extend, ExtendUpload),
 )
 LYRICS = Family("suno_lyrics", "Write song lyrics from an idea with Suno.", (Lyrics,))
+STYLE = Family("suno_style", "Write a style for suno_music out of a few words.", (Style,))
+TIMESTAMPED_LYRICS = Family(
+    "suno_timestamped_lyrics", "Get a Suno song's words with their times, for subtitles.", (TimestampedLyrics,)
+)
+RECOVER = Family("suno_recover", "Get new links to the songs of an old Suno task whose links died.", (Recover,))
 SEPARATE_VOCALS = Family("suno_separate_vocals", "Split a song into voice and music, or stems.", (SeparateVocals,))
 MIDI = Family("suno_midi", "Get the notes (MIDI data) of a song's separated stems.", (Midi,))
 WAV = Family("suno_wav", "Convert a Suno song to WAV.", (Wav,))

@@ -1,12 +1,12 @@
-"""Veo 3.1 (Google): video with its own sound."""
+"""Veo 3.1 (Google): video with its own sound, made longer or larger afterwards."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, Number, Prompt, wire
-from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.fields import Image, Number, Prompt, TaskRef, wire
+from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.price import per, rate
 
 
@@ -80,9 +80,77 @@ class Veo3Lite(Veo):
     price = per("video", rate(30, resolution="720p"), rate(35, resolution="1080p"), rate(150, resolution="4k"))
 
 
+Made = Annotated[TaskRef, Field(description="Of veo_video.")]
+
+
+class Extend(KieModel):
+    """Veo 3.1: a video goes on, as the prompt says."""
+
+    id = "veo/extend"
+    kind = "video"
+    does = "extend-video"
+    aliases = ("veo-extend", "veo3.1-extend")
+    routes = ("veo-extend", "jobs:veo/extend")
+    service = "veo/extend"
+    usual_seconds = 180
+    price = per("video", rate(60, tier="fast"), rate(250, tier="quality"), rate(30, tier="lite"))
+
+    task_id: Made = wire("taskId")
+    prompt: Prompt
+    tier: Literal["fast", "quality", "lite"] = wire("model", "fast")
+    seed: Annotated[int, Field(ge=10000, le=99999)] | None = wire("seeds", None)
+    watermark: str | None = None
+
+    def ways(self) -> tuple[str, ...]:
+        """Only the product API can choose a tier."""
+        return self.routes if self.tier == "fast" else self.routes[:1]
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """The usual tier goes without saying, since the unified id has no field for it."""
+        fields = super().sent(resolve)
+        return {name: value for name, value in fields.items() if (name, value) != ("model", "fast")}
+
+
+class Upscale(KieModel):
+    """The fields of both larger versions."""
+
+    kind = "video"
+    does = "video-upscale"
+    service = "veo/upscale"
+
+    task_id: Made = wire("taskId")
+    index: Annotated[int, Field(ge=0)] = 0
+
+
+class Upscale1080p(Upscale):
+    """Veo 3.1: a video in 1080p."""
+
+    id = "veo/get-1080p-video"
+    aliases = ("veo-1080p",)
+    routes = ("veo-1080p", "jobs:veo/get-1080p-video")
+    usual_seconds = 120
+    price = per("video", 5)
+
+
+class Upscale4k(Upscale):
+    """Veo 3.1: a video in 4K."""
+
+    id = "veo/get-4k-video"
+    aliases = ("veo-4k",)
+    routes = ("veo-4k", "jobs:veo/get-4k-video")
+    usual_seconds = 450
+    price = per("video", 120)
+
+
 VIDEO = Family(
     "veo_video",
     "Make a video with sound with Veo 3.1 (Google), from words or images: fast by default, veo3 is finest, lite "
     "cheapest.",
     (Veo3Fast, Veo3, Veo3Lite),
+)
+EXTEND = Family("veo_extend", "Continue a video of veo_video as a prompt says; do it before veo_upscale.", (Extend,))
+UPSCALE = Family(
+    "veo_upscale",
+    "Get a Veo video in 1080p, the default, or in 4K. After 1080p it cannot be extended.",
+    (Upscale1080p, Upscale4k),
 )

@@ -14,7 +14,12 @@ def which(ids: Collection[str], everyone: Sequence[str]) -> str:
     words: list[str] = []
     while left:
         best = max(
-            (p for p in _patterns(left) if not any(fnmatchcase(other, p) for other in others)),
+            # The reader is not shown the prefix: a pattern that ends inside it would mean nothing.
+            (
+                p
+                for p in _patterns(left)
+                if p.startswith(("*", prefix)) and not any(fnmatchcase(other, p) for other in others)
+            ),
             key=lambda p: (sum(fnmatchcase(id_, p) for id_ in left), -len(p)),
         )
         covered = [id_ for id_ in left if fnmatchcase(id_, best)]

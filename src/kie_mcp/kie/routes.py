@@ -4,11 +4,12 @@ Two generations of KIE's API are alive: `jobs` runs every model, the product API
 `service`, is the common pattern of the model list. A task's status can only be read by the route that created it.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
+from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.model import KieModel, Resolve
 
 NO_RECEIVER = "https://kie-mcp.invalid/"
@@ -21,10 +22,19 @@ class Route:
 
     create: str
     status: str
+    """The same path again where the create's own answer tells: at once, or when it is asked again."""
     shape: str
     """The table in `status` that reads the answer."""
     wants_callback: bool = False
     """Whether KIE insists on a callBackUrl."""
+    callback: str = "callBackUrl"
+    """What KIE calls that field; empty where nobody is called back."""
+    method: Literal["GET", "POST"] = "POST"
+    """Of the create; a GET carries the body's fields in its query."""
+    at_once: bool = False
+    """Whether the create's answer is the result, so that there is no task to ask after."""
+    repeated: bool = False
+    """Whether the status is asked for by sending the create again, which bills once: there is no other id to ask by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +65,50 @@ SERVICE = Endpoints(
 
 JOBS = Route("/api/v1/jobs/createTask", "/api/v1/jobs/recordInfo", "jobs")
 
+_song = partial(Route, status="/api/v1/generate/record-info", shape="suno-music")
+_phrase = partial(Route, status="/api/v1/voice/validate-info", shape="suno-voice-validate")
+_follow_up = partial(Route, status="/api/v1/mj/record-info", shape="midjourney")
+
+
+def _answered(path: str, shape: str) -> Route:
+    return Route(path, path, shape, callback="", at_once=True)
+
+
+def _repeated(path: str, shape: str, **more: Any) -> Route:
+    return Route(path, path, shape, repeated=True, **more)
+
+
 PRODUCTS = {
     "veo": Route("/api/v1/veo/generate", "/api/v1/veo/record-info", "veo"),
+    "veo-extend": Route("/api/v1/veo/extend", "/api/v1/veo/record-info", "veo"),
+    "veo-1080p": _repeated("/api/v1/veo/get-1080p-video", "veo-1080p", method="GET", callback=""),
+    "veo-4k": _repeated("/api/v1/veo/get-4k-video", "veo-4k"),
     "runway": Route("/api/v1/runway/generate", "/api/v1/runway/record-detail", "runway", wants_callback=True),
+    "runway-extend": Route("/api/v1/runway/extend", "/api/v1/runway/record-detail", "runway", wants_callback=True),
     "aleph": Route("/api/v1/aleph/generate", "/api/v1/aleph/record-info", "aleph"),
     "luma": Route("/api/v1/modify/generate", "/api/v1/modify/record-info", "luma"),
     "gpt4o-image": Route("/api/v1/gpt4o-image/generate", "/api/v1/gpt4o-image/record-info", "gpt4o-image"),
     "flux-kontext": Route("/api/v1/flux/kontext/generate", "/api/v1/flux/kontext/record-info", "flux-kontext"),
     "midjourney": Route("/api/v1/mj/generate", "/api/v1/mj/record-info", "midjourney"),
-    "suno": Route("/api/v1/generate", "/api/v1/generate/record-info", "suno-music", wants_callback=True),
-    "suno-extend": Route("/api/v1/generate/extend", "/api/v1/generate/record-info", "suno-music", wants_callback=True),
+    "midjourney-upscale": _follow_up("/api/v1/mj/generateUpscale"),
+    "midjourney-vary": _follow_up("/api/v1/mj/generateVary"),
+    "midjourney-extend": _follow_up("/api/v1/mj/generateVideoExtend"),
+    "suno": _song("/api/v1/generate", wants_callback=True),
+    "suno-extend": _song("/api/v1/generate/extend", wants_callback=True),
+    "suno-upload-cover": _song("/api/v1/generate/upload-cover", wants_callback=True),
+    "suno-upload-extend": _song("/api/v1/generate/upload-extend", wants_callback=True),
+    "suno-add-instrumental": _song("/api/v1/generate/add-instrumental", wants_callback=True),
+    "suno-add-vocals": _song("/api/v1/generate/add-vocals", wants_callback=True),
+    "suno-mashup": _song("/api/v1/generate/mashup", wants_callback=True),
+    "suno-replace-section": _song("/api/v1/generate/replace-section"),
+    "suno-sounds": _song("/api/v1/generate/sounds"),
+    "suno-persona": _answered("/api/v1/generate/generate-persona", "persona"),
+    "suno-timestamped-lyrics": _answered("/api/v1/generate/get-timestamped-lyrics", "timestamped-lyrics"),
+    "suno-style": _answered("/api/v1/style/generate", "style"),
+    "suno-voice-phrase": _phrase("/api/v1/voice/validate"),
+    "suno-voice-regenerate": _phrase("/api/v1/voice/regenerate", wants_callback=True, callback="calBackUrl"),
+    "suno-voice": Route("/api/v1/voice/generate", "/api/v1/voice/record-info", "suno-voice"),
+    "suno-voice-check": _answered("/api/v1/voice/check-voice", "suno-voice-check"),
     "suno-lyrics": Route("/api/v1/lyrics", "/api/v1/lyrics/record-info", "suno-lyrics", wants_callback=True),
     "suno-wav": Route("/api/v1/wav/generate", "/api/v1/wav/record-info", "suno-wav", wants_callback=True),
     "suno-mp4": Route("/api/v1/mp4/generate", "/api/v1/mp4/record-info", "suno-mp4", wants_callback=True),
@@ -78,6 +122,8 @@ PRODUCTS = {
     "suno-cover": Route(
         "/api/v1/suno/cover/generate", "/api/v1/suno/cover/record-info", "suno-cover", wants_callback=True
     ),
+    "omni-audio": _answered("/api/v1/omni/audio/create", "omni"),
+    "omni-character": _answered("/api/v1/omni/character/create", "omni"),
 }
 
 
@@ -102,7 +148,9 @@ def ways(call: KieModel, *, service: bool) -> tuple[str, ...]:
     return (f"service:{call.service}",) if service else call.ways()
 
 
-def body(call: KieModel, way: str, resolve: Resolve, callback_url: str = "") -> dict[str, Any]:
+def body(
+    call: KieModel, way: str, resolve: Resolve, callback_url: str = "", extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The request body that creates a task.
 
     Args:
@@ -110,30 +158,37 @@ def body(call: KieModel, way: str, resolve: Resolve, callback_url: str = "") -> 
         way: One of the ways of `ways()`.
         resolve: Gives the public URL of a file, KIE's id of an earlier task.
         callback_url: Where KIE reports the end, if anybody listens there.
+        extra: Further fields of KIE's, which the model has no field for.
     """
-    fields = call.sent(resolve)
-    url = callback_url or (NO_RECEIVER if find(way).wants_callback else "")
-    callback = {"callBackUrl": url} if url else {}
+    route = find(way)
+    wanted = call.wants_callback or route.wants_callback
+    url = callback_url or (NO_RECEIVER if wanted else "")
+    callback = {route.callback: url} if url and route.callback else {}
+    constants = {} if route == JOBS else call.constants
+    said = {**(extra or {}), **call.sent(resolve), **constants}
+    fields = {spelled(name, way): value for name, value in said.items()}
     kind, _, other_id = way.partition(":")
     match kind:
         case "jobs":
-            # The unified ids take the product APIs' fields, spelled in snake case.
-            sent = renamed(fields, snake_case) if other_id else fields
-            return {"model": other_id or call.id, "input": sent, **callback}
+            return {"model": other_id or call.id, "input": fields, **callback}
         case "service":
-            return {"model": call.id, **renamed({**fields, **call.constants}, camel_case), **callback}
+            return {"model": call.id, **fields, **callback}
         case _:
-            return {**fields, **call.constants, **callback}
+            return {**fields, **callback}
 
 
-def renamed(fields: dict[str, Any], spelling: Callable[[str], str]) -> dict[str, Any]:
-    """The same fields with their names spelled another way."""
-    return {spelling(name): value for name, value in fields.items()}
-
-
-def snake_case(name: str) -> str:
-    """`imageUrls` as `image_urls`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+def spelled(name: str, way: str) -> str:
+    """What a way calls a field of the product API's."""
+    match way.partition(":"):
+        # The one unified id that kept the product API's spelling.
+        case ("jobs", _, "veo/get-1080p-video"):
+            return name
+        case ("jobs", ":", _):
+            return snake_case(name)
+        case ("service", _, _):
+            return camel_case(name)
+        case _:
+            return name
 
 
 def camel_case(name: str) -> str:

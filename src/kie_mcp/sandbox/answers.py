@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.media import SONG_SECONDS, Work, lyrics, notes
 from kie_mcp.sandbox.task import BANDS, FAILURE, Record, Task, iso, milliseconds, plain
-
-Answer = dict[str, Any]
+from kie_mcp.sandbox.texts import TEXTS, Answer
 
 
 def answer(record: Record) -> Answer:
@@ -262,6 +262,16 @@ def suno_cover(record: Record) -> Answer:
     }
 
 
+def suno_phrase(record: Record) -> Answer:
+    """The words to sing, by Suno's product API: it goes on to wait for the recording."""
+    return _voice(record, "suno-voice-validate", done="wait_validating", failed="processing_validate_fail")
+
+
+def suno_voice(record: Record) -> Answer:
+    """A voice, by Suno's product API."""
+    return _voice(record, "suno-voice", done="success", failed="fail")
+
+
 def service(record: Record) -> Answer:
     """The pattern of the model list."""
     return {
@@ -294,7 +304,12 @@ def _urls(record: Record) -> Answer:
     return {"resultUrls": list(record.urls.values())}
 
 
+def _as_object(made: Callable[[Record], Answer], record: Record) -> Answer:
+    return {"resultObject": made(record)}
+
+
 SHAPES: dict[str, Callable[[Record], Answer]] = {
+    **TEXTS,
     "jobs": jobs,
     "veo": veo,
     "runway": runway,
@@ -310,11 +325,14 @@ SHAPES: dict[str, Callable[[Record], Answer]] = {
     "suno-vocal-removal": suno_vocal_removal,
     "suno-midi": suno_midi,
     "suno-cover": suno_cover,
+    "suno-voice-validate": suno_phrase,
+    "suno-voice": suno_voice,
     "service": service,
 }
 """By the name that a route gives its shape."""
 
 UNIFIED: dict[str, Callable[[Record], Answer]] = {
+    **{shape: partial(_as_object, made) for shape, made in TEXTS.items()},
     "suno-music": _songs,
     "suno-lyrics": lambda record: {"resultObject": {"lyricsData": _verses(record, failure="error_message")}},
     "suno-midi": lambda record: {"resultObject": notes(_work(record)) if record.urls else None},
@@ -355,6 +373,16 @@ def _of_track(record: Record, response: Answer, *, failed: str) -> Answer:
         "musicIndex": 0,
         "response": response if record.succeeded else None,
         "successFlag": _word(record, failed=failed),
+        **_error(record),
+    }
+
+
+def _voice(record: Record, makes: str, *, done: str, failed: str) -> Answer:
+    words = {"waiting": "wait_processing", "success": done, "fail": failed}
+    return {
+        "taskId": record.task.id,
+        "status": words.get(record.state, "processing_validate"),
+        **TEXTS[makes](record),
         **_error(record),
     }
 

@@ -20,11 +20,12 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from kie_mcp.kie.routes import DOCUMENTED, SERVICE, Endpoints
-from kie_mcp.sandbox import discovery
 from kie_mcp.sandbox.answers import answer
+from kie_mcp.sandbox.direct import asked_again, at_once
+from kie_mcp.sandbox.discovery import Discovery
 from kie_mcp.sandbox.faults import Faults, Handler, On, envelope, no_record
 from kie_mcp.sandbox.files import MEDIA, UPLOAD_PATH, Files, decoded, receipt, stand_in
-from kie_mcp.sandbox.offers import OFFERS, choose
+from kie_mcp.sandbox.offers import OFFERS, Offer, choose
 from kie_mcp.sandbox.task import COVER, Record, Task
 
 MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
@@ -60,7 +61,8 @@ class Sandbox:
         self._seconds = seconds
         self._clock = clock
         self._window = window
-        self._legacy = legacy
+        self.discovery = Discovery(legacy)
+        """What it says it offers."""
         self._recent: deque[float] = deque()
         self._discovered = float("-inf")
         self._faults = Faults()
@@ -88,13 +90,15 @@ class Sandbox:
         self._faults.add(on, how, times)
 
     def _routes(self) -> list[Route]:
-        statuses = dict.fromkeys(offer.route.status for offers in OFFERS.values() for offer in offers)
+        found = [offer.route for offers in OFFERS.values() for offer in offers]
+        creates = dict.fromkeys((route.method, route.create) for route in found)
+        statuses = dict.fromkeys(route.status for route in found if route.status != route.create)
         table: list[tuple[str, str, Handler]] = [
-            *(("POST", path, self._guarded("create", self._create)) for path in OFFERS),
+            *((method, path, self._guarded("create", self._create)) for method, path in creates),
             *(("GET", path, self._guarded("status", self._status)) for path in statuses),
             *(row for calls in (DOCUMENTED, SERVICE) for row in self._calls(calls)),
-            ("GET", "/api/v1/models", self._guarded(None, self._models)),
-            ("GET", "/api/v1/models/{model:path}/{of}", self._guarded(None, self._model)),
+            ("GET", "/api/v1/models", self._guarded("discovery", self._models)),
+            ("GET", "/api/v1/models/{model:path}/{of}", self._guarded("discovery", self._model)),
             ("GET", MEDIA + "uploads/{path:path}", self._open("media", self._uploaded)),
             ("GET", MEDIA + "{task}/{name}", self._open("media", self._made)),
             ("POST", "/sandbox/faults", self._open(None, self._add_fault)),
@@ -126,19 +130,21 @@ class Sandbox:
         return self._open(on, with_key)
 
     async def _create(self, request: Request) -> Response:
-        body = await _json(request)
+        body = dict(request.query_params) if request.method == "GET" else await _json(request)
         path = request.url.path
-        if not (offers := choose(path, body)):
+        if not (offers := choose(path, body) or self.discovery.stranger(path, body)):
             return envelope(422, f"There is no such model: {body.get('model')}")
         offer = offers[0]
-        if offer.model.legacy and not self._legacy:
+        if offer.id in self.discovery.dropped or (offer.model.legacy and not self.discovery.legacy):
             return envelope(422, f"The model {offer.id} is no longer available")
         if missing := offer.missing(body):
             return envelope(422, f"{missing[0]} is required")
+        now, base = self._clock(), _base(request)
+        if offer.route.repeated and (known := self._asked_before(offer, body)):
+            return envelope(*asked_again(Record(known, now, base)))
         cost = offer.credits(body)
         if cost > self.balance:
             return envelope(402, "Credits insufficient. Please top up to continue")
-        now = self._clock()
         if self._too_many(now):
             return envelope(429, "Too many requests. Please try again later")
         task = Task(
@@ -148,13 +154,21 @@ class Sandbox:
             body=body,
             offers=offers,
             created=now,
-            seconds=self._seconds,
+            seconds=0 if offer.route.at_once else self._seconds,
             credits=cost,
             fate=request.state.fate,
         )
         self._recent.append(now)
         self.accepted.append(task)
+        if offer.route.at_once:
+            return envelope(*at_once(Record(task, now, base)))
+        if offer.route.repeated:
+            return envelope(*asked_again(Record(task, now, base)))
         return envelope(200, "success", {"taskId": task.id, "recordId": task.id})
+
+    def _asked_before(self, offer: Offer, body: dict[str, Any]) -> Task | None:
+        said = offer.said(body)
+        return next((task for task in self.accepted if task.offers[0] == offer and task.said == said), None)
 
     def _too_many(self, now: float) -> bool:
         most, span = self._window
@@ -242,8 +256,7 @@ class Sandbox:
     async def _models(self, request: Request) -> Response:
         query = request.query_params
         return self._spaced(
-            discovery.models(
-                legacy=self._legacy,
+            self.discovery.models(
                 task_types=query.get("taskType", "").split(","),
                 provider=query.get("provider", ""),
                 words=query.get("q", ""),
@@ -252,7 +265,7 @@ class Sandbox:
 
     async def _model(self, request: Request) -> Response:
         of, model = request.path_params["of"], request.path_params["model"]
-        return self._spaced(discovery.detail(of, model, self._clock(), legacy=self._legacy))
+        return self._spaced(self.discovery.detail(of, model, self._clock()))
 
     def _spaced(self, data: Any) -> Response:
         now = self._clock()

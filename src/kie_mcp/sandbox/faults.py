@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-On = Literal["create", "status", "media", "upload", "credit"]
+On = Literal["create", "status", "media", "upload", "credit", "discovery"]
 ONS: tuple[str, ...] = get_args(On)
 
 FATES = "fail", "stall", "no-urls"

@@ -29,7 +29,7 @@ class Work:
     mark: str
     """Tells this result from every other."""
     shape: str = ""
-    """`16:9`, or KIE's words for it, such as `portrait_16_9`."""
+    """Such as `16:9`; anything else is a square."""
 
     @property
     def number(self) -> int:
@@ -56,10 +56,8 @@ def _picture(image_format: str) -> Callable[[Work], bytes]:
 
 
 def _size(shape: str) -> tuple[int, int]:
-    found = re.search(r"(\d+)[:_](\d+)", shape)
+    found = re.fullmatch(r"(\d+):(\d+)", shape)
     width, height = (int(found[1]), int(found[2])) if found else (1, 1)
-    if shape.startswith("portrait"):
-        width, height = height, width
     scale = LONG_SIDE_PX / max(width, height, 1)
     return max(64, round(width * scale)), max(64, round(height * scale))
 

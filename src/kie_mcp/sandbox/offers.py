@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from kie_mcp.catalog import MODELS, KieModel
 from kie_mcp.catalog.model import plain_schema
 from kie_mcp.catalog.price import Unit
-from kie_mcp.kie.routes import JOBS, Route, camel_case, find, snake_case
+from kie_mcp.catalog.wired import wire_schema
+from kie_mcp.kie.routes import JOBS, Route, find, spelled
 
 Json = Mapping[str, Any]
 
@@ -48,32 +49,42 @@ class Offer:
     def names(self) -> dict[str, str]:
         """Our name of each field that the request may have, by its name there."""
         fields = self.model.model_fields.items()
-        return {self._spelled(field.serialization_alias or name): name for name, field in fields}
+        return {spelled(field.serialization_alias or name, self.way): name for name, field in fields}
 
     @cached_property
     def required(self) -> frozenset[str]:
         """What the request must have, in its spelling."""
         sent = _always_sent(self.model)
         constants = set(self.model.constants) - {"model"} if self.route != JOBS else set()
-        callback = {"callBackUrl"} if self.route.wants_callback else set()
-        return frozenset({self._spelled(name) for name in sent | constants}) | callback
+        callback = {self.route.callback} if self.route.wants_callback or self.model.wants_callback else set()
+        return frozenset({spelled(name, self.way) for name in sent | constants}) | callback
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """What KIE's documentation would say of the request's fields."""
+        wired = wire_schema(self.model)["properties"]
+        required = self.required - {self.route.callback}
+        named = {spelled(name, self.way): schema for name, schema in wired.items()}
+        return {"type": "object", "properties": {name: {} for name in required} | named, "required": sorted(required)}
 
     def fits(self, body: Json) -> bool:
         """Whether the request is for this model."""
         name = body.get("model")
         if self.route == JOBS:
             return bool(name == self.id)
-        if "model" in self.names:
-            return name is None or name in _admitted(self.model, self.names["model"])
         constants = self.model.constants
-        known = {self.model.id, constants.get("model", self.model.id)}
+        known = {constants.get("model", self.model.id)}
+        if self.route.shape == "service":
+            known.add(self.model.id)
+        if "model" in self.names:
+            known.update(_admitted(self.model, self.names["model"]))
         # The product APIs have a default model, or only one.
         named = name in known or (name is None and self.route.shape != "service")
         return named and all(body.get(key, value) == value for key, value in constants.items() if key != "model")
 
     def knows(self, body: Json) -> bool:
         """Whether every field of the request is the model's, in this way's spelling."""
-        also = {"model", "callBackUrl"} if self.route.shape == "service" else {"callBackUrl"}
+        also = {"model", self.route.callback} if self.route.shape == "service" else {self.route.callback}
         return set(body) <= {*self.names, *self.required, *self.model.constants, *also}
 
     def fields(self, body: Json) -> dict[str, Any]:
@@ -83,29 +94,23 @@ class Offer:
 
     def missing(self, body: Json) -> list[str]:
         """The required fields that the request lacks."""
-        given = {**self.fields(body), "callBackUrl": body.get("callBackUrl")}
+        given = {**self.fields(body), self.route.callback: body.get(self.route.callback)}
         return sorted(name for name in self.required if given.get(name) is None)
 
     def said(self, body: Json) -> dict[str, Any]:
-        """The fields of the request under our names, defaults included."""
-        defaults = {name: field.default for name, field in self.model.model_fields.items() if not field.is_required()}
-        given = self.fields(body)
-        return defaults | {ours: given[name] for name, ours in self.names.items() if name in given}
+        """The request's fields in our names and words, defaults included; KIE overlooks what it does not know."""
+        frame = {"model", self.route.callback, *self.model.unshown()} - set(self.names)
+        given = self.model.received({name: value for name, value in self.fields(body).items() if name not in frame})
+        try:
+            return dict(self.model.model_validate(given))
+        except ValidationError:
+            return dict(self.model.model_construct(**given))
 
     def credits(self, body: Json) -> float:
         """What the request costs."""
         call = SimpleNamespace(**self.said(body))
         estimate = self.model.price.estimate(call, _units(self.model.price.unit, call))
         return FLAT_PRICE if estimate.low is None else estimate.low
-
-    def _spelled(self, name: str) -> str:
-        match self.way.partition(":"):
-            case ("jobs", ":", _):
-                return snake_case(name)
-            case ("service", _, _):
-                return camel_case(name)
-            case _:
-                return name
 
 
 def _offers() -> Iterable[Offer]:

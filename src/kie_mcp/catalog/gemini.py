@@ -1,0 +1,291 @@
+"""Gemini (Google): Omni makes videos with voices and characters that return; its speech models talk."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, PlainSerializer, model_validator
+
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, Seed, Video, aliases, wire
+from kie_mcp.catalog.model import KieModel, Part, Resolve
+from kie_mcp.catalog.price import UNPUBLISHED, per, rate
+
+VoiceName = Literal[
+    "Achernar",
+    "Achird",
+    "Algenib",
+    "Algieba",
+    "Alnilam",
+    "Aoede",
+    "Autonoe",
+    "Callirrhoe",
+    "Charon",
+    "Despina",
+    "Enceladus",
+    "Erinome",
+    "Fenrir",
+    "Gacrux",
+    "Iapetus",
+    "Kore",
+    "Laomedeia",
+    "Leda",
+    "Orus",
+    "Puck",
+    "Pulcherrima",
+    "Rasalgethi",
+    "Sadachbia",
+    "Sadaltager",
+    "Schedar",
+    "Sulafat",
+    "Umbriel",
+    "Vindemiatrix",
+    "Zephyr",
+    "Zubenelgenubi",
+]
+Voice = Annotated[VoiceName, aliases({name.casefold(): name for name in get_args(VoiceName)})]
+Picture = Annotated[Image, Limits(mb=20)]
+
+SLOTS = 7
+SLOTS_OF_A_VIDEO = 2
+CHARACTERS_BESIDE_A_VIDEO = 3
+LONGEST_CUT = 10
+
+
+class OmniVideo(KieModel):
+    """Gemini Omni: from words, pictures, a clip, characters and voices, up to 4K."""
+
+    id = "gemini-omni-video"
+    kind = "video"
+    does = "multimodal-to-video"
+    aliases = ("gemini-omni", "omni-video")
+    service = "gemini-omni/generate"
+    usual_seconds = 180
+    price = per(
+        "video",
+        rate(252, video=True, resolution="4k"),
+        rate(168, video=True),
+        rate(147, resolution="4k", duration=4),
+        rate(168, resolution="4k", duration=6),
+        rate(189, resolution="4k", duration=8),
+        rate(210, resolution="4k", duration=10),
+        rate(63, duration=4),
+        rate(84, duration=6),
+        rate(105, duration=8),
+        rate(126, duration=10),
+    )
+    folded = frozenset({"video", "video_start", "video_end"})
+
+    prompt: Prompt = Field(max_length=20000)
+    images: tuple[Picture, ...] | None = wire("image_urls", None, min_length=1, max_length=SLOTS)
+    video: Annotated[Video, Limits(mb=100, seconds=(0, 30))] | None = None
+    video_start: float | None = Field(None, ge=0, description="Second of video, default 0.")
+    video_end: float | None = Field(None, ge=0, description="At most 10 s later.")
+    characters: tuple[str, ...] | None = wire(
+        "character_ids", None, min_length=1, description="Ids from gemini_omni_character."
+    )
+    voices: tuple[str, ...] | None = wire(
+        "audio_ids", None, min_length=1, max_length=3, description="Ids from gemini_omni_voice."
+    )
+    duration: Annotated[Literal[4, 6, 8, 10], Number, AsText] | None = Field(
+        default_factory=lambda given: None if given.get("video") else 4, description="Default 4; not with video."
+    )
+    aspect_ratio: Literal["16:9", "9:16"] | None = None
+    resolution: Literal["720p", "1080p", "4k"] = "720p"
+    seed: Seed | None = None
+
+    @model_validator(mode="after")
+    def everything_has_a_slot(self) -> Self:
+        """Pictures, characters and the clip share seven slots."""
+        pictures, characters = len(self.images or ()), len(self.characters or ())
+        if pictures + characters + SLOTS_OF_A_VIDEO * bool(self.video) > SLOTS:
+            raise ValueError(f"images and characters are {SLOTS} at most, a video counting as {SLOTS_OF_A_VIDEO}")
+        if self.video and characters > CHARACTERS_BESIDE_A_VIDEO:
+            raise ValueError(f"beside a video, characters are {CHARACTERS_BESIDE_A_VIDEO} at most")
+        return self
+
+    @model_validator(mode="after")
+    def clip_is_cut(self) -> Self:
+        """Ten seconds of the clip at most; they decide how long the result is."""
+        if not self.video:
+            if self.video_start is not None or self.video_end is not None:
+                raise ValueError("video_start and video_end go with video")
+            if self.duration is None:
+                raise ValueError("give duration: 4, 6, 8 or 10")
+        elif self.video_end is None or not 0 < self.video_end - (self.video_start or 0) <= LONGEST_CUT:
+            raise ValueError(f"give video_end, at most {LONGEST_CUT} s after video_start")
+        elif self.duration is not None:
+            raise ValueError("a video decides the length: leave duration out")
+        return self
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """KIE takes the clip and its cut as one, and a duration that it ignores beside them."""
+        fields = super().sent(resolve)
+        url, start, end = (fields.pop(name, None) for name in ("video", "video_start", "video_end"))
+        if not url:
+            return fields
+        return {**fields, "duration": "4", "video_list": [{"url": url, "start": start or 0, "ends": end}]}
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The clip and its cut are three fields, beside which the duration goes."""
+        match fields.get("video_list"):
+            case [{"url": url, "start": start, "ends": end}]:
+                others = {name: value for name, value in fields.items() if name not in ("video_list", "duration")}
+                return super().received({**others, "video": url, "video_start": start, "video_end": end})
+            case _:
+                return super().received(fields)
+
+
+class OmniVoice(KieModel):
+    """Gemini Omni: a voice for its videos, made from one of Google's; gives an id."""
+
+    id = "gemini-omni-audio"
+    kind = "text"
+    does = "create-voice"
+    aliases = ("gemini-omni-voice",)
+    routes = ("omni-audio",)
+    service = "gemini-omni/voice"
+    usual_seconds = 5
+    price = UNPUBLISHED
+
+    name: Prompt = Field(max_length=210)
+    voice: Annotated[Voice, PlainSerializer(str.lower, return_type=str)] = wire("audio_id")
+    description: str | None = wire("voice_description", None, max_length=20000, description="How it speaks.")
+    example: str | None = wire("example_dialogue", None, max_length=120, description="Something it says.")
+
+
+class OmniCharacter(KieModel):
+    """Gemini Omni: somebody who returns in its videos, made from a picture; gives an id."""
+
+    id = "gemini-omni-character"
+    kind = "text"
+    does = "create-character"
+    routes = ("omni-character",)
+    service = "gemini-omni/character"
+    usual_seconds = 20
+    price = UNPUBLISHED
+
+    description: Prompt = wire("descriptions")
+    image: Annotated[Picture, InList] = wire("image_urls")
+    name: str | None = wire("character_name", None)
+    voices: tuple[str, ...] | None = wire("audio_ids", None, min_length=1, description="Ids from gemini_omni_voice.")
+
+
+class Speaker(Part):
+    """Who speaks, and how."""
+
+    voice: Voice = wire("voice_name", "Kore")
+    accent: Literal[
+        "Neutral",
+        "American (Gen)",
+        "American (Valley)",
+        "American (South)",
+        "British (RP)",
+        "British (Brixton)",
+        "Transatlantic",
+        "Australian",
+    ] = "Neutral"
+    style: Literal["Vocal Smile", "Newscaster", "Whisper", "Empathetic", "Promo/Hype", "Deadpan"] | None = None
+    pace: Literal["Natural", "Rapid Fire", "The Drift", "Staccato"] | None = None
+    profile: str | None = wire("audio_profile", None)
+
+
+class Turn(Part):
+    """What one speaker says."""
+
+    speaker: Annotated[int, PlainSerializer(lambda number: f"Speaker {number}", return_type=str)] = wire(
+        "speaker_id", ge=1, description="Place in speakers, from 1."
+    )
+    prompt: Prompt = wire("text", max_length=10000)
+
+
+class Speech(KieModel):
+    """The fields that every Gemini speech model has."""
+
+    kind = "audio"
+    does = "text-to-speech"
+    service = "gemini-tts/generate"
+    usual_seconds = 20
+    price = per("task", note="140 credits a million tokens of text and 2800 of sound.")
+    folded = frozenset({"prompt"})
+
+    prompt: Prompt | None = Field(None, max_length=10000, description="May hold tags such as [whispers].")
+    dialogue: tuple[Turn, ...] | None = wire(
+        "dialogue_turns", None, min_length=1, description="Instead of prompt, for several speakers."
+    )
+    speakers: tuple[Speaker, ...] | None = Field(None, min_length=1)
+    scene: str | None = None
+    context: str | None = wire("sample_context", None, description="What was said before.")
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1
+
+    @model_validator(mode="after")
+    def every_turn_has_a_speaker(self) -> Self:
+        """One speaker says a prompt, several share a dialogue."""
+        count = len(self.speakers or (Speaker(),))
+        if bool(self.prompt) == bool(self.dialogue):
+            raise ValueError("give either prompt or dialogue")
+        if self.prompt and count > 1:
+            raise ValueError("one speaker says prompt: give dialogue instead, or one speaker")
+        if absent := sorted({turn.speaker for turn in self.dialogue or () if turn.speaker > count}):
+            raise ValueError(f"dialogue names speaker {absent[0]}, but speakers has {count}")
+        return self
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """KIE calls speakers by name, and takes a single text as a dialogue too."""
+        fields = super().sent(resolve)
+        text = fields.pop("prompt", None)
+        turns = fields.get("dialogue_turns") or [{"speaker_id": "Speaker 1", "text": text}]
+        speakers = fields.get("speakers") or [Speaker().model_dump(by_alias=True, exclude_none=True)]
+        named = [{"speaker_id": f"Speaker {number}", **each} for number, each in enumerate(speakers, 1)]
+        return {**fields, "speakers": named, "dialogue_turns": turns}
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Speakers go by their places instead of KIE's names."""
+        match super().received(fields):
+            case {"speakers": list(speakers), "dialogue": list(turns), **others} if all(
+                isinstance(each, Mapping) for each in speakers + turns
+            ):
+                places = {str(each["speaker_id"]): n for n, each in enumerate(speakers, 1) if "speaker_id" in each}
+                return {
+                    **others,
+                    "speakers": [{key: each[key] for key in each if key != "speaker_id"} for each in speakers],
+                    "dialogue": [
+                        turn | {"speaker": places[name]} if (name := str(turn.get("speaker"))) in places else turn
+                        for turn in turns
+                    ],
+                }
+            case given:
+                return given
+
+
+class Flash31(Speech):
+    """Gemini 3.1 Flash TTS: one voice or a dialogue, with accent, style and pace."""
+
+    id = "google/gemini-3-1-flash-tts"
+    aliases = ("gemini-3-1-flash-tts", "gemini-3.1-flash-tts", "gemini-tts")
+
+
+class Pro25(Speech):
+    """Gemini 2.5 Pro TTS: one voice or a dialogue, with accent, style and pace; the older one."""
+
+    id = "google/gemini-2-5-pro-tts"
+    aliases = ("gemini-2-5-pro-tts", "gemini-2.5-pro-tts")
+
+
+VIDEO = Family(
+    "gemini_omni_video",
+    "Make a video with Gemini Omni (Google) from words, pictures, a clip, and people and voices that return.",
+    (OmniVideo,),
+)
+VOICE = Family("gemini_omni_voice", "Make a voice for gemini_omni_video; gives its id at once.", (OmniVoice,))
+CHARACTER = Family(
+    "gemini_omni_character",
+    "Make a character for gemini_omni_video, from a picture; gives its id at once.",
+    (OmniCharacter,),
+)
+SPEECH = Family(
+    "gemini_speech",
+    "Speak a text or a dialogue with Gemini (Google): 30 voices, accents, styles.",
+    (Flash31, Pro25),
+)

@@ -1,0 +1,245 @@
+"""Grok Imagine (xAI): video and pictures, and what can be made of them afterwards."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.fields import AsText, Image, Kind, Limits, Number, Prompt, TaskRef, wire
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.price import FREE, UNPUBLISHED, per, rate
+
+Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]
+LargePicture = Annotated[Image, Limits("jpeg png webp", mb=20)]
+Ratio = Literal["2:3", "3:2", "1:1", "16:9", "9:16"]
+AnyRatio = Literal["2:3", "3:2", "1:1", "16:9", "9:16", "auto"]
+Mode = Literal["fun", "normal", "spicy"]
+Resolution = Literal["480p", "720p", "1080p"]
+Seconds = Annotated[int, AsText, Field(ge=6, le=30)]
+
+PER_SECOND = per("second", rate(2.4, resolution="480p"), rate(4.5, resolution="720p"), rate(8, resolution="1080p"))
+
+
+class GrokVideo(KieModel):
+    """A Grok video model."""
+
+    kind = "video"
+    service = "grok/generate"
+    usual_seconds = 90
+
+
+class TextToVideo(GrokVideo):
+    """Grok Imagine: from words, 6 to 30 s, with sound."""
+
+    id = "grok-imagine/text-to-video"
+    does = "text-to-video"
+    aliases = ("grok-imagine", "grok-imagine-video", "grok-video", "grok")
+    price = PER_SECOND
+
+    prompt: Prompt = Field(max_length=5000)
+    aspect_ratio: Ratio = "2:3"
+    duration: Seconds = 6
+    resolution: Resolution = "480p"
+    mode: Mode = "normal"
+
+
+class FromImages(GrokVideo):
+    """What holds for every video from pictures."""
+
+    does = "image-to-video"
+
+    images: tuple[Picture, ...] | None = wire(
+        "image_urls", None, min_length=1, max_length=7, description="@image1, @image2, … in the prompt."
+    )
+    aspect_ratio: AnyRatio | None = None
+    resolution: Resolution = "480p"
+
+    @model_validator(mode="after")
+    def pictures_leave_a_choice(self) -> Self:
+        """Several pictures exclude 1080p, and a single one dictates the shape."""
+        count = len(self.images or ())
+        if count > 1 and self.resolution == "1080p":
+            raise ValueError("1080p takes one picture: give one, or choose 720p")
+        if count == 1 and self.aspect_ratio not in (None, "auto"):
+            raise ValueError("one picture keeps its shape: leave aspect_ratio out, or give several images")
+        return self
+
+
+class ImageToVideo(FromImages):
+    """Grok Imagine: from up to seven pictures, or from one that Grok made; 6 to 30 s, with sound."""
+
+    id = "grok-imagine/image-to-video"
+    price = PER_SECOND
+
+    prompt: Prompt | None = Field(None, max_length=5000)
+    aspect_ratio: Ratio | None = None
+    image_task: TaskRef | None = wire("task_id", None, description="Of Grok's pictures, instead of images.")
+    image_index: int | None = wire("index", None, ge=0, le=5, description="Which of them, from 0.")
+    duration: Seconds = 6
+    mode: Mode = "normal"
+
+    @model_validator(mode="after")
+    def pictures_come_one_way(self) -> Self:
+        """Files or an earlier task of Grok's, which alone allows everything."""
+        if bool(self.images) == bool(self.image_task):
+            raise ValueError("give either images or image_task")
+        if self.images and self.image_index is not None:
+            raise ValueError("image_index goes with image_task; leave it out beside images")
+        if self.images and self.mode == "spicy":
+            raise ValueError("mode spicy does not take images: choose fun or normal, or give image_task")
+        if self.image_task and self.aspect_ratio:
+            raise ValueError("one picture keeps its shape: leave aspect_ratio out")
+        return self
+
+
+class Preview15(FromImages):
+    """Grok Imagine 1.5, a preview: from pictures, words or both, 1 to 15 s, with sound."""
+
+    id = "grok-imagine-video-1-5-preview"
+    aliases = ("grok-imagine-video-1.5", "grok-imagine-1.5")
+    price = per("second", *PER_SECOND.rates[:2], note="No figure for 1080p.")
+
+    prompt: Prompt | None = Field(None, max_length=4096)
+    images: tuple[LargePicture, ...] | None = wire("image_urls", None, min_length=1, max_length=7)
+    aspect_ratio: AnyRatio = "auto"
+    duration: Annotated[int, Field(ge=1, le=15)] = 8
+
+    @model_validator(mode="after")
+    def something_to_show(self) -> Self:
+        """Neither is required, but one is needed."""
+        if not (self.prompt or self.images):
+            raise ValueError("give prompt, images, or both")
+        return self
+
+    def units(self) -> float | None:
+        """1080p has no rate."""
+        return None if self.resolution == "1080p" else super().units()
+
+
+class Extend(GrokVideo):
+    """Grok Imagine: a finished video goes on for 6 or 10 s."""
+
+    id = "grok-imagine/extend"
+    does = "video-extend"
+    aliases = ("grok-extend",)
+    service = "grok/extend"
+    price = per(
+        "second", rate(2.4, source="480p"), rate(4.5, source="720p"), note="By the resolution of the earlier video."
+    )
+
+    task_id: TaskRef = Field(description="Of a video.")
+    prompt: Prompt
+    continue_at: float = wire("extend_at", 2, ge=2, description="Second of the video to go on from.")
+    duration: Annotated[Literal[6, 10], Number, AsText] = wire("extend_times", 6)
+
+
+class Upscale(GrokVideo):
+    """Grok Imagine: a finished video in 720p or 1080p."""
+
+    id = "grok-imagine/upscale"
+    does = "upscale"
+    aliases = ("grok-upscale",)
+    service = "grok/upscale"
+    price = per(
+        "video",
+        rate(10, resolution="720p"),
+        rate(20, resolution="1080p", source="720p"),
+        rate(30, resolution="1080p", source="480p"),
+        note="By the resolution of the earlier video.",
+    )
+
+    task_id: TaskRef = Field(description="Of a video.")
+    resolution: Literal["720p", "1080p"] = "720p"
+
+
+class GrokImage(KieModel):
+    """A Grok picture model."""
+
+    kind: ClassVar[Kind] = "image"
+    does = "image-to-image"
+    service = "grok-image/generate"
+    usual_seconds = 30
+
+
+class Image2(GrokImage):
+    """Grok Imagine Image 2.0: from words."""
+
+    id = "grok-imagine-image-2-0/text-to-image"
+    does = "text-to-image"
+    aliases = ("grok-imagine-image-2-0", "grok-imagine-image-2.0", "grok-imagine-image", "grok-image")
+    price = per("image", 4)
+
+    prompt: Prompt
+    aspect_ratio: Ratio = "1:1"
+
+
+class Image2Edit(GrokImage):
+    """Grok Imagine Image 2.0: a picture changed by words, whole or in the segments named."""
+
+    id = "grok-imagine-image-2-0/image-edit"
+    aliases = ("grok-image-edit",)
+    price = UNPUBLISHED
+
+    task_id: TaskRef = Field(description="Of a 2.0 picture, or of a segment map of any.")
+    prompt: Prompt
+    segments: tuple[Annotated[int, Field(ge=1)], ...] | None = wire(
+        "mask_indexs", None, min_length=1, description="What to change: places in the segment map, from 1."
+    )
+
+
+class SegmentMap(GrokImage):
+    """Grok Imagine Image 2.0: the segments of a picture, which an edit can then name."""
+
+    id = "grok-imagine-image-2-0/segment-map"
+    kind = "text"
+    does = "segmentation"
+    aliases = ("grok-segment-map",)
+    service = "grok-image/segment-map"
+    price = FREE
+
+    task_id: TaskRef | None = Field(None, description="Of a 2.0 picture.")
+    image: Image | None = wire("image_url", None)
+
+    @model_validator(mode="after")
+    def one_picture(self) -> Self:
+        """Grok's own, or a file."""
+        if bool(self.task_id) == bool(self.image):
+            raise ValueError("give either task_id or image")
+        return self
+
+
+class TextToImage(GrokImage):
+    """Grok Imagine: two pictures from words, quick or fine."""
+
+    id = "grok-imagine/text-to-image"
+    does = "text-to-image"
+    aliases = ("grok-imagine-1-image",)
+    price = per("task", rate(4, fine=False), rate(5, fine=True), note="One task makes two pictures.")
+
+    prompt: Prompt = Field(max_length=5000)
+    aspect_ratio: Ratio = "1:1"
+    fine: bool = wire("enable_pro", default=False, description="Quality before speed.")
+
+
+class ImageToImage(GrokImage):
+    """Grok Imagine: a picture from up to five others."""
+
+    id = "grok-imagine/image-to-image"
+    price = per("image", 4)
+
+    prompt: Prompt | None = Field(None, max_length=390000)
+    images: tuple[Picture, ...] = wire(
+        "image_urls", min_length=1, max_length=5, description="@image1, @image2, … in the prompt."
+    )
+
+
+VIDEO = Family(
+    "grok_video",
+    "Make a video with sound with Grok Imagine (xAI); task_id enlarges a finished one, with prompt extends it.",
+    (TextToVideo, ImageToVideo, Preview15, Upscale, Extend),
+)
+IMAGE = Family(
+    "grok_image",
+    "Make or change a picture with Grok Imagine (xAI); segment-map finds the parts that image-edit can change.",
+    (Image2, ImageToImage, Image2Edit, SegmentMap, TextToImage),
+)
