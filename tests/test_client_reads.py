@@ -4,10 +4,11 @@ from typing import Any
 import httpx2
 import pytest
 import stamina
+from conftest import JumpingClock
 from starlette.responses import PlainTextResponse, Response
 from told import Told, at, no_waiting, says
 
-from kie_mcp.errors import ApiError
+from kie_mcp.errors import ApiError, NotOffered, RateLimited
 from kie_mcp.kie import files
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
 from kie_mcp.kie.routes import JOBS
@@ -112,3 +113,35 @@ async def test_no_link_in_the_answer_is_an_error(data: Any) -> None:
     async with at(Told(says(200, data=data))) as kie:
         with pytest.raises(ApiError, match="without a link"):
             await kie.download_url("https://tempfile.aiquickdraw.com/a.png")
+
+
+async def test_discovery_gives_what_lies_in_the_envelope(sandbox: Sandbox, kie: KieClient, clock: JumpingClock) -> None:
+    listed = await kie.discover("/api/v1/models")
+    assert listed["total"] == len(listed["models"])
+    clock.now += 2
+    told = await kie.discover("/api/v1/models/google/nano-banana/price")
+    assert told["model"] == "google/nano-banana"
+    clock.now += 2
+    with pytest.raises(NotOffered):
+        await kie.discover("/api/v1/models/google/nano-banana-9/price")
+    assert not sandbox.accepted
+
+
+@pytest.mark.parametrize("trouble", [says(429), says(429, http=429), says(503), httpx2.ConnectError("refused")])
+async def test_discovery_is_asked_again_after_more_than_a_second(trouble: Response | Exception) -> None:
+    waits: list[float] = []
+    stamina.instrumentation.set_on_retry_hooks([lambda details: waits.append(details.wait_for)])
+    told = Told(trouble, says(200, data={"total": 0}))
+    try:
+        async with at(told) as kie:
+            assert await kie.discover("/api/v1/models") == {"total": 0}
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(None)
+    assert len(waits) == 1
+    assert waits[0] >= 1.1
+
+
+async def test_discovery_that_stays_busy_is_rate_limited() -> None:
+    async with at(Told(says(429))) as kie:
+        with no_waiting(), pytest.raises(RateLimited):
+            await kie.discover("/api/v1/models")

@@ -319,3 +319,59 @@ def test_a_task_shows_its_prompt_as_text() -> None:
     assert task("t_1").prompt == ""
     assert [state for state in FINAL if not dataclasses.replace(task("t_1"), state=state).final] == []
     assert not task("t_1").final
+
+
+# As the first version wrote it.
+FIRST = """
+CREATE TABLE ledger (version INTEGER NOT NULL);
+INSERT INTO ledger VALUES (1);
+CREATE TABLE tasks (
+    id TEXT NOT NULL PRIMARY KEY, kie_id TEXT, tool TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL,
+    route TEXT NOT NULL, state TEXT NOT NULL, arguments JSON NOT NULL, created FLOAT NOT NULL, finished FLOAT,
+    estimate JSON, credits FLOAT, results JSON NOT NULL, texts JSON NOT NULL, error JSON, saved BOOLEAN NOT NULL,
+    note TEXT NOT NULL
+);
+INSERT INTO tasks VALUES (
+    't_1', '5f0c', 'veo_video', 'veo3', 'video', 'veo', 'running', '{"prompt": "Füchse"}', 1.8e9, NULL,
+    '[250.0, 250.0]', NULL, '[]', '[]', 'null', 0, ''
+);
+"""
+
+
+async def test_a_ledger_of_the_first_version_is_upgraded_once_and_keeps_its_rows(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as file:
+        file.executescript(FIRST)
+    file.close()
+    opened: list[Ledger] = []
+
+    async def work() -> None:
+        opened.append(await Ledger.open(tmp_path))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(work)
+    old = Task(
+        *("t_1", "veo_video", "veo3", "video", "veo", {"prompt": "Füchse"}, 1.8e9, "running", "5f0c"),
+        estimate=(250, 250),
+    )
+    for ledger in opened:
+        assert await ledger.unfinished() == [old]
+    old.request = {"taskId": "5f0c", "index": 0}
+    await opened[0].save(old)
+    assert await opened[-1].find("t_1") == old
+    for ledger in opened:
+        await ledger.close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as file:
+        assert file.execute("SELECT version FROM ledger").fetchall() == [(VERSION,)]
+    file.close()
+
+
+async def test_a_step_that_fails_leaves_the_version_as_it_was(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as file:
+        file.executescript(FIRST + "ALTER TABLE tasks ADD COLUMN request JSON;")
+    file.close()
+    with pytest.raises(ConfigurationError, match="duplicate column"):
+        await Ledger.open(tmp_path)
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as file:
+        assert file.execute("SELECT version FROM ledger").fetchall() == [(1,)]
+    file.close()

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kie_mcp.errors import InsufficientCredits, KieMcpError
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.ledger import Ledger
-from kie_mcp.tasks.runner import LOST_AFTER
+from kie_mcp.tasks.runner import LOST_AFTER, Runner
 from kie_mcp.tasks.task import KEPT_FOR, Task
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +48,33 @@ async def test_a_caller_who_hangs_up_does_not_lose_the_task(
         assert await end(runner, task) == task
         assert task.state == "succeeded"
     assert len(sandbox.accepted) == 1
+
+
+@pytest.mark.parametrize(("answers", "state"), [(True, "running"), (False, "submitting")])
+async def test_whoever_asks_while_kie_is_being_asked_hears_what_it_says(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, *, answers: bool, state: str
+) -> None:
+    asked, goes_on = anyio.Event(), anyio.Event()
+
+    async def hold(_: str) -> None:
+        asked.set()
+        await goes_on.wait()
+
+    seen: list[str] = []
+
+    async def ask(runner: Runner) -> None:
+        task = await runner.get(rows(tmp_path)[0][0])
+        seen.append(task.state)
+        goes_on.set()
+
+    gate = Gate(sandbox.app, post=hold)
+    async with running(tmp_path, gate, clock) as runner, anyio.create_task_group() as callers:
+        callers.start_soon(runner.submit, "veo_video", call("veo_video"))
+        await asked.wait()
+        callers.start_soon(ask, runner)
+        if answers:
+            goes_on.set()
+    assert seen == [state]
 
 
 @pytest.mark.parametrize(("method", "state"), [("post", "submitting"), ("get", "running")])

@@ -56,9 +56,7 @@ TEXTS = {
     ],
     "suno-voice-validate": ["<phrase to record>"],
     "suno-voice": ["voice_.."],
-    "sync: timestamped lyrics": [
-        json.dumps([{"word": "[Verse]\nWaggin'", "success": True, "startS": 1.36, "endS": 1.79, "palign": 0}]),
-    ],
+    "sync: timestamped lyrics": ["1.36 [Verse] Waggin'"],
     "sync: style boost": ["<expanded style text>"],
     "sync: persona": ["a1b2****"],
     "sync: omni audio / character": ["char_.."],
@@ -419,6 +417,14 @@ def test_notes_come_as_json_and_no_notes_as_nothing() -> None:
     status = read("suno-midi", answer({"successFlag": 1, "midiData": {"state": "complete", "instruments": notes}}))
     assert [json.loads(each) for each in status.texts] == [notes]
     assert read("suno-midi", answer({"successFlag": 1, "midiData": {"instruments": []}})).texts == ()
+
+
+def test_sung_words_come_a_line_at_a_time_with_the_second_it_begins_at() -> None:
+    sung = [("[Verse]\nIt", 1.5), (" rains\n", 2), (" on", 3), ("the roof", "3.5"), (None, None)]
+    words = [{"word": word, "startS": start} for word, start in sung]
+    assert read("timestamped-lyrics", answer({"alignedWords": [*words, "odd"]})).texts == (
+        "1.50 [Verse] It rains\n3.00 on the roof",
+    )
 
 
 def test_a_file_that_kie_has_deleted_comes_with_a_warning() -> None:

@@ -6,9 +6,9 @@ answer that does not say what became of it is an `UnknownOutcome`.
 
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx2
 import stamina
@@ -16,9 +16,11 @@ import stamina
 from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited, UnknownOutcome
-from kie_mcp.kie import routes
-from kie_mcp.kie.routes import Endpoints
+from kie_mcp.kie import routes, status
+from kie_mcp.kie.routes import Endpoints, Route
 from kie_mcp.kie.status import line, text
+
+T = TypeVar("T")
 
 # Cloudflare refuses bare library names with 403 "error code: 1010".
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
@@ -26,6 +28,9 @@ TIMEOUT = httpx2.Timeout(60, connect=10)
 READ_TIMEOUT = httpx2.Timeout(10, connect=5)
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 READ_ATTEMPTS = 4
+READ_PAUSE = 0.2
+DISCOVERY_PAUSE = 1.1
+"""Seconds before a read is repeated, at least; discovery answers one request a second."""
 CREATE_ATTEMPTS = 8
 WINDOW = (20, 10.0)
 """KIE's limit: creates, in seconds, per account."""
@@ -37,6 +42,8 @@ NOT_ABOUT_THE_TASK = {401, 402, 403, 429, 433, 455, 500, *range(502, 531)}
 # 501: could not be made; 505: switched off; 531: failed and refunded; 4030: not in this region.
 REFUSED = {*range(300, 500), 501, 505, 531, 4030} - {408}
 """What a create can be answered with when certainly nothing runs and nothing is billed."""
+NOT_YET = (400, 422)
+"""What a create that is repeated can be answered with until its file is there, and even then."""
 
 NO_MODEL = re.compile(
     r"\b(no such|unknown|invalid|unsupported) model\b"
@@ -106,16 +113,26 @@ class KieClient:
             UnknownOutcome: When the task may exist. Never call again with the same body then.
             ApiError: When it certainly does not exist; nothing was billed.
         """
-        attempt = 1
-        while True:
-            await self._room_in_the_window()
-            try:
-                return await self._create_once(path, body)
-            except RateLimited as refused:
-                if attempt == CREATE_ATTEMPTS:
-                    raise
-                attempt += 1
-                await self.clock.sleep(refused.retry_after or WINDOW[1] / 2)
+        return await self._in_turn(lambda: self._create_once(path, body))
+
+    async def ask(self, route: Route, body: Mapping[str, Any]) -> Any:
+        """Start a task by a route whose answer tells of the task itself, and return that answer.
+
+        Raises:
+            UnknownOutcome: When the task may exist.
+            ApiError: When it certainly does not exist; nothing was billed.
+        """
+        return await self._in_turn(lambda: self._ask_once(route, body))
+
+    async def ask_again(self, route: Route, body: Mapping[str, Any]) -> Any:
+        """The present answer of a route that is repeated; one attempt, since KIE wants time between two.
+
+        Raises:
+            ApiError: As for `status`.
+        """
+        return await self._read_once(
+            route.method, self.base_url + route.create, whole=True, **_carrying(route.method, body)
+        )
 
     async def status(self, path: str, task_id: str) -> Any:
         """The answer to a status read, as KIE gave it: an envelope, text that is no JSON, or None for no body.
@@ -124,6 +141,10 @@ class KieClient:
             ApiError: When the answer says nothing of the task: key, rate, maintenance, no connection.
         """
         return await self._read("GET", self.base_url + path, params={"taskId": task_id}, whole=True)
+
+    async def discover(self, path: str) -> Any:
+        """What the discovery API says; whoever asks more than once keeps a second between."""
+        return await self._read("GET", self.base_url + path, pause=DISCOVERY_PAUSE)
 
     async def credits(self) -> float:
         """The account's balance."""
@@ -153,30 +174,57 @@ class KieClient:
             raise ApiError("KIE took the file and named no URL.", "Try again.", retryable=True)
         return data
 
+    async def _in_turn(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Send a create; again only when KIE refuses it for its rate."""
+        attempt = 1
+        while True:
+            await self._room_in_the_window()
+            try:
+                return await send()
+            except RateLimited as refused:
+                if attempt == CREATE_ATTEMPTS:
+                    raise
+                attempt += 1
+                await self.clock.sleep(refused.retry_after or WINDOW[1] / 2)
+
     async def _create_once(self, path: str, body: Mapping[str, Any]) -> str:
-        self._created.append(self.clock.monotonic())
-        try:
-            response = await self.http.post(self.base_url + path, json=body, headers=self._authorization)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            raise _unreachable(error) from None
-        except httpx2.RequestError as error:
-            raise _unknown(f"The connection broke while KIE was asked ({type(error).__name__}).") from None
+        response = await self._send("POST", path, body)
         code, message, data = _envelope(response, _parsed(response))
         # 409: it exists already, and this is it.
         if code in (200, 409) and isinstance(data, dict) and (task_id := data.get("taskId") or data.get("task_id")):
             return str(task_id)
-        if code not in REFUSED:
-            raise _unknown(f"KIE answered {code} without a task id: {message or 'nothing'}.", code)
-        raise _error(code, message, _retry_after(response))
+        raise _not_accepted(response, code, f"without a task id: {message or 'nothing'}", message)
+
+    async def _ask_once(self, route: Route, body: Mapping[str, Any]) -> Any:
+        response = await self._send(route.method, route.create, body)
+        parsed = _parsed(response)
+        code, message, _ = _envelope(response, parsed)
+        if isinstance(parsed, dict) and (code == 200 or (route.repeated and code in NOT_YET)):
+            state = status.read(route.shape, parsed).state
+            if state in ("succeeded", "failed") or (state == "running" and route.repeated):
+                return parsed
+        raise _not_accepted(response, code, f"without a result: {message or 'nothing'}", message)
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+        """Send a create; only this counts as one."""
+        self._created.append(self.clock.monotonic())
+        try:
+            return await self.http.request(
+                method, self.base_url + path, headers=self._authorization, **_carrying(method, body)
+            )
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise _unreachable(error) from None
+        except httpx2.RequestError as error:
+            raise _unknown(f"The connection broke while KIE was asked ({type(error).__name__}).") from None
 
     async def _room_in_the_window(self) -> None:
         most, seconds = WINDOW
         while len(self._created) == most and (wait := self._created[0] + seconds - self.clock.monotonic()) > 0:
             await self.clock.sleep(wait)
 
-    async def _read(self, method: str, url: str, **request: Any) -> Any:
+    async def _read(self, method: str, url: str, *, pause: float = READ_PAUSE, **request: Any) -> Any:
         repeated = stamina.AsyncRetryingCaller(
-            attempts=READ_ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=2, wait_jitter=0.3
+            attempts=READ_ATTEMPTS, timeout=None, wait_initial=pause, wait_max=2, wait_jitter=0.3
         )
         return await repeated(_worth_another_try, self._read_once, method, url, timeout=READ_TIMEOUT, **request)
 
@@ -193,6 +241,10 @@ class KieClient:
         if code != 200:
             raise _error(code, message, _retry_after(response))
         return data
+
+
+def _carrying(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {"params" if method == "GET" else "json": body}
 
 
 def _worth_another_try(error: Exception) -> bool | float:
@@ -233,6 +285,12 @@ def _retry_after(response: httpx2.Response) -> float | None:
 def _unreachable(error: httpx2.RequestError) -> ApiError:
     what = "in time" if isinstance(error, httpx2.TimeoutException) else f"({type(error).__name__})"
     return ApiError(f"KIE could not be reached {what}.", "Try again in a moment.", retryable=True)
+
+
+def _not_accepted(response: httpx2.Response, code: int, how: str, message: str) -> ApiError:
+    if code in REFUSED:
+        return _error(code, message, _retry_after(response))
+    return _unknown(f"KIE answered {code} {how}.", code)
 
 
 def _unknown(message: str, code: int | None = None) -> UnknownOutcome:

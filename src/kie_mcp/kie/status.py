@@ -251,6 +251,26 @@ def lyrics(path: str) -> Texts:
     return read_lyrics
 
 
+def timed(path: str) -> Texts:
+    """Sung words, a line for each line of the song, after the second that it begins at."""
+
+    def read_timed(made: Any) -> list[str]:
+        lines: list[str] = []
+        fresh = True
+        for sung in (item for leaf in follow(made, path) for item in items(leaf) if isinstance(item, dict)):
+            sung_word = sung.get("word")
+            if not line(sung_word):
+                continue
+            if fresh:
+                lines.append(f"{number(sung.get('startS')) or 0:.2f}")
+            lines[-1] += f" {line(sung_word)}"
+            # The last word of a line brings the break along.
+            fresh = str(sung_word).rstrip(" ").endswith("\n")
+        return ["\n".join(lines)] if lines else []
+
+    return read_timed
+
+
 def tracks(path: str) -> Files:
     """The audio of each song; its stream only where the file is not there."""
     spellings = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url")
@@ -361,7 +381,7 @@ SHAPES = {
     "suno-voice-validate": replace(VOICE, done="wait_validating success", texts=(words("validateInfo"),)),
     "suno-voice": replace(VOICE, texts=(words("voiceId"),)),
     "suno-voice-check": Shape("isAvailable", done="true", failed="false", at_once=True),
-    "timestamped-lyrics": Shape(texts=(words("alignedWords"),), at_once=True),
+    "timestamped-lyrics": Shape(texts=(timed("alignedWords"),), at_once=True),
     "style": Shape("successFlag", done="1", failed="2", texts=(words("result"),), at_once=True),
     "persona": Shape(texts=(words("personaId"),), at_once=True),
     "omni": Shape(texts=(words("kieAudioId", "characterId"),), at_once=True),

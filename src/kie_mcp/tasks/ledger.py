@@ -16,7 +16,10 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.tasks.task import FINAL, Result, State, Task
 
-VERSION = 1
+# Other servers may have the file open: a step only adds, so that the version before it can go on.
+STEPS = ("ALTER TABLE tasks ADD COLUMN request JSON",)
+"""What makes the ledger of each version, from 1, that of the next."""
+VERSION = 1 + len(STEPS)
 
 metadata = sa.MetaData()
 
@@ -42,6 +45,7 @@ tasks = sa.Table(
     sa.Column("error", sa.JSON),
     sa.Column("saved", sa.Boolean, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
+    sa.Column("request", sa.JSON),
 )
 
 uploads = sa.Table(
@@ -199,6 +203,16 @@ class Ledger:
                     f"A newer kie-mcp wrote this ledger (version {version}, this one reads {VERSION}).",
                     "Update kie-mcp, or set KIE_MCP_DATA_DIR to another folder.",
                 )
+            else:
+                await _upgrade(connection, version)
+
+
+async def _upgrade(connection: AsyncConnection, version: int) -> None:
+    for before, step in enumerate(STEPS[version - 1 :], start=version):
+        # Whoever changes the number holds the lock until the step is done; others then find it changed.
+        changed = sa.update(versions).where(versions.c.version == before).values(version=before + 1)
+        if (await connection.execute(changed)).rowcount:
+            await connection.execute(sa.text(step))
 
 
 def _make(folder: Path) -> None:

@@ -8,19 +8,21 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import httpx2
-import sqlalchemy.exc
 from anyio.abc import TaskGroup
 
 from kie_mcp.catalog import MODELS, KieModel
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.clock import Clock
-from kie_mcp.errors import ApiError, AuthError, InvalidCall, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
+from kie_mcp.errors import ApiError, AuthError, InvalidCall, KieMcpError, NotOffered, UnknownOutcome
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
-from kie_mcp.tasks import midi
+from kie_mcp.kie.routes import Route
+from kie_mcp.kie.status import Status
+from kie_mcp.tasks import midi, trouble
 from kie_mcp.tasks.ledger import Ledger
 from kie_mcp.tasks.media import Publisher
 from kie_mcp.tasks.saving import Saver
@@ -32,6 +34,12 @@ GRACE = 90
 """Seconds that KIE may not know a task, or name no result of one that succeeded, before that is believed."""
 LOST_AFTER = 600
 """Seconds after which a create that nobody saw the end of has none."""
+ANSWERED_WITHIN = 30
+"""Seconds that somebody who asks after a task waits for KIE to accept it."""
+BETWEEN_REPEATS = 30
+"""Seconds that KIE wants between two of the same request, where that is how one asks."""
+REPEATED_FOR = 3600
+"""Seconds after which such a task is given up: a 4K clip takes ten minutes, and no code of KIE's says never."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
 
@@ -43,6 +51,10 @@ class _Watch:
     task: Task
     heard: float = 0
     """When KIE last knew the task; at first, since when it has been asked."""
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    """When KIE has accepted the task or refused it."""
+    error: KieMcpError | None = None
+    """Why it was not accepted."""
     over: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -69,34 +81,49 @@ class Runner:
         self._callback_url = callback_url
         self._watched: dict[str, _Watch] = {}
 
-    async def submit(self, tool: str, call: KieModel) -> Task:
-        """Start a task and return it as soon as KIE has accepted it.
+    async def submit(self, tool: str, call: KieModel, *, way: str = "", extra: Mapping[str, Any] | None = None) -> Task:
+        """Start a task and return it as soon as KIE has accepted it; some have ended by then.
+
+        Args:
+            tool: Who asks.
+            call: What to run.
+            way: The only route to take; empty for those of the model.
+            extra: Further fields of KIE's, which the model has no field for.
 
         Raises:
             KieMcpError: When it was not accepted, with what that cost.
         """
         sent_to = await self.publisher.resolve(call.references())
         estimate = call.estimate()
+        arguments = call.model_dump(mode="json", exclude_none=True, context=lambda ref: _noted(ref, sent_to))
         task = Task(
             id=new_id("t"),
             tool=tool,
             model=call.id,
             kind=call.kind,
             route="",
-            arguments=call.model_dump(mode="json", exclude_none=True, context=lambda ref: _noted(ref, sent_to)),
+            arguments={**(extra or {}), **arguments},
             created=self.clock.time(),
             estimate=None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high),
         )
-        accepted = _Accepted()
+        ways = (way,) if way else routes.ways(call, service=self.client.service)
+
+        def body(way: str) -> dict[str, Any]:
+            return routes.body(call, way, lambda ref: sent_to.get(ref, str(ref)), self._callback_url, extra)
+
+        bodies = {each: body(each) for each in ways}
+        watch = self._watch(task)
         # A caller who hangs up must not tear the create apart.
-        self._group.start_soon(self._submit, task, call, sent_to, accepted)
-        await accepted.event.wait()
-        if accepted.error:
-            raise accepted.error
+        self._group.start_soon(self._submit, watch, call, bodies)
+        await watch.answered.wait()
+        if watch.error:
+            raise watch.error
         return task
 
     async def get(self, id_: str) -> Task:
         """The task with this id, ours or KIE's; an open one is watched from now on.
+
+        While KIE is being asked to run it, that is waited for a little.
 
         Raises:
             InvalidCall: When there is no such task.
@@ -105,6 +132,8 @@ class Runner:
         if not task:
             raise InvalidCall(f"There is no task {id_}.", "list_tasks shows the tasks there are.")
         if watch := self._watched.get(task.id):
+            if watch.task.state == "submitting":
+                await self._either(watch.answered, ANSWERED_WITHIN)
             return watch.task
         self._take_up(task)
         return task
@@ -129,42 +158,57 @@ class Runner:
         if task.state != "submitting" or self.clock.time() > task.created + LOST_AFTER:
             self._group.start_soon(self._follow, self._watch(task))
 
-    async def _submit(self, task: Task, call: KieModel, sent_to: dict[Ref, str], accepted: "_Accepted") -> None:
-        with self._until_over(self._watch(task)) as watch:
+    async def _submit(self, watch: _Watch, call: KieModel, bodies: Mapping[str, dict[str, Any]]) -> None:
+        task = watch.task
+        with self._until_over(watch):
             try:
                 try:
-                    await self._create(task, call, sent_to)
+                    await self._create(watch, bodies)
                 except KieMcpError as error:
-                    accepted.error = _with_alternative(error, call, task)
+                    watch.error = trouble.with_alternative(error, call, task)
                     await self._end(task, "unknown" if isinstance(error, UnknownOutcome) else "failed", error)
             except Exception as error:
                 # Other tasks run in the same group: nothing may end it.
                 logger.exception("task %s", task.id)
-                accepted.error = accepted.error or _broken(task, error)
+                if task.final:
+                    # What KIE said is told all the same.
+                    task.note = f"Not written down: {trouble.reason(error)}."
+                else:
+                    watch.error = trouble.broken(task, error)
             finally:
-                accepted.event.set()
-            if task.kie_id:
+                watch.answered.set()
+            if task.state != "submitting":
                 await self._see_through(watch)
 
-    async def _create(self, task: Task, call: KieModel, sent_to: dict[Ref, str]) -> None:
-        ways = routes.ways(call, service=self.client.service)
-        task.route = ways[0]
-        await self.ledger.add(task)
-        for way in ways:
-            if way != task.route:
-                task.route = way
-                await self.ledger.save(task)
-            body = routes.body(call, way, lambda ref: sent_to.get(ref, str(ref)), self._callback_url)
+    async def _create(self, watch: _Watch, bodies: Mapping[str, dict[str, Any]]) -> None:
+        """Send the body of the first way that KIE has."""
+        task, write = watch.task, self.ledger.add
+        for tried, (way, body) in enumerate(bodies.items(), start=1):
+            route = routes.find(way)
+            task.route, task.request = way, body if route.repeated else None
+            await write(task)
+            write = self.ledger.save
             try:
-                task.kie_id = await self.client.create(routes.find(way).create, body)
+                await self._ask(watch, route, body)
             except NotOffered:
                 # Nothing was created there; the next way may still exist.
-                if way == ways[-1]:
+                if tried == len(bodies):
                     raise
             else:
-                task.state = "running"
-                await self.ledger.save(task)
                 return
+
+    async def _ask(self, watch: _Watch, route: Route, body: Mapping[str, Any]) -> None:
+        """Have KIE run the task; what is known of it then is on disk."""
+        task = watch.task
+        if route.at_once or route.repeated:
+            answer = await self.client.ask(route, body)
+            task.state = "running"
+            await self._learn(watch, route, status.read(route.shape, answer))
+        else:
+            task.kie_id = await self.client.create(route.create, body)
+            task.state = "running"
+        if not task.final:
+            await self.ledger.save(task)
 
     def _watch(self, task: Task) -> _Watch:
         """Give this very task to whoever asks for it from now on."""
@@ -177,6 +221,7 @@ class Runner:
             yield watch
         finally:
             del self._watched[watch.task.id]
+            watch.answered.set()
             watch.over.set()
 
     async def _follow(self, watch: _Watch) -> None:
@@ -184,52 +229,61 @@ class Runner:
             await self._see_through(watch)
 
     async def _see_through(self, watch: _Watch) -> None:
-        task, pause = watch.task, pace(0)
+        task, age = watch.task, 0.0
         watch.heard = self.clock.time()
         try:
             if task.state == "submitting":
-                await self._end(task, "unknown", _LOST)
+                await self._end(task, "unknown", trouble.LOST)
             while not task.final:
-                await self.clock.sleep(pause)
-                await self._look(watch)
-                pause = pace(self.clock.time() - task.created)
+                route = routes.find(task.route)
+                await self.clock.sleep(pace(age, BETWEEN_REPEATS if route.repeated else 1))
+                await self._look(watch, route)
+                age = self.clock.time() - task.created
             if self._saver and task.state == "succeeded" and not task.saved:
                 await self._collect(task, self._saver)
         except Exception:
             # The row keeps its old state, so that the next start or question takes the task up again.
             logger.exception("task %s", task.id)
 
-    async def _look(self, watch: _Watch) -> None:
+    async def _look(self, watch: _Watch, route: Route) -> None:
         """Ask KIE once how the task is."""
         task = watch.task
-        route = routes.find(task.route)
         try:
-            answer = await self.client.status(route.status, task.kie_id or "")
+            if route.repeated:
+                answer = await self.client.ask_again(route, task.request or {})
+            else:
+                answer = await self.client.status(route.status, task.kie_id or "")
         except AuthError as error:
             logger.warning("task %s cannot be asked after: %s", task.id, error)
-            return
         except ApiError as error:
             logger.info("task %s: %s", task.id, error)
-            return
-        seen = status.read(route.shape, answer)
-        now = self.clock.time()
-        overdue = now - watch.heard > GRACE
+        else:
+            await self._learn(watch, route, status.read(route.shape, answer))
+
+    async def _learn(self, watch: _Watch, route: Route, seen: Status) -> None:
+        """Write down what KIE says of the task, if that is the end of it."""
+        task, now = watch.task, self.clock.time()
+        overdue = route.at_once or now - watch.heard > GRACE
+        shape = status.SHAPES[route.shape]
         match seen.state:
-            case "succeeded" if seen.media or seen.texts:
+            # Some say no more than yes.
+            case "succeeded" if seen.media or seen.texts or not (shape.media or shape.texts):
                 task.results = [Result(media.url, id=media.id, label=media.label) for media in seen.media]
                 task.texts = list(seen.texts)
                 task.credits = seen.credits
                 await self._end(task, "succeeded")
             case "succeeded" if overdue:
                 task.credits = seen.credits
-                await self._end(task, "failed", _EMPTY)
+                await self._end(task, "failed", trouble.EMPTY)
             case "failed":
                 task.credits = seen.credits
-                await self._end(task, "failed", _failure(seen.error, seen.code, seen.credits))
+                await self._end(task, "failed", trouble.failure(seen))
             case "missing" if overdue:
-                await self._end(task, "expired", _GONE)
+                await self._end(task, "expired", trouble.GONE)
+            case "running" if route.repeated and now - task.created > REPEATED_FOR:
+                await self._end(task, "failed", trouble.unfinished(seen))
             case "running" if now - task.created > KEPT_FOR:
-                await self._end(task, "expired", _GONE)
+                await self._end(task, "expired", trouble.GONE)
             case "running":
                 watch.heard = now
 
@@ -237,7 +291,8 @@ class Runner:
         task.state = state
         task.error = error.as_dict() if error else None
         task.finished = self.clock.time()
-        task.saved = state != "succeeded" or self._saver is None
+        to_save = task.results or (task.texts and midi.made_by(task.model))
+        task.saved = state != "succeeded" or self._saver is None or not to_save
         await self.ledger.save(task)
 
     async def _collect(self, task: Task, saver: Saver) -> None:
@@ -247,7 +302,7 @@ class Runner:
                 _write_notes(task, saver)
             await saver.save(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
-            task.note = f"Not saved: {_reason(error)}. The links stay good for 14 days."
+            task.note = f"Not saved: {trouble.reason(error)}. The links stay good for 14 days."
             # Then there is nothing left to try again.
             task.saved = self.clock.time() > task.created + KEPT_FOR
         else:
@@ -267,77 +322,14 @@ class Runner:
             race.start_soon(first, lambda: self.clock.sleep(seconds))
 
 
-@dataclass(slots=True)
-class _Accepted:
-    event: anyio.Event = field(default_factory=anyio.Event)
-    error: KieMcpError | None = None
-
-
-_LOST = UnknownOutcome(
-    "The server ended while KIE was asked. The task may have been accepted and billed.",
-    "Look at https://kie.ai/logs before you ask for it again.",
-    billed=None,
-)
-_GONE = ApiError(
-    "KIE does not know this task, or not any more: it keeps records for 14 days.",
-    "Look at https://kie.ai/logs before you ask for it again.",
-    billed=None,
-)
-_EMPTY = TaskFailed(
-    "KIE says that the task has succeeded, and names no result.",
-    "Look at https://kie.ai/logs before you ask for it again.",
-    billed=None,
-)
-
-
-def pace(age: float) -> float:
+def pace(age: float, least: float = 1) -> float:
     """Seconds until the next look at a task this old: short at first, a tenth of its age later."""
-    return min(max(1.0, age / 10), 60.0)
-
-
-def _failure(message: str, code: int | None, charged: float | None) -> KieMcpError:
-    billed = None if charged is None else charged > 0
-    if code in (408, 500, 501, 531) or "try again" in message.casefold():
-        return TaskFailed(message, "KIE had trouble: the same call may work later.", retryable=True, billed=billed)
-    return TaskFailed(message, "Change what the message names, then call again.", billed=billed)
-
-
-def _with_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpError:
-    if isinstance(error, NotOffered) and call.legacy:
-        error.message = f"KIE no longer offers {call.id}. {error.message}"
-        error.next_step = f"Use {call.legacy} instead."
-    if isinstance(error, UnknownOutcome):
-        error.message = f"{error.message} It is task {task.id} here."
-    return error
+    return min(max(least, age / 10), 60.0)
 
 
 def _noted(ref: Ref, sent_to: Mapping[Ref, str]) -> str:
     """A reference as the ledger keeps it: a data URI is the whole file."""
     return sent_to[ref] if ref.startswith("data:") else str(ref)
-
-
-def _broken(task: Task, error: Exception) -> KieMcpError:
-    reason = str(getattr(error, "orig", error))
-    if task.kie_id:
-        return KieMcpError(
-            f"KIE accepted task {task.id} as {task.kie_id}, but the ledger cannot be written ({reason}).",
-            "Do not repeat the call: get_task shows the result while this server runs, https://kie.ai/logs later. "
-            "Make room on the disk.",
-            billed=True,
-        )
-    if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
-        return KieMcpError(f"The ledger cannot be written ({reason}), so KIE was not asked.", "Make room on the disk.")
-    return KieMcpError(
-        f"Something went wrong inside kie-mcp with task {task.id}; its log tells what.",
-        "Look at https://kie.ai/logs before you call again.",
-        billed=None,
-    )
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, without httpx2's advice and a second full stop."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(said).partition("\n")[0].rstrip(".")
 
 
 def _write_notes(task: Task, saver: Saver) -> None:

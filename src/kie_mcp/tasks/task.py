@@ -51,6 +51,8 @@ class Task:
     """Whether nothing is left to download."""
     note: str = ""
     """What went wrong after KIE was done: the disk, the link."""
+    request: dict[str, Any] | None = None
+    """What is sent again to ask after the task, where KIE gives no id to ask by."""
 
     @property
     def final(self) -> bool:
