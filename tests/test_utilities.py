@@ -120,7 +120,7 @@ async def test_an_unknown_argument_is_refused(client: Client, tool: str) -> None
         ("get_download_url", {}, "file is required"),
         ("get_download_url", {"file": "task:t_unknown"}, "there is no task t_unknown"),
         ("find_models", {"page": 0}, "page: "),
-        ("describe_model", {"model": "veo-33"}, "There is no model 'veo-33'; near it: "),
+        ("describe_model", {"model": "veo-33"}, "KIE offers no model 'veo-33'."),
     ],
     ids=str,
 )

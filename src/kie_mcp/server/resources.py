@@ -78,7 +78,7 @@ async def _content(app: "App", uri: str) -> Any:
     what, _, id_ = unquote(rest).partition("/")
     match what if scheme == "kie" else "":
         case "models":
-            return _models(id_)
+            return await _models(app, id_)
         case "credits" if not id_:
             return {"credits": await (await app.runner()).client.credits()}
         case "tasks":
@@ -89,15 +89,15 @@ async def _content(app: "App", uri: str) -> Any:
             return None
 
 
-def _models(id_: str) -> Any:
+async def _models(app: "App", id_: str) -> Any:
     from kie_mcp.catalog import search
+    from kie_mcp.server import running
 
     if not id_:
-        return {"models": [search.row(entry) for entry in search.find()]}
-    try:
-        return search.describe(id_)
-    except ValueError:
-        return None
+        offered = await running.ask(app)
+        ours = [running.marked(search.row(each), running.standing(each.model, offered)) for each in search.find()]
+        return {"models": [*ours, *running.strangers(offered)]}
+    return await running.describe(app, id_)
 
 
 async def _tasks(app: "App", id_: str) -> Any:

@@ -15,8 +15,8 @@ from kie_mcp.catalog.family import explain, read
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import plain_schema
 from kie_mcp.errors import ConfigurationError, InvalidCall
-from kie_mcp.server import answers
-from kie_mcp.server.tools import Context, progress_of
+from kie_mcp.server import answers, running
+from kie_mcp.server.tools import Context, generate, progress_of
 from kie_mcp.tasks.task import State
 
 if TYPE_CHECKING:
@@ -208,12 +208,16 @@ PAGE = 12
 
 
 async def find_models(app: "App", __: Context, wanted: FindModels) -> CallToolResult:
-    """Find models by words, kind, mode and price."""
+    """Find models by words, kind, mode and price, among ours and KIE's of today."""
+    offered = await running.ask(app)
     found = search.find(wanted.words, kind=wanted.kind, mode=wanted.mode, max_credits=wanted.max_credits)
-    pages = math.ceil(len(found) / PAGE)
-    rows = [search.row(entry) for entry in found[(wanted.page - 1) * PAGE : wanted.page * PAGE]]
-    answer = {"models": rows, "page": wanted.page, "pages": pages}
-    lines = ["{model} ({tool}, {mode}, {credits} credits): {about}".format(**row) for row in rows]
+    rows = [running.marked(search.row(entry), running.standing(entry.model, offered)) for entry in found]
+    if wanted.max_credits is None:
+        rows += running.strangers(offered, wanted.words, wanted.kind, wanted.mode)
+    pages = math.ceil(len(rows) / PAGE)
+    shown = rows[(wanted.page - 1) * PAGE : wanted.page * PAGE]
+    answer = {"models": shown, "page": wanted.page, "pages": pages}
+    lines = ["{model} ({tool}, {mode}, {credits} credits): {about}".format(**row) for row in shown]
     if pages > 1:
         lines.append(f"Page {wanted.page} of {pages}.")
     return _informed(app, answer, "\n".join(lines) or "No model fits. Try fewer words.")
@@ -227,11 +231,27 @@ class DescribeModel(Arguments):
 
 async def describe_model(app: "App", __: Context, wanted: DescribeModel) -> CallToolResult:
     """Tell all about one model."""
-    try:
-        description = search.describe(wanted.model)
-    except ValueError as error:
-        raise InvalidCall(f"{error}.", "find_models lists the models.") from None
+    description = await running.describe(app, wanted.model)
     return _informed(app, description, search.text(description))
+
+
+class RunModel(Arguments):
+    """Which model, and its input."""
+
+    model: str
+    input: dict[str, Any] = Field(
+        description="Fields as in KIE's documentation, or as describe_model shows.",
+        json_schema_extra={"properties": {"prompt": {"type": "string"}}},
+    )
+    unchecked: bool = Field(default=False, description="For a model without a published schema.")
+    anyway: bool = Field(default=False, description="Although it fails often today.")
+
+
+async def run_model(app: "App", context: Context, wanted: RunModel) -> CallToolResult:
+    """Run any model that KIE offers."""
+    live = await app.live()
+    call = await running.prepare(live, wanted.model, wanted.input, unchecked=wanted.unchecked)
+    return await generate(app, context, running.TOOL, call, anyway=wanted.anyway)
 
 
 def _informed(app: "App", answer: Mapping[str, Any], text: str) -> CallToolResult:
@@ -277,5 +297,12 @@ UTILITIES = (
     Utility("find_models", "Find models by words, kind, mode or price.", FindModels, find_models, open_world=False),
     Utility(
         "describe_model", "Arguments, limits and price of one model.", DescribeModel, describe_model, open_world=False
+    ),
+    Utility(
+        running.TOOL,
+        "Run any model that KIE offers, by its id. Spends credits like the tool of its own.",
+        RunModel,
+        run_model,
+        read_only=False,
     ),
 )

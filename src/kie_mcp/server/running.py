@@ -1,0 +1,295 @@
+"""`run_model`: any model that KIE offers, whether this server has a class for it or not; and what KIE says of it."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from kie_mcp.catalog import Family, KieModel, foreign, search
+from kie_mcp.catalog.fields import Kind
+from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
+from kie_mcp.kie.live import Live, LiveModel
+
+if TYPE_CHECKING:
+    from kie_mcp.server.app import App
+
+TOOL = "run_model"
+PATIENCE = 5
+"""Seconds that a call waits for what KIE says of its model's health."""
+HEALTHY = 0.5
+"""The success rate of the last hour below which a call is not made unasked."""
+LIKE_PRICE = 3
+"""How many times dearer or cheaper a substitute may be."""
+LONGEST_PRICE = 200
+"""Characters of KIE's price text that a description shows."""
+LONGEST_IN_LIST = 60
+"""Characters of KIE's text that a row of a list shows."""
+LONGEST_DESCRIPTION = 2300
+"""Bytes of a description, whichever form is larger."""
+
+Offered = Mapping[str, LiveModel]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What to submit."""
+
+    model: KieModel
+    way: str = ""
+    """The only way to take, when the caller named a unified id."""
+    extra: Mapping[str, Any] | None = None
+    """Documented fields that no tool shows, sent as they are given."""
+
+
+class Unhealthy(KieMcpError):
+    """The model fails more often than not just now; nothing was sent."""
+
+    category = "unhealthy"
+
+
+async def prepare(live: Live, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Call:
+    """The call that KIE's own words, or ours, describe.
+
+    Args:
+        live: What KIE offers today.
+        name: Any id or alias.
+        fields: The input.
+        unchecked: Whether a model without a schema may be run on the caller's word.
+
+    Raises:
+        InvalidCall: When there is no such model, or the fields are wrong. Nothing was sent.
+        ApiError: When the catalogue does not have the model and KIE cannot be asked.
+    """
+    if found := built_in(name):
+        family, model, way = found
+        extra = {key: value for key, value in fields.items() if key in model.unshown()}
+        shown = {key: value for key, value in fields.items() if key not in extra}
+        try:
+            return Call(family.parse({**model.received(shown), "model": model.id}), way, extra)
+        except ValueError as error:
+            raise _refused(model.id, error) from None
+    model = await stranger(live, name.strip(), unchecked=unchecked)
+    try:
+        return Call(foreign.read(model, fields))
+    except ValueError as error:
+        raise _refused(model.id, error) from None
+
+
+def built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
+    """The class that has this id, alias or unified id, and the way that the latter means."""
+    way = f"jobs:{name.strip()}"
+    for entry in search.ENTRIES:
+        if way in entry.model.routes and way != f"jobs:{entry.model.id}":
+            return entry.family, entry.model, way
+    found = search.named(name)
+    return (found.family, found.model, "") if found else None
+
+
+async def stranger(live: Live, name: str, *, unchecked: bool = False) -> type[KieModel]:
+    """A class for a model that only KIE knows.
+
+    Raises:
+        InvalidCall: When KIE does not know it either, or publishes no schema of it.
+        ApiError: When KIE cannot be asked.
+    """
+    try:
+        offered = await live.models()
+    except ApiError as error:
+        error.message = f"{name!r} is not built in, and KIE could not be asked for it. {error.message}"
+        error.next_step = f"{_near(name)}{error.next_step}"
+        raise
+    if name not in offered:
+        hint = f"{_near(name, offered)}find_models lists the models."
+        raise InvalidCall(f"KIE offers no model {name!r}.", hint)
+    kind, mode = kind_of(offered[name]), does(offered[name])
+    if schema := await live.schema(name):
+        return foreign.adopt(name, schema, kind=kind, does=mode)
+    if unchecked:
+        return foreign.unchecked(name, kind=kind, does=mode)
+    raise InvalidCall(
+        f"KIE publishes no schema of {name}, so its input cannot be checked.",
+        "Set unchecked to true if you are sure of the fields: KIE ignores what it does not know and bills it all.",
+    )
+
+
+def _near(name: str, offered: Iterable[str] = ()) -> str:
+    close = search.near(name, offered)
+    return f"Did you mean {' or '.join(close)}? " if close else ""
+
+
+def _refused(name: str, error: ValueError) -> InvalidCall:
+    return InvalidCall(f"{error}.", f"Nothing was sent. describe_model tells what {name} takes.")
+
+
+def kind_of(model: LiveModel) -> Kind:
+    """What a model makes, by KIE's task types."""
+    ends = {mode.rpartition("-")[2] for mode in model.does}
+    if "video" in ends:
+        return "video"
+    if ends & {"speech", "audio", "music", "sound", "dialogue", "effect"}:
+        return "audio"
+    return "text" if ends & {"text", "lyrics"} else "image"
+
+
+def does(model: LiveModel) -> str:
+    """A model's mode."""
+    return model.does[0] if model.does else ""
+
+
+async def ask(app: "App") -> Offered:
+    """What KIE offers today; nothing when it cannot be asked."""
+    try:
+        return await (await app.live()).models()
+    except KieMcpError:
+        return {}
+
+
+def jobs_ids(model: type[KieModel]) -> set[str]:
+    """What KIE's list calls a model."""
+    return {way.partition(":")[2] or model.id for way in model.routes if way.partition(":")[0] == "jobs"}
+
+
+KNOWN = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *jobs_ids(entry.model)))
+"""Every id that the catalogue has a class for."""
+
+
+async def describe(app: "App", name: str) -> dict[str, Any]:
+    """All about one model, ours or only KIE's.
+
+    Raises:
+        KieMcpError: When there is no such model, or KIE would have to be asked and cannot be.
+    """
+    offered = await ask(app)
+    if found := built_in(name):
+        family, model, _ = found
+        return search.describe(model, family.tool) | standing(model, offered)
+    if not offered:
+        raise InvalidCall(f"There is no model {name!r} here.", f"{_near(name)}find_models lists the models.")
+    live, name = await app.live(), name.strip()
+    model = await stranger(live, name, unchecked=True)
+    told = {"live_price": _short(offered[name].price, LONGEST_PRICE) or "not told"}
+    return _cut(search.describe(model, TOOL) | told | {"input_schema": foreign.shown(await live.schema(name) or {})})
+
+
+def _cut(description: dict[str, Any]) -> dict[str, Any]:
+    """Say less of the longest fields, and nothing of the last ones, until the description is short enough."""
+    fields, about = description["input_schema"]["properties"], description["about"]
+    for name in sorted(fields, key=lambda each: len(json.dumps(fields[each])), reverse=True):
+        if not _too_long(description):
+            break
+        fields[name] = _gist(fields[name])
+    everything = len(fields)
+    while fields and _too_long(description):
+        fields.popitem()
+        description["about"] = f"{about} {everything - len(fields)} more fields have no room here."
+    return description
+
+
+def _too_long(description: Mapping[str, Any]) -> bool:
+    forms = json.dumps(description, ensure_ascii=False), search.text(description)
+    return any(len(form.encode()) > LONGEST_DESCRIPTION for form in forms)
+
+
+def _gist(field: Mapping[str, Any]) -> dict[str, Any]:
+    gist = {"type": field["type"]} if "type" in field else {}
+    if choices := field.get("enum"):
+        return gist | {"description": _short(f"one of {len(choices)}: {', '.join(map(str, choices))}", LONGEST_IN_LIST)}
+    return gist | ({"items": {}} if "items" in field else {})
+
+
+def standing(model: type[KieModel], offered: Offered) -> dict[str, str]:
+    """What KIE's list of today says of a built-in model; nothing when it was not asked."""
+    ids = jobs_ids(model)
+    if not offered or not ids:
+        return {}
+    listed = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
+    if listed is None:
+        return {"live": "gone from KIE's list of today"}
+    return {"live_price": _short(listed.price, LONGEST_PRICE)} if listed.price else {}
+
+
+def marked(row: dict[str, str], standing_: Mapping[str, str]) -> dict[str, str]:
+    """A row of a list, with a word when KIE's list lacks the model."""
+    return row | {"about": f"{row['about']} ({standing_['live']})"} if "live" in standing_ else row
+
+
+def strangers(offered: Offered, words: str = "", kind: Kind | None = None, mode: str = "") -> list[dict[str, str]]:
+    """Rows of the models that only KIE knows and that fit."""
+    wanted = words.casefold().split()
+    return [
+        {
+            "model": id_,
+            "tool": TOOL,
+            "mode": does(model),
+            "credits": _short(model.price, LONGEST_IN_LIST) or "unknown",
+            "about": f"New at KIE: {_short(f'{model.title or id_}, {model.provider}'.strip(', '), LONGEST_IN_LIST)}.",
+        }
+        for id_, model in offered.items()
+        if id_ not in KNOWN
+        and (kind is None or kind_of(model) == kind)
+        and any(mode.casefold() in each for each in model.does or ("",))
+        and all(word in f"{id_} {model.title} {model.provider} {' '.join(model.does)}".casefold() for word in wanted)
+    ]
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+async def check_health(live: Live, model: type[KieModel], *, patience: float = PATIENCE) -> None:
+    """Refuse to spend on a model that fails more often than not just now.
+
+    Args:
+        live: What KIE tells.
+        model: What would be run.
+        patience: Seconds that this may take.
+
+    Raises:
+        Unhealthy: With a substitute. When KIE does not tell, nothing is refused.
+    """
+    ids = sorted(jobs_ids(model))
+    if not ids:
+        return
+    rate, substitute = None, ""
+    # Its figures are read one a second: they are worth no longer wait.
+    with anyio.move_on_after(patience), suppress(ApiError):
+        rate = await live.success_rate(ids[0])
+        if not _works(rate):
+            substitute = await _substitute(live, model)
+    if rate is None or _works(rate):
+        return
+    raise Unhealthy(
+        f"{model.id} succeeded in {rate:.0%} of its tasks in the last hour, so it was not started.",
+        f"{substitute}To run it all the same, repeat the call with anyway: true.",
+    )
+
+
+async def _substitute(live: Live, model: type[KieModel]) -> str:
+    """Of the built-in models of the same mode and a like price, the nearest in price that KIE offers and that works."""
+    offered, ids = await live.models(), jobs_ids(model)
+    alike = sorted(_alike(model), key=lambda found: found[0])
+    for _, entry in alike:
+        listed = sorted(jobs_ids(entry.model) & offered.keys() - ids)
+        if listed and _works(await live.success_rate(listed[0])):
+            price = entry.model.usual_estimate()
+            return f"Take {entry.model.id} instead ({entry.family.tool}, about {price} credits). "
+    return ""
+
+
+def _alike(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
+    """The models of the same mode, with how many times dearer or cheaper they are, where that is known and not much."""
+    cost = model.usual_estimate().low
+    for entry in search.ENTRIES:
+        if entry.model.does == model.does and entry.model is not model and not entry.model.legacy:
+            price = entry.model.usual_estimate().low
+            factor = max(cost / price, price / cost) if cost and price else math.inf
+            if factor <= LIKE_PRICE or not cost or not price:
+                yield factor, entry
+
+
+def _works(rate: float | None) -> bool:
+    return rate is None or rate >= HEALTHY

@@ -1,0 +1,216 @@
+"""Models that only KIE knows, made from the schemas that it publishes."""
+
+import keyword
+from typing import Any
+
+import pytest
+
+from kie_mcp.catalog import KieModel, foreign, search
+from kie_mcp.catalog.fields import Audio, Image, MediaRef, Video
+from kie_mcp.catalog.foreign import Schema
+
+ID = "vendor/new-model"
+NAMES = [
+    *("model", "kind", "id", "does", "price", "routes", "json", "copy", "schema", "dict", "sent", "estimate", "fields"),
+    *("model_config", "model_fields", "model_dump", "model_extra", "validate", "construct", "__class__", "_private"),
+    *("a-b", "a_b", "a b", "1st", "2", "-", "лиса", *keyword.kwlist),
+]
+
+
+def adopt(properties: Schema, *required: str) -> type[KieModel]:
+    return foreign.adopt(ID, {"properties": properties, "required": required}, kind="image", does="text-to-image")
+
+
+def sent(properties: Schema, *required: str, **fields: Any) -> dict[str, Any]:
+    return foreign.read(adopt(properties, *required), fields).sent(str)
+
+
+def refused(properties: Schema, *required: str, **fields: Any) -> str:
+    with pytest.raises(ValueError, match=r".") as refusal:
+        foreign.read(adopt(properties, *required), fields)
+    return str(refusal.value)
+
+
+def test_it_is_a_model_like_any_other() -> None:
+    model = adopt({"prompt": {"type": "string"}}, "prompt")
+    assert (model.id, model.kind, model.does, model.routes) == (ID, "image", "text-to-image", ("jobs",))
+    assert search.about(model) == f"{ID}, as KIE describes it today."
+    assert foreign.read(model, {"prompt": "x"}).estimate().low is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_field_may_have_any_name(name: str) -> None:
+    text = {"type": "string"}
+    assert sent({name: text, "part": {"type": "object", "properties": {name: text}}}, **{name: "x"}) == {name: "x"}
+    assert sent({"part": {"type": "object", "properties": {name: text}}}, part={name: "x"}) == {"part": {name: "x"}}
+
+
+def test_all_those_names_fit_into_one_model() -> None:
+    given = dict.fromkeys(NAMES, "x")
+    assert sent({name: {"type": "string"} for name in NAMES}, *NAMES, **given) == given
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ({"type": "string"}, None, "x is required"),
+        ({"type": "string", "maxLength": 2}, "abc", "x: String should have at most 2"),
+        ({"type": "string", "minLength": 2}, "a", "x: String should have at least 2"),
+        ({"type": "string", "enum": ["a", "b"]}, "c", "x: Input should be 'a' or 'b'"),
+        ({"type": "integer", "enum": [5, 10, None], "minimum": 5}, 6, "x: Input should be 5 or 10"),
+        ({"type": "integer", "minimum": 1}, 0, "x: Input should be greater than or equal to 1"),
+        ({"type": "integer", "multipleOf": 8}, 9, "x: Input should be a multiple of 8"),
+        ({"type": "number", "maximum": 1}, 1.5, "x: Input should be less than or equal to 1"),
+        ({"type": "number", "exclusiveMinimum": 0}, 0, "x: Input should be greater than 0"),
+        ({"type": "number", "exclusiveMaximum": 1}, 1, "x: Input should be less than 1"),
+        ({"type": ["integer", "null"], "maximum": 9}, 10, "x: Input should be less than or equal to 9"),
+        ({"type": "integer"}, 1.5, "x: Input should be a valid integer"),
+        ({"type": "boolean"}, "perhaps", "x: Input should be a valid boolean"),
+        ({"type": "array", "maxItems": 1}, [1, 2], "x: List should have at most 1 item"),
+        ({"type": "array", "minItems": 1}, [], "x: List should have at least 1 item"),
+        ({"type": "array", "items": {"type": "string", "maxLength": 1}}, ["ab"], "x.0: String should have at most 1"),
+        ({"type": "array", "items": {"enum": ["a"]}}, ["b"], "x.0: Input should be 'a'"),
+        ({"type": "object", "properties": {"y": {"type": "integer"}}}, {"y": "z"}, "x.y: Input should be a valid"),
+        ({"type": "object", "properties": {"y": {}}}, {"z": 1}, "there is no argument x.z"),
+        ({"type": "object", "properties": {"y": {}}, "required": ["y"]}, {}, "x.y is required"),
+        ({"type": "object"}, "text", "x: Input should be a valid dictionary"),
+    ],
+    ids=str,
+)
+def test_what_the_schema_refuses_is_refused_in_words(field: Schema, value: Any, words: str) -> None:
+    assert refused({"x": field}, "x", x=value).startswith(words)
+
+
+def test_what_the_schema_does_not_have_is_refused() -> None:
+    assert refused({"prompt": {"type": "string"}}, promt="x") == "there is no argument promt"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ({"type": "number", "minimum": 0}, 5),
+        ({"type": "number", "multipleOf": 0.1}, 0.3),
+        ({"type": "number", "enum": [0.5, 1.5]}, 1.5),
+        ({"type": ["string", "null"], "nullable": True}, "a"),
+        ({"type": ["string", "integer"]}, 5),
+        ({"type": "string", "minimum": 4, "maximum": 15}, "5"),
+        ({"type": "array", "enum": ["a"], "items": {"type": "string"}}, ["a"]),
+        ({"type": "object"}, {"any": [1, {"thing": None}]}),
+        ({}, {"any": "thing"}),
+        ({"type": "file"}, "thing"),
+    ],
+    ids=str,
+)
+def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> None:
+    (given,) = sent({"x": field}, x=value).values()
+    assert (given, type(given)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "value"),
+    [
+        ({"type": "integer"}, "5", 5),
+        ({"type": "integer", "enum": [5]}, "5", 5),
+        ({"type": "boolean"}, "true", True),
+        ({"type": "string", "enum": ["1K", "2K"]}, "1k", "1K"),
+        ({"type": "array", "items": {"type": "string"}}, '["a"]', ["a"]),
+    ],
+    ids=str,
+)
+def test_arguments_that_arrive_as_text_are_understood(field: Schema, given: str, value: Any) -> None:
+    assert sent({"x-y": field}, **{"x-y": given}) == {"x-y": value}
+    assert sent({"x-y": field}, x_y=given) == {"x-y": value}
+
+
+def test_defaults_are_sent_and_the_rest_is_left_out() -> None:
+    fields = {"size": {"type": "string", "default": "1K"}, "n": {"type": "integer"}, "o": {"default": None}}
+    assert sent(fields, "size") == {"size": "1K"}
+    assert sent(fields, size="2K", n=None) == {"size": "2K"}
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "medium"),
+    [
+        ("image_url", {"type": "string"}, Image),
+        ("imageUrl", {"type": "string"}, Image),
+        ("image_urls", {"type": "array", "items": {"type": "string"}}, Image),
+        ("image_input", {"type": "array", "items": {"type": "string", "format": "uri"}}, Image),
+        ("input_urls", {"type": "array", "items": {"type": "string"}}, Image),
+        ("mask", {"type": ["string", "null"]}, Image),
+        ("image_2", {"type": "string"}, Image),
+        ("reference", {"type": "string", "format": "uri"}, Image),
+        ("video_url", {"type": "string"}, Video),
+        ("reference_clip", {"type": "string", "format": "uri"}, Video),
+        ("audio_url", {"type": "string"}, Audio),
+        ("voice_url", {"type": "string"}, Audio),
+        ("image_size", {"type": "string"}, None),
+        ("video_prompt", {"type": "string"}, None),
+        ("voice", {"type": "string"}, None),
+        ("image_url", {"type": "string", "enum": ["a", "task:x#1"]}, None),
+        ("image_urls", {"type": "integer"}, None),
+        ("callBackUrl", {"type": "string", "format": "uri"}, None),
+        ("webhook_url", {"type": "string"}, None),
+    ],
+)
+def test_a_field_that_takes_a_file_is_known_by_its_format_and_name(
+    name: str, field: Schema, medium: type[MediaRef] | None
+) -> None:
+    value = 5 if field["type"] == "integer" else "task:x#1"
+    given = [value] if field["type"] == "array" else value
+    call = foreign.read(adopt({name: field}), {name: given})
+    assert [type(each) for each in call.references()] == ([medium] if medium else [])
+    assert (
+        call.sent(lambda ref: f"<{ref}>") == {name: [f"<{value}>"] if given == [value] else f"<{value}>"} or not medium
+    )
+
+
+def test_a_file_inside_a_part_is_a_file_too() -> None:
+    part = {"type": "object", "properties": {"url": {"type": "string"}, "image_url": {"type": "string"}}}
+    call = foreign.read(
+        adopt({"shots": {"type": "array", "items": part}}), {"shots": [{"image_url": "a.png", "url": "b.png"}]}
+    )
+    assert call.references() == ["b.png", "a.png"]
+
+
+def test_the_file_of_an_example_is_not_sent() -> None:
+    field = {"type": "string", "format": "uri", "default": "https://files.example/cat.png"}
+    many = {"type": "array", "items": field, "default": ["https://files.example/cat.png"]}
+    assert sent({"image_url": field, "image_urls": many}) == {}
+    assert refused({"image_url": field}, "image_url") == "image_url is required"
+
+
+def test_without_a_schema_anything_is_taken() -> None:
+    model = foreign.unchecked(ID, kind="video", does="text-to-video")
+    given = {"prompt": "x", "id": 1, "model": "y", "copy": [1], "sent": {"a": None}}
+    assert foreign.read(model, {**given, "none": None}).sent(str) == given
+    assert (model.id, model.kind, model.does) == (ID, "video", "text-to-video")
+    assert "no schema" in search.about(model)
+
+
+def test_a_schema_is_shown_in_few_words_and_the_required_fields_first() -> None:
+    shown = foreign.shown(
+        {
+            "properties": {
+                "seed": {"type": ["integer", "null"], "default": None, "examples": [1], "minimum": 0},
+                "any": {},
+                "image_url": {"type": "string", "format": "uri", "default": "https://x.example", "description": "A"},
+                "shots": {"type": "array", "items": {"type": "object", "properties": {"a-b": {"type": "string"}}}},
+                "prompt": {"type": "string", "maxLength": 9, "description": "Words\n of " + "x" * 200},
+            },
+            "required": ["prompt"],
+        }
+    )
+    assert list(shown["properties"]) == ["prompt", "seed", "any", "image_url", "shots"]
+    assert shown["required"] == ["prompt"]
+    prompt = shown["properties"].pop("prompt")
+    assert prompt["description"].startswith("Words of xxx")
+    assert len(prompt["description"]) == foreign.LONGEST_PROSE
+    assert shown["properties"] == {
+        "seed": {"type": "integer", "minimum": 0},
+        "any": {},
+        "image_url": {"type": "string", "description": "file"},
+        "shots": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"a-b": {"type": "string"}}, "required": []},
+        },
+    }
