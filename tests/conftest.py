@@ -15,6 +15,10 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App, build
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
+
+
 class JumpingClock(Clock):
     """Time that passes only when everybody waits for it."""
 

@@ -98,10 +98,11 @@ import anyio
 from mcp import Client
 from kie_mcp import __main__
 from kie_mcp.server.app import App, build
+from kie_mcp.server.tools import Selection
 
 async def main():
-    async with Client(build(App()), mode="legacy") as client:
-        assert len((await client.list_tools()).tools) == 36
+    async with Client(build(App(selection=Selection("compact,image"))), mode="legacy") as client:
+        assert (await client.list_tools()).tools
         await client.list_resources()
         print(*(name for name in {NOT_AT_START!r} if name in sys.modules))
 

@@ -14,7 +14,10 @@ from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
 
 from kie_mcp import __version__
+from kie_mcp.server.listing import tokens
+from kie_mcp.server.tools import Selection
 
+SHOWN = len(Selection().tools)
 COMMAND = (sys.executable, "-m", "kie_mcp")
 
 
@@ -22,9 +25,15 @@ def environment(**settings: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("KIE_")} | settings
 
 
-def kie_mcp(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def kie_mcp(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, env=environment(**settings), timeout=60, check=False
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(**settings),
+        timeout=60,
+        check=False,
+        cwd=cwd,
     )
 
 
@@ -58,7 +67,7 @@ def test_help_shows_every_command() -> None:
     run = kie_mcp("--help")
     assert run.returncode == 0
     assert run.stderr == ""
-    for word in ("serve", "sandbox", "demo", "KIE_API_KEY", "KIE_MCP_SANDBOX=1"):
+    for word in ("serve", "sandbox", "demo", "tools", "KIE_API_KEY", "KIE_MCP_SANDBOX=1"):
         assert word in run.stdout
 
 
@@ -79,11 +88,84 @@ async def test_stdio_is_served_with_and_without_a_command(arguments: tuple[str, 
         command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=environment(**settings), cwd=tmp_path
     )
     async with Client(server) as client:
-        assert len((await client.list_tools()).tools) == 36
+        assert len((await client.list_tools()).tools) == SHOWN
         made = await draw(client)
     assert made.structured_content
     assert made.structured_content["status"] == "succeeded"
     assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("arguments", "setting", "shown"),
+    [
+        ((), "compact", "compact"),
+        (("--tools", "all"), "compact", "all"),
+        (("serve",), "image", "image"),
+        (("--tools", "nano_banana_image", "serve"), "all", "nano_banana_image"),
+        (("--tools", "all", "serve", "--tools", "video,audio"), "compact", "video,audio"),
+    ],
+)
+async def test_the_choice_of_tools_that_is_nearest_to_the_command_counts(
+    arguments: tuple[str, ...], setting: str, shown: str
+) -> None:
+    settings = environment(KIE_MCP_TOOLS=setting)
+    server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=settings)
+    async with Client(server) as client:
+        listed = [tool.name for tool in (await client.list_tools()).tools]
+    assert listed == [tool["name"] for tool in Selection(shown).tools]
+
+
+@pytest.mark.anyio
+async def test_the_choice_of_tools_holds_over_http() -> None:
+    with serving("serve", "--http", "--port", "0", "--tools", "compact") as url:
+        async with Client(url) as client:
+            assert len((await client.list_tools()).tools) == len(Selection("compact").tools)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        ((), "veo_vido"),
+        (("--tools", "image,veo_vido"), "compact"),
+        (("serve",), "veo_vido"),
+        (("serve", "--http", "--tools", "veo_vido"), ""),
+        (("demo", "--tools", "veo_vido"), ""),
+        (("tools", "--tools", "veo_vido"), ""),
+    ],
+)
+def test_a_tool_that_does_not_exist_ends_the_start_with_the_nearest(
+    arguments: tuple[str, ...], setting: str, tmp_path: Path
+) -> None:
+    run = kie_mcp(*arguments, KIE_MCP_TOOLS=setting, cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "no tool, 'veo_vido'" in run.stderr
+    assert "veo_video" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_the_tools_are_told_with_what_they_take() -> None:
+    run = kie_mcp("tools", "--tools", "suno_music")
+    assert run.returncode == 0
+    for tool in Selection("suno_music").tools:
+        assert f"  {tool['name']} " in run.stdout
+    assert "Make two songs" in run.stdout
+    assert "kling_video" not in run.stdout
+
+
+def test_the_sizes_are_told_tool_by_tool_against_what_they_may_take() -> None:
+    every = kie_mcp("tools", "--tokens").stdout
+    lines = {line.split()[0]: line.split()[1:] for line in every.splitlines() if line.strip()}
+    assert lines["tokens"] == ["standard", "compact", "all"]
+    assert {tool["name"] for tool in Selection("all").tools} < set(lines)
+    assert len(lines["get_task"]) == 3
+    assert len(lines["kling_video"]) == 2
+    totals = [int(total.replace(",", "")) for total in lines["total"]]
+    assert totals == [round(sum(map(tokens, Selection(size).tools))) for size in lines["tokens"]]
+    assert lines["at"] == ["most", "10,500", "2,500", "28,000"]
+    one = kie_mcp("tools", "--tokens", "--tools", "image").stdout
+    assert "at most" in one
+    assert "kling_video" not in one
 
 
 @pytest.mark.anyio

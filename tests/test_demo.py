@@ -15,9 +15,9 @@ from kie_mcp import demo
 pytestmark = pytest.mark.anyio
 
 
-def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
+def run_demo(folder: Path, tools: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "kie_mcp", "demo", "--seconds", "0.1"],
+        [sys.executable, "-m", "kie_mcp", "demo", "--seconds", "0.1", "--tools", tools],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -26,8 +26,10 @@ def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tmp_path: Path) -> None:
-    run = run_demo(tmp_path)
+@pytest.mark.parametrize("tools", ["", "compact"])
+def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp_path: Path) -> None:
+    run = run_demo(tmp_path, tools)
+    assert ("run_model" in run.stdout) == bool(tools)
     assert run.returncode == 0, run.stdout + run.stderr
     made = {file for file in (tmp_path / "demo-output").iterdir() if file.name != "sketch.png"}
     # A picture, an edit, a video, a voice, and a song in two takes.
@@ -54,10 +56,10 @@ async def test_a_wish_that_fails_is_named_and_the_others_still_come(
     monkeypatch.chdir(tmp_path)
     told = io.StringIO()
     wishes = (
-        demo.Wish("A video that KIE makes no more.", "sora_video", {"prompt": "waves"}),
-        demo.Wish("A red fox.", "nano_banana_image", {"prompt": "a red fox"}),
+        demo.Wish("A video that KIE makes no more.", "sora_video", "sora-2-text-to-video", {"prompt": "waves"}),
+        demo.Wish("A red fox.", "nano_banana_image", "google/nano-banana", {"prompt": "a red fox"}),
     )
-    assert not await demo.run(Console(file=told, width=80), 0.1, wishes)
+    assert not await demo.run(Console(file=told, width=80), 0.1, wishes=wishes)
     assert "1 of 2 made" in told.getvalue()
     assert "failed   A video that KIE makes no more." in told.getvalue()
 

@@ -22,9 +22,11 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
 from kie_mcp.server.app import App, build
 from kie_mcp.server.http import PATH, asgi
+from kie_mcp.server.tools import Selection
 
 pytestmark = pytest.mark.anyio
 
+SHOWN = len(Selection().tools)
 TOKEN = "a long random text"
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 JSON = {"Accept": "application/json, text/event-stream"}
@@ -64,7 +66,7 @@ async def test_both_eras_are_served_over_http(remote: App, era: Any) -> None:
         told.append(progress)
 
     async with serving(asgi(remote, host="127.0.0.1")) as url, Client(url, mode=era) as client:
-        assert len((await client.list_tools()).tools) == 36
+        assert len((await client.list_tools()).tools) == SHOWN
         made = await client.call_tool("nano_banana_image", {"prompt": "a fox"}, progress_callback=listen)
         assert answer(made)["status"] == "succeeded"
         assert told
@@ -76,7 +78,7 @@ async def test_both_eras_are_served_over_http(remote: App, era: Any) -> None:
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_both_eras_are_served_in_memory(app: App, era: Any) -> None:
     async with Client(build(app), mode=era, raise_exceptions=True) as client:
-        assert len((await client.list_tools()).tools) == 36
+        assert len((await client.list_tools()).tools) == SHOWN
         assert answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))["status"] == "succeeded"
         assert (await client.read_resource("kie://credits")).contents
         assert client.instructions is not None
@@ -154,7 +156,7 @@ async def test_a_client_with_the_token_is_served(remote: App) -> None:
         httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http,
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
-        assert len((await client.list_tools()).tools) == 36
+        assert len((await client.list_tools()).tools) == SHOWN
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,10 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App, build
+from kie_mcp.server.tools import Selection
 
 COMMAND = [sys.executable, "-m", "kie_mcp"]
+SHOWN = len(Selection().tools)
 INITIALIZE = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
@@ -115,7 +117,7 @@ async def test_a_client_that_starts_the_server_makes_a_picture(
     environment: dict[str, str], tmp_path: Path, era: Any
 ) -> None:
     async with Client(parameters(environment), mode=era) as client:
-        assert len((await client.list_tools()).tools) == 36
+        assert len((await client.list_tools()).tools) == SHOWN
         made = await client.call_tool("nano_banana_image", {"prompt": "лиса 🦊"})
     (media,) = answer(made)["media"]
     assert Path(media["path"]).parent == tmp_path / "out"
@@ -156,7 +158,7 @@ def test_standard_output_carries_the_protocol_only(environment: dict[str, str]) 
         process.send("tools/call", {"name": "nonsense", "arguments": {}}, 3)
         assert process.answer(3)["isError"]
         process.send("tools/list", {}, 4)
-        assert len(process.answer(4)["tools"]) == 36
+        assert len(process.answer(4)["tools"]) == SHOWN
         process.ends()
         process.lines += process.rest().splitlines()
     assert [json.loads(line)["jsonrpc"] for line in process.lines] == ["2.0"] * len(process.lines)
@@ -166,7 +168,7 @@ def test_it_starts_without_a_key_and_says_how_to_set_one(tmp_path: Path) -> None
     nothing = dict.fromkeys(("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"), "")
     with started(nothing | {"KIE_MCP_DATA_DIR": str(tmp_path)}) as process:
         process.send("tools/list", {}, 2)
-        assert len(process.answer(2)["tools"]) == 36
+        assert len(process.answer(2)["tools"]) == SHOWN
         process.send("tools/call", {"name": "nano_banana_image", "arguments": {"prompt": "a fox"}}, 3)
         assert "set KIE_API_KEY" in process.answer(3)["content"][0]["text"]
 

@@ -2,17 +2,23 @@
 
 import logging
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 
 from kie_mcp import __version__
-from kie_mcp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from kie_mcp.kie.drift import Compared
+    from kie_mcp.server.tools import Selection
 
 SANDBOX_IS_THERE = """\
 A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp finds it with
@@ -28,14 +34,20 @@ cli = typer.Typer(
     "Without a command it serves MCP on stdio, as clients start it. "
     "Settings come from the environment: KIE_API_KEY, or KIE_MCP_SANDBOX=1 to try it without a key.",
     add_completion=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+catalog = typer.Typer(no_args_is_help=True)
+cli.add_typer(catalog, name="catalog", help="What this server knows of KIE's models, and what KIE says.")
+
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 Seconds = Annotated[float, typer.Option(min=0, envvar="KIE_MCP_SANDBOX_SECONDS", help="How long a task takes.")]
+
+
+SHOWN = "standard, compact, all, or a comma list of tools and kinds (video, image, audio, text)."
 
 
 def _version(wanted: bool) -> None:
@@ -44,13 +56,28 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _inherit(context: typer.Context, given: str) -> str:
+    return given or context.obj
+
+
+Tools = Annotated[str, typer.Option("--tools", callback=_inherit, show_default=False, help=f"Which tools: {SHOWN}")]
+
+
 @cli.callback()
 def _options(
-    version: Annotated[
+    context: typer.Context,
+    tools: Annotated[
+        str, typer.Option("--tools", envvar="KIE_MCP_TOOLS", show_default=False, help=f"Which tools to show: {SHOWN}")
+    ] = "",
+    _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    context.obj = tools
+    if not context.invoked_subcommand:
+        from kie_mcp.__main__ import stdio
+
+        stdio(tools)
 
 
 @cli.command()
@@ -58,19 +85,21 @@ def serve(
     http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP instead of stdio.")] = False,
     host: Host = "127.0.0.1",
     port: Port = 8765,
+    tools: Tools = "",
 ) -> None:
     """Serve MCP: on stdio, or over HTTP."""
     if not http:
         from kie_mcp.__main__ import stdio
 
         _say("Serving MCP on stdin and stdout.")
-        stdio()
+        stdio(tools)
         return
     from kie_mcp.server import http as streamable
     from kie_mcp.server.app import App
+    from kie_mcp.server.tools import Selection
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
-    app = App(local_files=False)
+    app = App(selection=Selection(tools), local_files=False)
     token = app.settings.http_token
     served = streamable.asgi(app, host=host, token=token.get_secret_value() if token else "")
     _listen(served, host, port, f"Serving MCP at {{url}}{streamable.PATH} until Ctrl-C.")
@@ -85,22 +114,105 @@ def sandbox(host: Host = "127.0.0.1", port: Port = 8766, seconds: Seconds = 2) -
 
 
 @cli.command()
-def demo(seconds: Seconds = 2) -> None:
+def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
     """Make a picture, an edit, a video, a song and a voice on the sandbox, as an MCP client would."""
     import anyio
 
     from kie_mcp import demo as account
 
-    raise typer.Exit(0 if anyio.run(account.run, Console(highlight=False), seconds) else 1)
+    raise typer.Exit(0 if anyio.run(account.run, Console(highlight=False), seconds, tools) else 1)
 
 
-def commands() -> None:
-    """Run the command that was typed; a wrong environment ends in words, not in a traceback."""
+@cli.command("tools")
+def list_tools(
+    tools: Tools = "",
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Show what each size takes of a client's context, and what it may take.")
+    ] = False,
+) -> None:
+    """List the tools that a client is shown, and what they take of its context."""
+    from kie_mcp.server.tools import Selection
+
+    if tokens:
+        table = _sizes({size: Selection(size) for size in ((tools,) if tools else ("standard", "compact", "all"))})
+    else:
+        table = _described(Selection(tools))
+    Console(highlight=False).print(table)
+
+
+@catalog.command()
+def check(
+    model: Annotated[list[str] | None, typer.Option(help="KIE's id of a model to compare; all when left out.")] = None,
+) -> None:
+    """Tell how the built-in models differ from what KIE publishes today; about a second a model.
+
+    Ends with 1 when any differs, with 2 when KIE cannot be asked.
+    """
+    import anyio
+
+    from kie_mcp.errors import ApiError
+
+    # Only the end counts, not the attempts before it.
+    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
     try:
-        cli()
-    except ConfigurationError as error:
+        compared = anyio.run(_compared, model or ())
+    except ApiError as error:
         _say(f"kie-mcp: {error}\n{error.next_step}")
-        sys.exit(2)
+        raise typer.Exit(2) from None
+    differing = [each for each in compared if each.changes]
+    for each in differing:
+        for change in each.changes:
+            typer.echo(f"{each.id}: {change}")
+    typer.echo(f"Models compared: {len(compared)}; different: {len(differing)}.")
+    raise typer.Exit(1 if differing else 0)
+
+
+async def _compared(only: "Sequence[str]") -> "list[Compared]":
+    from kie_mcp import config
+    from kie_mcp.kie.client import KieClient
+    from kie_mcp.kie.drift import drift
+    from kie_mcp.kie.live import Live
+
+    settings = config.load()
+    transport = None
+    if settings.sandbox:
+        import httpx2
+
+        from kie_mcp.sandbox.app import Sandbox
+
+        transport = httpx2.ASGITransport(app=Sandbox().app)
+    found: list[Compared] = []
+    # Drawn on a terminal only.
+    with Console(stderr=True).status("Asking KIE") as status:
+        async with KieClient(settings.key, base_url=settings.base_url, transport=transport) as client:
+            async for each in drift(Live(client, settings.data_dir / "live"), only):
+                found.append(each)
+                status.update(f"Models compared: {len(found)}")
+    return found
+
+
+def _described(selection: "Selection") -> Table:
+    from kie_mcp.server.listing import tokens
+
+    table = Table("tool", "what it does", Column("tokens", justify="right"), box=box.SIMPLE_HEAD)
+    for tool in selection.tools:
+        table.add_row(tool["name"], Text(tool["description"]), f"{tokens(tool):,.0f}")
+    table.add_section()
+    table.add_row(str(len(selection.tools)), "", f"{sum(map(tokens, selection.tools)):,.0f}")
+    return table
+
+
+def _sizes(sizes: "Mapping[str, Selection]") -> Table:
+    from kie_mcp.server.listing import BUDGETS, tokens
+
+    table = Table("tokens", *(Column(size, justify="right") for size in sizes), box=box.SIMPLE_HEAD)
+    shown = {tool["name"]: tokens(tool) for selection in sizes.values() for tool in selection.tools}
+    for name, taken in shown.items():
+        table.add_row(name, *(f"{taken:,.0f}" if name in each.names else "" for each in sizes.values()))
+    table.add_section()
+    table.add_row("total", *(f"{sum(map(tokens, each.tools)):,.0f}" for each in sizes.values()))
+    table.add_row("at most", *(f"{BUDGETS[size]:,}" if size in BUDGETS else "" for size in sizes))
+    return table
 
 
 def _say(text: str) -> None:

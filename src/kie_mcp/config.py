@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """A file that holds the key, where environments are not secret enough."""
     base_url: Url = "https://api.kie.ai"
     upload_url: Url = "https://kieai.redpandaai.co"
+    tools: str = "standard"
+    """Which tools are shown: `standard`, `compact`, `all`, or a list of tools and kinds."""
     route: Literal["documented", "service"] = "documented"
     """`service` speaks the model list's own pattern instead of KIE's documented API."""
     callback_url: Url | Literal[""] = ""

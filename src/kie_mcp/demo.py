@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.server.tools import Selection
 
 FOLDER = Path("demo-output")
 SKETCH = FOLDER / "sketch.png"
@@ -30,6 +31,8 @@ class Wish:
 
     words: str
     tool: str
+    model: str
+    """What `run_model` runs where the tool is not shown."""
     arguments: dict[str, Any]
 
 
@@ -37,56 +40,65 @@ WISHES = (
     Wish(
         "A picture of a red fox in fresh snow.",
         "nano_banana_image",
+        "google/nano-banana",
         {"prompt": "A red fox in fresh snow at sunrise", "aspect_ratio": "16:9"},
     ),
     Wish(
         "My sketch of a house as a watercolour.",
         "nano_banana_image",
+        "google/nano-banana-edit",
         {"prompt": "Paint this sketch as a watercolour", "images": [str(SKETCH)]},
     ),
     Wish(
         "A video of waves at dusk.",
         "kling_video",
+        "kling-3.0/video",
         {"prompt": "Slow waves at dusk, the camera still", "duration": 5},
     ),
     Wish(
         "A song about rain on a tin roof.",
         "suno_music",
+        "ai-music-api/generate",
         {"prompt": "A calm folk song about rain on a tin roof"},
     ),
     Wish(
         "A voice that says good morning.",
         "elevenlabs_speech",
+        "elevenlabs/text-to-speech-turbo-2-5",
         {"prompt": "Good morning. It stopped raining in the night."},
     ),
 )
 
 
-async def run(console: Console, seconds: float, wishes: Sequence[Wish] = WISHES) -> bool:
+async def run(console: Console, seconds: float, tools: str = "", wishes: Sequence[Wish] = WISHES) -> bool:
     """Ask a server on the sandbox for every wish, and tell how it goes.
 
     Args:
         console: Where to tell it.
         seconds: How long the sandbox takes for a task.
+        tools: Which tools the server shows, in the words of KIE_MCP_TOOLS.
         wishes: What to ask for.
 
     Returns:
         Whether each of them came as files that open.
 
     Raises:
-        ConfigurationError: When nothing can be written here.
+        ConfigurationError: When nothing can be written here, or there are no such tools.
     """
+    # The server would refuse them as well, but to nobody who reads it.
+    Selection(tools)
     _draw_sketch()
     with tempfile.TemporaryDirectory() as data:
-        async with Client(_server(data, seconds)) as client:
+        async with Client(_server(data, seconds, tools)) as client:
             return await _Session(console, client).grant(wishes)
 
 
-def _server(data: str, seconds: float) -> StdioServerParameters:
+def _server(data: str, seconds: float, tools: str) -> StdioServerParameters:
     folder = str(FOLDER.resolve())
     settings = {
         "KIE_MCP_SANDBOX": "1",
         "KIE_MCP_SANDBOX_SECONDS": str(seconds),
+        "KIE_MCP_TOOLS": tools,
         "KIE_MCP_DATA_DIR": data,
         "KIE_MCP_OUTPUT_DIR": folder,
         "KIE_MCP_READ_DIRS": folder,
@@ -120,7 +132,7 @@ class _Session:
 
     async def grant(self, wishes: Sequence[Wish]) -> bool:
         """Make every wish come true, or say which did not."""
-        tools = (await self._client.list_tools()).tools
+        tools = [tool.name for tool in (await self._client.list_tools()).tools]
         before = await self._credits()
         server = self._client.server_info
         self._heading(f"{server.name} {server.version}" if server else "The server")
@@ -132,7 +144,11 @@ class _Session:
         failed = []
         for number, wish in enumerate(wishes, start=1):
             self._heading(f"{number}. {wish.words}")
-            if not await self._make(wish):
+            if wish.tool in tools:
+                made = await self._make(wish.tool, wish.arguments)
+            else:
+                made = await self._make("run_model", {"model": wish.model, "input": wish.arguments})
+            if not made:
                 failed.append(wish)
         after = await self._credits()
         self._heading(f"{len(wishes) - len(failed)} of {len(wishes)} made")
@@ -141,10 +157,10 @@ class _Session:
             self._tell("failed", wish.words, "red")
         return not failed
 
-    async def _make(self, wish: Wish) -> bool:
+    async def _make(self, tool: str, arguments: dict[str, Any]) -> bool:
         """Make one wish come true as an agent does: call, wait while it runs, look at the files."""
         started = time.monotonic()
-        answer = await self._call(wish.tool, wish.arguments)
+        answer = await self._call(tool, arguments)
         while answer.get("status") in ("submitting", "running"):
             answer = await self._call("get_task", {"task_ids": [answer["task_id"]], "wait_seconds": 50})
         self._tell("took", f"{time.monotonic() - started:.1f} s")

@@ -17,18 +17,27 @@ if TYPE_CHECKING:
     import httpx2
 
     from kie_mcp.config import Settings
+    from kie_mcp.kie.live import Live
     from kie_mcp.tasks.runner import Runner
 
 INSTRUCTIONS = """\
-Make video, images, speech and music with KIE.ai. Each call of a generating tool costs the user's credits; each \
-answer has a task_id.
+Make video, images, speech and music with KIE.ai's models. Each call that makes something costs the user's credits; \
+each answer has a task_id.
 Pictures, speech and lyrics usually come in the same answer. Video and music answer at once with status running: ask \
 get_task (wait_seconds up to 50) until it has ended. Running is not failed: never repeat the call, it would be paid \
 twice.
 File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. \
 Results are saved on the user's disk; say the path.
-Leave model out unless it matters: the default fits the arguments. find_models and describe_model show models, \
-limits and prices; get_credits the balance. error.next_step says what to do."""
+find_models and describe_model show models, limits and prices; get_credits the balance. error.next_step says what to \
+do. """
+
+WITH_TOOLS = """\
+Leave model out unless it matters: the default fits the arguments. Where an answer names a tool that is not listed, \
+run_model runs its model."""
+
+WITHOUT_TOOLS = """\
+run_model makes everything: find a model, read its arguments, run it. Answers may name tools that are not listed: \
+run_model runs their models."""
 
 RESUME_AFTER = 1.0
 """Seconds after start: the ledger's library takes 0.2 s to import, and the client is waiting for the handshake."""
@@ -41,6 +50,7 @@ class App:
         self,
         settings: "Settings | None" = None,
         *,
+        selection: tools.Selection | None = None,
         local_files: bool = True,
         transport: "httpx2.AsyncBaseTransport | None" = None,
         clock: Clock | None = None,
@@ -49,11 +59,13 @@ class App:
 
         Args:
             settings: How to run; read from the environment when left out.
+            selection: The tools to show; what the given settings say when left out.
             local_files: Whether the caller sits at this machine, so that paths mean its files.
             transport: How to reach KIE; the network when left out.
             clock: Time.
         """
         self.clock = clock or Clock()
+        self.selection = selection or tools.Selection(settings.tools if settings else "")
         self._settings = settings
         self._local_files = local_files
         self._transport = transport
@@ -61,6 +73,7 @@ class App:
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
         self._group: TaskGroup
+        self._live: Live
 
     @property
     def settings(self) -> "Settings":
@@ -96,8 +109,18 @@ class App:
                 self._runner = await self._open()
         return self._runner
 
+    async def live(self) -> "Live":
+        """What KIE offers today.
+
+        Raises:
+            ConfigurationError: As `runner()`.
+        """
+        await self.runner()
+        return self._live
+
     async def _open(self) -> "Runner":
         from kie_mcp.kie.client import KieClient
+        from kie_mcp.kie.live import Live
         from kie_mcp.tasks.ledger import Ledger
         from kie_mcp.tasks.media import Publisher
         from kie_mcp.tasks.runner import Runner
@@ -115,6 +138,7 @@ class App:
         await self._stack.enter_async_context(client)
         ledger = await Ledger.open(settings.data_dir)
         self._stack.push_async_callback(ledger.close)
+        self._live = Live(client, settings.data_dir / "live", clock=self.clock)
         readable = settings.readable if self._local_files else ()
         runner = Runner(
             client,
@@ -152,7 +176,7 @@ def build(app: App) -> Server[Any]:
         version=__version__,
         title="KIE.ai",
         description="Video, images, speech and music with KIE.ai's models.",
-        instructions=INSTRUCTIONS,
+        instructions=INSTRUCTIONS + (WITHOUT_TOOLS if app.selection.only_utilities else WITH_TOOLS),
         lifespan=app.run,
         on_list_tools=tools.list_tools,
         on_call_tool=tools.call_tool,

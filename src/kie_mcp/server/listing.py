@@ -1,21 +1,49 @@
-"""Writes down what the models say: the tool list that the server answers from, and the README's table."""
+"""Writes down what the models say: the tools that the server answers from, the README's table, the page of models."""
 
 import json
+import re
 import sys
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from kie_mcp.catalog import FAMILIES, Family
+from kie_mcp.catalog import FAMILIES, STANDARD, Family, search
+from kie_mcp.catalog.fields import Kind
+from kie_mcp.server import running
 from kie_mcp.server.utilities import UTILITIES, Utility
 
 TOOLS = Path(str(files("kie_mcp.server").joinpath("tools.json")))
-START, END = "<!-- tools: python -m kie_mcp.server.listing README.md -->", "<!-- /tools -->"
+COMMAND = "python -m kie_mcp.server.listing README.md docs/models.md"
+
+COMPACT = (
+    "find_models",
+    "describe_model",
+    "run_model",
+    "get_task",
+    "list_tasks",
+    "upload_file",
+    "get_download_url",
+    "get_credits",
+)
+"""What it takes to run any model."""
+
+BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
+"""Tokens that a size may take of a client's context."""
 
 
 def tools() -> list[dict[str, Any]]:
     """Every tool as tools/list gives it."""
     return [_family(family) for family in FAMILIES] + [_utility(utility) for utility in UTILITIES]
+
+
+def sets() -> dict[str, list[str]]:
+    """The names of the tools in each size, and of those that make each kind; the tools that make nothing join them."""
+    utilities = [utility.name for utility in UTILITIES]
+    kinds = {kind: [family.tool for family in FAMILIES if family.kind == kind] for kind in get_args(Kind)}
+    made = {"standard": [family.tool for family in STANDARD], "all": [family.tool for family in FAMILIES], **kinds}
+    compact = {"compact": [name for name in utilities if name in COMPACT]}
+    return compact | {name: [*tools, *utilities] for name, tools in made.items()}
 
 
 def tokens(tool: dict[str, Any]) -> float:
@@ -50,28 +78,70 @@ def _utility(utility: Utility) -> dict[str, Any]:
 
 
 def table() -> str:
-    """The README's table of tools."""
+    """The README's tables: the tools of the standard size, and the names of the others."""
     lines = ["| tool | makes | models | credits |", "|---|---|---|---|"]
-    for family in FAMILIES:
+    for family in STANDARD:
         ids = ", ".join(f"`{model.id}`" for model in family.models)
-        lines.append(
-            f"| `{family.tool}` | {family.kind}{' (legacy)' if family.legacy else ''} | {ids} | {family.cost or '?'} |"
-        )
-    lines += [f"| `{utility.name}` | - | - | 0 |" for utility in UTILITIES]
+        lines.append(f"| `{family.tool}` | {_makes(family)} | {ids} | {family.cost or '?'} |")
+    lines += [f"| `{utility.name}` | - | - | 0 |" for utility in UTILITIES if utility.name != running.TOOL]
+    lines.append(f"| `{running.TOOL}` | anything | any that KIE offers | the model's |")
+    lines += ["", "`KIE_MCP_TOOLS=all` shows these as well:", "", "| makes | tools |", "|---|---|"]
+    for kind in get_args(Kind):
+        others = [f"`{family.tool}`" for family in FAMILIES if family.kind == kind and family not in STANDARD]
+        lines.append(f"| {kind} | {', '.join(others)} |")
     return "\n".join(lines)
+
+
+def models() -> str:
+    """Every model with its arguments, limits and price, by tool."""
+    return "\n".join(line for family in FAMILIES for line in _chapter(family))
+
+
+def _chapter(family: Family) -> Iterator[str]:
+    yield f"## {family.tool}: {_makes(family)}\n"
+    yield f"{_plain(family.description)}\n"
+    for model in family.models:
+        head, time, price, *arguments = search.text(search.describe(model, family.tool)).splitlines()
+        _, _, about = head.partition("): ")
+        yield f"### `{model.id}`\n"
+        yield f"{_plain(about)} {time} {_plain(price)}\n"
+        if model.aliases:
+            yield f"Also called {', '.join(f'`{alias}`' for alias in model.aliases)}.\n"
+        for argument in arguments:
+            name, _, admits = argument.partition(": ")
+            yield f"- `{name.removesuffix('*')}`{' (required)' if name.endswith('*') else ''}: {_plain(admits)}"
+        yield ""
+
+
+def _makes(family: Family) -> str:
+    return f"{family.kind} (legacy)" if family.legacy else family.kind
+
+
+def _plain(text: str) -> str:
+    """The text, with what Markdown would take for its own marked as text."""
+    return re.sub(r"([\\`*<\[])", r"\\\1", text)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"tools": table, "models": models}
+"""What stands between `<!-- name: … -->` and `<!-- /name -->` in a document."""
 
 
 def written(path: Path) -> str:
     """The file as it should be."""
     if path == TOOLS:
-        return "[\n" + ",\n".join(_compact(tool) for tool in tools()) + "\n]\n"
-    before, _, rest = path.read_text(encoding="utf-8").partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n{table()}\n{END}{after}"
+        fields = {"utilities": [utility.name for utility in UTILITIES], "sets": sets()}
+        lines = [f"{_compact(name)}:{_compact(value)}" for name, value in fields.items()]
+        return "{" + ",\n".join([*lines, '"tools":[\n' + ",\n".join(map(_compact, tools())) + "\n]"]) + "}\n"
+    text = path.read_text(encoding="utf-8")
+    for name, block in BLOCKS.items():
+        before, start, rest = text.partition(f"<!-- {name}: {COMMAND} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        text = before + start + (block() + "\n" if start else "") + end + after
+    return text
 
 
 def main(arguments: list[str]) -> int:
-    """Write the tool list and the named documents, or with --check only say which are stale."""
+    """Write the tools and the named documents, or with --check only say which are stale."""
     paths = [TOOLS, *(Path(name) for name in arguments if name != "--check")]
     stale = [path for path in paths if not path.exists() or path.read_text(encoding="utf-8") != written(path)]
     if "--check" not in arguments:
@@ -79,7 +149,7 @@ def main(arguments: list[str]) -> int:
             path.write_text(written(path), encoding="utf-8")
         return 0
     for path in stale:
-        sys.stderr.write(f"{path.name} is stale: run python -m kie_mcp.server.listing README.md\n")
+        sys.stderr.write(f"{path.name} is stale: run {COMMAND}\n")
     return bool(stale)
 
 
