@@ -294,10 +294,8 @@ UTILITIES = (
         GetDownloadUrl,
         get_download_url,
     ),
-    Utility("find_models", "Find models by words, kind, mode or price.", FindModels, find_models, open_world=False),
-    Utility(
-        "describe_model", "Arguments, limits and price of one model.", DescribeModel, describe_model, open_world=False
-    ),
+    Utility("find_models", "Find models by words, kind, mode or price.", FindModels, find_models),
+    Utility("describe_model", "Arguments, limits and price of one model.", DescribeModel, describe_model),
     Utility(
         running.TOOL,
         "Run any model that KIE offers, by its id. Spends credits like the tool of its own.",
