@@ -161,6 +161,13 @@ def required(model: type[KieModel]) -> set[str]:
 
 
 @every_family
+def test_every_name_of_a_model_leads_to_it_in_any_case(family: Family) -> None:
+    for model in family.models:
+        for name in (model.id, *model.aliases):
+            assert family._choose(f" {name.upper()} ", ()) is model
+
+
+@every_family
 def test_a_tool_s_schema_admits_whatever_one_of_its_models_admits(family: Family) -> None:
     joint = family.input_schema
     for model in family.models:

@@ -181,15 +181,6 @@ def test_a_resolution_may_be_given_in_kies_words(model: str, quality: str, resol
     assert given[0].sent(str)["quality"] == quality
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.tool)
-def test_every_name_of_a_model_leads_to_it(family: Family) -> None:
-    full = dict.fromkeys(("image", "mask", "character"), A) | {"images": [A], "prompt": "a cat"}
-    for model in family.models:
-        arguments = {name: value for name, value in full.items() if name in model.model_fields}
-        for name in (model.id, *model.aliases):
-            assert family.parse({"model": name.upper(), **arguments}).id == model.id
-
-
 @pytest.mark.parametrize(
     ("family", "arguments", "says"),
     [
