@@ -324,7 +324,7 @@ def test_a_name_that_is_nearly_right_is_near_the_models_it_may_mean() -> None:
         ({"mode": "Text-to-Speech"}, lambda m: m.does == "text-to-speech"),
         ({"max_credits": 5}, lambda m: (m.usual_estimate().low or 0) <= 5),
     ],
-    ids=str,
+    ids=["words", "kind", "mode", "price"],
 )
 def test_a_search_finds_what_was_asked_for(wanted: dict[str, Any], holds: Any) -> None:
     found = [entry.model for entry in search.find(**wanted)]
