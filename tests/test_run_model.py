@@ -15,7 +15,7 @@ from told import no_waiting
 from kie_mcp.catalog import MODELS
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
 from kie_mcp.kie.live import HOUR, Live, LiveModel
-from kie_mcp.kie.routes import JOBS
+from kie_mcp.kie.routes import JOBS, listed
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
 from kie_mcp.server import running
@@ -223,7 +223,7 @@ async def test_a_description_shows_kies_price_of_today_beside_ours(client: Clien
 
 
 async def test_a_description_has_room_for_kies_price_of_any_model(client: Client, sandbox: Sandbox) -> None:
-    for offered in (id_ for model in MODELS.values() for id_ in running.jobs_ids(model)):
+    for offered in (id_ for model in MODELS.values() for id_ in listed(model)):
         sandbox.discovery.prices[offered] = "720p: 10 credits a second ($0.05)\n" * 20
     for id_ in MODELS:
         result = await client.call_tool("describe_model", {"model": id_})
@@ -305,9 +305,12 @@ async def test_a_model_that_fails_today_is_refused_with_a_substitute(client: Cli
         assert substitute != "nano-banana-2-lite"
         assert 4 / 3 <= (MODELS[substitute].usual_estimate().low or 4) <= 12
     assert sandbox.accepted == []
-    assert not (await client.call_tool("nano_banana_image", {"prompt": "x", "anyway": True})).is_error
+    for no in (False, "false", "no", 1):
+        assert (await client.call_tool("nano_banana_image", {"prompt": "x", "anyway": no})).is_error
+    for yes in (True, "true"):
+        assert not (await client.call_tool("nano_banana_image", {"prompt": "x", "anyway": yes})).is_error
     assert not (await run(client, "google/nano-banana", {"prompt": "y"}, anyway=True)).is_error
-    assert len(sandbox.accepted) == 2
+    assert len(sandbox.accepted) == 3
 
 
 async def test_half_is_enough(client: Client, sandbox: Sandbox) -> None:

@@ -8,7 +8,7 @@ from kie_mcp.catalog import MODELS, KieModel
 from kie_mcp.catalog.wired import wire_schema
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.live import Live
-from kie_mcp.kie.routes import spelled
+from kie_mcp.kie.routes import listed, spelled
 
 Schema = Mapping[str, Any]
 
@@ -24,12 +24,7 @@ class Compared:
     changes: tuple[str, ...] = ()
 
 
-def ways(model: type[KieModel]) -> dict[str, str]:
-    """What KIE's list calls a model, and the way that runs it under that name."""
-    return {way.partition(":")[2] or model.id: way for way in model.routes if way.partition(":")[0] == "jobs"}
-
-
-BUILT_IN = {id_: (model, way) for model in reversed(MODELS.values()) for id_, way in ways(model).items()}
+BUILT_IN = {id_: (model, way) for model in reversed(MODELS.values()) for id_, way in listed(model).items()}
 """The class of each id that KIE's list may have; the first where several share one."""
 
 

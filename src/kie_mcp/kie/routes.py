@@ -148,6 +148,11 @@ def ways(call: KieModel, *, service: bool) -> tuple[str, ...]:
     return (f"service:{call.service}",) if service else call.ways()
 
 
+def listed(model: type[KieModel]) -> dict[str, str]:
+    """What KIE's list calls a model, and the way that runs it under that name."""
+    return {way.partition(":")[2] or model.id: way for way in model.routes if way.partition(":")[0] == "jobs"}
+
+
 def body(
     call: KieModel, way: str, resolve: Resolve, callback_url: str = "", extra: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:

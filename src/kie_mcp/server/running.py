@@ -13,6 +13,7 @@ from kie_mcp.catalog import Family, KieModel, foreign, search
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.live import Live, LiveModel
+from kie_mcp.kie.routes import listed
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -148,12 +149,7 @@ async def ask(app: "App") -> Offered:
         return {}
 
 
-def jobs_ids(model: type[KieModel]) -> set[str]:
-    """What KIE's list calls a model."""
-    return {way.partition(":")[2] or model.id for way in model.routes if way.partition(":")[0] == "jobs"}
-
-
-KNOWN = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *jobs_ids(entry.model)))
+KNOWN = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *listed(entry.model)))
 """Every id that the catalogue has a class for."""
 
 
@@ -203,13 +199,13 @@ def _gist(field: Mapping[str, Any]) -> dict[str, Any]:
 
 def standing(model: type[KieModel], offered: Offered) -> dict[str, str]:
     """What KIE's list of today says of a built-in model; nothing when it was not asked."""
-    ids = jobs_ids(model)
+    ids = listed(model)
     if not offered or not ids:
         return {}
-    listed = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
-    if listed is None:
+    found = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
+    if found is None:
         return {"live": "gone from KIE's list of today"}
-    return {"live_price": _short(listed.price, LONGEST_PRICE)} if listed.price else {}
+    return {"live_price": _short(found.price, LONGEST_PRICE)} if found.price else {}
 
 
 def marked(row: dict[str, str], standing_: Mapping[str, str]) -> dict[str, str]:
@@ -251,7 +247,7 @@ async def check_health(live: Live, model: type[KieModel], *, patience: float = P
     Raises:
         Unhealthy: With a substitute. When KIE does not tell, nothing is refused.
     """
-    ids = sorted(jobs_ids(model))
+    ids = sorted(listed(model))
     if not ids:
         return
     rate, substitute = None, ""
@@ -270,11 +266,11 @@ async def check_health(live: Live, model: type[KieModel], *, patience: float = P
 
 async def _substitute(live: Live, model: type[KieModel]) -> str:
     """Of the built-in models of the same mode and a like price, the nearest in price that KIE offers and that works."""
-    offered, ids = await live.models(), jobs_ids(model)
+    offered, ids = await live.models(), listed(model).keys()
     alike = sorted(_alike(model), key=lambda found: found[0])
     for _, entry in alike:
-        listed = sorted(jobs_ids(entry.model) & offered.keys() - ids)
-        if listed and _works(await live.success_rate(listed[0])):
+        others = sorted(listed(entry.model).keys() & offered.keys() - ids)
+        if others and _works(await live.success_rate(others[0])):
             price = entry.model.usual_estimate()
             return f"Take {entry.model.id} instead ({entry.family.tool}, about {price} credits). "
     return ""

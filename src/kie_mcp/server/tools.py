@@ -99,21 +99,21 @@ async def _call(app: "App", context: Context, name: str, arguments: dict[str, An
     for family in FAMILIES:
         if family.tool == name:
             return await _generate(app, context, family, arguments)
-    for utility in UTILITIES:
-        if utility.name == name:
-            return await utility(app, context, arguments)
-    raise InvalidCall(f"There is no tool {name!r}.", "Ask for the list of tools.")
+    (utility,) = (utility for utility in UTILITIES if utility.name == name)
+    return await utility(app, context, arguments)
 
 
 async def _generate(app: "App", context: Context, family: "Family", arguments: dict[str, Any]) -> CallToolResult:
+    from kie_mcp.catalog.family import OPTIONS, read
     from kie_mcp.server.running import Call
 
+    options = read(arguments, {"properties": OPTIONS})
     try:
         call = family.parse(arguments)
     except ValueError as error:
         reason = str(error).rstrip(".")
         raise InvalidCall(f"{reason}.", "Nothing was sent. Mend the arguments and call again.") from None
-    return await generate(app, context, family.tool, Call(call), anyway=arguments.get("anyway") in (True, "true"))
+    return await generate(app, context, family.tool, Call(call), anyway=options.get("anyway") is True)
 
 
 async def generate(app: "App", context: Context, tool: str, call: "Call", *, anyway: bool) -> CallToolResult:

@@ -77,7 +77,7 @@ class Upload:
 
 
 class Ledger:
-    """The tables, on SQLite (a path) or any database that SQLAlchemy's asyncio side speaks (a URL)."""
+    """The tables, in a SQLite file."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
