@@ -94,8 +94,9 @@ class Sandbox:
         creates = dict.fromkeys((route.method, route.create) for route in found)
         statuses = dict.fromkeys(route.status for route in found if route.status != route.create)
         table: list[tuple[str, str, Handler]] = [
-            *((method, path, self._guarded("create", self._create)) for method, path in creates),
+            # The first match is taken, and most requests ask how a task is.
             *(("GET", path, self._guarded("status", self._status)) for path in statuses),
+            *((method, path, self._guarded("create", self._create)) for method, path in creates),
             *(row for calls in (DOCUMENTED, SERVICE) for row in self._calls(calls)),
             ("GET", "/api/v1/models", self._guarded("discovery", self._models)),
             ("GET", "/api/v1/models/{model:path}/{of}", self._guarded("discovery", self._model)),
