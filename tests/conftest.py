@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import httpx2
 import pytest
+import sqlalchemy as sa
 from mcp import Client
 
 from kie_mcp.clock import Clock
@@ -22,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 class JumpingClock(Clock):
     """Time that passes only when everybody waits for it."""
 
+    lent = 0
+    """Connections to ledgers that are in use."""
+
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
         self._wakes: list[float] = []
@@ -37,12 +42,29 @@ class JumpingClock(Clock):
         self._wakes.append(wake)
         try:
             while self.now < wake:
-                # A moment for what is under way on other threads: the ledger's.
+                # A moment for what others are about to do.
                 await anyio.sleep(0.002)
-                if wake == min(self._wakes):
+                busy = JumpingClock.lent or anyio.to_thread.current_default_thread_limiter().borrowed_tokens
+                if wake == min(self._wakes) and not busy:
                     self.now = max(self.now, wake)
         finally:
             self._wakes.remove(wake)
+
+    async def idle(self, seconds: float) -> None:
+        """Wait for time to pass; it does not for this."""
+        wake = self.now + seconds
+        while self.now < wake:  # noqa: ASYNC110 - time is a number here, and tests set it
+            await anyio.sleep(0.002)
+
+
+@sa.event.listens_for(sa.Pool, "checkout")
+def lend(*_: object) -> None:
+    JumpingClock.lent += 1
+
+
+@sa.event.listens_for(sa.Pool, "checkin")
+def give_back(*_: object) -> None:
+    JumpingClock.lent -= 1
 
 
 @pytest.fixture
@@ -73,9 +95,11 @@ async def kie(transport: httpx2.ASGITransport, clock: JumpingClock) -> AsyncIter
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of a server on the sandbox, with folders of its own."""
+    """Settings of a server on the sandbox, with folders of its own, where each call is another and nobody is asked."""
     return Settings(
         sandbox=True,
+        repeat_window=0,
+        confirm_above=100_000,
         data_dir=tmp_path / "data",
         output_dir=tmp_path / "out",
         read_dirs=(tmp_path,),

@@ -2,6 +2,7 @@ import logging
 import socket
 import time
 import traceback
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -251,40 +252,33 @@ async def test_twenty_creates_go_at_once_and_the_next_waits_for_room(
     assert len(sandbox.accepted) == 21
 
 
-async def test_thirty_creates_at_once_are_all_delivered_and_none_is_refused(clock: JumpingClock) -> None:
-    start = clock.now
+async def test_a_create_waits_for_its_turn_and_holds_no_other(clock: JumpingClock) -> None:
+    start, turns = clock.now, deque([3.0, 2.0, 0.0])
     told = Told(JSONResponse(ACCEPTED))
-    sent_at = []
-    async with at(told, clock) as kie, anyio.create_task_group() as group:
 
-        async def create() -> None:
-            await kie.create(JOBS.create, BODY)
-            sent_at.append(clock.now - start)
+    async def turn() -> float:
+        return turns.popleft()
 
-        for _ in range(30):
-            group.start_soon(create)
-    assert sorted(sent_at) == [0] * 20 + [10] * 10
-    assert len(told.asked) == 30
-
-
-async def test_the_sandbox_accepts_thirty_creates_at_once(sandbox: Sandbox, kie: KieClient) -> None:
-    async with anyio.create_task_group() as group:
-        for _ in range(30):
-            group.start_soon(kie.create, JOBS.create, BODY)
-    assert len({task.id for task in sandbox.accepted}) == 30
+    async with at(told, clock) as kie:
+        kie.turn = turn
+        await kie.create(JOBS.create, BODY)
+    assert clock.now - start == 5
+    assert len(told.asked) == 1
 
 
 async def test_a_create_given_up_while_it_waits_for_room_is_not_sent(clock: JumpingClock) -> None:
     told = Told(JSONResponse(ACCEPTED))
+
+    async def never() -> float:
+        return 60
+
     async with at(told, clock) as kie:
-        for _ in range(20):
-            await kie.create(JOBS.create, BODY)
+        kie.turn = never
         async with anyio.create_task_group() as group:
             group.start_soon(kie.create, JOBS.create, BODY)
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
-        assert len(told.asked) == 20
-        assert await kie.create(JOBS.create, BODY) == "k1"
+    assert told.asked == []
 
 
 @pytest.mark.parametrize("name", ["taskId", "task_id"])

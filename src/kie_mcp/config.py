@@ -19,6 +19,7 @@ NO_KEY = (
 
 # What starts the server passes ~ on as it is. os.path, as Path.expanduser raises RuntimeError for nobody's home.
 Place = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
+Credits = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
 
 
@@ -49,6 +50,15 @@ class Settings(BaseSettings):
     """Further folders that local files may come from, separated as in PATH."""
     wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
     """How long a picture, a voice or lyrics are waited for inside the call."""
+    repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
+    """For how many seconds the same call again is the same task."""
+    max_credits_per_task: Credits | None = None
+    max_credits_per_day: Credits | None = None
+    """In any 24 hours, by all servers on this ledger."""
+    max_credits_per_session: Credits | None = None
+    """As long as this server runs."""
+    confirm_above: Credits = 150
+    """Credits of one task above which the user is asked first."""
     http_token: SecretStr | None = None
     """What callers over HTTP have to send as a bearer token."""
     sandbox: bool = False

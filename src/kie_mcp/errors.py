@@ -2,6 +2,8 @@
 
 * KieMcpError
     * InvalidCall           the arguments are wrong; nothing was sent
+    * CapReached            it would cost more than the operator allows; nothing was sent
+    * ConfirmationNeeded    a person has to agree to the cost first; nothing was sent
     * ConfigurationError    the operator has to set something
     * ApiError              KIE answered with an error, or not at all
         * AuthError             the key is missing, wrong or not allowed
@@ -27,6 +29,8 @@ class KieMcpError(Exception):
     retryable: bool = False
     billed: bool | None = False
     """Whether credits were charged; None when nobody can tell."""
+    task_id: str = ""
+    """The task that it happened to, where there is one."""
 
     def __str__(self) -> str:
         return self.message
@@ -46,6 +50,22 @@ class InvalidCall(KieMcpError):
     """The arguments are wrong; nothing was sent and nothing was charged."""
 
     category = "invalid_call"
+
+
+class CapReached(KieMcpError):
+    """The task would cost more than the operator allows; nothing was sent and nothing was charged."""
+
+    category = "cap_reached"
+
+
+@dataclass(eq=False)
+class ConfirmationNeeded(KieMcpError):
+    """A person has to agree to the cost first; nothing was sent and nothing was charged."""
+
+    category: ClassVar[str] = "confirmation_needed"
+
+    confirm: str = ""
+    """What the same call has to bring along."""
 
 
 class ConfigurationError(KieMcpError):

@@ -1,15 +1,17 @@
-"""KIE's HTTP API: the key, the envelope `{code, msg, data}`, errors, retries of reads, the rate window.
+"""KIE's HTTP API: the key, the envelope `{code, msg, data}`, errors, retries of reads, how many at a time.
 
 A read may be repeated. A create is sent once: only KIE's 429, which refuses and bills nothing, is tried again; an
 answer that does not say what became of it is an `UnknownOutcome`.
 """
 
+import hashlib
+import math
 import re
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import anyio
 import httpx2
 import stamina
 
@@ -17,23 +19,34 @@ from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited, UnknownOutcome
 from kie_mcp.kie import routes, status
+from kie_mcp.kie.pacing import Window
 from kie_mcp.kie.routes import Endpoints, Route
 from kie_mcp.kie.status import line, text
 
 T = TypeVar("T")
+Turn = Callable[[], Awaitable[float]]
+"""Takes a turn to create something: 0, or how many seconds to wait before asking again."""
 
 # Cloudflare refuses bare library names with 403 "error code: 1010".
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
 TIMEOUT = httpx2.Timeout(60, connect=10)
-READ_TIMEOUT = httpx2.Timeout(10, connect=5)
+CREATE_SECONDS = 90
+"""After this long the answer to a create is given up, and what became of it is unknown."""
+READ_SECONDS = 10
+"""After this long a read is given up; it can be made again."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 READ_ATTEMPTS = 4
 READ_PAUSE = 0.2
 DISCOVERY_PAUSE = 1.1
 """Seconds before a read is repeated, at least; discovery answers one request a second."""
 CREATE_ATTEMPTS = 8
-WINDOW = (20, 10.0)
+CREATES = (20, 10.0)
 """KIE's limit: creates, in seconds, per account."""
+STATUS_READS = 10
+"""KIE's limit of status reads a second."""
+SLOW_READS = 3
+"""The same for Suno, and for 4o."""
+SLOW = {"suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"), "4o": re.compile("/gpt4o-")}
 LONGEST_PAUSE = 60
 """Seconds that KIE may ask for between two attempts."""
 
@@ -57,6 +70,8 @@ OTHER_ADDRESS = (
     f"{OTHER_MODEL} If nothing works, check KIE_MCP_BASE_URL, KIE_MCP_UPLOAD_URL and KIE_MCP_ROUTE in the environment."
 )
 OTHER_KEY = "Check KIE_API_KEY, and the key's IP list at https://kie.ai/api-key."
+LOOK = "Do not repeat the call: look at https://kie.ai/logs, then settle it with resolve_task."
+"""What to do when nobody knows whether a task exists."""
 MEANINGS: dict[int, tuple[type[ApiError], str]] = {
     401: (AuthError, OTHER_KEY),
     402: (InsufficientCredits, "Top up at https://kie.ai/billing, then call again."),
@@ -88,7 +103,10 @@ class KieClient:
         service: bool = False,
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
+        self.turn: Turn | None = None
+        """Asked before each create; without it, creates are not held back."""
         self.base_url = base_url.rstrip("/")
         self.service = service
         self.upload_url = self.base_url if service else upload_url.rstrip("/")
@@ -96,7 +114,11 @@ class KieClient:
         self.clock = clock or Clock()
         self.http = httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
         self._authorization = {"Authorization": f"Bearer {key}"}
-        self._created: deque[float] = deque(maxlen=WINDOW[0])
+        # Distinguishes accounts without telling the key.
+        self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
+        self._read_seconds = read_seconds
+        self._reads = Window(STATUS_READS, 1, self.clock)
+        self._slow_reads = {name: Window(SLOW_READS, 1, self.clock) for name in SLOW}
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,6 +152,7 @@ class KieClient:
         Raises:
             ApiError: As for `status`.
         """
+        await self._reads.turn()
         return await self._read_once(
             route.method, self.base_url + route.create, whole=True, **_carrying(route.method, body)
         )
@@ -137,10 +160,22 @@ class KieClient:
     async def status(self, path: str, task_id: str) -> Any:
         """The answer to a status read, as KIE gave it: an envelope, text that is no JSON, or None for no body.
 
+        One attempt, when it is its turn: whoever watches a task asks again anyway.
+
         Raises:
             ApiError: When the answer says nothing of the task: key, rate, maintenance, no connection.
         """
-        return await self._read("GET", self.base_url + path, params={"taskId": task_id}, whole=True)
+        for name, pattern in SLOW.items():
+            if pattern.search(path):
+                await self._slow_reads[name].turn()
+        await self._reads.turn()
+        return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, whole=True)
+
+    def share_reads(self, servers: int) -> None:
+        """Leave other servers of this account their part of the status reads."""
+        self._reads.most = max(1, STATUS_READS // servers)
+        for window in self._slow_reads.values():
+            window.most = max(1, SLOW_READS // servers)
 
     async def discover(self, path: str) -> Any:
         """What the discovery API says; whoever asks more than once keeps a second between."""
@@ -169,7 +204,9 @@ class KieClient:
 
     async def upload(self, path: str, **content: Any) -> Mapping[str, Any]:
         """Hand over a file; the answer's `downloadUrl` is public for about a day."""
-        data = await self._read_once("POST", self.upload_url + path, timeout=UPLOAD_TIMEOUT, **content)
+        data = await self._read_once(
+            "POST", self.upload_url + path, seconds=math.inf, timeout=UPLOAD_TIMEOUT, **content
+        )
         if not isinstance(data, dict) or not data.get("downloadUrl"):
             raise ApiError("KIE took the file and named no URL.", "Try again.", retryable=True)
         return data
@@ -178,14 +215,15 @@ class KieClient:
         """Send a create; again only when KIE refuses it for its rate."""
         attempt = 1
         while True:
-            await self._room_in_the_window()
+            while self.turn and (wait := await self.turn()):
+                await self.clock.sleep(wait)
             try:
                 return await send()
             except RateLimited as refused:
                 if attempt == CREATE_ATTEMPTS:
                     raise
                 attempt += 1
-                await self.clock.sleep(refused.retry_after or WINDOW[1] / 2)
+                await self.clock.sleep(refused.retry_after or CREATES[1] / 2)
 
     async def _create_once(self, path: str, body: Mapping[str, Any]) -> str:
         response = await self._send("POST", path, body)
@@ -206,32 +244,29 @@ class KieClient:
         raise _not_accepted(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """Send a create; only this counts as one."""
-        self._created.append(self.clock.monotonic())
         try:
-            return await self.http.request(
-                method, self.base_url + path, headers=self._authorization, **_carrying(method, body)
-            )
+            with anyio.fail_after(CREATE_SECONDS):
+                return await self.http.request(
+                    method, self.base_url + path, headers=self._authorization, **_carrying(method, body)
+                )
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise _unreachable(error) from None
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, TimeoutError) as error:
             raise _unknown(f"The connection broke while KIE was asked ({type(error).__name__}).") from None
-
-    async def _room_in_the_window(self) -> None:
-        most, seconds = WINDOW
-        while len(self._created) == most and (wait := self._created[0] + seconds - self.clock.monotonic()) > 0:
-            await self.clock.sleep(wait)
 
     async def _read(self, method: str, url: str, *, pause: float = READ_PAUSE, **request: Any) -> Any:
         repeated = stamina.AsyncRetryingCaller(
             attempts=READ_ATTEMPTS, timeout=None, wait_initial=pause, wait_max=2, wait_jitter=0.3
         )
-        return await repeated(_worth_another_try, self._read_once, method, url, timeout=READ_TIMEOUT, **request)
+        return await repeated(_worth_another_try, self._read_once, method, url, **request)
 
-    async def _read_once(self, method: str, url: str, *, whole: bool = False, **request: Any) -> Any:
+    async def _read_once(
+        self, method: str, url: str, *, whole: bool = False, seconds: float | None = None, **request: Any
+    ) -> Any:
         try:
-            response = await self.http.request(method, url, headers=self._authorization, **request)
-        except httpx2.RequestError as error:
+            with anyio.fail_after(seconds or self._read_seconds):
+                response = await self.http.request(method, url, headers=self._authorization, **request)
+        except (httpx2.RequestError, TimeoutError) as error:
             raise _unreachable(error) from None
         parsed = _parsed(response)
         code, message, data = _envelope(response, parsed)
@@ -282,8 +317,8 @@ def _retry_after(response: httpx2.Response) -> float | None:
         return None
 
 
-def _unreachable(error: httpx2.RequestError) -> ApiError:
-    what = "in time" if isinstance(error, httpx2.TimeoutException) else f"({type(error).__name__})"
+def _unreachable(error: Exception) -> ApiError:
+    what = "in time" if isinstance(error, httpx2.TimeoutException | TimeoutError) else f"({type(error).__name__})"
     return ApiError(f"KIE could not be reached {what}.", "Try again in a moment.", retryable=True)
 
 
@@ -296,7 +331,7 @@ def _not_accepted(response: httpx2.Response, code: int, how: str, message: str) 
 def _unknown(message: str, code: int | None = None) -> UnknownOutcome:
     return UnknownOutcome(
         f"{message} The task may have been accepted and billed.",
-        "Do not repeat the call. Look at https://kie.ai/logs or at get_credits before you decide.",
+        LOOK,
         billed=None,
         code=code,
     )

@@ -4,11 +4,12 @@ Two generations of KIE's API are alive: `jobs` runs every model, the product API
 `service`, is the common pattern of the model list. A task's status can only be read by the route that created it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from kie_mcp.catalog import MODELS
 from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.model import KieModel, Resolve
 
@@ -146,6 +147,15 @@ def find(way: str) -> Route:
 def ways(call: KieModel, *, service: bool) -> tuple[str, ...]:
     """The ways to try for a call, best first."""
     return (f"service:{call.service}",) if service else call.ways()
+
+
+def asked_after(*, service: bool) -> tuple[str, ...]:
+    """One way for each place where KIE tells how a task is, `jobs` first."""
+    every: Iterable[str] = ("jobs", *PRODUCTS)
+    if service:
+        every = dict.fromkeys(f"service:{model.service}" for model in MODELS.values() if model.service)
+    places = {find(way).status: way for way in reversed([*every]) if not (find(way).at_once or find(way).repeated)}
+    return tuple(reversed(places.values()))
 
 
 def listed(model: type[KieModel]) -> dict[str, str]:

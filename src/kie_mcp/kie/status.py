@@ -17,10 +17,8 @@ LONGEST_ERROR = 500
 EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
 
 NO_ERROR = (None, 0, 200)
-TASK_ENDED = (451, 501, 531)
+TASK_ENDED = (408, 451, 501, 531)
 """Envelope codes that speak of the task."""
-READ_OR_TASK_ENDED = (408, 500)
-"""Envelope codes that speak of the task only when its record comes along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,8 @@ def by_code(row: Shape, code: int | None, message: str, *, made: bool, recorded:
     # A larger version of a Veo clip is refused with 400 or 422 until it is ready.
     if code == 404 or (code == 422 and not recorded and "processing" not in message.lower()):
         return "missing"
-    if code in TASK_ENDED or (code in READ_OR_TASK_ENDED and recorded):
+    # 500 speaks of the task only when its record comes along.
+    if code in TASK_ENDED or (code == 500 and recorded):
         return "failed"
     return "running"
 
