@@ -15,12 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kie_mcp.catalog import FAMILIES, KieModel
 from kie_mcp.kie.client import KieClient
+from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.tasks.ledger import Ledger
 from kie_mcp.tasks.media import Publisher
-from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.runner import Rules, Runner
 from kie_mcp.tasks.saving import Saver
 from kie_mcp.tasks.task import Task
 
+EACH_IS_ANOTHER = Rules(repeat_window=0)
 Meet = Callable[[str], Awaitable[Response | None]]
 
 
@@ -30,11 +32,13 @@ class Gate:
     def __init__(self, app: ASGIApp, **meet: Meet) -> None:
         """Remember who is met by a request, by its method in small letters."""
         self.asked: list[str] = []
+        """The requests, but for those after the balance."""
         self._app = app
         self._meet = meet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.asked.append(f"{scope['method']} {scope['path']}")
+        if scope["path"] != DOCUMENTED.credits:
+            self.asked.append(f"{scope['method']} {scope['path']}")
         meet = self._meet.get(scope["method"].lower())
         answer = await meet(scope["path"]) if meet else None
         await (answer or self._app)(scope, receive, send)
@@ -56,6 +60,8 @@ async def running(
     service: bool = False,
     url: str = "",
     callback_url: str = "",
+    rules: Rules = EACH_IS_ANOTHER,
+    usual_seconds: float | None = 4,
 ) -> AsyncIterator[Runner]:
     """A runner with its ledger and output in a folder; leaving ends it at once.
 
@@ -67,6 +73,8 @@ async def running(
         service: Whether KIE is spoken to in the model list's own pattern.
         url: Where KIE is served, instead of `app`.
         callback_url: What KIE is told to call.
+        rules: What the operator allows.
+        usual_seconds: How long tasks take; None leaves that to the model.
     """
     transport = None if url else httpx2.ASGITransport(app)
     client = KieClient("sandbox", base_url=url or "https://kie.test", service=service, transport=transport, clock=clock)
@@ -75,17 +83,28 @@ async def running(
     saver = Saver(client, folder / "out", guarded=False) if save else None
     try:
         async with client, anyio.create_task_group() as group:
-            runner = Runner(client, ledger, publisher, saver, group, callback_url=callback_url, clock=clock)
+            runner = Runner(
+                client,
+                ledger,
+                publisher,
+                saver,
+                group,
+                rules=rules,
+                callback_url=callback_url,
+                usual_seconds=usual_seconds,
+                clock=clock,
+            )
             await runner.resume()
             yield runner
             group.cancel_scope.cancel()
+        await runner.leave()
     finally:
         await ledger.close()
 
 
 async def end(runner: Runner, task: Task) -> Task:
-    """The task once nothing watches it any more, as the ledger has it."""
-    while watch := runner._watched.get(task.id):
+    """The task once there is nothing to wait for any more, as the ledger has it."""
+    if watch := runner._watched.get(task.id):
         await watch.over.wait()
     found = await runner.ledger.find(task.id)
     assert found

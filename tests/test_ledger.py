@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy.exc
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.tasks.ledger import VERSION, Ledger, Upload
+from kie_mcp.tasks.ledger import LEASE, Ledger, Upload
+from kie_mcp.tasks.tables import STEPS, VERSION
 from kie_mcp.tasks.task import FINAL, Result, State, Task, new_id
 
 pytestmark = pytest.mark.anyio
@@ -173,12 +174,70 @@ async def test_a_page_shows_what_was_asked_for(mixed: Ledger, wanted: dict[str, 
     assert ids(await mixed.page(**wanted)) == expected
 
 
-async def test_what_is_open_or_not_saved_is_unfinished_the_oldest_first(ledger: Ledger) -> None:
+async def test_what_is_open_or_not_saved_and_nobody_watches_is_told_the_oldest_first(ledger: Ledger) -> None:
     states: tuple[State, ...] = ("submitting", "running", *sorted(FINAL))
     for number, state in enumerate(states):
-        await ledger.add(task(state, state=state, created=NOW - number, saved=state != "succeeded"))
+        saved = state in FINAL and state != "succeeded"
+        await ledger.add(task(state, state=state, created=NOW - number, saved=saved))
     await ledger.add(task("saved", state="succeeded", saved=True))
-    assert ids(await ledger.unfinished()) == ["succeeded", "running", "submitting"]
+    await ledger.add(task("others", state="running", session="s_other"))
+    await ledger.beat("s_other", NOW)
+    assert ids(await ledger.unwatched("s_me", NOW)) == ["succeeded", "running", "submitting"]
+    assert ids(await ledger.unwatched("s_other", NOW)) == ["succeeded", "running", "submitting", "others"]
+
+
+async def test_one_server_watches_a_task_until_its_lease_ends(ledger: Ledger) -> None:
+    await ledger.add(task("t_1", state="running", session="s_a"))
+    assert await ledger.beat("s_a", NOW) == 1
+    assert await ledger.beat("s_b", NOW) == 2
+    assert await ledger.claim("t_1", "s_b", NOW + LEASE) is None
+    taken = await ledger.claim("t_1", "s_b", NOW + LEASE + 1)
+    assert taken == await ledger.find("t_1")
+    # The lease of b has ended as well, unless it says that it is there.
+    assert await ledger.beat("s_b", NOW + LEASE + 1) == 1
+    assert await ledger.claim("t_1", "s_a", NOW + LEASE + 2) is None
+    await ledger.leave("s_b")
+    assert await ledger.claim("t_1", "s_a", NOW + LEASE + 2)
+    assert await ledger.claim("t_x", "s_a", NOW) is None
+
+
+async def test_a_lease_from_a_clock_that_was_ahead_is_none(ledger: Ledger) -> None:
+    await ledger.add(task("t_1", state="running", session="s_a"))
+    await ledger.beat("s_a", NOW + 3600)
+    assert await ledger.claim("t_1", "s_b", NOW)
+
+
+async def test_servers_share_the_turns_to_create(ledger: Ledger, tmp_path: Path) -> None:
+    other = await Ledger.open(tmp_path / "data")
+    waits = [await each.turn("key", NOW, 4, 10) for each in (ledger, other) * 3]
+    assert waits == [0, 0, 0, 0, 10, 10]
+    assert await ledger.turn("other key", NOW, 4, 10) == 0
+    assert await other.turn("key", NOW + 9.5, 4, 10) == 0.5
+    assert await other.turn("key", NOW + 10, 4, 10) == 0
+    # A clock that was set back does not close the window for as long.
+    assert await other.turn("key", NOW - 3600, 4, 10) == 0
+    await other.close()
+
+
+async def test_many_at_once_take_no_more_turns_than_there_are(ledger: Ledger) -> None:
+    waits: list[float] = []
+
+    async def take() -> None:
+        waits.append(await ledger.turn("key", NOW, 20, 10))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(60):
+            group.start_soon(take)
+    assert sorted(waits) == [0] * 20 + [10] * 40
+
+
+async def test_a_confirmation_is_for_one_call_and_a_while(ledger: Ledger) -> None:
+    await ledger.ask_for_confirmation("c_1", "this", NOW, 300)
+    assert await ledger.is_confirmed("c_1", "this", NOW + 299)
+    assert not await ledger.is_confirmed("c_1", "this", NOW + 300)
+    assert not await ledger.is_confirmed("c_1", "that", NOW)
+    assert not await ledger.is_confirmed("c_2", "this", NOW)
+    assert not await ledger.is_confirmed("", "this", NOW)
 
 
 async def test_uploads_are_told_apart_by_content_id_and_time(ledger: Ledger) -> None:
@@ -282,7 +341,6 @@ def file_is_something_else(folder: Path) -> None:
     [
         (folder_is_a_file, "File exists"),
         (parent_is_a_file, "Not a directory"),
-        (file_is_garbage, "file is not a database"),
         (file_is_a_folder, "unable to open database file"),
         (file_is_something_else, "no such column"),
     ],
@@ -301,6 +359,39 @@ async def test_a_ledger_that_cannot_be_used_says_why(
     for thread in threading.enumerate():
         if "_connection_worker_thread" in thread.name:
             await anyio.to_thread.run_sync(thread.join)
+
+
+def middle_is_garbage(folder: Path) -> None:
+    """A file that opens, with a page in it that does not hold."""
+    folder.mkdir()
+    place = folder / "ledger.sqlite3"
+    with sqlite3.connect(place) as file:
+        file.executescript(FIRST)
+        row = file.execute("SELECT * FROM tasks").fetchone()
+        marks = ", ".join("?" * len(row))
+        file.executemany(f"INSERT INTO tasks VALUES ({marks})", ((f"t_{n}", *row[1:]) for n in range(2, 2000)))
+    file.close()
+    whole = bytearray(place.read_bytes())
+    whole[8192:65536] = bytes(65536 - 8192)
+    place.write_bytes(whole)
+
+
+@pytest.mark.parametrize("spoil", [file_is_garbage, middle_is_garbage])
+async def test_a_broken_ledger_is_set_aside_and_a_new_one_begun(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "data"
+    spoil(folder)
+    broken = (folder / "ledger.sqlite3").read_bytes()
+    opened = [await Ledger.open(folder), await Ledger.open(folder)]
+    await opened[0].add(kept := task("t_1"))
+    assert await opened[1].find("t_1") == kept
+    for each in opened:
+        await each.close()
+    # Opening a file marks its head.
+    assert (folder / "ledger.sqlite3.broken-1").read_bytes()[100:] == broken[100:]
+    assert not (folder / "ledger.sqlite3.broken-2").exists()
+    assert "ledger.sqlite3.broken-1" in caplog.text
 
 
 async def test_a_ledger_from_a_newer_version_is_left_alone(ledger: Ledger, tmp_path: Path) -> None:
@@ -355,7 +446,7 @@ async def test_a_ledger_of_the_first_version_is_upgraded_once_and_keeps_its_rows
         estimate=(250, 250),
     )
     for ledger in opened:
-        assert await ledger.unfinished() == [old]
+        assert await ledger.unwatched("s_me", NOW) == [old]
     old.request = {"taskId": "5f0c", "index": 0}
     await opened[0].save(old)
     assert await opened[-1].find("t_1") == old
@@ -368,7 +459,7 @@ async def test_a_ledger_of_the_first_version_is_upgraded_once_and_keeps_its_rows
 
 async def test_a_step_that_fails_leaves_the_version_as_it_was(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.sqlite3") as file:
-        file.executescript(FIRST + "ALTER TABLE tasks ADD COLUMN request JSON;")
+        file.executescript(FIRST + f"{STEPS[0]};")
     file.close()
     with pytest.raises(ConfigurationError, match="duplicate column"):
         await Ledger.open(tmp_path)

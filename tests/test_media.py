@@ -63,7 +63,7 @@ async def fetched(kie: KieClient, url: str) -> bytes:
 
 async def refusal(publisher: Publisher, *refs: Ref) -> str:
     with pytest.raises(InvalidCall) as caught:
-        await publisher.resolve(refs)
+        await publisher.contents(refs)
     return caught.value.message
 
 

@@ -1,5 +1,6 @@
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import anyio
@@ -11,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 
 from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffered, UnknownOutcome
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.runner import GRACE, pace, usual_seconds
+from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.task import KEPT_FOR, State, Task
+from kie_mcp.tasks.watch import GRACE
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +42,7 @@ async def test_the_row_is_on_disk_before_kie_is_asked_and_its_id_before_anybody_
         seen.extend(rows(tmp_path))
 
     async with running(tmp_path, Gate(sandbox.app, post=look), clock) as runner:
-        task = await runner.submit("veo_video", call("veo_video"))
+        task = await runner.submit(Order("veo_video", call("veo_video")))
         assert seen == [(task.id, "submitting", None, "veo")]
         assert rows(tmp_path) == [(task.id, "running", sandbox.accepted[0].id, "veo")]
         assert task.kie_id == sandbox.accepted[0].id
@@ -63,7 +65,7 @@ async def test_a_task_ends_with_its_files_on_disk(
 ) -> None:
     legacy = Sandbox(seconds=4, clock=clock.time, legacy=True) if tool == "midjourney_image" else sandbox
     async with running(tmp_path, legacy.app, clock) as runner:
-        task = await runner.submit(tool, call(tool))
+        task = await runner.submit(Order(tool, call(tool)))
         assert await end(runner, task) == task
     assert (task.state, task.saved, task.note, task.error) == ("succeeded", True, "", None)
     assert task.finished
@@ -76,7 +78,7 @@ async def test_a_task_ends_with_its_files_on_disk(
 
 async def test_what_kie_charged_is_written_down(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit("x", call("nano_banana_image")))
+        task = await end(runner, await runner.submit(Order("x", call("nano_banana_image"))))
     assert task.credits == 4
 
 
@@ -85,15 +87,15 @@ async def test_a_local_file_is_uploaded_first(sandbox: Sandbox, clock: JumpingCl
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
     async with running(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(InvalidCall, match="is gif"):
-            await runner.submit("x", call("nano_banana_image", images=[f"{tmp_path}/a.gif"]))
+            await runner.submit(Order("x", call("nano_banana_image", images=[f"{tmp_path}/a.gif"])))
         assert rows(tmp_path) == []
-        await runner.submit("x", call("nano_banana_image", images=[f"{tmp_path}/a.png"]))
+        await runner.submit(Order("x", call("nano_banana_image", images=[f"{tmp_path}/a.png"])))
     assert sandbox.accepted[0].body["input"]["image_urls"][0].startswith("https://")
 
 
 async def test_kie_is_told_whom_to_call(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async with running(tmp_path, sandbox.app, clock, callback_url="https://me.example/done") as runner:
-        await runner.submit("x", call("veo_video"))
+        await runner.submit(Order("x", call("veo_video")))
     assert sandbox.accepted[0].body["callBackUrl"] == "https://me.example/done"
 
 
@@ -105,11 +107,11 @@ async def test_a_create_of_unknown_outcome_is_never_sent_again(
     async with running(tmp_path, gate, clock) as runner:
         sandbox.fault("create", how)
         with pytest.raises(UnknownOutcome) as caught:
-            await runner.submit("veo_video", call("veo_video"))
+            await runner.submit(Order("veo_video", call("veo_video")))
         ((id_, state, kie_id, _),) = rows(tmp_path)
         assert (state, kie_id) == ("unknown", None)
         assert id_ in caught.value.message
-        other = await runner.submit("veo_video", call("veo_video"))
+        other = await runner.submit(Order("veo_video", call("veo_video")))
         assert (await end(runner, other)).state == "succeeded"
     async with running(tmp_path, gate, clock) as runner:
         clock.now += DAY
@@ -131,7 +133,7 @@ async def test_a_refused_create_fails_with_kies_words_and_costs_nothing(
     sandbox.fault("create", how)
     async with running(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(error, match="was told to answer so") as caught:
-            await runner.submit("veo_video", call("veo_video"))
+            await runner.submit(Order("veo_video", call("veo_video")))
         ((id_, state, _, _),) = rows(tmp_path)
         assert state == "failed"
         task = await runner.get(id_)
@@ -151,7 +153,7 @@ async def test_the_next_route_is_tried_where_the_first_is_gone_and_remembered(
 
     gate = Gate(sandbox.app, post=look)
     async with running(tmp_path, gate, clock) as runner:
-        task = await end(runner, await runner.submit("veo_video", call("veo_video")))
+        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
     assert seen == [("submitting", None, "veo"), ("submitting", None, "jobs:veo-3-1")]
     assert (task.state, task.route) == ("succeeded", "jobs:veo-3-1")
     assert sandbox.accepted[0].body["model"] == "veo-3-1"
@@ -162,7 +164,7 @@ async def test_without_any_route_the_task_fails(clock: JumpingClock, tmp_path: P
     gate = Gate(JSONResponse({"code": 404, "msg": "Not Found"}, 404))
     async with running(tmp_path, gate, clock) as runner:
         with pytest.raises(NotOffered):
-            await runner.submit("veo_video", call("veo_video"))
+            await runner.submit(Order("veo_video", call("veo_video")))
     assert gate.asked == ["POST /api/v1/veo/generate", "POST /api/v1/jobs/createTask"]
     assert [row[1] for row in rows(tmp_path)] == ["failed"]
 
@@ -172,25 +174,24 @@ async def test_a_legacy_model_that_is_gone_names_what_to_use(
 ) -> None:
     async with running(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(NotOffered, match=r"KIE no longer offers sora-2-text-to-video\. KIE says 422") as caught:
-            await runner.submit("sora_video", call("sora_video"))
+            await runner.submit(Order("sora_video", call("sora_video")))
         assert caught.value.next_step == "Use veo_video instead."
         (task,) = await runner.ledger.page()
     assert task.error == caught.value.as_dict()
 
 
-@pytest.mark.parametrize(
-    ("tool", "retryable", "billed"), [("nano_banana_image", True, False), ("runway_video", False, None)]
-)
+@pytest.mark.parametrize(("tool", "retryable"), [("nano_banana_image", True), ("runway_video", False)])
 async def test_a_task_that_fails_says_why_and_what_it_cost(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, tool: str, *, retryable: bool, billed: bool | None
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, tool: str, *, retryable: bool
 ) -> None:
+    """Runway's record says nothing of credits; that the balance is as it was does."""
     sandbox.fault("create", "fail")
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit(tool, call(tool)))
+        task = await end(runner, await runner.submit(Order(tool, call(tool))))
     assert task.state == "failed"
     assert task.error
     assert task.error["message"] == "The sandbox was told to let this task fail"
-    assert (task.error["retryable"], task.error["billed"]) == (retryable, billed)
+    assert (task.error["retryable"], task.error["billed"], task.credits) == (retryable, False, 0)
     assert not (tmp_path / "out").exists()
 
 
@@ -199,7 +200,7 @@ async def test_a_stalled_task_goes_on_until_kie_would_have_forgotten_it(
 ) -> None:
     sandbox.fault("create", "stall")
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("veo_video", call("veo_video"))
+        task = await runner.submit(Order("veo_video", call("veo_video")))
         await runner.wait([task], DAY / 144)
         assert (await runner.get(task.id)).state == "running"
         clock.now = task.created + KEPT_FOR
@@ -212,7 +213,7 @@ async def test_a_task_that_kie_does_not_know_yet_has_some_grace(
 ) -> None:
     sandbox.fault("status", "null-record", times)
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit("veo_video", call("veo_video")))
+        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
     assert task.state == state
     assert task.finished
     assert (task.finished - task.created > GRACE) == (state == "expired")
@@ -224,7 +225,7 @@ async def test_a_task_that_kie_does_not_know_yet_has_some_grace(
 async def test_a_task_that_kie_forgets_for_a_moment_is_not_given_up(clock: JumpingClock, tmp_path: Path) -> None:
     sandbox = Sandbox(seconds=10 * GRACE, clock=clock.time)
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("veo_video", call("veo_video"))
+        task = await runner.submit(Order("veo_video", call("veo_video")))
         await runner.wait([task], 5 * GRACE)
         sandbox.fault("status", "null-record")
         assert (await end(runner, task)).state == "succeeded"
@@ -235,15 +236,15 @@ async def test_a_success_without_results_is_waited_for_and_then_a_failure(
 ) -> None:
     sandbox.fault("create", "no-urls", 2)
     async with running(tmp_path, sandbox.app, clock) as runner:
-        late = await runner.submit("nano_banana_image", call("nano_banana_image"))
+        late = await runner.submit(Order("nano_banana_image", call("nano_banana_image")))
         await runner.wait([late], 20)
         sandbox.accepted[0].fate = ""
         assert (await end(runner, late)).state == "succeeded"
-        task = await end(runner, await runner.submit("nano_banana_image", call("nano_banana_image")))
+        task = await end(runner, await runner.submit(Order("nano_banana_image", call("nano_banana_image"))))
     assert (task.state, task.credits) == ("failed", 4)
     assert task.error
     assert "names no result" in str(task.error["message"])
-    assert task.error["billed"] is None
+    assert task.error["billed"] is True
 
 
 @pytest.mark.parametrize("how", [500, "code:500", 401, 429, 455, "reset-before", "garbage", "empty", "truncated"])
@@ -252,13 +253,13 @@ async def test_a_status_that_cannot_be_read_for_a_while_changes_nothing(
 ) -> None:
     sandbox.fault("status", how, 6)
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit("veo_video", call("veo_video")))
+        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
     assert (task.state, len(task.results)) == ("succeeded", 1)
 
 
 async def test_a_task_is_found_by_any_of_its_names(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("veo_video", call("veo_video"))
+        task = await runner.submit(Order("veo_video", call("veo_video")))
         for name in (task.id, f"task:{task.id}", f"task:{task.id}#2", task.kie_id or ""):
             assert await runner.get(name) is task
         await end(runner, task)
@@ -275,7 +276,7 @@ async def test_waiting_ends_early_with_the_task(sandbox: Sandbox, clock: Jumping
         reports.append(clock.now)
 
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("veo_video", call("veo_video"))
+        task = await runner.submit(Order("veo_video", call("veo_video")))
         await runner.wait([task], 10 * DAY, report)
         assert (task.state, task.saved) == ("succeeded", True)
         assert clock.now - task.created < DAY
@@ -288,7 +289,7 @@ async def test_waiting_ends_early_with_the_task(sandbox: Sandbox, clock: Jumping
 async def test_waiting_ends_on_time_without_the_task(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     sandbox.fault("create", "stall", 2)
     async with running(tmp_path, sandbox.app, clock) as runner:
-        tasks = [await runner.submit("veo_video", call("veo_video")) for _ in range(2)]
+        tasks = [await runner.submit(Order("veo_video", call("veo_video"))) for _ in range(2)]
         begun = clock.now
         await runner.wait(tasks, 40)
         assert 40 <= clock.now - begun < 45
@@ -299,7 +300,7 @@ async def test_waiting_ends_on_time_without_the_task(sandbox: Sandbox, clock: Ju
 async def test_a_task_is_watched_once_however_many_wait(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     gate = Gate(sandbox.app)
     async with running(tmp_path, gate, clock) as runner:
-        task = await runner.submit("veo_video", call("veo_video"))
+        task = await runner.submit(Order("veo_video", call("veo_video")))
         async with anyio.create_task_group() as group:
             for _ in range(10):
                 group.start_soon(runner.wait, [await runner.get(task.id)], DAY)
@@ -308,23 +309,23 @@ async def test_a_task_is_watched_once_however_many_wait(sandbox: Sandbox, clock:
     assert gate.asked.count("GET /api/v1/veo/record-info") < 10
 
 
-def test_looks_at_a_task_become_rarer_with_its_age() -> None:
-    assert [pace(age) for age in (0, 5, 30, 300, 600, DAY)] == [1, 1, 3, 30, 60, 60]
-
-
-def test_a_model_that_is_gone_from_the_catalogue_takes_a_minute() -> None:
+async def test_a_model_that_is_gone_from_the_catalogue_takes_a_minute(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
     known = Task("t_1", "veo_video", "veo3", "video", "veo", {}, 0)
-    assert usual_seconds(known) == 180
-    known.model = "veo2"
-    assert usual_seconds(known) == 60
+    async with running(tmp_path, sandbox.app, clock, usual_seconds=None) as runner:
+        assert (await runner.usual(known)).seconds == 180
+        known.model = "veo2"
+        assert (await runner.usual(known)).seconds == 60
 
 
-async def test_the_ledger_keeps_a_data_uri_by_where_it_went(
+async def test_the_ledger_keeps_a_data_uri_by_its_content(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     whole = "data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("x", call("nano_banana_image", images=[whole, "https://files.example/b.png"]))
+        task = await runner.submit(Order("x", call("nano_banana_image", images=[whole, "https://files.example/b.png"])))
     sent = sandbox.accepted[0].body["input"]["image_urls"]
-    assert task.arguments["images"] == sent
+    mark = sha256(b"\x89PNG\r\n\x1a\n" + bytes(60)).hexdigest()
+    assert task.arguments["images"] == [f"sha256:{mark}", "https://files.example/b.png"]
     assert not sent[0].startswith("data:")

@@ -12,7 +12,8 @@ from kie_mcp.catalog import MODELS, KieModel
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.runner import BETWEEN_REPEATS, REPEATED_FOR
+from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.watch import BETWEEN_REPEATS, REPEATED_FOR
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +56,7 @@ async def test_a_larger_clip_is_asked_for_until_it_is_there_and_billed_once(
     sandbox = Sandbox(seconds=200, clock=clock.time)
     gate = Gate(sandbox.app, get=note, post=note)
     async with running(tmp_path, gate, clock) as runner:
-        task = await runner.submit("veo_upscale", size.call())
+        task = await runner.submit(Order("veo_upscale", size.call()))
         assert rows(tmp_path) == [(task.id, "running", None, size.way)]
         assert task.request == {"taskId": "5f0c", "index": 0}
         task = await end(runner, task)
@@ -74,9 +75,9 @@ async def test_a_larger_clip_goes_on_after_a_restart(clock: JumpingClock, tmp_pa
     gate = Gate(sandbox.app)
     async with running(tmp_path, gate, clock, callback_url="https://me.example/done") as runner:
         clip = await end(
-            runner, await runner.submit("veo_video", MODELS["veo3_fast"].model_validate({"prompt": "a heron"}))
+            runner, await runner.submit(Order("veo_video", MODELS["veo3_fast"].model_validate({"prompt": "a heron"})))
         )
-        task = await runner.submit("veo_upscale", size.call(clip.id))
+        task = await runner.submit(Order("veo_upscale", size.call(clip.id)))
         await runner.wait([task], 2 * BETWEEN_REPEATS)
     assert rows(tmp_path)[1] == (task.id, "running", None, size.way)
     assert task.request
@@ -98,9 +99,9 @@ async def test_a_clip_that_is_there_already_is_had_at_once_and_not_billed_again(
 ) -> None:
     gate = Gate(sandbox.app)
     async with running(tmp_path, gate, clock) as runner:
-        await end(runner, await runner.submit("veo_upscale", size.call()))
+        await end(runner, await runner.submit(Order("veo_upscale", size.call())))
         count = gate.asked.count(size.asked)
-        again = await runner.submit("veo_upscale", size.call())
+        again = await runner.submit(Order("veo_upscale", size.call()))
         assert (again.state, again.route) == ("succeeded", size.way)
         assert (await end(runner, again)).saved
     assert gate.asked.count(size.asked) == count + 1
@@ -113,13 +114,13 @@ async def test_a_larger_clip_that_fails_says_why(
 ) -> None:
     sandbox.fault("create", "fail")
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("veo_upscale", size.call())
+        task = await runner.submit(Order("veo_upscale", size.call()))
         assert (task.state, task.route) == ("running", size.way)
         task = await end(runner, task)
     assert task.state == "failed"
     assert task.error
     assert task.error["message"] == "The sandbox was told to let this task fail"
-    assert (task.error["retryable"], task.error["billed"]) == (True, None)
+    assert (task.error["retryable"], task.error["billed"]) == (True, False)
 
 
 @both
@@ -128,14 +129,14 @@ async def test_a_larger_clip_that_never_comes_is_given_up_with_kies_last_words(
 ) -> None:
     sandbox.fault("create", "stall")
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit("veo_upscale", size.call()))
+        task = await end(runner, await runner.submit(Order("veo_upscale", size.call())))
     assert (task.state, task.route) == ("failed", size.way)
     assert task.finished
     assert REPEATED_FOR < task.finished - task.created < REPEATED_FOR + 120
     assert task.error
     assert "video is processing" in str(task.error["message"])
-    assert task.error["billed"] is None
-    assert sandbox.balance == 1000 - size.price
+    assert task.error["billed"] is True
+    assert (task.credits, sandbox.balance) == (size.price, 1000 - size.price)
 
 
 @both
@@ -155,7 +156,7 @@ async def test_a_larger_clip_is_refused_like_anything_else(
     sandbox.fault("create", how)
     async with running(tmp_path, gate, clock) as runner:
         with pytest.raises(error, match="was told to answer so") as caught:
-            await runner.submit("veo_upscale", size.call())
+            await runner.submit(Order("veo_upscale", size.call()))
     assert caught.value.billed is False
     assert [row[1:] for row in rows(tmp_path)] == [("failed", None, size.way)]
     assert gate.asked == [size.asked]
@@ -175,7 +176,7 @@ async def test_a_first_answer_that_got_lost_leaves_a_larger_clip_unknown(
     sandbox.fault("create", how)
     async with running(tmp_path, gate, clock) as runner:
         with pytest.raises(UnknownOutcome):
-            await runner.submit("veo_upscale", size.call())
+            await runner.submit(Order("veo_upscale", size.call()))
     assert [row[1:] for row in rows(tmp_path)] == [("unknown", None, size.way)]
     async with running(tmp_path, gate, clock) as runner:
         clock.now += 10 * BETWEEN_REPEATS
@@ -195,7 +196,7 @@ async def test_a_first_answer_that_bids_to_wait_is_no_refusal(
 ) -> None:
     sandbox.fault("create", how)
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("veo_upscale", size.call())
+        task = await runner.submit(Order("veo_upscale", size.call()))
         assert (task.state, task.route) == ("running", size.way)
         assert (await end(runner, task)).state == "succeeded"
     assert sandbox.balance == 1000 - size.price
@@ -211,7 +212,7 @@ async def test_a_later_answer_that_cannot_be_read_changes_nothing(
     how: int | str,
 ) -> None:
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("veo_upscale", size.call())
+        task = await runner.submit(Order("veo_upscale", size.call()))
         sandbox.fault("create", how, 2)
         task = await end(runner, task)
     assert (task.state, task.route, len(task.results)) == ("succeeded", size.way, 1)

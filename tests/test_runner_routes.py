@@ -14,7 +14,8 @@ from kie_mcp.catalog import MODELS, KieModel
 from kie_mcp.errors import ApiError, NotOffered, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.runner import LOST_AFTER
+from kie_mcp.tasks.ledger import LEASE
+from kie_mcp.tasks.order import Order
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +55,7 @@ async def test_what_is_answered_at_once_has_ended_in_the_same_call(
 ) -> None:
     gate = Gate(sandbox.app)
     async with running(tmp_path, gate, clock) as runner:
-        task = await runner.submit("run_model", call(model, **arguments))
+        task = await runner.submit(Order("run_model", call(model, **arguments)))
         assert (task.state, task.error, task.kie_id, task.note, task.finished) == (
             "succeeded",
             None,
@@ -63,7 +64,7 @@ async def test_what_is_answered_at_once_has_ended_in_the_same_call(
             clock.now,
         )
         assert [text[: len(made)] for text in task.texts] == ([made] if made else [])
-        assert task.credits == (price if model == STYLE else None)
+        assert task.credits == price
         assert await end(runner, task) == task
         assert task.saved
     assert gate.asked == [f"POST {PRODUCTS[MODELS[model].routes[0]].create}"]
@@ -80,7 +81,7 @@ async def test_what_cannot_be_made_at_once_is_refused_and_costs_nothing(
     sandbox.fault("create", "fail")
     async with running(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(ApiError, match="told to let this task fail") as caught:
-            await runner.submit("run_model", call(model, **arguments))
+            await runner.submit(Order("run_model", call(model, **arguments)))
         (task,) = await runner.ledger.page()
     assert (task.state, task.error) == ("failed", caught.value.as_dict())
     assert caught.value.billed is False
@@ -93,12 +94,12 @@ async def test_a_success_that_names_nothing_is_a_failure_at_once(
 ) -> None:
     sandbox.fault("create", "no-urls")
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit("run_model", call(model, **arguments)))
+        task = await end(runner, await runner.submit(Order("run_model", call(model, **arguments))))
     assert task.state == "failed"
     assert task.error
     said = "gives no reason" if model.endswith("check-voice") else "names no result"
     assert said in str(task.error["message"])
-    assert task.error["billed"] is None
+    assert task.error["billed"] is (sandbox.balance < 1000)
 
 
 @pytest.mark.parametrize("how", [*NOBODY_KNOWS, "code:200"])
@@ -109,10 +110,10 @@ async def test_an_answer_that_got_lost_is_never_asked_for_again(
     sandbox.fault("create", how)
     async with running(tmp_path, gate, clock) as runner:
         with pytest.raises(UnknownOutcome) as caught:
-            await runner.submit("run_model", call(STYLE, prompt="a slow waltz"))
+            await runner.submit(Order("run_model", call(STYLE, prompt="a slow waltz")))
     assert caught.value.billed is None
     async with running(tmp_path, gate, clock) as runner:
-        clock.now += LOST_AFTER + 1
+        clock.now += LEASE + 1
         (task,) = await runner.ledger.page()
         assert (await end(runner, await runner.get(task.id))).state == "unknown"
     assert task.id in caught.value.message
@@ -130,7 +131,7 @@ async def test_an_answer_is_kept_when_the_server_ends_as_kie_gives_it(
 
     async with running(tmp_path, answer_and_end, clock) as runner:
         ends.append(runner._group.cancel_scope)
-        await runner.submit("run_model", call(STYLE, prompt="a slow waltz"))
+        await runner.submit(Order("run_model", call(STYLE, prompt="a slow waltz")))
     ((id_, *_),) = rows(tmp_path)
     async with running(tmp_path, sandbox.app, clock) as runner:
         task = await runner.get(id_)
@@ -141,10 +142,10 @@ async def test_an_answer_is_kept_when_the_server_ends_as_kie_gives_it(
 async def test_a_refusal_for_the_rate_is_sent_again(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     sandbox.fault("create", "code:429", 2)
     async with running(tmp_path, sandbox.app, clock) as runner:
-        assert (await runner.submit("x", call(STYLE, prompt="a slow waltz"))).state == "succeeded"
+        assert (await runner.submit(Order("x", call(STYLE, prompt="a slow waltz")))).state == "succeeded"
         sandbox.fault("create", 429, 2)
         assert (
-            await end(runner, await runner.submit("x", call("veo/get-4k-video", task_id="5f0c")))
+            await end(runner, await runner.submit(Order("x", call("veo/get-4k-video", task_id="5f0c"))))
         ).state == "succeeded"
     assert len(sandbox.accepted) == 2
 
@@ -159,7 +160,7 @@ async def test_an_answer_that_cannot_be_written_down_is_handed_over(
 
     async with running(tmp_path, Gate(sandbox.app, post=fill), clock) as runner:
         try:
-            task = await runner.submit("x", call(STYLE, prompt="a slow waltz"))
+            task = await runner.submit(Order("x", call(STYLE, prompt="a slow waltz")))
         finally:
             disk.__exit__(None, None, None)
     assert (task.state, len(task.texts), task.error) == ("succeeded", 1, None)
@@ -180,7 +181,7 @@ async def test_where_the_route_is_gone_the_unified_one_is_asked_after_by_its_id(
 ) -> None:
     gate = Gate(sandbox.app, post=gone, get=lambda path: gone(path if "/veo/" in path else "/jobs/"))
     async with running(tmp_path, gate, clock) as runner:
-        task = await runner.submit("run_model", call(model, **arguments))
+        task = await runner.submit(Order("run_model", call(model, **arguments)))
         assert (task.state, task.route, task.kie_id) == ("running", f"jobs:{model}", sandbox.accepted[0].id)
         assert task.request is None
         assert (await end(runner, task)).state == "succeeded"
@@ -195,7 +196,7 @@ async def test_a_call_may_name_its_only_way_and_further_fields(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, way: str
 ) -> None:
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit("x", call("veo3_fast", prompt="a heron"), way=way, extra={"uploadCn": True})
+        task = await runner.submit(Order("x", call("veo3_fast", prompt="a heron"), way=way, extra={"uploadCn": True}))
     body = sandbox.accepted[0].body
     assert task.route == way
     assert (body["input"]["upload_cn"] if "input" in body else body["uploadCn"]) is True
@@ -206,5 +207,5 @@ async def test_the_only_way_is_the_only_one_tried(sandbox: Sandbox, clock: Jumpi
     gate = Gate(sandbox.app, post=gone)
     async with running(tmp_path, gate, clock) as runner:
         with pytest.raises(NotOffered):
-            await runner.submit("x", call("veo3_fast", prompt="a heron"), way="veo")
+            await runner.submit(Order("x", call("veo3_fast", prompt="a heron"), way="veo"))
     assert gate.asked == ["POST /api/v1/veo/generate"]

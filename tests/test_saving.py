@@ -2,7 +2,7 @@ import errno
 import os
 import resource
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -307,12 +307,38 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
         group.cancel_scope.cancel()
 
 
-async def test_a_file_that_breaks_off_leaves_nothing(folder: Path) -> None:
+async def test_a_file_that_breaks_off_is_kept_for_the_next_attempt(folder: Path) -> None:
     cut = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE[:-1]
+    known = task("")
     async with answering(cut) as url, KieClient("secret", base_url=url) as client:
+        known.results[0].url = f"{url}/1.png"
+        # Every answer begins at the start again: that does not help.
         with pytest.raises(httpx2.RemoteProtocolError):
-            await Saver(client, folder).save(task(f"{url}/1.png"))
-    assert files(folder) == {}
+            await Saver(client, folder).save(known)
+    ((name, content),) = files(folder).items()
+    assert name.startswith(".")
+    assert content == PICTURE[:-1]
+    head = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\nContent-Range: bytes %d-%d/%d\r\n\r\n"
+    rest = head % (len(PICTURE) - 1, len(PICTURE) - 1, len(PICTURE)) + PICTURE[-1:]
+    async with answering(rest) as url, KieClient("secret", base_url=url) as client:
+        known.results[0].url = f"{url}/1.png"
+        await Saver(client, folder).save(known)
+    ((name, content),) = files(folder).items()
+    assert name.endswith(".png")
+    assert content == PICTURE
+
+
+async def test_what_is_there_already_is_all_of_it(folder: Path) -> None:
+    known = task("")
+    cut = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PICTURE) + 1) + PICTURE
+    whole = b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\nContent-Range: bytes */%d\r\n\r\n"
+    for answer in (cut, whole % len(PICTURE)):
+        async with answering(answer) as url, KieClient("secret", base_url=url) as client:
+            known.results[0].url = f"{url}/1.png"
+            with suppress(httpx2.TransportError):
+                await Saver(client, folder).save(known)
+    assert list(files(folder).values()) == [PICTURE]
+    assert known.results[0].mime_type == "image/png"
 
 
 async def test_a_full_disk_leaves_nothing(saver: Saver, folder: Path) -> None:

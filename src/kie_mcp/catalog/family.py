@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from kie_mcp.catalog.fields import Kind, MediaRef
 from kie_mcp.catalog.model import KieModel, plain_schema
@@ -17,8 +17,30 @@ from kie_mcp.catalog.wording import spell, which
 
 Schema = dict[str, Any]
 
-OPTIONS: Schema = {"anyway": {"type": "boolean"}}
-"""What every tool takes besides a model's fields: how to run it, not what to run."""
+
+class Options(BaseModel):
+    """What every tool takes besides a model's fields: how to run it, not what to run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    anyway: StrictBool = False
+    """Although it fails often today."""
+    quote: StrictBool = False
+    """Only tell what it would cost."""
+    variation: Annotated[int, Field(ge=1)] = 1
+    """The same call with another number is another take."""
+    confirm: str = ""
+    """What the answer gave that asked for a confirmation."""
+
+
+# A list of tools takes room: what the options are for is told once, in the server's instructions.
+OPTIONS: Schema = {
+    "anyway": {"type": "boolean"},
+    "quote": {"type": "boolean"},
+    "variation": {"type": "integer"},
+    "confirm": {"type": "string"},
+}
+"""The options' schemas."""
 
 VERSION = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
 

@@ -1,5 +1,6 @@
 """What every KIE model is: a class whose fields are the tool's arguments and whose dump is KIE's request."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, get_args
 
@@ -16,6 +17,9 @@ UNSHOWN = frozenset(
     | {"enableFallback", "return_last_frame", "language_code"}
 )
 """What moderates, where KIE stores, what KIE has deprecated: nothing that an agent decides."""
+
+PRICED = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
+"""What a price may depend on, whether KIE's list says so or not."""
 
 Resolve = Callable[[Ref], str]
 
@@ -132,6 +136,24 @@ class KieModel(BaseModel):
                 return len(getattr(self, "prompt", "")) / 1000
             case _:
                 return 1
+
+    def tariff(self) -> tuple[str, float]:
+        """What a unit's price depends on, equal for calls that cost the same a unit; and how many units there are."""
+        units, extra = self.units(), self.extra_credits()
+        if not units or extra:
+            # What it costs does not grow with the units alone.
+            return self._told(("extra", extra), ("units", units)), 1
+        counted = {"second": "duration", "image": "count"}.get(self.price.unit)
+        return self._told(without=counted), units
+
+    def _told(self, *more: tuple[str, Any], without: str | None = None) -> str:
+        told = dict(more)
+        for name in {*PRICED, *(field for rate in self.price.rates for field, _ in rate.when)} - {without}:
+            value = getattr(self, name, None)
+            if value is not None:
+                # Of a file, or several, it matters that there is one.
+                told[name] = value if type(value) in (bool, int, float, str) else bool(value)
+        return json.dumps(told, sort_keys=True)
 
     def extra_credits(self) -> float:
         """Credits that do not depend on the units."""

@@ -72,7 +72,7 @@ class Seedance15(TwoFrames, Seedance):
     resolution: Literal["480p", "720p", "1080p"] = "720p"
     duration: Annotated[int, Field(ge=4, le=12)] = 5
     sound: bool = wire("generate_audio", default=False)
-    camera_fixed: bool = wire("fixed_lens", default=False)
+    camera_fixed: bool | None = wire("fixed_lens", default=None)
 
     @model_validator(mode="after")
     def first_frame_first(self) -> Self:
@@ -92,7 +92,7 @@ class Multimodal(Seedance):
     last_image: Image | None = wire("last_frame_url", None)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=9)
     videos: tuple[Clip, ...] | None = wire(
-        "reference_video_urls", None, min_length=1, max_length=3, description="15 s in all, 30 in 2-5."
+        "reference_video_urls", None, min_length=1, max_length=3, description="15 s in all; 2-5: 30."
     )
     audios: tuple[Sound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=3)
     aspect_ratio: AnyRatio = "16:9"
@@ -198,8 +198,8 @@ class Seedance25(Multimodal):
     aspect_ratio: AnyRatio = "adaptive"
     resolution: Literal["480p", "720p", "1080p"] = "720p"
     duration: Annotated[int, Field(ge=-1, le=30)] = Field(5, description="4 or more; -1 lets KIE choose.")
-    format: Literal["mp4", "mov"] = wire("output_format", "mp4")
-    return_last_frame: bool = Field(default=False, description="As a picture too.")
+    format: Literal["mp4", "mov"] | None = wire("output_format", None)
+    return_last_frame: bool | None = None
 
     @model_validator(mode="after")
     def length_is_known_or_left_to_kie(self) -> Self:
@@ -230,7 +230,7 @@ class V1Steady(V1):
     """The fields of every Seedance 1.0 model but the fast one."""
 
     seed: Seed | None = None
-    camera_fixed: bool = False
+    camera_fixed: bool | None = None
 
 
 class V1ProText(V1Steady):
@@ -296,7 +296,7 @@ class V1LiteImage(V1Steady):
 
 VIDEO = Family(
     "seedance_video",
-    "Make a video with Seedance (ByteDance): 1.5 cheap, 2.5 fine.",
+    "Seedance (ByteDance) video: 1.5 cheap, 2.5 fine.",
     (
         Seedance15,
         Seedance2Mini,

@@ -1,4 +1,7 @@
-"""Rows on disk: every task from before it is paid, every upload while it lives."""
+"""Rows on disk: every task from before it is paid, every upload while it lives, and what servers must agree on.
+
+Several servers may share the file. What must not happen twice is one transaction that first takes the lock for writing.
+"""
 
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
@@ -9,57 +12,21 @@ from typing import Any, Self
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.errors import ConfigurationError
-from kie_mcp.tasks.task import FINAL, Result, State, Task
+from kie_mcp.tasks import tables
+from kie_mcp.tasks.money import Caps, Spent
+from kie_mcp.tasks.tables import confirmations, creates, servers, tasks, uploads, versions
+from kie_mcp.tasks.task import Result, State, Task
+from kie_mcp.tasks.watching import NEWEST
 
-# Other servers may have the file open: a step only adds, so that the version before it can go on.
-STEPS = ("ALTER TABLE tasks ADD COLUMN request JSON",)
-"""What makes the ledger of each version, from 1, that of the next."""
-VERSION = 1 + len(STEPS)
-
-metadata = sa.MetaData()
-
-versions = sa.Table("ledger", metadata, sa.Column("version", sa.Integer, nullable=False))
-
-tasks = sa.Table(
-    "tasks",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("kie_id", sa.Text, index=True),
-    sa.Column("tool", sa.Text, nullable=False),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("route", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, index=True),
-    sa.Column("arguments", sa.JSON, nullable=False),
-    sa.Column("created", sa.Float, nullable=False, index=True),
-    sa.Column("finished", sa.Float),
-    sa.Column("estimate", sa.JSON),
-    sa.Column("credits", sa.Float),
-    sa.Column("results", sa.JSON, nullable=False),
-    sa.Column("texts", sa.JSON, nullable=False),
-    sa.Column("error", sa.JSON),
-    sa.Column("saved", sa.Boolean, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("request", sa.JSON),
-)
-
-uploads = sa.Table(
-    "uploads",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("sha256", sa.Text, index=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("url", sa.Text, nullable=False),
-    sa.Column("size", sa.Integer),
-    sa.Column("mime_type", sa.Text, nullable=False),
-    sa.Column("created", sa.Float, nullable=False),
-    sa.Column("expires", sa.Float, nullable=False),
-)
+LEASE = 15.0
+"""Seconds for which a server watches its tasks without saying that it is still there."""
+REPEATABLE: tuple[State, ...] = ("failed", "expired")
+"""What may be asked for again at once: nothing is under way, and nothing came of it."""
+SAMPLE = 12
+"""How many charges of the past an estimate looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +56,43 @@ class Ledger:
         Raises:
             ConfigurationError: When the folder cannot be used, or a newer kie-mcp wrote the ledger.
         """
-        _make(folder)
-        engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'ledger.sqlite3'}")
-        sa.event.listen(engine.sync_engine, "connect", _careful)
-        ledger = cls(engine)
-        try:
-            await ledger._migrate()
-        except sa.exc.DBAPIError as error:
-            await ledger.close()
-            raise ConfigurationError(
-                f"The ledger in {folder} cannot be opened: {error.orig}.", "Set KIE_MCP_DATA_DIR to another folder."
-            ) from None
-        except ConfigurationError:
-            await ledger.close()
-            raise
-        return ledger
+        return cls(await tables.connect(folder))
 
     async def close(self) -> None:
         """Let go of the database."""
-        with anyio.CancelScope(shield=True):
-            await self._engine.dispose()
+        await tables.close(self._engine)
 
-    async def add(self, task: Task) -> None:
-        """Write a new task down."""
+    async def add(self, task: Task, *, repeats_since: float | None = None, caps: Caps | None = None) -> Task | None:
+        """Write a new task down, unless it has been asked for already or there is no money for it.
+
+        Args:
+            task: The task; its server watches it.
+            repeats_since: From when on an equal call is the same; None lets every call be another.
+            caps: What may be spent.
+
+        Returns:
+            The task that was asked for before, in place of the new one; nothing when the new one was written down.
+
+        Raises:
+            CapReached: When it would cost more than is allowed; nothing was written.
+        """
+        async with self._exclusive() as connection:
+            if repeats_since is not None and (known := await _repeated(connection, task.fingerprint, repeats_since)):
+                return known
+            if caps:
+                caps.check(task, await _spent(connection, task))
+            await connection.execute(sa.insert(tasks).values(**_row(task), watcher=task.session))
+        return None
+
+    async def repeated(self, fingerprint: str, since: float) -> Task | None:
+        """The task that an equal call asked for since then, unless that has come to nothing."""
         async with self._transaction() as connection:
-            await connection.execute(sa.insert(tasks).values(**_row(task)))
+            return await _repeated(connection, fingerprint, since)
+
+    async def spent(self, task: Task) -> Spent:
+        """What counts against the caps, in the day and the session of a task."""
+        async with self._transaction() as connection:
+            return await _spent(connection, task)
 
     async def save(self, task: Task) -> None:
         """Write a task's present state down."""
@@ -122,8 +101,8 @@ class Ledger:
 
     async def find(self, id_: str) -> Task | None:
         """The task with this id, ours or KIE's."""
-        rows = await self._select(sa.select(tasks).where(sa.or_(tasks.c.id == id_, tasks.c.kie_id == id_)))
-        return _task(rows[0]) if rows else None
+        found = await self._tasks(sa.select(tasks).where(sa.or_(tasks.c.id == id_, tasks.c.kie_id == id_)))
+        return found[0] if found else None
 
     async def page(
         self,
@@ -156,25 +135,115 @@ class Ledger:
             query = query.where(tasks.c.arguments["prompt"].as_string().icontains(word, autoescape=True))
         if before:
             query = query.where(sa.tuple_(tasks.c.created, tasks.c.id) < before)
-        return [_task(row) for row in await self._select(query)]
+        return await self._tasks(query)
 
-    async def unfinished(self) -> list[Task]:
-        """What still has to be watched, or saved."""
-        open_ = sa.or_(tasks.c.state.not_in(FINAL), sa.and_(tasks.c.state == "succeeded", tasks.c.saved == sa.false()))
-        return [_task(row) for row in await self._select(sa.select(tasks).where(open_).order_by(tasks.c.created))]
+    async def since(self, moment: float) -> list[Task]:
+        """Every task that was asked for since then, the oldest first."""
+        return await self._tasks(sa.select(tasks).where(tasks.c.created >= moment).order_by(tasks.c.created))
+
+    async def beat(self, server: str, now: float) -> int:
+        """Say that a server is there, for as long as its lease; how many there are."""
+        async with self._exclusive() as connection:
+            await connection.execute(sa.delete(servers).where(sa.or_(servers.c.id == server, ~_alive(now))))
+            await connection.execute(sa.insert(servers).values(id=server, alive_until=now + LEASE))
+            return (await connection.execute(sa.select(sa.func.count()).select_from(servers))).scalar_one()
+
+    async def leave(self, server: str) -> None:
+        """Let others have what a server watches."""
+        async with self._transaction() as connection:
+            await connection.execute(sa.delete(servers).where(servers.c.id == server))
+
+    async def claim(self, id_: str, server: str, now: float) -> Task | None:
+        """Let a server watch a task, as it is now; nothing when another one does, or there is nothing to watch."""
+        taken = sa.update(tasks).where(tasks.c.id == id_, tasks.c.saved == sa.false(), _free(server, now))
+        async with self._transaction() as connection:
+            if not (await connection.execute(taken.values(watcher=server))).rowcount:
+                return None
+            (row,) = await _rows(connection, sa.select(tasks).where(tasks.c.id == id_))
+            return _task(row)
+
+    async def unwatched(self, server: str, now: float) -> list[Task]:
+        """What still has to be watched, or saved, and no other server does it; the oldest first."""
+        query = sa.select(tasks).where(tasks.c.saved == sa.false(), _free(server, now))
+        return await self._tasks(query.order_by(tasks.c.created))
+
+    async def turn(self, account: str, now: float, most: int, seconds: float) -> float:
+        """Take one of the turns that all servers have together to ask KIE for something.
+
+        Args:
+            account: Whose turns they are.
+            now: The time.
+            most: How many there are
+            seconds: in this time.
+
+        Returns:
+            Seconds until there may be one, 0 when it was taken.
+        """
+        async with self._exclusive() as connection:
+            # After a clock was set back, what lies ahead says nothing.
+            outside = sa.or_(creates.c.at <= now - seconds, creates.c.at > now + seconds)
+            await connection.execute(sa.delete(creates).where(outside))
+            query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())
+            taken = (await connection.execute(query.limit(most))).scalars().all()
+            if len(taken) < most:
+                await connection.execute(sa.insert(creates).values(account=account, at=now))
+                return 0
+            return max(float(taken[-1]) + seconds - now, 0.01)
+
+    async def ask_for_confirmation(self, id_: str, fingerprint: str, now: float, seconds: float) -> None:
+        """Remember what a person may agree to for a while."""
+        async with self._transaction() as connection:
+            await connection.execute(sa.delete(confirmations).where(confirmations.c.expires <= now))
+            row = {"id": id_, "fingerprint": fingerprint, "expires": now + seconds}
+            await connection.execute(sa.insert(confirmations).values(**row))
+
+    async def is_confirmed(self, id_: str, fingerprint: str, now: float) -> bool:
+        """Whether this call was what the id was given for, not too long ago."""
+        known = confirmations.c
+        query = sa.select(known.id).where(known.id == id_, known.fingerprint == fingerprint, known.expires > now)
+        return bool(await self._select(query))
+
+    async def charges(self, model: str, tariff: str) -> list[float]:
+        """What the last calls of this model and tariff were charged for a unit, the latest first."""
+        alike = (tasks.c.model == model, tasks.c.tariff == tariff, tasks.c.units > 0)
+        known = (tasks.c.state == "succeeded", tasks.c.credits.is_not(None))
+        query = sa.select((tasks.c.credits / tasks.c.units).label("each")).where(*alike, *known)
+        return [row["each"] for row in await self._select(query.order_by(tasks.c.finished.desc()).limit(SAMPLE))]
+
+    async def lengths(self, model: str, duration: object) -> list[float]:
+        """How many seconds the last tasks of this model and duration took, the latest last."""
+        seconds = (tasks.c.finished - tasks.c.created).label("seconds")
+        # Where another server took over, the end may have been noticed long after.
+        seen = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.watcher == tasks.c.session)
+        query = sa.select(seconds, tasks.c.arguments).where(*seen).order_by(tasks.c.finished.desc())
+        rows = await self._select(query.limit(5 * NEWEST))
+        return [row["seconds"] for row in reversed(rows) if row["arguments"].get("duration") == duration]
+
+    async def runs_alone(self, task: Task) -> bool:
+        """Whether no other task was under way since this one was asked for."""
+        ended_since = sa.or_(tasks.c.finished.is_(None), tasks.c.finished >= task.created)
+        query = sa.select(tasks.c.id).where(tasks.c.id != task.id, tasks.c.state != "prepared", ended_since).limit(1)
+        return not await self._select(query)
 
     async def add_upload(self, upload: Upload) -> None:
         """Write an upload down."""
         async with self._transaction() as connection:
             await connection.execute(sa.insert(uploads).values(**dataclasses.asdict(upload)))
 
-    async def live_uploads(self, now: float, *, sha256: str | None = None, id_: str | None = None) -> list[Upload]:
-        """Uploads that have not expired, newest first; with the content or the id, if given."""
+    async def forget_uploads(self, urls: Sequence[str]) -> int:
+        """Trust these uploads no longer; how many there were."""
+        async with self._transaction() as connection:
+            gone = sa.update(uploads).where(uploads.c.url.in_(urls), uploads.c.expires > 0).values(expires=0)
+            return (await connection.execute(gone)).rowcount
+
+    async def live_uploads(
+        self, now: float, *, sha256: str | None = None, id_: str | None = None, url: str | None = None
+    ) -> list[Upload]:
+        """Uploads that have not expired, newest first; with the content, the id or the address, if given."""
         query = sa.select(uploads).where(uploads.c.expires > now).order_by(uploads.c.created.desc())
-        if sha256:
-            query = query.where(uploads.c.sha256 == sha256)
-        if id_:
-            query = query.where(uploads.c.id == id_)
+        for column, wanted in ((uploads.c.sha256, sha256), (uploads.c.id, id_), (uploads.c.url, url)):
+            if wanted:
+                query = query.where(column == wanted)
         return [Upload(**row) for row in await self._select(query)]
 
     @asynccontextmanager
@@ -184,58 +253,56 @@ class Ledger:
             async with self._engine.begin() as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def _exclusive(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that nobody writes beside."""
+        async with self._transaction() as connection:
+            # What is written first takes the lock, and what is read then stays true.
+            await connection.execute(sa.update(versions).values(version=versions.c.version))
+            yield connection
+
     async def _select(self, query: sa.Select[Any]) -> Sequence[dict[str, Any]]:
         async with self._transaction() as connection:
-            return [dict(row) for row in (await connection.execute(query)).mappings()]
+            return await _rows(connection, query)
 
-    async def _migrate(self) -> None:
-        async with self._transaction() as connection:
-            # Another server may be doing the same.
-            for table in metadata.sorted_tables:
-                await connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    await connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
-            version = (await connection.execute(sa.select(versions.c.version))).scalar()
-            if version is None:
-                await connection.execute(sa.insert(versions).values(version=VERSION))
-            elif version > VERSION:
-                raise ConfigurationError(
-                    f"A newer kie-mcp wrote this ledger (version {version}, this one reads {VERSION}).",
-                    "Update kie-mcp, or set KIE_MCP_DATA_DIR to another folder.",
-                )
-            else:
-                await _upgrade(connection, version)
+    async def _tasks(self, query: sa.Select[Any]) -> list[Task]:
+        return [_task(row) for row in await self._select(query)]
 
 
-async def _upgrade(connection: AsyncConnection, version: int) -> None:
-    for before, step in enumerate(STEPS[version - 1 :], start=version):
-        # Whoever changes the number holds the lock until the step is done; others then find it changed.
-        changed = sa.update(versions).where(versions.c.version == before).values(version=before + 1)
-        if (await connection.execute(changed)).rowcount:
-            await connection.execute(sa.text(step))
+async def _rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The ledger's folder {folder} cannot be made: {error.strerror}.", "Set KIE_MCP_DATA_DIR."
-        ) from None
+async def _repeated(connection: AsyncConnection, fingerprint: str, since: float) -> Task | None:
+    same = (tasks.c.fingerprint == fingerprint, tasks.c.created >= since, tasks.c.state.not_in(REPEATABLE))
+    rows = await _rows(connection, sa.select(tasks).where(*same).order_by(tasks.c.created.desc()).limit(1))
+    return _task(rows[0]) if rows else None
 
 
-def _careful(connection: DBAPIConnection, _: object) -> None:
-    cursor = connection.cursor()
-    # Several servers may share the file; what is committed survives a power cut.
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-    # SQLite's own knows ASCII only.
-    connection.create_function("lower", 1, _lower, deterministic=True)
+async def _spent(connection: AsyncConnection, task: Task) -> Spent:
+    """What was charged, or may be, in the day and the session of a task."""
+    # What failed without a word about credits was given back.
+    failed = sa.case((tasks.c.state == "failed", 0), else_=tasks.c.reserved)
+    cost = sa.func.coalesce(tasks.c.credits, failed)
+    in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
+    day = tasks.c.created > task.created - 24 * 3600
+    query = sa.select(
+        sa.func.coalesce(sa.func.sum(sa.case((day, cost), else_=0)), 0).label("day"),
+        sa.func.coalesce(sa.func.sum(in_session), 0).label("session"),
+    ).where(sa.or_(day, tasks.c.session == task.session))
+    (row,) = await _rows(connection, query)
+    return Spent(**row)
 
 
-def _lower(text: str | None) -> str | None:
-    return text and text.casefold()
+def _alive(now: float) -> sa.ColumnElement[bool]:
+    # One that is said to live longer than a lease was written by a clock that was ahead.
+    return servers.c.alive_until.between(now, now + LEASE)
+
+
+def _free(server: str, now: float) -> sa.ColumnElement[bool]:
+    """Tasks that no other server watches."""
+    others = sa.select(servers.c.id).where(servers.c.id != server, _alive(now))
+    return sa.or_(tasks.c.watcher.is_(None), tasks.c.watcher.not_in(others))
 
 
 def _row(task: Task) -> dict[str, Any]:
@@ -243,6 +310,7 @@ def _row(task: Task) -> dict[str, Any]:
 
 
 def _task(row: dict[str, Any]) -> Task:
+    del row["watcher"]
     results = [Result(**each) for each in row.pop("results")]
     estimate = row.pop("estimate")
     return Task(**row, results=results, estimate=tuple(estimate) if estimate else None)

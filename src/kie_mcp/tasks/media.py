@@ -3,6 +3,7 @@
 import hashlib
 import re
 from base64 import b64decode
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -47,19 +48,44 @@ class Publisher:
         self._ledger = ledger
         self._readable = [folder.expanduser().resolve() for folder in readable]
         self._clock = clock
+        self._flights: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
 
-    async def resolve(self, refs: Sequence[Ref]) -> dict[Ref, str]:
-        """What each reference is for KIE; local files are checked, all of them, before one is uploaded.
+    async def contents(self, refs: Sequence[Ref]) -> dict[Ref, str]:
+        """What each reference stands for, whatever it is called: a file for its content. Nothing is sent.
 
         Raises:
             InvalidCall: When there is no such file or task, it may not be read, or the model does not take it.
         """
-        for ref in refs:
-            if _is_local(ref):
-                with self._open(ref) as content:
-                    await anyio.to_thread.run_sync(_refuse, content, ref.limits, ref)
-        # What is refused without an upload is refused before one.
-        return {ref: await self._resolve(ref) for ref in sorted(dict.fromkeys(refs), key=_is_local)}
+        return {ref: await self._content(ref) for ref in dict.fromkeys(refs)}
+
+    async def _content(self, ref: Ref) -> str:
+        if _is_local(ref):
+            with self._open(ref) as content:
+                await anyio.to_thread.run_sync(_refuse, content, ref.limits, ref)
+                return await anyio.to_thread.run_sync(_sha256, content.file)
+        match = RESULT.fullmatch(ref)
+        if match and isinstance(ref, MediaRef):
+            task, result = await self._earlier(ref, match["task"], match["n"] or "1")
+            if not result.url:
+                with _read(Path(result.path)):
+                    pass
+            return f"{task.id}#{task.results.index(result)}"
+        address = await self._resolve(ref)
+        uploaded = await self._ledger.live_uploads(self._clock.time(), url=address)
+        return (uploaded[0].sha256 if uploaded else None) or address
+
+    async def resolve(self, refs: Sequence[Ref]) -> dict[Ref, str]:
+        """What each reference is for KIE; what is local is uploaded, unless it is there already.
+
+        Raises:
+            InvalidCall: As `contents()`.
+            ApiError: When KIE does not take a file.
+        """
+        return {ref: await self._resolve(ref) for ref in dict.fromkeys(refs)}
+
+    async def forget(self, urls: Iterable[str]) -> bool:
+        """Upload these again when they are next needed, since KIE does not find them; whether any can be."""
+        return bool(await self._ledger.forget_uploads([url for url in urls if url]))
 
     async def _resolve(self, ref: Ref) -> str:
         match ref:
@@ -131,10 +157,11 @@ class Publisher:
 
     async def _upload(self, content: Content) -> Upload:
         digest = await anyio.to_thread.run_sync(_sha256, content.file)
-        for known in await self._ledger.live_uploads(self._clock.time(), sha256=digest):
-            return known
-        sent = await files.stream(self._client, content.file, content.name, content.mime_type)
-        return await self._remember(sent, digest)
+        async with self._flights[digest]:
+            for known in await self._ledger.live_uploads(self._clock.time(), sha256=digest):
+                return known
+            sent = await files.stream(self._client, content.file, content.name, content.mime_type)
+            return await self._remember(sent, digest)
 
     async def _result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._earlier(ref, task_id, number)

@@ -1,61 +1,54 @@
-"""The life of a task: submit, watch, collect, resume.
-
-What is paid for is never lost: the row is on disk before KIE is asked and KIE's id before anybody is answered. What
-may have been paid for is never sent again: a create whose answer got lost becomes `unknown`.
-"""
+"""Every task of one server: asked for, waited for, found again; several servers may share the ledger."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import anyio
-import httpx2
+import sqlalchemy.exc
 from anyio.abc import TaskGroup
 
-from kie_mcp.catalog import MODELS, KieModel
+from kie_mcp.catalog import MODELS
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.clock import Clock
-from kie_mcp.errors import ApiError, AuthError, InvalidCall, KieMcpError, NotOffered, UnknownOutcome
+from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import routes, status
-from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.routes import Route
-from kie_mcp.kie.status import Status
-from kie_mcp.tasks import midi, trouble
-from kie_mcp.tasks.ledger import Ledger
+from kie_mcp.kie.client import CREATES, KieClient
+from kie_mcp.tasks import adoption, trouble
+from kie_mcp.tasks.ledger import LEASE, Ledger
 from kie_mcp.tasks.media import Publisher
+from kie_mcp.tasks.money import Caps, Quote, quote
+from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saving import Saver
-from kie_mcp.tasks.task import KEPT_FOR, Result, State, Task, new_id
+from kie_mcp.tasks.task import Task, new_id
+from kie_mcp.tasks.watch import Parts, Watch
+from kie_mcp.tasks.watching import Usual, learn
 
 logger = logging.getLogger(__name__)
 
-GRACE = 90
-"""Seconds that KIE may not know a task, or name no result of one that succeeded, before that is believed."""
-LOST_AFTER = 600
-"""Seconds after which a create that nobody saw the end of has none."""
 ANSWERED_WITHIN = 30
 """Seconds that somebody who asks after a task waits for KIE to accept it."""
-BETWEEN_REPEATS = 30
-"""Seconds that KIE wants between two of the same request, where that is how one asks."""
-REPEATED_FOR = 3600
-"""Seconds after which such a task is given up: a 4K clip takes ten minutes, and no code of KIE's says never."""
+BEAT = LEASE / 3
+"""Seconds between two signs of life, while tasks are watched."""
+CONFIRMED_FOR = 300
+"""Seconds that a person has to agree to a cost."""
+NOT_CREATED = "not created"
+"""What a person says of a task that KIE never took."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
 
 
-@dataclass(slots=True)
-class _Watch:
-    """One task being brought to its end, however many wait for it."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator allows."""
 
-    task: Task
-    heard: float = 0
-    """When KIE last knew the task; at first, since when it has been asked."""
-    answered: anyio.Event = field(default_factory=anyio.Event)
-    """When KIE has accepted the task or refused it."""
-    error: KieMcpError | None = None
-    """Why it was not accepted."""
-    over: anyio.Event = field(default_factory=anyio.Event)
+    caps: Caps = field(default_factory=Caps)
+    confirm_above: float = float("inf")
+    """Credits of one task above which a person is asked."""
+    repeat_window: float = 600
+    """Seconds for which the same call again is the same task; 0 makes each call another."""
 
 
 class Runner:
@@ -69,280 +62,304 @@ class Runner:
         saver: Saver | None,
         group: TaskGroup,
         *,
+        rules: Rules | None = None,
         callback_url: str = "",
+        usual_seconds: float | None = None,
         clock: Clock,
     ) -> None:
+        """Tie the parts together.
+
+        Args:
+            client: KIE.
+            ledger: What is known of tasks, here and in other processes.
+            publisher: How files get to KIE.
+            saver: How results get to the disk; nothing leaves them at KIE.
+            group: What tasks run in.
+            rules: What the operator allows.
+            callback_url: Where KIE reports finished tasks, if anybody listens there.
+            usual_seconds: How long tasks take where that does not depend on the model.
+            clock: Time.
+        """
         self.client = client
         self.ledger = ledger
         self.publisher = publisher
         self.clock = clock
-        self._saver = saver
+        self.id = new_id("s")
+        """This process's, among those that share the ledger."""
+        self._parts = Parts(client, ledger, publisher, saver, clock)
         self._group = group
+        self._rules = rules or Rules()
         self._callback_url = callback_url
-        self._watched: dict[str, _Watch] = {}
+        self._usual_seconds = usual_seconds
+        self._watched: dict[str, Watch] = {}
+        self._beaten = float("-inf")
+        client.turn = self._turn
 
-    async def submit(self, tool: str, call: KieModel, *, way: str = "", extra: Mapping[str, Any] | None = None) -> Task:
+    async def submit(self, order: Order, *, confirm: str = "") -> Task:
         """Start a task and return it as soon as KIE has accepted it; some have ended by then.
 
+        A call that was made before, not long ago, is that task; its id is not the order's then.
+
         Args:
-            tool: Who asks.
-            call: What to run.
-            way: The only route to take; empty for those of the model.
-            extra: Further fields of KIE's, which the model has no field for.
+            order: What to run.
+            confirm: What `ConfirmationNeeded` gave out, once a person has agreed.
 
         Raises:
             KieMcpError: When it was not accepted, with what that cost.
         """
-        sent_to = await self.publisher.resolve(call.references())
-        estimate = call.estimate()
-        arguments = call.model_dump(mode="json", exclude_none=True, context=lambda ref: _noted(ref, sent_to))
-        task = Task(
-            id=new_id("t"),
-            tool=tool,
-            model=call.id,
-            kind=call.kind,
-            route="",
-            arguments={**(extra or {}), **arguments},
-            created=self.clock.time(),
-            estimate=None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high),
-        )
-        ways = (way,) if way else routes.ways(call, service=self.client.service)
-
-        def body(way: str) -> dict[str, Any]:
-            return routes.body(call, way, lambda ref: sent_to.get(ref, str(ref)), self._callback_url, extra)
-
-        bodies = {each: body(each) for each in ways}
-        watch = self._watch(task)
+        contents = await self.publisher.contents(order.call.references())
+        fingerprint = order.fingerprint(contents)
+        since = self._repeats_since()
+        try:
+            if since is not None and (known := await self.ledger.repeated(fingerprint, since)):
+                return await self.get(known.id)
+            watch = await self._prepare(order, fingerprint, contents)
+            task = watch.task
+            self._rules.caps.check(task, await self.ledger.spent(task))
+            await self._agree(task, confirm)
+            await self._stay()
+            # Whoever asks after it from the moment it is written down finds it watched.
+            self._watched[task.id] = watch
+            known = await self.ledger.add(task, repeats_since=since, caps=self._rules.caps)
+        except BaseException as error:
+            self._watched.pop(order.id, None)
+            if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
+                raise trouble.not_asked(error) from None
+            raise
+        if known:
+            del self._watched[task.id]
+            return await self.get(known.id)
         # A caller who hangs up must not tear the create apart.
-        self._group.start_soon(self._submit, watch, call, bodies)
+        self._group.start_soon(self._run, watch, order)
         await watch.answered.wait()
         if watch.error:
             raise watch.error
         return task
 
-    async def get(self, id_: str) -> Task:
-        """The task with this id, ours or KIE's; an open one is watched from now on.
+    async def quote(self, order: Order) -> tuple[Task | None, Quote]:
+        """The task that a call would be answered with, where it was made before; and what it is likely to cost.
 
-        While KIE is being asked to run it, that is waited for a little.
+        Nothing is sent.
+        """
+        contents = await self.publisher.contents(order.call.references())
+        since = self._repeats_since()
+        known = None if since is None else await self.ledger.repeated(order.fingerprint(contents), since)
+        return known, await self._cost(order)
+
+    async def get(self, id_: str) -> Task:
+        """The task with this id, ours or KIE's; an open one is watched from now on, here or elsewhere.
+
+        While KIE is being asked to run it, that is waited for a little. A task that is not in the ledger is looked up
+        at KIE, and adopted.
 
         Raises:
             InvalidCall: When there is no such task.
+            ApiError: When it is not in the ledger and KIE cannot be asked.
         """
-        task = await self.ledger.find(id_.removeprefix("task:").partition("#")[0])
+        id_ = id_.strip().removeprefix("task:").partition("#")[0]
+        task = await self.ledger.find(id_)
         if not task:
-            raise InvalidCall(f"There is no task {id_}.", "list_tasks shows the tasks there are.")
-        if watch := self._watched.get(task.id):
-            if watch.task.state == "submitting":
-                await self._either(watch.answered, ANSWERED_WITHIN)
-            return watch.task
-        self._take_up(task)
-        return task
+            task = await adoption.adopt(self.client, id_, now=self.clock.time(), session=self.id)
+            await self.ledger.add(task)
+        if not task.saved and task.id not in self._watched:
+            await self._take_up(task)
+        watch = self._watched.get(task.id)
+        if not watch:
+            return task if task.saved else await self.ledger.find(task.id) or task
+        if watch.task.state in ("prepared", "submitting"):
+            await self.clock.first(watch.answered.wait, partial(self.clock.sleep, ANSWERED_WITHIN))
+        watch.ask()
+        return watch.task
 
-    async def wait(self, tasks: Sequence[Task], seconds: float, report: Report | None = None) -> None:
-        """Wait until all of the tasks have ended and their files are saved, but no longer than this."""
+    async def wait(self, tasks: Sequence[Task], seconds: float, report: Report | None = None) -> list[Task]:
+        """Wait until all of the tasks have ended and their files are saved, but no longer than this.
+
+        Returns:
+            The tasks as they are then.
+        """
         until = self.clock.monotonic() + seconds
-        for task in tasks:
-            while (watch := self._watched.get(task.id)) and (left := until - self.clock.monotonic()) > 0:
+        found = list(tasks)
+        for place, _ in enumerate(found):
+            while not _is_over(found[place]) and (left := until - self.clock.monotonic()) > 0:
                 if report:
-                    await report(tasks)
-                await self._either(watch.over, min(left, 3))
+                    await report(found)
+                if watch := self._watched.get(found[place].id):
+                    if watch.over.is_set():
+                        break
+                    await self.clock.first(watch.over.wait, partial(self.clock.sleep, min(left, 3)))
+                else:
+                    # Another server watches it.
+                    await self.clock.sleep(min(left, 1))
+                found[place] = await self.get(found[place].id)
+        return found
+
+    async def resolve(self, id_: str, outcome: str) -> Task:
+        """Settle what became of a create whose answer got lost.
+
+        Args:
+            id_: The task.
+            outcome: `not created`, or KIE's id of the task as its log shows it.
+
+        Raises:
+            InvalidCall: When the task is not unknown, or KIE does not know the id.
+            ApiError: When KIE cannot be asked.
+        """
+        task = await self.get(id_)
+        if task.state != "unknown":
+            raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
+        if " ".join(outcome.casefold().replace("_", " ").split()) == NOT_CREATED:
+            task.state, task.credits, task.error = "failed", 0, trouble.SETTLED.as_dict()
+        else:
+            await self._identify(task, outcome.strip())
+        await self.ledger.save(task)
+        return await self.get(task.id)
+
+    async def usual(self, task: Task) -> Usual:
+        """How long such a task usually takes, by the last ones of its model and duration."""
+        if watch := self._watched.get(task.id):
+            return watch.usual
+        lengths = await self.ledger.lengths(task.model, task.arguments.get("duration"))
+        model = MODELS.get(task.model)
+        return learn(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
 
     async def resume(self) -> None:
-        """Take up what an earlier process left."""
-        for task in await self.ledger.unfinished():
-            self._take_up(task)
+        """Take up what an earlier process left, and from now on what other servers leave."""
+        await self._take_over()
+        self._group.start_soon(self._live)
 
-    def _take_up(self, task: Task) -> None:
-        if task.final and (task.saved or task.state != "succeeded"):
+    async def leave(self) -> None:
+        """Let other servers have what this one watched."""
+        with suppress(sqlalchemy.exc.SQLAlchemyError):
+            await self.ledger.leave(self.id)
+
+    async def _live(self) -> None:
+        while True:
+            await self.clock.idle(BEAT)
+            try:
+                if self._watched:
+                    await self._stay()
+                await self._take_over()
+            except sqlalchemy.exc.SQLAlchemyError as error:
+                logger.warning("The ledger cannot be used: %s", trouble.reason(error))
+
+    async def _take_over(self) -> None:
+        for task in await self.ledger.unwatched(self.id, self.clock.time()):
+            if task.id not in self._watched:
+                await self._take_up(task)
+
+    async def _stay(self) -> None:
+        """Tell the other servers that this one watches its tasks."""
+        if self.clock.monotonic() >= self._beaten + BEAT:
+            self._beaten = self.clock.monotonic()
+            self.client.share_reads(await self.ledger.beat(self.id, self.clock.time()))
+
+    async def _turn(self) -> float:
+        return await self.ledger.turn(self.client.account, self.clock.time(), *CREATES)
+
+    def _repeats_since(self) -> float | None:
+        return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
+
+    async def _cost(self, order: Order) -> Quote:
+        tariff, _ = order.call.tariff()
+        return quote(order.call, await self.ledger.charges(order.call.id, tariff), order.live_price)
+
+    async def _prepare(self, order: Order, fingerprint: str, contents: Mapping[Ref, str]) -> Watch:
+        """The order as a task, not written down yet."""
+        call, cost = order.call, await self._cost(order)
+        tariff, units = call.tariff()
+        arguments = call.model_dump(mode="json", exclude_none=True, context=lambda ref: _noted(ref, contents))
+        task = Task(
+            id=order.id,
+            tool=order.tool,
+            model=call.id,
+            kind=call.kind,
+            route="",
+            arguments={**order.extra, **arguments},
+            created=self.clock.time(),
+            estimate=cost.known,
+            basis=cost.basis,
+            reserved=cost.reserve,
+            tariff=tariff,
+            units=units,
+            fingerprint=fingerprint,
+            session=self.id,
+        )
+        return Watch(task, self._parts, await self.usual(task))
+
+    async def _agree(self, task: Task, confirm: str) -> None:
+        """Make sure that a person wants to pay that much."""
+        if task.reserved <= self._rules.confirm_above:
             return
-        if task.state != "submitting" or self.clock.time() > task.created + LOST_AFTER:
-            self._group.start_soon(self._follow, self._watch(task))
+        now = self.clock.time()
+        if confirm and await self.ledger.is_confirmed(confirm, task.fingerprint, now):
+            return
+        id_ = new_id("c")
+        await self.ledger.ask_for_confirmation(id_, task.fingerprint, now, CONFIRMED_FOR)
+        raise trouble.to_confirm(task, id_, stale=bool(confirm), minutes=CONFIRMED_FOR // 60)
 
-    async def _submit(self, watch: _Watch, call: KieModel, bodies: Mapping[str, dict[str, Any]]) -> None:
-        task = watch.task
+    def _bodies(self, order: Order, sent_to: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
+        """The requests to try, best way first."""
+        ways = (order.way,) if order.way else routes.ways(order.call, service=self.client.service)
+        return {
+            way: routes.body(order.call, way, lambda ref: sent_to.get(ref, str(ref)), self._callback_url, order.extra)
+            for way in ways
+        }
+
+    async def _take_up(self, known: Task) -> None:
+        """Watch a task that nobody watches."""
+        if known.final and not self._parts.saver:
+            # What is only to be saved is left to a server that saves.
+            return
+        await self._stay()
+        task = await self.ledger.claim(known.id, self.id, self.clock.time())
+        usual = await self.usual(known)
+        if task and task.id not in self._watched:
+            self._watched[task.id] = watch = Watch(task, self._parts, usual)
+            self._group.start_soon(self._run, watch, None)
+
+    async def _run(self, watch: Watch, order: Order | None) -> None:
         with self._until_over(watch):
-            try:
-                try:
-                    await self._create(watch, bodies)
-                except KieMcpError as error:
-                    watch.error = trouble.with_alternative(error, call, task)
-                    await self._end(task, "unknown" if isinstance(error, UnknownOutcome) else "failed", error)
-            except Exception as error:
-                # Other tasks run in the same group: nothing may end it.
-                logger.exception("task %s", task.id)
-                if task.final:
-                    # What KIE said is told all the same.
-                    task.note = f"Not written down: {trouble.reason(error)}."
-                else:
-                    watch.error = trouble.broken(task, error)
-            finally:
-                watch.answered.set()
-            if task.state != "submitting":
-                await self._see_through(watch)
-
-    async def _create(self, watch: _Watch, bodies: Mapping[str, dict[str, Any]]) -> None:
-        """Send the body of the first way that KIE has."""
-        task, write = watch.task, self.ledger.add
-        for tried, (way, body) in enumerate(bodies.items(), start=1):
-            route = routes.find(way)
-            task.route, task.request = way, body if route.repeated else None
-            await write(task)
-            write = self.ledger.save
-            try:
-                await self._ask(watch, route, body)
-            except NotOffered:
-                # Nothing was created there; the next way may still exist.
-                if tried == len(bodies):
-                    raise
-            else:
-                return
-
-    async def _ask(self, watch: _Watch, route: Route, body: Mapping[str, Any]) -> None:
-        """Have KIE run the task; what is known of it then is on disk."""
-        task = watch.task
-        if route.at_once or route.repeated:
-            answer = await self.client.ask(route, body)
-            task.state = "running"
-            await self._learn(watch, route, status.read(route.shape, answer))
-        else:
-            task.kie_id = await self.client.create(route.create, body)
-            task.state = "running"
-        if not task.final:
-            await self.ledger.save(task)
-
-    def _watch(self, task: Task) -> _Watch:
-        """Give this very task to whoever asks for it from now on."""
-        self._watched[task.id] = watch = _Watch(task)
-        return watch
+            if order:
+                await watch.create(order, lambda sent_to: self._bodies(order, sent_to))
+            await watch.see_through(at_once=not order)
 
     @contextmanager
-    def _until_over(self, watch: _Watch) -> Iterator[_Watch]:
+    def _until_over(self, watch: Watch) -> Iterator[None]:
         try:
-            yield watch
+            yield
         finally:
             del self._watched[watch.task.id]
             watch.answered.set()
             watch.over.set()
 
-    async def _follow(self, watch: _Watch) -> None:
-        with self._until_over(watch):
-            await self._see_through(watch)
+    async def _identify(self, task: Task, kie_id: str) -> None:
+        """Take this for KIE's id of a task.
 
-    async def _see_through(self, watch: _Watch) -> None:
-        task, age = watch.task, 0.0
-        watch.heard = self.clock.time()
-        try:
-            if task.state == "submitting":
-                await self._end(task, "unknown", trouble.LOST)
-            while not task.final:
-                route = routes.find(task.route)
-                await self.clock.sleep(pace(age, BETWEEN_REPEATS if route.repeated else 1))
-                await self._look(watch, route)
-                age = self.clock.time() - task.created
-            if self._saver and task.state == "succeeded" and not task.saved:
-                await self._collect(task, self._saver)
-        except Exception:
-            # The row keeps its old state, so that the next start or question takes the task up again.
-            logger.exception("task %s", task.id)
-
-    async def _look(self, watch: _Watch, route: Route) -> None:
-        """Ask KIE once how the task is."""
-        task = watch.task
-        try:
-            if route.repeated:
-                answer = await self.client.ask_again(route, task.request or {})
-            else:
-                answer = await self.client.status(route.status, task.kie_id or "")
-        except AuthError as error:
-            logger.warning("task %s cannot be asked after: %s", task.id, error)
-        except ApiError as error:
-            logger.info("task %s: %s", task.id, error)
-        else:
-            await self._learn(watch, route, status.read(route.shape, answer))
-
-    async def _learn(self, watch: _Watch, route: Route, seen: Status) -> None:
-        """Write down what KIE says of the task, if that is the end of it."""
-        task, now = watch.task, self.clock.time()
-        overdue = route.at_once or now - watch.heard > GRACE
-        shape = status.SHAPES[route.shape]
-        match seen.state:
-            # Some say no more than yes.
-            case "succeeded" if seen.media or seen.texts or not (shape.media or shape.texts):
-                task.results = [Result(media.url, id=media.id, label=media.label) for media in seen.media]
-                task.texts = list(seen.texts)
-                task.credits = seen.credits
-                await self._end(task, "succeeded")
-            case "succeeded" if overdue:
-                task.credits = seen.credits
-                await self._end(task, "failed", trouble.EMPTY)
-            case "failed":
-                task.credits = seen.credits
-                await self._end(task, "failed", trouble.failure(seen))
-            case "missing" if overdue:
-                await self._end(task, "expired", trouble.GONE)
-            case "running" if route.repeated and now - task.created > REPEATED_FOR:
-                await self._end(task, "failed", trouble.unfinished(seen))
-            case "running" if now - task.created > KEPT_FOR:
-                await self._end(task, "expired", trouble.GONE)
-            case "running":
-                watch.heard = now
-
-    async def _end(self, task: Task, state: State, error: KieMcpError | None = None) -> None:
-        task.state = state
-        task.error = error.as_dict() if error else None
-        task.finished = self.clock.time()
-        to_save = task.results or (task.texts and midi.made_by(task.model))
-        task.saved = state != "succeeded" or self._saver is None or not to_save
-        await self.ledger.save(task)
-
-    async def _collect(self, task: Task, saver: Saver) -> None:
-        """Save the files; whatever goes wrong here leaves the task succeeded and is tried again."""
-        try:
-            if midi.made_by(task.model) and task.texts:
-                _write_notes(task, saver)
-            await saver.save(task)
-        except (OSError, httpx2.HTTPError, KieMcpError) as error:
-            task.note = f"Not saved: {trouble.reason(error)}. The links stay good for 14 days."
-            # Then there is nothing left to try again.
-            task.saved = self.clock.time() > task.created + KEPT_FOR
-        else:
-            task.note = ""
-            task.saved = True
-        await self.ledger.save(task)
-
-    async def _either(self, event: anyio.Event, seconds: float) -> None:
-        """Wait for the event, but no longer than this."""
-        async with anyio.create_task_group() as race:
-
-            async def first(wait: Callable[[], Awaitable[object]]) -> None:
-                await wait()
-                race.cancel_scope.cancel()
-
-            race.start_soon(first, event.wait)
-            race.start_soon(first, lambda: self.clock.sleep(seconds))
+        Raises:
+            InvalidCall: When it cannot be.
+            ApiError: When KIE cannot be asked.
+        """
+        route = routes.find(task.route)
+        if route.at_once or route.repeated:
+            raise InvalidCall(
+                f"KIE gives no id to what {task.model} makes.", f"Say {NOT_CREATED!r}, or leave it as it is."
+            )
+        if known := await self.ledger.find(kie_id):
+            raise InvalidCall(f"{kie_id} is task {known.id} already.", "Look for another id at https://kie.ai/logs.")
+        seen = status.read(route.shape, await self.client.status(route.status, kie_id))
+        if seen.state == "missing":
+            raise InvalidCall(
+                f"KIE knows no task {kie_id} of this kind.",
+                f"Copy its id from https://kie.ai/logs, or say {NOT_CREATED!r}.",
+            )
+        task.state, task.kie_id, task.error, task.finished, task.saved = "running", kie_id, None, None, False
 
 
-def pace(age: float, least: float = 1) -> float:
-    """Seconds until the next look at a task this old: short at first, a tenth of its age later."""
-    return min(max(least, age / 10), 60.0)
+def _is_over(task: Task) -> bool:
+    """Whether there is nothing to wait for."""
+    return task.final and bool(task.saved or task.note or task.state != "succeeded")
 
 
-def _noted(ref: Ref, sent_to: Mapping[Ref, str]) -> str:
+def _noted(ref: Ref, contents: Mapping[Ref, str]) -> str:
     """A reference as the ledger keeps it: a data URI is the whole file."""
-    return sent_to[ref] if ref.startswith("data:") else str(ref)
-
-
-def _write_notes(task: Task, saver: Saver) -> None:
-    """Make files of the notes; what are no notes stays text."""
-    try:
-        files = [midi.file(text) for text in task.texts]
-    except ValueError:
-        return
-    task.results = [saver.write(task, number, content, "audio/midi") for number, content in enumerate(files, start=1)]
-    task.texts = []
-
-
-def usual_seconds(task: Task) -> float:
-    """How long such a task usually takes."""
-    model = MODELS.get(task.model)
-    return model.usual_seconds if model else 60
+    return f"sha256:{contents[ref]}" if ref.startswith("data:") else str(ref)

@@ -4,7 +4,6 @@ import filecmp
 import ipaddress
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import IO
 import anyio
 import httpx2
 
-from kie_mcp.errors import InvalidCall
+from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.tasks import formats
 from kie_mcp.tasks.task import Result, Task
@@ -24,6 +23,8 @@ LARGEST = 2 * 1024**3
 DOWNLOAD_SECONDS = 900
 REDIRECTS = 5
 AT_ONCE = 4
+DEAD = (401, 403, 404, 410)
+"""What is answered to a link that is no longer good."""
 
 
 class Saver:
@@ -52,7 +53,7 @@ class Saver:
         Raises:
             OSError: When the disk refuses.
             httpx2.HTTPError: When a file cannot be fetched.
-            InvalidCall: When a file's address is none to be trusted.
+            KieMcpError: When a file's address is none to be trusted, or has died and KIE gives no other.
         """
         errors: list[Exception] = []
         for number, result in enumerate(task.results, start=1):
@@ -60,22 +61,23 @@ class Saver:
                 try:
                     async with self._slots:
                         await self._save_one(task, result, number)
-                except (OSError, httpx2.HTTPError, InvalidCall) as error:
+                except (OSError, httpx2.HTTPError, KieMcpError) as error:
                     errors.append(error)
         if errors:
             raise errors[0]
 
     def write(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
         """Save something that came without a link."""
-        with self._part() as part:
+        with self._part(task, number) as part:
+            part.truncate()
             part.write(content)
             final = _settle(part, self.folder, _stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type)
 
     async def _save_one(self, task: Task, result: Result, number: int) -> None:
-        with self._part() as part:
+        with self._part(task, number) as part:
             with anyio.fail_after(DOWNLOAD_SECONDS):
-                declared = await self._download(result.url, part)
+                declared = await self._fetch(result.url, part)
             part.seek(0)
             mime_type = formats.mime_type(part.read(formats.HEAD)) or declared or "application/octet-stream"
             extension = formats.EXTENSIONS.get(mime_type, "bin")
@@ -83,38 +85,86 @@ class Saver:
             result.mime_type = mime_type
 
     @contextmanager
-    def _part(self) -> Iterator[IO[bytes]]:
-        """A file without its final name; it goes away unless it gets one."""
+    def _part(self, task: Task, number: int) -> Iterator[IO[bytes]]:
+        """A file without its final name, with what came of it before.
+
+        It stays for the next attempt when the connection broke, and goes when the disk refuses.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".part", delete=False) as part:
+        place = self.folder / f".{_stem(task, number)}.part"
+        place.touch()
+        part = place.open("r+b")
+        try:
+            yield part
+        except (OSError, InvalidCall) as error:
+            if not isinstance(error, TimeoutError):
+                place.unlink(missing_ok=True)
+            raise
+        finally:
+            # A full disk refuses what is still to be written.
+            with suppress(OSError):
+                part.close()
+            with suppress(OSError):
+                if not place.stat().st_size:
+                    place.unlink()
+
+    async def _fetch(self, url: str, into: IO[bytes]) -> str:
+        """Download a file, by a new link where this one has died, and return the MIME type that is declared for it."""
+        try:
+            return await self._download(url, into)
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code not in DEAD:
+                raise
             try:
-                yield part
-            finally:
-                # A full disk refuses what is still to be written.
-                with suppress(OSError):
-                    part.close()
-                Path(part.name).unlink(missing_ok=True)
+                fresh = await self._client.download_url(url)
+            except ApiError:
+                raise error from None
+        return await self._download(fresh, into)
 
     async def _download(self, url: str, into: IO[bytes]) -> str:
-        """Fetch a file and return the MIME type that its server declares."""
+        """Go on with a download, and on again where the connection breaks, as long as that helps."""
+        while True:
+            have = into.seek(0, os.SEEK_END)
+            try:
+                return await self._go_on(url, into, have)
+            except httpx2.TransportError:
+                if into.tell() <= have:
+                    raise
+
+    async def _go_on(self, url: str, into: IO[bytes], have: int) -> str:
+        """Ask for what is not there yet (RFC 9110, section 14) and return the MIME type that is declared for it."""
         for _ in range(REDIRECTS):
             await self._trust(url)
-            async with self._client.http.stream("GET", url) as response:
+            # Of a compressed answer nobody could tell how much is there.
+            headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+            async with self._client.http.stream("GET", url, headers=headers) as response:
                 self._trust_peer(response)
                 if response.next_request:
                     url = str(response.next_request.url)
                     continue
+                if response.status_code == 416:
+                    # All of it was there already, or what was there is none of it.
+                    if response.headers.get("content-range") == f"bytes */{have}":
+                        return ""
+                    into.truncate(0)
+                    raise httpx2.ReadError("The file has changed.")
                 response.raise_for_status()
-                size = 0
-                async for chunk in response.aiter_bytes():
-                    size += len(chunk)
-                    if size > self._largest:
-                        raise InvalidCall(
-                            f"The file at {response.url.host} is larger than {self._largest / 1e9:.1f} GB."
-                        )
-                    into.write(chunk)
+                if response.status_code != 206:
+                    into.seek(0)
+                    into.truncate()
+                await self._take(response, into)
                 return response.headers.get("content-type", "").partition(";")[0]
         raise InvalidCall("A result's link is behind too many redirects.")
+
+    async def _take(self, response: httpx2.Response, into: IO[bytes]) -> None:
+        begun = into.tell()
+        async for chunk in response.aiter_bytes():
+            if into.tell() + len(chunk) > self._largest:
+                raise InvalidCall(f"The file at {response.url.host} is larger than {self._largest / 1e9:.1f} GB.")
+            into.write(chunk)
+        announced = response.headers.get("content-length", "")
+        if announced.isdecimal() and into.tell() - begun < int(announced):
+            raise httpx2.ReadError("The file was cut.")
 
     async def _trust(self, url: str) -> None:
         try:
@@ -162,10 +212,11 @@ def _settle(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
         except FileExistsError:
             # Saved before, by a process that ended too soon or by another one.
             if filecmp.cmp(part.name, final, shallow=False):
+                Path(part.name).unlink()
                 return final
-            taken += 1
-            final = folder / f"{stem}-{taken}.{extension}"
-        else:
-            Path(part.name).chmod(final.stat().st_mode)
-            Path(part.name).replace(final)
-            return final
+            if final.stat().st_size:
+                taken += 1
+                final = folder / f"{stem}-{taken}.{extension}"
+                continue
+        Path(part.name).replace(final)
+        return final

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from kie_mcp.catalog.fields import Kind
 
-State = Literal["submitting", "running", "succeeded", "failed", "expired", "unknown"]
+State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
+"""`prepared` is before KIE is asked; `submitting` while it is, so that nobody knows whether it was."""
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
 
 KEPT_FOR = 14 * 24 * 3600
@@ -37,13 +38,23 @@ class Task:
     arguments: dict[str, Any]
     created: float
     """Seconds since 1970, as every time here."""
-    state: State = "submitting"
+    state: State = "prepared"
     kie_id: str | None = None
     finished: float | None = None
     estimate: tuple[float, float] | None = None
     """Credits, from and to."""
+    basis: str = ""
+    """Where the estimate comes from."""
+    reserved: float = 0
+    """Credits that count against the caps until it is known what was charged."""
+    tariff: str = ""
+    """Equal for calls of a model that cost the same a unit."""
+    units: float = 1
+    """How many units of its price the call buys."""
+    balance: float | None = None
+    """Credits on the account just before KIE was asked."""
     credits: float | None = None
-    """Credits that KIE says it charged."""
+    """Credits that were charged: what KIE says, else what the balance fell by when nothing else ran."""
     results: list[Result] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
@@ -53,11 +64,22 @@ class Task:
     """What went wrong after KIE was done: the disk, the link."""
     request: dict[str, Any] | None = None
     """What is sent again to ask after the task, where KIE gives no id to ask by."""
+    fingerprint: str = ""
+    """Equal for calls that ask for the same."""
+    session: str = ""
+    """The server process that was asked."""
 
     @property
     def final(self) -> bool:
         """Whether watching it would change nothing."""
         return self.state in FINAL
+
+    @property
+    def cost(self) -> str:
+        """What it may cost, in words."""
+        if self.estimate:
+            return f"{self.model} may cost {self.reserved:g} credits ({self.basis})"
+        return f"What {self.model} costs is unknown ({self.basis}), so it counts as {self.reserved:g} credits"
 
     @property
     def prompt(self) -> str:

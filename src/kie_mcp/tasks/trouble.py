@@ -3,17 +3,49 @@
 import sqlalchemy.exc
 
 from kie_mcp.catalog import KieModel
-from kie_mcp.errors import ApiError, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
+from kie_mcp.errors import ApiError, ConfirmationNeeded, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
+from kie_mcp.kie.client import LOOK
 from kie_mcp.kie.status import Status
 from kie_mcp.tasks.task import Task
 
-LOOK = "Look at https://kie.ai/logs before you ask for it again."
-
-LOST = UnknownOutcome(
-    "The server ended while KIE was asked. The task may have been accepted and billed.", LOOK, billed=None
-)
+NOT_SENT = KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 GONE = ApiError("KIE does not know this task, or not any more: it keeps records for 14 days.", LOOK, billed=None)
 EMPTY = TaskFailed("KIE says that the task has succeeded, and names no result.", LOOK, billed=None)
+SETTLED = ApiError("KIE never took this task: so it was settled with resolve_task.", "Call again if you like.")
+
+
+def lost(balance_tells: str) -> UnknownOutcome:
+    """That a server ended in the middle of a create."""
+    message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_tells}"
+    return UnknownOutcome(message, LOOK, billed=None)
+
+
+def not_saved(error: Exception) -> ApiError:
+    """That the files of a task are gone."""
+    return ApiError(
+        f"The files were not saved while KIE had them, which is 14 days ({reason(error)}).",
+        "Make it again if it is still wanted.",
+        billed=True,
+    )
+
+
+def to_confirm(task: Task, id_: str, *, stale: bool, minutes: int) -> ConfirmationNeeded:
+    """That a person has to agree first."""
+    given = "That confirmation has expired or was for another call. " if stale else ""
+    return ConfirmationNeeded(
+        f"{given}{task.cost}: so much needs the user's word.",
+        f"Ask the user. If they agree, make the same call with confirm: {id_!r} within {minutes} minutes.",
+        confirm=id_,
+    )
+
+
+def not_asked(error: Exception) -> KieMcpError:
+    """That the ledger keeps a task from being started."""
+    return KieMcpError(
+        f"The ledger cannot be written ({reason(error)}), so KIE was not asked.",
+        "Make room on the disk, or end what holds the ledger; then call again.",
+        retryable=True,
+    )
 
 
 def failure(seen: Status) -> KieMcpError:
@@ -38,27 +70,28 @@ def with_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpEr
         error.next_step = f"Use {call.legacy} instead."
     if isinstance(error, UnknownOutcome):
         error.message = f"{error.message} It is task {task.id} here."
+    error.task_id = task.id
     return error
 
 
 def broken(task: Task, error: Exception) -> KieMcpError:
     """That something here failed around a create."""
-    if task.state != "submitting":
+    if task.state not in ("prepared", "submitting"):
         name = f" as {task.kie_id}" if task.kie_id else ""
         return KieMcpError(
             f"KIE accepted task {task.id}{name}, but the ledger cannot be written ({reason(error)}).",
-            "Do not repeat the call: get_task shows the result while this server runs, https://kie.ai/logs later. "
-            "Make room on the disk.",
+            "Do not repeat the call: get_task shows the result while this server runs, and asks by KIE's id later. "
+            "Make room on the disk: writing is tried again.",
             billed=True,
+            task_id=task.id,
         )
     if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
-        return KieMcpError(
-            f"The ledger cannot be written ({reason(error)}), so KIE was not asked.", "Make room on the disk."
-        )
+        return not_asked(error)
     return KieMcpError(
         f"Something went wrong inside kie-mcp with task {task.id}; its log tells what.",
-        "Look at https://kie.ai/logs before you call again.",
-        billed=None,
+        LOOK,
+        billed=None if task.state == "submitting" else False,
+        task_id=task.id,
     )
 
 

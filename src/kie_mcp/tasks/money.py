@@ -1,0 +1,130 @@
+"""What a call is likely to cost, what may be spent, and what was."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from kie_mcp.catalog import FAMILIES, MODELS, KieModel
+from kie_mcp.catalog.price import AS_OF, Estimate
+from kie_mcp.errors import CapReached
+from kie_mcp.tasks.task import Task
+
+LIVE = re.compile(r"(?P<credits>\d+(?:\.\d+)?) *credits?\b(?: *(?:/|per|an?) *(?P<unit>\w+))?", re.IGNORECASE)
+"""A figure in KIE's words: `10 credits/s`."""
+SECOND = {"s", "sec", "second"}
+WHOLE = {"", "video", "clip", "image", "picture", "song", "task", "call", "request", "generation", "time"}
+"""What a call buys one of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a call is likely to cost."""
+
+    estimate: Estimate
+    basis: str
+    """Where the figure comes from."""
+    reserve: float
+    """Credits that caps and confirmations count on; where the price is unknown, the highest of the like."""
+
+    @property
+    def known(self) -> tuple[float, float] | None:
+        """From and to, where that is known."""
+        low, high = self.estimate.low, self.estimate.high
+        return None if low is None or high is None else (low, high)
+
+    def __str__(self) -> str:
+        if self.known:
+            return f"about {self.estimate} credits ({self.basis})"
+        return f"an unknown number of credits, for caps counted as {self.reserve:g} ({self.basis})"
+
+
+def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quote:
+    """Tell what a call is likely to cost: what was charged before beats KIE's list, and the list KIE's prose.
+
+    Args:
+        call: What would be run.
+        charges: Credits that the last calls of the same tariff were charged for a unit.
+        live_price: KIE's own words on the price.
+    """
+    if charges:
+        _, units = call.tariff()
+        figure = round(median(charges) * units, 2)
+        basis = f"median of your last {len(charges)}" if len(charges) > 1 else "what the last one was charged"
+        return Quote(Estimate(figure, figure), basis, figure)
+    for estimate, basis in ((call.estimate(), f"price list {AS_OF}"), (_live(call, live_price), "live price")):
+        if estimate.high is not None:
+            return Quote(estimate, basis, estimate.high)
+    return Quote(Estimate(None, None), "KIE publishes no figure", highest(call))
+
+
+def highest(call: KieModel) -> float:
+    """What the dearest of the models behind the same tool costs; of the same kind, where no price of them is known."""
+    family = next((family.models for family in FAMILIES if type(call) in family.models), ())
+    alike = (model for model in MODELS.values() if model.kind == call.kind)
+    return _dearest(family) or _dearest(alike)
+
+
+def _dearest(models: Iterable[type[KieModel]]) -> float:
+    return max((model.usual_estimate().high or 0 for model in models), default=0)
+
+
+def _live(call: KieModel, words: str) -> Estimate:
+    """The figures in KIE's words, if each of them is of something that can be counted here."""
+    figures = [
+        round(float(found["credits"]) * _counted(call, (found["unit"] or "").lower()), 2)
+        for found in LIVE.finditer(words)
+    ]
+    if not figures or any(map(math.isnan, figures)):
+        return Estimate(None, None)
+    return Estimate(min(figures), max(figures))
+
+
+def _counted(call: KieModel, unit: str) -> float:
+    if unit.removesuffix("s") in WHOLE:
+        return 1
+    seconds = getattr(call, "duration", None)
+    in_seconds = unit in SECOND or unit.removesuffix("s") in SECOND
+    try:
+        return float(str(seconds)) if in_seconds else math.nan
+    except ValueError:
+        return math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Credits that were charged, or may yet be."""
+
+    day: float
+    """In the last 24 hours."""
+    session: float
+    """Since this server started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What may be spent; None is no limit."""
+
+    task: float | None = None
+    day: float | None = None
+    session: float | None = None
+
+    def check(self, task: Task, spent: Spent) -> None:
+        """Refuse a task that would cost too much.
+
+        Raises:
+            CapReached: With the cap, and how much of it is left.
+        """
+        if self.task is not None and task.reserved > self.task:
+            raise CapReached(
+                f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {self.task:g}.",
+                "Choose a cheaper model or smaller arguments, or have the user raise the cap.",
+            )
+        for used, cap, of in ((spent.day, self.day, "day"), (spent.session, self.session, "session")):
+            if cap is not None and used + task.reserved > cap:
+                raise CapReached(
+                    f"{task.cost}, and {max(cap - used, 0):g} of the {cap:g} credits a {of} are left "
+                    f"(KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
+                    "Tell the user: only they can raise the cap. spend_report shows what was spent.",
+                )

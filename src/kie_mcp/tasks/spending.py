@@ -1,0 +1,70 @@
+"""What the tasks of a ledger cost, by day, model or kind."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Literal
+
+from kie_mcp.tasks.task import Task
+
+By = Literal["day", "model", "kind"]
+DAY = 24 * 3600
+
+
+@dataclass(slots=True)
+class Line:
+    """The tasks of one day, model or kind; every figure but the counts is in credits."""
+
+    of: str
+    tasks: int = 0
+    succeeded: int = 0
+    charged: float = 0
+    """For what succeeded, or for what KIE told of later."""
+    failed: int = 0
+    failed_charged: float = 0
+    """For what failed and was charged all the same."""
+    refunded: float = 0
+    """What the other failed ones would have cost."""
+    unknown: int = 0
+    """Creates that nobody knows the end of; `resolve_task` settles them."""
+    open: float = 0
+    """What may still be charged: for tasks under way, or unknown."""
+
+    def add(self, task: Task) -> None:
+        """Count a task in."""
+        self.tasks += 1
+        match task.state:
+            case "failed":
+                self.failed += 1
+                self.failed_charged += task.credits or 0
+                self.refunded += 0 if task.credits else task.reserved
+            case "prepared" | "submitting" | "running":
+                self.open += task.reserved
+            case "unknown":
+                self.unknown += 1
+                self.open += task.reserved
+            case _:
+                self.succeeded += task.state == "succeeded"
+                self.charged += task.reserved if task.credits is None else task.credits
+
+    def rounded(self) -> dict[str, str | float]:
+        """The line as an object."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def report(tasks: Iterable[Task], by: By) -> list[Line]:
+    """One line for each day, model or kind, and a last one for all; days in local time, newest first."""
+    lines: dict[str, Line] = {}
+    total = Line("all")
+    for task in tasks:
+        of = _day(task.created) if by == "day" else task.model if by == "model" else task.kind
+        lines.setdefault(of, Line(of)).add(task)
+        total.add(task)
+    newest = sorted(lines.values(), key=lambda line: line.of, reverse=True)
+    dearest = sorted(lines.values(), key=lambda line: (-line.charged, line.of))
+    return [*(newest if by == "day" else dearest), total]
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().date().isoformat()
