@@ -52,17 +52,18 @@ FAILED = ApiError("KIE says 500: it broke", "Try again.", retryable=True).as_dic
 TASKS: list[tuple[str, Task, dict[str, Any], str]] = [
     (
         "one that runs",
-        task(estimate=(60, 90)),
+        task(estimate=(60, 90), basis="live price"),
         {
             "task_id": "t_1",
             "status": "running",
             "model": "kling-3.0/video",
             "estimated_credits": [60, 90],
+            "basis": "live price",
             "elapsed_seconds": 100,
             "usual_seconds": 150,
             "next_step": "get_task with this id; do not repeat the call.",
         },
-        """t_1 running (kling-3.0/video, about 60 to 90 credits, 100 s of usually 150 s)
+        """t_1 running (kling-3.0/video, about 60 to 90 credits, live price, 100 s of usually 150 s)
 get_task with this id; do not repeat the call.""",
     ),
     (
@@ -127,16 +128,22 @@ get_task with this id; do not repeat the call.""",
     ),
     (
         "a file without a link",
-        task(state="succeeded", results=[Result("", "/out/a-1.mid", "audio/midi")], estimate=(0, 0)),
+        task(
+            state="succeeded",
+            results=[Result("", "/out/a-1.mid", "audio/midi")],
+            estimate=(0, 0),
+            basis="median of your last 3",
+        ),
         {
             "task_id": "t_1",
             "status": "succeeded",
             "model": "kling-3.0/video",
             "media": [{"path": "/out/a-1.mid", "mime_type": "audio/midi"}],
             "estimated_credits": [0, 0],
+            "basis": "median of your last 3",
             "elapsed_seconds": 100,
         },
-        "t_1 succeeded (kling-3.0/video, about 0 credits, 100 s)\nSaved as /out/a-1.mid\n1.",
+        "t_1 succeeded (kling-3.0/video, about 0 credits, median of your last 3, 100 s)\nSaved as /out/a-1.mid\n1.",
     ),
     (
         "lyrics",
@@ -271,12 +278,15 @@ async def test_nothing_is_waited_for_where_the_settings_say_so(
 ) -> None:
     sandbox.fault("create", "stall")
     app = App(settings.model_copy(update={"wait_seconds": 0}), transport=transport, clock=clock)
+    told: list[object] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+
     async with Client(build(app), raise_exceptions=True) as client:
-        before = clock.time()
-        result = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
+        result = await client.call_tool("nano_banana_image", {"prompt": "a fox"}, progress_callback=listen)
     assert not result.is_error
-    assert answer(result)["status"] == "running"
-    assert clock.time() - before < 5
+    assert (answer(result)["status"], told) == ("running", [])
 
 
 @pytest.mark.anyio

@@ -234,9 +234,9 @@ def test_what_spends_credits_is_not_read_only(name: str) -> None:
     assert not hints.get("idempotentHint")
 
 
-def test_of_the_other_tools_only_the_upload_and_run_model_change_anything() -> None:
+def test_of_the_other_tools_only_these_change_anything() -> None:
     changing = [name for name in UTILITY if not TOOLS[name]["annotations"]["readOnlyHint"]]
-    assert changing == ["upload_file", "run_model"]
+    assert changing == ["resolve_task", "upload_file", "run_model"]
 
 
 @pytest.mark.parametrize("name", TOOLS)

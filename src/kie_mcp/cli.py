@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kie_mcp.kie.drift import Compared
     from kie_mcp.server.tools import Selection
+    from kie_mcp.tasks.spending import By
 
 SANDBOX_IS_THERE = """\
 A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp finds it with
@@ -138,6 +139,48 @@ def list_tools(
     else:
         table = _described(Selection(tools))
     Console(highlight=False).print(table)
+
+
+@cli.command()
+def spend(
+    by: Annotated[Literal["day", "model", "kind"], typer.Option(help="What each line is about.")] = "day",
+    days: Annotated[int, typer.Option(min=1, help="How far to look back.")] = 30,
+    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Tell what was spent, in credits: failed, refunded and unknown tasks apart."""
+    import anyio
+
+    lines = anyio.run(_spent, by, days)
+    if csv:
+        from csv import DictWriter
+
+        writer = DictWriter(sys.stdout, lines[0], lineterminator="\n")
+        writer.writeheader()
+        # The sum of the lines is for people.
+        writer.writerows(lines[:-1])
+        return
+    figures = list(lines[0])[1:]
+    titles = (Column(name.replace("_", " "), justify="right") for name in figures)
+    table = Table(by, *titles, box=box.SIMPLE_HEAD)
+    for line in lines:
+        if line is lines[-1]:
+            table.add_section()
+        table.add_row(str(line["of"]), *(f"{line[name]:,g}" for name in figures))
+    Console(highlight=False).print(table)
+
+
+async def _spent(by: "By", days: int) -> list[dict[str, str | float]]:
+    import time
+
+    from kie_mcp import config
+    from kie_mcp.tasks.ledger import Ledger
+    from kie_mcp.tasks.spending import DAY, report
+
+    ledger = await Ledger.open(config.load().data_dir)
+    try:
+        return [line.rounded() for line in report(await ledger.since(time.time() - days * DAY), by)]
+    finally:
+        await ledger.close()
 
 
 @catalog.command()

@@ -7,9 +7,13 @@ from typing import Any
 from mcp_types import CallToolResult, TextContent
 
 from kie_mcp.errors import KieMcpError
+from kie_mcp.tasks.money import Quote
+from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.task import Task
 
 Answer = dict[str, Any]
+
+AGAIN = "The same call was made {:.0f} s ago: this is its task, and nothing more is paid. variation: 2 makes another."
 
 
 def result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
@@ -22,7 +26,8 @@ def result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> C
 def failure(error: KieMcpError) -> CallToolResult:
     """An error that the model can read and act on."""
     status = "unknown" if error.billed is None else "failed"
-    return result({"status": status, "error": error.as_dict()}, error_text(error.as_dict()), is_error=True)
+    answer = {"task_id": error.task_id} if error.task_id else {}
+    return result({**answer, "status": status, "error": error.as_dict()}, error_text(error.as_dict()), is_error=True)
 
 
 def error_text(error: Mapping[str, Any]) -> str:
@@ -59,6 +64,7 @@ def task_answer(task: Task, *, now: float, usual: float) -> Answer:
         answer["credits"] = task.credits
     elif task.estimate:
         answer["estimated_credits"] = list(task.estimate)
+        answer["basis"] = task.basis
     answer["elapsed_seconds"] = round((task.finished or now) - task.created)
     if task.note:
         answer["note"] = one_line(task.note)
@@ -76,7 +82,7 @@ def task_text(answer: Mapping[str, Any]) -> str:
     if "credits" in answer:
         facts.append(f"{answer['credits']:g} credits")
     elif "estimated_credits" in answer:
-        facts.append(f"about {span(answer['estimated_credits'])} credits")
+        facts.append(f"about {span(answer['estimated_credits'])} credits, {answer['basis']}")
     seconds = f"{answer['elapsed_seconds']} s"
     facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
@@ -89,10 +95,33 @@ def task_text(answer: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def task_result(task: Task, *, now: float, usual: float) -> CallToolResult:
-    """A task, as an error when it has failed."""
+def task_result(task: Task, *, now: float, usual: float, again: bool = False) -> CallToolResult:
+    """A task, as an error when it has failed.
+
+    Args:
+        task: The task.
+        now: The time.
+        usual: Seconds that such a task usually takes.
+        again: Whether the call that is answered had been made before.
+    """
     answer = task_answer(task, now=now, usual=usual)
+    if again:
+        answer["note"] = " ".join(filter(None, (AGAIN.format(now - task.created), answer.get("note"))))
     return result(answer, task_text(answer), is_error=task.error is not None)
+
+
+def quoted(order: Order, known: Task | None, cost: Quote, balance: float, *, now: float) -> CallToolResult:
+    """What a call would cost, and what would be left."""
+    answer: Answer = {"status": "quoted", "model": order.call.id, "basis": cost.basis, "balance": balance}
+    if cost.known:
+        answer |= {"estimated_credits": list(cost.known), "balance_after": round(balance - cost.known[1], 2)}
+    text = f"{order.call.id} would cost {cost}. The balance is {balance:g}"
+    text += f", and {answer['balance_after']:g} afterwards." if cost.known else "."
+    if known:
+        answer |= {"task_id": known.id, "note": AGAIN.format(now - known.created)}
+        text += f" {answer['note']} Its id is {known.id}."
+    answer["next_step"] = "Nothing was sent. The same call without quote makes it."
+    return result(answer, f"{text} {answer['next_step']}")
 
 
 def _files(media: Sequence[Mapping[str, str]]) -> Iterator[str]:

@@ -29,7 +29,10 @@ twice.
 File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. \
 Results are saved on the user's disk; say the path.
 find_models and describe_model show models, limits and prices; get_credits the balance. error.next_step says what to \
-do. """
+do.
+Every tool that makes something also takes quote: true (only tell the cost), variation: 2 (the same call again is the \
+same task; another number is another take, paid again), confirm (what an answer gave that asks for the user's word) \
+and anyway (run a model that fails often today). """
 
 WITH_TOOLS = """\
 Leave model out unless it matters: the default fits the arguments. Where an answer names a tool that is not listed, \
@@ -123,7 +126,8 @@ class App:
         from kie_mcp.kie.live import Live
         from kie_mcp.tasks.ledger import Ledger
         from kie_mcp.tasks.media import Publisher
-        from kie_mcp.tasks.runner import Runner
+        from kie_mcp.tasks.money import Caps
+        from kie_mcp.tasks.runner import Rules, Runner
         from kie_mcp.tasks.saving import Saver
 
         settings = self.settings
@@ -146,9 +150,16 @@ class App:
             Publisher(client, ledger, readable=readable, clock=self.clock),
             Saver(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
             self._group,
+            rules=Rules(
+                Caps(settings.max_credits_per_task, settings.max_credits_per_day, settings.max_credits_per_session),
+                settings.confirm_above,
+                settings.repeat_window,
+            ),
             callback_url=settings.callback_url,
+            usual_seconds=settings.sandbox_seconds if settings.sandbox else None,
             clock=self.clock,
         )
+        self._stack.push_async_callback(runner.leave)
         await runner.resume()
         return runner
 

@@ -102,12 +102,12 @@ async def _models(app: "App", id_: str) -> Any:
 
 async def _tasks(app: "App", id_: str) -> Any:
     from kie_mcp.server import answers
-    from kie_mcp.tasks.runner import usual_seconds
 
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
+    now = app.clock.time()
     shown = [
-        answers.task_answer(task, now=app.clock.time(), usual=usual_seconds(task)) | {"prompt": task.prompt}
+        answers.task_answer(task, now=now, usual=(await runner.usual(task)).seconds) | {"prompt": task.prompt}
         for task in tasks
     ]
     return shown[0] if id_ else {"tasks": shown}

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,6 +14,7 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.live import Live, LiveModel
 from kie_mcp.kie.routes import listed
+from kie_mcp.tasks.order import Order
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -35,25 +36,14 @@ LONGEST_DESCRIPTION = 2300
 Offered = Mapping[str, LiveModel]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What to submit."""
-
-    model: KieModel
-    way: str = ""
-    """The only way to take, when the caller named a unified id."""
-    extra: Mapping[str, Any] | None = None
-    """Documented fields that no tool shows, sent as they are given."""
-
-
 class Unhealthy(KieMcpError):
     """The model fails more often than not just now; nothing was sent."""
 
     category = "unhealthy"
 
 
-async def prepare(live: Live, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Call:
-    """The call that KIE's own words, or ours, describe.
+async def prepare(live: Live, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
+    """The order that KIE's own words, or ours, describe.
 
     Args:
         live: What KIE offers today.
@@ -70,12 +60,12 @@ async def prepare(live: Live, name: str, fields: Mapping[str, Any], *, unchecked
         extra = {key: value for key, value in fields.items() if key in model.unshown()}
         shown = {key: value for key, value in fields.items() if key not in extra}
         try:
-            return Call(family.parse({**model.received(shown), "model": model.id}), way, extra)
+            return Order(TOOL, family.parse({**model.received(shown), "model": model.id}), way, extra)
         except ValueError as error:
             raise _refused(model.id, error) from None
     model = await stranger(live, name.strip(), unchecked=unchecked)
     try:
-        return Call(foreign.read(model, fields))
+        return Order(TOOL, foreign.read(model, fields))
     except ValueError as error:
         raise _refused(model.id, error) from None
 
@@ -147,6 +137,17 @@ async def ask(app: "App") -> Offered:
         return await (await app.live()).models()
     except KieMcpError:
         return {}
+
+
+async def priced(app: "App", order: Order) -> Order:
+    """The order with KIE's own words on the price, where the catalogue has no figure."""
+    if order.call.estimate().high is not None:
+        return order
+    offered: Offered = {}
+    with anyio.move_on_after(PATIENCE):
+        offered = await ask(app)
+    known = (offered[id_] for id_ in (order.call.id, *listed(type(order.call))) if id_ in offered)
+    return replace(order, live_price=next((model.price for model in known), ""))
 
 
 KNOWN = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *listed(entry.model)))

@@ -4,25 +4,40 @@ import json
 import logging
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcp.server.context import ServerRequestContext
-from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+)
 
-from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError
+from kie_mcp.errors import ConfigurationError, ConfirmationNeeded, InvalidCall, KieMcpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kie_mcp.catalog import Family
+    from kie_mcp.catalog.family import Options
     from kie_mcp.server.app import App
-    from kie_mcp.server.running import Call
+    from kie_mcp.tasks.order import Order
     from kie_mcp.tasks.runner import Report
     from kie_mcp.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
 Context = ServerRequestContext[Any, Any]
+
+
+class Asked(NamedTuple):
+    """A call as it came in."""
+
+    context: Context
+    params: CallToolRequestParams
+
 
 WAITED_FOR = 60
 """A task that usually takes no longer than this, in seconds, is waited for inside the call."""
@@ -74,13 +89,13 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
     return app.selection.listed
 
 
-async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
+async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     """Answer tools/call; whatever goes wrong is an answer too."""
     from kie_mcp.server import answers
 
     app: App = context.lifespan_context
     try:
-        return await _call(app, context, params.name, params.arguments or {})
+        return await _call(app, context, params)
     except KieMcpError as error:
         return answers.failure(error)
     except Exception:
@@ -90,44 +105,67 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
         )
 
 
-async def _call(app: "App", context: Context, name: str, arguments: dict[str, Any]) -> CallToolResult:
+async def _call(app: "App", context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     from kie_mcp.catalog import FAMILIES
     from kie_mcp.server.utilities import UTILITIES
 
+    name, arguments = params.name, params.arguments or {}
     if name not in app.selection.names:
         raise InvalidCall(f"There is no tool {name!r}.", "Ask for the list of tools; run_model runs any model.")
     for family in FAMILIES:
         if family.tool == name:
-            return await _generate(app, context, family, arguments)
+            return await _generate(app, Asked(context, params), family, arguments)
     (utility,) = (utility for utility in UTILITIES if utility.name == name)
-    return await utility(app, context, arguments)
+    return await utility(app, Asked(context, params), arguments)
 
 
-async def _generate(app: "App", context: Context, family: "Family", arguments: dict[str, Any]) -> CallToolResult:
-    from kie_mcp.catalog.family import OPTIONS, read
-    from kie_mcp.server.running import Call
+async def _generate(
+    app: "App", asked: Asked, family: "Family", arguments: dict[str, Any]
+) -> CallToolResult | InputRequiredResult:
+    from pydantic import ValidationError
 
-    options = read(arguments, {"properties": OPTIONS})
+    from kie_mcp.catalog.family import OPTIONS, Options, explain, read
+    from kie_mcp.tasks.order import Order
+
     try:
-        call = family.parse(arguments)
+        given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
+        options = Options.model_validate(read(given, {"properties": OPTIONS}))
+        order = Order(family.tool, family.parse(arguments), variation=options.variation)
+    except ValidationError as error:
+        raise _refused("; ".join(explain(problem) for problem in error.errors(include_url=False))) from None
     except ValueError as error:
-        reason = str(error).rstrip(".")
-        raise InvalidCall(f"{reason}.", "Nothing was sent. Mend the arguments and call again.") from None
-    return await generate(app, context, family.tool, Call(call), anyway=options.get("anyway") is True)
+        raise _refused(str(error)) from None
+    return await generate(app, asked, order, options)
 
 
-async def generate(app: "App", context: Context, tool: str, call: "Call", *, anyway: bool) -> CallToolResult:
-    """Start a task, and wait for it if it is a quick one."""
-    from kie_mcp.server import answers, running
+def _refused(reason: str) -> InvalidCall:
+    return InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
 
-    model = call.model
-    runner = await app.runner()
-    if not anyway:
+
+async def generate(
+    app: "App", asked: Asked, order: "Order", options: "Options"
+) -> CallToolResult | InputRequiredResult:
+    """Start a task, and wait for it if it is a quick one; or only tell what it would cost."""
+    from kie_mcp.server import answers, asking, running
+
+    model, runner = order.call, await app.runner()
+    order = await running.priced(app, order)
+    if options.quote:
+        known, cost = await runner.quote(order)
+        return answers.quoted(order, known, cost, await runner.client.credits(), now=app.clock.time())
+    if not options.anyway:
         await running.check_health(await app.live(), type(model))
-    task = await runner.submit(tool, model, way=call.way, extra=call.extra)
+    try:
+        task = await runner.submit(order, confirm=asking.brought(asked.params) or options.confirm)
+    except ConfirmationNeeded as needed:
+        if question := await asking.ask(asked.context, needed):
+            return question
+        task = await runner.submit(order, confirm=needed.confirm)
+    usual = await runner.usual(task)
     if model.usual_seconds <= WAITED_FOR:
-        await runner.wait([task], app.settings.wait_seconds, progress_of(app, context, model.usual_seconds))
-    return answers.task_result(task, now=app.clock.time(), usual=model.usual_seconds)
+        (task,) = await runner.wait([task], app.settings.wait_seconds, progress_of(app, asked.context, usual.seconds))
+    now = app.clock.time()
+    return answers.task_result(task, now=now, usual=usual.seconds, again=task.id != order.id)
 
 
 def progress_of(app: "App", context: Context, usual: float) -> "Report":

@@ -2,27 +2,35 @@
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kie_mcp.catalog import search
-from kie_mcp.catalog.family import explain, read
+from kie_mcp.catalog.family import Options, explain, read
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import plain_schema
 from kie_mcp.errors import ConfigurationError, InvalidCall
 from kie_mcp.server import answers, running
-from kie_mcp.server.tools import Context, generate, progress_of
+from kie_mcp.server.tools import Asked, generate, progress_of
+from kie_mcp.tasks.runner import NOT_CREATED
+from kie_mcp.tasks.spending import DAY, By, report
 from kie_mcp.tasks.task import State
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
 
 USD_PER_CREDIT = 0.005
+MOST_LINES = 40
+"""How many lines a report shows."""
+SPENT = (
+    "{of}: {charged:g} credits for {succeeded} of {tasks} tasks; failed {failed} ({failed_charged:g} charged, "
+    "{refunded:g} refunded), unknown {unknown}, still open {open:g}"
+)
 LINK_MINUTES = 20
 """How long a link of get_download_url lives."""
 
@@ -33,7 +41,7 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-Run = Callable[["App", Context, Any], Awaitable[CallToolResult]]
+Run = Callable[["App", Asked, Any], Awaitable[CallToolResult | InputRequiredResult]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Utility:
 
     name: str
     description: str
-    arguments: type[Arguments]
+    arguments: type[BaseModel]
     run: Run
     read_only: bool = True
     open_world: bool = True
@@ -52,7 +60,9 @@ class Utility:
         """The arguments as hosts take them."""
         return {"required": [], **plain_schema(self.arguments)}
 
-    async def __call__(self, app: "App", context: Context, arguments: Mapping[str, Any]) -> CallToolResult:
+    async def __call__(
+        self, app: "App", asked: Asked, arguments: Mapping[str, Any]
+    ) -> CallToolResult | InputRequiredResult:
         """Check the arguments, then run."""
         given = {name: value for name, value in arguments.items() if value is not None}
         try:
@@ -60,7 +70,7 @@ class Utility:
         except ValidationError as error:
             words = "; ".join(explain(problem) for problem in error.errors(include_url=False))
             raise InvalidCall(f"{self.name}: {words}.", "Mend the arguments and call again.") from None
-        return await self.run(app, context, checked)
+        return await self.run(app, asked, checked)
 
 
 class GetTask(Arguments):
@@ -70,15 +80,14 @@ class GetTask(Arguments):
     wait_seconds: Annotated[float, Field(ge=0, le=600)] = 0
 
 
-async def get_task(app: "App", context: Context, wanted: GetTask) -> CallToolResult:
+async def get_task(app: "App", asked: Asked, wanted: GetTask) -> CallToolResult:
     """Answer how tasks are, waiting for them if asked to."""
-    from kie_mcp.tasks.runner import usual_seconds
-
     runner = await app.runner()
     tasks = [await runner.get(id_) for id_ in wanted.task_ids]
-    usual = {task.id: usual_seconds(task) for task in tasks}
+    usual = {task.id: (await runner.usual(task)).seconds for task in tasks}
     if wanted.wait_seconds:
-        await runner.wait(tasks, wanted.wait_seconds, progress_of(app, context, max(usual.values())))
+        report = progress_of(app, asked.context, max(usual.values()))
+        tasks = await runner.wait(tasks, wanted.wait_seconds, report)
     now = app.clock.time()
     if len(tasks) == 1:
         return answers.task_result(tasks[0], now=now, usual=usual[tasks[0].id])
@@ -97,7 +106,7 @@ class ListTasks(Arguments):
     cursor: str = Field("", description="next_cursor of the page before.")
 
 
-async def list_tasks(app: "App", _: Context, wanted: ListTasks) -> CallToolResult:
+async def list_tasks(app: "App", _: Asked, wanted: ListTasks) -> CallToolResult:
     """List tasks, newest first."""
     runner = await app.runner()
     found = await runner.ledger.page(
@@ -142,7 +151,7 @@ def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-async def get_credits(app: "App", _: Context, __: Arguments) -> CallToolResult:
+async def get_credits(app: "App", _: Asked, __: Arguments) -> CallToolResult:
     """Read the balance."""
     balance = await (await app.runner()).client.credits()
     usd = round(balance * USD_PER_CREDIT, 2)
@@ -158,7 +167,7 @@ class UploadFile(Arguments):
     name: str = Field("", description="File name to give it.")
 
 
-async def upload_file(app: "App", _: Context, wanted: UploadFile) -> CallToolResult:
+async def upload_file(app: "App", _: Asked, wanted: UploadFile) -> CallToolResult:
     """Hand a file over to KIE."""
     given = [name for name in ("path", "url", "base64") if getattr(wanted, name)]
     if len(given) != 1:
@@ -186,7 +195,7 @@ class GetDownloadUrl(Arguments):
     file: str = Field(description="task:<id>#<n>, or a URL of KIE's.")
 
 
-async def get_download_url(app: "App", _: Context, wanted: GetDownloadUrl) -> CallToolResult:
+async def get_download_url(app: "App", _: Asked, wanted: GetDownloadUrl) -> CallToolResult:
     """Make a link that a browser saves."""
     runner = await app.runner()
     url = await runner.client.download_url(await runner.publisher.address(wanted.file))
@@ -207,7 +216,7 @@ class FindModels(Arguments):
 PAGE = 12
 
 
-async def find_models(app: "App", __: Context, wanted: FindModels) -> CallToolResult:
+async def find_models(app: "App", __: Asked, wanted: FindModels) -> CallToolResult:
     """Find models by words, kind, mode and price, among ours and KIE's of today."""
     offered = await running.ask(app)
     found = search.find(wanted.words, kind=wanted.kind, mode=wanted.mode, max_credits=wanted.max_credits)
@@ -229,13 +238,13 @@ class DescribeModel(Arguments):
     model: str
 
 
-async def describe_model(app: "App", __: Context, wanted: DescribeModel) -> CallToolResult:
+async def describe_model(app: "App", __: Asked, wanted: DescribeModel) -> CallToolResult:
     """Tell all about one model."""
     description = await running.describe(app, wanted.model)
     return _informed(app, description, search.text(description))
 
 
-class RunModel(Arguments):
+class RunModel(Options):
     """Which model, and its input."""
 
     model: str
@@ -244,14 +253,48 @@ class RunModel(Arguments):
         json_schema_extra={"properties": {"prompt": {"type": "string"}}},
     )
     unchecked: bool = Field(default=False, description="For a model without a published schema.")
-    anyway: bool = Field(default=False, description="Although it fails often today.")
 
 
-async def run_model(app: "App", context: Context, wanted: RunModel) -> CallToolResult:
+async def run_model(app: "App", asked: Asked, wanted: RunModel) -> CallToolResult | InputRequiredResult:
     """Run any model that KIE offers."""
-    live = await app.live()
-    call = await running.prepare(live, wanted.model, wanted.input, unchecked=wanted.unchecked)
-    return await generate(app, context, running.TOOL, call, anyway=wanted.anyway)
+    order = await running.prepare(await app.live(), wanted.model, wanted.input, unchecked=wanted.unchecked)
+    return await generate(app, asked, replace(order, variation=wanted.variation), wanted)
+
+
+class ResolveTask(Arguments):
+    """Which task, and what became of it."""
+
+    task_id: str
+    outcome: str = Field(description=f"KIE's id of it, as its log shows it, or: {NOT_CREATED}.", min_length=1)
+
+
+async def resolve_task(app: "App", _: Asked, wanted: ResolveTask) -> CallToolResult:
+    """Settle what became of a task that is unknown."""
+    runner = await app.runner()
+    task = await runner.resolve(wanted.task_id, wanted.outcome)
+    answer = answers.task_answer(task, now=app.clock.time(), usual=(await runner.usual(task)).seconds)
+    # That it was never made is what was asked for, no error.
+    return answers.result(answer, answers.task_text(answer))
+
+
+class SpendReport(Arguments):
+    """Of what."""
+
+    by: By = "day"
+    days: Annotated[int, Field(ge=1, le=3650)] = 30
+
+
+async def spend_report(app: "App", _: Asked, wanted: SpendReport) -> CallToolResult:
+    """Tell what was spent."""
+    runner = await app.runner()
+    lines = report(await runner.ledger.since(app.clock.time() - wanted.days * DAY), wanted.by)
+    *rows, total = [line.rounded() for line in lines]
+    shown = rows[:MOST_LINES]
+    text = [SPENT.format(**line) for line in (*shown, total)]
+    if len(rows) > len(shown):
+        text.insert(-1, f"{len(rows) - len(shown)} more.")
+    answer = {"by": wanted.by, "days": wanted.days, "lines": shown, "more": len(rows) - len(shown), "all": total}
+    return answers.result(answer, "\n".join(text))
 
 
 def _informed(app: "App", answer: Mapping[str, Any], text: str) -> CallToolResult:
@@ -280,6 +323,20 @@ UTILITIES = (
         open_world=False,
     ),
     Utility("get_credits", "The account's balance.", Arguments, get_credits),
+    Utility(
+        "spend_report",
+        "Credits spent, by day, model or kind; failed, refunded and unknown apart.",
+        SpendReport,
+        spend_report,
+        open_world=False,
+    ),
+    Utility(
+        "resolve_task",
+        "Settle a task whose status is unknown, once the user has looked at https://kie.ai/logs.",
+        ResolveTask,
+        resolve_task,
+        read_only=False,
+    ),
     Utility(
         "upload_file",
         "Put a file at KIE for about a day, at a public URL. Rarely needed: file arguments upload local files "
