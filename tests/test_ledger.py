@@ -457,6 +457,17 @@ async def test_a_ledger_of_the_first_version_is_upgraded_once_and_keeps_its_rows
     file.close()
 
 
+async def test_who_saves_a_task_does_not_take_back_that_it_was_cancelled(ledger: Ledger) -> None:
+    watched, asked = task("t_1"), task("t_1", cancelled=5.0)
+    await ledger.add(watched)
+    await ledger.cancel(asked)
+    watched.state = "succeeded"
+    await ledger.save(watched)
+    found = await ledger.find("t_1")
+    assert found
+    assert (found.state, found.cancelled) == ("succeeded", 5.0)
+
+
 async def test_a_step_that_fails_leaves_the_version_as_it_was(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.sqlite3") as file:
         file.executescript(FIRST + f"{STEPS[0]};")

@@ -146,6 +146,11 @@ def span(credits_: Sequence[float]) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
+def how_far(word: str, elapsed: float, usual: float) -> str:
+    """What a task does and for how long, in seconds, for a person who waits."""
+    return f"{word}, {elapsed:.0f} s of usually about {usual:.0f} s"
+
+
 def progress(elapsed: float, usual: float) -> float:
     """A fraction that grows as long as one waits and never reaches 1."""
     return elapsed / (elapsed + usual)

@@ -11,7 +11,7 @@ from mcp.server.lowlevel import Server
 from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import KieMcpError
-from kie_mcp.server import resources, tools
+from kie_mcp.server import resources, tasks_extension, tools
 
 if TYPE_CHECKING:
     import httpx2
@@ -182,7 +182,7 @@ def _sandbox(settings: "Settings") -> "httpx2.AsyncBaseTransport":
 
 def build(app: App) -> Server[Any]:
     """The MCP server over an app."""
-    return Server(
+    server = Server(
         "kie-mcp",
         version=__version__,
         title="KIE.ai",
@@ -195,3 +195,5 @@ def build(app: App) -> Server[Any]:
         on_list_resource_templates=resources.list_templates,
         on_read_resource=resources.read,
     )
+    tasks_extension.mount(server, tasks_extension.TasksExtension())
+    return server

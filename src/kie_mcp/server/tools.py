@@ -16,6 +16,7 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import ConfigurationError, ConfirmationNeeded, InvalidCall, KieMcpError
+from kie_mcp.server import tasks_extension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -145,7 +146,7 @@ def _refused(reason: str) -> InvalidCall:
 async def generate(
     app: "App", asked: Asked, order: "Order", options: "Options"
 ) -> CallToolResult | InputRequiredResult:
-    """Start a task, and wait for it if it is a quick one; or only tell what it would cost."""
+    """Start a task and wait for it if it is a quick one, unless the client can wait better; or only tell its cost."""
     from kie_mcp.server import answers, asking, running
 
     model, runner = order.call, await app.runner()
@@ -162,10 +163,11 @@ async def generate(
             return question
         task = await runner.submit(order, confirm=needed.confirm)
     usual = await runner.usual(task)
-    if model.usual_seconds <= WAITED_FOR:
+    if model.usual_seconds <= WAITED_FOR and not tasks_extension.declared(asked.context):
         (task,) = await runner.wait([task], app.settings.wait_seconds, progress_of(app, asked.context, usual.seconds))
     now = app.clock.time()
-    return answers.task_result(task, now=now, usual=usual.seconds, again=task.id != order.id)
+    result = answers.task_result(task, now=now, usual=usual.seconds, again=task.id != order.id)
+    return tasks_extension.Started.of(task, result) if runner.busy(task) else result
 
 
 def progress_of(app: "App", context: Context, usual: float) -> "Report":
@@ -175,7 +177,7 @@ def progress_of(app: "App", context: Context, usual: float) -> "Report":
     async def report(tasks: "Sequence[Task]") -> None:
         elapsed = max(app.clock.time() - min(task.created for task in tasks), 0)
         words = ", ".join(sorted({task.state for task in tasks}))
-        message = f"{words}, {elapsed:.0f} s of usually about {usual:.0f} s"
+        message = answers.how_far(words, elapsed, usual)
         await context.session.report_progress(answers.progress(elapsed, usual), 1, message)
 
     return report

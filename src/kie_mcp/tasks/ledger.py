@@ -95,9 +95,14 @@ class Ledger:
             return await _spent(connection, task)
 
     async def save(self, task: Task) -> None:
-        """Write a task's present state down."""
-        async with self._transaction() as connection:
-            await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(**_row(task)))
+        """Write a task's present state down, but for `cancelled`: another server's caller may have said so."""
+        row = _row(task)
+        del row["cancelled"]
+        await self._change(task, row)
+
+    async def cancel(self, task: Task) -> None:
+        """Write down that a task's caller has stopped waiting."""
+        await self._change(task, {"cancelled": task.cancelled})
 
     async def find(self, id_: str) -> Task | None:
         """The task with this id, ours or KIE's."""
@@ -245,6 +250,10 @@ class Ledger:
             if wanted:
                 query = query.where(column == wanted)
         return [Upload(**row) for row in await self._select(query)]
+
+    async def _change(self, task: Task, values: dict[str, Any]) -> None:
+        async with self._transaction() as connection:
+            await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(**values))
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:

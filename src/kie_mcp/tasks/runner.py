@@ -222,6 +222,10 @@ class Runner:
         model = MODELS.get(task.model)
         return learn(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
 
+    def busy(self, task: Task) -> bool:
+        """Whether the task has not ended, or its files are being saved and that has not failed yet."""
+        return not task.final or (task.id in self._watched and not task.note)
+
     async def resume(self) -> None:
         """Take up what an earlier process left, and from now on what other servers leave."""
         await self._take_over()

@@ -25,6 +25,7 @@ STEPS = (
     "ALTER TABLE tasks ADD COLUMN fingerprint TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE tasks ADD COLUMN session TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE tasks ADD COLUMN watcher TEXT",
+    "ALTER TABLE tasks ADD COLUMN cancelled FLOAT",
 )
 """What makes the ledger of each version, from 1, that of the next."""
 VERSION = 1 + len(STEPS)
@@ -66,6 +67,7 @@ tasks = sa.Table(
     sa.Column("fingerprint", sa.Text, nullable=False, server_default="", index=True),
     sa.Column("session", sa.Text, nullable=False, server_default=""),
     sa.Column("watcher", sa.Text),
+    sa.Column("cancelled", sa.Float),
 )
 
 uploads = sa.Table(

@@ -68,6 +68,8 @@ class Task:
     """Equal for calls that ask for the same."""
     session: str = ""
     """The server process that was asked."""
+    cancelled: float | None = None
+    """When its caller stopped waiting; KIE goes on, so the task does too."""
 
     @property
     def final(self) -> bool:
