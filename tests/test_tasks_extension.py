@@ -1,7 +1,10 @@
 """MCP Tasks: who declares them gets a handle and asks after it; for everybody else nothing changes."""
 
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
@@ -10,7 +13,7 @@ import httpx2
 import pytest
 from answered import answer, ended, refused, text
 from conftest import JumpingClock
-from mcp import Client
+from mcp import Client, StdioServerParameters
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim, advertise
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.lowlevel import Server
@@ -425,6 +428,20 @@ def task(**more: Any) -> Task:
         "state": "running",
     }
     return Task(**(plain | more))
+
+
+async def test_tasks_work_over_standard_streams_too(tmp_path: Path, clock: JumpingClock) -> None:
+    environment = {
+        "KIE_MCP_SANDBOX": "1",
+        "KIE_MCP_SANDBOX_SECONDS": "0.5",
+        "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
+        "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
+    }
+    started = StdioServerParameters(command=sys.executable, args=["-m", "kie_mcp"], env=os.environ | environment)
+    following = Polling(clock)
+    async with Client(started, mode="auto", extensions=[following]) as client:
+        assert answer(await client.call_tool("suno_lyrics", {"prompt": "a fox"}))["status"] == "succeeded"
+    assert following.polls > 0
 
 
 FAILED = TaskFailed("It  broke.", "Try again.", billed=False).as_dict()

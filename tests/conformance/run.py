@@ -1,0 +1,125 @@
+"""Runs the official suite against the profile of serve.py and tells, also in docs/conformance.md, what came out.
+
+`scripts/conformance` calls it with Node 22 and the suites at hand; with --check it only compares the document.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+DOCUMENT = HERE.parent.parent / "docs" / "conformance.md"
+COMMAND = "scripts/conformance"
+BLOCK = re.compile(rf"(?<=<!-- results: {COMMAND} -->\n).*?(?=<!-- /results -->)", re.DOTALL)
+ENTRY = re.compile(r"^  - (?P<name>\S+)  # (?P<reason>.+)$", re.MULTILINE)
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Run:
+    """One suite at one revision of the protocol."""
+
+    suite: str
+    """The folder that npm made."""
+    revision: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> Path:
+        """What is known to fail."""
+        return HERE / f"expected-failures-{self.revision}.yml"
+
+
+RUNS = (
+    Run("conformance-alpha", "2026-07-28", ("--requirements", "2026-07-28")),
+    Run("conformance-alpha", "2025-11-25", ("--requirements", "2025-11-25")),
+    Run("conformance", "2025-11-25"),
+)
+
+
+def reasons(expected: Path) -> dict[str, str]:
+    """The scenarios that are known to fail, and why."""
+    return {entry["name"]: entry["reason"] for entry in ENTRY.finditer(expected.read_text(encoding="utf-8"))}
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The profile's address, while it runs."""
+    command = [sys.executable, str(HERE / "serve.py"), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+
+
+def run(each: Run, node: Path, url: str, folder: Path) -> tuple[str, Counter[str], str]:
+    """Run a suite.
+
+    Returns:
+        The suite's version, how many checks came out how, and what is wrong; nothing when all is as expected.
+    """
+    package = node / "node_modules" / each.suite
+    command = [
+        *(str(node / "node_modules" / ".bin" / "node"), str(package / "dist" / "index.js"), "server", "--url", url),
+        *("--output-dir", str(folder), "--expected-failures", str(each.expected), *each.options),
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    count = Counter(
+        check["status"]
+        for checks in folder.glob("*/checks.json")
+        for check in json.loads(checks.read_text(encoding="utf-8"))
+    )
+    version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
+    return version, count, ran.stdout.rpartition("=== SUMMARY ===")[2] + ran.stderr if ran.returncode else ""
+
+
+def table(results: list[tuple[Run, str, int, Counter[str]]]) -> str:
+    """The results as the document shows them."""
+    lines = [
+        "| protocol | suite | scenarios | checks passed | failed, as expected | skipped |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each, version, scenarios, count in results:
+        cells = (each.revision, version, scenarios, *(count[status] for status in ("SUCCESS", "FAILURE", "SKIPPED")))
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    for revision in dict.fromkeys(each.revision for each in RUNS):
+        lines += ["", f"Known to fail at {revision}:", ""]
+        known = reasons(HERE / f"expected-failures-{revision}.yml")
+        lines += [f"- `{name}`: {reason}" for name, reason in known.items()]
+    return "\n".join(lines) + "\n"
+
+
+def main(node: str, *options: str) -> int:
+    """Run all; with --check, compare the document instead of writing it."""
+    results = []
+    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch)) as url:
+        for number, each in enumerate(RUNS):
+            folder = Path(scratch) / f"results-{number}"
+            version, count, wrong = run(each, Path(node), url, folder)
+            if wrong:
+                sys.stderr.write(f"{wrong}\nconformance {version} at {each.revision} did not come out as expected.\n")
+                return 1
+            results.append((each, version, len(list(folder.glob("*/checks.json"))), count))
+    block = table(results)
+    sys.stdout.write(block)
+    document = DOCUMENT.read_text(encoding="utf-8")
+    written = BLOCK.sub(lambda _: f"\n{block}\n", document)
+    if "--check" not in options:
+        DOCUMENT.write_text(written, encoding="utf-8")
+    elif written != document:
+        sys.stderr.write(f"{DOCUMENT.name} is stale: run {COMMAND}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,246 @@
+"""The real server on the sandbox, with what the official suite calls by name beside its own tools.
+
+`python tests/conformance/serve.py FOLDER` serves it on a free port of this machine and prints the address.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import uvicorn
+from fixtures import (
+    PROMPTS,
+    RESOURCES,
+    SCHEMAS,
+    TEMPLATE,
+    TOOLS,
+    Answer,
+    Context,
+    Wire,
+    asks,
+    elicitation,
+    prompt,
+    said,
+    tasks_only,
+    unanswered,
+)
+from mcp.server.context import HandlerResult
+from mcp.server.lowlevel import Server
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp_types import (
+    CallToolRequestParams,
+    GetPromptRequestParams,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    Prompt,
+    PromptArgument,
+    ReadResourceRequestParams,
+    Resource,
+    ResourceTemplate,
+    Tool,
+)
+from pydantic import BaseModel
+
+from kie_mcp.config import Settings
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server import http
+from kie_mcp.server.app import App, build
+from kie_mcp.server.tasks_extension import TasksExtension, UpdateParams, mount
+
+HOST = "127.0.0.1"
+FOR_THE_SUITE = "What the official suite calls."
+Handler = Callable[[Context, Any], Awaitable[HandlerResult]]
+
+
+class ProfileTasks(TasksExtension):
+    """The real extension, for tasks that also ask, or break: KIE's do neither after they have been started."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, dict[str, Wire]] = {}
+        self.broken: set[str] = set()
+
+    async def describe(self, app: App, id_: str) -> Wire:
+        """As the real one, but for the tasks that ask or break."""
+        shown = await super().describe(app, id_)
+        if id_ in self.broken and shown["status"] == "completed":
+            del shown["result"]
+            return shown | {"status": "failed", "error": {"code": -32603, "message": "The fixture was told to break"}}
+        if self.asked.get(id_) and shown["status"] != "cancelled":
+            shown.pop("result", None)
+            return shown | {"status": "input_required", "inputRequests": self.asked[id_]}
+        return shown
+
+    async def update(self, context: Context, params: UpdateParams) -> HandlerResult:
+        """As the real one, and take the answers."""
+        done = await super().update(context, params)
+        for key in params.input_responses:
+            self.asked.get(params.task_id, {}).pop(key, None)
+        return done
+
+
+class TaskTools:
+    """The suite's tools that start tasks: each is a call of a real tool."""
+
+    def __init__(self, call: Handler, sandbox: Sandbox, extension: ProfileTasks) -> None:
+        self._call = call
+        self._sandbox = sandbox
+        self._extension = extension
+        self._calls = count(1)
+        self.tools: dict[str, Answer] = {
+            "slow_compute": self.slow_compute,
+            "failing_job": self.failing_job,
+            "protocol_error_job": self.protocol_error_job,
+            "confirm_delete": self.confirm_delete,
+            "multi_input": self.multi_input,
+            "test_tool_with_task": self.ask_then_start,
+        }
+
+    async def start(self, context: Context, about: str, seconds: float = 0, fate: str = "") -> Any:
+        """Call the real tool; no two prompts are the same."""
+        self._sandbox._seconds = seconds
+        if fate:
+            self._sandbox.fault("create", fate)
+        words = {"prompt": f"{about}, take {next(self._calls)}"}
+        return await self._call(context, CallToolRequestParams(name="suno_lyrics", arguments=words))
+
+    async def slow_compute(self, context: Context, params: CallToolRequestParams) -> HandlerResult:
+        given = params.arguments or {}
+        result: HandlerResult = await self.start(context, str(given.get("label", "")), float(given.get("seconds", 0)))
+        return result
+
+    async def failing_job(self, context: Context, _: CallToolRequestParams) -> HandlerResult:
+        tasks_only(context)
+        result: HandlerResult = await self.start(context, "a failure", 1, "fail")
+        return result
+
+    async def protocol_error_job(self, context: Context, _: CallToolRequestParams) -> HandlerResult:
+        tasks_only(context)
+        result = await self.start(context, "an error", 1)
+        self._extension.broken.add(result["taskId"])
+        return dict(result)
+
+    async def confirm_delete(self, context: Context, _: CallToolRequestParams) -> HandlerResult:
+        return await self.ask_after_start(context, confirm=elicitation("Delete it?", "confirm", "boolean"))
+
+    async def multi_input(self, context: Context, _: CallToolRequestParams) -> HandlerResult:
+        return await self.ask_after_start(context, one=elicitation("Who?", "name"), two=elicitation("What?", "name"))
+
+    async def ask_after_start(self, context: Context, **questions: Wire) -> HandlerResult:
+        tasks_only(context)
+        result = await self.start(context, "a question")
+        self._extension.asked[result["taskId"]] = questions
+        return dict(result)
+
+    async def ask_then_start(self, context: Context, params: CallToolRequestParams) -> HandlerResult:
+        tasks_only(context)
+        questions = {"user_name": elicitation("What is your name?", "name")}
+        if unanswered(params, questions):
+            return asks(questions)
+        result: HandlerResult = await self.start(context, said(params, "user_name", "name"))
+        return result
+
+
+def profile(folder: Path) -> Server[Any]:
+    """The real server with the fixtures beside what it has."""
+    sandbox = Sandbox()
+    settings = Settings(sandbox=True, data_dir=folder / "data", output_dir=folder / "out")
+    server = build(App(settings, local_files=False, transport=httpx2.ASGITransport(sandbox.app)))
+    extension = ProfileTasks()
+    tools = TOOLS | TaskTools(_handler(server, "tools/call"), sandbox, extension).tools
+    mount_tools(server, tools)
+    mount_prompts(server)
+    mount_resources(server)
+    mount(server, extension)
+    if not any(isinstance(each, RequestStateBoundary) for each in server.middleware):
+        server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=server.name))
+    return server
+
+
+def mount_tools(server: Server[Any], tools: dict[str, Answer]) -> None:
+    listed = [
+        Tool(name=name, description=FOR_THE_SUITE, input_schema=SCHEMAS.get(name, {"type": "object"})) for name in tools
+    ]
+    extend(server, "tools/list", ListToolsResult(tools=listed), "tools")
+    call = _handler(server, "tools/call")
+
+    async def call_tool(context: Context, params: CallToolRequestParams) -> HandlerResult:
+        return await tools.get(params.name, call)(context, params)
+
+    server.add_request_handler("tools/call", CallToolRequestParams, call_tool)
+
+
+def mount_prompts(server: Server[Any]) -> None:
+    listed = [
+        Prompt(
+            name=name,
+            description=FOR_THE_SUITE,
+            arguments=[PromptArgument(name=each, description=FOR_THE_SUITE, required=True) for each in arguments],
+        )
+        for name, arguments in PROMPTS.items()
+    ]
+    extend(server, "prompts/list", ListPromptsResult(prompts=listed), "prompts")
+    entry = server.get_request_handler("prompts/get")
+
+    async def get(context: Context, params: GetPromptRequestParams) -> HandlerResult:
+        return await (entry.handler if entry and params.name not in PROMPTS else prompt)(context, params)
+
+    server.add_request_handler("prompts/get", GetPromptRequestParams, get)
+
+
+def mount_resources(server: Server[Any]) -> None:
+    listed = [Resource(uri=uri, name=uri) for uri in RESOURCES]
+    extend(server, "resources/list", ListResourcesResult(resources=listed), "resources")
+    templates = ListResourceTemplatesResult(resource_templates=[ResourceTemplate(uri_template=TEMPLATE, name="data")])
+    extend(server, "resources/templates/list", templates, "resource_templates")
+    own = _handler(server, "resources/read")
+
+    async def read(context: Context, params: ReadResourceRequestParams) -> HandlerResult:
+        uri = str(params.uri)
+        if uri not in RESOURCES:
+            return await own(context, params)
+        hints = {"ttlMs": 0, "cacheScope": "private"}
+        return {"resultType": "complete", "contents": [{"uri": uri, **RESOURCES[uri]}], **hints}
+
+    server.add_request_handler("resources/read", ReadResourceRequestParams, read)
+
+
+def extend(server: Server[Any], method: str, more: BaseModel, items: str) -> None:
+    """Let a list show more than the server's own."""
+    entry = server.get_request_handler(method)
+
+    async def answer(context: Context, params: PaginatedRequestParams) -> HandlerResult:
+        own = await entry.handler(context, params) if entry else None
+        if not isinstance(own, BaseModel):
+            return more
+        return own.model_copy(update={items: [*getattr(own, items), *getattr(more, items)]})
+
+    server.add_request_handler(method, PaginatedRequestParams, answer)
+
+
+def _handler(server: Server[Any], method: str) -> Handler:
+    entry = server.get_request_handler(method)
+    assert entry, method
+    return entry.handler
+
+
+def main(folder: str) -> None:
+    """Serve until told to stop."""
+    application = profile(Path(folder)).streamable_http_app(
+        streamable_http_path=http.PATH, stateless_http=True, transport_security=http._security(HOST)
+    )
+    config = uvicorn.Config(application, host=HOST, port=0, log_level="warning")
+    listener = config.bind_socket()
+    sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}{http.PATH}\n")
+    sys.stdout.flush()
+    anyio.run(uvicorn.Server(config).serve, [listener])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
