@@ -229,9 +229,23 @@ async def test_files_on_their_way_are_waited_for(settings: Settings, sandbox: Sa
         assert (await gone(client, given.task_id))["result"]["structuredContent"]["media"][0]["path"]
 
 
-async def test_files_that_cannot_be_saved_do_not_keep_a_task_working(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("media", 404, 50)
-    seen = await gone(client, (await start(client)).task_id)
+async def test_files_that_cannot_be_saved_do_not_keep_a_task_working(
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    asked = 0
+
+    async def refuse_then_hold(path: str) -> Response | None:
+        nonlocal asked
+        if "/sandbox/media/" not in path:
+            return None
+        asked += 1
+        if asked > 1:
+            await anyio.sleep_forever()
+        return Response(status_code=404)
+
+    app = App(settings, transport=httpx2.ASGITransport(Gate(sandbox.app, get=refuse_then_hold)), clock=clock)
+    async with connected(app, clock) as client:
+        seen = await gone(client, (await start(client)).task_id)
     assert "Not saved" in seen["result"]["structuredContent"]["note"]
     assert seen["result"]["structuredContent"]["media"][0]["url"]
 
@@ -247,6 +261,9 @@ async def test_a_cancelled_task_goes_on_and_is_not_lost(
         assert "goes on and is billed" in seen["statusMessage"]
         assert given.task_id in seen["statusMessage"]
         assert "result" not in seen
+        clock.now += 1
+        await ask(client, "cancel", given.task_id)
+        assert await ask(client, "get", given.task_id) == seen
         shown = await client.call_tool("get_task", {"task_ids": given.task_id, "wait_seconds": 600})
         assert answer(shown)["status"] == "succeeded"
         assert answer(shown)["media"][0]["path"]
