@@ -223,7 +223,7 @@ async def test_files_on_their_way_are_waited_for(settings: Settings, sandbox: Sa
         with anyio.fail_after(10):
             await asked.wait()
         seen = await ask(client, "get", given.task_id)
-        assert (seen["status"], seen["statusMessage"]) == ("working", "made, its files are being saved")
+        assert (seen["status"], seen["statusMessage"]) == ("working", "saving the files, 4 s of usually about 2 s")
         await ask(client, "cancel", given.task_id)
         go.set()
         assert (await gone(client, given.task_id))["result"]["structuredContent"]["media"][0]["path"]
@@ -468,13 +468,13 @@ FAILED = TaskFailed("It  broke.", "Try again.", billed=False).as_dict()
     ("given", "busy", "status", "message", "updated"),
     [
         (task(), True, "working", "generating, 100 s of usually about 150 s", "08:00:00.000Z"),
-        (task(state="submitting"), True, "working", "submitting, 100 s of usually about 150 s", "08:00:00.000Z"),
+        (task(state="submitting"), True, "working", "starting, 100 s of usually about 150 s", "08:00:00.000Z"),
         (task(created=NOW + 5), True, "working", "generating, 0 s of usually about 150 s", "08:01:45.000Z"),
         (
             task(state="succeeded", finished=NOW - 9.5),
             True,
             "working",
-            "made, its files are being saved",
+            "saving the files, 100 s of usually about 150 s",
             "08:01:30.500Z",
         ),
         (task(state="succeeded", finished=NOW - 10), False, "completed", "made in 90 s", "08:01:30.000Z"),

@@ -146,11 +146,38 @@ def span(credits_: Sequence[float]) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-def how_far(word: str, elapsed: float, usual: float) -> str:
-    """What a task does and for how long, in seconds, for a person who waits."""
-    return f"{word}, {elapsed:.0f} s of usually about {usual:.0f} s"
-
-
 def progress(elapsed: float, usual: float) -> float:
-    """A fraction that grows as long as one waits and never reaches 1."""
-    return elapsed / (elapsed + usual)
+    """A fraction that grows as long as one waits: nine tenths at the usual time, never 1."""
+    usual = max(usual, 1)
+    return 0.9 * elapsed / usual if elapsed <= usual else 1 - 0.1 * usual / elapsed
+
+
+DOING = {"prepared": "starting", "submitting": "starting", "running": "generating", "succeeded": "saving the files"}
+
+
+def fraction(tasks: Sequence[Task], usual: Mapping[str, float], *, now: float) -> float:
+    """How far tasks are together, below 1 as long as one of them is under way.
+
+    Args:
+        tasks: Whichever are waited for.
+        usual: Seconds that each usually takes, by its id.
+        now: Seconds since 1970.
+    """
+    shares = [1 if _done(task) else progress(max(now - task.created, 0), usual[task.id]) for task in tasks]
+    return sum(shares) / len(shares)
+
+
+def sentence(tasks: Sequence[Task], usual: Mapping[str, float], *, now: float) -> str:
+    """The same in words, for who waits for them."""
+    open_ = [task for task in tasks if not _done(task)]
+    done = f"{len(tasks) - len(open_)} of {len(tasks)} done"
+    if not open_:
+        return tasks[0].state if len(tasks) == 1 else done
+    elapsed = max(now - min(task.created for task in open_), 0)
+    longest = max(usual[task.id] for task in open_)
+    words = DOING[tasks[0].state] if len(tasks) == 1 else done
+    return f"{words}, {elapsed:.0f} s of usually about {longest:.0f} s"
+
+
+def _done(task: Task) -> bool:
+    return task.final and (task.saved or task.state != "succeeded")

@@ -197,10 +197,9 @@ def message(task: "Task", *, now: float, usual: float, busy: bool) -> str:
         return f"Not waited for any more. KIE cannot stop it: it goes on and is billed; get_task {task.id} shows it."
     if task.error:
         return answers.error_text(task.error)
-    if task.final:
-        return "made, its files are being saved" if busy else f"made in {(task.finished or now) - task.created:.0f} s"
-    word = "generating" if task.state == "running" else task.state
-    return answers.how_far(word, max(now - task.created, 0), usual)
+    if busy:
+        return answers.sentence([task], {task.id: usual}, now=now)
+    return f"made in {(task.finished or now) - task.created:.0f} s"
 
 
 def when(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +20,7 @@ from kie_mcp.errors import ConfigurationError, ConfirmationNeeded, InvalidCall, 
 from kie_mcp.server import tasks_extension
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kie_mcp.catalog import Family
     from kie_mcp.catalog.family import Options
@@ -42,6 +43,8 @@ class Asked(NamedTuple):
 
 WAITED_FOR = 60
 """A task that usually takes no longer than this, in seconds, is waited for inside the call."""
+BETWEEN_REPORTS = 1
+"""Seconds between two progress notifications."""
 
 
 class Selection:
@@ -162,22 +165,37 @@ async def generate(
         if question := await asking.ask(asked.context, needed):
             return question
         task = await runner.submit(order, confirm=needed.confirm)
-    usual = await runner.usual(task)
+    usual = (await runner.usual(task)).seconds
     if model.usual_seconds <= WAITED_FOR and not tasks_extension.declared(asked.context):
-        (task,) = await runner.wait([task], app.settings.wait_seconds, progress_of(app, asked.context, usual.seconds))
-    now = app.clock.time()
-    result = answers.task_result(task, now=now, usual=usual.seconds, again=task.id != order.id)
+        report = progress_of(app, asked.context, {task.id: usual})
+        (task,) = await runner.wait([task], app.settings.wait_seconds, report)
+    result = answers.task_result(task, now=app.clock.time(), usual=usual, again=task.id != order.id)
     return tasks_extension.Started.of(task, result) if runner.busy(task) else result
 
 
-def progress_of(app: "App", context: Context, usual: float) -> "Report":
-    """Tells the client, while it waits, how far the tasks are."""
+def progress_of(app: "App", context: Context, usual: "Mapping[str, float]") -> "Report":
+    """Tells the client, while it waits, how far the tasks are: at most once a second, and never less than before.
+
+    Args:
+        app: What keeps time.
+        context: The call that waits; a client that gave no progress token is told nothing.
+        usual: Seconds that each task usually takes, by its id.
+    """
     from kie_mcp.server import answers
 
+    clock = app.clock
+    # Elapsed time must not go back, though the machine's time of day may.
+    start = clock.time() - clock.monotonic()
+    told, told_at = -1.0, -math.inf
+
     async def report(tasks: "Sequence[Task]") -> None:
-        elapsed = max(app.clock.time() - min(task.created for task in tasks), 0)
-        words = ", ".join(sorted({task.state for task in tasks}))
-        message = answers.how_far(words, elapsed, usual)
-        await context.session.report_progress(answers.progress(elapsed, usual), 1, message)
+        nonlocal told, told_at
+        moment = clock.monotonic()
+        reached = answers.fraction(tasks, usual, now=start + moment)
+        # 1 is left to the answer itself.
+        if moment - told_at < BETWEEN_REPORTS or not told < reached < 1:
+            return
+        told, told_at = reached, moment
+        await context.session.report_progress(reached, 1, answers.sentence(tasks, usual, now=start + moment))
 
     return report

@@ -86,8 +86,7 @@ async def get_task(app: "App", asked: Asked, wanted: GetTask) -> CallToolResult:
     tasks = [await runner.get(id_) for id_ in wanted.task_ids]
     usual = {task.id: (await runner.usual(task)).seconds for task in tasks}
     if wanted.wait_seconds:
-        report = progress_of(app, asked.context, max(usual.values()))
-        tasks = await runner.wait(tasks, wanted.wait_seconds, report)
+        tasks = await runner.wait(tasks, wanted.wait_seconds, progress_of(app, asked.context, usual))
     now = app.clock.time()
     if len(tasks) == 1:
         return answers.task_result(tasks[0], now=now, usual=usual[tasks[0].id])
