@@ -33,11 +33,15 @@ class Gate:
         """Remember who is met by a request, by its method in small letters."""
         self.asked: list[str] = []
         """The requests, but for those after the balance."""
+        self.balances = 0
+        """How often the balance was asked for."""
         self._app = app
         self._meet = meet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != DOCUMENTED.credits:
+        if scope["path"] == DOCUMENTED.credits:
+            self.balances += 1
+        else:
             self.asked.append(f"{scope['method']} {scope['path']}")
         meet = self._meet.get(scope["method"].lower())
         answer = await meet(scope["path"]) if meet else None

@@ -12,6 +12,7 @@ from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import KieMcpError
 from kie_mcp.server import resources, tasks_extension, tools
+from kie_mcp.server.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     import httpx2
@@ -69,6 +70,7 @@ class App:
         """
         self.clock = clock or Clock()
         self.selection = selection or tools.Selection(settings.tools if settings else "")
+        self.subscriptions = Subscriptions()
         self._settings = settings
         self._local_files = local_files
         self._transport = transport
@@ -96,6 +98,7 @@ class App:
         """Keep tasks running, and let go of everything at the end."""
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._resume)
+            self._group.start_soon(self.subscriptions.run, self)
             try:
                 yield self
             finally:
@@ -157,6 +160,7 @@ class App:
             ),
             callback_url=settings.callback_url,
             usual_seconds=settings.sandbox_seconds if settings.sandbox else None,
+            on_change=self.subscriptions.task_changed,
             clock=self.clock,
         )
         self._stack.push_async_callback(runner.leave)
@@ -180,8 +184,13 @@ def _sandbox(settings: "Settings") -> "httpx2.AsyncBaseTransport":
     return httpx2.ASGITransport(app=Sandbox(seconds=settings.sandbox_seconds).app)
 
 
-def build(app: App) -> Server[Any]:
-    """The MCP server over an app."""
+def build(app: App, *, sessions: bool = True) -> Server[Any]:
+    """The MCP server over an app.
+
+    Args:
+        app: What it serves.
+        sessions: Whether a client keeps a connection of its own, on which it can be told of changes unasked.
+    """
     server = Server(
         "kie-mcp",
         version=__version__,
@@ -194,6 +203,9 @@ def build(app: App) -> Server[Any]:
         on_list_resources=resources.list_resources,
         on_list_resource_templates=resources.list_templates,
         on_read_resource=resources.read,
+        on_subscribe_resource=app.subscriptions.subscribe if sessions else None,
+        on_unsubscribe_resource=app.subscriptions.unsubscribe if sessions else None,
+        on_subscriptions_listen=app.subscriptions.listen,
     )
     tasks_extension.mount(server, tasks_extension.TasksExtension())
     return server

@@ -47,7 +47,7 @@ def asgi(app: App, *, host: str, token: str = "") -> ASGIApp:
             "Set KIE_MCP_HTTP_TOKEN to a long random text that callers send as a bearer token, or use 127.0.0.1.",
         )
     # Clients mix protocol eras on one connection; only a stateless server answers all of them.
-    served = build(app).streamable_http_app(
+    served = build(app, sessions=False).streamable_http_app(
         streamable_http_path=PATH, stateless_http=True, transport_security=_security(host)
     )
     return BearerToken(served, token) if token else served

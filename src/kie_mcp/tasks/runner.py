@@ -23,7 +23,7 @@ from kie_mcp.tasks.money import Caps, Quote, quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saving import Saver
 from kie_mcp.tasks.task import Task, new_id
-from kie_mcp.tasks.watch import Parts, Watch
+from kie_mcp.tasks.watch import Change, Parts, Watch
 from kie_mcp.tasks.watching import Usual, learn
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Runner:
         rules: Rules | None = None,
         callback_url: str = "",
         usual_seconds: float | None = None,
+        on_change: Change | None = None,
         clock: Clock,
     ) -> None:
         """Tie the parts together.
@@ -78,6 +79,7 @@ class Runner:
             rules: What the operator allows.
             callback_url: Where KIE reports finished tasks, if anybody listens there.
             usual_seconds: How long tasks take where that does not depend on the model.
+            on_change: Told of a task whose new state is on disk; must neither fail nor wait for anybody.
             clock: Time.
         """
         self.client = client
@@ -86,7 +88,7 @@ class Runner:
         self.clock = clock
         self.id = new_id("s")
         """This process's, among those that share the ledger."""
-        self._parts = Parts(client, ledger, publisher, saver, clock)
+        self._parts = Parts(client, ledger, publisher, saver, clock, on_change)
         self._group = group
         self._rules = rules or Rules()
         self._callback_url = callback_url
@@ -211,7 +213,7 @@ class Runner:
             task.state, task.credits, task.error = "failed", 0, trouble.SETTLED.as_dict()
         else:
             await self._identify(task, outcome.strip())
-        await self.ledger.save(task)
+        await self._parts.write(task)
         return await self.get(task.id)
 
     async def usual(self, task: Task) -> Usual:

@@ -50,6 +50,7 @@ UNWRITTEN_PAUSE = 30
 SAVE_PAUSES = (5, 30, 120, 600, 3600)
 """Seconds between attempts to save; the last one for ever, until KIE has deleted the files."""
 
+Change = Callable[[Task], Awaitable[None]]
 Bodies = Callable[[Mapping[Any, str]], Mapping[str, dict[str, Any]]]
 """The requests to try, by way, once it is known what each reference is for KIE."""
 
@@ -63,6 +64,13 @@ class Parts:
     publisher: Publisher
     saver: Saver | None
     clock: Clock
+    on_change: Change | None = None
+
+    async def write(self, task: Task) -> None:
+        """Write a task's present state down, and tell who wants to know."""
+        await self.ledger.save(task)
+        if self.on_change:
+            await self.on_change(task)
 
     async def balance(self) -> float | None:
         """The credits on the account, if KIE tells at once."""
@@ -283,7 +291,7 @@ class Watch:
         if self._unwritten:
             task.note = ""
         try:
-            await self._parts.ledger.save(task)
+            await self._parts.write(task)
         except sqlalchemy.exc.SQLAlchemyError as error:
             logger.warning("task %s cannot be written down: %s", task.id, trouble.reason(error))
             self._unwritten = error
