@@ -104,6 +104,8 @@ async def main():
     async with Client(build(App(selection=Selection("compact,image"))), mode="legacy") as client:
         assert (await client.list_tools()).tools
         await client.list_resources()
+        await client.list_resource_templates()
+        assert (await client.list_prompts()).prompts
         print(*(name for name in {NOT_AT_START!r} if name in sys.modules))
 
 anyio.run(main)
