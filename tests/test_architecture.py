@@ -106,6 +106,7 @@ async def main():
         await client.list_resources()
         await client.list_resource_templates()
         assert (await client.list_prompts()).prompts
+        assert client.server_capabilities.completions is not None
         print(*(name for name in {NOT_AT_START!r} if name in sys.modules))
 
 anyio.run(main)

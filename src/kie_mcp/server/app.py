@@ -11,7 +11,7 @@ from mcp.server.lowlevel import Server
 from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import KieMcpError
-from kie_mcp.server import prompts, resources, tasks_extension, tools
+from kie_mcp.server import completions, prompts, resources, tasks_extension, tools
 from kie_mcp.server.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -208,6 +208,7 @@ def build(app: App, *, sessions: bool = True) -> Server[Any]:
         on_subscriptions_listen=app.subscriptions.listen,
         on_list_prompts=prompts.list_prompts,
         on_get_prompt=prompts.get,
+        on_completion=completions.complete,
     )
     tasks_extension.mount(server, tasks_extension.TasksExtension())
     return server
