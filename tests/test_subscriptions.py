@@ -345,19 +345,13 @@ async def test_a_connection_has_so_many_subscriptions_and_no_more(app: App) -> N
         await subscribe(client, CREDITS)
 
 
-async def test_a_stream_honors_only_what_can_change(app: App) -> None:
+async def test_a_stream_honors_only_addresses_that_can_change(app: App) -> None:
     async with Client(build(app), raise_exceptions=True) as client:
         many = [f"kie://tasks/t_{n}" for n in range(MOST)]
-        async with client.listen(
-            tools_list_changed=True,
-            prompts_list_changed=True,
-            resources_list_changed=True,
-            resource_subscriptions=["kie://models", "file:///etc/passwd", CREDITS, *many],
-        ) as stream:
+        uris = ["kie://models", "file:///etc/passwd", "kie://tasks/", CREDITS, *many]
+        async with client.listen(tools_list_changed=True, resource_subscriptions=uris) as stream:
             assert stream.honored.resource_subscriptions == [CREDITS, *many[:-1]]
-            assert not stream.honored.tools_list_changed
-            assert not stream.honored.prompts_list_changed
-            assert not stream.honored.resources_list_changed
+            assert stream.honored.tools_list_changed
 
 
 async def test_without_a_key_a_subscription_says_how_to_set_one(

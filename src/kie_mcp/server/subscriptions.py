@@ -81,17 +81,9 @@ class Subscriptions:
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
         """Answer subscriptions/listen: the stream lasts until the client leaves."""
-        wanted = params.notifications
-        uris = [uri for uri in wanted.resource_subscriptions or () if _changes(uri)][:MOST]
-        # The lists stay as they are for as long as the server runs.
-        honored = wanted.model_copy(
-            update={
-                "resource_subscriptions": uris,
-                "tools_list_changed": None,
-                "prompts_list_changed": None,
-                "resources_list_changed": None,
-            }
-        )
+        uris = [uri for uri in params.notifications.resource_subscriptions or () if _changes(uri)][:MOST]
+        # Changes of lists may be asked for, as the SDK says that they can be: there are none.
+        honored = params.notifications.model_copy(update={"resource_subscriptions": uris})
         for uri in uris:
             # What does not exist never changes; that is no error here.
             with suppress(KieMcpError):
