@@ -27,6 +27,7 @@ from test_http import serving
 
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.files import MEDIA
 from kie_mcp.server.app import App, build
 from kie_mcp.server.http import asgi
 from kie_mcp.server.subscriptions import MOST
@@ -41,9 +42,10 @@ VIDEO = ("kling_video", {"prompt": "a fox"})
 
 
 class Hold:
-    """Lets nobody learn how a task is until it is let go."""
+    """Lets no request with these words in its path be answered until it is let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: str) -> None:
+        self.words = words
         self.over = anyio.Event()
         self.over.set()
 
@@ -54,19 +56,31 @@ class Hold:
         self.over.set()
 
     async def __call__(self, path: str) -> None:
-        if path.endswith("/recordInfo"):
+        if self.words in path:
             await self.over.wait()
 
 
 @pytest.fixture
 def hold() -> Hold:
-    return Hold()
+    """Keeps how tasks are."""
+    return Hold("/recordInfo")
 
 
 @pytest.fixture
-def gate(sandbox: Sandbox, hold: Hold) -> Gate:
+def files() -> Hold:
+    """Keeps what tasks made."""
+    return Hold(MEDIA)
+
+
+@pytest.fixture
+def gate(sandbox: Sandbox, hold: Hold, files: Hold) -> Gate:
     """A KIE that remembers what it was asked, and may be slow to tell."""
-    return Gate(sandbox.app, get=hold)
+
+    async def wait(path: str) -> None:
+        await hold(path)
+        await files(path)
+
+    return Gate(sandbox.app, get=wait)
 
 
 @pytest.fixture
@@ -146,21 +160,26 @@ async def finished(client: Client, *uris: str) -> None:
     assert "running" not in str(result.structured_content)
 
 
-async def test_a_client_of_2025_is_told_when_its_task_ends_and_its_files_are_there(app: App, hold: Hold) -> None:
+async def test_a_client_of_2025_is_told_when_its_task_ends_and_when_its_files_are_there(
+    app: App, hold: Hold, files: Hold
+) -> None:
     heard = Heard()
     async with connected(app, heard) as client:
         capabilities = client.server_capabilities
         assert capabilities.resources
         assert capabilities.resources.subscribe is True
-        with hold:
-            first, second = await started(client), await started(client)
-            await subscribe(client, first)
-            assert heard.uris == []
-        await until(lambda: len(heard.uris) == 1)
-        assert '\\"succeeded\\"' in await state(client, first)
-        await finished(client, first, second)
-        await until(lambda: len(heard.uris) == 2)
+        with files:
+            with hold:
+                first, second = await started(client), await started(client)
+                await subscribe(client, first)
+                assert heard.uris == []
+            await until(lambda: heard.uris == [first])
+            said = await state(client, first)
+            assert '\\"succeeded\\"' in said
+            assert '\\"path\\"' not in said
+        await until(lambda: heard.uris == [first, first])
         assert '\\"path\\"' in await state(client, first)
+        await finished(client, first, second)
         await anyio.wait_all_tasks_blocked()
     assert heard.uris == [first, first]
 
