@@ -22,3 +22,19 @@ def sound(seconds: float) -> bytes:
         written.setframerate(8000)
         written.writeframes(bytes(int(8000 * seconds)))
     return file.getvalue()
+
+
+def tone(width: int, channels: int = 1, *, peak: float = 0.5, seconds: float = 1) -> bytes:
+    """WAV of so many bytes a sample: silence first, then as loud as the peak."""
+    full, frames = (1 << (8 * width - 1)) - 1, int(8000 * seconds)
+    numbers = [round((-1) ** n * peak * full) if n >= frames // 2 else 0 for n in range(frames)]
+    # WAV's 8 bits have no sign.
+    samples = [number + 128 if width == 1 else number for number in numbers]
+    content = b"".join(each.to_bytes(width, "little", signed=width > 1) * channels for each in samples)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as written:
+        written.setnchannels(channels)
+        written.setsampwidth(width)
+        written.setframerate(8000)
+        written.writeframes(content)
+    return file.getvalue()
