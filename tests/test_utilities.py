@@ -30,6 +30,7 @@ READ_ONLY: dict[str, dict[str, Any]] = {
     "get_credits": {},
     "spend_report": {},
     "get_download_url": {"file": "task:{task}#1"},
+    "view_media": {"task_id": "{task}"},
     "find_models": {},
     "describe_model": {"model": "veo3"},
 }
@@ -41,8 +42,9 @@ def answer(result: CallToolResult) -> dict[str, Any]:
 
 
 def text(result: CallToolResult) -> str:
-    (content,) = result.content
+    content, *links = result.content
     assert content.type == "text"
+    assert {link.type for link in links} <= {"resource_link"}
     return content.text
 
 
@@ -121,6 +123,11 @@ async def test_an_unknown_argument_is_refused(client: Client, tool: str) -> None
         ("upload_file", {"url": "https://"}, "is no web address"),
         ("get_download_url", {}, "file is required"),
         ("get_download_url", {"file": "task:t_unknown"}, "there is no task t_unknown"),
+        ("view_media", {}, "task_id is required"),
+        ("view_media", {"task_id": "t_unknown"}, "There is no task t_unknown"),
+        ("view_media", {"task_id": "/etc/hostname"}, "There is no task /etc/hostname"),
+        ("view_media", {"task_id": "t", "n": 0}, "n: "),
+        ("view_media", {"task_id": "t", "n": "first"}, "n: "),
         ("find_models", {"page": 0}, "page: "),
         ("describe_model", {"model": "veo-33"}, "KIE offers no model 'veo-33'."),
     ],

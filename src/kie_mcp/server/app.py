@@ -25,15 +25,14 @@ INSTRUCTIONS = """\
 Make video, images, speech and music with KIE.ai's models. Each call that makes something costs the user's credits; \
 each answer has a task_id.
 Pictures, speech and lyrics usually come in the same answer. Video and music answer at once with status running: ask \
-get_task (wait_seconds up to 50) until it has ended. Running is not failed: never repeat the call, it would be paid \
-twice.
+get_task (wait_seconds up to 50) until it has ended. Running is not failed: do not repeat the call.
 File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. \
-Results are saved on the user's disk; say the path.
+Results are saved on the user's disk; say the path. view_media shows them to you.
 find_models and describe_model show models, limits and prices; get_credits the balance. error.next_step says what to \
 do.
-Every tool that makes something also takes quote: true (only tell the cost), variation: 2 (the same call again is the \
-same task; another number is another take, paid again), confirm (what an answer gave that asks for the user's word) \
-and anyway (run a model that fails often today). """
+Every tool that makes something also takes quote: true (tell the cost, send nothing), variation: 2 (the same call \
+again is the same task; another number is another take), confirm (from an answer that asks for the user's word) and \
+anyway (although the model fails often today). """
 
 WITH_TOOLS = """\
 Leave model out unless it matters: the default fits the arguments. Where an answer names a tool that is not listed, \

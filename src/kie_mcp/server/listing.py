@@ -24,7 +24,10 @@ COMPACT = (
     "list_tasks",
     "upload_file",
     "get_download_url",
+    "view_media",
     "get_credits",
+    "spend_report",
+    "resolve_task",
 )
 """What it takes to run any model."""
 

@@ -202,6 +202,20 @@ async def get_download_url(app: "App", _: Asked, wanted: GetDownloadUrl) -> Call
     return answers.result({"url": url, "minutes": LINK_MINUTES}, text)
 
 
+class ViewMedia(Arguments):
+    """What to look at."""
+
+    task_id: str
+    n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, counted from 1; all when left out.")
+
+
+async def view_media(app: "App", _: Context, wanted: ViewMedia) -> CallToolResult:
+    """Show what a task made."""
+    from kie_mcp.server import viewing
+
+    return await viewing.show(app, wanted.task_id, wanted.n)
+
+
 class FindModels(Arguments):
     """What the model should do."""
 
@@ -349,6 +363,14 @@ UTILITIES = (
         "A link for a person to save a result, good for 20 minutes.",
         GetDownloadUrl,
         get_download_url,
+    ),
+    Utility(
+        "view_media",
+        "See what a task made, as one small picture: an image, several side by side with their numbers, a frame of a "
+        "video, the waveform of a sound.",
+        ViewMedia,
+        view_media,
+        open_world=False,
     ),
     Utility("find_models", "Find models by words, kind, mode or price.", FindModels, find_models),
     Utility("describe_model", "Arguments, limits and price of one model.", DescribeModel, describe_model),
