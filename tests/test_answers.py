@@ -40,8 +40,9 @@ def task(**more: Any) -> Task:
 
 
 def text(result: CallToolResult) -> str:
-    (content,) = result.content
+    content, *links = result.content
     assert content.type == "text"
+    assert {link.type for link in links} <= {"resource_link"}
     return content.text
 
 
@@ -184,6 +185,15 @@ def test_a_task_is_told_in_both_forms(known: Task, structured: dict[str, Any], w
     assert answer(result) == structured
     assert text(result) == words
     assert result.is_error == (known.state == "failed")
+
+
+def test_every_saved_file_is_linked_under_its_number() -> None:
+    results = [Result(URL), Result(URL, "/o u t/v-2.mp4", "video/mp4"), Result("", "/out/лиса.bin")]
+    _, *links = answers.task_result(task(state="succeeded", results=results), now=NOW, usual=150).content
+    assert [link.model_dump(by_alias=True, exclude_none=True) for link in links] == [
+        {"type": "resource_link", "uri": "kie://tasks/t_1/media/2", "name": "v-2.mp4", "mimeType": "video/mp4"},
+        {"type": "resource_link", "uri": "kie://tasks/t_1/media/3", "name": "лиса.bin"},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """What can be read at kie:// addresses."""
 
 import json
+import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 import pytest
+from answered import answer
 from mcp import Client, MCPError
-from mcp_types import TextResourceContents
+from mcp_types import BlobResourceContents, ResourceLink, TextResourceContents
 
 from kie_mcp.catalog import MODELS
 from kie_mcp.clock import Clock
@@ -37,10 +41,16 @@ async def test_the_addresses_are_listed(client: Client) -> None:
     listed = (await client.list_resources()).resources
     assert [each.uri for each in listed] == ["kie://credits", "kie://models", "kie://tasks", "kie://uploads"]
     templates = (await client.list_resource_templates()).resource_templates
-    assert [each.uri_template for each in templates] == ["kie://models/{id}", "kie://tasks/{id}", "kie://uploads/{id}"]
+    assert [each.uri_template for each in templates] == [
+        "kie://models/{id}",
+        "kie://tasks/{id}",
+        "kie://tasks/{id}/media/{n}",
+        "kie://uploads/{id}",
+    ]
     for each in [*listed, *templates]:
         said = each.model_dump(exclude_none=True)
-        assert said["mime_type"] == "application/json"
+        # A file is of whatever type it is.
+        assert said.get("mime_type") == (None if "media" in str(said) else "application/json")
         assert said["name"]
         assert said["description"]
 
@@ -76,6 +86,55 @@ async def test_tasks_with_what_was_asked_for(client: Client) -> None:
     assert await read(client, f"kie://tasks/{made[0]['task_id']}") == rows[1]
 
 
+async def test_a_file_that_a_task_made_and_where_its_answer_says_that_it_is(client: Client) -> None:
+    result = await client.call_tool("seedream_image", {"prompt": "a fox", "count": 4})
+    words, *links = result.content
+    assert words.type == "text"
+    assert len(links) == len(answer(result)["media"]) == 4
+    for number, (link, media) in enumerate(zip(links, answer(result)["media"], strict=True), start=1):
+        path = anyio.Path(media["path"])
+        file = await path.read_bytes()
+        assert isinstance(link, ResourceLink)
+        assert link.uri == f"kie://tasks/{answer(result)['task_id']}/media/{number}"
+        assert (link.name, link.mime_type, link.size) == (path.name, "image/png", len(file))
+        (content,) = (await client.read_resource(link.uri)).contents
+        assert isinstance(content, BlobResourceContents)
+        assert (content.uri, content.mime_type) == (link.uri, "image/png")
+        assert b64decode(content.blob) == file
+
+
+async def test_a_file_that_is_gone_is_still_linked_and_its_error_names_it(client: Client) -> None:
+    made = await call(client, "nano_banana_image", prompt="a fox")
+    await anyio.Path(made["media"][0]["path"]).unlink()
+    _, link = (await client.call_tool("get_task", {"task_ids": made["task_id"]})).content
+    assert isinstance(link, ResourceLink)
+    assert link.size is None
+    with pytest.raises(MCPError, match=re.escape(made["media"][0]["path"])):
+        await client.read_resource(link.uri)
+
+
+@pytest.mark.parametrize(("size", "given"), [(4_000_000, True), (4_000_001, False)])
+async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given: bool) -> None:
+    made = await call(client, "nano_banana_image", prompt="a fox")
+    path = anyio.Path(made["media"][0]["path"])
+    await path.write_bytes(bytes(size))
+    uri = f"kie://tasks/{made['task_id']}/media/1"
+    if given:
+        (content,) = (await client.read_resource(uri)).contents
+        assert isinstance(content, BlobResourceContents)
+        assert len(b64decode(content.blob)) == size
+    else:
+        with pytest.raises(MCPError, match=re.escape(f"more than 4 MB. Open it at {path}")):
+            await client.read_resource(uri)
+
+
+@pytest.mark.parametrize("number", ["0", "2", "-1", "1.0", "one", "", "1/2", "../1"])
+async def test_a_file_that_a_task_has_not_is_not_there(client: Client, number: str) -> None:
+    made = await call(client, "nano_banana_image", prompt="a fox")
+    with pytest.raises(MCPError):
+        await client.read_resource(f"kie://tasks/{made['task_id']}/media/{number}")
+
+
 async def test_uploads_with_when_they_go(client: Client, tmp_path: Path) -> None:
     (tmp_path / "fox.png").write_bytes(render("fox.png", Work("a fox", "1")))
     made = await call(client, "upload_file", path=str(tmp_path / "fox.png"))
@@ -102,6 +161,11 @@ async def test_an_upload_that_is_gone_is_not_shown(client: Client, tmp_path: Pat
         "kie://credits/1",
         "kie://models/no-such-model",
         "kie://tasks/t_unknown",
+        "kie://tasks/t_unknown/media/1",
+        "kie://tasks//media/1",
+        "kie://tasks/t_unknown/media/",
+        "kie://tasks/t_unknown/media/../../etc/passwd",
+        "kie://tasks/t_unknown/files/1",
         "kie://uploads/u_unknown",
         "kie://uploads/%00",
         "kie:credits",

@@ -40,8 +40,9 @@ def answer(result: CallToolResult) -> dict[str, Any]:
 
 
 def text(result: CallToolResult) -> str:
-    (content,) = result.content
+    content, *links = result.content
     assert content.type == "text"
+    assert {link.type for link in links} <= {"resource_link"}
     return content.text
 
 

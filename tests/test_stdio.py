@@ -27,7 +27,7 @@ from kie_mcp.server.tools import Selection
 
 COMMAND = [sys.executable, "-m", "kie_mcp"]
 SHOWN = len(Selection().tools)
-INITIALIZE = {
+INITIALIZE: dict[str, Any] = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
     "clientInfo": {"name": "a test", "version": "1"},
@@ -82,13 +82,13 @@ class Process:
 
 
 @contextmanager
-def started(environment: dict[str, str]) -> Iterator[Process]:
+def started(environment: dict[str, str], version: str = INITIALIZE["protocolVersion"]) -> Iterator[Process]:
     """A server that has shaken hands."""
     pipe = subprocess.PIPE
     with subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=os.environ | environment) as it:
         try:
             process = Process(it)
-            process.send("initialize", INITIALIZE, 1)
+            process.send("initialize", INITIALIZE | {"protocolVersion": version}, 1)
             assert process.answer(1)["serverInfo"]["name"] == "kie-mcp"
             process.send("notifications/initialized", {})
             yield process
@@ -149,6 +149,15 @@ async def test_a_server_started_again_finishes_what_the_one_before_began(
     assert ended["status"] == "succeeded"
     assert b"ftyp" in content(ended["media"][0])
     assert len(sandbox.accepted) == 1
+
+
+@pytest.mark.parametrize(("version", "links"), [("2024-11-05", 0), ("2025-03-26", 0), ("2025-06-18", 1)])
+def test_a_client_older_than_links_gets_none(environment: dict[str, str], version: str, links: int) -> None:
+    with started(environment, version) as process:
+        process.send("tools/call", {"name": "nano_banana_image", "arguments": {"prompt": "a fox"}}, 2)
+        made = process.answer(2)
+    assert made["structuredContent"]["status"] == "succeeded"
+    assert [each["type"] for each in made["content"]] == ["text"] + ["resource_link"] * links
 
 
 def test_standard_output_carries_the_protocol_only(environment: dict[str, str]) -> None:

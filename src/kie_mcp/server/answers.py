@@ -1,10 +1,12 @@
 """What a caller reads: every answer as one object, once structured and once as text that says the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.tasks.money import Quote
@@ -107,7 +109,25 @@ def task_result(task: Task, *, now: float, usual: float, again: bool = False) ->
     answer = task_answer(task, now=now, usual=usual)
     if again:
         answer["note"] = " ".join(filter(None, (AGAIN.format(now - task.created), answer.get("note"))))
-    return result(answer, task_text(answer), is_error=task.error is not None)
+    told = result(answer, task_text(answer), is_error=task.error is not None)
+    told.content += _links(task)
+    return told
+
+
+def without_links(told: CallToolResult) -> CallToolResult:
+    """The answer for a client that is older than resource links: it would take none of it."""
+    told.content = [block for block in told.content if not isinstance(block, ResourceLink)]
+    return told
+
+
+def _links(task: Task) -> Iterator[ResourceLink]:
+    for number, each in enumerate(task.results, start=1):
+        if each.path:
+            path, size = Path(each.path), None
+            with suppress(OSError):
+                size = path.stat().st_size
+            uri, mime_type = f"kie://tasks/{task.id}/media/{number}", each.mime_type or None
+            yield ResourceLink(type="resource_link", uri=uri, name=path.name, mime_type=mime_type, size=size)
 
 
 def quoted(order: Order, known: Task | None, cost: Quote, balance: float, *, now: float) -> CallToolResult:

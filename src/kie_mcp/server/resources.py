@@ -1,6 +1,7 @@
 """What can be read at kie:// addresses."""
 
 import json
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -8,6 +9,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
+    BlobResourceContents,
     ListResourcesResult,
     ListResourceTemplatesResult,
     PaginatedRequestParams,
@@ -18,7 +20,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from kie_mcp.errors import KieMcpError
+from kie_mcp.errors import InvalidCall, KieMcpError
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -33,10 +35,13 @@ RESOURCES = (
     ("kie://uploads", "Uploads", "Files at KIE, and when they go."),
 )
 TEMPLATES = (
-    ("kie://models/{id}", "Model", "Arguments, limits and price of a model."),
-    ("kie://tasks/{id}", "Task", "How a task is and what it made."),
-    ("kie://uploads/{id}", "Upload", "A file at KIE."),
+    ("kie://models/{id}", "Model", "Arguments, limits and price of a model.", JSON),
+    ("kie://tasks/{id}", "Task", "How a task is and what it made.", JSON),
+    ("kie://tasks/{id}/media/{n}", "File", "The n-th file that a task made, up to 4 MB.", None),
+    ("kie://uploads/{id}", "Upload", "A file at KIE.", JSON),
 )
+LARGEST = 4_000_000
+"""Bytes of a file that is handed over here."""
 
 
 async def list_resources(_: Context, __: PaginatedRequestParams | None) -> ListResourcesResult:
@@ -53,8 +58,8 @@ async def list_templates(_: Context, __: PaginatedRequestParams | None) -> ListR
     """Answer resources/templates/list."""
     return ListResourceTemplatesResult(
         resource_templates=[
-            ResourceTemplate(uri_template=uri, name=name, description=description, mime_type=JSON)
-            for uri, name, description in TEMPLATES
+            ResourceTemplate(uri_template=uri, name=name, description=description, mime_type=mime_type)
+            for uri, name, description, mime_type in TEMPLATES
         ]
     )
 
@@ -68,6 +73,8 @@ async def read(context: Context, params: ReadResourceRequestParams) -> ReadResou
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}".strip(), {"uri": uri}) from None
     if content is None:
         raise MCPError(INVALID_PARAMS, f"There is nothing at {uri}.", {"uri": uri})
+    if isinstance(content, BlobResourceContents):
+        return ReadResourceResult(contents=[content])
     text = json.dumps(content, ensure_ascii=False)
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=text)])
 
@@ -81,6 +88,8 @@ async def _content(app: "App", uri: str) -> Any:
             return await _models(app, id_)
         case "credits" if not id_:
             return {"credits": await (await app.runner()).client.credits()}
+        case "tasks" if "/" in id_:
+            return await _file(app, uri, id_)
         case "tasks":
             return await _tasks(app, id_)
         case "uploads":
@@ -111,6 +120,29 @@ async def _tasks(app: "App", id_: str) -> Any:
         for task in tasks
     ]
     return shown[0] if id_ else {"tasks": shown}
+
+
+async def _file(app: "App", uri: str, place: str) -> BlobResourceContents | None:
+    import anyio
+
+    from kie_mcp.server import viewing
+
+    id_, media, number = place.partition("/media/")
+    if not media or not number.isdecimal():
+        return None
+    task = await (await app.runner()).get(id_)
+    path = viewing.saved(app, task, int(number))
+    if not await anyio.Path(path).is_file():
+        raise InvalidCall(f"{path} is no file, or not any more.", viewing.LINK)
+    try:
+        async with await anyio.open_file(path, "rb") as file:
+            content = await file.read(LARGEST + 1)
+    except OSError as error:
+        raise InvalidCall(f"{path} cannot be read: {error.strerror}.", viewing.LINK) from None
+    if len(content) > LARGEST:
+        raise InvalidCall(f"The file has more than {LARGEST / 1e6:g} MB.", f"Open it at {path}.")
+    mime_type = task.results[int(number) - 1].mime_type or None
+    return BlobResourceContents(uri=uri, mime_type=mime_type, blob=b64encode(content).decode())
 
 
 async def _uploads(app: "App", id_: str) -> Any:

@@ -46,6 +46,9 @@ WAITED_FOR = 60
 BETWEEN_REPORTS = 1
 """Seconds between two progress notifications."""
 
+BEFORE_LINKS = frozenset({"2024-11-05", "2025-03-26"})
+"""Versions of the protocol that know no resource links."""
+
 
 class Selection:
     """The tools that one server shows, for as long as it runs."""
@@ -99,7 +102,10 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 
     app: App = context.lifespan_context
     try:
-        return await _call(app, context, params)
+        told = await _call(app, context, params)
+        if context.protocol_version in BEFORE_LINKS and isinstance(told, CallToolResult):
+            return answers.without_links(told)
+        return told
     except KieMcpError as error:
         return answers.failure(error)
     except Exception:

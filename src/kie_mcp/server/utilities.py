@@ -209,7 +209,7 @@ class ViewMedia(Arguments):
     n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, counted from 1; all when left out.")
 
 
-async def view_media(app: "App", _: Context, wanted: ViewMedia) -> CallToolResult:
+async def view_media(app: "App", _: Asked, wanted: ViewMedia) -> CallToolResult:
     """Show what a task made."""
     from kie_mcp.server import viewing
 
