@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import anyio
 import pytest
-from answered import answer
+from answered import answer, ended
 from mcp import Client, MCPError
 from mcp_types import BlobResourceContents, ResourceLink, TextResourceContents
 
@@ -87,7 +87,7 @@ async def test_tasks_with_what_was_asked_for(client: Client) -> None:
 
 
 async def test_a_file_that_a_task_made_and_where_its_answer_says_that_it_is(client: Client) -> None:
-    result = await client.call_tool("seedream_image", {"prompt": "a fox", "count": 4})
+    result = await ended(client, await client.call_tool("seedream_image", {"prompt": "a fox", "count": 4}))
     words, *links = result.content
     assert words.type == "text"
     assert len(links) == len(answer(result)["media"]) == 4
@@ -104,7 +104,7 @@ async def test_a_file_that_a_task_made_and_where_its_answer_says_that_it_is(clie
 
 
 async def test_a_file_that_is_gone_is_still_linked_and_its_error_names_it(client: Client) -> None:
-    made = await call(client, "nano_banana_image", prompt="a fox")
+    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
     await anyio.Path(made["media"][0]["path"]).unlink()
     _, link = (await client.call_tool("get_task", {"task_ids": made["task_id"]})).content
     assert isinstance(link, ResourceLink)
@@ -115,7 +115,7 @@ async def test_a_file_that_is_gone_is_still_linked_and_its_error_names_it(client
 
 @pytest.mark.parametrize(("size", "given"), [(4_000_000, True), (4_000_001, False)])
 async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given: bool) -> None:
-    made = await call(client, "nano_banana_image", prompt="a fox")
+    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
     path = anyio.Path(made["media"][0]["path"])
     await path.write_bytes(bytes(size))
     uri = f"kie://tasks/{made['task_id']}/media/1"
@@ -130,7 +130,7 @@ async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given
 
 @pytest.mark.parametrize("number", ["0", "2", "-1", "1.0", "one", "", "1/2", "../1"])
 async def test_a_file_that_a_task_has_not_is_not_there(client: Client, number: str) -> None:
-    made = await call(client, "nano_banana_image", prompt="a fox")
+    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
     with pytest.raises(MCPError):
         await client.read_resource(f"kie://tasks/{made['task_id']}/media/{number}")
 

@@ -71,6 +71,8 @@ def test_the_table_has_every_tool_that_calls_itself_read_only() -> None:
 @pytest.mark.parametrize("tool", READ_ONLY)
 async def test_what_is_read_only_creates_nothing(client: Client, sandbox: Sandbox, tool: str) -> None:
     task = (await make(client))["task_id"]
+    # There is something to look at once it is saved.
+    await client.call_tool("get_task", {"task_ids": task, "wait_seconds": 600})
     before = sandbox.balance
     given = {
         key: str(value).format(task=task) if "{" in str(value) else value for key, value in READ_ONLY[tool].items()
