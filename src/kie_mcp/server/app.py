@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
+from mcp.server.apps import Apps
 from mcp.server.lowlevel import Server
 
 from kie_mcp import __version__
@@ -210,4 +211,5 @@ def build(app: App, *, sessions: bool = True) -> Server[Any]:
         on_completion=completions.complete,
     )
     tasks_extension.mount(server, tasks_extension.TasksExtension())
+    server.extensions[Apps.identifier] = Apps().settings()
     return server

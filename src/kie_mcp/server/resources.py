@@ -5,6 +5,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from mcp.server.apps import client_supports_apps
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -21,6 +22,7 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.server import gallery
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -44,14 +46,15 @@ LARGEST = 4_000_000
 """Bytes of a file that is handed over here."""
 
 
-async def list_resources(_: Context, __: PaginatedRequestParams | None) -> ListResourcesResult:
+async def list_resources(context: Context, _: PaginatedRequestParams | None) -> ListResourcesResult:
     """Answer resources/list."""
-    return ListResourcesResult(
+    listed = ListResourcesResult(
         resources=[
             Resource(uri=uri, name=name, description=description, mime_type=JSON)
             for uri, name, description in RESOURCES
         ]
     )
+    return gallery.with_page(listed) if client_supports_apps(context) else listed
 
 
 async def list_templates(_: Context, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
@@ -67,6 +70,8 @@ async def list_templates(_: Context, __: PaginatedRequestParams | None) -> ListR
 async def read(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
     """Answer resources/read."""
     uri = str(params.uri)
+    if uri == gallery.URI:
+        return await gallery.read()
     try:
         content = await _content(context.lifespan_context, uri)
     except KieMcpError as error:

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mcp.server.apps import client_supports_apps
 from mcp.server.context import ServerRequestContext
 from mcp_types import (
     CallToolRequestParams,
@@ -17,7 +18,7 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import ConfigurationError, ConfirmationNeeded, InvalidCall, KieMcpError
-from kie_mcp.server import tasks_extension
+from kie_mcp.server import gallery, tasks_extension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -93,7 +94,8 @@ def _near(word: str, sets: "Iterable[str]", tools: "Iterable[str]") -> str:
 async def list_tools(context: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
     """Answer tools/list."""
     app: App = context.lifespan_context
-    return app.selection.listed
+    listed = app.selection.listed
+    return gallery.with_gallery(listed, _written()["utilities"]) if client_supports_apps(context) else listed
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
@@ -103,9 +105,6 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
     app: App = context.lifespan_context
     try:
         told = await _call(app, context, params)
-        if context.protocol_version in BEFORE_LINKS and isinstance(told, CallToolResult):
-            return answers.without_links(told)
-        return told
     except KieMcpError as error:
         return answers.failure(error)
     except Exception:
@@ -113,6 +112,9 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
         return answers.failure(
             KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.")
         )
+    if context.protocol_version in BEFORE_LINKS and isinstance(told, CallToolResult):
+        return answers.without_links(told)
+    return told
 
 
 async def _call(app: "App", context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
@@ -120,6 +122,8 @@ async def _call(app: "App", context: Context, params: CallToolRequestParams) -> 
     from kie_mcp.server.utilities import UTILITIES
 
     name, arguments = params.name, params.arguments or {}
+    if name == gallery.TOOL.name:
+        return await gallery.show(app, arguments)
     if name not in app.selection.names:
         raise InvalidCall(f"There is no tool {name!r}.", "Ask for the list of tools; run_model runs any model.")
     for family in FAMILIES:
