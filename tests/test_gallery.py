@@ -25,7 +25,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import gallery, listing
 from kie_mcp.server.app import App, build
-from kie_mcp.server.http import asgi
+from kie_mcp.server.http import PATH, asgi
 from kie_mcp.server.tools import Selection
 
 pytestmark = pytest.mark.anyio
@@ -111,13 +111,41 @@ async def test_whichever_tools_are_shown_the_gallery_comes_with_them(settings: S
     assert names == [*(tool["name"] for tool in app.selection.tools), gallery.TOOL.name]
 
 
-async def test_what_one_host_sees_is_not_shown_to_the_next_client(settings: Settings) -> None:
+@ERAS
+async def test_over_http_each_client_sees_what_it_can_show(settings: Settings, era: Any) -> None:
+    """The server keeps no sessions, and clients of the older era say what they can do only once."""
     app = App(settings, local_files=False)
     async with serving(asgi(app, host="127.0.0.1")) as url:
-        async with Client(url, extensions=[shows(APP_MIME_TYPE)]) as client:
+        async with Client(url, mode=era, extensions=[shows(APP_MIME_TYPE)]) as client:
             assert any(map(ui, (await client.list_tools()).tools))
-        async with Client(url) as client:
+            assert any(each.uri == gallery.URI for each in (await client.list_resources()).resources)
+        async with Client(url, mode=era, extensions=[shows("text/html")]) as client:
             assert not any(map(ui, (await client.list_tools()).tools))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[" * 9000,
+        b"\xff\xfe",
+        b"[]",
+        b'{"method": "initialize"}',
+        b'{"method": "initialize", "params": {"capabilities": {"extensions": null}}}',
+        b"x" * 100_000,
+    ],
+)
+async def test_what_introduces_nobody_is_answered_as_ever(settings: Settings, body: bytes) -> None:
+    bare = build(App(settings)).streamable_http_app(streamable_http_path=PATH, stateless_http=True)
+    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    answers = []
+    for served in (bare, asgi(App(settings), host="127.0.0.1")):
+        async with serving(served) as url, httpx2.AsyncClient(headers=headers) as http:
+            response = await http.post(url, content=body)
+            answers.append((response.status_code, response.text))
+            assert "mcp-session-id" not in response.headers
+    assert answers[0] == answers[1]
 
 
 async def test_the_server_says_that_it_has_pages(host: Client) -> None:

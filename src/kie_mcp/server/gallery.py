@@ -1,7 +1,7 @@
 """A gallery in the chat (MCP Apps): its page, the tools that show it, and the tool that only the page calls."""
 
 import base64
-import io
+import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
@@ -9,7 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp.server.apps import Apps, ResourceCsp
+import anyio
+from mcp.server.apps import APP_MIME_TYPE, Apps, ResourceCsp, client_supports_apps
+from mcp.server.context import ServerRequestContext
+from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp_types import (
     CallToolResult,
     ListResourcesResult,
@@ -36,6 +39,9 @@ MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com
 SHOWING = frozenset({"get_task", "run_model"})
 """Of the tools that are no model's, those whose answer is a task."""
 
+SESSION = "shows-pages-"
+"""How the session id of a client begins that can show the gallery, where nothing else tells."""
+
 MOST = 4
 """Previews in one answer."""
 BUDGET = 44_000
@@ -56,6 +62,25 @@ TOOL = Tool(
     annotations=ToolAnnotations(read_only_hint=True, open_world_hint=True),
     _meta={"ui": {"visibility": ["app"]}},
 )
+
+
+def can_show(context: ServerRequestContext[Any, Any]) -> bool:
+    """Whether the client that asks can show the gallery."""
+    if context.session.client_capabilities is None and context.request:
+        return str(context.request.headers.get(MCP_SESSION_ID_HEADER, "")).startswith(SESSION)
+    return client_supports_apps(context)
+
+
+def introduces(body: bytes) -> bool:
+    """Whether this is a client of the older era that introduces itself as one that can show the gallery."""
+    with suppress(ValueError, RecursionError):
+        match json.loads(body):
+            case {
+                "method": "initialize",
+                "params": {"capabilities": {"extensions": {Apps.identifier: {"mimeTypes": [*types]}}}},
+            }:
+                return APP_MIME_TYPE in types
+    return False
 
 
 @cache
@@ -116,7 +141,6 @@ async def show(app: "App", arguments: Mapping[str, Any]) -> CallToolResult:
     """
     from kie_mcp.catalog.family import read as undo
     from kie_mcp.server import answers
-    from kie_mcp.tasks.runner import usual_seconds
 
     given = undo(arguments, TOOL.input_schema)
     id_, numbers = given.get("task_id"), given.get("preview") or []
@@ -126,8 +150,8 @@ async def show(app: "App", arguments: Mapping[str, Any]) -> CallToolResult:
     task = await runner.get(id_)
     if task.state == "succeeded" and not task.saved:
         # The files are on their way to the disk.
-        await runner.wait([task], 10)
-    answer = answers.task_answer(task, now=app.clock.time(), usual=usual_seconds(task))
+        (task,) = await runner.wait([task], 10)
+    answer = answers.task_answer(task, now=app.clock.time(), usual=(await runner.usual(task)).seconds)
     answer |= {"kind": task.kind, "prompt": answers.one_line(task.prompt)[:300]}
     if numbers:
         answer["previews"] = await _previews(task, numbers)
@@ -136,50 +160,26 @@ async def show(app: "App", arguments: Mapping[str, Any]) -> CallToolResult:
 
 async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
     """A data URI for each of the task's files that has a number here and can be shown small."""
-    import anyio.to_thread
-
     previews = {}
     for number, made in enumerate(task.results, start=1):
         if number in numbers and made.path:
-            with suppress(OSError, ValueError):
-                content, mime_type = await anyio.to_thread.run_sync(_small, Path(made.path), made.mime_type)
-                previews[str(number)] = f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
+            with suppress(OSError, InvalidCall):
+                content, mime_type = await _small(anyio.Path(made.path), made.mime_type)
+                if content:
+                    previews[str(number)] = f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
     return previews
 
 
-def _small(path: Path, mime_type: str) -> tuple[bytes, str]:
-    """The file itself where it is small, else a picture of it.
+async def _small(path: anyio.Path, mime_type: str) -> tuple[bytes, str]:
+    """The file itself where it is small, else a picture of it; nothing where there is none.
 
     Raises:
         OSError: When it cannot be read.
-        ValueError: When there is no picture of it.
+        InvalidCall: When it is broken.
     """
-    if 0 < path.stat().st_size <= BUDGET:
-        return path.read_bytes(), mime_type
-    return _picture(path, BUDGET, SIDE_PX), "image/webp"
+    from kie_mcp.tasks.preview import picture
 
-
-def _picture(path: Path, budget: int, side: int) -> bytes:
-    """A picture as WebP, no longer than this on any side and in bytes.
-
-    Raises:
-        OSError: When it is no picture that can be read.
-        ValueError: When it is far too large.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            image.thumbnail((side, side))
-            small = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    except Image.DecompressionBombError as error:
-        raise ValueError(path) from error
-    content = b""
-    for quality in (80, 60, 40, 20):
-        file = io.BytesIO()
-        small.save(file, "WEBP", quality=quality)
-        content = file.getvalue()
-        if len(content) <= budget:
-            return content
-        small.thumbnail((small.width * 3 // 4, small.height * 3 // 4))
-    raise ValueError(len(content))
+    if 0 < (await path.stat()).st_size <= BUDGET:
+        return await path.read_bytes(), mime_type
+    drawn = await picture(Path(path), budget=BUDGET, side=SIDE_PX)
+    return drawn.content, drawn.mime_type

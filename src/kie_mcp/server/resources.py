@@ -5,7 +5,6 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from mcp.server.apps import client_supports_apps
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -54,7 +53,7 @@ async def list_resources(context: Context, _: PaginatedRequestParams | None) -> 
             for uri, name, description in RESOURCES
         ]
     )
-    return gallery.with_page(listed) if client_supports_apps(context) else listed
+    return gallery.with_page(listed) if gallery.can_show(context) else listed
 
 
 async def list_templates(_: Context, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:

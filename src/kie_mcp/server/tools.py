@@ -7,7 +7,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mcp.server.apps import client_supports_apps
 from mcp.server.context import ServerRequestContext
 from mcp_types import (
     CallToolRequestParams,
@@ -95,7 +94,7 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
     """Answer tools/list."""
     app: App = context.lifespan_context
     listed = app.selection.listed
-    return gallery.with_gallery(listed, _written()["utilities"]) if client_supports_apps(context) else listed
+    return gallery.with_gallery(listed, _written()["utilities"]) if gallery.can_show(context) else listed
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
