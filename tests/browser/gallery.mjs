@@ -222,9 +222,9 @@ const scenes = {
     const ids = [picture, video].map((each) => each.structuredContent.task_id);
     await at.run("get_task", { task_ids: ids, wait_seconds: 10 });
     await at.frames("shown").nth(1).waitFor();
-    assert.match(await at.view.locator(".frame img").getAttribute("src"), /^data:image\/png;base64,/);
+    await at.view.getByRole("img", { name: "Picture: a fox behind a fence" }).waitFor();
+    assert.deepEqual(await at.view.locator(".frame canvas").evaluate(({ width, height }) => [width, height]), [512, 512]);
     assert.match(await at.view.locator(".frame video").getAttribute("src"), /^data:video\/mp4;base64,/);
-    assert.ok(await at.view.locator(".frame img").evaluate((each) => each.naturalWidth > 0));
     assert.deepEqual(await only(at), new Set(["gallery_task"]));
     await at.photo("blocked");
     return at;
