@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
-from test_http import serving
+from served import serving
 
 from kie_mcp.catalog import MODELS
 from kie_mcp.clock import Clock

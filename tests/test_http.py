@@ -1,19 +1,14 @@
 """The server over HTTP: both eras of the protocol, and who is kept out."""
 
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
-from starlette.types import ASGIApp
+from served import serving
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
@@ -21,7 +16,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
 from kie_mcp.server.app import App, build
-from kie_mcp.server.http import PATH, asgi
+from kie_mcp.server.http import asgi
 from kie_mcp.server.tools import Selection
 
 pytestmark = pytest.mark.anyio
@@ -36,19 +31,6 @@ JSON = {"Accept": "application/json, text/event-stream"}
 def remote(settings: Settings, transport: httpx2.ASGITransport, clock: Clock) -> App:
     """An app whose callers sit elsewhere."""
     return App(settings, local_files=False, transport=transport, clock=clock)
-
-
-@asynccontextmanager
-async def serving(application: ASGIApp) -> AsyncIterator[str]:
-    """Serve on a free port of this machine and give the address."""
-    server = uvicorn.Server(uvicorn.Config(application, log_level="warning", lifespan="on"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
-            try:
-                yield f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}"
-            finally:
-                server.should_exit = True
 
 
 def answer(result: CallToolResult) -> dict[str, Any]:

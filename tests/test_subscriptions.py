@@ -23,7 +23,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 from running import Gate, call, end, running
-from test_http import serving
+from served import serving
 
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox

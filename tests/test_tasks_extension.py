@@ -15,13 +15,12 @@ from answered import answer, ended, refused, text
 from conftest import JumpingClock
 from mcp import Client, StdioServerParameters
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim, advertise
-from mcp.client.streamable_http import streamable_http_client
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams, CallToolResult, Request, RequestParams, Result, TextContent
 from pydantic import RootModel
 from running import Gate
-from starlette.applications import Starlette
+from served import serving
 from starlette.responses import Response
 
 from kie_mcp.config import Settings
@@ -29,7 +28,7 @@ from kie_mcp.errors import TaskFailed
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import tools
 from kie_mcp.server.app import App, build
-from kie_mcp.server.http import PATH, asgi
+from kie_mcp.server.http import asgi
 from kie_mcp.server.tasks_extension import TASKS, Started, TasksExtension, handle, mount
 from kie_mcp.tasks.task import Result as File
 from kie_mcp.tasks.task import Task
@@ -401,22 +400,13 @@ async def test_whoever_does_not_declare_tasks_sees_no_difference(
 
 async def test_the_extension_is_announced(client: Client) -> None:
     assert client.server_capabilities is not None
-    assert client.server_capabilities.extensions == {TASKS: {}}
+    assert client.server_capabilities.extensions == {TASKS: {}, "io.modelcontextprotocol/ui": {}}
 
 
 @asynccontextmanager
 async def over_http(app: App, clock: JumpingClock) -> AsyncIterator[Client]:
-    """A client of the ASGI application, without a network."""
-    application = asgi(app, host="127.0.0.1")
-    assert isinstance(application, Starlette)
-    transport = httpx2.ASGITransport(application)
-    async with (
-        application.router.lifespan_context(application),
-        httpx2.AsyncClient(transport=transport) as http,
-        Client(
-            streamable_http_client(f"http://127.0.0.1{PATH}", http_client=http), extensions=[Polling(clock)]
-        ) as client,
-    ):
+    """A client of the server as `kie-mcp serve --http` serves it."""
+    async with serving(asgi(app, host="127.0.0.1")) as url, Client(url, extensions=[Polling(clock)]) as client:
         yield client
 
 

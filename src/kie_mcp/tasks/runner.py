@@ -182,18 +182,22 @@ class Runner:
         until = self.clock.monotonic() + seconds
         found = list(tasks)
         for place, _ in enumerate(found):
-            while not _is_over(found[place]) and (left := until - self.clock.monotonic()) > 0:
+            while not self._is_over(found[place]) and (left := until - self.clock.monotonic()) > 0:
                 if report:
                     await report(found)
                 if watch := self._watched.get(found[place].id):
-                    if watch.over.is_set():
-                        break
                     await self.clock.first(watch.over.wait, partial(self.clock.sleep, min(left, 3)))
                 else:
                     # Another server watches it.
                     await self.clock.sleep(min(left, 1))
                 found[place] = await self.get(found[place].id)
         return found
+
+    def _is_over(self, task: Task) -> bool:
+        """Whether there is nothing to wait for."""
+        if watch := self._watched.get(task.id):
+            return watch.over.is_set()
+        return task.final and bool(task.saved or task.note or task.state != "succeeded")
 
     async def resolve(self, id_: str, outcome: str) -> Task:
         """Settle what became of a create whose answer got lost.
@@ -359,11 +363,6 @@ class Runner:
                 f"Copy its id from https://kie.ai/logs, or say {NOT_CREATED!r}.",
             )
         task.state, task.kie_id, task.error, task.finished, task.saved = "running", kie_id, None, None, False
-
-
-def _is_over(task: Task) -> bool:
-    """Whether there is nothing to wait for."""
-    return task.final and bool(task.saved or task.note or task.state != "succeeded")
 
 
 def _noted(ref: Ref, contents: Mapping[Ref, str]) -> str:
