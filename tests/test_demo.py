@@ -29,14 +29,21 @@ def run_demo(folder: Path, tools: str = "") -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("tools", ["", "compact"])
 def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp_path: Path) -> None:
     run = run_demo(tmp_path, tools)
-    assert ("run_model" in run.stdout) == bool(tools)
+    # The last call of all is one of run_model in any case.
+    assert run.stdout.count("run_model") == (6 if tools else 1)
     assert run.returncode == 0, run.stdout + run.stderr
-    made = {file for file in (tmp_path / "demo-output").iterdir() if file.name != "sketch.png"}
-    # A picture, an edit, a video, a voice, and a song in two takes.
-    assert sorted(file.suffix for file in made) == [".mp3", ".mp3", ".mp3", ".mp4", ".png", ".png"]
+    ours = ("sketch.png", "chat.html", "chat.png")
+    made = {file for file in (tmp_path / "demo-output").iterdir() if file.name not in ours}
+    # A picture, an edit, a video, a voice, a song in two takes, and the picture that a task was followed for.
+    assert sorted(file.suffix for file in made) == [".mp3", ".mp3", ".mp3", ".mp4", ".png", ".png", ".png"]
     assert all(demo.look(file) for file in made)
     assert all(file.name in run.stdout for file in made)
     assert "5 of 5 made" in run.stdout
+    assert "tasks/get: completed, made in" in run.stdout
+    page = (tmp_path / "demo-output" / "chat.html").read_text(encoding="utf-8")
+    assert "data:image/" in page
+    assert page.count("</script>") == 1
+    assert ("chat.png" in run.stdout) == (tmp_path / "demo-output" / "chat.png").exists()
     before, after = re.findall(r"([\d.]+) (?:before|after)", run.stdout)
     assert float(after) < float(before)
     assert max(len(line) for line in run.stdout.splitlines()) <= 80

@@ -11,18 +11,25 @@ from typing import Any
 
 import mutagen
 from mcp import Client, StdioServerParameters
-from mcp_types import TextContent
+from mcp.client.extension import advertise
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
+from mcp_types import TextContent, TextResourceContents
 from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from kie_mcp.demo import chat
+from kie_mcp.demo.following import Following
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.server import gallery
 from kie_mcp.server.tools import Selection
 
 FOLDER = Path("demo-output")
 SKETCH = FOLDER / "sketch.png"
+CHAT = FOLDER / "chat.html"
+CHAT_PICTURE = FOLDER / "chat.png"
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,13 @@ WISHES = (
 )
 
 
+SHOWN: tuple[str, dict[str, Any]] = (
+    "run_model",
+    {"model": "google/nano-banana", "input": {"prompt": "A lighthouse in a storm", "aspect_ratio": "16:9"}},
+)
+"""The call that is followed, and shown as a chat shows it."""
+
+
 async def run(console: Console, seconds: float, tools: str = "", wishes: Sequence[Wish] = WISHES) -> bool:
     """Ask a server on the sandbox for every wish, and tell how it goes.
 
@@ -90,7 +104,15 @@ async def run(console: Console, seconds: float, tools: str = "", wishes: Sequenc
     _draw_sketch()
     with tempfile.TemporaryDirectory() as data:
         async with Client(_server(data, seconds, tools)) as client:
-            return await _Session(console, client).grant(wishes)
+            granted = await _Session(console, client).grant(wishes)
+        # Another server on the same ledger, for a client that follows tasks itself.
+        knows = [
+            Following(lambda text: tell(console, "task", text, "dim")),
+            advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]}),
+        ]
+        async with Client(_server(data, seconds, tools), extensions=knows) as client:
+            shown = await _Session(console, client).show()
+    return granted and shown
 
 
 def _server(data: str, seconds: float, tools: str) -> StdioServerParameters:
@@ -129,6 +151,8 @@ class _Session:
     def __init__(self, console: Console, client: Client) -> None:
         self._console = console
         self._client = client
+        self._last: dict[str, Any] = {}
+        """The last answer."""
 
     async def grant(self, wishes: Sequence[Wish]) -> bool:
         """Make every wish come true, or say which did not."""
@@ -168,12 +192,30 @@ class _Session:
         opened = [self._open(file) for file in files]
         return bool(opened) and all(opened)
 
+    async def show(self) -> bool:
+        """Have a task followed by the client, and show it as a chat does."""
+        self._heading("In a client that knows MCP Tasks, and in a chat that shows pages")
+        made = await self._make(*SHOWN)
+        if made:
+            (page,) = (await self._client.read_resource(gallery.URI)).contents
+            asked = {"task_id": self._last["task_id"], "preview": [1]}
+            result = await self._client.call_tool(gallery.TOOL.name, asked)
+            told = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+            chat.write(CHAT, page.text if isinstance(page, TextResourceContents) else "", SHOWN[1], told)
+            self._tell("page", str(CHAT))
+            if await chat.photograph(CHAT, CHAT_PICTURE):
+                self._tell("picture", str(CHAT_PICTURE), "green")
+            else:
+                self._tell("", "Open it in a browser; there is no Chromium here to take a picture of it.")
+        return made
+
     async def _call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self._tell("call", f"{tool} {json.dumps(arguments)}")
         result = await self._client.call_tool(tool, arguments, progress_callback=self._progress)
         text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
         self._tell("answer", text if result.is_error else text.partition("\n")[0], "red" if result.is_error else "")
-        return dict(result.structured_content or {})
+        self._last = dict(result.structured_content or {})
+        return self._last
 
     async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
         self._tell("progress", f"{progress / (total or 1):.0%} {message or ''}", "dim")
@@ -196,11 +238,16 @@ class _Session:
         self._console.print(Text(text, "bold"))
 
     def _tell(self, what: str, text: str, style: str = "") -> None:
-        row = Table.grid(padding=(0, 1))
-        row.add_column(width=8, style="dim")
-        row.add_column(overflow="fold")
-        row.add_row(what, Text(text, style))
-        self._console.print(Padding(row, (0, 0, 0, 2), expand=False))
+        tell(self._console, what, text, style)
+
+
+def tell(console: Console, what: str, text: str, style: str = "") -> None:
+    """Print a line of the account."""
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=8, style="dim")
+    row.add_column(overflow="fold")
+    row.add_row(what, Text(text, style))
+    console.print(Padding(row, (0, 0, 0, 2), expand=False))
 
 
 def look(file: Path) -> str:
