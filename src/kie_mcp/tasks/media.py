@@ -4,7 +4,7 @@ import hashlib
 import re
 from base64 import b64decode
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -130,10 +130,10 @@ class Publisher:
         content = _from_data_uri(text) if text.startswith("data:") else _from_base64(text)
         if content.size > files.BASE64_LIMIT:
             raise InvalidCall("base64 carries at most 10 MB.", "Give the file's path or URL instead.")
-        sent = await files.base64(
-            self._client, content.file.read(), _named(name, _extension(content.mime_type)), content.mime_type
+        name = _named(name, _extension(content.mime_type))
+        return await self._once(
+            content, lambda: files.base64(self._client, content.file.read(), name, content.mime_type)
         )
-        return await self._remember(sent, None)
 
     async def upload_url(self, url: str, name: str) -> Upload:
         """Have KIE fetch a public file."""
@@ -156,12 +156,17 @@ class Publisher:
         raise InvalidCall(f"{ref} is not there any more.", "Upload the file again with upload_file.")
 
     async def _upload(self, content: Content) -> Upload:
+        return await self._once(
+            content, lambda: files.stream(self._client, content.file, content.name, content.mime_type)
+        )
+
+    async def _once(self, content: Content, send: Callable[[], Awaitable[Uploaded]]) -> Upload:
+        """Hand a file over, unless the same is at KIE already; of several at once the first sends."""
         digest = await anyio.to_thread.run_sync(_sha256, content.file)
         async with self._flights[digest]:
             for known in await self._ledger.live_uploads(self._clock.time(), sha256=digest):
                 return known
-            sent = await files.stream(self._client, content.file, content.name, content.mime_type)
-            return await self._remember(sent, digest)
+            return await self._remember(await send(), digest)
 
     async def _result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._earlier(ref, task_id, number)
