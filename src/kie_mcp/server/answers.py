@@ -15,8 +15,6 @@ from kie_mcp.tasks.task import Task
 
 Answer = dict[str, Any]
 
-AGAIN = "The same call was made {:.0f} s ago: this is its task, and nothing more is paid. variation: 2 makes another."
-
 
 def result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
     """An answer in both forms: several hosts show only one of them."""
@@ -97,18 +95,23 @@ def task_text(answer: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def task_result(task: Task, *, now: float, usual: float, again: bool = False) -> CallToolResult:
+def task_result(task: Task, *, now: float, usual: float, repeats: Order | None = None) -> CallToolResult:
     """A task, as an error when it has failed.
 
     Args:
         task: The task.
         now: The time.
         usual: Seconds that such a task usually takes.
-        again: Whether the call that is answered had been made before.
+        repeats: The order that is answered, if the task is of an earlier one.
     """
     answer = task_answer(task, now=now, usual=usual)
-    if again:
-        answer["note"] = " ".join(filter(None, (AGAIN.format(now - task.created), answer.get("note"))))
+    if repeats:
+        ago = max(now - task.created, 0)
+        said = [f"The same call was made {ago:.0f} s ago: this is its task, and nothing more is paid."]
+        if task.state not in ("unknown", "failed"):
+            # Of what failed the error tells what to do.
+            said.append(f"{_another(repeats)} makes another.")
+        answer["note"] = " ".join(filter(None, (*said, answer.get("note"))))
     told = result(answer, task_text(answer), is_error=task.error is not None)
     told.content += _links(task)
     return told
@@ -130,18 +133,26 @@ def _links(task: Task) -> Iterator[ResourceLink]:
             yield ResourceLink(type="resource_link", uri=uri, name=path.name, mime_type=mime_type, size=size)
 
 
+def _another(order: Order) -> str:
+    return f"variation: {order.variation + 1}"
+
+
 def quoted(order: Order, known: Task | None, cost: Quote, balance: float, *, now: float) -> CallToolResult:
     """What a call would cost, and what would be left."""
     answer: Answer = {"status": "quoted", "model": order.call.id, "basis": cost.basis, "balance": balance}
+    text = f"{order.call.id} would cost {cost}. The balance is {balance:,.10g}"
     if cost.known:
         answer |= {"estimated_credits": list(cost.known), "balance_after": round(balance - cost.known[1], 2)}
-    text = f"{order.call.id} would cost {cost}. The balance is {balance:g}"
-    text += f", and {answer['balance_after']:g} afterwards." if cost.known else "."
-    if known:
-        answer |= {"task_id": known.id, "note": AGAIN.format(now - known.created)}
-        text += f" {answer['note']} Its id is {known.id}."
+        text += f", and would then be {answer['balance_after']:,.10g}"
     answer["next_step"] = "Nothing was sent. The same call without quote makes it."
-    return result(answer, f"{text} {answer['next_step']}")
+    if known:
+        ago = max(now - known.created, 0)
+        answer |= {"task_id": known.id, "balance_after": balance}
+        answer["note"] = f"The same call was made {ago:.0f} s ago: it is task {known.id}, and costs nothing again."
+        answer["next_step"] = f"Nothing was sent. get_task shows the task; {_another(order)} makes another at this price."
+        text = f"{order.call.id} costs {cost}. The balance is {balance:,.10g}. {answer['note']}"
+        return result(answer, f"{text} {answer['next_step']}")
+    return result(answer, f"{text}. {answer['next_step']}")
 
 
 def _files(media: Sequence[Mapping[str, str]]) -> Iterator[str]:

@@ -163,10 +163,11 @@ async def generate(
 
     model, runner = order.call, await app.runner()
     order = await running.priced(app, order)
+    known = await runner.made_before(order)
     if options.quote:
-        known, cost = await runner.quote(order)
-        return answers.quoted(order, known, cost, await runner.client.credits(), now=app.clock.time())
-    if not options.anyway:
+        cost, balance = await runner.quote(order), await runner.client.credits()
+        return answers.quoted(order, known, cost, balance, now=app.clock.time())
+    if not known and not options.anyway:
         await running.check_health(await app.live(), type(model))
     try:
         task = await runner.submit(order, confirm=asking.brought(asked.params) or options.confirm)
@@ -178,7 +179,8 @@ async def generate(
     if model.usual_seconds <= WAITED_FOR and not tasks_extension.declared(asked.context):
         report = progress_of(app, asked.context, {task.id: usual})
         (task,) = await runner.wait([task], app.settings.wait_seconds, report)
-    result = answers.task_result(task, now=app.clock.time(), usual=usual, again=task.id != order.id)
+    repeats = order if task.id != order.id else None
+    result = answers.task_result(task, now=app.clock.time(), usual=usual, repeats=repeats)
     return tasks_extension.Started.of(task, result) if runner.busy(task) else result
 
 

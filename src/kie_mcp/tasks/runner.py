@@ -138,15 +138,20 @@ class Runner:
             raise watch.error
         return task
 
-    async def quote(self, order: Order) -> tuple[Task | None, Quote]:
-        """The task that a call would be answered with, where it was made before; and what it is likely to cost.
+    async def made_before(self, order: Order) -> Task | None:
+        """The task that a call would be answered with, where the same was made not long ago; nothing is sent.
 
-        Nothing is sent.
+        Raises:
+            InvalidCall: When a file that the call names cannot be read, or the model does not take it.
         """
         contents = await self.publisher.contents(order.call.references())
         since = self._repeats_since()
-        known = None if since is None else await self.ledger.repeated(order.fingerprint(contents), since)
-        return known, await self._cost(order)
+        return None if since is None else await self.ledger.repeated(order.fingerprint(contents), since)
+
+    async def quote(self, order: Order) -> Quote:
+        """What a call is likely to cost; nothing is sent."""
+        tariff, _ = order.call.tariff()
+        return quote(order.call, await self.ledger.charges(order.call.id, tariff), order.live_price)
 
     async def get(self, id_: str) -> Task:
         """The task with this id, ours or KIE's; an open one is watched from now on, here or elsewhere.
@@ -269,13 +274,9 @@ class Runner:
     def _repeats_since(self) -> float | None:
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
 
-    async def _cost(self, order: Order) -> Quote:
-        tariff, _ = order.call.tariff()
-        return quote(order.call, await self.ledger.charges(order.call.id, tariff), order.live_price)
-
     async def _prepare(self, order: Order, fingerprint: str, contents: Mapping[Ref, str]) -> Watch:
         """The order as a task, not written down yet."""
-        call, cost = order.call, await self._cost(order)
+        call, cost = order.call, await self.quote(order)
         tariff, units = call.tariff()
         arguments = call.model_dump(mode="json", exclude_none=True, context=lambda ref: _noted(ref, contents))
         task = Task(
