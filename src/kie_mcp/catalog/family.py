@@ -208,7 +208,8 @@ def _read(value: Any, schema: Schema) -> Any:
     kind = schema.get("type", "string")
     if isinstance(value, str) and kind != "string":
         try:
-            parsed = json.loads(value)
+            # Python's True is no JSON.
+            parsed = json.loads(value.casefold() if kind == "boolean" else value)
         except (ValueError, RecursionError):
             parsed = value
         # One file where a list is wanted is a list of one.
