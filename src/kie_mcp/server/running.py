@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from kie_mcp.catalog import Family, KieModel, foreign, search
+from kie_mcp.catalog.family import OPTIONS
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.live import Live, LiveModel
@@ -57,6 +58,11 @@ async def prepare(live: Live, name: str, fields: Mapping[str, Any], *, unchecked
     """
     if found := built_in(name):
         family, model, way = found
+        if misplaced := [key for key in fields if key in OPTIONS]:
+            raise InvalidCall(
+                f"{' and '.join(misplaced)}: not a field of {model.id}'s input, but an argument of {TOOL} itself.",
+                f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
+            )
         extra = {key: value for key, value in fields.items() if key in model.unshown()}
         shown = {key: value for key, value in fields.items() if key not in extra}
         try:
