@@ -211,7 +211,8 @@ class Ledger:
     async def charges(self, model: str, tariff: str) -> list[float]:
         """What the last calls of this model and tariff were charged for a unit, the latest first."""
         alike = (tasks.c.model == model, tasks.c.tariff == tariff, tasks.c.units > 0)
-        known = (tasks.c.state == "succeeded", tasks.c.credits.is_not(None))
+        # A balance that has not fallen yet looks like a gift, which no cap would hold back.
+        known = (tasks.c.state == "succeeded", tasks.c.credits > 0)
         query = sa.select((tasks.c.credits / tasks.c.units).label("each")).where(*alike, *known)
         return [row["each"] for row in await self._select(query.order_by(tasks.c.finished.desc()).limit(SAMPLE))]
 
