@@ -11,10 +11,16 @@ from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.errors import CapReached
 from kie_mcp.tasks.task import Task
 
-LIVE = re.compile(r"(?P<credits>\d+(?:\.\d+)?) *credits?\b(?: *(?:/|per|an?) *(?P<unit>\w+))?", re.IGNORECASE)
-"""A figure in KIE's words: `10 credits/s`."""
+LIVE = re.compile(
+    r"(?P<credits>\d[\d,]*(?:\.\d+)?) *credits?\b(?: *\([^)]*\))?(?: *(?:/|per\b|an?\b|for\b|every\b) *(?P<unit>\w+))?",
+    re.IGNORECASE,
+)
+"""A figure in KIE's words: `10 credits/s`, `1,200 credits ($6) per video`."""
 SECOND = {"s", "sec", "second"}
-WHOLE = {"", "video", "clip", "image", "picture", "song", "task", "call", "request", "generation", "time"}
+PICTURE = {"image", "picture"}
+COUNTS = ("count", "num_images", "max_images")
+"""Fields that say how many pictures a call buys."""
+WHOLE = {"", "video", "clip", "song", "task", "call", "request", "generation", "time"}
 """What a call buys one of."""
 
 
@@ -37,7 +43,7 @@ class Quote:
     def __str__(self) -> str:
         if self.known:
             return f"about {self.estimate} credits ({self.basis})"
-        return f"an unknown number of credits, for caps counted as {self.reserve:g} ({self.basis})"
+        return f"an unknown number of credits, for caps counted as {self.reserve:,.10g} ({self.basis})"
 
 
 def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quote:
@@ -73,7 +79,7 @@ def _dearest(models: Iterable[type[KieModel]]) -> float:
 def _live(call: KieModel, words: str) -> Estimate:
     """The figures in KIE's words, if each of them is of something that can be counted here."""
     figures = [
-        round(float(found["credits"]) * _counted(call, (found["unit"] or "").lower()), 2)
+        round(float(found["credits"].replace(",", "")) * _counted(call, (found["unit"] or "").lower()), 2)
         for found in LIVE.finditer(words)
     ]
     if not figures or any(map(math.isnan, figures)):
@@ -82,14 +88,22 @@ def _live(call: KieModel, words: str) -> Estimate:
 
 
 def _counted(call: KieModel, unit: str) -> float:
-    if unit.removesuffix("s") in WHOLE:
-        return 1
-    seconds = getattr(call, "duration", None)
-    in_seconds = unit in SECOND or unit.removesuffix("s") in SECOND
+    """How many of a unit the call buys; NaN where nobody can tell."""
+    one = unit.removesuffix("s")
+    if one in SECOND or unit in SECOND:
+        return _number(getattr(call, "duration", None))
+    if one in PICTURE:
+        return next((_number(told) for name in COUNTS if (told := getattr(call, name, None)) is not None), 1)
+    return 1 if one in WHOLE else math.nan
+
+
+def _number(told: object) -> float:
     try:
-        return float(str(seconds)) if in_seconds else math.nan
+        figure = float(str(told))
     except ValueError:
         return math.nan
+    # -1 lets KIE choose.
+    return figure if figure > 0 else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +132,13 @@ class Caps:
         """
         if self.task is not None and task.reserved > self.task:
             raise CapReached(
-                f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {self.task:g}.",
+                f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {self.task:,.10g}.",
                 "Choose a cheaper model or smaller arguments, or have the user raise the cap.",
             )
         for used, cap, of in ((spent.day, self.day, "day"), (spent.session, self.session, "session")):
             if cap is not None and used + task.reserved > cap:
                 raise CapReached(
-                    f"{task.cost}, and {max(cap - used, 0):g} of the {cap:g} credits a {of} are left "
+                    f"{task.cost}, and {max(cap - used, 0):,.10g} of the {cap:,.10g} credits a {of} are left "
                     f"(KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
                     "Tell the user: only they can raise the cap. spend_report shows what was spent.",
                 )
