@@ -80,7 +80,7 @@ def task_text(answer: Mapping[str, Any]) -> str:
     """The same object in words."""
     facts = [answer["model"]]
     if "credits" in answer:
-        facts.append(f"{answer['credits']:g} credits")
+        facts.append(f"{answer['credits']:,.10g} credits")
     elif "estimated_credits" in answer:
         facts.append(f"about {span(answer['estimated_credits'])} credits, {answer['basis']}")
     seconds = f"{answer['elapsed_seconds']} s"
@@ -141,10 +141,13 @@ def quoted(order: Order, known: Task | None, cost: Quote, balance: float, *, now
     """What a call would cost, and what would be left."""
     answer: Answer = {"status": "quoted", "model": order.call.id, "basis": cost.basis, "balance": balance}
     text = f"{order.call.id} would cost {cost}. The balance is {balance:,.10g}"
+    answer["next_step"] = "Nothing was sent. The same call without quote makes it."
     if cost.known:
         answer |= {"estimated_credits": list(cost.known), "balance_after": round(balance - cost.known[1], 2)}
         text += f", and would then be {answer['balance_after']:,.10g}"
-    answer["next_step"] = "Nothing was sent. The same call without quote makes it."
+        if answer["balance_after"] < 0:
+            text += ": that is too little"
+            answer["next_step"] = "Nothing was sent. Top up at https://kie.ai/billing, or choose something cheaper."
     if known:
         ago = max(now - known.created, 0)
         answer |= {"task_id": known.id, "balance_after": balance}
@@ -174,7 +177,7 @@ def _place(path: str, number: int) -> str:
 def span(credits_: Sequence[float]) -> str:
     """`60`, or `30 to 60`."""
     low, high = credits_
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return f"{low:,.10g}" if low == high else f"{low:,.10g} to {high:,.10g}"
 
 
 def progress(elapsed: float, usual: float) -> float:

@@ -28,8 +28,8 @@ USD_PER_CREDIT = 0.005
 MOST_LINES = 40
 """How many lines a report shows."""
 SPENT = (
-    "{of}: {charged:g} credits for {succeeded} of {tasks} tasks; failed {failed} ({failed_charged:g} charged, "
-    "{refunded:g} refunded), unknown {unknown}, still open {open:g}"
+    "{of}: {charged:,.10g} credits for {succeeded} of {tasks} tasks; failed {failed} ({failed_charged:,.10g} charged, "
+    "{refunded:,.10g} refunded), unknown {unknown}, still open {open:,.10g}"
 )
 LINK_MINUTES = 20
 """How long a link of get_download_url lives."""
@@ -154,7 +154,7 @@ async def get_credits(app: "App", _: Asked, __: Arguments) -> CallToolResult:
     """Read the balance."""
     balance = await (await app.runner()).client.credits()
     usd = round(balance * USD_PER_CREDIT, 2)
-    return answers.result({"credits": balance, "usd": usd}, f"{balance:g} credits, about {usd:.2f} USD.")
+    return answers.result({"credits": balance, "usd": usd}, f"{balance:,.10g} credits, about {usd:.2f} USD.")
 
 
 class UploadFile(Arguments):

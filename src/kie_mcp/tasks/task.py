@@ -80,8 +80,8 @@ class Task:
     def cost(self) -> str:
         """What it may cost, in words."""
         if self.estimate:
-            return f"{self.model} may cost {self.reserved:g} credits ({self.basis})"
-        return f"What {self.model} costs is unknown ({self.basis}), so it counts as {self.reserved:g} credits"
+            return f"{self.model} may cost {self.reserved:,.10g} credits ({self.basis})"
+        return f"What {self.model} costs is unknown ({self.basis}), so it counts as {self.reserved:,.10g} credits"
 
     @property
     def prompt(self) -> str:
