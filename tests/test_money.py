@@ -10,7 +10,7 @@ from conftest import JumpingClock
 from made import picture
 from mcp import Client
 from running import Gate, call, end, rows, running
-from served import served
+from started import started
 from starlette.responses import JSONResponse, Response
 
 from kie_mcp.catalog import FAMILIES, MODELS, foreign
@@ -62,7 +62,7 @@ async def test_a_quote_tells_the_price_and_sends_nothing(
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
     if tool == "run_model":
         given = {"model": "google/nano-banana-edit", "input": given}
-    async with served(settings, gate, clock) as client:
+    async with started(settings, gate, clock) as client:
         result = await client.call_tool(tool, given | {"quote": yes})
         assert not result.is_error
         assert answer(result) == {
@@ -85,7 +85,7 @@ async def test_a_quote_tells_the_price_and_sends_nothing(
 async def test_a_quote_is_no_call_that_another_would_repeat(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    async with served(settings, sandbox.app, clock, repeat_window=600) as client:
+    async with started(settings, sandbox.app, clock, repeat_window=600) as client:
         await client.call_tool("nano_banana_image", {"prompt": "a fox", "quote": True})
         made = await client.call_tool("nano_banana_image", {"prompt": "a fox", "quote": False})
         assert "note" not in answer(made)
@@ -101,7 +101,7 @@ async def test_a_quote_tells_also_what_would_be_refused_or_asked_about(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     sandbox.discovery.success["veo-3-1"] = 10.0
-    async with served(settings, sandbox.app, clock, confirm_above=1, max_credits_per_task=1) as client:
+    async with started(settings, sandbox.app, clock, confirm_above=1, max_credits_per_task=1) as client:
         result = await client.call_tool("veo_video", {"prompt": "x", "quote": True})
     assert answer(result)["estimated_credits"] == [60, 60]
     assert sandbox.accepted == []
@@ -109,7 +109,7 @@ async def test_a_quote_tells_also_what_would_be_refused_or_asked_about(
 
 async def test_a_quote_says_when_the_balance_is_too_low(settings: Settings, clock: JumpingClock) -> None:
     poor = Sandbox(credits=3.5, clock=clock.time)
-    async with served(settings, poor.app, clock) as client:
+    async with started(settings, poor.app, clock) as client:
         result = await client.call_tool("nano_banana_image", {"prompt": "x", "quote": True})
     assert (answer(result)["balance"], answer(result)["balance_after"]) == (3.5, -0.5)
     assert "too little" in text(result)
@@ -118,7 +118,7 @@ async def test_a_quote_says_when_the_balance_is_too_low(settings: Settings, cloc
 
 async def test_a_large_balance_is_told_in_full(settings: Settings, clock: JumpingClock) -> None:
     rich = Sandbox(credits=1_234_567.5, clock=clock.time)
-    async with served(settings, rich.app, clock) as client:
+    async with started(settings, rich.app, clock) as client:
         assert "1,234,567.5 credits" in text(await client.call_tool("get_credits"))
         quoted = await client.call_tool("nano_banana_image", {"prompt": "x", "quote": True})
     assert "1,234,563.5" in text(quoted)
@@ -511,7 +511,7 @@ async def test_a_client_is_told_which_cap_holds_it_and_nothing_was_sent(
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
     if tool == "run_model":
         given = {"model": "google/nano-banana-edit", "input": given}
-    async with served(settings, gate, clock, confirm_above=0, **{setting: 3}) as client:
+    async with started(settings, gate, clock, confirm_above=0, **{setting: 3}) as client:
         result = await client.call_tool(tool, given)
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
     assert result.is_error
@@ -527,7 +527,7 @@ async def test_a_client_is_told_which_cap_holds_it_and_nothing_was_sent(
 
 async def test_a_balance_that_is_too_low_is_kies_to_tell(settings: Settings, clock: JumpingClock) -> None:
     poor = Sandbox(credits=3, clock=clock.time)
-    async with served(settings, poor.app, clock) as client:
+    async with started(settings, poor.app, clock) as client:
         result = await client.call_tool("nano_banana_image", {"prompt": "x"})
     assert answer(result)["error"]["category"] == "insufficient_credits"
     assert answer(result)["error"]["billed"] is False
@@ -596,7 +596,7 @@ async def test_nothing_is_sent_where_the_ledger_cannot_say_what_was_spent(
 
     settings.data_dir.write_text("a file where the folder should be")
     gate = Gate(sandbox.app, post=balance_only)
-    async with served(settings, gate, clock, max_credits_per_day=100) as client:
+    async with started(settings, gate, clock, max_credits_per_day=100) as client:
         result = await client.call_tool("nano_banana_image", {"prompt": "x"})
     assert answer(result)["error"]["category"] == "configuration"
     assert gate.asked == []
