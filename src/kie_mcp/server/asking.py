@@ -13,6 +13,7 @@ from mcp_types import (
     InputRequiredResult,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from kie_mcp.errors import ConfirmationNeeded, KieMcpError
 from kie_mcp.tasks.runner import CONFIRMED_FOR
@@ -66,8 +67,8 @@ async def ask(context: Context, needed: ConfirmationNeeded) -> InputRequiredResu
     with anyio.move_on_after(CONFIRMED_FOR):
         try:
             answer = await context.session.elicit_form(message, SCHEMA, related_request_id=context.request_id)
-        except MCPError:
-            # It says that it can, and cannot now.
+        except (MCPError, ValidationError):
+            # It says that it can, and cannot now; or what it answers makes no sense.
             raise needed from None
     if not answer:
         raise needed
@@ -84,5 +85,6 @@ def _can_ask(context: Context) -> bool:
 
 def _hold_to(answer: object) -> None:
     said = answer if isinstance(answer, ElicitResult) else ElicitResult(action="cancel")
-    if said.action != "accept" or (said.content or {}).get("spend") is False:
-        raise Declined("The user does not want to pay that much.", "Nothing was sent. Ask what to do instead.")
+    # A client may leave the default out.
+    if said.action != "accept" or (said.content or {}).get("spend", True) not in (True, "true"):
+        raise Declined("The user did not agree to the cost.", "Nothing was sent. Ask what to do instead.")
