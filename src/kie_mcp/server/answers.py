@@ -152,7 +152,9 @@ def quoted(order: Order, known: Task | None, cost: Quote, balance: float, *, now
         ago = max(now - known.created, 0)
         answer |= {"task_id": known.id, "balance_after": balance}
         answer["note"] = f"The same call was made {ago:.0f} s ago: it is task {known.id}, and costs nothing again."
-        answer["next_step"] = f"Nothing was sent. get_task shows the task; {_another(order)} makes another at this price."
+        answer["next_step"] = (
+            f"Nothing was sent. get_task shows the task; {_another(order)} makes another at this price."
+        )
         text = f"{order.call.id} costs {cost}. The balance is {balance:,.10g}. {answer['note']}"
         return result(answer, f"{text} {answer['next_step']}")
     return result(answer, f"{text}. {answer['next_step']}")
