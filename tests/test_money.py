@@ -10,8 +10,8 @@ from conftest import JumpingClock
 from made import picture
 from mcp import Client
 from running import Gate, call, end, rows, running
-from started import started
 from starlette.responses import JSONResponse, Response
+from started import started
 
 from kie_mcp.catalog import FAMILIES, MODELS, foreign
 from kie_mcp.catalog.family import OPTIONS, Options
@@ -47,9 +47,6 @@ async def charged(runner: Runner, sandbox: Sandbox, order: Order, amount: float)
     task = await runner.submit(order)
     sandbox.accepted[-1].credits = amount
     return await end(runner, task)
-
-
-# Quotes
 
 
 @pytest.mark.parametrize("yes", [True, "true", "True"])
@@ -204,9 +201,6 @@ def test_an_unknown_price_counts_as_the_highest_of_its_family(id_: str) -> None:
     assert cost.reserve > 0 or model.kind == "text"
 
 
-# What was charged, and what is learned from it
-
-
 async def test_the_estimate_learns_from_what_was_charged(client: Client, sandbox: Sandbox) -> None:
     async def make(prompt: str, amount: float) -> None:
         made = await client.call_tool("kling_video", {"prompt": prompt, "duration": 5})
@@ -242,7 +236,13 @@ async def test_the_estimate_learns_from_what_was_charged(client: Client, sandbox
     ],
 )
 async def test_what_was_charged_holds_for_each_unit(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, tool: str, one: dict[str, Any], more: dict[str, Any], times: float
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    tool: str,
+    one: dict[str, Any],
+    more: dict[str, Any],
+    times: float,
 ) -> None:
     async with running(tmp_path, sandbox.app, clock) as runner:
         await runner.ledger.add(learned_from(call(tool, **one), 7.0, clock.now))
@@ -357,9 +357,6 @@ async def test_another_server_s_task_keeps_the_balance_from_telling(
         other = await two.submit(draw())
         assert (await end(one, task)).credits is None
         assert (await end(two, other)).credits == 4
-
-
-# Caps
 
 
 async def at_once(runners: list[Runner], order: Any, times: int) -> tuple[int, list[CapReached]]:
@@ -511,7 +508,8 @@ async def test_a_client_is_told_which_cap_holds_it_and_nothing_was_sent(
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
     if tool == "run_model":
         given = {"model": "google/nano-banana-edit", "input": given}
-    async with started(settings, gate, clock, confirm_above=0, **{setting: 3}) as client:
+    settings = settings.model_copy(update={"confirm_above": 0, setting: 3})
+    async with started(settings, gate, clock) as client:
         result = await client.call_tool(tool, given)
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
     assert result.is_error
@@ -531,9 +529,6 @@ async def test_a_balance_that_is_too_low_is_kies_to_tell(settings: Settings, clo
         result = await client.call_tool("nano_banana_image", {"prompt": "x"})
     assert answer(result)["error"]["category"] == "insufficient_credits"
     assert answer(result)["error"]["billed"] is False
-
-
-# Options
 
 
 def test_no_field_of_any_model_has_the_name_of_an_option() -> None:

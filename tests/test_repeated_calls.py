@@ -218,7 +218,9 @@ async def test_calls_in_flight_at_once_are_one_task(
     settings: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock, folder: Path, tool: str
 ) -> None:
     found: list[CallToolResult] = []
-    given = placed({"nano_banana_image": FOX, "kling_video": {"prompt": "x", "image": "{folder}/fox.png"}}[tool], folder)
+    given = placed(
+        {"nano_banana_image": FOX, "kling_video": {"prompt": "x", "image": "{folder}/fox.png"}}[tool], folder
+    )
 
     async def make(client: Client) -> None:
         found.append(await client.call_tool(tool, given))
@@ -249,7 +251,7 @@ async def test_a_repeat_while_kie_is_being_asked_waits_for_that(
             asked.set()
             await goes_on.wait()
 
-    async def make(name: str) -> None:
+    async def make(client: Client, name: str) -> None:
         made[name] = await client.call_tool("nano_banana_image", placed(FOX, folder))
 
     gate = Gate(sandbox.app, post=hold)
@@ -257,13 +259,13 @@ async def test_a_repeat_while_kie_is_being_asked_waits_for_that(
         started(settings, gate, clock, repeat_window=WINDOW, wait_seconds=0) as client,
         anyio.create_task_group() as callers,
     ):
-        callers.start_soon(make, "first")
+        callers.start_soon(make, client, "first")
         await asked.wait()
         early = await client.call_tool("nano_banana_image", placed(FOX, folder))
         assert not early.is_error
         assert answer(early)["status"] == status
         assert "do not repeat the call" in text(early)
-        callers.start_soon(make, "late")
+        callers.start_soon(make, client, "late")
         # It has to be waiting by then.
         with anyio.move_on_after(0.05):
             await anyio.sleep_forever()
@@ -328,9 +330,7 @@ async def test_after_the_window_the_same_call_is_another(
     assert len(sandbox.accepted) == 2 - same
 
 
-async def test_without_a_window_each_call_is_another(
-    settings: Settings, sandbox: Sandbox, clock: JumpingClock
-) -> None:
+async def test_without_a_window_each_call_is_another(settings: Settings, sandbox: Sandbox, clock: JumpingClock) -> None:
     async with started(settings, sandbox.app, clock, repeat_window=0) as client:
         for _ in range(2):
             assert "note" not in answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))

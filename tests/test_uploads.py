@@ -10,11 +10,10 @@ from answered import answer, text
 from conftest import JumpingClock
 from made import picture
 from mcp import Client
-from mcp_types import CallToolResult
 from running import Gate, call, end, rows, running
 from starlette.responses import JSONResponse, Response
 
-from kie_mcp.errors import ApiError
+from kie_mcp.errors import ApiError, KieMcpError
 from kie_mcp.kie.files import LIFETIME
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
 from kie_mcp.sandbox.app import Sandbox
@@ -166,17 +165,16 @@ async def test_an_upload_that_kie_has_lost_and_nobody_has_any_more_is_told(
         upload = await runner.publisher.upload_path(str(tmp_path / "fox.png"))
         wanted = call("nano_banana_image", images=[way.format(id=upload.id, url=upload.url)])
         for _ in range(2):
-            with pytest.raises(Exception, match="KIE says 451|not there any more") as caught:
+            with pytest.raises(KieMcpError, match=r"KIE says 451|not there any more") as caught:
                 await runner.submit(Order("nano_banana_image", wanted))
-            assert "upload_file" in getattr(caught.value, "next_step", "")
+            assert "upload_file" in caught.value.next_step
     assert sandbox.accepted == []
 
 
 async def test_the_same_picture_in_base64_is_uploaded_once(client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
     plain = b64encode(picture()).decode()
-    made: list[CallToolResult] = []
-    for given in ({"base64": plain}, {"base64": f"data:image/png;base64,{plain}"}, {"path": str(tmp_path / "fox.png")}):
-        made.append(await client.call_tool("upload_file", given))
+    ways = ({"base64": plain}, {"base64": f"data:image/png;base64,{plain}"}, {"path": str(tmp_path / "fox.png")})
+    made = [await client.call_tool("upload_file", given) for given in ways]
     assert len({answer(each)["url"] for each in made}) == 1
     other = await client.call_tool("upload_file", {"base64": b64encode(picture(31, 30)).decode()})
     assert answer(other)["url"] not in text(made[0])
