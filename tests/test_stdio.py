@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -15,9 +14,9 @@ from typing import Any
 import anyio.lowlevel
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
+from served import serving
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
@@ -128,24 +127,15 @@ async def test_a_client_that_starts_the_server_makes_a_picture(
 async def test_a_server_started_again_finishes_what_the_one_before_began(
     environment: dict[str, str],
 ) -> None:
-    # The KIE that outlives the server.
-    sandbox = Sandbox(seconds=1)
-    served = uvicorn.Server(uvicorn.Config(sandbox.app, log_level="warning"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        of_our_own = {"KIE_MCP_SANDBOX": "", "KIE_API_KEY": "sandbox", "KIE_MCP_BASE_URL": address}
-        environment |= of_our_own | {"KIE_MCP_UPLOAD_URL": address}
-        async with anyio.create_task_group() as group:
-            group.start_soon(served.serve, [listener])
-            try:
-                async with Client(parameters(environment)) as client:
-                    begun = answer(await client.call_tool("kling_video", {"prompt": "a fox"}))
-                assert begun["status"] == "running"
-                async with Client(parameters(environment)) as client:
-                    given = {"task_ids": begun["task_id"], "wait_seconds": 20}
-                    ended = answer(await client.call_tool("get_task", given))
-            finally:
-                served.should_exit = True
+    with serving() as served:
+        sandbox = served.begin(seconds=1)
+        environment |= served.environment
+        async with Client(parameters(environment)) as client:
+            begun = answer(await client.call_tool("kling_video", {"prompt": "a fox"}))
+        assert begun["status"] == "running"
+        async with Client(parameters(environment)) as client:
+            given = {"task_ids": begun["task_id"], "wait_seconds": 20}
+            ended = answer(await client.call_tool("get_task", given))
     assert ended["status"] == "succeeded"
     assert b"ftyp" in content(ended["media"][0])
     assert len(sandbox.accepted) == 1
@@ -188,15 +178,36 @@ def test_it_ends_with_its_standard_input(environment: dict[str, str]) -> None:
         assert process.rest() == ""
 
 
-def test_it_ends_in_the_middle_of_a_wait(environment: dict[str, str]) -> None:
-    with started(environment | {"KIE_MCP_SANDBOX_SECONDS": "600"}) as process:
-        process.send("tools/call", {"name": "kling_video", "arguments": {"prompt": "a fox"}}, 2)
-        id_ = process.answer(2)["structuredContent"]["task_id"]
-        waiting = {"name": "get_task", "arguments": {"task_ids": [id_], "wait_seconds": 600}}
-        process.send("tools/call", waiting | {"_meta": {"progressToken": "p"}}, 3)
-        assert process.running.stdout
-        assert json.loads(process.running.stdout.readline())["method"] == "notifications/progress"
-        assert process.ends() < 1
+@pytest.mark.parametrize("tool", ["kling_video", "nano_banana_image"])
+def test_it_ends_in_the_middle_of_a_wait_and_the_next_start_goes_on(
+    environment: dict[str, str], tmp_path: Path, tool: str
+) -> None:
+    """A picture is waited for in the call that makes it, and so in the middle of that one."""
+    made = {"name": tool, "arguments": {"prompt": "a fox"}, "_meta": {"progressToken": "p"}}
+    with serving() as served:
+        sandbox = served.begin(seconds=600)
+        environment |= served.environment
+        with started(environment) as process:
+            process.send("tools/call", made, 2)
+            if tool == "kling_video":
+                ids = [process.answer(2)["structuredContent"]["task_id"]]
+                waiting = {"name": "get_task", "arguments": {"task_ids": ids, "wait_seconds": 600}}
+                process.send("tools/call", waiting | {"_meta": {"progressToken": "q"}}, 3)
+            assert process.running.stdout
+            assert json.loads(process.running.stdout.readline())["method"] == "notifications/progress"
+            assert process.ends() < 1
+        assert not (tmp_path / "out").exists()
+        sandbox.accepted[0].seconds = 0
+        with started(environment) as process:
+            # The call again is the same task.
+            process.send("tools/call", made, 2)
+            id_ = process.answer(2)["structuredContent"]["task_id"]
+            given = {"task_ids": [id_], "wait_seconds": 20}
+            process.send("tools/call", {"name": "get_task", "arguments": given}, 3)
+            ended = process.answer(3)["structuredContent"]
+        assert ended["status"] == "succeeded"
+        assert [str(path) for path in (tmp_path / "out").iterdir()] == [media["path"] for media in ended["media"]]
+        assert len(sandbox.accepted) == 1
 
 
 @pytest.mark.anyio
