@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
-from served import serving
+from served_kie import serving
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings

@@ -1,0 +1,188 @@
+"""A server that can be killed between any two steps: each line of standard input is a run in a process of its own.
+
+What a run has to tell comes as one line of JSON, and after it, once the process is gone, its exit code. The imports
+take a second, so they are made once and inherited.
+"""
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import aiosqlite
+import anyio
+import httpx2
+import mutagen
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import aiosqlite as dialect
+from sqlalchemy.engine import Engine
+
+from kie_mcp.catalog import FAMILIES
+from kie_mcp.clock import Clock
+from kie_mcp.config import load
+from kie_mcp.kie import live
+from kie_mcp.server.app import App
+from kie_mcp.tasks import runner as runners
+from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.task import Task
+
+INHERITED = (aiosqlite, dialect, live, mutagen, runners)
+"""What a server would import at its first call."""
+PIECE = 4096
+"""Bytes of a download between two moments."""
+NO_STEP = re.compile(r"\s*(SELECT|PRAGMA|UPDATE ledger|(INSERT INTO|DELETE FROM) servers)")
+"""What says nothing of a task; signs of life come whenever it is time for one."""
+ID = re.compile(r"[0-9a-f]{32}")
+
+
+class HurriedClock(Clock):
+    """Time that passes faster, alike in all processes that count it from the same moment."""
+
+    def __init__(self, since: float, speed: float, ahead: float = 0) -> None:
+        self._since = since
+        self._speed = speed
+        self._ahead = ahead
+
+    def time(self) -> float:
+        return self._since + (time.time() - self._since) * self._speed + self._ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() * self._speed
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds / self._speed)
+
+    async def idle(self, seconds: float) -> None:
+        # Faster, signs of life would be most of what is done.
+        await anyio.sleep(max(seconds / self._speed, 0.25))
+
+
+class Moments:
+    """What lies between two steps; at one of them the process is killed."""
+
+    def __init__(self, last: int) -> None:
+        """Remember when to end; 0 is never."""
+        self.passed: list[str] = []
+        self._last = last
+
+    def reach(self, moment: str) -> None:
+        self.passed.append(moment)
+        if len(self.passed) == self._last:
+            tell({"moment": moment})
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch_ledger(self) -> None:
+        @sa.event.listens_for(Engine, "after_cursor_execute")
+        def note(connection: sa.Connection, _: object, statement: str, *__: object) -> None:
+            if not NO_STEP.match(statement):
+                connection.info["written"] = " ".join(statement.split()[:3])
+
+        @sa.event.listens_for(Engine, "commit")
+        def before(connection: sa.Connection) -> None:
+            if written := connection.info.get("written"):
+                self.reach(f"before commit of {written}")
+
+        @sa.event.listens_for(sa.Pool, "checkin")
+        def after(_: object, record: Any) -> None:
+            if written := record.info.pop("written", ""):
+                self.reach(f"after commit of {written}")
+
+    def watch_folder(self, folder: str) -> None:
+        def before(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(folder):
+                self.reach(f"before {event} of {str(arguments[0]).rpartition('.')[2]}")
+
+        sys.addaudithook(before)
+
+
+class Pieces(httpx2.AsyncByteStream):
+    """A download in small pieces."""
+
+    def __init__(self, whole: httpx2.AsyncByteStream, moments: Moments) -> None:
+        self._whole = whole
+        self._moments = moments
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        # The network cuts now here, now there.
+        content = b"".join([chunk async for chunk in self._whole])
+        for begin in range(0, len(content), PIECE):
+            yield content[begin : begin + PIECE]
+            self._moments.reach("after a piece of a download")
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+
+class Through(httpx2.AsyncHTTPTransport):
+    """The network, and a moment at either end of each request."""
+
+    def __init__(self, moments: Moments) -> None:
+        # There is no TLS on this machine's own address, and certificates take long to read.
+        super().__init__(verify=False)
+        self._moments = moments
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        called = f"{request.method} {ID.sub('…', request.url.path)}"
+        self._moments.reach(f"before {called}")
+        response = await super().handle_async_request(request)
+        self._moments.reach(f"after {called}")
+        if "/media/" in called:
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = Pieces(response.stream, self._moments)
+        return response
+
+
+def tell(what: object) -> None:
+    sys.stdout.write(f"{json.dumps(what)}\n")
+    sys.stdout.flush()
+
+
+async def run(
+    *,
+    environment: Mapping[str, str],
+    calls: Sequence[tuple[str, Mapping[str, Any]]],
+    since: float,
+    speed: float,
+    ahead: float = 0,
+    kill_at: int = 0,
+    wait: float = 3600,
+) -> None:
+    """Make all the calls at once and wait for their ends, as far as this gets."""
+    os.environ.update(environment)
+    moments = Moments(kill_at)
+    moments.watch_ledger()
+    moments.watch_folder(environment["KIE_MCP_OUTPUT_DIR"])
+    app = App(transport=Through(moments), clock=HurriedClock(since, speed, ahead))
+    asked: dict[int, Task] = {}
+
+    async def ask(number: int, tool: str, arguments: Mapping[str, Any]) -> None:
+        (family,) = (family for family in FAMILIES if family.tool == tool)
+        asked[number] = await runner.submit(Order(tool, family.parse(arguments)))
+
+    async with app.run():
+        runner = await app.runner()
+        async with anyio.create_task_group() as group:
+            for number, (tool, arguments) in enumerate(calls):
+                group.start_soon(ask, number, tool, arguments)
+        ended = await runner.wait([asked[number] for number in range(len(calls))], wait)
+    tell({"tasks": [(task.id, task.state) for task in ended], "passed": moments.passed})
+
+
+def main() -> None:
+    # The first time takes a quarter of a second.
+    load()
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            anyio.run(partial(run, **json.loads(line)))
+            os._exit(0)
+        tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""A server that is killed at any moment loses nothing and pays nothing twice; nor do two servers at once."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import driver
+import pytest
+from conftest import JumpingClock
+from driver import HurriedClock
+from running import Gate, call, end, running
+from served_kie import Served, serving
+
+import kie_mcp.sandbox
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.ledger import LEASE
+from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.runner import NOT_CREATED, Rules, Runner
+from kie_mcp.tasks.task import Task
+
+Call = tuple[str, Mapping[str, Any]]
+
+SONG = Path(kie_mcp.sandbox.__file__).parent / "media" / "song.mp3"
+COST, FILES = 12, 2
+"""Of the task that is run here, in credits and in number."""
+DAY = 24 * 3600
+HURRY = 500
+PARTS = 4
+"""How many tests share the moments, so that they can run beside one another."""
+CREATE = "POST /api/v1/generate/upload-cover"
+STEPS = {
+    "before commit of INSERT INTO tasks",
+    "after POST /api/file-stream-upload",
+    "after commit of INSERT INTO uploads",
+    f"before {CREATE}",
+    f"after {CREATE}",
+    "before commit of UPDATE tasks SET",
+    "after commit of UPDATE tasks SET",
+    "after GET /api/v1/generate/record-info",
+    "before GET /sandbox/media/…/1.mp3",
+    "after a piece of a download",
+    "before os.rename of part",
+}
+"""Some of the moments that have to be among those that are tried."""
+
+
+class Driver:
+    """Starts servers that may be killed."""
+
+    def __init__(self, running: "subprocess.Popen[str]") -> None:
+        self._running = running
+
+    def start(self, folder: Path, served: Served, *calls: Call, **how: Any) -> None:
+        """Have a process make the calls, with its ledger and output in a folder."""
+        environment = served.environment | {
+            "KIE_MCP_DATA_DIR": str(folder / "data"),
+            "KIE_MCP_OUTPUT_DIR": str(folder / "out"),
+            "KIE_MCP_READ_DIRS": str(folder),
+            "KIE_MCP_REPEAT_WINDOW": str(DAY),
+        }
+        assert self._running.stdin
+        self._running.stdin.write(json.dumps({"environment": environment, "calls": calls, **how}) + "\n")
+        self._running.stdin.flush()
+
+    def told(self) -> dict[str, Any]:
+        """What the process told, once it is gone: at which moment it was killed, or else what came of the calls."""
+        assert self._running.stdout
+        told = dict(json.loads(self._running.stdout.readline()))
+        assert int(self._running.stdout.readline()) == (-signal.SIGKILL if "moment" in told else 0)
+        return told
+
+
+@contextmanager
+def driving() -> Iterator[Driver]:
+    command = [sys.executable, driver.__file__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Driver(process)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def first() -> Iterator[Driver]:
+    with driving() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[Driver]:
+    with driving() as driver:
+        yield driver
+
+
+def song(folder: Path) -> Call:
+    """Two songs made of a local one."""
+    file = folder / "my song 🎵.mp3"
+    if not file.exists():
+        file.write_bytes(SONG.read_bytes())
+    return "suno_cover_song", {"prompt": "a heron at dawn", "audio": str(file)}
+
+
+async def ask(runner: Runner, folder: Path, clock: JumpingClock) -> Task:
+    """Make the call that was made before."""
+    tool, arguments = song(folder)
+    clock.now += 1
+    return await runner.submit(Order(tool, call(tool, **arguments)))
+
+
+async def brought_to_its_end(folder: Path, sandbox: Sandbox, now: float, *, known: bool = False) -> None:
+    """Start again where a server was killed, let the agent make the call again, and compare KIE, ledger and files.
+
+    Args:
+        folder: Of the server.
+        sandbox: What it spoke with.
+        now: Its time.
+        known: Whether it had written down KIE's id.
+    """
+    accepted = list(sandbox.accepted)
+    gate, clock = Gate(sandbox.app), JumpingClock()
+    # The lease of the dead one is over.
+    clock.now = now + 2 * LEASE
+    async with running(folder, gate, clock, rules=Rules(repeat_window=DAY)) as runner:
+        left = [await end(runner, task) for task in await runner.ledger.since(0)]
+        states = [task.state for task in left if task.state != "failed"]
+        if known:
+            assert states == ["succeeded"]
+        assert states in ([["succeeded"], ["unknown"]] if accepted else [[], ["unknown"]])
+        assert not any(task.error["billed"] for task in left if task.error and task.state == "failed")
+        task = await ask(runner, folder, clock)
+        if states:
+            assert task.id == left[-1].id
+            assert CREATE not in gate.asked
+        if task.state == "unknown":
+            assert task.error
+            assert ("fell by 12 credits" in task.error["message"]) == bool(accepted)
+            task = await runner.resolve(task.id, accepted[0].id if accepted else NOT_CREATED)
+            if not accepted:
+                task = await ask(runner, folder, clock)
+        task = await end(runner, task)
+        recorded = [each.credits for each in await runner.ledger.since(0) if each.credits]
+    assert gate.asked.count(CREATE) == (not accepted)
+    (made,) = sandbox.accepted
+    assert (task.state, task.kie_id, task.saved, task.note) == ("succeeded", made.id, True, "")
+    assert recorded == [COST] == [1000 - sandbox.balance]
+    assert_saved(folder, sandbox, task)
+
+
+def assert_saved(folder: Path, sandbox: Sandbox, task: Task) -> None:
+    """The task's files are in the output folder, byte for byte, and nothing else is."""
+    (made,) = sandbox.accepted
+    contents = [sandbox._files.made(made, name).read_bytes() for name in made.files]
+    assert [Path(result.path).read_bytes() for result in task.results] == contents
+    assert len(contents) == FILES
+    assert {str(path) for path in (folder / "out").iterdir()} == {result.path for result in task.results}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("part", range(1, PARTS + 1))
+async def test_a_server_killed_between_any_two_steps_loses_nothing_and_pays_nothing_twice(
+    served: Served, first: Driver, tmp_path: Path, part: int
+) -> None:
+    tmp_path.joinpath("0").mkdir()
+    served.begin(seconds=0)
+    first.start(tmp_path / "0", served, song(tmp_path / "0"), since=time.time(), speed=HURRY)
+    passed = first.told()["passed"]
+    assert set(passed) >= STEPS
+    # What comes after KIE's answer is the commit of its id.
+    known = passed.index(f"after {CREATE}") + 3
+    for number in range(part, len(passed) + 1, PARTS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        sandbox = served.begin(seconds=0)
+        since = time.time()
+        first.start(folder, served, song(folder), since=since, speed=HURRY, kill_at=number)
+        assert first.told()["moment"] == passed[number - 1]
+        await brought_to_its_end(folder, sandbox, HurriedClock(since, HURRY).time(), known=number >= known)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stride", [3, 4])
+async def test_a_server_killed_again_whenever_it_is_a_little_further_gets_there(
+    served: Served, first: Driver, tmp_path: Path, stride: int
+) -> None:
+    """Each one takes up what is left, and its agent makes the same call."""
+    sandbox, since = served.begin(seconds=0), time.time()
+    lives = 0
+    ended = ""
+    # A call that was written down and no more fails, and is made again.
+    while ended in ("", "failed"):
+        lives += 1
+        how = {"since": since, "speed": HURRY, "ahead": lives * 2 * LEASE, "kill_at": lives * stride}
+        first.start(tmp_path, served, song(tmp_path), **how)
+        ((_, ended),) = first.told().get("tasks", [("", "")])
+    assert lives > 3
+    await brought_to_its_end(tmp_path, sandbox, HurriedClock(since, HURRY, lives * 2 * LEASE).time())
+
+
+def test_two_servers_asked_for_the_same_at_once_ask_kie_once(
+    served: Served, first: Driver, second: Driver, tmp_path: Path
+) -> None:
+    for number in range(5):
+        folder, sandbox = tmp_path / str(number), served.begin(seconds=0)
+        folder.mkdir()
+        how = {"since": time.time(), "speed": 20}
+        picture = ("nano_banana_image", {"prompt": "a heron at dawn"})
+        for each in (first, second):
+            each.start(folder, served, picture, **how)
+        one, other = first.told()["tasks"], second.told()["tasks"]
+        assert one == other
+        ((id_, state),) = one
+        assert state == "succeeded"
+        (made,) = sandbox.accepted
+        (saved,) = (folder / "out").iterdir()
+        assert id_ in saved.name
+        assert saved.read_bytes() == sandbox._files.made(made, "1.png").read_bytes()
+
+
+def test_two_servers_keep_to_kies_limit_of_creates_together(
+    served: Served, first: Driver, second: Driver, tmp_path: Path
+) -> None:
+    since, speed = time.time(), 4
+    clock = HurriedClock(since, speed)
+    sandbox = served.begin(seconds=0, clock=clock.time)
+    calls = [("nano_banana_image", {"prompt": f"heron {number}"}) for number in range(30)]
+    first.start(tmp_path, served, *calls[:15], since=since, speed=speed, wait=0)
+    second.start(tmp_path, served, *calls[15:], since=since, speed=speed, wait=0)
+    tasks = first.told()["tasks"] + second.told()["tasks"]
+    assert len({id_ for id_, _ in tasks}) == len(sandbox.accepted) == 30
+    # None was refused: each was sent once.
+    assert served.asked["POST /api/v1/jobs/createTask"] == 30
