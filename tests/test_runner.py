@@ -329,3 +329,14 @@ async def test_the_ledger_keeps_a_data_uri_by_its_content(
     mark = sha256(b"\x89PNG\r\n\x1a\n" + bytes(60)).hexdigest()
     assert task.arguments["images"] == [f"sha256:{mark}", "https://files.example/b.png"]
     assert not sent[0].startswith("data:")
+
+
+async def test_whoever_asks_hears_how_it_is_now(clock: JumpingClock, tmp_path: Path) -> None:
+    """Such a task usually takes three minutes; this one is done long before the first look is due."""
+    sandbox = Sandbox(seconds=5, clock=clock.time)
+    async with running(tmp_path, sandbox.app, clock, usual_seconds=180) as runner:
+        task = await runner.submit(Order("veo_video", call("veo_video")))
+        await runner.wait([task], 6)
+        assert (await runner.get(task.id)).state == "running"
+        (task,) = await runner.wait([task], 5)
+    assert task.state == "succeeded"

@@ -109,6 +109,19 @@ async def test_a_clip_that_is_there_already_is_had_at_once_and_not_billed_again(
 
 
 @both
+async def test_whoever_asks_after_a_larger_clip_does_not_hurry_kie(
+    clock: JumpingClock, tmp_path: Path, size: Size
+) -> None:
+    gate = Gate(Sandbox(seconds=600, clock=clock.time).app)
+    async with running(tmp_path, gate, clock) as runner:
+        task = await runner.submit(Order("veo_upscale", size.call()))
+        begun = clock.now
+        while clock.now < begun + 10 * BETWEEN_REPEATS:
+            await runner.wait([await runner.get(task.id)], 1)
+    assert 5 <= gate.asked.count(size.asked) <= 11
+
+
+@both
 async def test_a_larger_clip_that_fails_says_why(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, size: Size
 ) -> None:

@@ -106,7 +106,7 @@ class Watch:
         if self.over.is_set() and not self.task.saved:
             self._reopen()
             self._asked.set()
-        elif self._parts.clock.time() - self._looked >= FRESH:
+        elif self._parts.clock.time() - self._looked >= (BETWEEN_REPEATS if self.task.request else FRESH):
             self._asked.set()
 
     def _reopen(self) -> None:
