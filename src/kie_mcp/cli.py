@@ -159,14 +159,20 @@ def spend(
         # The sum of the lines is for people.
         writer.writerows(lines[:-1])
         return
+    if len(lines) == 1:
+        typer.echo(f"No tasks in the last {days} days.")
+        return
     figures = list(lines[0])[1:]
-    titles = (Column(name.replace("_", " "), justify="right") for name in figures)
-    table = Table(by, *titles, box=box.SIMPLE_HEAD)
+    # In 80 columns there is room for the figures and a day; longer names go on in the next line, and nothing is cut.
+    titles = (Column(name.replace("_", "\n"), justify="right", no_wrap=True) for name in figures)
+    table = Table(Column(by, overflow="fold", min_width=10), *titles, box=box.SIMPLE_HEAD, padding=0)
+    console = Console(highlight=False)
+    console.width = max(console.width, 80)
     for line in lines:
         if line is lines[-1]:
             table.add_section()
-        table.add_row(str(line["of"]), *(f"{line[name]:,g}" for name in figures))
-    Console(highlight=False).print(table)
+        table.add_row(Text(str(line["of"])), *(f"{line[name]:,.10g}" for name in figures))
+    console.print(table)
 
 
 async def _spent(by: "By", days: int) -> list[dict[str, str | float]]:
