@@ -1,7 +1,8 @@
 """The tools that make nothing: tasks, credits, files, and finding a model."""
 
+import json
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from kie_mcp.server.app import App
 
 USD_PER_CREDIT = 0.005
-MOST_LINES = 40
-"""How many lines a report shows."""
-SPENT = (
-    "{of}: {charged:,.10g} credits for {succeeded} of {tasks} tasks; failed {failed} ({failed_charged:,.10g} charged, "
-    "{refunded:,.10g} refunded), unknown {unknown}, still open {open:,.10g}"
-)
+LONGEST_REPORT = 7000
+"""Bytes of a report, whichever form is larger."""
+LONGEST_NAME = 60
+"""Characters of a model's id in it."""
 LINK_MINUTES = 20
 """How long a link of get_download_url lives."""
 
@@ -302,12 +301,34 @@ async def spend_report(app: "App", _: Asked, wanted: SpendReport) -> CallToolRes
     runner = await app.runner()
     lines = report(await runner.ledger.since(app.clock.time() - wanted.days * DAY), wanted.by)
     *rows, total = [line.rounded() for line in lines]
-    shown = rows[:MOST_LINES]
-    text = [SPENT.format(**line) for line in (*shown, total)]
+    shown = [*_fitting({**row, "of": answers.one_line(str(row["of"]))[:LONGEST_NAME]} for row in rows)]
+    text = [_spent(line) for line in (*shown, total)] if rows else [f"No tasks in the last {wanted.days} days."]
     if len(rows) > len(shown):
         text.insert(-1, f"{len(rows) - len(shown)} more.")
     answer = {"by": wanted.by, "days": wanted.days, "lines": shown, "more": len(rows) - len(shown), "all": total}
     return answers.result(answer, "\n".join(text))
+
+
+def _spent(line: Mapping[str, Any]) -> str:
+    """A line of the report in words, without what is nothing."""
+    text = "{of}: {charged:,.10g} credits for {succeeded} of {tasks} tasks"
+    if line["failed"]:
+        text += "; failed {failed} ({failed_charged:,.10g} charged, {refunded:,.10g} refunded)"
+    if line["unknown"]:
+        text += "; unknown {unknown}, to be settled with resolve_task"
+    if line["open"]:
+        text += "; {open:,.10g} may still be charged"
+    return text.format(**line)
+
+
+def _fitting(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The first rows, as long as there is room."""
+    room = LONGEST_REPORT
+    for row in rows:
+        room -= max(len(json.dumps(row, ensure_ascii=False).encode()), len(_spent(row).encode())) + 1
+        if room < 0:
+            return
+        yield row
 
 
 def _informed(app: "App", answer: Mapping[str, Any], text: str) -> CallToolResult:
