@@ -15,11 +15,11 @@ from kie_mcp.tasks.task import Task, new_id
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
 """What may be an id of KIE's; ours begins with t_."""
-LOOK_UP_SECONDS = 8
-"""How long all of KIE's status routes have to answer."""
+LOOK_UP_SECONDS = 12
+"""How long all of KIE's status routes have to answer: beside another server, Suno's nine take 9 s."""
 
 
-async def adopt(client: KieClient, id_: str, *, now: float, session: str) -> Task:
+async def adopt(client: KieClient, id_: str, *, now: float) -> Task:
     """Look a task up at KIE, by every route it can belong to.
 
     Returns:
@@ -42,11 +42,9 @@ async def adopt(client: KieClient, id_: str, *, now: float, session: str) -> Tas
         except ApiError as error:
             refused.append(error)
         else:
-            # A route that does not know the task may still say that something is on its way.
-            record = answer.get("data") if isinstance(answer, dict) else None
-            named = isinstance(record, dict) and record.get("taskId", record.get("task_id")) == id_
-            if named and status.read(route.shape, answer).state != "missing":
-                found[way] = record
+            known = record(answer, id_)
+            if known and status.read(route.shape, answer).state != "missing":
+                found[way] = known
 
     first, *others = routes.asked_after(service=client.service)
     with anyio.move_on_after(LOOK_UP_SECONDS) as patience:
@@ -55,8 +53,8 @@ async def adopt(client: KieClient, id_: str, *, now: float, session: str) -> Tas
             async with anyio.create_task_group() as group:
                 for way in others:
                     group.start_soon(look, way)
-    for way, record in found.items():
-        return _row(id_, way, record, now, session)
+    for way, known in found.items():
+        return _row(id_, way, known, now)
     if refused:
         raise refused[0]
     if patience.cancelled_caught:
@@ -64,19 +62,32 @@ async def adopt(client: KieClient, id_: str, *, now: float, session: str) -> Tas
     raise nowhere
 
 
-def _row(id_: str, way: str, record: Mapping[str, Any], now: float, session: str) -> Task:
-    model = _model(way, str(record.get("model") or ""))
+def record(answer: object, id_: str) -> Mapping[str, Any]:
+    """What an answer tells of the task with this id.
+
+    A route that does not know the task may still say that something is on its way.
+    """
+    told = answer.get("data") if isinstance(answer, dict) else None
+    return told if isinstance(told, dict) and told.get("taskId", told.get("task_id")) == id_ else {}
+
+
+def _row(id_: str, way: str, known: Mapping[str, Any], now: float) -> Task:
+    arguments = _arguments(known)
+    # Where the record does not name the model, what was asked for may.
+    name = str(known.get("model") or arguments.get("model") or "")
+    model = _model(way, name)
+    # It is no session's: nobody here spent on it, and when it ended nobody here saw.
     return Task(
         id=new_id("t"),
         tool="",
-        model=model.id if model else str(record.get("model") or way),
+        model=model.id if model else name or way,
         kind=model.kind if model else "image",
         route=way,
-        arguments=_arguments(record),
-        created=_created(record.get("createTime")) or now,
+        arguments=arguments,
+        created=_created(known.get("createTime")) or now,
         state="running",
         kie_id=id_,
-        session=session,
+        reserved=(model.usual_estimate().high or 0) if model else 0,
     )
 
 
@@ -86,11 +97,11 @@ def _model(way: str, name: str) -> type[KieModel] | None:
     return MODELS.get(name) or next(by_way, None)
 
 
-def _arguments(record: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(known: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for, under KIE's names; JSON in JSON."""
     for name in ("param", "paramJson"):
         try:
-            told = json.loads(record.get(name) or "null")
+            told = json.loads(known.get(name) or "null")
             inner = told.get("input", told) if isinstance(told, dict) else {}
             wanted = json.loads(inner) if isinstance(inner, str) else inner
         except (TypeError, ValueError, RecursionError):

@@ -63,7 +63,7 @@ class Ledger:
         await tables.close(self._engine)
 
     async def add(self, task: Task, *, repeats_since: float | None = None, caps: Caps | None = None) -> Task | None:
-        """Write a new task down, unless it has been asked for already or there is no money for it.
+        """Write a new task down, unless it is there already, has been asked for, or there is no money for it.
 
         Args:
             task: The task; its server watches it.
@@ -71,12 +71,16 @@ class Ledger:
             caps: What may be spent.
 
         Returns:
-            The task that was asked for before, in place of the new one; nothing when the new one was written down.
+            The task that is there or was asked for before, in place of the new one; nothing when that was written down.
 
         Raises:
             CapReached: When it would cost more than is allowed; nothing was written.
         """
         async with self._exclusive() as connection:
+            if task.kie_id and (
+                there := await _rows(connection, sa.select(tasks).where(tasks.c.kie_id == task.kie_id))
+            ):
+                return _task(there[0])
             if repeats_since is not None and (known := await _repeated(connection, task.fingerprint, repeats_since)):
                 return known
             if caps:

@@ -166,8 +166,8 @@ class Runner:
         id_ = id_.strip().removeprefix("task:").partition("#")[0]
         task = await self.ledger.find(id_)
         if not task:
-            task = await adoption.adopt(self.client, id_, now=self.clock.time(), session=self.id)
-            await self.ledger.add(task)
+            task = await adoption.adopt(self.client, id_, now=self.clock.time())
+            task = await self.ledger.add(task) or task
         if not task.saved and task.id not in self._watched:
             await self._take_up(task)
         watch = self._watched.get(task.id)
