@@ -1,6 +1,7 @@
 """Every task of one server: asked for, waited for, found again; several servers may share the ledger."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from anyio.abc import TaskGroup
 from kie_mcp.catalog import MODELS
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.clock import Clock
-from kie_mcp.errors import InvalidCall
+from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import CREATES, KieClient
 from kie_mcp.tasks import adoption, trouble
@@ -218,7 +219,7 @@ class Runner:
         task = await self.get(id_)
         if task.state != "unknown":
             raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
-        if " ".join(outcome.casefold().replace("_", " ").split()) == NOT_CREATED:
+        if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == NOT_CREATED:
             task.state, task.credits, task.error = "failed", 0, trouble.SETTLED.as_dict()
         else:
             await self._identify(task, outcome.strip())
@@ -356,9 +357,15 @@ class Runner:
                 f"KIE gives no id to what {task.model} makes.", f"Say {NOT_CREATED!r}, or leave it as it is."
             )
         if known := await self.ledger.find(kie_id):
-            raise InvalidCall(f"{kie_id} is task {known.id} already.", "Look for another id at https://kie.ai/logs.")
-        seen = status.read(route.shape, await self.client.status(route.status, kie_id))
-        if seen.state == "missing":
+            raise InvalidCall(
+                f"{kie_id} is task {known.id} already.",
+                f"If that is the lost one, go on with it, and say {NOT_CREATED!r} of this one. "
+                "Otherwise look for another id at https://kie.ai/logs.",
+            )
+        answer = await self.client.status(route.status, kie_id)
+        if not isinstance(answer, dict):
+            raise ApiError("KIE's answer does not say whether it knows the task.", "Try again.", retryable=True)
+        if not adoption.record(answer, kie_id) or status.read(route.shape, answer).state == "missing":
             raise InvalidCall(
                 f"KIE knows no task {kie_id} of this kind.",
                 f"Copy its id from https://kie.ai/logs, or say {NOT_CREATED!r}.",

@@ -11,7 +11,7 @@ from kie_mcp.tasks.task import Task
 NOT_SENT = KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 GONE = ApiError("KIE does not know this task, or not any more: it keeps records for 14 days.", LOOK, billed=None)
 EMPTY = TaskFailed("KIE says that the task has succeeded, and names no result.", LOOK, billed=None)
-SETTLED = ApiError("KIE never took this task: so it was settled with resolve_task.", "Call again if you like.")
+SETTLED = ApiError("KIE never took this task: resolve_task was told so.", "The same call makes it anew.")
 
 
 def lost(balance_tells: str) -> UnknownOutcome:
