@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import httpx2
 import mutagen
 import pytest
@@ -592,6 +593,23 @@ async def test_an_upload_of_the_same_name_overwrites(kie: Kie) -> None:
     assert (await kie.http.get(first["data"]["downloadUrl"])).content == b"ho"
 
 
+async def test_a_create_that_needs_a_lost_upload_is_refused(kie: Kie) -> None:
+    body = {"uploadPath": "in/put", "fileName": "große Wäsche.png", "base64Data": "aGk="}
+    url = (await kie.post("/api/file-base64-upload", body))["data"]["downloadUrl"]
+    edit = {"prompt": "rain", "image_urls": ["https://files.example/a.png", url]}
+    taken = await kie.job("google/nano-banana-edit", **edit)
+    kie.sandbox.drop_uploads()
+
+    refused = await kie.job("google/nano-banana-edit", **edit)
+
+    assert (taken["code"], refused["code"]) == (200, 451)
+    assert url in refused["msg"]
+    assert len(kie.sandbox.accepted) == 1
+    assert (await kie.http.get(url)).status_code == 404
+    # Other people's files are no concern of it.
+    assert (await kie.job("google/nano-banana-edit", prompt="rain", image_urls=edit["image_urls"][:1]))["code"] == 200
+
+
 @pytest.mark.parametrize("url", ["https://example.com/cat.jpg?size=1", "https://example.com/cat"])
 async def test_an_upload_by_url_gives_a_picture_that_opens_without_fetching(kie: Kie, url: str) -> None:
     answer = await kie.post("/api/file-url-upload", {"uploadPath": "in", "fileUrl": url})
@@ -733,6 +751,28 @@ async def test_a_connection_can_break_before_or_after_a_task_is_accepted(kie: Ki
     assert len(kie.sandbox.accepted) == accepted
 
 
+@pytest.mark.parametrize(("how", "accepted"), [("hang-before", 0), ("hang-after", 1)])
+async def test_a_connection_can_stay_silent_before_or_after_a_task_is_accepted(
+    kie: Kie, how: str, accepted: int
+) -> None:
+    kie.sandbox.fault("create", how)
+    with anyio.move_on_after(0.05) as patience:
+        await kie.picture()
+    assert patience.cancelled_caught
+    assert len(kie.sandbox.accepted) == accepted
+    await kie.picture()
+    assert len(kie.sandbox.accepted) == accepted + 1
+
+
+@pytest.mark.parametrize("how", ["after:502", "after:code:500", "after:garbage", "after:empty"])
+async def test_an_answer_can_be_lost_after_a_task_is_accepted(kie: Kie, how: str) -> None:
+    kie.sandbox.fault("create", how)
+    answer = await kie.http.post(routes.JOBS.create, json={"model": PICTURE, "input": {"prompt": "rain"}})
+    assert kie.sandbox.accepted[0].id not in answer.text
+    assert kie.sandbox.balance == 996
+    assert answer.status_code == (502 if how == "after:502" else 200)
+
+
 async def test_a_task_can_stall(kie: Kie) -> None:
     kie.sandbox.fault("create", "stall")
     task = await kie.picture()
@@ -783,7 +823,9 @@ async def test_faults_are_set_and_tasks_are_listed_over_http_too(kie: Kie) -> No
     ]
 
 
-@pytest.mark.parametrize(("on", "how"), [("nothing", "fail"), ("create", "sulk"), ("create", "")])
+@pytest.mark.parametrize(
+    ("on", "how"), [("nothing", "fail"), ("create", "sulk"), ("create", "after:fail"), ("create", "")]
+)
 async def test_a_fault_nobody_knows_is_refused(kie: Kie, on: On, how: str) -> None:
     with pytest.raises(ValueError, match="one of"):
         kie.sandbox.fault(on, how)

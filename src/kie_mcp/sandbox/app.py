@@ -24,7 +24,7 @@ from kie_mcp.sandbox.answers import answer
 from kie_mcp.sandbox.direct import asked_again, at_once
 from kie_mcp.sandbox.discovery import Discovery
 from kie_mcp.sandbox.faults import Faults, Handler, On, envelope, no_record
-from kie_mcp.sandbox.files import MEDIA, UPLOAD_PATH, Files, decoded, receipt, stand_in
+from kie_mcp.sandbox.files import MEDIA, UPLOAD_PATH, UPLOADS, Files, decoded, receipt, stand_in
 from kie_mcp.sandbox.offers import OFFERS, Offer, choose
 from kie_mcp.sandbox.task import COVER, Record, Task
 
@@ -83,11 +83,16 @@ class Sandbox:
             on: Which requests.
             how: An HTTP code; `code:429` for that code in a body under 200; `garbage`, `truncated` or `empty` for the
                 answer; `reset-before` or `reset-after` for a connection that breaks before or after the request took
-                effect; `null-record` for a task not known yet; `fail`, `stall` or `no-urls` for the task's end; `cut`
-                for half of what the headers announce.
+                effect; `hang-before` or `hang-after` for one that never answers; `null-record` for a task not known
+                yet; `fail`, `stall` or `no-urls` for the task's end; `cut` for half of what the headers announce.
+                `after:502` and the like answer so after the request took effect.
             times: How many requests.
         """
         self._faults.add(on, how, times)
+
+    def drop_uploads(self) -> None:
+        """Lose every file that was uploaded, as KIE does after a day."""
+        self._files.drop()
 
     def _routes(self) -> list[Route]:
         found = [offer.route for offers in OFFERS.values() for offer in offers]
@@ -100,7 +105,7 @@ class Sandbox:
             *(row for calls in (DOCUMENTED, SERVICE) for row in self._calls(calls)),
             ("GET", "/api/v1/models", self._guarded("discovery", self._models)),
             ("GET", "/api/v1/models/{model:path}/{of}", self._guarded("discovery", self._model)),
-            ("GET", MEDIA + "uploads/{path:path}", self._open("media", self._uploaded)),
+            ("GET", UPLOADS + "{path:path}", self._open("media", self._uploaded)),
             ("GET", MEDIA + "{task}/{name}", self._open("media", self._made)),
             ("POST", "/sandbox/faults", self._open(None, self._add_fault)),
             ("GET", "/sandbox/accepted", self._open(None, self._list_accepted)),
@@ -140,6 +145,8 @@ class Sandbox:
             return envelope(422, f"The model {offer.id} is no longer available")
         if missing := offer.missing(body):
             return envelope(422, f"{missing[0]} is required")
+        if gone := self._gone_upload(request, body):
+            return envelope(451, f"The file could not be fetched: {gone}")
         now, base = self._clock(), _base(request)
         if offer.route.repeated and (known := self._asked_before(offer, body)):
             return envelope(*asked_again(Record(known, now, base)))
@@ -170,6 +177,14 @@ class Sandbox:
     def _asked_before(self, offer: Offer, body: dict[str, Any]) -> Task | None:
         said = offer.said(body)
         return next((task for task in self.accepted if task.offers[0] == offer and task.said == said), None)
+
+    def _gone_upload(self, request: Request, body: Any) -> str:
+        """The first link in a body that leads to an upload that is there no more."""
+        if isinstance(body, dict | list):
+            inner = body.values() if isinstance(body, dict) else body
+            return next(filter(None, (self._gone_upload(request, each) for each in inner)), "")
+        ours = isinstance(body, str) and body.startswith((f"{MEDIA_ORIGIN}{UPLOADS}", f"{_base(request)}{UPLOADS}"))
+        return body if ours and not self._place(request, body) else ""
 
     def _too_many(self, now: float) -> bool:
         most, span = self._window
@@ -250,7 +265,7 @@ class Sandbox:
             return _not_uploaded("uploadPath is required, without a slash at either end")
         path = f"{folder}/{fields.get('fileName') or uuid4().hex + ending}"
         size = await anyio.to_thread.run_sync(self._files.keep, source, path)
-        url = f"{_base(request)}{MEDIA}uploads/{quote(path)}"
+        url = f"{_base(request)}{UPLOADS}{quote(path)}"
         answered = {"code": 200, "msg": "File uploaded successfully", "data": receipt(path, url, size, self._clock())}
         return JSONResponse({"success": True, **answered})
 

@@ -16,7 +16,11 @@ On = Literal["create", "status", "media", "upload", "credit", "discovery"]
 ONS: tuple[str, ...] = get_args(On)
 
 FATES = "fail", "stall", "no-urls"
-WORDS = (*FATES, "garbage", "truncated", "empty", "reset-before", "reset-after", "null-record", "cut")
+BROKEN = "reset-before", "reset-after", "hang-before", "hang-after"
+INSTEAD = "garbage", "empty", "null-record"
+WORDS = (*FATES, *BROKEN, *INSTEAD, "truncated", "cut")
+AFTER = "after:"
+"""Before what is answered instead: the request takes effect all the same."""
 
 
 def envelope(code: int, message: str, data: Any = None, *, http: int = 200) -> JSONResponse:
@@ -44,22 +48,26 @@ class Faults:
         how = str(how)
         if on not in ONS:
             raise ValueError(f"on is one of {', '.join(ONS)}")
-        if how not in WORDS and not how.removeprefix("code:").isdecimal():
-            raise ValueError(f"how is an HTTP code, code:<body code>, or one of {', '.join(WORDS)}")
+        instead = how.removeprefix(AFTER)
+        known = WORDS if instead == how else INSTEAD
+        if instead not in known and not instead.removeprefix("code:").isdecimal():
+            raise ValueError(f"how is an HTTP code, code:<body code>, or one of {', '.join(known)}")
         self._due[on].extend([how] * times)
 
     async def answer(self, on: On, request: Request, handler: Handler) -> Response:
         """The handler's answer, or what the next fault makes of it."""
         due = self._due[on]
         how = due.popleft() if due else ""
-        code = how.removeprefix("code:")
         request.state.fate = how if how in FATES else ""
+        if how.startswith(AFTER) or how.endswith("-after"):
+            await handler(request)
+            how = how.removeprefix(AFTER)
+        code = how.removeprefix("code:")
         match how:
-            case "reset-before":
+            case "reset-before" | "reset-after":
                 return Broken()
-            case "reset-after":
-                await handler(request)
-                return Broken()
+            case "hang-before" | "hang-after":
+                return Silent()
             case "garbage":
                 return PlainTextResponse("<html><title>Just a moment...</title></html>")
             case "empty":
@@ -83,6 +91,15 @@ class Broken(Response):
         """Begin, so that no server sends an error page instead, and break."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
         raise httpx2.ReadError("The sandbox was told to break the connection")
+
+
+class Silent(Response):
+    """A connection that stays open and never answers."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Wait until the other side gives up."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 class Half(Response):

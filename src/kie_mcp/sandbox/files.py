@@ -16,6 +16,7 @@ from kie_mcp.sandbox.media import MAKERS, Work, render
 from kie_mcp.sandbox.task import Task, iso
 
 MEDIA = "/sandbox/media/"
+UPLOADS = f"{MEDIA}uploads/"
 DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[^,]*)?,(?P<content>.*)", re.DOTALL)
 UPLOAD_PATH = re.compile(r"[^/].*[^/]|[^/]")
 
@@ -42,6 +43,10 @@ class Files:
     def uploaded(self, path: str) -> Path | None:
         """The file that was uploaded under a path."""
         return self._uploads.get(path)
+
+    def drop(self) -> None:
+        """Forget every upload."""
+        self._uploads.clear()
 
     def made(self, task: Task, name: str) -> Path:
         """The file of a task's result, made when it is first asked for."""
