@@ -192,11 +192,13 @@ class Runner:
                 if report:
                     await report(found)
                 if watch := self._watched.get(found[place].id):
+                    # Whoever waits does not make it be looked at more often.
                     await self.clock.first(watch.over.wait, partial(self.clock.sleep, min(left, 3)))
+                    found[place] = watch.task
                 else:
                     # Another server watches it.
                     await self.clock.sleep(min(left, 1))
-                found[place] = await self.get(found[place].id)
+                    found[place] = await self.get(found[place].id)
         return found
 
     def _is_over(self, task: Task) -> bool:
