@@ -14,12 +14,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kie_mcp.catalog import FAMILIES, KieModel
-from kie_mcp.kie.client import KieClient
+from kie_mcp.kie.client import CREATE_SECONDS, READ_SECONDS, KieClient
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.tasks.ledger import Ledger
 from kie_mcp.tasks.media import Publisher
 from kie_mcp.tasks.runner import Rules, Runner
 from kie_mcp.tasks.saving import Saver
+from kie_mcp.tasks.tables import BUSY_SECONDS
 from kie_mcp.tasks.task import Task
 
 EACH_IS_ANOTHER = Rules(repeat_window=0)
@@ -66,6 +67,10 @@ async def running(
     callback_url: str = "",
     rules: Rules = EACH_IS_ANOTHER,
     usual_seconds: float | None = 4,
+    read_seconds: float = READ_SECONDS,
+    create_seconds: float = CREATE_SECONDS,
+    busy_seconds: float = BUSY_SECONDS,
+    crash: bool = False,
 ) -> AsyncIterator[Runner]:
     """A runner with its ledger and output in a folder; leaving ends it at once.
 
@@ -79,10 +84,22 @@ async def running(
         callback_url: What KIE is told to call.
         rules: What the operator allows.
         usual_seconds: How long tasks take; None leaves that to the model.
+        read_seconds: How long a read may take, by the real clock, as the next two.
+        create_seconds: How long a create may take.
+        busy_seconds: How long another one's writing is waited for.
+        crash: Whether it ends without telling the others, as a process that is killed.
     """
     transport = None if url else httpx2.ASGITransport(app)
-    client = KieClient("sandbox", base_url=url or "https://kie.test", service=service, transport=transport, clock=clock)
-    ledger = await Ledger.open(folder / "data")
+    client = KieClient(
+        "sandbox",
+        base_url=url or "https://kie.test",
+        service=service,
+        transport=transport,
+        clock=clock,
+        read_seconds=read_seconds,
+        create_seconds=create_seconds,
+    )
+    ledger = await Ledger.open(folder / "data", busy_seconds=busy_seconds)
     publisher = Publisher(client, ledger, readable=[folder], clock=clock)
     saver = Saver(client, folder / "out", guarded=False) if save else None
     try:
@@ -101,7 +118,8 @@ async def running(
             await runner.resume()
             yield runner
             group.cancel_scope.cancel()
-        await runner.leave()
+        if not crash:
+            await runner.leave()
     finally:
         await ledger.close()
 

@@ -105,6 +105,7 @@ class KieClient:
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
         read_seconds: float = READ_SECONDS,
+        create_seconds: float = CREATE_SECONDS,
     ) -> None:
         self.turn: Turn | None = None
         """Asked before each create; without it, creates are not held back."""
@@ -118,6 +119,7 @@ class KieClient:
         # Distinguishes accounts without telling the key.
         self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
         self._read_seconds = read_seconds
+        self._create_seconds = create_seconds
         self._reads = Window(STATUS_READS, 1, self.clock)
         self._slow_reads = {name: Window(SLOW_READS, 1, self.clock) for name in SLOW}
 
@@ -246,7 +248,7 @@ class KieClient:
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         try:
-            with anyio.fail_after(CREATE_SECONDS):
+            with anyio.fail_after(self._create_seconds):
                 return await self.http.request(
                     method, self.base_url + path, headers=self._authorization, **_carrying(method, body)
                 )

@@ -50,13 +50,17 @@ class Ledger:
         self._engine = engine
 
     @classmethod
-    async def open(cls, folder: Path) -> Self:
+    async def open(cls, folder: Path, *, busy_seconds: float = tables.BUSY_SECONDS) -> Self:
         """Open the ledger in a folder, making both if need be.
+
+        Args:
+            folder: Where it is.
+            busy_seconds: How long to wait for another server's writing.
 
         Raises:
             ConfigurationError: When the folder cannot be used, or a newer kie-mcp wrote the ledger.
         """
-        return cls(await tables.connect(folder))
+        return cls(await tables.connect(folder, busy_seconds=busy_seconds))
 
     async def close(self) -> None:
         """Let go of the database."""

@@ -109,10 +109,14 @@ confirmations = sa.Table(
 """What a person may still agree to."""
 
 
-async def connect(folder: Path) -> AsyncEngine:
+async def connect(folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> AsyncEngine:
     """Open the ledger's file in a folder, making or upgrading it if need be.
 
     One that is broken is moved aside, and a new one begun.
+
+    Args:
+        folder: Where it is.
+        busy_seconds: How long to wait for another server's writing.
 
     Raises:
         ConfigurationError: When the folder cannot be used, or a newer kie-mcp wrote the ledger.
@@ -121,7 +125,7 @@ async def connect(folder: Path) -> AsyncEngine:
     place = folder / NAME
     for again in (True, False):
         known = _inode(place)
-        engine = create_async_engine(f"sqlite+aiosqlite:///{place}")
+        engine = create_async_engine(f"sqlite+aiosqlite:///{place}", connect_args={"timeout": busy_seconds})
         sa.event.listen(engine.sync_engine, "connect", _careful)
         try:
             await _migrate(engine)
@@ -230,7 +234,7 @@ def _make(folder: Path) -> None:
 def _careful(connection: DBAPIConnection, _: object) -> None:
     cursor = connection.cursor()
     # Several servers may share the file; what is committed survives a power cut.
-    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
     # SQLite's own knows ASCII only.
