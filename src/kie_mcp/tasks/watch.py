@@ -133,7 +133,7 @@ class Watch:
             # Other tasks run in the same group: nothing may end it.
             logger.exception("task %s", task.id)
             self.error = trouble.broken(task, error)
-            if task.state == "prepared":
+            if self.error.billed is False:
                 await self._end("failed", self.error)
         finally:
             if self._unwritten and not self.error:
