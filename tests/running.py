@@ -46,7 +46,12 @@ class Gate:
             self.asked.append(f"{scope['method']} {scope['path']}")
         meet = self._meet.get(scope["method"].lower())
         answer = await meet(scope["path"]) if meet else None
-        await (answer or self._app)(scope, receive, send)
+        # KIE's answer takes no time.
+        JumpingClock.lent += 1
+        try:
+            await (answer or self._app)(scope, receive, send)
+        finally:
+            JumpingClock.lent -= 1
 
 
 def call(tool: str, **arguments: Any) -> KieModel:

@@ -209,13 +209,13 @@ async def test_a_lease_from_a_clock_that_was_ahead_is_none(ledger: Ledger) -> No
 
 async def test_servers_share_the_turns_to_create(ledger: Ledger, tmp_path: Path) -> None:
     other = await Ledger.open(tmp_path / "data")
-    waits = [await each.turn("key", NOW, 4, 10) for each in (ledger, other) * 3]
+    waits = [await each.turn("key", lambda: NOW, 4, 10) for each in (ledger, other) * 3]
     assert waits == [0, 0, 0, 0, 10, 10]
-    assert await ledger.turn("other key", NOW, 4, 10) == 0
-    assert await other.turn("key", NOW + 9.5, 4, 10) == 0.5
-    assert await other.turn("key", NOW + 10, 4, 10) == 0
+    assert await ledger.turn("other key", lambda: NOW, 4, 10) == 0
+    assert await other.turn("key", lambda: NOW + 9.5, 4, 10) == 0.5
+    assert await other.turn("key", lambda: NOW + 10, 4, 10) == 0
     # A clock that was set back does not close the window for as long.
-    assert await other.turn("key", NOW - 3600, 4, 10) == 0
+    assert await other.turn("key", lambda: NOW - 3600, 4, 10) == 0
     await other.close()
 
 
@@ -223,7 +223,7 @@ async def test_many_at_once_take_no_more_turns_than_there_are(ledger: Ledger) ->
     waits: list[float] = []
 
     async def take() -> None:
-        waits.append(await ledger.turn("key", NOW, 20, 10))
+        waits.append(await ledger.turn("key", lambda: NOW, 20, 10))
 
     async with anyio.create_task_group() as group:
         for _ in range(60):

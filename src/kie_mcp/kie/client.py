@@ -118,6 +118,7 @@ class KieClient:
         self._authorization = {"Authorization": f"Bearer {key}"}
         # Distinguishes accounts without telling the key.
         self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
+        self._line = anyio.Lock()
         self._read_seconds = read_seconds
         self._create_seconds = create_seconds
         self._reads = Window(STATUS_READS, 1, self.clock)
@@ -218,8 +219,10 @@ class KieClient:
         """Send a create; again only when KIE refuses it for its rate."""
         attempt = 1
         while True:
-            while self.turn and (wait := await self.turn()):
-                await self.clock.sleep(wait)
+            # First come, first served; and one alone asks when it may be.
+            async with self._line:
+                while self.turn and (wait := await self.turn()):
+                    await self.clock.sleep(wait)
             try:
                 return await send()
             except RateLimited as refused:

@@ -4,7 +4,7 @@ Several servers may share the file. What must not happen twice is one transactio
 """
 
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,8 @@ class Ledger:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._queue = anyio.Lock()
+        """Of what this process has to write."""
 
     @classmethod
     async def open(cls, folder: Path, *, busy_seconds: float = tables.BUSY_SECONDS) -> Self:
@@ -94,12 +96,12 @@ class Ledger:
 
     async def repeated(self, fingerprint: str, since: float) -> Task | None:
         """The task that an equal call asked for since then, unless that has come to nothing."""
-        async with self._transaction() as connection:
+        async with self._reading() as connection:
             return await _repeated(connection, fingerprint, since)
 
     async def spent(self, task: Task) -> Spent:
         """What counts against the caps, in the day and the session of a task."""
-        async with self._transaction() as connection:
+        async with self._reading() as connection:
             return await _spent(connection, task)
 
     async def save(self, task: Task) -> None:
@@ -163,13 +165,13 @@ class Ledger:
 
     async def leave(self, server: str) -> None:
         """Let others have what a server watches."""
-        async with self._transaction() as connection:
+        async with self._writing() as connection:
             await connection.execute(sa.delete(servers).where(servers.c.id == server))
 
     async def claim(self, id_: str, server: str, now: float) -> Task | None:
         """Let a server watch a task, as it is now; nothing when another one does, or there is nothing to watch."""
         taken = sa.update(tasks).where(tasks.c.id == id_, tasks.c.saved == sa.false(), _free(server, now))
-        async with self._transaction() as connection:
+        async with self._writing() as connection:
             if not (await connection.execute(taken.values(watcher=server))).rowcount:
                 return None
             (row,) = await _rows(connection, sa.select(tasks).where(tasks.c.id == id_))
@@ -180,12 +182,12 @@ class Ledger:
         query = sa.select(tasks).where(tasks.c.saved == sa.false(), _free(server, now))
         return await self._tasks(query.order_by(tasks.c.created))
 
-    async def turn(self, account: str, now: float, most: int, seconds: float) -> float:
+    async def turn(self, account: str, time: Callable[[], float], most: int, seconds: float) -> float:
         """Take one of the turns that all servers have together to ask KIE for something.
 
         Args:
             account: Whose turns they are.
-            now: The time.
+            time: Tells the time; it may be long until the ledger can be written.
             most: How many there are
             seconds: in this time.
 
@@ -193,6 +195,7 @@ class Ledger:
             Seconds until there may be one, 0 when it was taken.
         """
         async with self._exclusive() as connection:
+            now = time()
             # After a clock was set back, what lies ahead says nothing.
             outside = sa.or_(creates.c.at <= now - seconds, creates.c.at > now + seconds)
             await connection.execute(sa.delete(creates).where(outside))
@@ -205,7 +208,7 @@ class Ledger:
 
     async def ask_for_confirmation(self, id_: str, fingerprint: str, now: float, seconds: float) -> None:
         """Remember what a person may agree to for a while."""
-        async with self._transaction() as connection:
+        async with self._writing() as connection:
             await connection.execute(sa.delete(confirmations).where(confirmations.c.expires <= now))
             row = {"id": id_, "fingerprint": fingerprint, "expires": now + seconds}
             await connection.execute(sa.insert(confirmations).values(**row))
@@ -241,12 +244,12 @@ class Ledger:
 
     async def add_upload(self, upload: Upload) -> None:
         """Write an upload down."""
-        async with self._transaction() as connection:
+        async with self._writing() as connection:
             await connection.execute(sa.insert(uploads).values(**dataclasses.asdict(upload)))
 
     async def forget_uploads(self, urls: Sequence[str]) -> int:
         """Trust these uploads no longer; how many there were."""
-        async with self._transaction() as connection:
+        async with self._writing() as connection:
             gone = sa.update(uploads).where(uploads.c.url.in_(urls), uploads.c.expires > 0).values(expires=0)
             return (await connection.execute(gone)).rowcount
 
@@ -261,26 +264,33 @@ class Ledger:
         return [Upload(**row) for row in await self._select(query)]
 
     async def _change(self, task: Task, values: dict[str, Any]) -> None:
-        async with self._transaction() as connection:
+        async with self._writing() as connection:
             await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(**values))
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
         # A driver's thread whose caller was cancelled would never end, nor would the process.
         with anyio.CancelScope(shield=True):
             async with self._engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        # SQLite lets whoever waits for its lock try again from time to time: among many, some never get it.
+        with anyio.CancelScope(shield=True):
+            async with self._queue, self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that nobody writes beside."""
-        async with self._transaction() as connection:
+        async with self._writing() as connection:
             # What is written first takes the lock, and what is read then stays true.
             await connection.execute(sa.update(versions).values(version=versions.c.version))
             yield connection
 
     async def _select(self, query: sa.Select[Any]) -> Sequence[dict[str, Any]]:
-        async with self._transaction() as connection:
+        async with self._reading() as connection:
             return await _rows(connection, query)
 
     async def _tasks(self, query: sa.Select[Any]) -> list[Task]:

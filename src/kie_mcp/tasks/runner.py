@@ -272,7 +272,7 @@ class Runner:
             self.client.share_reads(await self.ledger.beat(self.id, self.clock.time()))
 
     async def _turn(self) -> float:
-        return await self.ledger.turn(self.client.account, self.clock.time(), *CREATES)
+        return await self.ledger.turn(self.client.account, self.clock.time, *CREATES)
 
     def _repeats_since(self) -> float | None:
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
