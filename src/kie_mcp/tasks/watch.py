@@ -92,7 +92,10 @@ class Watch:
         self.over = anyio.Event()
         """When there is nothing to wait for any more, though a file may still be missing."""
         self._parts = parts
-        self._heard = parts.clock.time()
+        # The time of day may be set meanwhile, so it is asked once.
+        age = max(parts.clock.time() - task.created, 0)
+        self._heard = parts.clock.monotonic()
+        self._born = self._heard - age
         """When KIE last said that the task goes on; at first, since when it has been asked."""
         self._missed = 0
         self._failed_looks = 0
@@ -106,8 +109,13 @@ class Watch:
         if self.over.is_set() and not self.task.saved:
             self._reopen()
             self._asked.set()
-        elif self._parts.clock.time() - self._looked >= (BETWEEN_REPEATS if self.task.request else FRESH):
+        elif self._parts.clock.monotonic() - self._looked >= (BETWEEN_REPEATS if self.task.request else FRESH):
             self._asked.set()
+
+    @property
+    def _age(self) -> float:
+        """Seconds since the task was asked for."""
+        return self._parts.clock.monotonic() - self._born
 
     def _reopen(self) -> None:
         if self.over.is_set():
@@ -224,15 +232,14 @@ class Watch:
         """Seconds until the next look."""
         if self._failed_looks:
             return min(0.5 * 2.0 ** min(self._failed_looks - 1, 7), 60)
-        age = self._parts.clock.time() - self.task.created
-        if self._missed and age > GRACE:
+        if self._missed and self._age > GRACE:
             return 1
-        return max(watching.next_look(age, self.usual), BETWEEN_REPEATS if route.repeated else 0)
+        return max(watching.next_look(self._age, self.usual), BETWEEN_REPEATS if route.repeated else 0)
 
     async def _look(self, route: Route) -> None:
         """Ask KIE once how the task is."""
         task, client = self.task, self._parts.client
-        self._looked = self._parts.clock.time()
+        self._looked = self._parts.clock.monotonic()
         try:
             if route.repeated:
                 answer = await client.ask_again(route, task.request or {})
@@ -250,7 +257,7 @@ class Watch:
 
     async def _learn(self, route: Route, seen: Status) -> None:
         """Write down what KIE says of the task, if that is the end of it."""
-        task, now = self.task, self._parts.clock.time()
+        task, now = self.task, self._parts.clock.monotonic()
         shape = status.SHAPES[route.shape]
         self._missed = self._missed + 1 if seen.state == "missing" else 0
         match seen.state:
@@ -263,11 +270,11 @@ class Watch:
                 await self._end("failed", trouble.EMPTY, charged=seen.credits)
             case "failed":
                 await self._end("failed", trouble.failure(seen), charged=seen.credits)
-            case "missing" if now - task.created > GRACE and self._missed >= MISSED:
+            case "missing" if self._age > GRACE and self._missed >= MISSED:
                 await self._end("expired", trouble.GONE)
-            case "running" if route.repeated and now - task.created > REPEATED_FOR:
+            case "running" if route.repeated and self._age > REPEATED_FOR:
                 await self._end("failed", trouble.unfinished(seen))
-            case "running" if now - task.created > KEPT_FOR:
+            case "running" if self._age > KEPT_FOR:
                 await self._end("expired", trouble.GONE)
             case "running":
                 self._heard = now
@@ -334,7 +341,7 @@ class Watch:
                 _write_notes(task, saver)
             await saver.save(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
-            if self._parts.clock.time() > task.created + KEPT_FOR:
+            if self._age > KEPT_FOR:
                 await self._end("expired", trouble.not_saved(error))
                 return True
             task.note = f"Not saved: {trouble.reason(error)}. It is tried again; the links stay good for 14 days."
