@@ -1,0 +1,166 @@
+"""The machine's clock: set forward or back while a task is under way."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+from conftest import JumpingClock
+from reckoning import Compare, order, settle
+from running import Gate, running
+from starlette.responses import Response
+
+from kie_mcp.kie.routes import JOBS
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.faults import no_record
+from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.tasks.ledger import LEASE
+from kie_mcp.tasks.runner import Rules, Runner
+
+pytestmark = pytest.mark.anyio
+
+HOUR, DAY = 3600.0, 24 * 3600.0
+
+
+class WallClock(JumpingClock):
+    """One whose time of day can be set; what it measures goes on evenly."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return self.now + self.ahead
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+def sandbox(clock: WallClock) -> Sandbox:
+    """KIE has a clock of its own."""
+    return Sandbox(seconds=4, clock=clock.monotonic)
+
+
+JUMPS = {"an hour forward": HOUR, "an hour back": -HOUR, "a day forward": DAY, "a day back": -DAY}
+jumps = pytest.mark.parametrize("jump", JUMPS)
+
+
+@jumps
+@pytest.mark.parametrize(
+    ("moment", "path"),
+    [("during the create", JOBS.create), ("while it runs", JOBS.status), ("while it is saved", MEDIA)],
+)
+async def test_a_task_goes_on_as_if_nothing_had_happened(
+    sandbox: Sandbox, clock: WallClock, tmp_path: Path, compare: Compare, jump: str, moment: str, path: str
+) -> None:
+    async def turn(asked: str) -> None:
+        if asked.startswith(path):
+            clock.ahead = JUMPS[jump]
+
+    gate, begun = Gate(sandbox.app, get=turn, post=turn), clock.now
+    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await runner.submit(order())
+        (task,) = await runner.wait([task], 60)
+        assert (task.state, task.saved) == ("succeeded", True)
+        assert clock.now - begun < 15
+        if JUMPS[jump] < 0:
+            # The same call again is the same task, though it was made in the future.
+            assert (await runner.submit(order())).id == task.id
+    compare(sandbox, f"clock set {jump}", moment, accepted=1, charged=4, recorded="1 succeeded", saved=1)
+
+
+@jumps
+async def test_a_new_task_has_its_grace_by_the_seconds_that_pass(
+    sandbox: Sandbox, clock: WallClock, tmp_path: Path, compare: Compare, jump: str
+) -> None:
+    begun = clock.now
+
+    async def not_yet(path: str) -> Response | None:
+        if path != JOBS.status or clock.now > begun + 60:
+            return None
+        clock.ahead = JUMPS[jump]
+        return no_record()
+
+    async with running(tmp_path, Gate(sandbox.app, get=not_yet), clock, rules=Rules()) as runner:
+        await runner.wait([await runner.submit(order())], 120)
+    compare(
+        sandbox,
+        f"clock set {jump}",
+        "while KIE does not know it yet",
+        accepted=1,
+        charged=4,
+        recorded="1 succeeded",
+        saved=1,
+    )
+
+
+@jumps
+async def test_a_success_has_time_to_name_its_result(
+    sandbox: Sandbox, clock: WallClock, tmp_path: Path, compare: Compare, jump: str
+) -> None:
+    sandbox.fault("create", "no-urls")
+    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+        task = await runner.submit(order())
+        await runner.wait([task], 10)
+        clock.ahead = JUMPS[jump]
+        await runner.wait([task], 20)
+        sandbox.accepted[0].fate = ""
+        # Whoever asks has it looked at, whatever the time is said to be.
+        await runner.get(task.id)
+        await runner.wait([task], 10)
+    compare(
+        sandbox,
+        f"clock set {jump}",
+        "while a success names no result",
+        accepted=1,
+        charged=4,
+        recorded="1 succeeded",
+        saved=1,
+    )
+
+
+@jumps
+async def test_two_processes_go_on_sharing_their_tasks(
+    sandbox: Sandbox, clock: WallClock, tmp_path: Path, compare: Compare, jump: str
+) -> None:
+    async with (
+        running(tmp_path, sandbox.app, clock, rules=Rules()) as one,
+        running(tmp_path, sandbox.app, clock, rules=Rules()) as two,
+    ):
+        ours = [await (one, two)[number % 2].submit(order(f"heron {number}")) for number in range(4)]
+        clock.ahead = JUMPS[jump]
+        for runner in (two, one):
+            await runner.wait([await runner.get(task.id) for task in ours], 60)
+        await settle(clock, tmp_path)
+    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as later:
+        clock.now += LEASE
+        assert {(await later.get(task.id)).state for task in ours} == {"succeeded"}
+    compare(sandbox, f"clock set {jump}", "two processes", accepted=4, charged=16, recorded="4 succeeded", saved=4)
+
+
+@jumps
+async def test_the_turns_to_create_are_not_held_up(
+    sandbox: Sandbox, clock: WallClock, tmp_path: Path, compare: Compare, jump: str
+) -> None:
+    begun = clock.now
+
+    async def ask(runner: Runner, number: int) -> None:
+        await runner.submit(order(f"heron {number}"))
+        if number == 10:
+            clock.ahead = JUMPS[jump]
+
+    async with running(tmp_path, Gate(sandbox.app), clock, rules=Rules()) as runner:
+        async with anyio.create_task_group() as callers:
+            for number in range(30):
+                callers.start_soon(ask, runner, number)
+        assert clock.now - begun < 60
+        await settle(clock, tmp_path)
+    compare(
+        sandbox,
+        f"clock set {jump}",
+        "30 creates at once",
+        accepted=30,
+        charged=120,
+        recorded="30 succeeded",
+        saved=30,
+    )

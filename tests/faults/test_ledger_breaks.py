@@ -1,0 +1,179 @@
+"""The ledger and the disk: full, or held by another process."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+
+import anyio
+import pytest
+from conftest import JumpingClock
+from reckoning import Compare, locked, order, settle, tasks
+from running import Gate, end, full_disk, running
+
+from kie_mcp.errors import KieMcpError
+from kie_mcp.kie.routes import DOCUMENTED, JOBS
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.tasks.runner import Rules, Runner
+from kie_mcp.tasks.tables import BUSY_SECONDS
+
+pytestmark = pytest.mark.anyio
+
+BUSY = 0.05
+"""Seconds that a locked ledger is waited for here."""
+TROUBLE: dict[str, Callable[[Path], AbstractContextManager[None]]] = {
+    "disk full": lambda _: full_disk(),
+    "ledger locked": locked,
+}
+EITHER = pytest.mark.parametrize("fault", TROUBLE)
+
+
+class Trap:
+    """A KIE at which trouble begins when it is asked for something; it lasts until it is let go."""
+
+    def __init__(self, kie: Sandbox, trouble: AbstractContextManager[None], path: str = "") -> None:
+        self.gate = Gate(kie.app, get=self._meet, post=self._meet)
+        self._kie = kie
+        self._trouble = trouble
+        self._path = path
+        self._stack = ExitStack()
+
+    async def _meet(self, path: str) -> None:
+        if self._path and path.startswith(self._path):
+            self.spring()
+
+    def spring(self) -> None:
+        """Begin, if that has not been."""
+        for task in self._kie.accepted:
+            # The built-in KIE keeps its files on the same disk.
+            self._kie._files.made(task, *task.files)
+        trouble, self._trouble = self._trouble, nullcontext()
+        self._stack.enter_context(trouble)
+
+    def release(self) -> None:
+        """End."""
+        self._stack.close()
+
+
+def at_its_turn(runner: Runner, trap: Trap) -> None:
+    """Spring the trap as the create takes its turn."""
+    turn = runner.client.turn
+    assert turn
+
+    async def late() -> float:
+        trap.spring()
+        return await turn()
+
+    runner.client.turn = late
+
+
+def test_a_locked_ledger_is_waited_for_longer_than_any_writing_takes() -> None:
+    assert BUSY_SECONDS == 10
+
+
+@EITHER
+@pytest.mark.parametrize(
+    ("moment", "recorded"),
+    [
+        ("before the reservation", "1 succeeded"),
+        ("before the create", "1 failed, 1 succeeded"),
+        ("at the create's turn", "1 failed, 1 succeeded"),
+    ],
+)
+async def test_what_cannot_be_written_down_is_not_asked_of_kie(
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    compare: Compare,
+    fault: str,
+    moment: str,
+    recorded: str,
+) -> None:
+    trap = Trap(sandbox, TROUBLE[fault](tmp_path), DOCUMENTED.credits if moment == "before the create" else "")
+    async with running(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
+        if moment == "before the reservation":
+            trap.spring()
+        if moment == "at the create's turn":
+            at_its_turn(runner, trap)
+        with pytest.raises(KieMcpError, match="so KIE was not asked") as caught:
+            await runner.submit(order())
+        assert (caught.value.billed, caught.value.retryable, sandbox.accepted) == (False, True, [])
+        trap.release()
+        await settle(clock, tmp_path)
+        await end(runner, await runner.submit(order()))
+    compare(sandbox, fault, f"{moment}; called again", accepted=1, charged=4, recorded=recorded, saved=1)
+
+
+@EITHER
+@pytest.mark.parametrize("restart", [False, True])
+async def test_what_kie_accepted_is_written_down_as_soon_as_that_goes(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, fault: str, *, restart: bool
+) -> None:
+    """Where the process ends first, all that is left is that the create was being sent: so nobody sends it again."""
+    trap = Trap(sandbox, TROUBLE[fault](tmp_path), JOBS.create)
+    async with running(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
+        with pytest.raises(KieMcpError, match="KIE accepted task") as caught:
+            await runner.submit(order())
+        assert caught.value.billed is True
+        assert sandbox.accepted[0].id in caught.value.message
+        if not restart:
+            trap.release()
+            await settle(clock, tmp_path)
+    trap.release()
+    async with running(tmp_path, trap.gate, clock, rules=Rules()) as runner:
+        await settle(clock, tmp_path)
+        again = await runner.submit(order())
+        assert again.id == caught.value.task_id
+    compare(
+        sandbox,
+        fault,
+        f"as KIE accepts{'; started anew' if restart else ''}",
+        accepted=1,
+        charged=4,
+        recorded="1 unknown" if restart else "1 succeeded",
+        saved=int(not restart),
+    )
+
+
+@EITHER
+@pytest.mark.parametrize(("moment", "path"), [("at the end", JOBS.status), ("saving", MEDIA)])
+@pytest.mark.parametrize("restart", [False, True])
+async def test_the_end_and_the_files_wait_until_they_can_be_written(
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    compare: Compare,
+    fault: str,
+    moment: str,
+    path: str,
+    *,
+    restart: bool,
+) -> None:
+    trap = Trap(sandbox, TROUBLE[fault](tmp_path), path)
+    async with running(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
+        task = await end(runner, await runner.submit(order()))
+        assert not tasks(tmp_path)[0]["saved"]
+        if not restart:
+            trap.release()
+            await settle(clock, tmp_path)
+    trap.release()
+    async with running(tmp_path, trap.gate, clock, rules=Rules()) as runner:
+        await settle(clock, tmp_path)
+        assert (await runner.submit(order())).id == task.id
+    moment += "; started anew" if restart else ""
+    compare(sandbox, fault, moment, accepted=1, charged=4, recorded="1 succeeded", saved=1)
+
+
+async def test_a_lock_that_is_let_go_in_time_is_waited_for(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
+) -> None:
+    trap = Trap(sandbox, locked(tmp_path))
+    async with running(tmp_path, trap.gate, clock, rules=Rules()) as runner:
+        trap.spring()
+        async with anyio.create_task_group() as callers:
+            callers.start_soon(runner.submit, order())
+            await anyio.sleep(4 * BUSY)
+            assert not sandbox.accepted
+            trap.release()
+        await settle(clock, tmp_path)
+    compare(sandbox, "ledger locked", "for a moment", accepted=1, charged=4, recorded="1 succeeded", saved=1)

@@ -1,0 +1,118 @@
+"""The media: the link is dead, the file is cut, the folder takes none."""
+
+from pathlib import Path
+
+import pytest
+from conftest import JumpingClock
+from reckoning import Compare, order, settle
+from running import Gate, end, running
+from starlette.types import Receive, Scope, Send
+
+from kie_mcp.kie.routes import DOCUMENTED
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.runner import Rules
+from kie_mcp.tasks.task import KEPT_FOR
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("code", [403, 404, 410])
+async def test_a_dead_link_is_exchanged_for_a_fresh_one(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, code: int
+) -> None:
+    gate = Gate(sandbox.app)
+    sandbox.fault("media", code)
+    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await end(runner, await runner.submit(order()))
+    assert (task.saved, task.note) == (True, "")
+    assert gate.asked.count(f"POST {DOCUMENTED.download_url}") == 1
+    compare(sandbox, f"media {code}", "once", accepted=1, charged=4, recorded="1 succeeded", saved=1)
+
+
+async def test_files_that_stay_gone_are_given_up_with_kies_own_term(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
+) -> None:
+    gate = Gate(sandbox.app)
+    sandbox.fault("media", 404, 10_000)
+    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await end(runner, await runner.submit(order()))
+        clock.now += KEPT_FOR - 3600
+        task = await end(runner, await runner.get(task.id))
+        assert (task.state, task.saved) == ("succeeded", False)
+        assert "14 days" in task.note
+        clock.now += 3600
+        task = await end(runner, await runner.get(task.id))
+        assert task.error
+        assert task.error["billed"] is True
+        asked = len(gate.asked)
+        await runner.get(task.id)
+    assert len(gate.asked) == asked
+    compare(sandbox, "media 404", "for ever", accepted=1, charged=4, recorded="1 expired", saved=0)
+
+
+@pytest.mark.parametrize(("fault", "how"), [("media 500", "500"), ("media, connection reset", "reset-before")])
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_download_that_fails_is_tried_again_without_touching_the_task(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, fault: str, how: str, *, restart: bool
+) -> None:
+    gate = Gate(sandbox.app)
+    sandbox.fault("media", how, 2)
+    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await end(runner, await runner.submit(order()))
+        assert (task.state, task.saved) == ("succeeded", False)
+        if not restart:
+            await settle(clock, tmp_path)
+    async with running(tmp_path, gate, clock, rules=Rules()):
+        await settle(clock, tmp_path)
+    assert sum("/jobs/createTask" in asked for asked in gate.asked) == 1
+    moment = "two in a row; started anew" if restart else "two in a row"
+    compare(sandbox, fault, moment, accepted=1, charged=4, recorded="1 succeeded", saved=1)
+
+
+async def test_a_file_that_is_cut_is_gone_on_with(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
+) -> None:
+    ranges: list[bytes] = []
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        if "/media/" in scope["path"]:
+            ranges.append(dict(scope["headers"]).get(b"range", b""))
+        await sandbox.app(scope, receive, send)
+
+    sandbox.fault("media", "cut", 3)
+    async with running(tmp_path, note, clock, rules=Rules()) as runner:
+        await end(runner, await runner.submit(order()))
+    length = len(sandbox._files.made(sandbox.accepted[0], "1.png").read_bytes())
+    have = [0, length // 2]
+    have.append(have[-1] + (length - have[-1]) // 2)
+    have.append(have[-1] + (length - have[-1]) // 2)
+    assert ranges == [b"", *(b"bytes=%d-" % begun for begun in have[1:])]
+    compare(sandbox, "media cut in the middle", "three times", accepted=1, charged=4, recorded="1 succeeded", saved=1)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_what_the_folder_does_not_take_is_saved_when_it_does(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, *, restart: bool
+) -> None:
+    """Whoever runs the tests may write anywhere; not even they can make a folder where a file is."""
+    (tmp_path / "out").write_text("in the way")
+    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+        task = await end(runner, await runner.submit(order()))
+        assert (task.state, task.saved) == ("succeeded", False)
+        assert task.note.startswith("Not saved: ")
+        # Another call is as welcome as before.
+        await end(runner, await runner.submit(order("another")))
+        (tmp_path / "out").unlink()
+        if not restart:
+            await settle(clock, tmp_path)
+    async with running(tmp_path, sandbox.app, clock, rules=Rules()):
+        await settle(clock, tmp_path)
+    compare(
+        sandbox,
+        "output folder takes no files",
+        "saving; started anew" if restart else "saving",
+        accepted=2,
+        charged=8,
+        recorded="2 succeeded",
+        saved=2,
+    )

@@ -1,0 +1,171 @@
+"""Two processes on one ledger: at the same call, at the same task, and when one of them is killed."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import pytest
+from conftest import JumpingClock
+from reckoning import Compare, order, settle, tasks
+from running import Gate, running
+from starlette.types import Receive, Scope, Send
+
+from kie_mcp.errors import UnknownOutcome
+from kie_mcp.kie.routes import DOCUMENTED, JOBS
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.tasks.ledger import LEASE
+from kie_mcp.tasks.runner import Rules, Runner
+from kie_mcp.tasks.task import Task
+
+pytestmark = pytest.mark.anyio
+
+
+class Halt:
+    """A KIE at which one process stops in its tracks, before KIE has heard of it or after."""
+
+    def __init__(self, kie: Sandbox, path: str, *, after: bool = False) -> None:
+        self.reached = anyio.Event()
+        self._kie = kie
+        self._path = path
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith(self._path):
+            if self._after:
+                await self._kie.app(scope, receive, self._keep)
+            self.reached.set()
+            await anyio.sleep_forever()
+        await self._kie.app(scope, receive, send)
+
+    async def _keep(self, _: object) -> None:
+        """The answer, which never arrives."""
+
+
+async def test_the_same_call_in_both_at_once_is_one_task(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
+) -> None:
+    gate, found = Gate(sandbox.app), list[Task]()
+
+    async def ask(runner: Runner) -> None:
+        found.extend(await runner.wait([await runner.submit(order())], 60))
+
+    async with (
+        running(tmp_path, gate, clock, rules=Rules()) as one,
+        running(tmp_path, gate, clock, rules=Rules()) as two,
+        anyio.create_task_group() as callers,
+    ):
+        for runner in (one, two, one, two):
+            callers.start_soon(ask, runner)
+    assert {(task.id, task.state, task.saved) for task in found} == {(found[0].id, "succeeded", True)}
+    assert len(found) == 4
+    assert gate.asked.count(f"POST {JOBS.create}") == 1
+    compare(
+        sandbox,
+        "two processes",
+        "the same call at once, twice each",
+        accepted=1,
+        charged=4,
+        recorded="1 succeeded",
+        saved=1,
+    )
+
+
+async def test_other_calls_in_both_are_other_tasks_and_each_can_answer_for_all(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
+) -> None:
+    async with (
+        running(tmp_path, sandbox.app, clock, rules=Rules()) as one,
+        running(tmp_path, sandbox.app, clock, rules=Rules()) as two,
+    ):
+        ours = [await (one, two)[number % 2].submit(order(f"heron {number}")) for number in range(6)]
+        for runner in (one, two):
+            found = await runner.wait([await runner.get(task.id) for task in ours], 60)
+            assert {(task.state, task.saved) for task in found} == {("succeeded", True)}
+    compare(
+        sandbox,
+        "two processes",
+        "three calls each, both wait for all",
+        accepted=6,
+        charged=24,
+        recorded="6 succeeded",
+        saved=6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "path", "after", "recorded"),
+    [
+        ("before the create", DOCUMENTED.credits, False, "1 failed"),
+        ("create, before KIE accepted", JOBS.create, False, "1 unknown"),
+        ("create, after KIE accepted", JOBS.create, True, "1 unknown"),
+        ("looking at the task", JOBS.status, False, "1 succeeded"),
+        ("saving", MEDIA, False, "1 succeeded"),
+    ],
+)
+async def test_one_that_is_killed_leaves_its_task_to_the_other(
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    compare: Compare,
+    moment: str,
+    path: str,
+    recorded: str,
+    *,
+    after: bool,
+) -> None:
+    halt = Halt(sandbox, path, after=after)
+    async with AsyncExitStack() as killed, running(tmp_path, sandbox.app, clock, rules=Rules()) as other:
+        one = await killed.enter_async_context(running(tmp_path, halt, clock, rules=Rules(), crash=True))
+        async with anyio.create_task_group() as caller:
+            caller.start_soon(one.submit, order())
+            await halt.reached.wait()
+            caller.cancel_scope.cancel()
+        (row,) = tasks(tmp_path)
+        await killed.aclose()
+        # For all that the other can know, it is still there.
+        await other.get(row["id"])
+        assert tuple(tasks(tmp_path)[0]) == tuple(row)
+        clock.now += LEASE
+        await settle(clock, tmp_path)
+        if "unknown" in recorded:
+            again = await other.submit(order())
+            assert (again.id, again.state) == (row["id"], "unknown")
+    taken, delivered = len(sandbox.accepted), "succeeded" in recorded
+    assert taken == (after or delivered)
+    compare(
+        sandbox,
+        "a process is killed, another is there",
+        moment,
+        accepted=taken,
+        charged=4 * taken,
+        recorded=recorded,
+        saved=int(delivered),
+    )
+
+
+async def test_what_is_unknown_is_in_nobodys_way(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
+) -> None:
+    async with (
+        running(tmp_path, sandbox.app, clock, rules=Rules()) as one,
+        running(tmp_path, sandbox.app, clock, rules=Rules()) as two,
+    ):
+        for number, how in enumerate(("reset-after", "garbage", "after:502", "empty")):
+            sandbox.fault("create", how)
+            with pytest.raises(UnknownOutcome):
+                await (one, two)[number % 2].submit(order(f"lost {number}"))
+        for number in range(4):
+            runner = (one, two)[number % 2]
+            await runner.wait([await runner.submit(order(f"heron {number}"))], 60)
+    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as later:
+        await later.wait([await later.submit(order("at last"))], 60)
+    compare(
+        sandbox,
+        "four unknown tasks",
+        "others go on, in both processes and the next",
+        accepted=7,
+        charged=28,
+        recorded="5 succeeded, 4 unknown",
+        saved=5,
+    )
