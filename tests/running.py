@@ -146,6 +146,11 @@ def rows(folder: Path) -> list[tuple[str, str, str | None, str]]:
     return found
 
 
+def media(folder: Path) -> list[Path]:
+    """The files in an output folder, without the JSON beside each."""
+    return sorted(file for file in folder.iterdir() if not (file.suffix == ".json" and file.with_suffix("").exists()))
+
+
 @contextmanager
 def full_disk() -> Iterator[None]:
     """No file of this process can grow."""

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
+from running import media
 
 from kie_mcp import __version__
 from kie_mcp.server.listing import tokens
@@ -92,7 +93,7 @@ async def test_stdio_is_served_with_and_without_a_command(arguments: tuple[str, 
         made = await draw(client)
     assert made.structured_content
     assert made.structured_content["status"] == "succeeded"
-    assert len(list((tmp_path / "out").iterdir())) == 1
+    assert len(media(tmp_path / "out")) == 1
 
 
 @pytest.mark.anyio
@@ -183,7 +184,7 @@ async def test_a_server_over_http_draws_with_a_sandbox_on_a_port(tmp_path: Path)
                 made = await draw(client)
     assert made.structured_content
     assert made.structured_content["status"] == "succeeded"
-    assert len(list((tmp_path / "out").iterdir())) == 1
+    assert len(media(tmp_path / "out")) == 1
 
 
 @pytest.mark.anyio

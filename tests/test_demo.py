@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from rich.console import Console
+from running import media
 
 from kie_mcp import demo
 
@@ -33,7 +34,7 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     assert run.stdout.count("run_model") == (6 if tools else 1)
     assert run.returncode == 0, run.stdout + run.stderr
     ours = ("sketch.png", "chat.html", "chat.png")
-    made = {file for file in (tmp_path / "demo-output").iterdir() if file.name not in ours}
+    made = {file for file in media(tmp_path / "demo-output") if file.name not in ours}
     # A picture, an edit, a video, a voice, a song in two takes, and the picture that a task was followed for.
     assert sorted(file.suffix for file in made) == [".mp3", ".mp3", ".mp3", ".mp4", ".png", ".png", ".png"]
     assert all(demo.look(file) for file in made)

@@ -9,7 +9,7 @@ import pytest
 import stamina
 import uvicorn
 from conftest import JumpingClock
-from running import Gate, call, end, full_disk, rows, running
+from running import Gate, call, end, full_disk, media, rows, running
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kie_mcp.errors import InsufficientCredits, KieMcpError
@@ -177,7 +177,7 @@ async def test_two_servers_on_one_ledger_save_a_task_once(
             assert task.id not in two._watched
     assert (found.state, found.saved) == ("succeeded", True)
     assert found.results == task.results
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert len(media(tmp_path / "out")) == 2
 
 
 async def test_a_create_that_the_process_did_not_survive_is_unknown_at_the_next_start(
@@ -256,7 +256,7 @@ async def test_files_that_cannot_be_saved_are_tried_again(
     async with running(tmp_path, sandbox.app, clock) as runner:
         task = await end(runner, task)
     assert (task.saved, task.note) == (True, "")
-    assert sorted(result.path for result in task.results) == sorted(map(str, (tmp_path / "out").iterdir()))
+    assert sorted(result.path for result in task.results) == list(map(str, media(tmp_path / "out")))
 
 
 async def test_only_the_file_that_failed_is_fetched_again(
@@ -306,7 +306,7 @@ async def test_files_that_were_not_saved_while_kie_had_them_are_gone(
 
 def saved(folder: Path) -> bytes:
     """The content of the only file in the output folder."""
-    (path,) = (folder / "out").iterdir()
+    (path,) = media(folder / "out")
     return path.read_bytes()
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.tasks import tables
+from kie_mcp.tasks import lineage, tables
 from kie_mcp.tasks.money import Caps, Spent
 from kie_mcp.tasks.tables import confirmations, creates, servers, tasks, uploads, versions
 from kie_mcp.tasks.task import Result, State, Task
@@ -118,6 +118,18 @@ class Ledger:
         """The task with this id, ours or KIE's."""
         found = await self._tasks(sa.select(tasks).where(sa.or_(tasks.c.id == id_, tasks.c.kie_id == id_)))
         return found[0] if found else None
+
+    async def sources(self, task: Task) -> list[str]:
+        """The tasks that a task was made from, by our ids where the ledger has them."""
+        return (await self.lineage([task]))[task.id]
+
+    async def lineage(self, made: Sequence[Task]) -> dict[str, list[str]]:
+        """The same for several tasks, by their ids."""
+        named = {task.id: lineage.sources(task.arguments) for task in made}
+        theirs = {id_ for ids in named.values() for id_ in ids}
+        query = sa.select(tasks.c.id, tasks.c.kie_id).where(tasks.c.kie_id.in_(theirs))
+        ours = {row["kie_id"]: row["id"] for row in await self._select(query)} if theirs else {}
+        return {id_: list(dict.fromkeys(ours.get(each, each) for each in ids)) for id_, ids in named.items()}
 
     async def page(
         self,

@@ -4,7 +4,7 @@ import filecmp
 import ipaddress
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import httpx2
 
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
-from kie_mcp.tasks import formats
+from kie_mcp.tasks import formats, sidecar
 from kie_mcp.tasks.task import Result, Task
 
 LARGEST = 2 * 1024**3
@@ -68,14 +68,26 @@ class Saver:
 
     def write(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
         """Save something that came without a link."""
-        with self._part(task, number) as part:
-            part.truncate()
-            part.write(content)
-            final = _settle(part, self.folder, _stem(task, number), formats.EXTENSIONS[mime_type])
+        final = _write(content, self.folder, _stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type)
 
+    def describe(self, task: Task, made_from: Sequence[str]) -> None:
+        """Write beside each saved file what it is and where it came from.
+
+        Args:
+            task: What made them.
+            made_from: The tasks that it was made from.
+
+        Raises:
+            OSError: When the disk refuses.
+        """
+        for number, result in enumerate(task.results, start=1):
+            if result.path:
+                place = Path(result.path)
+                _write(sidecar.describe(task, number, made_from), place.parent, place.name, "json")
+
     async def _save_one(self, task: Task, result: Result, number: int) -> None:
-        with self._part(task, number) as part:
+        with _part(self.folder, _stem(task, number)) as part:
             with anyio.fail_after(DOWNLOAD_SECONDS):
                 declared = await self._fetch(result.url, part)
             part.seek(0)
@@ -83,30 +95,6 @@ class Saver:
             extension = formats.EXTENSIONS.get(mime_type, "bin")
             result.path = str(_settle(part, self.folder, _stem(task, number), extension))
             result.mime_type = mime_type
-
-    @contextmanager
-    def _part(self, task: Task, number: int) -> Iterator[IO[bytes]]:
-        """A file without its final name, with what came of it before.
-
-        It stays for the next attempt when the connection broke, and goes when the disk refuses.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        place = self.folder / f".{_stem(task, number)}.part"
-        place.touch()
-        part = place.open("r+b")
-        try:
-            yield part
-        except (OSError, InvalidCall) as error:
-            if not isinstance(error, TimeoutError):
-                place.unlink(missing_ok=True)
-            raise
-        finally:
-            # A full disk refuses what is still to be written.
-            with suppress(OSError):
-                part.close()
-            with suppress(OSError):
-                if not place.stat().st_size:
-                    place.unlink()
 
     async def _fetch(self, url: str, into: IO[bytes]) -> str:
         """Download a file, by a new link where this one has died, and return the MIME type that is declared for it."""
@@ -198,6 +186,38 @@ def _stem(task: Task, number: int) -> str:
     day = datetime.fromtimestamp(task.created).astimezone().date()
     model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())
     return f"{day}-{model}-{task.id}-{number}"
+
+
+@contextmanager
+def _part(folder: Path, stem: str) -> Iterator[IO[bytes]]:
+    """A file without its final name, with what came of it before.
+
+    It stays for the next attempt when the connection broke, and goes when the disk refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f".{stem}.part"
+    place.touch()
+    part = place.open("r+b")
+    try:
+        yield part
+    except (OSError, InvalidCall) as error:
+        if not isinstance(error, TimeoutError):
+            place.unlink(missing_ok=True)
+        raise
+    finally:
+        # A full disk refuses what is still to be written.
+        with suppress(OSError):
+            part.close()
+        with suppress(OSError):
+            if not place.stat().st_size:
+                place.unlink()
+
+
+def _write(content: bytes, folder: Path, stem: str, extension: str) -> Path:
+    with _part(folder, stem) as part:
+        part.truncate()
+        part.write(content)
+        return _settle(part, folder, stem, extension)
 
 
 def _settle(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:

@@ -335,21 +335,31 @@ class Watch:
             self._reopen()
 
     async def _save(self, saver: Saver) -> bool:
-        task = self.task
+        task, refused = self.task, None
         try:
             if midi.made_by(task.model) and task.texts:
                 _write_notes(task, saver)
             await saver.save(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
-            if self._age > KEPT_FOR:
-                await self._end("expired", trouble.not_saved(error))
-                return True
-            task.note = f"Not saved: {trouble.reason(error)}. It is tried again; the links stay good for 14 days."
+            refused = error
+        undescribed = await self._describe(saver)
+        if not refused:
+            task.saved, task.note = True, undescribed
+        elif self._age > KEPT_FOR:
+            await self._end("expired", trouble.not_saved(refused))
+            return True
         else:
-            task.note = ""
-            task.saved = True
+            task.note = f"Not saved: {trouble.reason(refused)}. It is tried again; the links stay good for 14 days."
         await self._write()
         return task.saved
+
+    async def _describe(self, saver: Saver) -> str:
+        """Write beside each file what it is; the reason where that fails, which harms no file."""
+        try:
+            saver.describe(self.task, await self._parts.ledger.sources(self.task))
+        except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+            return f"The JSON beside the files could not be written: {trouble.reason(error)}."
+        return ""
 
 
 def _write_notes(task: Task, saver: Saver) -> None:
