@@ -136,8 +136,11 @@ async def mixed(ledger: Ledger) -> Ledger:
         ("none", "succeeded", "image", "recraft/crisp-upscale", None),
     ]
     for number, (id_, state, kind, model, prompt) in enumerate(rows):
-        arguments = {"prompt": prompt} if prompt else {"image": "fuchs.png"}
-        await ledger.add(task(id_, state=state, kind=kind, model=model, arguments=arguments, created=NOW - number))
+        arguments = {"prompt": prompt} if prompt else {"image": "task:fox#1"}
+        # Nobody knows yet what the first and the last cost.
+        cost = {"credits": {"city": 5.5, "song": 0}.get(id_), "reserved": 4.5}
+        made = task(id_, state=state, kind=kind, model=model, arguments=arguments, created=NOW - number, **cost)
+        await ledger.add(made)
     return ledger
 
 
@@ -167,6 +170,15 @@ async def mixed(ledger: Ledger) -> Ledger:
         ({"words": "'"}, []),
         ({"words": "  "}, ["fox", "city", "song", "none"]),
         ({"words": "nacht", "kind": "video"}, []),
+        ({"since": NOW - 1}, ["fox", "city"]),
+        ({"until": NOW - 1}, ["song", "none"]),
+        ({"since": NOW - 2, "until": NOW}, ["city", "song"]),
+        ({"credits_": (5, None)}, ["city"]),
+        ({"credits_": (None, 0)}, ["song"]),
+        ({"credits_": (0, 4.5)}, ["fox", "song", "none"]),
+        ({"made_from": ["fox"]}, ["none"]),
+        ({"made_from": ["ox", "fo"]}, []),
+        ({"made_from": ["f%x", "f_x"]}, []),
         ({"words": "nacht", "kind": "image", "states": ["succeeded"], "model": "qwen"}, ["city"]),
     ],
 )

@@ -39,7 +39,13 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 async def test_the_addresses_are_listed(client: Client) -> None:
     listed = (await client.list_resources()).resources
-    assert [each.uri for each in listed] == ["kie://credits", "kie://models", "kie://tasks", "kie://uploads"]
+    assert [each.uri for each in listed] == [
+        "kie://credits",
+        "kie://library",
+        "kie://models",
+        "kie://tasks",
+        "kie://uploads",
+    ]
     templates = (await client.list_resource_templates()).resource_templates
     assert [each.uri_template for each in templates] == [
         "kie://models/{id}",
@@ -55,7 +61,7 @@ async def test_the_addresses_are_listed(client: Client) -> None:
         assert said["description"]
 
 
-@pytest.mark.parametrize("uri", ["kie://credits", "kie://models", "kie://tasks", "kie://uploads"])
+@pytest.mark.parametrize("uri", ["kie://credits", "kie://library", "kie://models", "kie://tasks", "kie://uploads"])
 async def test_every_listed_address_can_be_read(client: Client, uri: str) -> None:
     assert isinstance(await read(client, uri), dict)
 

@@ -78,11 +78,7 @@ def task_answer(task: Task, *, now: float, usual: float) -> Answer:
 
 def task_text(answer: Mapping[str, Any]) -> str:
     """The same object in words."""
-    facts = [answer["model"]]
-    if "credits" in answer:
-        facts.append(f"{answer['credits']:,.10g} credits")
-    elif "estimated_credits" in answer:
-        facts.append(f"about {span(answer['estimated_credits'])} credits, {answer['basis']}")
+    facts = [answer["model"], *filter(None, (cost(answer), answer.get("basis")))]
     seconds = f"{answer['elapsed_seconds']} s"
     facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
@@ -174,6 +170,18 @@ def _place(path: str, number: int) -> str:
     """The path with its number left open: a task's files differ in nothing else."""
     head, number_and_dot, extension = path.rpartition(f"-{number}.")
     return f"{head}-<n>.{extension}" if number_and_dot else path
+
+
+def cost(answer: Mapping[str, Any]) -> str:
+    """What was charged, or may be, as an object tells it; empty where it does not."""
+    if "credits" in answer:
+        return f"{answer['credits']:,.10g} credits"
+    return f"about {span(answer['estimated_credits'])} credits" if "estimated_credits" in answer else ""
+
+
+def short(text: str, most: int) -> str:
+    """The beginning of a text, no longer than this."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def span(credits_: Sequence[float]) -> str:

@@ -11,7 +11,8 @@ from typing import Any, get_args
 from kie_mcp.catalog import FAMILIES, STANDARD, Family, search
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.server import running
-from kie_mcp.server.utilities import UTILITIES, Utility
+from kie_mcp.server.utilities import UTILITIES
+from kie_mcp.server.utility import Utility
 
 TOOLS = Path(str(files("kie_mcp.server").joinpath("tools.json")))
 COMMAND = "python -m kie_mcp.server.listing README.md docs/models.md"
@@ -22,6 +23,7 @@ COMPACT = (
     "run_model",
     "get_task",
     "list_tasks",
+    "library",
     "upload_file",
     "get_download_url",
     "view_media",

@@ -31,6 +31,7 @@ Context = ServerRequestContext[Any, Any]
 JSON = "application/json"
 RESOURCES = (
     ("kie://credits", "Balance", "Credits on the account."),
+    ("kie://library", "Library", "The latest 50 things made: files, prompts, credits, what they were made from."),
     ("kie://models", "Models", "Every model: id, tool, mode, credits."),
     ("kie://tasks", "Tasks", "The latest 50 tasks."),
     ("kie://uploads", "Uploads", "Files at KIE, and when they go."),
@@ -92,6 +93,8 @@ async def _content(app: "App", uri: str) -> Any:
             return await _models(app, id_)
         case "credits" if not id_:
             return {"credits": await (await app.runner()).client.credits()}
+        case "library" if not id_:
+            return await _library(app)
         case "tasks" if "/" in id_:
             return await _file(app, uri, id_)
         case "tasks":
@@ -124,6 +127,13 @@ async def _tasks(app: "App", id_: str) -> Any:
         for task in tasks
     ]
     return shown[0] if id_ else {"tasks": shown}
+
+
+async def _library(app: "App") -> Any:
+    from kie_mcp.server import library
+
+    ledger = (await app.runner()).ledger
+    return {"made": await library.rows(ledger, await ledger.page(states=("succeeded",), limit=50))}
 
 
 async def _file(app: "App", uri: str, place: str) -> BlobResourceContents | None:

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 Context = ServerRequestContext[Any, Any]
 
 CREDITS = "kie://credits"
+LIBRARY = "kie://library"
 TASKS = "kie://tasks"
 TASK = f"{TASKS}/"
 MOST = 100
@@ -75,6 +76,8 @@ class Subscriptions:
             if id_:
                 await self._publish(f"{TASK}{id_}")
         await self._publish(TASKS)
+        if task.state == "succeeded":
+            await self._publish(LIBRARY)
         if self._balance_readers or CREDITS in self._subscribed:
             self._spent = True
             self._wake.set()
@@ -100,7 +103,7 @@ class Subscriptions:
         """Answer resources/subscribe."""
         uri = str(params.uri)
         if not _changes(uri):
-            raise _refused(uri, f"Only {CREDITS}, {TASKS} and {TASK}{{id}} tell when they change.")
+            raise _refused(uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK}{{id}} tell when they change.")
         if len(self._subscribed) >= MOST and uri not in self._subscribed:
             raise _refused(uri, f"This connection has {MOST} subscriptions already: unsubscribe from one.")
         try:
@@ -139,7 +142,7 @@ class Subscriptions:
 
 
 def _changes(uri: str) -> bool:
-    return uri in {CREDITS, TASKS} or (uri.startswith(TASK) and uri != TASK)
+    return uri in {CREDITS, LIBRARY, TASKS} or (uri.startswith(TASK) and uri != TASK)
 
 
 async def _take_up(app: "App", uri: str) -> None:

@@ -2,25 +2,23 @@
 
 import json
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mcp_types import CallToolResult, InputRequiredResult
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from kie_mcp.catalog import search
-from kie_mcp.catalog.family import Options, explain, read
+from kie_mcp.catalog.family import Options
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.catalog.model import plain_schema
 from kie_mcp.errors import ConfigurationError, InvalidCall
 from kie_mcp.server import answers, running
+from kie_mcp.server.library import LIBRARY, LIST_TASKS, when
 from kie_mcp.server.tools import Asked, generate, progress_of
+from kie_mcp.server.utility import Arguments, Utility
 from kie_mcp.tasks.runner import NOT_CREATED
 from kie_mcp.tasks.spending import DAY, By, report
-from kie_mcp.tasks.task import State
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -32,44 +30,6 @@ LONGEST_NAME = 60
 """Characters of a model's id in it."""
 LINK_MINUTES = 20
 """How long a link of get_download_url lives."""
-
-
-class Arguments(BaseModel):
-    """What a utility takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-Run = Callable[["App", Asked, Any], Awaitable[CallToolResult | InputRequiredResult]]
-
-
-@dataclass(frozen=True)
-class Utility:
-    """One tool: its words, its arguments, what it does."""
-
-    name: str
-    description: str
-    arguments: type[BaseModel]
-    run: Run
-    read_only: bool = True
-    open_world: bool = True
-
-    @cached_property
-    def input_schema(self) -> dict[str, Any]:
-        """The arguments as hosts take them."""
-        return {"required": [], **plain_schema(self.arguments)}
-
-    async def __call__(
-        self, app: "App", asked: Asked, arguments: Mapping[str, Any]
-    ) -> CallToolResult | InputRequiredResult:
-        """Check the arguments, then run."""
-        given = {name: value for name, value in arguments.items() if value is not None}
-        try:
-            checked = self.arguments.model_validate(read(given, self.input_schema))
-        except ValidationError as error:
-            words = "; ".join(explain(problem) for problem in error.errors(include_url=False))
-            raise InvalidCall(f"{self.name}: {words}.", "Mend the arguments and call again.") from None
-        return await self.run(app, asked, checked)
 
 
 class GetTask(Arguments):
@@ -91,62 +51,6 @@ async def get_task(app: "App", asked: Asked, wanted: GetTask) -> CallToolResult:
         return answers.task_result(tasks[0], now=now, usual=usual[tasks[0].id])
     shown = [answers.task_answer(task, now=now, usual=usual[task.id]) for task in tasks]
     return answers.result({"tasks": shown}, "\n\n".join(answers.task_text(each) for each in shown))
-
-
-class ListTasks(Arguments):
-    """Which tasks to list."""
-
-    status: State | None = None
-    kind: Kind | None = None
-    model: str = Field("", description="Part of the id.")
-    words: str = Field("", description="In the prompt.")
-    limit: Annotated[int, Field(ge=1, le=20)] = 10
-    cursor: str = Field("", description="next_cursor of the page before.")
-
-
-async def list_tasks(app: "App", _: Asked, wanted: ListTasks) -> CallToolResult:
-    """List tasks, newest first."""
-    runner = await app.runner()
-    found = await runner.ledger.page(
-        states=(wanted.status,) if wanted.status else (),
-        kind=wanted.kind,
-        model=wanted.model,
-        words=wanted.words,
-        before=_read_cursor(wanted.cursor),
-        limit=wanted.limit + 1,
-    )
-    shown, more = found[: wanted.limit], found[wanted.limit :]
-    rows = [
-        {
-            "task_id": task.id,
-            "status": task.state,
-            "model": task.model,
-            "created": _when(task.created),
-            "prompt": answers.one_line(task.prompt)[:60],
-            "files": len(task.results),
-        }
-        for task in shown
-    ]
-    answer: dict[str, Any] = {"tasks": rows}
-    lines = ["{task_id} {status} {model} {created} files: {files} {prompt}".format(**row).strip() for row in rows]
-    if more:
-        answer["next_cursor"] = f"{shown[-1].created!r}:{shown[-1].id}"
-        lines.append(f"More with cursor {answer['next_cursor']}")
-    return answers.result(answer, "\n".join(lines) or "No tasks.")
-
-
-def _read_cursor(cursor: str) -> tuple[float, str] | None:
-    if not cursor:
-        return None
-    created, _, id_ = cursor.partition(":")
-    try:
-        return float(created), id_
-    except ValueError:
-        raise InvalidCall(f"{cursor!r} is no cursor.", "Pass next_cursor of the page before, or none.") from None
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 async def get_credits(app: "App", _: Asked, __: Arguments) -> CallToolResult:
@@ -181,7 +85,7 @@ async def upload_file(app: "App", _: Asked, wanted: UploadFile) -> CallToolResul
         "upload_id": upload.id,
         "url": upload.url,
         "name": upload.name,
-        "expires": _when(upload.expires),
+        "expires": when(upload.expires),
     }
     text = f"{upload.name} is at {upload.url} until {answer['expires']}: pass the URL, or kie://uploads/{upload.id}."
     return answers.result(answer, answers.one_line(text))
@@ -349,13 +253,8 @@ UTILITIES = (
         GetTask,
         get_task,
     ),
-    Utility(
-        "list_tasks",
-        "Tasks of this server, newest first, also of earlier sessions.",
-        ListTasks,
-        list_tasks,
-        open_world=False,
-    ),
+    LIST_TASKS,
+    LIBRARY,
     Utility("get_credits", "The account's balance.", Arguments, get_credits),
     Utility(
         "spend_report",

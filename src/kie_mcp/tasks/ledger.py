@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from operator import ge, le, lt
 from pathlib import Path
 from typing import Any, Self
 
@@ -138,6 +139,10 @@ class Ledger:
         kind: Kind | None = None,
         model: str = "",
         words: str = "",
+        since: float | None = None,
+        until: float | None = None,
+        credits_: tuple[float | None, float | None] = (None, None),
+        made_from: Sequence[str] = (),
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
@@ -148,9 +153,15 @@ class Ledger:
             kind: Only what makes this.
             model: Only ids that contain this.
             words: Only prompts that contain all of these words.
+            since: Only what was asked for then or later,
+            until: and earlier than this.
+            credits_: Only what was charged as much, from and to; what may be charged where that is not known.
+            made_from: Only what refers to the task with one of these ids.
             before: Time and id of the last task of the page before.
             limit: How many at most.
         """
+        charged, arguments = sa.func.coalesce(tasks.c.credits, tasks.c.reserved), sa.cast(tasks.c.arguments, sa.Text)
+        least, most = credits_
         query = sa.select(tasks).order_by(tasks.c.created.desc(), tasks.c.id.desc()).limit(limit)
         if states:
             query = query.where(tasks.c.state.in_(states))
@@ -160,6 +171,13 @@ class Ledger:
             query = query.where(tasks.c.model.contains(model, autoescape=True))
         for word in words.split():
             query = query.where(tasks.c.arguments["prompt"].as_string().icontains(word, autoescape=True))
+        bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (charged, ge, least), (charged, le, most))
+        for column, holds, bound in bounds:
+            if bound is not None:
+                query = query.where(holds(column, bound))
+        if made_from:
+            marks = (mark for id_ in made_from for mark in lineage.marks(id_))
+            query = query.where(sa.or_(*(arguments.contains(mark, autoescape=True) for mark in marks)))
         if before:
             query = query.where(sa.tuple_(tasks.c.created, tasks.c.id) < before)
         return await self._tasks(query)

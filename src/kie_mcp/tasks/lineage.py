@@ -39,4 +39,4 @@ def _texts(value: object) -> Iterator[str]:
 
 def marks(id_: str) -> tuple[str, ...]:
     """What arguments, as JSON, contain one of when they refer to the task with this id."""
-    return f'"{id_}"', f"task:{id_}", f"-{id_}-"
+    return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"

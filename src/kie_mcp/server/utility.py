@@ -1,0 +1,55 @@
+"""A tool that is no model's: its words, its arguments, what it does."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mcp_types import CallToolResult, InputRequiredResult
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kie_mcp.catalog.family import explain, read
+from kie_mcp.catalog.model import plain_schema
+from kie_mcp.errors import InvalidCall
+from kie_mcp.server.tools import Asked
+
+if TYPE_CHECKING:
+    from kie_mcp.server.app import App
+
+
+class Arguments(BaseModel):
+    """What a utility takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+Run = Callable[["App", Asked, Any], Awaitable[CallToolResult | InputRequiredResult]]
+
+
+@dataclass(frozen=True)
+class Utility:
+    """One tool: its words, its arguments, what it does."""
+
+    name: str
+    description: str
+    arguments: type[BaseModel]
+    run: Run
+    read_only: bool = True
+    open_world: bool = True
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """The arguments as hosts take them."""
+        return {"required": [], **plain_schema(self.arguments)}
+
+    async def __call__(
+        self, app: "App", asked: Asked, arguments: Mapping[str, Any]
+    ) -> CallToolResult | InputRequiredResult:
+        """Check the arguments, then run."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            checked = self.arguments.model_validate(read(given, self.input_schema))
+        except ValidationError as error:
+            words = "; ".join(explain(problem) for problem in error.errors(include_url=False))
+            raise InvalidCall(f"{self.name}: {words}.", "Mend the arguments and call again.") from None
+        return await self.run(app, asked, checked)
