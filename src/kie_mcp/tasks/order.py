@@ -38,3 +38,15 @@ class Order:
         sent = self.call.sent(lambda ref: contents[ref])
         wanted = [self.call.id, self.way, sent, dict(self.extra), self.variation]
         return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+
+    def noted(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
+        """The arguments as the ledger keeps them: of a data URI, which is a whole file, only its mark.
+
+        Args:
+            contents: What each file and each earlier task stands for.
+        """
+
+        def note(ref: Ref) -> str:
+            return f"sha256:{contents[ref]}" if ref.startswith("data:") else str(ref)
+
+        return {**self.extra, **self.call.model_dump(mode="json", exclude_none=True, context=note)}

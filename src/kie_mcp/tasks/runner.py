@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from kie_mcp.tasks.media import Publisher
 from kie_mcp.tasks.money import Caps, Quote, quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saving import Saver
-from kie_mcp.tasks.task import Task, new_id
+from kie_mcp.tasks.task import Task, new_id, together
 from kie_mcp.tasks.watch import Change, Parts, Watch
 from kie_mcp.tasks.watching import Usual, learn
 
@@ -110,11 +110,9 @@ class Runner:
         Raises:
             KieMcpError: When it was not accepted, with what that cost.
         """
-        contents = await self.publisher.contents(order.call.references())
-        fingerprint = order.fingerprint(contents)
-        since = self._repeats_since()
         try:
-            if since is not None and (known := await self.ledger.repeated(fingerprint, since)):
+            contents, fingerprint, known = await self._recall(order)
+            if known:
                 return await self.get(known.id)
             watch = await self._prepare(order, fingerprint, contents)
             task = watch.task
@@ -123,7 +121,7 @@ class Runner:
             await self._stay()
             # Whoever asks after it from the moment it is written down finds it watched.
             self._watched[task.id] = watch
-            known = await self.ledger.add(task, repeats_since=since, caps=self._rules.caps)
+            known = await self.ledger.add(task, repeats_since=self._repeats_since(), caps=self._rules.caps)
         except BaseException as error:
             self._watched.pop(order.id, None)
             if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
@@ -145,14 +143,40 @@ class Runner:
         Raises:
             InvalidCall: When a file that the call names cannot be read, or the model does not take it.
         """
-        contents = await self.publisher.contents(order.call.references())
-        since = self._repeats_since()
-        return None if since is None else await self.ledger.repeated(order.fingerprint(contents), since)
+        _, _, known = await self._recall(order)
+        return known
 
     async def quote(self, order: Order) -> Quote:
         """What a call is likely to cost; nothing is sent."""
         tariff, _ = order.call.tariff()
         return quote(order.call, await self.ledger.charges(order.call.id, tariff), order.live_price)
+
+    async def agree(self, orders: Sequence[Order], confirm: str = "") -> dict[str, str]:
+        """Make sure that several calls together are allowed and that a person wants to pay for them; nothing is sent.
+
+        Args:
+            orders: What to run; what was made before is not paid for again.
+            confirm: What `ConfirmationNeeded` gave out, once a person has agreed to them all.
+
+        Returns:
+            What to confirm each of them with, by its id.
+
+        Raises:
+            KieMcpError: When one of them, or all together, may not be run.
+        """
+        tasks = []
+        for order in orders:
+            contents, fingerprint, known = await self._recall(order)
+            if not known:
+                tasks.append((await self._prepare(order, fingerprint, contents)).task)
+                self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
+        if not tasks:
+            return {}
+        whole = together(tasks)
+        replace(self._rules.caps, task=None).check(whole, await self.ledger.spent(whole))
+        await self._agree(whole, confirm)
+        above = whole.reserved > self._rules.confirm_above
+        return {task.id: await self._ask_for(task) for task in tasks if above}
 
     async def get(self, id_: str) -> Task:
         """The task with this id, ours or KIE's; an open one is watched from now on, here or elsewhere.
@@ -274,6 +298,12 @@ class Runner:
     async def _turn(self) -> float:
         return await self.ledger.turn(self.client.account, self.clock.time, *CREATES)
 
+    async def _recall(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
+        """What a call refers to, its mark, and the task it would be answered with, where it was made before."""
+        contents = await self.publisher.contents(order.call.references())
+        fingerprint, since = order.fingerprint(contents), self._repeats_since()
+        return contents, fingerprint, None if since is None else await self.ledger.repeated(fingerprint, since)
+
     def _repeats_since(self) -> float | None:
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
 
@@ -281,14 +311,13 @@ class Runner:
         """The order as a task, not written down yet."""
         call, cost = order.call, await self.quote(order)
         tariff, units = call.tariff()
-        arguments = call.model_dump(mode="json", exclude_none=True, context=lambda ref: _noted(ref, contents))
         task = Task(
             id=order.id,
             tool=order.tool,
             model=call.id,
             kind=call.kind,
             route="",
-            arguments={**order.extra, **arguments},
+            arguments=order.noted(contents),
             created=self.clock.time(),
             estimate=cost.known,
             basis=cost.basis,
@@ -304,12 +333,15 @@ class Runner:
         """Make sure that a person wants to pay that much."""
         if task.reserved <= self._rules.confirm_above:
             return
-        now = self.clock.time()
-        if confirm and await self.ledger.is_confirmed(confirm, task.fingerprint, now):
+        if confirm and await self.ledger.is_confirmed(confirm, task.fingerprint, self.clock.time()):
             return
+        raise trouble.to_confirm(task, await self._ask_for(task), stale=bool(confirm), minutes=CONFIRMED_FOR // 60)
+
+    async def _ask_for(self, task: Task) -> str:
+        """What a person may agree to a task with."""
         id_ = new_id("c")
-        await self.ledger.ask_for_confirmation(id_, task.fingerprint, now, CONFIRMED_FOR)
-        raise trouble.to_confirm(task, id_, stale=bool(confirm), minutes=CONFIRMED_FOR // 60)
+        await self.ledger.ask_for_confirmation(id_, task.fingerprint, self.clock.time(), CONFIRMED_FOR)
+        return id_
 
     def _bodies(self, order: Order, sent_to: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
         """The requests to try, best way first."""
@@ -373,8 +405,3 @@ class Runner:
                 f"Copy its id from https://kie.ai/logs, or say {NOT_CREATED!r}.",
             )
         task.state, task.kie_id, task.error, task.finished, task.saved = "running", kie_id, None, None, False
-
-
-def _noted(ref: Ref, contents: Mapping[Ref, str]) -> str:
-    """A reference as the ledger keeps it: a data URI is the whole file."""
-    return f"sha256:{contents[ref]}" if ref.startswith("data:") else str(ref)
