@@ -31,8 +31,9 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.asking import KEY
 from kie_mcp.server.http import asgi
+from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.runner import CONFIRMED_FOR, Rules
+from kie_mcp.tasks.runner import CONFIRMED_FOR
 
 pytestmark = pytest.mark.anyio
 

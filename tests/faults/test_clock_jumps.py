@@ -14,7 +14,8 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import no_record
 from kie_mcp.sandbox.files import MEDIA
 from kie_mcp.tasks.ledger import LEASE
-from kie_mcp.tasks.runner import Rules, Runner
+from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.runner import Runner
 
 pytestmark = pytest.mark.anyio
 

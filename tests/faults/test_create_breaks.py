@@ -14,8 +14,8 @@ from kie_mcp.kie.client import CREATE_ATTEMPTS, CREATE_SECONDS
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import envelope
+from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.runner import Rules
 
 pytestmark = pytest.mark.anyio
 

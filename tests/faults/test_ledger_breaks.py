@@ -14,7 +14,8 @@ from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.files import MEDIA
-from kie_mcp.tasks.runner import Rules, Runner
+from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.tables import BUSY_SECONDS
 
 pytestmark = pytest.mark.anyio

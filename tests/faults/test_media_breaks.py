@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.runner import Rules
+from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.task import KEPT_FOR
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,8 @@ from kie_mcp.kie.routes import DOCUMENTED, JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.files import MEDIA
 from kie_mcp.tasks.ledger import LEASE
-from kie_mcp.tasks.runner import Rules, Runner
+from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.task import Task
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from reckoning import order, reckon
 from running import end, running
 
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.runner import Rules
+from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.tables import NAME
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from kie_mcp.kie.client import READ_SECONDS
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import no_record
-from kie_mcp.tasks.runner import Rules
+from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.task import KEPT_FOR
 from kie_mcp.tasks.watch import FRESH, GRACE
 

@@ -15,6 +15,9 @@ from kie_mcp.tasks.task import Task
 
 Answer = dict[str, Any]
 
+LONGEST_TEXT = 6_000
+"""Characters of a text that an answer tells."""
+
 
 def result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
     """An answer in both forms: several hosts show only one of them."""
@@ -41,8 +44,15 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def task_answer(task: Task, *, now: float, usual: float) -> Answer:
-    """A task as an object."""
+def task_answer(task: Task, *, now: float, usual: float, whole: bool = False) -> Answer:
+    """A task as an object.
+
+    Args:
+        task: The task.
+        now: The time.
+        usual: Seconds that such a task usually takes.
+        whole: Whether long texts are told to their end.
+    """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
     if task.results:
         answer["media"] = [
@@ -59,7 +69,7 @@ def task_answer(task: Task, *, now: float, usual: float) -> Answer:
             for each in task.results
         ]
     if task.texts:
-        answer["texts"] = task.texts
+        answer["texts"] = task.texts if whole else [cut(text, task.id) for text in task.texts]
     if task.credits is not None:
         answer["credits"] = task.credits
     elif task.estimate:
@@ -109,7 +119,7 @@ def task_result(task: Task, *, now: float, usual: float, repeats: Order | None =
             said.append(f"{_another(repeats)} makes another.")
         answer["note"] = " ".join(filter(None, (*said, answer.get("note"))))
     told = result(answer, task_text(answer), is_error=task.error is not None)
-    told.content += _links(task)
+    told.content += links(task)
     return told
 
 
@@ -119,7 +129,8 @@ def without_links(told: CallToolResult) -> CallToolResult:
     return told
 
 
-def _links(task: Task) -> Iterator[ResourceLink]:
+def links(task: Task) -> Iterator[ResourceLink]:
+    """Where what a task saved can be read."""
     for number, each in enumerate(task.results, start=1):
         if each.path:
             path, size = Path(each.path), None
@@ -177,6 +188,11 @@ def cost(answer: Mapping[str, Any]) -> str:
     if "credits" in answer:
         return f"{answer['credits']:,.10g} credits"
     return f"about {span(answer['estimated_credits'])} credits" if "estimated_credits" in answer else ""
+
+
+def cut(text: str, id_: str, most: int = LONGEST_TEXT) -> str:
+    """A text that a task made, no longer than an answer may be, and where the rest is."""
+    return text if len(text) <= most else f"{text[:most]}… the rest is at kie://tasks/{id_}"
 
 
 def short(text: str, most: int) -> str:

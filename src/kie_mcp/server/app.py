@@ -129,8 +129,8 @@ class App:
         from kie_mcp.kie.live import Live
         from kie_mcp.tasks.ledger import Ledger
         from kie_mcp.tasks.media import Publisher
-        from kie_mcp.tasks.money import Caps
-        from kie_mcp.tasks.runner import Rules, Runner
+        from kie_mcp.tasks.money import Caps, Rules
+        from kie_mcp.tasks.runner import Runner
         from kie_mcp.tasks.saving import Saver
 
         settings = self.settings

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from kie_mcp.catalog import FAMILIES, STANDARD, Family, search
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.server import running
+from kie_mcp.server import comparing, running
 from kie_mcp.server.utilities import UTILITIES
 from kie_mcp.server.utility import Utility
 
@@ -21,6 +21,7 @@ COMPACT = (
     "find_models",
     "describe_model",
     "run_model",
+    "compare_models",
     "get_task",
     "list_tasks",
     "library",
@@ -88,8 +89,10 @@ def table() -> str:
     for family in STANDARD:
         ids = ", ".join(f"`{model.id}`" for model in family.models)
         lines.append(f"| `{family.tool}` | {_makes(family)} | {ids} | {family.cost or '?'} |")
-    lines += [f"| `{utility.name}` | - | - | 0 |" for utility in UTILITIES if utility.name != running.TOOL]
+    free = [utility.name for utility in UTILITIES if utility.name not in (running.TOOL, comparing.TOOL)]
+    lines += [f"| `{name}` | - | - | 0 |" for name in free]
     lines.append(f"| `{running.TOOL}` | anything | any that KIE offers | the model's |")
+    lines.append(f"| `{comparing.TOOL}` | the same several times | 2 to 6 that KIE offers | the models' |")
     lines += ["", "`KIE_MCP_TOOLS=all` shows these as well:", "", "| makes | tools |", "|---|---|"]
     for kind in get_args(Kind):
         others = [f"`{family.tool}`" for family in FAMILIES if family.kind == kind and family not in STANDARD]

@@ -122,8 +122,10 @@ async def _tasks(app: "App", id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
+    # A list of them is long enough with texts that are cut.
     shown = [
-        answers.task_answer(task, now=now, usual=(await runner.usual(task)).seconds) | {"prompt": task.prompt}
+        answers.task_answer(task, now=now, usual=(await runner.usual(task)).seconds, whole=bool(id_))
+        | {"prompt": task.prompt}
         for task in tasks
     ]
     return shown[0] if id_ else {"tasks": shown}

@@ -14,6 +14,7 @@ from kie_mcp.catalog.family import Options
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ConfigurationError, InvalidCall
 from kie_mcp.server import answers, running
+from kie_mcp.server.comparing import COMPARE_MODELS
 from kie_mcp.server.library import LIBRARY, LIST_TASKS, when
 from kie_mcp.server.tools import Asked, generate, progress_of
 from kie_mcp.server.utility import Arguments, Utility
@@ -301,4 +302,5 @@ UTILITIES = (
         run_model,
         read_only=False,
     ),
+    COMPARE_MODELS,
 )

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from kie_mcp.catalog import FAMILIES, MODELS, KieModel
@@ -142,3 +142,14 @@ class Caps:
                     f"(KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
                     "Tell the user: only they can raise the cap. spend_report shows what was spent.",
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator allows."""
+
+    caps: Caps = field(default_factory=Caps)
+    confirm_above: float = float("inf")
+    """Credits of one task above which a person is asked."""
+    repeat_window: float = 600
+    """Seconds for which the same call again is the same task; 0 makes each call another."""

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from kie_mcp.kie.client import CREATES, KieClient
 from kie_mcp.tasks import adoption, trouble
 from kie_mcp.tasks.ledger import LEASE, Ledger
 from kie_mcp.tasks.media import Publisher
-from kie_mcp.tasks.money import Caps, Quote, quote
+from kie_mcp.tasks.money import Quote, Rules, quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saving import Saver
 from kie_mcp.tasks.task import Task, new_id, together
@@ -39,17 +39,6 @@ NOT_CREATED = "not created"
 """What a person says of a task that KIE never took."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the operator allows."""
-
-    caps: Caps = field(default_factory=Caps)
-    confirm_above: float = float("inf")
-    """Credits of one task above which a person is asked."""
-    repeat_window: float = 600
-    """Seconds for which the same call again is the same task; 0 makes each call another."""
 
 
 class Runner:
