@@ -1,20 +1,53 @@
 import time
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 import stamina
 from conftest import JumpingClock
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 from told import Told, at, no_waiting, says
 
 from kie_mcp.errors import ApiError, NotOffered, RateLimited
 from kie_mcp.kie import files
-from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
+from kie_mcp.kie.client import READ_ATTEMPTS, SLOW_READS, STATUS_READS, KieClient
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 
 pytestmark = pytest.mark.anyio
+
+
+SONG = "/api/v1/generate/record-info"
+
+
+class Heard:
+    """A KIE that notes when it is asked what."""
+
+    def __init__(self, clock: JumpingClock) -> None:
+        self.times: dict[str, list[float]] = {}
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.times.setdefault(scope["path"], []).append(self._clock.now)
+        await says(200, data={"state": "waiting"})(scope, receive, send)
+
+
+async def test_reads_of_songs_keep_to_their_own_limit_behind_hundreds_of_others(clock: JumpingClock) -> None:
+    heard = Heard(clock)
+    async with at(heard, clock) as kie, anyio.create_task_group() as group:
+        for path, reads in ((JOBS.status, 100), (SONG, 30), (JOBS.status, 100), (SONG, 10)):
+            for number in range(reads):
+                group.start_soon(kie.status, path, f"k{number}")
+    songs, all_ = heard.times[SONG], sorted(sum(heard.times.values(), []))
+    assert (len(songs), len(all_)) == (40, 240)
+    # A moment more than a second holds no rounding.
+    assert min(later - earlier for earlier, later in zip(songs, songs[SLOW_READS:], strict=False)) > 0.999
+    assert min(later - earlier for earlier, later in zip(all_, all_[STATUS_READS:], strict=False)) > 0.999
+    # Nor does either kind wait for the other: songs need 13 s alone, and all of it 23.
+    assert songs[-1] - all_[0] < 20
+    assert all_[-1] - all_[0] < 26
 
 
 async def test_three_failures_in_a_row_cost_a_read_little(sandbox: Sandbox, kie: KieClient) -> None:

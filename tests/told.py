@@ -9,7 +9,7 @@ import stamina
 from conftest import JumpingClock
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
 
@@ -39,7 +39,7 @@ def says(code: object, message: str = "", data: object = None, http: int = 200, 
     return JSONResponse({"code": code, "msg": message, "data": data}, http, named)
 
 
-def at(told: Told, clock: JumpingClock | None = None) -> KieClient:
+def at(told: ASGIApp, clock: JumpingClock | None = None) -> KieClient:
     return KieClient(KEY, transport=httpx2.ASGITransport(app=told), clock=clock)
 
 

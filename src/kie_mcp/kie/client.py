@@ -19,7 +19,7 @@ from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited, UnknownOutcome
 from kie_mcp.kie import routes, status
-from kie_mcp.kie.pacing import Window
+from kie_mcp.kie.pacing import Queue, Window
 from kie_mcp.kie.routes import Endpoints, Route
 from kie_mcp.kie.status import line, text
 
@@ -121,8 +121,12 @@ class KieClient:
         self._line = anyio.Lock()
         self._read_seconds = read_seconds
         self._create_seconds = create_seconds
-        self._reads = Window(STATUS_READS, 1, self.clock)
-        self._slow_reads = {name: Window(SLOW_READS, 1, self.clock) for name in SLOW}
+        self._reads = Window(STATUS_READS, 1)
+        self._slow_reads = {name: Window(SLOW_READS, 1) for name in SLOW}
+        self._readers = Queue(self.clock, self._reads)
+        self._slow_readers = {
+            name: Queue(self.clock, window, self._reads) for name, window in self._slow_reads.items()
+        }
 
     async def __aenter__(self) -> Self:
         return self
@@ -156,7 +160,7 @@ class KieClient:
         Raises:
             ApiError: As for `status`.
         """
-        await self._reads.turn()
+        await self._readers.turn()
         return await self._read_once(
             route.method, self.base_url + route.create, whole=True, **_carrying(route.method, body)
         )
@@ -169,10 +173,8 @@ class KieClient:
         Raises:
             ApiError: When the answer says nothing of the task: key, rate, maintenance, no connection.
         """
-        for name, pattern in SLOW.items():
-            if pattern.search(path):
-                await self._slow_reads[name].turn()
-        await self._reads.turn()
+        slow = (readers for name, readers in self._slow_readers.items() if SLOW[name].search(path))
+        await next(slow, self._readers).turn()
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, whole=True)
 
     def share_reads(self, servers: int) -> None:
