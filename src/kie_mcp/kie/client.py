@@ -40,6 +40,8 @@ READ_PAUSE = 0.2
 DISCOVERY_PAUSE = 1.1
 """Seconds before a read is repeated, at least; discovery answers one request a second."""
 CREATE_ATTEMPTS = 8
+CREATE_PAUSE = 5
+"""Seconds before a create that was refused for its rate is sent again."""
 CREATES = (20, 11.0)
 """Creates, in seconds, per account. KIE's limit is 20 in 10 s by its own clock: what was on its way for longer than the
 21st after it, such as the first ones over new connections, counts later there than here."""
@@ -231,7 +233,7 @@ class KieClient:
                 if attempt == CREATE_ATTEMPTS:
                     raise
                 attempt += 1
-                await self.clock.sleep(refused.retry_after or CREATES[1] / 2)
+                await self.clock.sleep(refused.retry_after or CREATE_PAUSE)
 
     async def _create_once(self, path: str, body: Mapping[str, Any]) -> str:
         response = await self._send("POST", path, body)
