@@ -126,9 +126,7 @@ class KieClient:
         self._reads = Window(STATUS_READS, 1)
         self._slow_reads = {name: Window(SLOW_READS, 1) for name in SLOW}
         self._readers = Queue(self.clock, self._reads)
-        self._slow_readers = {
-            name: Queue(self.clock, window, self._reads) for name, window in self._slow_reads.items()
-        }
+        self._slow_readers = {name: Queue(self.clock, window, self._reads) for name, window in self._slow_reads.items()}
 
     async def __aenter__(self) -> Self:
         return self
