@@ -194,8 +194,8 @@ async def test_what_is_open_or_not_saved_and_nobody_watches_is_told_the_oldest_f
     await ledger.add(task("saved", state="succeeded", saved=True))
     await ledger.add(task("others", state="running", session="s_other"))
     await ledger.beat("s_other", NOW)
-    assert ids(await ledger.unwatched("s_me", NOW)) == ["succeeded", "running", "submitting"]
-    assert ids(await ledger.unwatched("s_other", NOW)) == ["succeeded", "running", "submitting", "others"]
+    assert await ledger.unwatched("s_me", NOW) == ["succeeded", "running", "submitting"]
+    assert await ledger.unwatched("s_other", NOW) == ["succeeded", "running", "submitting", "others"]
 
 
 async def test_one_server_watches_a_task_until_its_lease_ends(ledger: Ledger) -> None:
@@ -458,7 +458,8 @@ async def test_a_ledger_of_the_first_version_is_upgraded_once_and_keeps_its_rows
         estimate=(250, 250),
     )
     for ledger in opened:
-        assert await ledger.unwatched("s_me", NOW) == [old]
+        assert await ledger.unwatched("s_me", NOW) == [old.id]
+        assert await ledger.find(old.id) == old
     old.request = {"taskId": "5f0c", "index": 0}
     await opened[0].save(old)
     assert await opened[-1].find("t_1") == old

@@ -207,10 +207,10 @@ class Ledger:
             (row,) = await _rows(connection, sa.select(tasks).where(tasks.c.id == id_))
             return _task(row)
 
-    async def unwatched(self, server: str, now: float) -> list[Task]:
-        """What still has to be watched, or saved, and no other server does it; the oldest first."""
-        query = sa.select(tasks).where(tasks.c.saved == sa.false(), _free(server, now))
-        return await self._tasks(query.order_by(tasks.c.created))
+    async def unwatched(self, server: str, now: float) -> list[str]:
+        """The ids of what still has to be watched, or saved, and no other server does it; the oldest first."""
+        query = sa.select(tasks.c.id).where(tasks.c.saved == sa.false(), _free(server, now))
+        return [row["id"] for row in await self._select(query.order_by(tasks.c.created))]
 
     async def turn(self, account: str, time: Callable[[], float], most: int, seconds: float) -> float:
         """Take one of the turns that all servers have together to ask KIE for something.

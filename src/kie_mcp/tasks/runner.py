@@ -274,8 +274,8 @@ class Runner:
                 logger.warning("The ledger cannot be used: %s", trouble.reason(error))
 
     async def _take_over(self) -> None:
-        for task in await self.ledger.unwatched(self.id, self.clock.time()):
-            if task.id not in self._watched:
+        for id_ in await self.ledger.unwatched(self.id, self.clock.time()):
+            if id_ not in self._watched and (task := await self.ledger.find(id_)):
                 await self._take_up(task)
 
     async def _stay(self) -> None:
