@@ -174,7 +174,8 @@ get_task with this id; do not repeat the call.""",
             "elapsed_seconds": 100,
             "error": FAILED,
         },
-        "t_1 failed (kling-3.0/video, 0 credits, 100 s)\nKIE says 500: it broke Nothing was charged. Try again.",
+        """t_1 failed (kling-3.0/video, 0 credits, 100 s)
+KIE says 500: it broke Nothing was charged. Try again. (kie, retryable)""",
     ),
 ]
 
@@ -207,7 +208,8 @@ def test_every_saved_file_is_linked_under_its_number() -> None:
 def test_an_error_says_what_it_cost_and_what_to_do(error: KieMcpError, status: str, cost: str) -> None:
     result = answers.failure(error)
     assert result.is_error
-    assert text(result) == f"No. {cost} {error.next_step}"
+    retryable = "retryable" if error.retryable else "not retryable"
+    assert text(result) == f"{status}: No. {cost} {error.next_step} ({error.category}, {retryable})"
     assert answer(result) == {
         "status": status,
         "error": {

@@ -8,7 +8,7 @@ import httpx2
 import mutagen
 import PIL.Image
 import pytest
-from answered import answer, ended, refused, text
+from answered import answer, ended, refused, same, text
 from mcp import Client
 
 from kie_mcp.catalog import FAMILIES, MODELS
@@ -186,7 +186,9 @@ async def test_a_plain_call_ends_with_files_that_open_or_with_words(
     slow = MODELS[model].usual_seconds > WAITED_FOR
     assert answer(result)["status"] == ("running" if slow else "succeeded")
     assert ("get_task" in text(result)) == slow
+    same(result)
     result = await ended(client, result)
+    same(result)
     made = answer(result)
     assert not result.is_error
     assert made["status"] == "succeeded"
@@ -250,6 +252,7 @@ async def test_a_wrong_call_says_what_is_wrong_and_sends_nothing(
     given = {key: local(value, ready) for key, value in CALLS[tool].items()}
     result = await client.call_tool(tool, given | wrong)
     refused(result, sandbox)
+    same(result)
     assert says in text(result)
     assert ".." not in text(result)
 

@@ -473,7 +473,7 @@ FAILED = TaskFailed("It  broke.", "Try again.", billed=False).as_dict()
             task(state="failed", finished=NOW, error=FAILED),
             False,
             "completed",
-            "It broke. Nothing was charged. Try again.",
+            "It broke. Nothing was charged. Try again. (task_failed, not retryable)",
             "08:01:40.000Z",
         ),
         (

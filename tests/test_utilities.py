@@ -9,6 +9,7 @@ from typing import Any
 import anyio.to_thread
 import httpx2
 import pytest
+from answered import same
 from mcp import Client
 from mcp_types import CallToolResult
 
@@ -80,6 +81,8 @@ async def test_what_is_read_only_creates_nothing(client: Client, sandbox: Sandbo
     }
     result = await client.call_tool(tool, given)
     assert not result.is_error, text(result)
+    if result.structured_content is not None:
+        same(result)
     assert len(sandbox.accepted) == 1
     assert sandbox.balance == before
 

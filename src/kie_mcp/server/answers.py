@@ -30,13 +30,15 @@ def failure(error: KieMcpError) -> CallToolResult:
     """An error that the model can read and act on."""
     status = "unknown" if error.billed is None else "failed"
     answer = {"task_id": error.task_id} if error.task_id else {}
-    return result({**answer, "status": status, "error": error.as_dict()}, error_text(error.as_dict()), is_error=True)
+    text = f"{error.task_id} {status}: {error_text(error.as_dict())}".lstrip()
+    return result({**answer, "status": status, "error": error.as_dict()}, text, is_error=True)
 
 
 def error_text(error: Mapping[str, Any]) -> str:
-    """What happened, what it cost, what to do next."""
-    cost = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
-    return one_line(f"{error['message']} {cost[error['billed']]} {error['next_step']}")
+    """What happened, what it cost, what to do next, what kind of error it is."""
+    billed = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
+    kind = f"({error['category']}, {'retryable' if error['retryable'] else 'not retryable'})"
+    return one_line(f"{error['message']} {billed[error['billed']]} {error['next_step']} {kind}")
 
 
 def one_line(text: str) -> str:
