@@ -57,7 +57,7 @@ def spelled(value: Any) -> set[str]:
             # Of these there is only whether it can be tried again and whether it was charged.
             return {"retryable", "charged"}
         case int() | float():
-            return {f"{value:g}", str(value)}
+            return {f"{value:g}", f"{value:,.10g}", str(value)}
         case "quoted":
             return {"Nothing was sent"}
         case str():

@@ -9,7 +9,7 @@ import pytest
 from answered import answer, text
 from conftest import JumpingClock
 from mcp import Client
-from running import Gate, call, end, rows, running
+from running import Gate, call, end, media, rows, running
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from started import started
 
@@ -72,7 +72,7 @@ async def test_a_task_of_another_client_is_found_adopted_and_saved(
         task = await end(runner, task)
         assert (task.state, task.saved, task.error) == ("succeeded", True, None)
         assert task.results or task.texts
-        assert {result.path for result in task.results} == {str(place) for place in (tmp_path / "out").glob("*")}
+        assert {result.path for result in task.results} == {str(place) for place in media(tmp_path / "out")}
         assert routes.find(task.route).status == routes.find(way).status
         # From now on it is a task like any other.
         before = len(gate.asked)
@@ -146,7 +146,7 @@ async def test_servers_that_adopt_a_task_at_once_have_one_row_of_it(
         assert len(rows(tmp_path)) == 1
         (task,) = await one.wait([await one.get(id_)], 600)
     assert (task.state, task.saved) == ("succeeded", True)
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert len(media(tmp_path / "out")) == 2
 
 
 async def test_what_was_spent_elsewhere_counts_for_the_day_and_not_for_the_session(

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
+from running import media
 from served_kie import serving
 
 from kie_mcp.clock import Clock
@@ -206,7 +207,7 @@ def test_it_ends_in_the_middle_of_a_wait_and_the_next_start_goes_on(
             process.send("tools/call", {"name": "get_task", "arguments": given}, 3)
             ended = process.answer(3)["structuredContent"]
         assert ended["status"] == "succeeded"
-        assert [str(path) for path in (tmp_path / "out").iterdir()] == [media["path"] for media in ended["media"]]
+        assert [str(path) for path in media(tmp_path / "out")] == [each["path"] for each in ended["media"]]
         assert len(sandbox.accepted) == 1
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import anyio
 import pytest
 from conftest import JumpingClock
-from running import call
+from running import call, media
 
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
@@ -107,7 +107,7 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
 
     # No file is there twice, or half.
     out = folder / "out"
-    files = set(out.iterdir()) if out.is_dir() else set()
+    files = set(media(out)) if out.is_dir() else set()
     assert files == paths
     recorded = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return Figures(

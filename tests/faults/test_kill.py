@@ -14,7 +14,7 @@ import driver
 import pytest
 from conftest import JumpingClock
 from driver import HurriedClock
-from running import Gate, call, end, running
+from running import Gate, call, end, media, running
 from served_kie import Served, serving
 
 import kie_mcp.sandbox
@@ -162,7 +162,7 @@ def assert_saved(folder: Path, sandbox: Sandbox, task: Task) -> None:
     contents = [sandbox._files.made(made, name).read_bytes() for name in made.files]
     assert [Path(result.path).read_bytes() for result in task.results] == contents
     assert len(contents) == FILES
-    assert {str(path) for path in (folder / "out").iterdir()} == {result.path for result in task.results}
+    assert {str(path) for path in media(folder / "out")} == {result.path for result in task.results}
 
 
 @pytest.mark.anyio
@@ -221,7 +221,7 @@ def test_two_servers_asked_for_the_same_at_once_ask_kie_once(
         ((id_, state),) = one
         assert state == "succeeded"
         (made,) = sandbox.accepted
-        (saved,) = (folder / "out").iterdir()
+        (saved,) = media(folder / "out")
         assert id_ in saved.name
         assert saved.read_bytes() == sandbox._files.made(made, "1.png").read_bytes()
 

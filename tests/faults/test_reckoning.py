@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import JumpingClock
 from reckoning import order, reckon
-from running import end, running
+from running import end, media, running
 
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.money import Rules
@@ -48,7 +48,7 @@ async def test_a_file_too_many_is_noticed(sandbox: Sandbox, clock: JumpingClock,
 
 async def test_a_file_that_is_cut_is_noticed(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     await deliver(sandbox, clock, tmp_path)
-    (file,) = (tmp_path / "out").iterdir()
+    (file,) = media(tmp_path / "out")
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(AssertionError):
         reckon(sandbox, tmp_path)

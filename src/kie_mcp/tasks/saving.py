@@ -83,8 +83,17 @@ class Saver:
         """
         for number, result in enumerate(task.results, start=1):
             if result.path:
-                place = Path(result.path)
-                _write(sidecar.describe(task, number, made_from), place.parent, place.name, "json")
+                place, told = Path(result.path), sidecar.describe(task, number, made_from)
+                beside = place.with_name(f"{place.name}.json")
+                if sidecar.belongs(beside, task):
+                    # A server that took the task over may know more.
+                    with _part(beside.parent, place.name) as part:
+                        part.truncate()
+                        part.write(told)
+                        part.close()
+                        Path(part.name).replace(beside)
+                else:
+                    _write(told, place.parent, place.name, "json")
 
     async def _save_one(self, task: Task, result: Result, number: int) -> None:
         with _part(self.folder, _stem(task, number)) as part:

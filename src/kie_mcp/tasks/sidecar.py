@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from kie_mcp.tasks.task import Task
@@ -37,6 +38,15 @@ def describe(task: Task, number: int, made_from: Sequence[str]) -> bytes:
     }
     told = {name: value for name, value in known.items() if value not in (None, "", [], ())}
     return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
+
+
+def belongs(place: Path, task: Task) -> bool:
+    """Whether what lies there was written for this task, by this server or another one."""
+    try:
+        told = json.loads(place.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("task_id") == task.id
 
 
 def moment(seconds: float) -> str:
