@@ -7,6 +7,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import httpx2
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from mcp import Client
@@ -23,6 +24,11 @@ pytest_plugins = ["reckoning"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
+
+
+# A busy machine is no mistake.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 class JumpingClock(Clock):

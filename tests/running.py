@@ -149,7 +149,8 @@ def rows(folder: Path) -> list[tuple[str, str, str | None, str]]:
 
 def media(folder: Path) -> list[Path]:
     """The files in an output folder, without the JSON beside each."""
-    return sorted(file for file in folder.iterdir() if not (file.suffix == ".json" and file.with_suffix("").exists()))
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(file for file in files if not (file.suffix == ".json" and file.with_suffix("").exists()))
 
 
 @contextmanager

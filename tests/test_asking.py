@@ -148,9 +148,8 @@ async def test_without_the_user_s_word_nothing_is_sent(
         assert result.is_error
         error = answer(result)["error"]
         assert (error["category"], error["billed"], error["retryable"]) == ("declined", False, False)
-        assert text(result) == (
-            "The user did not agree to the cost. Nothing was charged. Nothing was sent. Ask what to do instead."
-        )
+        said = "The user did not agree to the cost. Nothing was charged. Nothing was sent. Ask what to do instead."
+        assert said in text(result)
         assert sent(gate) == []
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
         # They may think again.
