@@ -13,7 +13,7 @@ from running import Gate, call, end, rows, running
 from starlette.responses import JSONResponse, Response
 from started import started
 
-from kie_mcp.catalog import FAMILIES, MODELS, foreign
+from kie_mcp.catalog import FAMILIES, MODELS, KieModel, foreign
 from kie_mcp.catalog.family import OPTIONS, Options
 from kie_mcp.catalog.price import AS_OF
 from kie_mcp.config import Settings
@@ -148,12 +148,10 @@ async def test_a_quote_says_so_where_nobody_knows_the_price(client: Client, sand
     assert "KIE publishes no figure" in text(result)
 
 
-FOREIGN = foreign.adopt(
-    NEW,
-    {"properties": {"duration": {"type": "string"}, "num_images": {"type": "integer"}}},
-    kind="video",
-    does="text-to-video",
-)
+def stranger(**given: Any) -> KieModel:
+    """A call of a model that the catalogue does not have."""
+    fields = {"duration": {"type": "string"}, "num_images": {"type": "integer"}}
+    return foreign.read(foreign.adopt(NEW, {"properties": fields}, kind="video", does="text-to-video"), given)
 
 
 @pytest.mark.parametrize(
@@ -176,13 +174,13 @@ FOREIGN = foreign.adopt(
     ],
 )
 def test_kies_words_on_a_price_are_read_where_they_can_be(words: str, credits_: tuple[float, float] | None) -> None:
-    wanted = foreign.read(FOREIGN, {"duration": "10", "num_images": 3})
+    wanted = stranger(duration="10", num_images=3)
     assert quote(wanted, [], words).known == credits_
 
 
 @pytest.mark.parametrize("duration", ["-1", "0", "auto", "nan"])
 def test_a_price_is_never_less_than_nothing(duration: str) -> None:
-    cost = quote(foreign.read(FOREIGN, {"duration": duration}), [], "10 credits/s")
+    cost = quote(stranger(duration=duration), [], "10 credits/s")
     assert cost.known is None
     assert cost.reserve > 0
 
