@@ -256,7 +256,7 @@ async def test_a_create_waits_for_its_turn_and_holds_no_other(clock: JumpingCloc
     start, turns = clock.now, deque([3.0, 2.0, 0.0])
     told = Told(JSONResponse(ACCEPTED))
 
-    async def turn() -> float:
+    async def turn(_: str) -> float:
         return turns.popleft()
 
     async with at(told, clock) as kie:
@@ -269,7 +269,7 @@ async def test_a_create_waits_for_its_turn_and_holds_no_other(clock: JumpingCloc
 async def test_a_create_given_up_while_it_waits_for_room_is_not_sent(clock: JumpingClock) -> None:
     told = Told(JSONResponse(ACCEPTED))
 
-    async def never() -> float:
+    async def never(_: str) -> float:
         return 60
 
     async with at(told, clock) as kie:

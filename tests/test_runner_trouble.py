@@ -1,4 +1,5 @@
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from running import Gate, call, end, full_disk, media, rows, running
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kie_mcp.errors import InsufficientCredits, KieMcpError
+from kie_mcp.kie.client import CREATES
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.ledger import LEASE, Ledger
 from kie_mcp.tasks.order import Order
@@ -217,6 +219,34 @@ async def test_the_id_is_kept_when_the_server_ends_as_kie_answers(
         ends.append(runner._group.cancel_scope)
         await runner.submit(Order("veo_video", call("veo_video")))
     assert [row[1:3] for row in rows(tmp_path)] == [("running", sandbox.accepted[0].id)]
+
+
+async def test_what_waits_for_its_turn_when_the_server_ends_was_not_sent_and_is_not_unknown(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    ends: list[anyio.CancelScope] = []
+
+    async def answer_and_end(scope: Scope, receive: Receive, send: Send) -> None:
+        await sandbox.app(scope, receive, send)
+        if len(sandbox.accepted) == CREATES[0]:
+            ends[0].cancel()
+
+    async def ask(runner: Runner, number: int) -> None:
+        await runner.submit(Order("x", call("nano_banana_image", prompt=f"heron {number}")))
+
+    async with running(tmp_path, answer_and_end, clock) as runner, anyio.create_task_group() as callers:
+        ends.append(runner._group.cancel_scope)
+        for number in range(CREATES[0] + 5):
+            callers.start_soon(ask, runner, number)
+    # Some of those that were sent may have ended.
+    left = Counter("prepared" if state == "prepared" else kie_id and "sent" for _, state, kie_id, _ in rows(tmp_path))
+    assert left == {"sent": CREATES[0], "prepared": 5}
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        for task in await runner.ledger.since(0):
+            await end(runner, task)
+        failed = await runner.ledger.page(states=["failed"])
+    assert [task.error and task.error["billed"] for task in failed] == [False] * 5
+    assert len(sandbox.accepted) == CREATES[0]
 
 
 async def test_a_create_is_left_to_its_server_while_that_is_alive(

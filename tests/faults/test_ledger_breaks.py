@@ -61,9 +61,9 @@ def at_its_turn(runner: Runner, trap: Trap) -> None:
     turn = runner.client.turn
     assert turn
 
-    async def late() -> float:
+    async def late(id_: str) -> float:
         trap.spring()
-        return await turn()
+        return await turn(id_)
 
     runner.client.turn = late
 

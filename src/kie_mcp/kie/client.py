@@ -24,8 +24,8 @@ from kie_mcp.kie.routes import Endpoints, Route
 from kie_mcp.kie.status import line, text
 
 T = TypeVar("T")
-Turn = Callable[[], Awaitable[float]]
-"""Takes a turn to create something: 0, or how many seconds to wait before asking again."""
+Turn = Callable[[str], Awaitable[float]]
+"""Takes a turn to create the task of this id here: 0, or how many seconds to wait before asking again."""
 
 # Cloudflare refuses bare library names with 403 "error code: 1010".
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
@@ -136,23 +136,33 @@ class KieClient:
     ) -> None:
         await self.http.aclose()
 
-    async def create(self, path: str, body: Mapping[str, Any]) -> str:
+    async def create(self, path: str, body: Mapping[str, Any], id_: str = "") -> str:
         """Start a task and return KIE's id of it.
+
+        Args:
+            path: Of the route.
+            body: What is sent.
+            id_: The task's id here, for its turn.
 
         Raises:
             UnknownOutcome: When the task may exist. Never call again with the same body then.
             ApiError: When it certainly does not exist; nothing was billed.
         """
-        return await self._in_turn(lambda: self._create_once(path, body))
+        return await self._in_turn(id_, lambda: self._create_once(path, body))
 
-    async def ask(self, route: Route, body: Mapping[str, Any]) -> Any:
+    async def ask(self, route: Route, body: Mapping[str, Any], id_: str = "") -> Any:
         """Start a task by a route whose answer tells of the task itself, and return that answer.
+
+        Args:
+            route: The route.
+            body: What is sent.
+            id_: The task's id here, for its turn.
 
         Raises:
             UnknownOutcome: When the task may exist.
             ApiError: When it certainly does not exist; nothing was billed.
         """
-        return await self._in_turn(lambda: self._ask_once(route, body))
+        return await self._in_turn(id_, lambda: self._ask_once(route, body))
 
     async def ask_again(self, route: Route, body: Mapping[str, Any]) -> Any:
         """The present answer of a route that is repeated; one attempt, since KIE wants time between two.
@@ -217,13 +227,13 @@ class KieClient:
             raise ApiError("KIE took the file and named no URL.", "Try again.", retryable=True)
         return data
 
-    async def _in_turn(self, send: Callable[[], Awaitable[T]]) -> T:
+    async def _in_turn(self, id_: str, send: Callable[[], Awaitable[T]]) -> T:
         """Send a create; again only when KIE refuses it for its rate."""
         attempt = 1
         while True:
             # First come, first served; and one alone asks when it may be.
             async with self._line:
-                while self.turn and (wait := await self.turn()):
+                while self.turn and (wait := await self.turn(id_)):
                     await self.clock.sleep(wait)
             try:
                 return await send()

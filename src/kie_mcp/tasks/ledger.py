@@ -107,9 +107,7 @@ class Ledger:
 
     async def save(self, task: Task) -> None:
         """Write a task's present state down, but for `cancelled`: another server's caller may have said so."""
-        row = _row(task)
-        del row["cancelled"]
-        await self._change(task, row)
+        await self._change(task, _present(task))
 
     async def cancel(self, task: Task) -> None:
         """Write down that a task's caller has stopped waiting."""
@@ -212,7 +210,9 @@ class Ledger:
         query = sa.select(tasks.c.id).where(tasks.c.saved == sa.false(), _free(server, now))
         return [row["id"] for row in await self._select(query.order_by(tasks.c.created))]
 
-    async def turn(self, account: str, time: Callable[[], float], most: int, seconds: float) -> float:
+    async def turn(
+        self, account: str, time: Callable[[], float], most: int, seconds: float, task: Task | None = None
+    ) -> float:
         """Take one of the turns that all servers have together to ask KIE for something.
 
         Args:
@@ -220,6 +220,7 @@ class Ledger:
             time: Tells the time; it may be long until the ledger can be written.
             most: How many there are
             seconds: in this time.
+            task: What is asked for, as it is once the turn is taken; it is written down with that.
 
         Returns:
             Seconds until there may be one, 0 when it was taken.
@@ -233,6 +234,8 @@ class Ledger:
             taken = (await connection.execute(query.limit(most))).scalars().all()
             if len(taken) < most:
                 await connection.execute(sa.insert(creates).values(account=account, at=now))
+                if task:
+                    await connection.execute(_update(task, _present(task)))
                 return 0
             return max(float(taken[-1]) + seconds - now, 0.01)
 
@@ -295,7 +298,7 @@ class Ledger:
 
     async def _change(self, task: Task, values: dict[str, Any]) -> None:
         async with self._writing() as connection:
-            await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(**values))
+            await connection.execute(_update(task, values))
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
@@ -365,6 +368,16 @@ def _free(server: str, now: float) -> sa.ColumnElement[bool]:
 
 def _row(task: Task) -> dict[str, Any]:
     return dataclasses.asdict(task)
+
+
+def _present(task: Task) -> dict[str, Any]:
+    row = _row(task)
+    del row["cancelled"]
+    return row
+
+
+def _update(task: Task, values: dict[str, Any]) -> sa.Update:
+    return sa.update(tasks).where(tasks.c.id == task.id).values(**values)
 
 
 def _task(row: dict[str, Any]) -> Task:

@@ -284,8 +284,12 @@ class Runner:
             self._beaten = self.clock.monotonic()
             self.client.share_reads(await self.ledger.beat(self.id, self.clock.time()))
 
-    async def _turn(self) -> float:
-        return await self.ledger.turn(self.client.account, self.clock.time, *CREATES)
+    async def _turn(self, id_: str) -> float:
+        """Let a task have a turn to be sent, and write down that it is; what waits for one has not been."""
+        task = self._watched[id_].task
+        wait = await self.ledger.turn(self.client.account, self.clock.time, *CREATES, replace(task, state="submitting"))
+        task.state = task.state if wait else "submitting"
+        return wait
 
     async def _recall(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
         """What a call refers to, its mark, and the task it would be answered with, where it was made before."""

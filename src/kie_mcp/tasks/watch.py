@@ -200,12 +200,6 @@ class Watch:
         for tried, (way, body) in enumerate(bodies.items(), start=1):
             route = routes.find(way)
             task.route, task.request = way, body if route.repeated else None
-            task.state = "submitting"
-            try:
-                await self._parts.ledger.save(task)
-            except Exception:
-                task.state = "prepared"
-                raise
             try:
                 await self._ask(route, body)
             except NotOffered:
@@ -219,11 +213,11 @@ class Watch:
         """Have KIE run the task; what is known of it then is on disk."""
         task = self.task
         if route.at_once or route.repeated:
-            answer = await self._parts.client.ask(route, body)
+            answer = await self._parts.client.ask(route, body, task.id)
             task.state = "running"
             await self._learn(route, status.read(route.shape, answer))
         else:
-            task.kie_id = await self._parts.client.create(route.create, body)
+            task.kie_id = await self._parts.client.create(route.create, body, task.id)
             task.state = "running"
         if not task.final:
             await self._write()
