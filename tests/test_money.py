@@ -18,6 +18,7 @@ from kie_mcp.catalog.family import OPTIONS, Options
 from kie_mcp.catalog.price import AS_OF
 from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, CapReached, UnknownOutcome
+from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.ledger import SAMPLE
 from kie_mcp.tasks.money import Caps, Rules, highest, quote
@@ -345,6 +346,25 @@ async def test_where_something_else_may_have_moved_the_balance_nothing_is_record
         assert (await end(runner, task)).credits is None
         # It counts as estimated, then.
         assert (await runner.ledger.spent(task)).day >= 12
+
+
+async def test_a_task_that_begins_while_the_balance_is_read_keeps_it_from_telling(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    others: list[Task] = []
+    begun = anyio.Event()
+
+    async def draw_meanwhile(path: str) -> None:
+        if path == DOCUMENTED.credits and sandbox.accepted and not begun.is_set():
+            begun.set()
+            others.append(await runner.submit(draw()))
+
+    gate = Gate(sandbox.app, get=draw_meanwhile)
+    async with running(tmp_path, gate, clock) as runner:
+        task = await end(runner, await runner.submit(Order("runway_video", call("runway_video"))))
+        assert task.state == "succeeded"
+        assert task.credits is None
+        assert (await end(runner, others[0])).credits == 4
 
 
 async def test_another_server_s_task_keeps_the_balance_from_telling(

@@ -302,12 +302,13 @@ class Watch:
 
     async def _fall_of_balance(self) -> float | None:
         """The credits that are gone since before the task, if nothing else can have taken them."""
+        task, ledger = self.task, self._parts.ledger
         with suppress(sqlalchemy.exc.SQLAlchemyError):
-            if self.task.balance is not None and await self._parts.ledger.runs_alone(self.task):
+            if task.balance is not None and await ledger.runs_alone(task):
                 after = await self._parts.balance()
-                fall = None if after is None else round(self.task.balance - after, 2)
-                # More than before: somebody topped up.
-                return fall if fall is None or fall >= 0 else None
+                # While that was asked, another one may have begun; and with more than before, somebody topped up.
+                if after is not None and after <= task.balance and await ledger.runs_alone(task):
+                    return round(task.balance - after, 2)
         return None
 
     async def _balance_tells(self) -> str:
