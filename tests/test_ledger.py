@@ -280,7 +280,8 @@ async def test_the_ledger_outlives_the_process(tmp_path: Path) -> None:
 
 async def test_a_new_folder_is_for_its_owner_only(tmp_path: Path) -> None:
     await (await Ledger.open(tmp_path / "a" / "b")).close()
-    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 async def test_many_servers_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
@@ -295,6 +296,16 @@ async def test_many_servers_may_open_a_new_ledger_at_once(tmp_path: Path) -> Non
     ledger = await Ledger.open(tmp_path)
     assert len(await ledger.page()) == 12
     await ledger.close()
+
+
+async def test_a_ledger_is_opened_while_another_server_writes_without_a_pause(tmp_path: Path) -> None:
+    await (await Ledger.open(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None) as file:
+        file.execute("BEGIN IMMEDIATE")
+        ledger = await Ledger.open(tmp_path, busy_seconds=0)
+        assert await ledger.page() == []
+        await ledger.close()
+    file.close()
 
 
 ANOTHER_PROCESS = """
@@ -352,7 +363,7 @@ def file_is_something_else(folder: Path) -> None:
     ("spoil", "reason"),
     [
         (folder_is_a_file, "File exists"),
-        (parent_is_a_file, "Not a directory"),
+        (parent_is_a_file, "File exists"),
         (file_is_a_folder, "unable to open database file"),
         (file_is_something_else, "no such column"),
     ],

@@ -27,7 +27,7 @@ STEPS = (
     "ALTER TABLE tasks ADD COLUMN watcher TEXT",
     "ALTER TABLE tasks ADD COLUMN cancelled FLOAT",
 )
-"""What makes the ledger of each version, from 1, that of the next."""
+"""What makes the ledger of each version, from 1, that of the next; a new table comes with a step, too."""
 VERSION = 1 + len(STEPS)
 
 NAME = "ledger.sqlite3"
@@ -154,30 +154,42 @@ async def _migrate(engine: AsyncEngine) -> None:
     with anyio.CancelScope(shield=True):
         async with engine.begin() as connection:
             await _check(connection)
-            # Another server may be doing the same.
-            for table in metadata.sorted_tables:
-                await connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            version = (await connection.execute(sa.select(versions.c.version))).scalar()
-            if version is None:
-                await connection.execute(sa.insert(versions).values(version=VERSION))
-            elif version > VERSION:
-                raise ConfigurationError(
-                    f"A newer kie-mcp wrote this ledger (version {version}, this one reads {VERSION}).",
-                    "Update kie-mcp, or set KIE_MCP_DATA_DIR to another folder.",
-                )
-            else:
-                await _upgrade(connection, version)
-            for table in metadata.sorted_tables:
-                for index in table.indexes:
-                    await connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+            if await _version(connection) < VERSION:
+                # Other servers may be about to do the same: whoever has the lock does it.
+                await connection.execute(sa.text("BEGIN IMMEDIATE"))
+                await _bring_up(connection, await _version(connection))
 
 
-async def _upgrade(connection: AsyncConnection, version: int) -> None:
-    for before, step in enumerate(STEPS[version - 1 :], start=version):
-        # Whoever changes the number holds the lock until the step is done; others then find it changed.
-        changed = sa.update(versions).where(versions.c.version == before).values(version=before + 1)
-        if (await connection.execute(changed)).rowcount:
+async def _version(connection: AsyncConnection) -> int:
+    """The version of the ledger in the file, 0 when there is none yet.
+
+    Raises:
+        ConfigurationError: When a newer kie-mcp wrote it.
+    """
+    if not await connection.run_sync(lambda sync: sa.inspect(sync).has_table(versions.name)):
+        return 0
+    version = (await connection.execute(sa.select(versions.c.version))).scalar() or 0
+    if version > VERSION:
+        raise ConfigurationError(
+            f"A newer kie-mcp wrote this ledger (version {version}, this one reads {VERSION}).",
+            "Update kie-mcp, or set KIE_MCP_DATA_DIR to another folder.",
+        )
+    return version
+
+
+async def _bring_up(connection: AsyncConnection, version: int) -> None:
+    """Make the tables that are missing, and of those of this version today's."""
+    for table in metadata.sorted_tables:
+        await connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+    if version:
+        for step in STEPS[version - 1 :]:
             await connection.execute(sa.text(step))
+        await connection.execute(sa.update(versions).values(version=VERSION))
+    else:
+        await connection.execute(sa.insert(versions).values(version=VERSION))
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            await connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
 
 
 async def _check(connection: AsyncConnection) -> None:
@@ -224,7 +236,9 @@ def _set_aside(place: Path, known: int) -> bool:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Prompts are nobody else's business.
+        for each in (*reversed(folder.parents), folder):
+            each.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigurationError(
             f"The ledger's folder {folder} cannot be made: {error.strerror}.", "Set KIE_MCP_DATA_DIR."
