@@ -331,6 +331,19 @@ async def test_after_the_window_the_same_call_is_another(
     assert len(sandbox.accepted) == 2 - same
 
 
+async def test_a_task_under_way_is_the_same_call_for_as_long_as_it_takes(
+    client: Client, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.fault("create", "stall")
+    given = {"prompt": "a fox at dawn"}
+    first = await client.call_tool("kling_video", given)
+    clock.now += 6 * WINDOW
+    again = await client.call_tool("kling_video", given)
+    assert is_repeat(again, first)
+    assert answer(again)["status"] == "running"
+    assert len(sandbox.accepted) == 1
+
+
 async def test_without_a_window_each_call_is_another(settings: Settings, sandbox: Sandbox, clock: JumpingClock) -> None:
     async with started(settings, sandbox.app, clock, repeat_window=0) as client:
         for _ in range(2):

@@ -19,7 +19,7 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.tasks import lineage, tables
 from kie_mcp.tasks.money import Caps, Spent
 from kie_mcp.tasks.tables import confirmations, creates, servers, tasks, uploads, versions
-from kie_mcp.tasks.task import Result, State, Task
+from kie_mcp.tasks.task import FINAL, Result, State, Task
 from kie_mcp.tasks.watching import NEWEST
 
 LEASE = 15.0
@@ -74,7 +74,7 @@ class Ledger:
 
         Args:
             task: The task; its server watches it.
-            repeats_since: From when on an equal call is the same; None lets every call be another.
+            repeats_since: From when on an equal call is the same, if that has ended; None lets every call be another.
             caps: What may be spent.
 
         Returns:
@@ -96,7 +96,7 @@ class Ledger:
         return None
 
     async def repeated(self, fingerprint: str, since: float) -> Task | None:
-        """The task that an equal call asked for since then, unless that has come to nothing."""
+        """The task that an equal call asked for, since then or still under way, unless that has come to nothing."""
         async with self._reading() as connection:
             return await _repeated(connection, fingerprint, since)
 
@@ -335,7 +335,9 @@ async def _rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict
 
 
 async def _repeated(connection: AsyncConnection, fingerprint: str, since: float) -> Task | None:
-    same = (tasks.c.fingerprint == fingerprint, tasks.c.created >= since, tasks.c.state.not_in(REPEATABLE))
+    # What is under way stays the same call for as long as it takes.
+    asked = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
+    same = (tasks.c.fingerprint == fingerprint, asked, tasks.c.state.not_in(REPEATABLE))
     rows = await _rows(connection, sa.select(tasks).where(*same).order_by(tasks.c.created.desc()).limit(1))
     return _task(rows[0]) if rows else None
 

@@ -152,4 +152,4 @@ class Rules:
     confirm_above: float = float("inf")
     """Credits of one task above which a person is asked."""
     repeat_window: float = 600
-    """Seconds for which the same call again is the same task; 0 makes each call another."""
+    """Seconds for which the same call again is the same task, or longer while that runs; 0 makes each call another."""
