@@ -109,6 +109,13 @@ def test_the_sandbox_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().key == "sandbox"
 
 
+def test_the_sandbox_has_a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KIE_MCP_DATA_DIR", str(tmp_path))
+    assert load().state_dir == tmp_path
+    monkeypatch.setenv("KIE_MCP_SANDBOX", "1")
+    assert load().state_dir == tmp_path / "sandbox"
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIE_API_KEY", KEY)
     monkeypatch.setenv("KIE_MCP_HTTP_TOKEN", "let-me-in")

@@ -89,7 +89,7 @@ def test_the_lines_are_of_days_models_or_kinds_and_add_up() -> None:
 async def test_a_report_says_what_was_spent_in_both_forms(
     client: Client, settings: Settings, clock: JumpingClock
 ) -> None:
-    await fill(settings.data_dir, mixed(clock.now))
+    await fill(settings.state_dir, mixed(clock.now))
     result = await client.call_tool("spend_report", {"by": "MODEL", "days": "30"})
     assert not result.is_error
     assert [line["of"] for line in answer(result)["lines"]] == ["veo3", UNICODE]
@@ -128,7 +128,7 @@ async def test_a_report_of_a_thousand_models_stays_below_2000_tokens(
 ) -> None:
     names = [name.format(number) for number in range(1000)]
     await fill(
-        settings.data_dir,
+        settings.state_dir,
         [task(n, clock.now, model=each, credits=12345.67 + n, state="succeeded") for n, each in enumerate(names)],
     )
     result = await client.call_tool("spend_report", {"by": "model"})

@@ -343,7 +343,7 @@ async def test_a_ledger_that_breaks_is_an_answer_and_not_the_end(client: Client,
     await make(client)
 
     def drop() -> None:
-        with sqlite3.connect(settings.data_dir / "ledger.sqlite3") as ledger:
+        with sqlite3.connect(settings.state_dir / "ledger.sqlite3") as ledger:
             ledger.execute("DROP TABLE tasks")
         ledger.close()
 

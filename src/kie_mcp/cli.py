@@ -182,7 +182,7 @@ async def _spent(by: "By", days: int) -> list[dict[str, str | float]]:
     from kie_mcp.tasks.ledger import Ledger
     from kie_mcp.tasks.spending import DAY, report
 
-    ledger = await Ledger.open(config.load().data_dir)
+    ledger = await Ledger.open(config.load().state_dir)
     try:
         return [line.rounded() for line in report(await ledger.since(time.time() - days * DAY), by)]
     finally:
@@ -234,7 +234,7 @@ async def _compared(only: "Sequence[str]") -> "list[Compared]":
     # Drawn on a terminal only.
     with Console(stderr=True).status("Asking KIE") as status:
         async with KieClient(settings.key, base_url=settings.base_url, transport=transport) as client:
-            async for each in drift(Live(client, settings.data_dir / "live"), only):
+            async for each in drift(Live(client, settings.state_dir / "live"), only):
                 found.append(each)
                 status.update(f"Models compared: {len(found)}")
     return found

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     callback_url: Url | Literal[""] = ""
     """Where KIE reports finished tasks, if a receiver of yours listens there."""
     data_dir: Place = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
-    """Where the ledger is."""
+    """Where the ledger is; the sandbox's in a folder of its own there."""
     output_dir: Place = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Where results are saved."""
     save: bool = True
@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
     """How long a picture, a voice or lyrics are waited for inside the call."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
-    """For how many seconds the same call again is the same task."""
+    """For how many seconds the same call again is the same task; longer where that is still under way."""
     max_credits_per_task: Credits | None = None
     max_credits_per_day: Credits | None = None
     """In any 24 hours, by all servers on this ledger."""
@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError("KIE_API_KEY, or its file, holds characters that no key has.", NO_KEY)
         return key
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the ledger is, and what was asked of KIE; the sandbox's apart, as nothing is paid there."""
+        return self.data_dir / "sandbox" if self.sandbox else self.data_dir
 
     @property
     def readable(self) -> tuple[Path, ...]:

@@ -143,9 +143,9 @@ class App:
             clock=self.clock,
         )
         await self._stack.enter_async_context(client)
-        ledger = await Ledger.open(settings.data_dir)
+        ledger = await Ledger.open(settings.state_dir)
         self._stack.push_async_callback(ledger.close)
-        self._live = Live(client, settings.data_dir / "live", clock=self.clock)
+        self._live = Live(client, settings.state_dir / "live", clock=self.clock)
         readable = settings.readable if self._local_files else ()
         runner = Runner(
             client,
