@@ -1,11 +1,10 @@
 // Looks at the gallery in a browser: node gallery.mjs HOST_PAGE FOLDER CHROMIUM MODULES [SCENE]
 // Prints which scenes were played and what went wrong in each, as JSON.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import path from "node:path";
+import { launch } from "./chromium.mjs";
 
-const [site, folder, executablePath, modules, ...wanted] = process.argv.slice(2);
-const { chromium } = createRequire(path.join(modules, "x"))("playwright-core");
+const [site, folder, executable, modules, ...wanted] = process.argv.slice(2);
 
 const MEDIA = "https://tempfile.aiquickdraw.com";
 const PATIENCE = 20_000;
@@ -338,11 +337,7 @@ const scenes = {
   },
 };
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch(executable, modules);
 const played = {};
 const left = Object.keys(scenes).filter((name) => !wanted.length || wanted.includes(name));
 

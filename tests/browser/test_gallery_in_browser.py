@@ -5,7 +5,6 @@ Screenshots go to test-output/gallery, for a person to look at.
 
 import json
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kie_mcp.config import Settings
+from kie_mcp.demo.chat import browser
 from kie_mcp.sandbox.app import MEDIA_ORIGIN, Sandbox
 from kie_mcp.server import gallery
 from kie_mcp.server.app import App
@@ -36,13 +36,13 @@ SCRIPT = HERE / "gallery.mjs"
 MODULES = ROOT / ".node" / "node_modules"
 PICTURES = ROOT / "test-output" / "gallery"
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-NODE = shutil.which("node")
+CHROMIUM = browser()
+NODE = MODULES / ".bin" / "node"
 MISSING = [
     name
     for name, there in (
         ("chromium", CHROMIUM),
-        ("node", NODE),
+        ("node", NODE.exists()),
         ("playwright-core", (MODULES / "playwright-core").exists()),
     )
     if not there
@@ -51,7 +51,7 @@ SCENES = re.findall(r'^  async "(.+)"\(browser\)', SCRIPT.read_text(encoding="ut
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)}: scripts/browser gets what it can"),
+    pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)}; see scripts/node"),
 ]
 
 
@@ -145,7 +145,6 @@ def settings(settings: Settings) -> Settings:
 async def test_every_scene_of_the_gallery_goes_as_it_should(settings: Settings) -> None:
     """They are played together, in one browser: alone, each would mostly wait."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    assert NODE
     assert CHROMIUM
     async with hosting(settings) as host:
         with anyio.fail_after(100):

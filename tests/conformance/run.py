@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import inspector
+
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent.parent / "docs" / "conformance.md"
 COMMAND = "scripts/conformance"
@@ -109,6 +111,9 @@ def main(node: str, *options: str) -> int:
                 sys.stderr.write(f"{wrong}\nconformance {version} at {each.revision} did not come out as expected.\n")
                 return 1
             results.append((each, version, len(list(folder.glob("*/checks.json"))), count))
+        if wrong := inspector.show(Path(node) / "node_modules", url):
+            sys.stderr.write(f"{wrong}\nThe MCP Inspector does not show the gallery.\n")
+            return 1
     block = table(results)
     sys.stdout.write(block)
     document = DOCUMENT.read_text(encoding="utf-8")

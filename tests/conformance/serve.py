@@ -151,7 +151,7 @@ def profile(folder: Path) -> Server[Any]:
     """The real server with the fixtures beside what it has."""
     sandbox = Sandbox()
     settings = Settings(sandbox=True, data_dir=folder / "data", output_dir=folder / "out")
-    server = build(App(settings, local_files=False, transport=httpx2.ASGITransport(sandbox.app)))
+    server = build(App(settings, local_files=False, transport=httpx2.ASGITransport(sandbox.app)), sessions=False)
     extension = ProfileTasks()
     tools = TOOLS | TaskTools(_handler(server, "tools/call"), sandbox, extension).tools
     mount_tools(server, tools)
@@ -232,10 +232,7 @@ def _handler(server: Server[Any], method: str) -> Handler:
 
 def main(folder: str) -> None:
     """Serve until told to stop."""
-    application = profile(Path(folder)).streamable_http_app(
-        streamable_http_path=http.PATH, stateless_http=True, transport_security=http._security(HOST)
-    )
-    config = uvicorn.Config(application, host=HOST, port=0, log_level="warning")
+    config = uvicorn.Config(http.streamable(profile(Path(folder)), HOST), host=HOST, port=0, log_level="warning")
     listener = config.bind_socket()
     sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}{http.PATH}\n")
     sys.stdout.flush()

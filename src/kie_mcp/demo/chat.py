@@ -29,17 +29,22 @@ def write(place: Path, gallery: str, arguments: dict[str, Any], result: dict[str
     place.write_text(page.replace("/* told */ null", told.replace("</", "<\\/")), encoding="utf-8")
 
 
+def browser() -> str | None:
+    """Where this machine's Chromium is, if it has one."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 async def photograph(page: Path, picture: Path) -> bool:
     """Take a picture of the page, where a browser is there to do it."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
+    chromium = browser()
+    if not chromium:
         return False
     # Chromium's own sandbox does not work for root.
     as_root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
     # The time that it waits for the page passes in this process alone.
     patience = ["--virtual-time-budget=5000", "--disable-features=IsolateSandboxedIframes"]
-    command = [browser, "--headless", *as_root, *quiet, *patience, "--window-size=760,620"]
+    command = [chromium, "--headless", *as_root, *quiet, *patience, "--window-size=760,620"]
     address = (await anyio.Path(page).absolute()).as_uri()
     with anyio.move_on_after(SECONDS):
         await anyio.run_process([*command, f"--screenshot={picture}", address], check=False)

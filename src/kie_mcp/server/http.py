@@ -4,7 +4,9 @@ import hmac
 import ipaddress
 import secrets
 from collections import deque
+from typing import Any
 
+from mcp.server.lowlevel import Server
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import JSONResponse
@@ -87,13 +89,16 @@ def asgi(app: App, *, host: str, token: str = "") -> ASGIApp:
             f"{host} can be reached by others, and every call spends your credits.",
             "Set KIE_MCP_HTTP_TOKEN to a long random text that callers send as a bearer token, or use 127.0.0.1.",
         )
-    # Clients mix protocol eras on one connection; only a stateless server answers all of them.
-    served = Sessions(
-        build(app, sessions=False).streamable_http_app(
-            streamable_http_path=PATH, stateless_http=True, transport_security=_security(host)
-        )
-    )
+    served = streamable(build(app, sessions=False), host)
     return BearerToken(served, token) if token else served
+
+
+def streamable(server: Server[Any], host: str) -> ASGIApp:
+    """A server as an ASGI application, open to whoever reaches it."""
+    # Clients mix protocol eras on one connection; only a stateless server answers all of them.
+    return Sessions(
+        server.streamable_http_app(streamable_http_path=PATH, stateless_http=True, transport_security=_security(host))
+    )
 
 
 def _security(host: str) -> TransportSecuritySettings:

@@ -1,0 +1,81 @@
+"""The MCP Inspector's web page, with the gallery in it."""
+
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kie_mcp.demo.chat import browser
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "tests" / "browser" / "inspector.mjs"
+PICTURE = ROOT / "test-output" / "gallery" / "inspector.png"
+CHROMIUM = browser()
+SECONDS = 120
+
+
+def show(modules: Path, server: str) -> str:
+    """Have the Inspector call a tool of a server and show what came of it.
+
+    Args:
+        modules: Where npm put the Inspector and what drives a browser.
+        server: The address.
+
+    Returns:
+        What is wrong; nothing when a picture was seen.
+    """
+    if not CHROMIUM:
+        return ""
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    node, token = str(modules / ".bin" / "node"), secrets.token_hex(16)
+    with opened(node, modules, token) as site:
+        command = [node, str(SCRIPT), site, token, server, str(PICTURE), CHROMIUM, str(modules)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    return ran.stderr if ran.returncode else ""
+
+
+@contextmanager
+def opened(node: str, modules: Path, token: str) -> Iterator[str]:
+    """The Inspector's address, while it runs."""
+    port = free_port()
+    settings = {
+        "HOST": "127.0.0.1",
+        "CLIENT_PORT": str(port),
+        "MCP_SANDBOX_PORT": str(free_port()),
+        "MCP_INSPECTOR_API_TOKEN": token,
+        "MCP_AUTO_OPEN_ENABLED": "false",
+    }
+    command = [node, str(modules / ".bin" / "mcp-inspector"), "--web"]
+    with subprocess.Popen(
+        command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as inspector:
+        try:
+            wait_for(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            inspector.terminate()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def wait_for(port: int) -> None:
+    """Wait until somebody listens there."""
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
