@@ -202,7 +202,8 @@ def progress_of(app: "App", context: Context, usual: "Mapping[str, float]") -> "
     async def report(tasks: "Sequence[Task]") -> None:
         nonlocal told, told_at
         moment = clock.monotonic()
-        reached = answers.fraction(tasks, usual, now=start + moment)
+        # People see it as it is.
+        reached = round(answers.fraction(tasks, usual, now=start + moment), 4)
         # 1 is left to the answer itself.
         if moment - told_at < BETWEEN_REPORTS or not told < reached < 1:
             return
