@@ -131,6 +131,9 @@ async def connect(folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> AsyncE
             await _migrate(engine)
         except sa.exc.DBAPIError as error:
             await close(engine)
+            # Of two that make the file at once, SQLite refuses one without letting it wait.
+            if again and "locked" in str(error.orig):
+                continue
             if again and _is_broken(error) and await anyio.to_thread.run_sync(_set_aside, place, known):
                 continue
             raise ConfigurationError(
