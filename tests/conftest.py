@@ -125,6 +125,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
+def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a server that was given no key."""
+    for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
+        monkeypatch.delenv(name, raising=False)
+    return Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out")
+
+
+@pytest.fixture
 def app(settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock) -> App:
     return App(settings, transport=transport, clock=clock)
 

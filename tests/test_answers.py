@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from a_task import NOW, task
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
@@ -20,23 +21,6 @@ from kie_mcp.server import answers
 from kie_mcp.server.app import App, build
 from kie_mcp.server.tools import Context, list_tools, progress_of
 from kie_mcp.tasks.task import Result, Task
-
-NOW = 1_800_000_100.0
-
-
-def task(**more: Any) -> Task:
-    """A task of a hundred seconds ago."""
-    plain: dict[str, Any] = {
-        "id": "t_1",
-        "tool": "kling_video",
-        "model": "kling-3.0/video",
-        "kind": "video",
-        "route": "jobs",
-        "arguments": {},
-        "created": NOW - 100,
-        "state": "running",
-    }
-    return Task(**(plain | more))
 
 
 def text(result: CallToolResult) -> str:

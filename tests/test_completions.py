@@ -167,13 +167,8 @@ async def test_every_address_that_is_listed_can_be_completed(client: Client) -> 
     assert {each.uri_template for each in listed} <= set(TEMPLATES)
 
 
-async def test_without_a_key_models_are_offered_and_tasks_are_not(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
-        monkeypatch.delenv(name, raising=False)
-    app = App(Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out"), clock=clock)
-    async with Client(build(app), raise_exceptions=True) as client:
+async def test_without_a_key_models_are_offered_and_tasks_are_not(keyless: Settings, clock: Clock) -> None:
+    async with Client(build(App(keyless, clock=clock)), raise_exceptions=True) as client:
         assert await values(client, "kie://models/{id}", "id", "veo3_f") == ["veo3_fast"]
         assert await offered(client, "kie://tasks/{id}", "id") == ([], 0, False)
 

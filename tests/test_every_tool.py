@@ -221,11 +221,9 @@ def opens(path: Path) -> None:
 
 @every_tool
 async def test_without_a_key_every_tool_says_how_to_set_one(
-    tmp_path: Path, ready: dict[str, str], clock: Clock, monkeypatch: pytest.MonkeyPatch, tool: str
+    keyless: Settings, ready: dict[str, str], clock: Clock, tool: str
 ) -> None:
-    for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
-        monkeypatch.delenv(name, raising=False)
-    app = App(Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out", tools="all"), clock=clock)
+    app = App(keyless.model_copy(update={"tools": "all"}), clock=clock)
     async with Client(build(app), raise_exceptions=True) as client:
         assert len((await client.list_tools()).tools) == len(tools())
         result = await client.call_tool(tool, {key: local(value, ready) for key, value in CALLS[tool].items()})

@@ -188,12 +188,9 @@ async def test_what_is_not_there_is_an_error_that_names_it(client: Client, uri: 
 
 
 async def test_without_a_key_the_models_can_be_read_and_the_rest_says_how_to_set_one(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    keyless: Settings, clock: Clock
 ) -> None:
-    for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
-        monkeypatch.delenv(name, raising=False)
-    app = App(Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out"), clock=clock)
-    async with Client(build(app), raise_exceptions=True) as client:
+    async with Client(build(App(keyless, clock=clock)), raise_exceptions=True) as client:
         assert await read(client, "kie://models/veo3")
         for uri in ("kie://credits", "kie://tasks", "kie://uploads"):
             with pytest.raises(MCPError, match="KIE_API_KEY"):

@@ -373,12 +373,7 @@ async def test_a_stream_honors_only_addresses_that_can_change(app: App) -> None:
             assert stream.honored.tools_list_changed
 
 
-async def test_without_a_key_a_subscription_says_how_to_set_one(
-    settings: Settings, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
-        monkeypatch.delenv(name, raising=False)
-    keyless = Settings(data_dir=settings.data_dir, output_dir=settings.output_dir)
+async def test_without_a_key_a_subscription_says_how_to_set_one(keyless: Settings, clock: JumpingClock) -> None:
     async with connected(App(keyless, clock=clock), Heard()) as client:
         with pytest.raises(MCPError, match="KIE_API_KEY"):
             await subscribe(client, "kie://tasks/t_1")

@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import httpx2
 import pytest
+from a_task import NOW, task
 from answered import answer, ended, refused, text
 from conftest import JumpingClock
 from mcp import Client, StdioServerParameters
@@ -34,8 +35,6 @@ from kie_mcp.tasks.task import Result as File
 from kie_mcp.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
-
-NOW = 1_800_000_100.0
 
 
 class Said(RootModel[dict[str, Any]]):
@@ -421,21 +420,6 @@ async def test_over_http_the_header_names_the_task(app: App, clock: JumpingClock
                 await client.session.send_request(Nameless(method=f"tasks/{method}", params=params), Said)
             assert unnamed.value.code == -32020
         assert other.task_id != given.task_id
-
-
-def task(**more: Any) -> Task:
-    """A task of a hundred seconds ago."""
-    plain: dict[str, Any] = {
-        "id": "t_1",
-        "tool": "kling_video",
-        "model": "kling-3.0/video",
-        "kind": "video",
-        "route": "jobs",
-        "arguments": {},
-        "created": NOW - 100,
-        "state": "running",
-    }
-    return Task(**(plain | more))
 
 
 async def test_tasks_work_over_standard_streams_too(tmp_path: Path, clock: JumpingClock) -> None:

@@ -88,13 +88,8 @@ async def test_what_is_read_only_creates_nothing(client: Client, sandbox: Sandbo
 
 
 @pytest.mark.parametrize("tool", [*READ_ONLY, "upload_file"])
-async def test_without_a_key_every_tool_says_how_to_set_one(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, tool: str
-) -> None:
-    for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
-        monkeypatch.delenv(name, raising=False)
-    app = App(Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out"), clock=clock)
-    async with Client(build(app), raise_exceptions=True) as client:
+async def test_without_a_key_every_tool_says_how_to_set_one(keyless: Settings, clock: Clock, tool: str) -> None:
+    async with Client(build(App(keyless, clock=clock)), raise_exceptions=True) as client:
         result = await client.call_tool(tool, READ_ONLY.get(tool, {"path": "fox.png"}))
     assert "KIE_API_KEY" in text(result)
     assert "KIE_API_KEY" in str(answer(result))

@@ -1,0 +1,22 @@
+"""A task that runs, in the year 2027."""
+
+from typing import Any
+
+from kie_mcp.tasks.task import Task
+
+NOW = 1_800_000_100.0
+
+
+def task(**more: Any) -> Task:
+    """A task of a hundred seconds ago."""
+    plain: dict[str, Any] = {
+        "id": "t_1",
+        "tool": "kling_video",
+        "model": "kling-3.0/video",
+        "kind": "video",
+        "route": "jobs",
+        "arguments": {},
+        "created": NOW - 100,
+        "state": "running",
+    }
+    return Task(**(plain | more))
