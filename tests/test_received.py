@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from test_contract import EXAMPLES, arguments
 
 from kie_mcp.catalog import FAMILIES, MODELS, KieModel
@@ -34,19 +34,22 @@ def comes_back(call: KieModel) -> None:
 
 @pytest.mark.parametrize("id_", MODELS)
 def test_what_a_model_sends_is_read_back_in_the_spelling_of_every_way(id_: str) -> None:
+    accepted = []
+
     @given(arguments(plain_schema(MODELS[id_])))
     @settings(max_examples=40, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def every_accepted_call(given: dict[str, Any]) -> None:
         try:
             call = parse(id_, given)
         except ValueError:
-            assume(False)
-        else:
-            comes_back(call)
+            return
+        comes_back(call)
+        accepted.append(call)
 
     every_accepted_call()
     for example in EXAMPLES.get(id_, ()):
         comes_back(parse(id_, example))
+    assert accepted or id_ in EXAMPLES
 
 
 @pytest.mark.parametrize("id_", MODELS)

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 
 export function launch(executablePath, modules) {
-  const { chromium } = createRequire(path.resolve(modules, "x"))("playwright-core");
+  const { chromium } = createRequire(path.join(modules, "x"))("playwright-core");
   return chromium.launch({
     executablePath,
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,36 +64,50 @@ def served(folder: Path) -> Iterator[str]:
             server.terminate()
 
 
-def run(each: Run, node: Path, url: str, folder: Path) -> tuple[str, Counter[str], str]:
-    """Run a suite.
+@dataclass(frozen=True)
+class Result:
+    """What came out of a run."""
 
-    Returns:
-        The suite's version, how many checks came out how, and what is wrong; nothing when all is as expected.
-    """
+    run: Run
+    version: str
+    """The suite's."""
+    scenarios: int
+    checks: Counter[str]
+    """How many came out how."""
+    wrong: str
+    """What is not as expected; empty when all is."""
+
+
+def run(each: Run, node: Path) -> Result:
+    """Run a suite against a server of its own."""
     package = node / "node_modules" / each.suite
-    command = [
-        *(str(node / "node_modules" / ".bin" / "node"), str(package / "dist" / "index.js"), "server", "--url", url),
-        *("--output-dir", str(folder), "--expected-failures", str(each.expected), *each.options),
-    ]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    count = Counter(
-        check["status"]
-        for checks in folder.glob("*/checks.json")
-        for check in json.loads(checks.read_text(encoding="utf-8"))
-    )
+    program = [str(node / "node_modules" / ".bin" / "node"), str(package / "dist" / "index.js"), "server"]
+    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch) / "server") as url:
+        folder = Path(scratch) / "results"
+        options = ["--url", url, "--output-dir", str(folder), "--expected-failures", str(each.expected), *each.options]
+        ran = subprocess.run([*program, *options], capture_output=True, text=True, timeout=SECONDS, check=False)
+        scenarios = [json.loads(checks.read_text(encoding="utf-8")) for checks in folder.glob("*/checks.json")]
+    count = Counter(check["status"] for checks in scenarios for check in checks)
     version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
-    return version, count, ran.stdout.rpartition("=== SUMMARY ===")[2] + ran.stderr if ran.returncode else ""
+    wrong = ran.stdout.rpartition("=== SUMMARY ===")[2] + ran.stderr if ran.returncode else ""
+    return Result(each, version, len(scenarios), count, wrong)
 
 
-def table(results: list[tuple[Run, str, int, Counter[str]]]) -> str:
+def show(node: Path) -> str:
+    """What is wrong with the gallery in the MCP Inspector; nothing when it shows a picture."""
+    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch)) as url:
+        return inspector.show(node / "node_modules", url)
+
+
+def table(results: list[Result]) -> str:
     """The results as the document shows them."""
     lines = [
         "| protocol | suite | scenarios | checks passed | failed, as expected | skipped |",
         "|---|---|---|---|---|---|",
     ]
-    for each, version, scenarios, count in results:
-        cells = (each.revision, version, scenarios, *(count[status] for status in ("SUCCESS", "FAILURE", "SKIPPED")))
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+    for each in results:
+        checks = (each.checks[status] for status in ("SUCCESS", "FAILURE", "SKIPPED"))
+        lines.append(f"| {' | '.join(map(str, (each.run.revision, each.version, each.scenarios, *checks)))} |")
     for revision in dict.fromkeys(each.revision for each in RUNS):
         lines += ["", f"Known to fail at {revision}:", ""]
         known = reasons(HERE / f"expected-failures-{revision}.yml")
@@ -101,19 +116,19 @@ def table(results: list[tuple[Run, str, int, Counter[str]]]) -> str:
 
 
 def main(node: str, *options: str) -> int:
-    """Run all; with --check, compare the document instead of writing it."""
-    results = []
-    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch)) as url:
-        for number, each in enumerate(RUNS):
-            folder = Path(scratch) / f"results-{number}"
-            version, count, wrong = run(each, Path(node), url, folder)
-            if wrong:
-                sys.stderr.write(f"{wrong}\nconformance {version} at {each.revision} did not come out as expected.\n")
-                return 1
-            results.append((each, version, len(list(folder.glob("*/checks.json"))), count))
-        if wrong := inspector.show(Path(node) / "node_modules", url):
-            sys.stderr.write(f"{wrong}\nThe MCP Inspector does not show the gallery.\n")
-            return 1
+    """Run all at once, as each mostly waits; with --check, compare the document instead of writing it."""
+    modules = Path(node).absolute()
+    with ThreadPoolExecutor() as at_once:
+        shown = at_once.submit(show, modules)
+        results = list(at_once.map(lambda each: run(each, modules), RUNS))
+    wrong = [
+        f"{each.wrong}\n{each.version} at {each.run.revision} is not as expected." for each in results if each.wrong
+    ]
+    if shown.result():
+        wrong.append(f"{shown.result()}\nThe MCP Inspector does not show the gallery.")
+    if wrong:
+        sys.stderr.write("\n".join([*wrong, ""]))
+        return 1
     block = table(results)
     sys.stdout.write(block)
     document = DOCUMENT.read_text(encoding="utf-8")
