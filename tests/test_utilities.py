@@ -334,7 +334,9 @@ async def test_a_model_is_described_by_its_other_names(client: Client) -> None:
         assert answer(await client.call_tool("describe_model", {"model": name}))["model"] == "veo3_fast"
 
 
-async def test_a_ledger_that_breaks_is_an_answer_and_not_the_end(client: Client, settings: Settings) -> None:
+async def test_a_ledger_that_breaks_is_an_answer_and_not_the_end(
+    client: Client, settings: Settings, sandbox: Sandbox
+) -> None:
     await make(client)
 
     def drop() -> None:
@@ -347,7 +349,15 @@ async def test_a_ledger_that_breaks_is_an_answer_and_not_the_end(client: Client,
     result = await client.call_tool("list_tasks")
     assert result.is_error
     assert answer(result)["error"]["category"] == "internal"
+    assert answer(result)["error"]["billed"] is False
     assert not (await client.call_tool("get_credits")).is_error
+    comparison = {"prompt": "a fox", "models": ["z-image", "qwen/text-to-image"], "max_credits": 100}
+    for tool, given in (("nano_banana_image", {"prompt": "a hare"}), ("compare_models", comparison)):
+        for quote in (False, True):
+            result = await client.call_tool(tool, {**given, "quote": quote})
+            assert "so KIE was not asked" in text(result)
+            assert answer(result)["error"]["billed"] is False
+    assert len(sandbox.accepted) == 1
 
 
 async def test_a_data_folder_that_cannot_be_is_said_by_every_call(

@@ -16,6 +16,7 @@ from kie_mcp.errors import CapReached, ConfirmationNeeded, InvalidCall, KieMcpEr
 from kie_mcp.server import answers, asking, running
 from kie_mcp.server.tools import WAITED_FOR, Asked, progress_of
 from kie_mcp.server.utility import Utility
+from kie_mcp.tasks import trouble
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.task import Task
@@ -48,7 +49,8 @@ async def compare_models(app: "App", asked: Asked, wanted: CompareModels) -> Cal
     """Ask several models for the same, if all together may cost that much."""
     runner = await app.runner()
     orders = [await running.priced(app, order) for order in await _orders(app, wanted)]
-    costs = [(await runner.made_before(order), await runner.quote(order)) for order in orders]
+    with trouble.before_kie_is_asked():
+        costs = [(await runner.made_before(order), await runner.quote(order)) for order in orders]
     if wanted.quote:
         return _quoted(orders, costs, wanted.max_credits, await runner.client.credits())
     _check(orders, costs, wanted.max_credits)

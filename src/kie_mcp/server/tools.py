@@ -74,6 +74,10 @@ class Selection:
         self.listed = ListToolsResult.model_validate({"tools": self.tools})
         self.only_utilities = self.names.issubset(utilities)
 
+    def is_read_only(self, name: str) -> bool:
+        """Whether a tool of these is one that spends and changes nothing."""
+        return any(tool["name"] == name and tool["annotations"]["readOnlyHint"] for tool in self.tools)
+
 
 @cache
 def _written() -> dict[str, Any]:
@@ -108,8 +112,10 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
         return answers.failure(error)
     except Exception:
         logger.exception("tool %r", params.name)
+        # Whatever spends nothing cannot have been charged; of the others the ledger may know.
+        billed = False if app.selection.is_read_only(params.name) else None
         return answers.failure(
-            KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.")
+            KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
         )
     if context.protocol_version in BEFORE_LINKS and isinstance(told, CallToolResult):
         return answers.without_links(told)
@@ -160,13 +166,15 @@ async def generate(
 ) -> CallToolResult | InputRequiredResult:
     """Start a task and wait for it if it is a quick one, unless the client can wait better; or only tell its cost."""
     from kie_mcp.server import answers, asking, running
+    from kie_mcp.tasks import trouble
 
     model, runner = order.call, await app.runner()
     order = await running.priced(app, order)
-    known = await runner.made_before(order)
-    if options.quote:
-        cost, balance = await runner.quote(order), await runner.client.credits()
-        return answers.quoted(order, known, cost, balance, now=app.clock.time())
+    with trouble.before_kie_is_asked():
+        known = await runner.made_before(order)
+        if options.quote:
+            cost, balance = await runner.quote(order), await runner.client.credits()
+            return answers.quoted(order, known, cost, balance, now=app.clock.time())
     if not known and not options.anyway:
         await running.check_health(await app.live(), type(model))
     try:

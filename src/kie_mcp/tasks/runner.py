@@ -100,21 +100,20 @@ class Runner:
             KieMcpError: When it was not accepted, with what that cost.
         """
         try:
-            contents, fingerprint, known = await self._recall(order)
-            if known:
-                return await self.get(known.id)
-            watch = await self._prepare(order, fingerprint, contents)
-            task = watch.task
-            self._rules.caps.check(task, await self.ledger.spent(task))
-            await self._agree(task, confirm)
-            await self._stay()
-            # Whoever asks after it from the moment it is written down finds it watched.
-            self._watched[task.id] = watch
-            known = await self.ledger.add(task, repeats_since=self._repeats_since(), caps=self._rules.caps)
-        except BaseException as error:
+            with trouble.before_kie_is_asked():
+                contents, fingerprint, known = await self._recall(order)
+                if known:
+                    return await self.get(known.id)
+                watch = await self._prepare(order, fingerprint, contents)
+                task = watch.task
+                self._rules.caps.check(task, await self.ledger.spent(task))
+                await self._agree(task, confirm)
+                await self._stay()
+                # Whoever asks after it from the moment it is written down finds it watched.
+                self._watched[task.id] = watch
+                known = await self.ledger.add(task, repeats_since=self._repeats_since(), caps=self._rules.caps)
+        except BaseException:
             self._watched.pop(order.id, None)
-            if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
-                raise trouble.not_asked(error) from None
             raise
         if known:
             del self._watched[task.id]
@@ -154,18 +153,19 @@ class Runner:
             KieMcpError: When one of them, or all together, may not be run.
         """
         tasks = []
-        for order in orders:
-            contents, fingerprint, known = await self._recall(order)
-            if not known:
-                tasks.append((await self._prepare(order, fingerprint, contents)).task)
-                self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
-        if not tasks:
-            return {}
-        whole = together(tasks)
-        replace(self._rules.caps, task=None).check(whole, await self.ledger.spent(whole))
-        await self._agree(whole, confirm)
-        above = whole.reserved > self._rules.confirm_above
-        return {task.id: await self._ask_for(task) for task in tasks if above}
+        with trouble.before_kie_is_asked():
+            for order in orders:
+                contents, fingerprint, known = await self._recall(order)
+                if not known:
+                    tasks.append((await self._prepare(order, fingerprint, contents)).task)
+                    self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
+            if not tasks:
+                return {}
+            whole = together(tasks)
+            replace(self._rules.caps, task=None).check(whole, await self.ledger.spent(whole))
+            await self._agree(whole, confirm)
+            above = whole.reserved > self._rules.confirm_above
+            return {task.id: await self._ask_for(task) for task in tasks if above}
 
     async def get(self, id_: str) -> Task:
         """The task with this id, ours or KIE's; an open one is watched from now on, here or elsewhere.

@@ -1,5 +1,8 @@
 """What is said of a task that went wrong: the reason, what it cost, what to do next."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy.exc
 
 from kie_mcp.catalog import KieModel
@@ -37,6 +40,15 @@ def to_confirm(task: Task, id_: str, *, stale: bool, minutes: int) -> Confirmati
         f"Ask the user. If they agree, make the same call with confirm: {id_!r} within {minutes} minutes.",
         confirm=id_,
     )
+
+
+@contextmanager
+def before_kie_is_asked() -> Iterator[None]:
+    """Say of what the ledger refuses that nothing was sent."""
+    try:
+        yield
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise not_asked(error) from None
 
 
 def not_asked(error: Exception) -> KieMcpError:
