@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -15,16 +15,16 @@ from a_task import NOW, task
 from answered import answer, ended, refused, text
 from conftest import JumpingClock
 from mcp import Client, StdioServerParameters
-from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim, advertise
+from mcp.client.extension import advertise
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolRequestParams, CallToolResult, Request, RequestParams, Result, TextContent
-from pydantic import RootModel
+from mcp_types import CallToolRequestParams, CallToolResult, Request, TextContent
 from running import Gate
 from served import serving
 from starlette.responses import Response
 
 from kie_mcp.config import Settings
+from kie_mcp.demo.following import Following, Handle, Named, Said
 from kie_mcp.errors import TaskFailed
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import tools
@@ -37,61 +37,27 @@ from kie_mcp.tasks.task import Task
 pytestmark = pytest.mark.anyio
 
 
-class Said(RootModel[dict[str, Any]]):
-    """Whatever the server says."""
+class Answering(Named):
+    """With answers to its questions, for tasks/update."""
 
-
-class Named(RequestParams):
-    task_id: str
     input_responses: dict[str, Any] | None = None
 
 
-class TaskRequest(Request[Named, str]):
+class Asking(Request[Answering, str]):
     name_param = "taskId"
 
 
-class Nameless(Request[Named, str]):
+class Nameless(Request[Answering, str]):
     """As above, from a client that forgets the header."""
 
 
-class Handle(Result):
-    """A CreateTaskResult as a client reads it."""
-
-    result_type: Literal["task"] = "task"
-    task_id: str
-    status: str
-    status_message: str
-    created_at: str
-    last_updated_at: str
-    ttl_ms: int
-    poll_interval_ms: int
-
-
-class Polling(ClientExtension):
-    """What a host does: it asks at the pace it is told until the task has ended."""
-
-    identifier = TASKS
-
-    def __init__(self, clock: JumpingClock) -> None:
-        self.clock = clock
-        self.polls = 0
-
-    def claims(self) -> list[ResultClaim[Handle]]:
-        return [ResultClaim(result_type="task", model=Handle, resolve=self.follow)]
-
-    async def follow(self, given: Handle, context: ClaimContext) -> CallToolResult:
-        while True:
-            await self.clock.sleep(given.poll_interval_ms / 1000)
-            self.polls += 1
-            request = TaskRequest(method="tasks/get", params=Named(task_id=given.task_id))
-            seen = (await context.session.send_request(request, Said)).root
-            if seen["status"] != "working":
-                return CallToolResult.model_validate(seen["result"])
+def unheard(_: str) -> None:
+    """For tests that do not mind how it goes."""
 
 
 async def ask(client: Client, method: str, task_id: str, **more: Any) -> dict[str, Any]:
     """What the server says to one of the extension's methods."""
-    request = TaskRequest(method=f"tasks/{method}", params=Named(task_id=task_id, **more))
+    request = Asking(method=f"tasks/{method}", params=Answering(task_id=task_id, **more))
     return (await client.session.send_request(request, Said)).root
 
 
@@ -111,7 +77,7 @@ async def gone(client: Client, task_id: str) -> dict[str, Any]:
 
 
 def connected(app: App, clock: JumpingClock) -> Client:
-    return Client(build(app), extensions=[Polling(clock)])
+    return Client(build(app), extensions=[Following(unheard, clock)])
 
 
 @pytest.fixture
@@ -162,10 +128,11 @@ async def test_the_end_of_a_task_is_what_get_task_says(client: Client) -> None:
 
 
 async def test_a_host_that_follows_handles_gets_the_same_as_others(app: App, clock: JumpingClock) -> None:
-    following = Polling(clock)
+    told: list[str] = []
+    following = Following(told.append, clock)
     async with Client(build(app), extensions=[following]) as client:
         made = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
-    assert following.polls > 0
+    assert any("tasks/get: " in each for each in told)
     assert answer(made)["status"] == "succeeded"
     assert answer(made)["task_id"] in text(made)
 
@@ -405,7 +372,10 @@ async def test_the_extension_is_announced(client: Client) -> None:
 @asynccontextmanager
 async def over_http(app: App, clock: JumpingClock) -> AsyncIterator[Client]:
     """A client of the server as `kie-mcp serve --http` serves it."""
-    async with serving(asgi(app, host="127.0.0.1")) as url, Client(url, extensions=[Polling(clock)]) as client:
+    async with (
+        serving(asgi(app, host="127.0.0.1")) as url,
+        Client(url, extensions=[Following(unheard, clock)]) as client,
+    ):
         yield client
 
 
@@ -415,7 +385,7 @@ async def test_over_http_the_header_names_the_task(app: App, clock: JumpingClock
         other = await start(client, prompt="a hen")
         assert (await gone(client, given.task_id))["status"] == "completed"
         for method in ("get", "update", "cancel"):
-            params = Named(task_id=given.task_id, input_responses={})
+            params = Answering(task_id=given.task_id, input_responses={})
             with pytest.raises(MCPError) as unnamed:
                 await client.session.send_request(Nameless(method=f"tasks/{method}", params=params), Said)
             assert unnamed.value.code == -32020
@@ -430,10 +400,11 @@ async def test_tasks_work_over_standard_streams_too(tmp_path: Path, clock: Jumpi
         "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
     }
     started = StdioServerParameters(command=sys.executable, args=["-m", "kie_mcp"], env=os.environ | environment)
-    following = Polling(clock)
+    told: list[str] = []
+    following = Following(told.append, clock)
     async with Client(started, mode="auto", extensions=[following]) as client:
         assert answer(await client.call_tool("suno_lyrics", {"prompt": "a fox"}))["status"] == "succeeded"
-    assert following.polls > 0
+    assert any("tasks/get: " in each for each in told)
 
 
 FAILED = TaskFailed("It  broke.", "Try again.", billed=False).as_dict()
@@ -482,7 +453,7 @@ async def test_a_cancelled_task_that_a_call_leads_to_again_is_answered_in_words(
 
     server = Server("s", lifespan=app.run, on_list_tools=tools.list_tools, on_call_tool=call_tool)
     mount(server, TasksExtension())
-    async with Client(server, extensions=[Polling(clock)]) as client:
+    async with Client(server, extensions=[Following(unheard, clock)]) as client:
         words = await client.session.call_tool("cancelled", {}, allow_claimed=True)
         assert isinstance(words, CallToolResult)
         assert words.structured_content == {"task_id": "t_1"}

@@ -4,7 +4,6 @@ import os
 import secrets
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,11 +50,14 @@ def opened(node: str, modules: Path, token: str) -> Iterator[str]:
     }
     command = [node, str(modules / ".bin" / "mcp-inspector"), "--web"]
     with subprocess.Popen(
-        command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as inspector:
         try:
-            wait_for(port)
-            yield f"http://127.0.0.1:{port}"
+            assert inspector.stdout
+            site = f"http://127.0.0.1:{port}"
+            # It says where it is once it listens there.
+            assert any(site in line for line in inspector.stdout), "The MCP Inspector did not start."
+            yield site
         finally:
             inspector.terminate()
 
@@ -65,17 +67,3 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
-
-
-def wait_for(port: int) -> None:
-    """Wait until somebody listens there."""
-    until = time.monotonic() + SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
-        else:
-            return

@@ -99,7 +99,12 @@ class Track(Ref):
     @property
     def task(self) -> TaskRef:
         """The task that made the song."""
-        return TaskRef(self.removeprefix("task:").partition("#")[0])
+        return TaskRef(task_id(self))
+
+
+def task_id(reference: str) -> str:
+    """The id in `task:<id>#<n>`; one that stands alone is itself."""
+    return reference.strip().removeprefix("task:").partition("#")[0]
 
 
 def aliases(names: Mapping[str, str]) -> BeforeValidator:

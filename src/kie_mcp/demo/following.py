@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-import anyio
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp_types import CallToolResult, Request, RequestParams, Result
 from pydantic import RootModel
 
+from kie_mcp.clock import Clock
 from kie_mcp.server.tasks_extension import TASKS
 
 
@@ -16,7 +16,11 @@ class Handle(Result):
 
     result_type: Literal["task"] = "task"
     task_id: str
+    status: str
     status_message: str
+    created_at: str
+    last_updated_at: str
+    ttl_ms: int
     poll_interval_ms: int
 
 
@@ -41,8 +45,9 @@ class Following(ClientExtension):
 
     identifier = TASKS
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], clock: Clock | None = None) -> None:
         self._tell = tell
+        self._clock = clock or Clock()
 
     def claims(self) -> list[ResultClaim[Handle]]:
         """Handles are taken here."""
@@ -52,7 +57,7 @@ class Following(ClientExtension):
         """The task's own result."""
         self._tell(f"{given.task_id}: {given.status_message}")
         while True:
-            await anyio.sleep(given.poll_interval_ms / 1000)
+            await self._clock.sleep(given.poll_interval_ms / 1000)
             request = TaskRequest(method="tasks/get", params=Named(task_id=given.task_id))
             seen = (await context.session.send_request(request, Said)).root
             self._tell(f"tasks/get: {seen['status']}, {seen['statusMessage']}")

@@ -225,13 +225,13 @@ def fraction(tasks: Sequence[Task], usual: Mapping[str, float], *, now: float) -
         usual: Seconds that each usually takes, by its id.
         now: Seconds since 1970.
     """
-    shares = [1 if _done(task) else progress(max(now - task.created, 0), usual[task.id]) for task in tasks]
+    shares = [1 if task.done else progress(max(now - task.created, 0), usual[task.id]) for task in tasks]
     return sum(shares) / len(shares)
 
 
 def sentence(tasks: Sequence[Task], usual: Mapping[str, float], *, now: float) -> str:
     """The same in words, for who waits for them."""
-    open_ = [task for task in tasks if not _done(task)]
+    open_ = [task for task in tasks if not task.done]
     done = f"{len(tasks) - len(open_)} of {len(tasks)} done"
     if not open_:
         return tasks[0].state if len(tasks) == 1 else done
@@ -239,7 +239,3 @@ def sentence(tasks: Sequence[Task], usual: Mapping[str, float], *, now: float) -
     longest = max(usual[task.id] for task in open_)
     words = DOING[tasks[0].state] if len(tasks) == 1 else done
     return f"{words}, {elapsed:.0f} s of usually about {longest:.0f} s"
-
-
-def _done(task: Task) -> bool:
-    return task.final and (task.saved or task.state != "succeeded")

@@ -187,7 +187,7 @@ async def _told(app: "App", orders: Sequence[Order], came: Sequence[Task | KieMc
         for order, each in zip(orders, came, strict=True)
     ]
     tasks = [each for each in came if isinstance(each, Task)]
-    open_ = [task for task in tasks if not task.final or (task.state == "succeeded" and not task.saved)]
+    open_ = [task for task in tasks if not task.done]
     succeeded = any(task.state == "succeeded" for task in tasks)
     answer: dict[str, Any] = {
         "status": "running" if open_ else "succeeded" if succeeded else "failed",
@@ -237,7 +237,7 @@ def _next_step(app: "App", open_: Sequence[Task]) -> str:
     left = min(task.created for task in open_) + app.settings.repeat_window - app.clock.time()
     if left > 0:
         step += f" The same call within {left / 60:.0f} minutes shows them side by side, and pays nothing more."
-    return f"{step} Later it would be made and paid anew."
+    return f"{step} Later, what has ended by then would be made and paid anew."
 
 
 def _text(answer: Mapping[str, Any]) -> str:

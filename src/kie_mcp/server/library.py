@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.fields import Kind, task_id
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server import answers
 from kie_mcp.server.tools import Asked
@@ -158,7 +158,7 @@ def _paged(answer: dict[str, Any], lines: Sequence[str], last: Task | None, noth
 
 async def _names(ledger: Ledger, id_: str) -> Sequence[str]:
     """What arguments may call a task."""
-    id_ = id_.strip().removeprefix("task:").partition("#")[0]
+    id_ = task_id(id_)
     task = await ledger.find(id_) if id_ else None
     return [name for name in ((task.id, task.kie_id) if task else (id_,)) if name]
 

@@ -15,6 +15,7 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.live import Live, LiveModel
 from kie_mcp.kie.routes import listed
+from kie_mcp.server import answers
 from kie_mcp.tasks.order import Order
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ async def describe(app: "App", name: str) -> dict[str, Any]:
         raise InvalidCall(f"There is no model {name!r} here.", f"{_near(name)}find_models lists the models.")
     live, name = await app.live(), name.strip()
     model = await stranger(live, name, unchecked=True)
-    told = {"live_price": _short(offered[name].price, LONGEST_PRICE) or "not told"}
+    told = {"live_price": answers.short(offered[name].price, LONGEST_PRICE) or "not told"}
     return _cut(search.describe(model, TOOL) | told | {"input_schema": foreign.shown(await live.schema(name) or {})})
 
 
@@ -200,7 +201,9 @@ def _too_long(description: Mapping[str, Any]) -> bool:
 def _gist(field: Mapping[str, Any]) -> dict[str, Any]:
     gist = {"type": field["type"]} if "type" in field else {}
     if choices := field.get("enum"):
-        return gist | {"description": _short(f"one of {len(choices)}: {', '.join(map(str, choices))}", LONGEST_IN_LIST)}
+        return gist | {
+            "description": answers.short(f"one of {len(choices)}: {', '.join(map(str, choices))}", LONGEST_IN_LIST)
+        }
     return gist | ({"items": {}} if "items" in field else {})
 
 
@@ -212,7 +215,7 @@ def standing(model: type[KieModel], offered: Offered) -> dict[str, str]:
     found = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
     if found is None:
         return {"live": "gone from KIE's list of today"}
-    return {"live_price": _short(found.price, LONGEST_PRICE)} if found.price else {}
+    return {"live_price": answers.short(found.price, LONGEST_PRICE)} if found.price else {}
 
 
 def marked(row: dict[str, str], standing_: Mapping[str, str]) -> dict[str, str]:
@@ -228,8 +231,8 @@ def strangers(offered: Offered, words: str = "", kind: Kind | None = None, mode:
             "model": id_,
             "tool": TOOL,
             "mode": does(model),
-            "credits": _short(model.price, LONGEST_IN_LIST) or "unknown",
-            "about": f"New at KIE: {_short(f'{model.title or id_}, {model.provider}'.strip(', '), LONGEST_IN_LIST)}.",
+            "credits": answers.short(model.price, LONGEST_IN_LIST) or "unknown",
+            "about": f"New at KIE: {answers.short(_whose(id_, model), LONGEST_IN_LIST)}.",
         }
         for id_, model in offered.items()
         if id_ not in KNOWN
@@ -239,8 +242,8 @@ def strangers(offered: Offered, words: str = "", kind: Kind | None = None, mode:
     ]
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _whose(id_: str, model: LiveModel) -> str:
+    return f"{model.title or id_}, {model.provider}".strip(", ")
 
 
 async def check_health(live: Live, model: type[KieModel], *, patience: float = PATIENCE) -> None:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from kie_mcp.server.app import App
     from kie_mcp.tasks.preview import Preview
 
-LINK = "Use the link that get_task tells."
-
 
 async def show(app: "App", task_id: str, number: int | None) -> CallToolResult:
     """Show one result of a task, or all of them.

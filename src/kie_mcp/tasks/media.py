@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 import anyio
 import anyio.to_thread
 
-from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track
+from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, task_id
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
@@ -94,7 +94,7 @@ class Publisher:
             case Track():
                 return await self._song(ref)
             case _:
-                id_ = ref.removeprefix("task:").partition("#")[0]
+                id_ = task_id(ref)
                 task = await self._ledger.find(id_)
                 return (task and task.kie_id) or id_
 

@@ -12,7 +12,7 @@ import sqlalchemy.exc
 from anyio.abc import TaskGroup
 
 from kie_mcp.catalog import MODELS
-from kie_mcp.catalog.fields import Ref
+from kie_mcp.catalog.fields import Ref, task_id
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import routes, status
@@ -177,7 +177,7 @@ class Runner:
             InvalidCall: When there is no such task.
             ApiError: When it is not in the ledger and KIE cannot be asked.
         """
-        id_ = id_.strip().removeprefix("task:").partition("#")[0]
+        id_ = task_id(id_)
         task = await self.ledger.find(id_)
         if not task:
             task = await adoption.adopt(self.client, id_, now=self.clock.time())
@@ -218,7 +218,7 @@ class Runner:
         """Whether there is nothing to wait for."""
         if watch := self._watched.get(task.id):
             return watch.over.is_set()
-        return task.final and bool(task.saved or task.note or task.state != "succeeded")
+        return task.done or (task.final and bool(task.note))
 
     async def resolve(self, id_: str, outcome: str) -> Task:
         """Settle what became of a create whose answer got lost.

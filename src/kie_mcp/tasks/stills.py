@@ -19,7 +19,7 @@ import PIL.ImageFont
 import PIL.ImageOps
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.tasks import ffmpeg, formats
+from kie_mcp.tasks import ffmpeg, formats, trouble
 
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 CHECKER_PX = 16
@@ -82,12 +82,12 @@ async def still(path: Path, side: int) -> Still:
 def _mime_type(path: Path) -> str:
     # Opening a pipe would wait for a writer.
     if not path.is_file():
-        raise InvalidCall(f"{path} is no file, or not any more.", "Use the link that get_task tells.")
+        raise InvalidCall(f"{path} is no file, or not any more.", trouble.OPEN_LINK)
     try:
         with path.open("rb") as file:
             return formats.mime_type(file.read(formats.HEAD)) or ""
     except OSError as error:
-        raise InvalidCall(f"{path} cannot be read: {error.strerror}.", "Use the link that get_task tells.") from None
+        raise InvalidCall(f"{path} cannot be read: {error.strerror}.", trouble.OPEN_LINK) from None
 
 
 def _instead(path: Path) -> str:

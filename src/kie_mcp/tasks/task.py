@@ -78,6 +78,11 @@ class Task:
         return self.state in FINAL
 
     @property
+    def done(self) -> bool:
+        """Whether it has ended, and its files are saved where there are any."""
+        return self.final and (self.saved or self.state != "succeeded")
+
+    @property
     def cost(self) -> str:
         """What it may cost, in words."""
         if self.estimate:
