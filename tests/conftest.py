@@ -1,5 +1,6 @@
 """What the tests share: a KIE in this process, a clock that jumps, a server with a client on it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class JumpingClock(Clock):
 
     lent = 0
     """Connections to ledgers that are in use, and whatever else takes no time."""
+    asking = 0
+    """Who asks right now whether everybody waits for time."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -67,12 +70,18 @@ class JumpingClock(Clock):
 
 
 async def _nobody_works() -> bool:
-    for _ in range(3):
-        if JumpingClock.lent or anyio.to_thread.current_default_thread_limiter().borrowed_tokens:
-            return False
-        # Whoever stood in line for what was just given back comes first.
-        await anyio.lowlevel.checkpoint()
-    return True
+    """Whether everybody waits for time."""
+    loop = asyncio.get_running_loop()
+    JumpingClock.asking += 1
+    try:
+        while not (JumpingClock.lent or anyio.to_thread.current_default_thread_limiter().borrowed_tokens):
+            # Whoever can go on does so first; of those who can, the others who ask this only ask.
+            await anyio.lowlevel.checkpoint()
+            if len(loop._ready) < JumpingClock.asking:  # type: ignore[attr-defined]
+                return not JumpingClock.lent
+        return False
+    finally:
+        JumpingClock.asking -= 1
 
 
 @sa.event.listens_for(sa.Pool, "checkout")
