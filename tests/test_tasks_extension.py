@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import httpx2
 import pytest
 from a_task import NOW, task
 from answered import answer, ended, refused, text
-from conftest import JumpingClock
+from conftest import JumpingClock, a_moment
 from mcp import Client, StdioServerParameters
 from mcp.client.extension import advertise
 from mcp.server.lowlevel import Server
@@ -72,7 +71,7 @@ async def gone(client: Client, task_id: str) -> dict[str, Any]:
     """The task once it is not working any more."""
     with anyio.fail_after(10):
         while (seen := await ask(client, "get", task_id))["status"] == "working":
-            await anyio.lowlevel.checkpoint()
+            await a_moment()
     return seen
 
 

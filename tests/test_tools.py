@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import anyio.lowlevel
+import anyio
 import pytest
 from answered import answer, refused, text
+from conftest import a_moment
 from mcp import Client
 
 from kie_mcp.clock import Clock
@@ -99,7 +100,7 @@ async def test_a_caller_who_hangs_up_loses_nothing(client: Client, sandbox: Sand
         callers.start_soon(client.call_tool, "nano_banana_image", {"prompt": "a fox"})
         with anyio.fail_after(10):
             while not sandbox.accepted:
-                await anyio.lowlevel.checkpoint()
+                await a_moment()
         callers.cancel_scope.cancel()
     (row,) = answer(await client.call_tool("list_tasks"))["tasks"]
     status = row["status"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import anyio
 import pytest
-from conftest import JumpingClock
+from conftest import JumpingClock, a_moment
 from running import call, media
 
 from kie_mcp.kie.routes import JOBS
@@ -57,7 +57,7 @@ async def settle(clock: JumpingClock, folder: Path) -> None:
     with anyio.fail_after(20):
         while any(row["state"] not in FINAL or not row["saved"] for row in tasks(folder)):
             clock.now += 1
-            await anyio.sleep(0.005)
+            await a_moment()
 
 
 def tasks(folder: Path) -> list[sqlite3.Row]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import JumpingClock
+from conftest import JumpingClock, a_moment
 from reckoning import Compare, order, settle
 from running import Gate, running
 from starlette.types import Receive, Scope, Send
@@ -34,8 +34,7 @@ class Counter:
         self._now += fetches
         self.most = max(self.most, self._now)
         if fetches:
-            # A moment for others to come.
-            await anyio.sleep(0.005)
+            await a_moment()
         await self.gate(scope, receive, send)
         self._now -= fetches
 
