@@ -1,7 +1,8 @@
 """What the tests share: a KIE in this process, a clock that jumps, a server with a client on it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import anyio
@@ -25,6 +26,18 @@ pytest_plugins = ["reckoning"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run what is marked `untraced` without coverage; pytest-cov's own mark, `no_cover`, has no effect in a worker."""
+    trace = sys.gettrace()
+    if item.get_closest_marker("untraced"):
+        sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(trace)
 
 
 # A busy machine is no mistake.

@@ -56,6 +56,7 @@ def sandbox(clock: JumpingClock) -> Sandbox:
     return Sandbox(seconds=4, clock=clock.time, legacy=True)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("way", PLACES)
 @pytest.mark.parametrize("later", [0, DAY], ids=["running", "ended"])
 async def test_a_task_of_another_client_is_found_adopted_and_saved(

@@ -235,6 +235,7 @@ def fields_sent(id_: str, way: str, schema: dict[str, Any]) -> set[str]:
     return reached
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("ids", "way"),
     [(ids, way) for (way, _), ids in BODIES.items()],

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ from kie_mcp.server.tools import Selection
 from kie_mcp.server.utilities import UTILITIES
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "models.md")
 START, END = f"<!-- tools: {listing.COMMAND} -->", "<!-- /tools -->"
 
 GENERATING = [family.tool for family in FAMILIES]
@@ -140,12 +137,6 @@ def test_the_instructions_are_short_and_name_only_tools_that_are_shown(settings:
 
 def test_the_written_tool_list_is_fresh() -> None:
     assert listing.TOOLS.read_text(encoding="utf-8") == listing.written(listing.TOOLS)
-
-
-def test_the_documents_are_fresh() -> None:
-    for document in DOCUMENTS:
-        assert document.read_text(encoding="utf-8") == listing.written(document)
-    subprocess.run([sys.executable, "-m", "kie_mcp.server.listing", "--check", *DOCUMENTS], check=True)
 
 
 def test_the_tables_name_every_tool_and_the_models_of_the_standard_size() -> None:

@@ -175,6 +175,7 @@ def opens(url: str, content: bytes) -> bool:
                 return image.width >= 64
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("offer", OFFERED, ids=[f"{offer.model.id} by {offer.way}" for offer in OFFERED])
 async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offer: Offer) -> None:
     ask = await old_kie.begin(offer)
@@ -194,6 +195,7 @@ async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offer
         assert opens(media.url, file.content)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("offer", OFFERED, ids=[f"{offer.model.id} by {offer.way}" for offer in OFFERED])
 async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothing(old_kie: Kie, offer: Offer) -> None:
     old_kie.sandbox.fault("create", "fail")
@@ -204,6 +206,7 @@ async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothin
     assert old_kie.sandbox.balance == 1000
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("offer", OFFERED, ids=[f"{offer.model.id} by {offer.way}" for offer in OFFERED])
 async def test_a_success_can_come_without_urls(old_kie: Kie, offer: Offer) -> None:
     old_kie.sandbox.fault("create", "no-urls")

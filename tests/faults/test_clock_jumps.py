@@ -17,7 +17,7 @@ from kie_mcp.tasks.ledger import LEASE
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
 HOUR, DAY = 3600.0, 24 * 3600.0
 

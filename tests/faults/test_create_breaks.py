@@ -17,7 +17,7 @@ from kie_mcp.sandbox.faults import envelope
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
 BEFORE, AFTER = "create, before KIE accepted", "create, after KIE accepted"
 CREATE = f"POST {JOBS.create}"

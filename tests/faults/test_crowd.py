@@ -17,7 +17,7 @@ from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.saving import AT_ONCE
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
 CROWD = 200
 

@@ -18,7 +18,7 @@ from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.tables import BUSY_SECONDS
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
 BUSY = 0.05
 """Seconds that a locked ledger is waited for here."""

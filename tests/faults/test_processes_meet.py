@@ -19,7 +19,7 @@ from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.task import Task
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
 
 class Halt:

@@ -13,7 +13,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.tables import NAME
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
 
 @pytest.mark.parametrize(

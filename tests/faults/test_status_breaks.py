@@ -17,7 +17,7 @@ from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.task import KEPT_FOR
 from kie_mcp.tasks.watch import FRESH, GRACE
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
 LOOK = f"GET {JOBS.status}"
 IN_A_ROW = 6

@@ -5,7 +5,7 @@ import io
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from kie_mcp.kie.routes import DOCUMENTED, SERVICE, Endpoints
+from kie_mcp.kie.routes import DOCUMENTED, SERVICE
 from kie_mcp.sandbox.answers import answer
 from kie_mcp.sandbox.direct import asked_again, at_once
 from kie_mcp.sandbox.discovery import Discovery
@@ -67,6 +67,7 @@ class Sandbox:
         self._discovered = float("-inf")
         self._faults = Faults()
         self._files = Files()
+        self._handlers = dict(self._fixed())
         self.app = Starlette(routes=self._routes(), exception_handlers={HTTPException: not_there})
         """The ASGI application; it answers by path, whatever the host's name."""
 
@@ -95,31 +96,33 @@ class Sandbox:
         self._files.drop()
 
     def _routes(self) -> list[Route]:
-        found = [offer.route for offers in OFFERS.values() for offer in offers]
-        creates = dict.fromkeys((route.method, route.create) for route in found)
-        statuses = dict.fromkeys(route.status for route in found if route.status != route.create)
-        table: list[tuple[str, str, Handler]] = [
-            # The first match is taken, and most requests ask how a task is.
-            *(("GET", path, self._guarded("status", self._status)) for path in statuses),
-            *((method, path, self._guarded("create", self._create)) for method, path in creates),
-            *(row for calls in (DOCUMENTED, SERVICE) for row in self._calls(calls)),
-            ("GET", "/api/v1/models", self._guarded("discovery", self._models)),
-            ("GET", "/api/v1/models/{model:path}/{of}", self._guarded("discovery", self._model)),
-            ("GET", UPLOADS + "{path:path}", self._open("media", self._uploaded)),
-            ("GET", MEDIA + "{task}/{name}", self._open("media", self._made)),
-            ("POST", "/sandbox/faults", self._open(None, self._add_fault)),
-            ("GET", "/sandbox/accepted", self._open(None, self._list_accepted)),
-        ]
-        return [Route(path, handler, methods=[method]) for method, path, handler in table]
-
-    def _calls(self, calls: Endpoints) -> list[tuple[str, str, Handler]]:
         return [
-            ("GET", calls.credits, self._guarded("credit", self._credit)),
-            ("POST", calls.download_url, self._guarded(None, self._download_url)),
-            ("POST", calls.upload_stream, self._guarded("upload", self._upload_stream)),
-            ("POST", calls.upload_base64, self._guarded("upload", self._upload_base64)),
-            ("POST", calls.upload_from_url, self._guarded("upload", self._upload_url)),
+            Route("/api/v1/models/{model:path}/{of}", self._guarded("discovery", self._model)),
+            Route(UPLOADS + "{path:path}", self._open("media", self._uploaded)),
+            Route(MEDIA + "{task}/{name}", self._open("media", self._made)),
+            Route("/{path:path}", self._handle, methods=["GET", "POST"]),
         ]
+
+    def _fixed(self) -> Iterator[tuple[tuple[str, str], Handler]]:
+        """The handlers at the paths that say nothing more: a hundred and fifty, and a route for each takes time."""
+        found = [offer.route for offers in OFFERS.values() for offer in offers]
+        create, status = self._guarded("create", self._create), self._guarded("status", self._status)
+        yield from (((route.method, route.create), create) for route in found)
+        yield from ((("GET", route.status), status) for route in found if route.status != route.create)
+        for calls in (DOCUMENTED, SERVICE):
+            yield ("GET", calls.credits), self._guarded("credit", self._credit)
+            yield ("POST", calls.download_url), self._guarded(None, self._download_url)
+            yield ("POST", calls.upload_stream), self._guarded("upload", self._upload_stream)
+            yield ("POST", calls.upload_base64), self._guarded("upload", self._upload_base64)
+            yield ("POST", calls.upload_from_url), self._guarded("upload", self._upload_url)
+        yield ("GET", "/api/v1/models"), self._guarded("discovery", self._models)
+        yield ("POST", "/sandbox/faults"), self._open(None, self._add_fault)
+        yield ("GET", "/sandbox/accepted"), self._open(None, self._list_accepted)
+
+    async def _handle(self, request: Request) -> Response:
+        if handler := self._handlers.get((request.method, request.url.path)):
+            return await handler(request)
+        raise HTTPException(405 if any(path == request.url.path for _, path in self._handlers) else 404)
 
     def _open(self, on: On | None, handler: Handler) -> Handler:
         async def endpoint(request: Request) -> Response:
