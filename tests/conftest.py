@@ -1,6 +1,7 @@
 """What the tests share: a KIE in this process, a clock that jumps, a server with a client on it."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
@@ -26,6 +27,12 @@ pytest_plugins = ["reckoning"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of collected tests would be looked through again and again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
