@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 ASSETS = files("kie_mcp.sandbox") / "media"
 SONG_SECONDS = 3.0
@@ -48,8 +48,9 @@ def _picture(image_format: str) -> Callable[[Work], bytes]:
         font = ImageFont.load_default(size=24)
         lines = textwrap.wrap(work.text, width=max(8, image.width // 15)) or [work.mark]
         ImageDraw.Draw(image).multiline_text((20, 20), "\n".join(lines), fill="white", font=font, spacing=8)
-        file = io.BytesIO()
-        image.save(file, image_format)
+        exif, file = Image.Exif(), io.BytesIO()
+        exif[ExifTags.Base.ImageDescription] = work.mark
+        image.save(file, image_format, exif=exif)
         return file.getvalue()
 
     return paint
@@ -63,7 +64,7 @@ def _size(shape: str) -> tuple[int, int]:
 
 
 def _tone(work: Work) -> bytes:
-    pitch_hz = 220 + work.number % 440
+    pitch_hz = 220 + 440 * work.number / 2**32
     samples = (int(9000 * math.sin(2 * math.pi * pitch_hz * n / SAMPLE_RATE_HZ)) for n in range(SAMPLE_RATE_HZ))
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
