@@ -38,9 +38,10 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run what is marked `untraced` without coverage; pytest-cov's own mark, `no_cover`, has no effect in a worker."""
+    if not item.get_closest_marker("untraced"):
+        return (yield)
     trace = sys.gettrace()
-    if item.get_closest_marker("untraced"):
-        sys.settrace(None)
+    sys.settrace(None)
     try:
         return (yield)
     finally:
