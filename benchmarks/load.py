@@ -26,7 +26,7 @@ import httpx2
 import sqlalchemy as sa
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kie_mcp.catalog import MODELS
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import SLOW_READS, STATUS_READS, KieClient

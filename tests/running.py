@@ -13,7 +13,8 @@ from conftest import JumpingClock
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kie_mcp.catalog import FAMILIES, KieModel
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.kie.client import CREATE_SECONDS, READ_SECONDS, KieClient
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.tasks.ledger import Ledger

@@ -13,7 +13,8 @@ from running import Gate, call, end, media, rows, running
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from started import started
 
-from kie_mcp.catalog import MODELS, KieModel
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, AuthError, InvalidCall, UnknownOutcome
 from kie_mcp.kie import routes

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kie_mcp.catalog import FAMILIES, MODELS, STANDARD, Family, KieModel, search
-from kie_mcp.catalog.family import read
-from kie_mcp.catalog.model import plain_schema
-from kie_mcp.catalog.wording import spell, which
+from kie_mcp.catalog import search
+from kie_mcp.catalog.arguments import coerce_arguments
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import FAMILIES, MODELS, STANDARD
+from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
 from kie_mcp.server.tools import WAITED_FOR
 
 TOOLS = {family.tool: family for family in FAMILIES}
@@ -225,7 +228,7 @@ def test_whatever_a_caller_sends_is_a_call_or_a_reason_why_not(data: st.DataObje
     ids=lambda value: str(value)[:20],
 )
 def test_what_clients_do_to_arguments_is_undone(given: Any, schema: dict[str, Any], meant: Any) -> None:
-    assert read({"it": given}, {"properties": {"it": schema}}) == {"it": meant}
+    assert coerce_arguments({"it": given}, {"properties": {"it": schema}}) == {"it": meant}
 
 
 @every_family
@@ -260,14 +263,14 @@ IDS = st.lists(WORDS, min_size=1, max_size=4).flatmap(
 @given(everyone=st.lists(IDS, min_size=1, max_size=7, unique=True), data=st.data())
 def test_the_words_for_some_models_name_these_and_no_others(everyone: list[str], data: st.DataObject) -> None:
     some = data.draw(st.lists(st.sampled_from(everyone), min_size=1, unique=True))
-    assert meant_by(which(some, everyone), everyone) == set(some)
+    assert meant_by(summarize_ids(some, everyone), everyone) == set(some)
 
 
 @given(data=st.data())
 def test_the_words_for_some_models_of_a_tool_name_these_and_no_others(data: st.DataObject) -> None:
     everyone = [model.id for model in data.draw(st.sampled_from(FAMILIES)).models]
     some = data.draw(st.lists(st.sampled_from(everyone), min_size=1, unique=True))
-    assert meant_by(which(some, everyone), everyone) == set(some)
+    assert meant_by(summarize_ids(some, everyone), everyone) == set(some)
 
 
 def meant_by(words: str, everyone: list[str]) -> set[str]:
@@ -292,7 +295,7 @@ def meant_by(words: str, everyone: list[str]) -> set[str]:
     ],
 )
 def test_what_a_field_admits_is_spelled_in_few_words(schema: dict[str, Any], shown: Any, words: str) -> None:
-    assert spell(schema, shown) == words
+    assert describe_constraint(schema, shown) == words
 
 
 @pytest.mark.untraced

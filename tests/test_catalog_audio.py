@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from bodies import body, resolve
 
-from kie_mcp.catalog.elevenlabs import SOUND_EFFECT, SPEECH
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.suno import COVER_ART, EXTEND, LYRICS, MIDI, MUSIC, MUSIC_VIDEO, SEPARATE_VOCALS, WAV
+from kie_mcp.catalog.vendors.elevenlabs import SOUND_EFFECT, SPEECH
+from kie_mcp.catalog.vendors.suno import COVER_ART, EXTEND, LYRICS, MIDI, MUSIC, MUSIC_VIDEO, SEPARATE_VOCALS, WAV
 from kie_mcp.kie import routes
 
 SONG = {"prompt": "[Verse] it rains", "style": "folk", "title": "Rain"}

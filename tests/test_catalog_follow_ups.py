@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from bodies import body, resolve
 
-from kie_mcp.catalog import elevenlabs, midjourney, runway, suno, suno_studio, suno_voice, veo
 from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.vendors import elevenlabs, midjourney, runway, suno, suno_studio, suno_voice, veo
 from kie_mcp.kie import routes
 
 TASK = {"task_id": "t_1"}

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from kie_mcp.catalog import Family, gemini, grok, happyhorse, pixverse, talking_head, topaz
+from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Ref, TaskRef
+from kie_mcp.catalog.vendors import gemini, grok, happyhorse, pixverse, talking_head, topaz
 from kie_mcp.kie import routes
 
 A, B = "https://f.example/a.png", "https://f.example/b.png"

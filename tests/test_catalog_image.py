@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from kie_mcp.catalog import FAMILIES, KieModel
-from kie_mcp.catalog.ghibli import REDRAW, STYLE
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import FAMILIES
+from kie_mcp.catalog.vendors.ghibli import REDRAW, STYLE
 from kie_mcp.kie import routes
 
 TOOLS = {family.tool: family for family in FAMILIES}

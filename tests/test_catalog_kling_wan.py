@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from kie_mcp.catalog import KieModel, kling, kling_omni, wan
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.vendors import kling, kling_omni, wan
 from kie_mcp.kie import routes
 
 HERE = (

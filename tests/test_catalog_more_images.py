@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from kie_mcp.catalog import Family, flux2, gpt_image, ideogram, imagen, qwen, seedream, z_image
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.vendors import flux2, gpt_image, ideogram, imagen, qwen, seedream, z_image
 from kie_mcp.kie import routes
 
 FAMILIES = (

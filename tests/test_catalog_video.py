@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from kie_mcp.catalog import FAMILIES, Family, KieModel, luma, sora
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import FAMILIES
+from kie_mcp.catalog.vendors import luma, sora
 from kie_mcp.kie import routes
 
 

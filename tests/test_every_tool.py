@@ -11,7 +11,7 @@ import pytest
 from answered import answer, ended, refused, same, text
 from mcp import Client
 
-from kie_mcp.catalog import FAMILIES, MODELS
+from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox

@@ -18,7 +18,7 @@ from mcp_types import TextResourceContents, Tool
 from PIL import Image
 from served import serving
 
-from kie_mcp.catalog import FAMILIES
+from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.errors import InvalidCall

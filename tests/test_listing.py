@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from kie_mcp.catalog import FAMILIES, STANDARD
+from kie_mcp.catalog.registry import FAMILIES, STANDARD
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server import listing

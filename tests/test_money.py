@@ -13,9 +13,11 @@ from running import Gate, call, end, rows, running
 from starlette.responses import JSONResponse, Response
 from started import started
 
-from kie_mcp.catalog import FAMILIES, MODELS, KieModel, foreign
-from kie_mcp.catalog.family import OPTIONS, Options
+from kie_mcp.catalog import dynamic_model
+from kie_mcp.catalog.arguments import OPTIONS, Options
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF
+from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, CapReached, UnknownOutcome
 from kie_mcp.kie.routes import DOCUMENTED
@@ -152,7 +154,9 @@ async def test_a_quote_says_so_where_nobody_knows_the_price(client: Client, sand
 def stranger(**given: Any) -> KieModel:
     """A call of a model that the catalogue does not have."""
     fields = {"duration": {"type": "string"}, "num_images": {"type": "integer"}}
-    return foreign.read(foreign.adopt(NEW, {"properties": fields}, kind="video", does="text-to-video"), given)
+    return dynamic_model.parse_call(
+        dynamic_model.model_from_schema(NEW, {"properties": fields}, kind="video", does="text-to-video"), given
+    )
 
 
 @pytest.mark.parametrize(

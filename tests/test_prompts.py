@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp_types import TextContent
 
-from kie_mcp.catalog import FAMILIES, MODELS
+from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.errors import InvalidCall

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from test_contract import EXAMPLES, arguments
 
-from kie_mcp.catalog import FAMILIES, MODELS, KieModel
 from kie_mcp.catalog.fields import Ref, Track
-from kie_mcp.catalog.model import plain_schema
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import FAMILIES, MODELS
+from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.kie import routes
 
 A, B = "https://files.example/a.png", "https://files.example/b.png"

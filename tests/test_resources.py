@@ -13,7 +13,7 @@ from answered import answer, ended
 from mcp import Client, MCPError
 from mcp_types import BlobResourceContents, ResourceLink, TextResourceContents
 
-from kie_mcp.catalog import MODELS
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox

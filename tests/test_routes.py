@@ -3,8 +3,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from kie_mcp.catalog import MODELS
 from kie_mcp.catalog.fields import snake_case
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import NotOffered
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient

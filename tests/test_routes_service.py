@@ -7,7 +7,7 @@ import pytest
 from conftest import JumpingClock
 from mcp import Client
 
-from kie_mcp.catalog import MODELS
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.config import Settings
 from kie_mcp.kie import files, routes, status
 from kie_mcp.kie.client import KieClient

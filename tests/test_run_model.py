@@ -12,7 +12,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 from told import no_waiting
 
-from kie_mcp.catalog import MODELS
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
 from kie_mcp.kie.live import HOUR, Live, LiveModel
 from kie_mcp.kie.routes import JOBS, listed

@@ -8,7 +8,8 @@ import pytest
 from conftest import JumpingClock
 from running import Gate, end, rows, running
 
-from kie_mcp.catalog import MODELS, KieModel
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox

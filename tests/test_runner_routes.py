@@ -10,7 +10,8 @@ from running import Gate, end, full_disk, rows, running
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from kie_mcp.catalog import MODELS, KieModel
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, NotOffered, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox

@@ -12,7 +12,7 @@ import mutagen
 import pytest
 from PIL import Image
 
-from kie_mcp.catalog import MODELS
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie import routes, status
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import On

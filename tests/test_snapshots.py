@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from test_contract import DETAILS, EXAMPLES, PERSONA
 from test_sandbox import ARGUMENTS, GIVEN
 
-from kie_mcp.catalog import MODELS, KieModel
-from kie_mcp.catalog.model import plain_schema
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import MODELS
+from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.kie import routes
 from kie_mcp.server import listing
 

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import aiosqlite as dialect
 from sqlalchemy.engine import Engine
 
-from kie_mcp.catalog import FAMILIES
+from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.clock import Clock
 from kie_mcp.config import load
 from kie_mcp.kie import live

@@ -1,46 +1,23 @@
 """Several models behind one tool: a flat schema for the host, exact validation for the caller."""
 
 import difflib
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import ValidationError
 
+from kie_mcp.catalog.arguments import OPTIONS, coerce_arguments, explain_problem
 from kie_mcp.catalog.fields import Kind, MediaRef
-from kie_mcp.catalog.model import KieModel, plain_schema
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
-from kie_mcp.catalog.wording import spell, which
+from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
 
 Schema = dict[str, Any]
 
-
-class Options(BaseModel):
-    """What every tool takes besides a model's fields: how to run it, not what to run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    anyway: StrictBool = False
-    """Although it fails often today."""
-    quote: StrictBool = False
-    """Only tell what it would cost."""
-    variation: Annotated[int, Field(ge=1)] = 1
-    """The same call with another number is another take."""
-    confirm: str = ""
-    """What the answer gave that asked for a confirmation."""
-
-
-# A list of tools takes room: what the options are for is told once, in the server's instructions.
-OPTIONS: Schema = {
-    "anyway": {"type": "boolean"},
-    "quote": {"type": "boolean"},
-    "variation": {"type": "integer"},
-    "confirm": {"type": "string"},
-}
-"""The options' schemas."""
 
 VERSION = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
 
@@ -111,7 +88,7 @@ class Family:
             name = None
         model = self._choose(name, given)
         try:
-            return model.model_validate(read(given, self._schemas[model.id]))
+            return model.model_validate(coerce_arguments(given, self._schemas[model.id]))
         except ValidationError as error:
             raise ValueError(self._explain(model, error)) from None
 
@@ -138,12 +115,12 @@ class Family:
 
     def _explain_one(self, model: type[KieModel], problem: Any) -> str:
         if problem["type"] == "missing":
-            return f"{explain(problem)} by {model.id}"
+            return f"{explain_problem(problem)} by {model.id}"
         if problem["type"] != "extra_forbidden" or len(problem["loc"]) > 1:
-            return explain(problem)
+            return explain_problem(problem)
         (name,) = problem["loc"]
         holders = [id_ for id_, schema in self._schemas.items() if name in schema["properties"]]
-        elsewhere = f" {name} works with {which(holders, list(self._schemas))}." if holders else ""
+        elsewhere = f" {name} works with {summarize_ids(holders, list(self._schemas))}." if holders else ""
         return f"{model.id} does not take {name}.{elsewhere} It takes {', '.join(model.model_fields)}"
 
     def _joint(self, name: str) -> Schema:
@@ -172,50 +149,19 @@ class Family:
     def _differences(self, given: Mapping[str, Schema], joint: Schema) -> Iterable[str]:
         everyone = list(self._schemas)
         if others := [id_ for id_ in everyone if id_ not in given]:
-            yield min(f"Only {which(list(given), everyone)}.", f"Not {which(others, everyone)}.", key=len)
+            yield min(
+                f"Only {summarize_ids(list(given), everyone)}.", f"Not {summarize_ids(others, everyone)}.", key=len
+            )
         groups: dict[str, list[str]] = {}
         for id_, schema in given.items():
-            groups.setdefault(spell(schema, joint.get("enum", ())), []).append(id_)
+            groups.setdefault(describe_constraint(schema, joint.get("enum", ())), []).append(id_)
         if len(groups) > 1:
             *some, (rest, _) = sorted(groups.items(), key=lambda group: len(group[1]))
-            yield "; ".join([*(f"{which(ids, everyone)}: {text}" for text, ids in some), f"others: {rest}"]) + "."
+            yield (
+                "; ".join([*(f"{summarize_ids(ids, everyone)}: {text}" for text, ids in some), f"others: {rest}"]) + "."
+            )
 
 
 def _takes(model: type[KieModel], given: Collection[str]) -> bool:
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     return all(name in model.model_fields for name in given) and all(name in given for name in required)
-
-
-def read(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Undo what clients do to arguments: numbers, flags and lists sent as text, enums in another case."""
-    return {name: _read(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
-
-
-def explain(problem: Any) -> str:
-    """One of pydantic's problems, in words for the caller."""
-    path = ".".join(str(part) for part in problem["loc"])
-    match problem["type"]:
-        case "missing":
-            return f"{path} is required"
-        case "extra_forbidden":
-            return f"there is no argument {path}"
-        case _:
-            words = problem["msg"].removeprefix("Value error, ")
-            return f"{path}: {words}" if path else words
-
-
-def _read(value: Any, schema: Schema) -> Any:
-    kind = schema.get("type", "string")
-    if isinstance(value, str) and kind != "string":
-        try:
-            # Python's True is no JSON.
-            parsed = json.loads(value.casefold() if kind == "boolean" else value)
-        except (ValueError, RecursionError):
-            parsed = value
-        # One file where a list is wanted is a list of one.
-        single = kind == "array" and not isinstance(parsed, list)
-        value = [parsed if isinstance(parsed, dict) else value] if single else parsed
-    if isinstance(value, str):
-        same = [each for each in schema.get("enum", ()) if str(each).casefold() == value.strip().casefold()]
-        return same[0] if same else value
-    return value

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
 
 from kie_mcp.catalog.fields import InList, Kind, Ref, snake_case
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
+from kie_mcp.catalog.schema import walk_annotation
 
 UNSHOWN = frozenset(
     {"nsfw_checker", "enable_safety_checker", "upload_method", "uploadCn", "upload_cn", "sync_mode", "enable_fallback"}
@@ -22,19 +21,6 @@ PRICED = ("duration", "resolution", "quality", "size", "mode", "speed", "version
 """What a price may depend on, whether KIE's list says so or not."""
 
 Resolve = Callable[[Ref], str]
-
-
-class PlainSchema(GenerateJsonSchema):
-    """JSON Schema without nulls: an argument is given or left out."""
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """Show what is there when it is there."""
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Leave out a default of None: it means that the field is not sent."""
-        written = super().default_schema(schema)
-        return {key: value for key, value in written.items() if (key, value) != ("default", None)}
 
 
 class Part(BaseModel):
@@ -79,7 +65,7 @@ class KieModel(BaseModel):
     def made_of(cls) -> Iterator[type]:
         """The classes that the fields' types are made of."""
         for field in cls.model_fields.values():
-            yield from (part for part in within(field.annotation) if isinstance(part, type))
+            yield from (part for part in walk_annotation(field.annotation) if isinstance(part, type))
 
     @classmethod
     def usual_estimate(cls) -> Estimate:
@@ -114,7 +100,7 @@ class KieModel(BaseModel):
         Our own names pass, and so does the snake case of a product API's camel case.
         """
         constant = {*cls.constants, "callBackUrl"} - {field.serialization_alias for field in cls.model_fields.values()}
-        return arguments(cls, {name: value for name, value in fields.items() if name not in constant})
+        return arguments_from_wire(cls, {name: value for name, value in fields.items() if name not in constant})
 
     def ways(self) -> tuple[str, ...]:
         """The routes that take this very call."""
@@ -182,7 +168,7 @@ class TwoFrames(KieModel):
                 return given
 
 
-def arguments(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
     """The same values under the model's own names; lists of one are opened where the model wraps them itself."""
     known: dict[str, str] = {}
     for name, field in model.model_fields.items():
@@ -195,48 +181,10 @@ def arguments(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, An
 
 
 def _argument(field: FieldInfo, value: Any) -> Any:
-    parts = [part for each in (field.annotation, *field.metadata) for part in within(each)]
+    parts = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
     if InList in parts and isinstance(value, list) and len(value) == 1:
         return value[0]
     structured = [part for part in parts if isinstance(part, type) and issubclass(part, Part)]
     if structured and isinstance(value, list):
-        return [arguments(structured[0], each) if isinstance(each, Mapping) else each for each in value]
+        return [arguments_from_wire(structured[0], each) if isinstance(each, Mapping) else each for each in value]
     return value
-
-
-def within(annotation: Any) -> Iterator[Any]:
-    """Everything that an annotation is made of, itself first."""
-    yield annotation
-    for part in get_args(annotation):
-        yield from within(part)
-
-
-def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The model's JSON Schema as one tree: no references, no titles, nothing that a host might refuse."""
-    schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
-    return _plain(schema, schema.get("$defs", {}))
-
-
-def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in schema:
-        return _plain(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
-    plain: dict[str, Any] = {}
-    for key, value in schema.items():
-        match key:
-            case "properties":
-                plain[key] = {name: _plain(each, definitions) for name, each in value.items()}
-            case "items":
-                plain[key] = _plain(value, definitions)
-            # The docstring of an argument's class is for its reader; one at least goes without saying.
-            case "$defs" | "title" | "additionalProperties" | "minLength" | "multipleOf":
-                pass
-            # Several hosts know no other limits; the model's own is exact.
-            case "exclusiveMinimum":
-                plain["minimum"] = value
-            case "minItems" if value == 1:
-                pass
-            case "description" if schema.get("type") == "object":
-                pass
-            case _:
-                plain[key] = value
-    return plain

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from kie_mcp.catalog import FAMILIES, MODELS, Family, KieModel
+from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind, Limits, MediaRef
-from kie_mcp.catalog.model import plain_schema, within
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF
+from kie_mcp.catalog.registry import FAMILIES, MODELS
+from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
 Description = dict[str, Any]
 
@@ -121,7 +123,7 @@ def about(model: type[KieModel]) -> str:
 
 def _limits(model: type[KieModel]) -> Iterable[tuple[str, str]]:
     for name, field in model.model_fields.items():
-        found = [part for each in (field.annotation, *field.metadata) for part in within(each)]
+        found = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
         media = [each for each in found if isinstance(each, type) and issubclass(each, MediaRef)]
         limits = [each for each in found if isinstance(each, Limits)]
         if media:

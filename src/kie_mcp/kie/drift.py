@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kie_mcp.catalog import MODELS, KieModel
-from kie_mcp.catalog.wired import wire_schema
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import MODELS
+from kie_mcp.catalog.wire_schema import wire_schema
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.live import Live
 from kie_mcp.kie.routes import listed, spelled

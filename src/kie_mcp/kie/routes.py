@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from kie_mcp.catalog import MODELS
 from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.model import KieModel, Resolve
+from kie_mcp.catalog.registry import MODELS
 
 NO_RECEIVER = "https://kie-mcp.invalid/"
 """What is sent where KIE insists on a callBackUrl and nobody listens: a name that resolves nowhere (RFC 2606)."""

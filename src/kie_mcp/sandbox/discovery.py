@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kie_mcp.catalog import foreign
+from kie_mcp.catalog import dynamic_model
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.offers import OFFERS, Offer
@@ -36,7 +36,9 @@ class Discovery:
     def add(self, id_: str, schema: Json | None, *, kind: Kind = "image", does: str = "text-to-image") -> None:
         """Offer a model that the catalogue does not have; without a schema, as KIE does with some."""
         model = (
-            foreign.adopt(id_, schema, kind=kind, does=does) if schema else foreign.unchecked(id_, kind=kind, does=does)
+            dynamic_model.model_from_schema(id_, schema, kind=kind, does=does)
+            if schema
+            else dynamic_model.unchecked_model(id_, kind=kind, does=does)
         )
         self.strangers[id_] = Offer(model, "jobs")
         self.schemas[id_] = schema

@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kie_mcp.catalog import MODELS, KieModel
-from kie_mcp.catalog.model import plain_schema
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Unit
-from kie_mcp.catalog.wired import wire_schema
+from kie_mcp.catalog.registry import MODELS
+from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.wire_schema import wire_schema
 from kie_mcp.kie.routes import JOBS, Route, find, spelled
 
 Json = Mapping[str, Any]

@@ -11,7 +11,7 @@ import anyio
 from mcp_types import CallToolResult, ImageContent, InputRequiredResult
 from pydantic import Field
 
-from kie_mcp.catalog.family import Options
+from kie_mcp.catalog.arguments import Options
 from kie_mcp.errors import CapReached, ConfirmationNeeded, InvalidCall, KieMcpError
 from kie_mcp.server import answers, asking, running
 from kie_mcp.server.tools import WAITED_FOR, Asked, progress_of

@@ -94,7 +94,7 @@ def _ids(kind: "Kind | None") -> list[str]:
 
 
 async def _voices(_: "App", __: Given) -> Sequence[str]:
-    from kie_mcp.catalog import elevenlabs, gemini
+    from kie_mcp.catalog.vendors import elevenlabs, gemini
 
     # KIE publishes ids of ElevenLabs's voices and a single name.
     return [elevenlabs.Speech.model_fields["voice"].default, *get_args(gemini.VoiceName)]

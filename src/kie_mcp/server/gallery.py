@@ -139,10 +139,10 @@ async def show(app: "App", arguments: Mapping[str, Any]) -> CallToolResult:
     Raises:
         KieMcpError: When there is no such task.
     """
-    from kie_mcp.catalog.family import read as undo
+    from kie_mcp.catalog.arguments import coerce_arguments
     from kie_mcp.server import answers
 
-    given = undo(arguments, TOOL.input_schema)
+    given = coerce_arguments(arguments, TOOL.input_schema)
     id_, numbers = given.get("task_id"), given.get("preview") or []
     if not isinstance(id_, str) or not isinstance(numbers, list) or len(numbers) > MOST:
         raise InvalidCall(f"{TOOL.name} takes a task_id, and in preview at most {MOST} numbers.")

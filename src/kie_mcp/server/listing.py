@@ -8,8 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
-from kie_mcp.catalog import FAMILIES, STANDARD, Family, search
+from kie_mcp.catalog import search
+from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.registry import FAMILIES, STANDARD
 from kie_mcp.server import comparing, running
 from kie_mcp.server.utilities import UTILITIES
 from kie_mcp.server.utility import Utility

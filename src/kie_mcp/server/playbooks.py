@@ -95,9 +95,11 @@ class Playbook(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            from kie_mcp.catalog.family import explain
+            from kie_mcp.catalog.arguments import explain_problem
 
-            words = "; ".join(explain(problem)[:LONGEST_PROBLEM] for problem in error.errors(include_url=False)[:5])
+            words = "; ".join(
+                explain_problem(problem)[:LONGEST_PROBLEM] for problem in error.errors(include_url=False)[:5]
+            )
             raise InvalidCall(f"{cls.name}: {words}.", f"It takes {', '.join(cls.model_fields)}.") from None
 
     @classmethod
@@ -308,7 +310,7 @@ def _described(field: Any) -> str:
 
 
 def _speech(voice: str, shown: Collection[str]) -> str:
-    from kie_mcp.catalog.gemini import VoiceName
+    from kie_mcp.catalog.vendors.gemini import VoiceName
 
     if voice.casefold() in (name.casefold() for name in get_args(VoiceName)):
         return f"{GEMINI_SPEECH.told(shown)}, speakers being a list of one: the given voice as voice"

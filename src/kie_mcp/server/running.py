@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from kie_mcp.catalog import Family, KieModel, foreign, search
-from kie_mcp.catalog.family import OPTIONS
+from kie_mcp.catalog import dynamic_model, search
+from kie_mcp.catalog.arguments import OPTIONS
+from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.live import Live, LiveModel
 from kie_mcp.kie.routes import listed
@@ -72,7 +74,7 @@ async def prepare(live: Live, name: str, fields: Mapping[str, Any], *, unchecked
             raise _refused(model.id, error) from None
     model = await stranger(live, name.strip(), unchecked=unchecked)
     try:
-        return Order(TOOL, foreign.read(model, fields))
+        return Order(TOOL, dynamic_model.parse_call(model, fields))
     except ValueError as error:
         raise _refused(model.id, error) from None
 
@@ -105,9 +107,9 @@ async def stranger(live: Live, name: str, *, unchecked: bool = False) -> type[Ki
         raise InvalidCall(f"KIE offers no model {name!r}.", hint)
     kind, mode = kind_of(offered[name]), does(offered[name])
     if schema := await live.schema(name):
-        return foreign.adopt(name, schema, kind=kind, does=mode)
+        return dynamic_model.model_from_schema(name, schema, kind=kind, does=mode)
     if unchecked:
-        return foreign.unchecked(name, kind=kind, does=mode)
+        return dynamic_model.unchecked_model(name, kind=kind, does=mode)
     raise InvalidCall(
         f"KIE publishes no schema of {name}, so its input cannot be checked.",
         "Set unchecked to true if you are sure of the fields: KIE ignores what it does not know and bills it all.",
@@ -176,7 +178,11 @@ async def describe(app: "App", name: str) -> dict[str, Any]:
     live, name = await app.live(), name.strip()
     model = await stranger(live, name, unchecked=True)
     told = {"live_price": answers.short(offered[name].price, LONGEST_PRICE) or "not told"}
-    return _cut(search.describe(model, TOOL) | told | {"input_schema": foreign.shown(await live.schema(name) or {})})
+    return _cut(
+        search.describe(model, TOOL)
+        | told
+        | {"input_schema": dynamic_model.summarize_schema(await live.schema(name) or {})}
+    )
 
 
 def _cut(description: dict[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from kie_mcp.server import gallery, tasks_extension
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kie_mcp.catalog import Family
-    from kie_mcp.catalog.family import Options
+    from kie_mcp.catalog.arguments import Options
+    from kie_mcp.catalog.family import Family
     from kie_mcp.server.app import App
     from kie_mcp.tasks.order import Order
     from kie_mcp.tasks.runner import Report
@@ -123,7 +123,7 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 
 
 async def _call(app: "App", context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-    from kie_mcp.catalog import FAMILIES
+    from kie_mcp.catalog.registry import FAMILIES
     from kie_mcp.server.utilities import UTILITIES
 
     name, arguments = params.name, params.arguments or {}
@@ -143,15 +143,15 @@ async def _generate(
 ) -> CallToolResult | InputRequiredResult:
     from pydantic import ValidationError
 
-    from kie_mcp.catalog.family import OPTIONS, Options, explain, read
+    from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem
     from kie_mcp.tasks.order import Order
 
     try:
         given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
-        options = Options.model_validate(read(given, {"properties": OPTIONS}))
+        options = Options.model_validate(coerce_arguments(given, {"properties": OPTIONS}))
         order = Order(family.tool, family.parse(arguments), variation=options.variation)
     except ValidationError as error:
-        raise _refused("; ".join(explain(problem) for problem in error.errors(include_url=False))) from None
+        raise _refused("; ".join(explain_problem(problem) for problem in error.errors(include_url=False))) from None
     except ValueError as error:
         raise _refused(str(error)) from None
     return await generate(app, asked, order, options)

@@ -10,7 +10,7 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
 from kie_mcp.catalog import search
-from kie_mcp.catalog.family import Options
+from kie_mcp.catalog.arguments import Options
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ConfigurationError, InvalidCall
 from kie_mcp.server import answers, running

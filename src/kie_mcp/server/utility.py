@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kie_mcp.catalog.family import explain, read
-from kie_mcp.catalog.model import plain_schema
+from kie_mcp.catalog.arguments import coerce_arguments, explain_problem
+from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.tools import Asked
 
@@ -48,8 +48,8 @@ class Utility:
         """Check the arguments, then run."""
         given = {name: value for name, value in arguments.items() if value is not None}
         try:
-            checked = self.arguments.model_validate(read(given, self.input_schema))
+            checked = self.arguments.model_validate(coerce_arguments(given, self.input_schema))
         except ValidationError as error:
-            words = "; ".join(explain(problem) for problem in error.errors(include_url=False))
+            words = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
             raise InvalidCall(f"{self.name}: {words}.", "Mend the arguments and call again.") from None
         return await self.run(app, asked, checked)

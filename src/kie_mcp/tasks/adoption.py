@@ -7,7 +7,8 @@ from typing import Any
 
 import anyio
 
-from kie_mcp.catalog import MODELS, KieModel
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from kie_mcp.catalog import FAMILIES, MODELS, KieModel
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
+from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import CapReached
 from kie_mcp.tasks.task import Task
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kie_mcp.catalog import KieModel
 from kie_mcp.catalog.fields import Ref
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.tasks.task import new_id
 
 

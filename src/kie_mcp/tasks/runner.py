@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy.exc
 from anyio.abc import TaskGroup
 
-from kie_mcp.catalog import MODELS
 from kie_mcp.catalog.fields import Ref, task_id
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import routes, status

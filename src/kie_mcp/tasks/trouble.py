@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import sqlalchemy.exc
 
-from kie_mcp.catalog import KieModel
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, ConfirmationNeeded, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
 from kie_mcp.kie.client import LOOK
 from kie_mcp.kie.status import Status

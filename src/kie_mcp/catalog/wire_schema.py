@@ -3,7 +3,8 @@
 from typing import Any
 
 from kie_mcp.catalog.fields import AsText, InList, MediaRef
-from kie_mcp.catalog.model import KieModel, plain_schema, within
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
 Schema = dict[str, Any]
 
@@ -36,7 +37,7 @@ def _on_the_wire(model: type[KieModel], name: str, schema: Schema) -> Schema:
 
 def _parts(model: type[KieModel], name: str) -> list[Any]:
     field = model.model_fields[name]
-    return [part for each in (field.annotation, *field.metadata) for part in within(each)]
+    return [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
 
 
 def _sent(model: type[KieModel], name: str, value: Any) -> Any:

@@ -8,7 +8,7 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, Seed, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
-from kie_mcp.catalog.seedream import SixShapes
+from kie_mcp.catalog.vendors.seedream import SixShapes
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]
 Pictures = Annotated[tuple[Picture, ...], Field(min_length=1)]

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Kind, Prompt, TaskRef, wire
 from kie_mcp.catalog.price import FREE
-from kie_mcp.catalog.suno import OfTrack, Suno
-from kie_mcp.catalog.suno_studio import Moment
+from kie_mcp.catalog.vendors.suno import OfTrack, Suno
+from kie_mcp.catalog.vendors.suno_studio import Moment
 
 
 class Persona(OfTrack):

@@ -8,7 +8,7 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, Limits, Number, Prompt, Seed, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import per, rate
-from kie_mcp.catalog.seedream import Format, Ratio, SixShapes
+from kie_mcp.catalog.vendors.seedream import Format, Ratio, SixShapes
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]
 Guidance = Annotated[float, Field(ge=0, le=20)]

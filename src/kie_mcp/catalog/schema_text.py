@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 
-def which(ids: Collection[str], everyone: Sequence[str]) -> str:
+def summarize_ids(ids: Collection[str], everyone: Sequence[str]) -> str:
     """Name a subset of a family's ids by the fewest patterns that cover it and nothing else."""
     left = [id_ for id_ in everyone if id_ in ids]
     others = [id_ for id_ in everyone if id_ not in ids]
@@ -48,7 +48,7 @@ def _common_prefix(ids: Sequence[str]) -> str:
     return shared[: shared.rfind("/") + 1]
 
 
-def spell(schema: dict[str, Any], shown: Collection[Any] = ()) -> str:
+def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> str:
     """What a field admits, in words; of the values that are shown beside it, perhaps what it does not."""
     if "enum" in schema:
         admitted = ", ".join(str(value) for value in schema["enum"])

@@ -7,9 +7,9 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Prompt, Video, snake_case, wire
-from kie_mcp.catalog.kling import ClipElement, Element, Kling, Ratio
 from kie_mcp.catalog.model import Part, Resolve, TwoFrames
 from kie_mcp.catalog.price import per, rate
+from kie_mcp.catalog.vendors.kling import ClipElement, Element, Kling, Ratio
 
 # KIE names no bound above; 65535 is JPEG's own.
 Picture = Annotated[Image, Limits("jpeg png", mb=50, side_px=(300, 65535), ratio=(0.4, 2.5))]

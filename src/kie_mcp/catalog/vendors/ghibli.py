@@ -4,10 +4,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import model_validator
 
-from kie_mcp.catalog import flux_kontext, gpt4o
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Image, InList, Prompt, wire
 from kie_mcp.catalog.model import KieModel, Resolve
+from kie_mcp.catalog.vendors import flux_kontext, gpt4o
 
 STYLE = (
     "Style: Studio Ghibli animation, hand-drawn lines, soft watercolor backgrounds, warm natural light, gentle mood."

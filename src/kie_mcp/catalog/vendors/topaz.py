@@ -6,7 +6,7 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Limits, Video, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import per, rate
-from kie_mcp.catalog.recraft import Factor, TopazUpscale
+from kie_mcp.catalog.vendors.recraft import Factor, TopazUpscale
 
 
 class TopazImage(TopazUpscale):

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from kie_mcp.catalog import KieModel, foreign, search
+from kie_mcp.catalog import dynamic_model, search
+from kie_mcp.catalog.dynamic_model import Schema
 from kie_mcp.catalog.fields import Audio, Image, MediaRef, Video
-from kie_mcp.catalog.foreign import Schema
+from kie_mcp.catalog.model import KieModel
 
 ID = "vendor/new-model"
 NAMES = [
@@ -18,16 +19,18 @@ NAMES = [
 
 
 def adopt(properties: Schema, *required: str) -> type[KieModel]:
-    return foreign.adopt(ID, {"properties": properties, "required": required}, kind="image", does="text-to-image")
+    return dynamic_model.model_from_schema(
+        ID, {"properties": properties, "required": required}, kind="image", does="text-to-image"
+    )
 
 
 def sent(properties: Schema, *required: str, **fields: Any) -> dict[str, Any]:
-    return foreign.read(adopt(properties, *required), fields).sent(str)
+    return dynamic_model.parse_call(adopt(properties, *required), fields).sent(str)
 
 
 def refused(properties: Schema, *required: str, **fields: Any) -> str:
     with pytest.raises(ValueError, match=r".") as refusal:
-        foreign.read(adopt(properties, *required), fields)
+        dynamic_model.parse_call(adopt(properties, *required), fields)
     return str(refusal.value)
 
 
@@ -35,7 +38,7 @@ def test_it_is_a_model_like_any_other() -> None:
     model = adopt({"prompt": {"type": "string"}}, "prompt")
     assert (model.id, model.kind, model.does, model.routes) == (ID, "image", "text-to-image", ("jobs",))
     assert search.about(model) == f"{ID}, as KIE describes it today."
-    assert foreign.read(model, {"prompt": "x"}).estimate().low is None
+    assert dynamic_model.parse_call(model, {"prompt": "x"}).estimate().low is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -157,7 +160,7 @@ def test_a_field_that_takes_a_file_is_known_by_its_format_and_name(
 ) -> None:
     value = 5 if field["type"] == "integer" else "task:x#1"
     given = [value] if field["type"] == "array" else value
-    call = foreign.read(adopt({name: field}), {name: given})
+    call = dynamic_model.parse_call(adopt({name: field}), {name: given})
     assert [type(each) for each in call.references()] == ([medium] if medium else [])
     assert (
         call.sent(lambda ref: f"<{ref}>") == {name: [f"<{value}>"] if given == [value] else f"<{value}>"} or not medium
@@ -166,7 +169,7 @@ def test_a_field_that_takes_a_file_is_known_by_its_format_and_name(
 
 def test_a_file_inside_a_part_is_a_file_too() -> None:
     part = {"type": "object", "properties": {"url": {"type": "string"}, "image_url": {"type": "string"}}}
-    call = foreign.read(
+    call = dynamic_model.parse_call(
         adopt({"shots": {"type": "array", "items": part}}), {"shots": [{"image_url": "a.png", "url": "b.png"}]}
     )
     assert call.references() == ["b.png", "a.png"]
@@ -180,15 +183,15 @@ def test_the_file_of_an_example_is_not_sent() -> None:
 
 
 def test_without_a_schema_anything_is_taken() -> None:
-    model = foreign.unchecked(ID, kind="video", does="text-to-video")
+    model = dynamic_model.unchecked_model(ID, kind="video", does="text-to-video")
     given = {"prompt": "x", "id": 1, "model": "y", "copy": [1], "sent": {"a": None}}
-    assert foreign.read(model, {**given, "none": None}).sent(str) == given
+    assert dynamic_model.parse_call(model, {**given, "none": None}).sent(str) == given
     assert (model.id, model.kind, model.does) == (ID, "video", "text-to-video")
     assert "no schema" in search.about(model)
 
 
 def test_a_schema_is_shown_in_few_words_and_the_required_fields_first() -> None:
-    shown = foreign.shown(
+    shown = dynamic_model.summarize_schema(
         {
             "properties": {
                 "seed": {"type": ["integer", "null"], "default": None, "examples": [1], "minimum": 0},
@@ -204,7 +207,7 @@ def test_a_schema_is_shown_in_few_words_and_the_required_fields_first() -> None:
     assert shown["required"] == ["prompt"]
     prompt = shown["properties"].pop("prompt")
     assert prompt["description"].startswith("Words of xxx")
-    assert len(prompt["description"]) == foreign.LONGEST_PROSE
+    assert len(prompt["description"]) == dynamic_model.LONGEST_PROSE
     assert shown["properties"] == {
         "seed": {"type": "integer", "minimum": 0},
         "any": {},

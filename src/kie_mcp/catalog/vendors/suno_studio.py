@@ -7,7 +7,16 @@ from pydantic import AfterValidator, Field, model_validator
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Prompt, wire
 from kie_mcp.catalog.price import per
-from kie_mcp.catalog.suno import VERSION_NAMES, FromIdea, LongSong, OfTrackOrFile, Personal, Suno, Tuned, Version
+from kie_mcp.catalog.vendors.suno import (
+    VERSION_NAMES,
+    FromIdea,
+    LongSong,
+    OfTrackOrFile,
+    Personal,
+    Suno,
+    Tuned,
+    Version,
+)
 
 # KIE takes hundredths only.
 Moment = Annotated[float, Field(ge=0), AfterValidator(lambda given: round(given, 2))]

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
-from kie_mcp.catalog import family
+from kie_mcp.catalog.arguments import coerce_arguments, explain_problem
 from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Video, snake_case
-from kie_mcp.catalog.model import KieModel, Part, plain_schema, within
+from kie_mcp.catalog.model import KieModel, Part
+from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
 Schema = Mapping[str, Any]
 
@@ -36,7 +37,7 @@ LONGEST_PROSE = 100
 TYPES: dict[str, Any] = {"string": str, "integer": int, "number": NUMBER, "boolean": bool, "object": dict[str, Any]}
 
 
-def adopt(id_: str, schema: Schema, *, kind: Kind, does: str) -> type[KieModel]:
+def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str) -> type[KieModel]:
     """A class for a model that only KIE knows; its fields carry KIE's own names.
 
     Args:
@@ -50,7 +51,7 @@ def adopt(id_: str, schema: Schema, *, kind: Kind, does: str) -> type[KieModel]:
     return create_model(id_, __base__=base, __doc__=attributes["__doc__"], **_fields(schema, base))
 
 
-def unchecked(id_: str, *, kind: Kind, does: str) -> type[KieModel]:
+def unchecked_model(id_: str, *, kind: Kind, does: str) -> type[KieModel]:
     """A class for a model of which KIE publishes no schema: it takes anything."""
     attributes = {
         "id": id_,
@@ -63,7 +64,7 @@ def unchecked(id_: str, *, kind: Kind, does: str) -> type[KieModel]:
     return type("Unchecked", (KieModel,), attributes)
 
 
-def read(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
+def parse_call(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
     """The call that KIE's fields describe.
 
     Raises:
@@ -74,12 +75,12 @@ def read(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
     told = {name: value for name, value in fields.items() if value is not None}
     given = {name if name in known else shown.get(name, name): value for name, value in told.items()}
     try:
-        return model.model_validate(family.read(given, {"properties": known}))
+        return model.model_validate(coerce_arguments(given, {"properties": known}))
     except ValidationError as error:
-        raise ValueError("; ".join(family.explain(problem) for problem in error.errors(include_url=False))) from None
+        raise ValueError("; ".join(explain_problem(problem) for problem in error.errors(include_url=False))) from None
 
 
-def shown(schema: Schema) -> dict[str, Any]:
+def summarize_schema(schema: Schema) -> dict[str, Any]:
     """KIE's schema in few words, the required fields first."""
     required = schema.get("required") or ()
     fields = sorted((schema.get("properties") or {}).items(), key=lambda field: field[0] not in required)
@@ -94,7 +95,7 @@ def _shown(field: Schema, name: str) -> dict[str, Any]:
     if kind == "array":
         told["items"] = _shown(field.get("items") or {}, name)
     if kind == "object" and field.get("properties"):
-        told |= shown(field)
+        told |= summarize_schema(field)
     if _is_media(_type(field, name)):
         told.pop("default", None)
         told["description"] = "file"
@@ -167,4 +168,4 @@ def _medium(field: Schema, name: str) -> type[MediaRef] | None:
 
 
 def _is_media(kind: Any) -> bool:
-    return any(isinstance(part, type) and issubclass(part, MediaRef) for part in within(kind))
+    return any(isinstance(part, type) and issubclass(part, MediaRef) for part in walk_annotation(kind))

@@ -1,0 +1,69 @@
+"""The arguments of a call: the options that every tool takes, and how a client's spelling is read and refused."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+Schema = dict[str, Any]
+
+
+class Options(BaseModel):
+    """What every tool takes besides a model's fields: how to run it, not what to run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    anyway: StrictBool = False
+    """Although it fails often today."""
+    quote: StrictBool = False
+    """Only tell what it would cost."""
+    variation: Annotated[int, Field(ge=1)] = 1
+    """The same call with another number is another take."""
+    confirm: str = ""
+    """What the answer gave that asked for a confirmation."""
+
+
+# A list of tools takes room: what the options are for is told once, in the server's instructions.
+OPTIONS: Schema = {
+    "anyway": {"type": "boolean"},
+    "quote": {"type": "boolean"},
+    "variation": {"type": "integer"},
+    "confirm": {"type": "string"},
+}
+"""The options' schemas."""
+
+
+def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Undo what clients do to arguments: numbers, flags and lists sent as text, enums in another case."""
+    return {name: _read(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
+
+
+def explain_problem(problem: Any) -> str:
+    """One of pydantic's problems, in words for the caller."""
+    path = ".".join(str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "missing":
+            return f"{path} is required"
+        case "extra_forbidden":
+            return f"there is no argument {path}"
+        case _:
+            words = problem["msg"].removeprefix("Value error, ")
+            return f"{path}: {words}" if path else words
+
+
+def _read(value: Any, schema: Schema) -> Any:
+    kind = schema.get("type", "string")
+    if isinstance(value, str) and kind != "string":
+        try:
+            # Python's True is no JSON.
+            parsed = json.loads(value.casefold() if kind == "boolean" else value)
+        except (ValueError, RecursionError):
+            parsed = value
+        # One file where a list is wanted is a list of one.
+        single = kind == "array" and not isinstance(parsed, list)
+        value = [parsed if isinstance(parsed, dict) else value] if single else parsed
+    if isinstance(value, str):
+        same = [each for each in schema.get("enum", ()) if str(each).casefold() == value.strip().casefold()]
+        return same[0] if same else value
+    return value
