@@ -19,10 +19,12 @@ MAY_IMPORT = {
     "errors": set[str](),
     "config": {"errors"},
     "catalog": set[str](),
+    "media": {"catalog", "errors"},
     "kie": {"catalog", "clock", "errors"},
-    "tasks": {"kie", "catalog", "clock", "errors"},
+    "ledger": {"catalog", "errors"},
+    "tasks": {"ledger", "kie", "media", "catalog", "clock", "errors"},
     "sandbox": {"kie", "catalog"},
-    "server": {"tasks", "kie", "catalog", "sandbox", "config", "clock", "errors"},
+    "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "errors"},
 }
 SPEAK_MCP = {"server", "cli", "demo", "__main__"}
 
@@ -39,6 +41,8 @@ NOT_AT_START = (
     "kie_mcp.catalog",
     "kie_mcp.config",
     "kie_mcp.kie",
+    "kie_mcp.ledger",
+    "kie_mcp.media",
     "kie_mcp.sandbox",
     "kie_mcp.tasks",
 )

@@ -8,7 +8,7 @@ import pytest
 from made import tone
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.tasks import ffmpeg
+from kie_mcp.media import ffmpeg
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ import wave
 import PIL.Image
 import pytest
 
+from kie_mcp.media import formats, midi
 from kie_mcp.sandbox.media import MAKERS, Work, render
-from kie_mcp.tasks import formats, midi
 
 WORK = Work("a heron", "1")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kie_mcp.tasks import midi
+from kie_mcp.media import midi
 
 Event = tuple[int, int, int, int]
 """Tick, status, pitch, loudness."""
@@ -160,8 +160,3 @@ def test_a_note_from_before_the_beginning_starts_with_it() -> None:
 def test_what_is_no_score_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="validation error"):
         midi.file(text)
-
-
-def test_only_the_midi_model_makes_notes() -> None:
-    assert midi.made_by("ai-music-api/generate-midi-from-audio")
-    assert not midi.made_by("ai-music-api/generate")

@@ -12,9 +12,9 @@ import pytest
 from made import picture, tone
 
 from kie_mcp.errors import InvalidCall
+from kie_mcp.media import ffmpeg, preview
+from kie_mcp.media.preview import Preview
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.tasks import ffmpeg, preview
-from kie_mcp.tasks.preview import Preview
 
 pytestmark = pytest.mark.anyio
 

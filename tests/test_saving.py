@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.client import KieClient
+from kie_mcp.media import midi
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.tasks import midi
 from kie_mcp.tasks.saving import AT_ONCE, Saver
 from kie_mcp.tasks.task import Result, Task
 

@@ -179,7 +179,7 @@ async def _wait(app: "App", asked: Asked, orders: Sequence[Order], came: dict[st
 
 
 async def _told(app: "App", orders: Sequence[Order], came: Sequence[Task | KieMcpError]) -> CallToolResult:
-    from kie_mcp.tasks import preview
+    from kie_mcp.media import preview
 
     now = app.clock.time()
     rows = [

@@ -177,7 +177,7 @@ async def _small(path: anyio.Path, mime_type: str) -> tuple[bytes, str]:
         OSError: When it cannot be read.
         InvalidCall: When it is broken.
     """
-    from kie_mcp.tasks.preview import picture
+    from kie_mcp.media.preview import picture
 
     if 0 < (await path.stat()).st_size <= BUDGET:
         return await path.read_bytes(), mime_type

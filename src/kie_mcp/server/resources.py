@@ -141,8 +141,8 @@ async def _library(app: "App") -> Any:
 async def _file(app: "App", uri: str, place: str) -> BlobResourceContents | None:
     import anyio
 
+    from kie_mcp.media.stills import OPEN_LINK
     from kie_mcp.server import viewing
-    from kie_mcp.tasks import trouble
 
     id_, media, number = place.partition("/media/")
     if not media or not number.isdecimal():
@@ -150,12 +150,12 @@ async def _file(app: "App", uri: str, place: str) -> BlobResourceContents | None
     task = await (await app.runner()).get(id_)
     path = viewing.saved(app, task, int(number))
     if not await anyio.Path(path).is_file():
-        raise InvalidCall(f"{path} is no file, or not any more.", trouble.OPEN_LINK)
+        raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
         async with await anyio.open_file(path, "rb") as file:
             content = await file.read(LARGEST + 1)
     except OSError as error:
-        raise InvalidCall(f"{path} cannot be read: {error.strerror}.", trouble.OPEN_LINK) from None
+        raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
     if len(content) > LARGEST:
         raise InvalidCall(f"The file has more than {LARGEST / 1e6:g} MB.", f"Open it at {path}.")
     mime_type = task.results[int(number) - 1].mime_type or None

@@ -11,8 +11,8 @@ from kie_mcp.server import answers
 from kie_mcp.tasks.task import Task
 
 if TYPE_CHECKING:
+    from kie_mcp.media.preview import Preview
     from kie_mcp.server.app import App
-    from kie_mcp.tasks.preview import Preview
 
 
 async def show(app: "App", task_id: str, number: int | None) -> CallToolResult:
@@ -28,7 +28,7 @@ async def show(app: "App", task_id: str, number: int | None) -> CallToolResult:
     Raises:
         InvalidCall: When there is no such result, or it is not saved.
     """
-    from kie_mcp.tasks import preview
+    from kie_mcp.media import preview
 
     task = await (await app.runner()).get(task_id)
     named = task_id.partition("#")[2]

@@ -22,8 +22,8 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import Uploaded
-from kie_mcp.tasks import formats
-from kie_mcp.tasks.checks import Content, problems
+from kie_mcp.media import formats
+from kie_mcp.media.limits import Content, problems
 from kie_mcp.tasks.ledger import Ledger, Upload
 from kie_mcp.tasks.task import Result, Task, new_id
 

@@ -11,8 +11,6 @@ from kie_mcp.kie.client import LOOK
 from kie_mcp.kie.status import Status
 from kie_mcp.tasks.task import Task
 
-OPEN_LINK = "Use the link that get_task tells."
-"""What to do about a file that cannot be read here."""
 NOT_SENT = KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 GONE = ApiError("KIE does not know this task, or not any more: it keeps records for 14 days.", LOOK, billed=None)
 EMPTY = TaskFailed("KIE says that the task has succeeded, and names no result.", LOOK, billed=None)

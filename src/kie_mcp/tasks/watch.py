@@ -21,7 +21,8 @@ from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
-from kie_mcp.tasks import midi, trouble, watching
+from kie_mcp.media import midi
+from kie_mcp.tasks import trouble, watching
 from kie_mcp.tasks.ledger import Ledger
 from kie_mcp.tasks.media import Publisher
 from kie_mcp.tasks.order import Order
@@ -49,6 +50,9 @@ UNWRITTEN_PAUSE = 30
 """Seconds at most between two attempts to write down what the ledger refused."""
 SAVE_PAUSES = (5, 30, 120, 600, 3600)
 """Seconds between attempts to save; the last one for ever, until KIE has deleted the files."""
+
+MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
+"""The model whose result is notes as JSON, which are saved as a MIDI file."""
 
 Change = Callable[[Task], Awaitable[None]]
 Bodies = Callable[[Mapping[Any, str]], Mapping[str, dict[str, Any]]]
@@ -282,7 +286,7 @@ class Watch:
             error = replace(error, billed=task.credits > 0)
         task.error = error.as_dict() if error else None
         task.finished = self._parts.clock.time()
-        to_save = task.results or (task.texts and midi.made_by(task.model))
+        to_save = task.results or (task.texts and task.model == MIDI_MODEL)
         task.saved = state != "succeeded" or self._parts.saver is None or not to_save
         await self._write()
 
@@ -332,7 +336,7 @@ class Watch:
     async def _save(self, saver: Saver) -> bool:
         task, refused = self.task, None
         try:
-            if midi.made_by(task.model) and task.texts:
+            if task.model == MIDI_MODEL and task.texts:
                 _write_notes(task, saver)
             await saver.save(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:

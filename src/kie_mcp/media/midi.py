@@ -32,11 +32,6 @@ class Instrument(BaseModel):
 SCORE = TypeAdapter(list[Instrument])
 
 
-def made_by(model: str) -> bool:
-    """Whether this model's result is notes rather than a link."""
-    return model == "ai-music-api/generate-midi-from-audio"
-
-
 def file(text: str) -> bytes:
     """The notes of all instruments, a track each.
 

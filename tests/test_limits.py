@@ -4,9 +4,9 @@ import pytest
 from made import picture, sound
 
 from kie_mcp.catalog.fields import Limits
+from kie_mcp.media import formats
+from kie_mcp.media.limits import Content, problems
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.tasks import formats
-from kie_mcp.tasks.checks import Content, problems
 
 WORK = Work("a heron", "1")
 

@@ -13,7 +13,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.tasks.stills import INK, LINE, PAPER, Still, still
+from kie_mcp.media.stills import INK, LINE, PAPER, Still, still
 
 BUDGET = 200_000
 """Bytes; hosts cut larger answers."""

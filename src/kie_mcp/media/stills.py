@@ -19,8 +19,10 @@ import PIL.ImageFont
 import PIL.ImageOps
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.tasks import ffmpeg, formats, trouble
+from kie_mcp.media import ffmpeg, formats
 
+OPEN_LINK = "Use the link that get_task tells."
+"""What to do about a file that cannot be read here."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 CHECKER_PX = 16
 TICK_STEPS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
@@ -82,12 +84,12 @@ async def still(path: Path, side: int) -> Still:
 def _mime_type(path: Path) -> str:
     # Opening a pipe would wait for a writer.
     if not path.is_file():
-        raise InvalidCall(f"{path} is no file, or not any more.", trouble.OPEN_LINK)
+        raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
         with path.open("rb") as file:
             return formats.mime_type(file.read(formats.HEAD)) or ""
     except OSError as error:
-        raise InvalidCall(f"{path} cannot be read: {error.strerror}.", trouble.OPEN_LINK) from None
+        raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
 
 
 def _instead(path: Path) -> str:
