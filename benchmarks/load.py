@@ -30,13 +30,13 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import SLOW_READS, STATUS_READS, KieClient
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.ledger import Ledger
 from kie_mcp.tasks.media import Publisher
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.saving import Saver
-from kie_mcp.tasks.task import Task
 
 TASKS = 1000
 SONGS = 4

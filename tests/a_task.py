@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kie_mcp.tasks.task import Task
+from kie_mcp.ledger.task import Task
 
 NOW = 1_800_000_100.0
 

@@ -17,13 +17,13 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.kie.client import CREATE_SECONDS, READ_SECONDS, KieClient
 from kie_mcp.kie.routes import DOCUMENTED
-from kie_mcp.tasks.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.tables import BUSY_SECONDS
+from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.media import Publisher
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.saving import Saver
-from kie_mcp.tasks.tables import BUSY_SECONDS
-from kie_mcp.tasks.task import Task
 
 EACH_IS_ANOTHER = Rules(repeat_window=0)
 Meet = Callable[[str], Awaitable[Response | None]]

@@ -19,12 +19,12 @@ from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, AuthError, InvalidCall, UnknownOutcome
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.offers import _simplest
 from kie_mcp.tasks.adoption import LOOK_UP_SECONDS
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import NOT_CREATED, Runner
-from kie_mcp.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
 

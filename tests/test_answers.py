@@ -16,11 +16,11 @@ from mcp_types import CallToolRequestParams, CallToolResult
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, UnknownOutcome
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import answers
 from kie_mcp.server.app import App, build
 from kie_mcp.server.tools import Context, list_tools, progress_of
-from kie_mcp.tasks.task import Result, Task
 
 
 def text(result: CallToolResult) -> str:

@@ -18,10 +18,10 @@ from test_snapshots import FOLDER, matches
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
 from kie_mcp.server.app import App, build
-from kie_mcp.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
 

@@ -53,7 +53,7 @@ def test_it_does_not_read_what_the_client_writes_to_the_server(tmp_path: Path) -
 import sys
 import anyio
 from pathlib import Path
-from kie_mcp.tasks import ffmpeg
+from kie_mcp.media import ffmpeg
 sys.stdout.buffer.write(anyio.run(ffmpeg.samples, {program(tmp_path, "/bin/cat")!r}, Path("a.mp3")))
 """
     run = subprocess.run(

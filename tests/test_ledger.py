@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy.exc
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.tasks.ledger import LEASE, Ledger, Upload
-from kie_mcp.tasks.tables import STEPS, VERSION
-from kie_mcp.tasks.task import FINAL, Result, State, Task, new_id
+from kie_mcp.ledger.ledger import LEASE, Ledger, Upload
+from kie_mcp.ledger.tables import STEPS, VERSION
+from kie_mcp.ledger.task import FINAL, Result, State, Task, new_id
 
 pytestmark = pytest.mark.anyio
 
@@ -311,8 +311,8 @@ async def test_a_ledger_is_opened_while_another_server_writes_without_a_pause(tm
 ANOTHER_PROCESS = """
 import anyio, sys
 from pathlib import Path
-from kie_mcp.tasks.ledger import Ledger
-from kie_mcp.tasks.task import Task
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Task
 
 async def main():
     ledger = await Ledger.open(Path(sys.argv[1]))

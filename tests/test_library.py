@@ -9,11 +9,11 @@ from answered import answer, ended, text
 from mcp import Client
 from mcp_types import TextResourceContents
 
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.library import LARGEST_PAGE
-from kie_mcp.tasks.ledger import Ledger
-from kie_mcp.tasks.task import Result, Task
 
 pytestmark = pytest.mark.anyio
 

@@ -14,11 +14,11 @@ from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Ref, TaskRef,
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import LIFETIME
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.tasks.ledger import Ledger
 from kie_mcp.tasks.media import Publisher
-from kie_mcp.tasks.task import Result, Task
 
 pytestmark = pytest.mark.anyio
 

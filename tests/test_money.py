@@ -21,12 +21,12 @@ from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, CapReached, UnknownOutcome
 from kie_mcp.kie.routes import DOCUMENTED
+from kie_mcp.ledger.ledger import SAMPLE
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.ledger import SAMPLE
 from kie_mcp.tasks.money import Caps, Rules, highest, quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import NOT_CREATED, Runner
-from kie_mcp.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
 

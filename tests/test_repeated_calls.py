@@ -18,11 +18,11 @@ from started import started
 from kie_mcp.config import Settings
 from kie_mcp.errors import UnknownOutcome
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
+from kie_mcp.ledger.task import KEPT_FOR, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.task import KEPT_FOR, Task
 
 pytestmark = pytest.mark.anyio
 

@@ -11,9 +11,9 @@ from running import Gate, call, end, rows, running
 from starlette.responses import JSONResponse, Response
 
 from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffered, UnknownOutcome
+from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.task import KEPT_FOR, State, Task
 from kie_mcp.tasks.watch import GRACE
 
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,8 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, NotOffered, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
+from kie_mcp.ledger.ledger import LEASE
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.ledger import LEASE
 from kie_mcp.tasks.order import Order
 
 pytestmark = pytest.mark.anyio

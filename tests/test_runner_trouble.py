@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kie_mcp.errors import InsufficientCredits, KieMcpError
 from kie_mcp.kie.client import CREATES
+from kie_mcp.ledger.ledger import LEASE, Ledger
+from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.ledger import LEASE, Ledger
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.task import KEPT_FOR, State, Task
 
 pytestmark = pytest.mark.anyio
 

@@ -18,10 +18,10 @@ from starlette.routing import Route
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
 from kie_mcp.sandbox.media import Work, render
 from kie_mcp.tasks.saving import AT_ONCE, Saver
-from kie_mcp.tasks.task import Result, Task
 
 pytestmark = pytest.mark.anyio
 

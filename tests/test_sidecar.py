@@ -9,13 +9,13 @@ import pytest
 from conftest import JumpingClock
 from running import call, end, full_disk, media, running
 
+from kie_mcp.ledger import lineage
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.tasks import lineage
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saving import Saver
 from kie_mcp.tasks.sidecar import describe
-from kie_mcp.tasks.task import Result, Task
 
 pytestmark = pytest.mark.anyio
 

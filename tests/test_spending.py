@@ -17,11 +17,11 @@ from mcp import Client
 from test_cli import kie_mcp
 
 from kie_mcp.config import Settings
+from kie_mcp.ledger import tables
+from kie_mcp.ledger.ledger import Ledger, _row
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks import tables
-from kie_mcp.tasks.ledger import Ledger, _row
 from kie_mcp.tasks.spending import report
-from kie_mcp.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
 

@@ -25,13 +25,13 @@ from running import Gate, call, end, running
 from served import serving
 
 from kie_mcp.config import Settings
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.files import MEDIA
 from kie_mcp.server.app import App, build
 from kie_mcp.server.http import asgi
 from kie_mcp.server.subscriptions import MOST
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
 

@@ -25,13 +25,13 @@ from starlette.responses import Response
 from kie_mcp.config import Settings
 from kie_mcp.demo.following import Following, Handle, Named, Said
 from kie_mcp.errors import TaskFailed
+from kie_mcp.ledger.task import Result as File
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import tools
 from kie_mcp.server.app import App, build
 from kie_mcp.server.http import asgi
 from kie_mcp.server.tasks_extension import TASKS, Started, TasksExtension, handle, mount
-from kie_mcp.tasks.task import Result as File
-from kie_mcp.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
 

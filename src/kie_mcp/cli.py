@@ -179,7 +179,7 @@ async def _spent(by: "By", days: int) -> list[dict[str, str | float]]:
     import time
 
     from kie_mcp import config
-    from kie_mcp.tasks.ledger import Ledger
+    from kie_mcp.ledger.ledger import Ledger
     from kie_mcp.tasks.spending import DAY, report
 
     ledger = await Ledger.open(config.load().state_dir)

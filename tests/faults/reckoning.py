@@ -14,10 +14,10 @@ from conftest import JumpingClock, a_moment
 from running import call, media
 
 from kie_mcp.kie.routes import JOBS
+from kie_mcp.ledger.tables import NAME
+from kie_mcp.ledger.task import FINAL
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.tables import NAME
-from kie_mcp.tasks.task import FINAL
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 COMMAND = "pytest tests/faults --write-reliability"

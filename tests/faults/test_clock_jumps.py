@@ -10,10 +10,10 @@ from running import Gate, running
 from starlette.responses import Response
 
 from kie_mcp.kie.routes import JOBS
+from kie_mcp.ledger.ledger import LEASE
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import no_record
 from kie_mcp.sandbox.files import MEDIA
-from kie_mcp.tasks.ledger import LEASE
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 

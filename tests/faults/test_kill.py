@@ -18,12 +18,12 @@ from running import Gate, call, end, media, running
 from served_kie import Served, serving
 
 import kie_mcp.sandbox
+from kie_mcp.ledger.ledger import LEASE
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.ledger import LEASE
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import NOT_CREATED, Runner
-from kie_mcp.tasks.task import Task
 
 Call = tuple[str, Mapping[str, Any]]
 

@@ -12,11 +12,11 @@ from running import Gate, end, full_disk, running
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
+from kie_mcp.ledger.tables import BUSY_SECONDS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.files import MEDIA
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.tables import BUSY_SECONDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 

@@ -9,9 +9,9 @@ from running import Gate, end, running
 from starlette.types import Receive, Scope, Send
 
 from kie_mcp.kie.routes import DOCUMENTED
+from kie_mcp.ledger.task import KEPT_FOR
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.money import Rules
-from kie_mcp.tasks.task import KEPT_FOR
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 

@@ -12,12 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from kie_mcp.errors import UnknownOutcome
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
+from kie_mcp.ledger.ledger import LEASE
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.files import MEDIA
-from kie_mcp.tasks.ledger import LEASE
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.task import Task
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 

@@ -9,9 +9,9 @@ from conftest import JumpingClock
 from reckoning import order, reckon
 from running import end, media, running
 
+from kie_mcp.ledger.tables import NAME
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.money import Rules
-from kie_mcp.tasks.tables import NAME
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.client import READ_SECONDS
 from kie_mcp.kie.routes import JOBS
+from kie_mcp.ledger.task import KEPT_FOR
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import no_record
 from kie_mcp.tasks.money import Rules
-from kie_mcp.tasks.task import KEPT_FOR
 from kie_mcp.tasks.watch import FRESH, GRACE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]

@@ -9,9 +9,9 @@ from typing import Any
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from kie_mcp.errors import KieMcpError
+from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.task import Task
 
 Answer = dict[str, Any]
 

@@ -127,7 +127,7 @@ class App:
     async def _open(self) -> "Runner":
         from kie_mcp.kie.client import KieClient
         from kie_mcp.kie.live import Live
-        from kie_mcp.tasks.ledger import Ledger
+        from kie_mcp.ledger.ledger import Ledger
         from kie_mcp.tasks.media import Publisher
         from kie_mcp.tasks.money import Caps, Rules
         from kie_mcp.tasks.runner import Runner

@@ -13,13 +13,13 @@ from pydantic import Field
 
 from kie_mcp.catalog.arguments import Options
 from kie_mcp.errors import CapReached, ConfirmationNeeded, InvalidCall, KieMcpError
+from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, asking, running
 from kie_mcp.server.tools import WAITED_FOR, Asked, progress_of
 from kie_mcp.server.utility import Utility
 from kie_mcp.tasks import trouble
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.task import Task
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App

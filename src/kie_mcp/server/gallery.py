@@ -29,8 +29,8 @@ from kie_mcp.errors import InvalidCall
 if TYPE_CHECKING:
     from mcp.server.mcpserver.resources import Resource as Page
 
+    from kie_mcp.ledger.task import Task
     from kie_mcp.server.app import App
-    from kie_mcp.tasks.task import Task
 
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from kie_mcp.catalog.fields import Kind, task_id
 from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import State, Task
 from kie_mcp.server import answers
 from kie_mcp.server.tools import Asked
 from kie_mcp.server.utility import Arguments, Utility
-from kie_mcp.tasks.ledger import Ledger
-from kie_mcp.tasks.task import State, Task
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App

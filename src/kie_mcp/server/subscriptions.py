@@ -25,8 +25,8 @@ from mcp_types import (
 from kie_mcp.errors import KieMcpError
 
 if TYPE_CHECKING:
+    from kie_mcp.ledger.task import Task
     from kie_mcp.server.app import App
-    from kie_mcp.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 

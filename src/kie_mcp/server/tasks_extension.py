@@ -25,8 +25,8 @@ from kie_mcp.errors import InvalidCall, KieMcpError
 
 if TYPE_CHECKING:
     from kie_mcp.catalog.fields import Kind
+    from kie_mcp.ledger.task import Task
     from kie_mcp.server.app import App
-    from kie_mcp.tasks.task import Task
 
 Context = ServerRequestContext[Any, Any]
 
@@ -176,7 +176,7 @@ def handle(task: "Task", *, now: float, usual: float, busy: bool) -> dict[str, A
         usual: Seconds that such a task usually takes.
         busy: Whether it has not ended, or its files are still on their way.
     """
-    from kie_mcp.tasks.task import KEPT_FOR
+    from kie_mcp.ledger.task import KEPT_FOR
 
     return {
         "taskId": task.id,

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from kie_mcp.catalog.arguments import Options
     from kie_mcp.catalog.family import Family
+    from kie_mcp.ledger.task import Task
     from kie_mcp.server.app import App
     from kie_mcp.tasks.order import Order
     from kie_mcp.tasks.runner import Report
-    from kie_mcp.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 

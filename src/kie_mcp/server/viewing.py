@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from mcp_types import CallToolResult, ImageContent, TextContent
 
 from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers
-from kie_mcp.tasks.task import Task
 
 if TYPE_CHECKING:
     from kie_mcp.media.preview import Preview

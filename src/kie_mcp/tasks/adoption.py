@@ -12,7 +12,7 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
-from kie_mcp.tasks.task import Task, new_id
+from kie_mcp.ledger.task import Task, new_id
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
 """What may be an id of KIE's; ours begins with t_."""

@@ -22,10 +22,10 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import Uploaded
+from kie_mcp.ledger.ledger import Ledger, Upload
+from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.media import formats
 from kie_mcp.media.limits import Content, problems
-from kie_mcp.tasks.ledger import Ledger, Upload
-from kie_mcp.tasks.task import Result, Task, new_id
 
 TRUSTED_FOR = files.LIFETIME - 3600
 """Seconds after which an upload is sent again rather than trusted to be there."""

@@ -3,14 +3,15 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import CapReached
-from kie_mcp.tasks.task import Task
+from kie_mcp.ledger.ledger import Spent
+from kie_mcp.ledger.task import Task
 
 LIVE = re.compile(
     r"(?P<credits>\d[\d,]*(?:\.\d+)?) *credits?\b(?: *\([^)]*\))?(?: *(?:/|per\b|an?\b|for\b|every\b) *(?P<unit>\w+))?",
@@ -108,16 +109,6 @@ def _number(told: object) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """Credits that were charged, or may yet be."""
-
-    day: float
-    """In the last 24 hours."""
-    session: float
-    """Since this server started."""
-
-
-@dataclass(frozen=True, slots=True)
 class Caps:
     """What may be spent; None is no limit."""
 
@@ -154,3 +145,17 @@ class Rules:
     """Credits of one task above which a person is asked."""
     repeat_window: float = 600
     """Seconds for which the same call again is the same task, or longer while that runs; 0 makes each call another."""
+
+
+def together(tasks: Sequence[Task]) -> Task:
+    """What stands for several tasks where their cost is weighed; it is never run."""
+    first, *_ = tasks
+    reserved = sum(task.reserved for task in tasks)
+    return replace(
+        first,
+        model=" and ".join(task.model for task in tasks),
+        estimate=(reserved, reserved),
+        basis="together" if len(tasks) > 1 else first.basis,
+        reserved=reserved,
+        fingerprint=" ".join(sorted(task.fingerprint for task in tasks)),
+    )

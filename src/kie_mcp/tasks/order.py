@@ -8,7 +8,7 @@ from typing import Any
 
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.tasks.task import new_id
+from kie_mcp.ledger.task import new_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import sqlalchemy.exc
 from anyio.abc import TaskGroup
 
 from kie_mcp.catalog.fields import Ref, task_id
@@ -17,15 +16,15 @@ from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import CREATES, KieClient
+from kie_mcp.ledger.ledger import LEASE, Ledger, LedgerError
+from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, trouble
-from kie_mcp.tasks.ledger import LEASE, Ledger
 from kie_mcp.tasks.media import Publisher
-from kie_mcp.tasks.money import Quote, Rules, quote
+from kie_mcp.tasks.money import Quote, Rules, quote, together
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saving import Saver
-from kie_mcp.tasks.task import Task, new_id, together
 from kie_mcp.tasks.watch import Change, Parts, Watch
-from kie_mcp.tasks.watching import Usual, learn
+from kie_mcp.tasks.watching import NEWEST, Usual, learn
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +110,9 @@ class Runner:
                 await self._stay()
                 # Whoever asks after it from the moment it is written down finds it watched.
                 self._watched[task.id] = watch
-                known = await self.ledger.add(task, repeats_since=self._repeats_since(), caps=self._rules.caps)
+                known = await self.ledger.add(
+                    task, repeats_since=self._repeats_since(), check=partial(self._rules.caps.check, task)
+                )
         except BaseException:
             self._watched.pop(order.id, None)
             raise
@@ -245,7 +246,7 @@ class Runner:
         """How long such a task usually takes, by the last ones of its model and duration."""
         if watch := self._watched.get(task.id):
             return watch.usual
-        lengths = await self.ledger.lengths(task.model, task.arguments.get("duration"))
+        lengths = await self.ledger.lengths(task.model, task.arguments.get("duration"), newest=NEWEST)
         model = MODELS.get(task.model)
         return learn(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
 
@@ -260,7 +261,7 @@ class Runner:
 
     async def leave(self) -> None:
         """Let other servers have what this one watched."""
-        with suppress(sqlalchemy.exc.SQLAlchemyError):
+        with suppress(LedgerError):
             await self.ledger.leave(self.id)
 
     async def _live(self) -> None:
@@ -270,7 +271,7 @@ class Runner:
                 if self._watched:
                     await self._stay()
                 await self._take_over()
-            except sqlalchemy.exc.SQLAlchemyError as error:
+            except LedgerError as error:
                 logger.warning("The ledger cannot be used: %s", trouble.reason(error))
 
     async def _take_over(self) -> None:

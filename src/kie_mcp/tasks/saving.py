@@ -15,9 +15,9 @@ import httpx2
 
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats
 from kie_mcp.tasks import sidecar
-from kie_mcp.tasks.task import Result, Task
 
 LARGEST = 2 * 1024**3
 """Bytes of one result, at most."""

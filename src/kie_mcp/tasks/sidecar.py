@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kie_mcp.tasks.task import Task
+from kie_mcp.ledger.task import Task
 
 
 def describe(task: Task, number: int, made_from: Sequence[str]) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
 
-from kie_mcp.tasks.task import Task
+from kie_mcp.ledger.task import Task
 
 By = Literal["day", "model", "kind"]
 DAY = 24 * 3600

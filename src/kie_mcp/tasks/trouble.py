@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import sqlalchemy.exc
-
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, ConfirmationNeeded, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
 from kie_mcp.kie.client import LOOK
 from kie_mcp.kie.status import Status
-from kie_mcp.tasks.task import Task
+from kie_mcp.ledger.ledger import LedgerError
+from kie_mcp.ledger.task import Task
 
 NOT_SENT = KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 GONE = ApiError("KIE does not know this task, or not any more: it keeps records for 14 days.", LOOK, billed=None)
@@ -47,7 +46,7 @@ def before_kie_is_asked() -> Iterator[None]:
     """Say of what the ledger refuses that nothing was sent."""
     try:
         yield
-    except sqlalchemy.exc.SQLAlchemyError as error:
+    except LedgerError as error:
         raise not_asked(error) from None
 
 
@@ -97,7 +96,7 @@ def broken(task: Task, error: Exception) -> KieMcpError:
             billed=True,
             task_id=task.id,
         )
-    if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
+    if isinstance(error, LedgerError):
         return not_asked(error)
     return KieMcpError(
         f"Something went wrong inside kie-mcp with task {task.id}; its log tells what.",

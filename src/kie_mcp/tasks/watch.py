@@ -13,7 +13,6 @@ from typing import Any
 
 import anyio
 import httpx2
-import sqlalchemy.exc
 
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, KieMcpError, NotOffered, UnknownOutcome
@@ -21,13 +20,13 @@ from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
+from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.task import KEPT_FOR, Result, State, Task
 from kie_mcp.media import midi
 from kie_mcp.tasks import trouble, watching
-from kie_mcp.tasks.ledger import Ledger
 from kie_mcp.tasks.media import Publisher
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saving import Saver
-from kie_mcp.tasks.task import KEPT_FOR, Result, State, Task
 from kie_mcp.tasks.watching import Usual
 
 logger = logging.getLogger(__name__)
@@ -297,7 +296,7 @@ class Watch:
             task.note = ""
         try:
             await self._parts.write(task)
-        except sqlalchemy.exc.SQLAlchemyError as error:
+        except LedgerError as error:
             logger.warning("task %s cannot be written down: %s", task.id, trouble.reason(error))
             self._unwritten = error
             task.note = f"Not written down: {trouble.reason(error)}."
@@ -307,7 +306,7 @@ class Watch:
     async def _fall_of_balance(self) -> float | None:
         """The credits that are gone since before the task, if nothing else can have taken them."""
         task, ledger = self.task, self._parts.ledger
-        with suppress(sqlalchemy.exc.SQLAlchemyError):
+        with suppress(LedgerError):
             if task.balance is not None and await ledger.runs_alone(task):
                 after = await self._parts.balance()
                 # While that was asked, another one may have begun; and with more than before, somebody topped up.
@@ -356,7 +355,7 @@ class Watch:
         """Write beside each file what it is; the reason where that fails, which harms no file."""
         try:
             saver.describe(self.task, await self._parts.ledger.sources(self.task))
-        except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+        except (OSError, LedgerError) as error:
             return f"The JSON beside the files could not be written: {trouble.reason(error)}."
         return ""
 

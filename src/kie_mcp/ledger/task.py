@@ -1,8 +1,7 @@
 """A task as the ledger keeps it and answers show it."""
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kie_mcp.catalog.fields import Kind
@@ -93,20 +92,6 @@ class Task:
     def prompt(self) -> str:
         """What was asked for, in the caller's words."""
         return str(self.arguments.get("prompt", ""))
-
-
-def together(tasks: Sequence[Task]) -> Task:
-    """What stands for several tasks where their cost is weighed; it is never run."""
-    first, *_ = tasks
-    reserved = sum(task.reserved for task in tasks)
-    return replace(
-        first,
-        model=" and ".join(task.model for task in tasks),
-        estimate=(reserved, reserved),
-        basis="together" if len(tasks) > 1 else first.basis,
-        reserved=reserved,
-        fingerprint=" ".join(sorted(task.fingerprint for task in tasks)),
-    )
 
 
 def new_id(prefix: str) -> str:

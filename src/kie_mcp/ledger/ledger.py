@@ -16,11 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.tasks import lineage, tables
-from kie_mcp.tasks.money import Caps, Spent
-from kie_mcp.tasks.tables import confirmations, creates, servers, tasks, uploads, versions
-from kie_mcp.tasks.task import FINAL, Result, State, Task
-from kie_mcp.tasks.watching import NEWEST
+from kie_mcp.ledger import lineage, tables
+from kie_mcp.ledger.tables import confirmations, creates, servers, tasks, uploads, versions
+from kie_mcp.ledger.task import FINAL, Result, State, Task
 
 LEASE = 15.0
 """Seconds for which a server watches its tasks without saying that it is still there."""
@@ -28,6 +26,20 @@ REPEATABLE: tuple[State, ...] = ("failed", "expired")
 """What may be asked for again at once: nothing is under way, and nothing came of it."""
 SAMPLE = 12
 """How many charges of the past an estimate looks at."""
+
+
+LedgerError = sa.exc.SQLAlchemyError
+"""What every method of the ledger raises when the database refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Credits that were charged, or may yet be."""
+
+    day: float
+    """In the last 24 hours."""
+    session: float
+    """Since this server started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +81,21 @@ class Ledger:
         """Let go of the database."""
         await tables.close(self._engine)
 
-    async def add(self, task: Task, *, repeats_since: float | None = None, caps: Caps | None = None) -> Task | None:
+    async def add(
+        self, task: Task, *, repeats_since: float | None = None, check: Callable[[Spent], None] | None = None
+    ) -> Task | None:
         """Write a new task down, unless it is there already, has been asked for, or there is no money for it.
 
         Args:
             task: The task; its server watches it.
             repeats_since: From when on an equal call is the same, if that has ended; None lets every call be another.
-            caps: What may be spent.
+            check: Raises where the task would cost too much beside what was spent; nothing else is written meanwhile.
 
         Returns:
             The task that is there or was asked for before, in place of the new one; nothing when that was written down.
 
         Raises:
-            CapReached: When it would cost more than is allowed; nothing was written.
+            Exception: What `check` raises; nothing was written.
         """
         async with self._exclusive() as connection:
             if task.kie_id and (
@@ -90,8 +104,8 @@ class Ledger:
                 return _task(there[0])
             if repeats_since is not None and (known := await _repeated(connection, task.fingerprint, repeats_since)):
                 return known
-            if caps:
-                caps.check(task, await _spent(connection, task))
+            if check:
+                check(await _spent(connection, task))
             await connection.execute(sa.insert(tasks).values(**_row(task), watcher=task.session))
         return None
 
@@ -260,13 +274,19 @@ class Ledger:
         query = sa.select((tasks.c.credits / tasks.c.units).label("each")).where(*alike, *known)
         return [row["each"] for row in await self._select(query.order_by(tasks.c.finished.desc()).limit(SAMPLE))]
 
-    async def lengths(self, model: str, duration: object) -> list[float]:
-        """How many seconds the last tasks of this model and duration took, the latest last."""
+    async def lengths(self, model: str, duration: object, *, newest: int) -> list[float]:
+        """How many seconds the last tasks of this model and duration took, the latest last.
+
+        Args:
+            model: KIE's id.
+            duration: The argument `duration` of the tasks.
+            newest: How many at least, where there are that many.
+        """
         seconds = (tasks.c.finished - tasks.c.created).label("seconds")
         # Where another server took over, the end may have been noticed long after.
         seen = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.watcher == tasks.c.session)
         query = sa.select(seconds, tasks.c.arguments).where(*seen).order_by(tasks.c.finished.desc())
-        rows = await self._select(query.limit(5 * NEWEST))
+        rows = await self._select(query.limit(5 * newest))
         return [row["seconds"] for row in reversed(rows) if row["arguments"].get("duration") == duration]
 
     async def runs_alone(self, task: Task) -> bool:
