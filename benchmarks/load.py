@@ -33,10 +33,10 @@ from kie_mcp.kie.client import SLOW_READS, STATUS_READS, KieClient
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.media import Publisher
+from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.saving import Saver
+from kie_mcp.tasks.uploads import Uploader
 
 TASKS = 1000
 SONGS = 4
@@ -173,8 +173,8 @@ async def serving(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIterato
     try:
         async with client, anyio.create_task_group() as group:
             group.start_soon(clock.run)
-            publisher = Publisher(client, ledger, readable=(), clock=clock)
-            saver = Saver(client, folder / "out", guarded=False)
+            publisher = Uploader(client, ledger, readable=(), clock=clock)
+            saver = Downloader(client, folder / "out", guarded=False)
             runner = Runner(client, ledger, publisher, saver, group, usual_seconds=USUAL, clock=clock)
             await runner.resume()
             yield runner

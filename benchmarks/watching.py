@@ -21,7 +21,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.watching import SPREAD, learn, next_look
+from kie_mcp.tasks.polling import SPREAD, estimate_duration, next_poll
 
 USUAL = (2, 8, 20, 60, 180)
 TASKS = 200
@@ -116,8 +116,8 @@ def rules(usual: float) -> dict[str, Rule]:
     return {
         "every 3 s": lambda _, __: 3,
         "every 5 s": lambda _, __: 5,
-        "ours, learned": lambda age, taken: next_look(age, learn(taken, usual)),
-        "ours, built-in figure": lambda age, _: next_look(age, learn([], usual)),
+        "ours, learned": lambda age, taken: next_poll(age, estimate_duration(taken, usual)),
+        "ours, built-in figure": lambda age, _: next_poll(age, estimate_duration([], usual)),
     }
 
 

@@ -20,10 +20,10 @@ from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.tables import BUSY_SECONDS
 from kie_mcp.ledger.task import Task
-from kie_mcp.tasks.media import Publisher
+from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.saving import Saver
+from kie_mcp.tasks.uploads import Uploader
 
 EACH_IS_ANOTHER = Rules(repeat_window=0)
 Meet = Callable[[str], Awaitable[Response | None]]
@@ -107,8 +107,8 @@ async def running(
         create_seconds=create_seconds,
     )
     ledger = await Ledger.open(folder / "data", busy_seconds=busy_seconds)
-    publisher = Publisher(client, ledger, readable=[folder], clock=clock)
-    saver = Saver(client, folder / "out", guarded=False) if save else None
+    publisher = Uploader(client, ledger, readable=[folder], clock=clock)
+    saver = Downloader(client, folder / "out", guarded=False) if save else None
     try:
         async with client, anyio.create_task_group() as group:
             runner = Runner(

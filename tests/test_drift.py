@@ -11,8 +11,8 @@ from told import no_waiting
 
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
+from kie_mcp.kie.discovery import SPACING, Discovery, input_schema
 from kie_mcp.kie.drift import BUILT_IN, Compared, differences, drift
-from kie_mcp.kie.live import SPACING, Live, input_schema
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.offers import Offer
 
@@ -23,15 +23,15 @@ MARKET = Path(__file__).parents[2] / "shared" / "kie" / "market.json"
 
 
 @pytest.fixture
-def live(kie: KieClient, clock: JumpingClock, tmp_path: Path) -> Live:
-    return Live(kie, tmp_path / "live", clock=clock)
+def live(kie: KieClient, clock: JumpingClock, tmp_path: Path) -> Discovery:
+    return Discovery(kie, tmp_path / "live", clock=clock)
 
 
-async def found(live: Live, *only: str) -> list[Compared]:
+async def found(live: Discovery, *only: str) -> list[Compared]:
     return [each async for each in drift(live, only)]
 
 
-async def test_nothing_has_changed_at_a_kie_that_publishes_the_classes(live: Live, clock: JumpingClock) -> None:
+async def test_nothing_has_changed_at_a_kie_that_publishes_the_classes(live: Discovery, clock: JumpingClock) -> None:
     started = clock.now
     compared = await found(live)
     assert [each for each in compared if each.changes] == []
@@ -39,7 +39,7 @@ async def test_nothing_has_changed_at_a_kie_that_publishes_the_classes(live: Liv
     assert clock.now - started == pytest.approx(SPACING * len(compared), rel=0.01)
 
 
-async def test_new_and_gone_models_are_told(live: Live, sandbox: Sandbox) -> None:
+async def test_new_and_gone_models_are_told(live: Discovery, sandbox: Sandbox) -> None:
     sandbox.discovery.add("vendor/new", None)
     sandbox.discovery.dropped.update(("z-image", "veo-3-1"))
     assert await found(live, "vendor/new", "z-image", "veo-3-1", "nobody/nothing", ID) == [
@@ -51,17 +51,17 @@ async def test_new_and_gone_models_are_told(live: Live, sandbox: Sandbox) -> Non
     ]
 
 
-async def test_a_legacy_model_is_not_missed(live: Live) -> None:
+async def test_a_legacy_model_is_not_missed(live: Discovery) -> None:
     (legacy,) = [id_ for id_, (model, _) in BUILT_IN.items() if model.legacy][:1]
     assert await found(live, legacy) == []
 
 
-async def test_what_kie_publishes_no_schema_of_has_not_changed(live: Live, sandbox: Sandbox) -> None:
+async def test_what_kie_publishes_no_schema_of_has_not_changed(live: Discovery, sandbox: Sandbox) -> None:
     sandbox.discovery.schemas[ID] = None
     assert await found(live, ID) == [Compared(ID)]
 
 
-async def test_a_schema_that_cannot_be_read_is_told(live: Live, sandbox: Sandbox) -> None:
+async def test_a_schema_that_cannot_be_read_is_told(live: Discovery, sandbox: Sandbox) -> None:
     await live.models()
     sandbox.fault("discovery", "500", READ_ATTEMPTS)
     with no_waiting():
@@ -70,7 +70,7 @@ async def test_a_schema_that_cannot_be_read_is_told(live: Live, sandbox: Sandbox
     assert changes[0].startswith("its schema cannot be read (")
 
 
-async def test_without_the_list_there_is_nothing_to_compare(live: Live, sandbox: Sandbox) -> None:
+async def test_without_the_list_there_is_nothing_to_compare(live: Discovery, sandbox: Sandbox) -> None:
     sandbox.fault("discovery", "500", READ_ATTEMPTS)
     with no_waiting(), pytest.raises(ApiError):
         await found(live)
@@ -97,7 +97,7 @@ SCHEMA: dict[str, Any] = Offer(*BUILT_IN[ID]).input_schema
     ids=str,
 )
 async def test_each_kind_of_change_is_told(
-    live: Live, sandbox: Sandbox, field: str, change: dict[str, Any] | None, line: str | None
+    live: Discovery, sandbox: Sandbox, field: str, change: dict[str, Any] | None, line: str | None
 ) -> None:
     schema = copy.deepcopy(SCHEMA)
     if change is None:

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy.exc
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.ledger.ledger import LEASE, Ledger, Upload
+from kie_mcp.ledger.ledger import LEASE, Ledger
+from kie_mcp.ledger.records import Upload
 from kie_mcp.ledger.tables import STEPS, VERSION
 from kie_mcp.ledger.task import FINAL, Result, State, Task, new_id
 

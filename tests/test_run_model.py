@@ -14,7 +14,7 @@ from told import no_waiting
 
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
-from kie_mcp.kie.live import HOUR, Live, LiveModel
+from kie_mcp.kie.discovery import HOUR, Discovery, OfferedModel
 from kie_mcp.kie.routes import JOBS, listed
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
@@ -346,7 +346,7 @@ async def test_nobody_waits_for_figures_longer_than_they_are_worth(clock: Jumpin
         await anyio.sleep_forever()
 
     async with KieClient("sandbox", transport=httpx2.ASGITransport(app=silent), clock=clock) as client:
-        live = Live(client, tmp_path, clock=clock)
+        live = Discovery(client, tmp_path, clock=clock)
         with anyio.fail_after(5):
             await running.check_health(live, MODELS["z-image"], patience=0.01)
             # No list of KIE's has it, so nothing is asked.
@@ -375,6 +375,6 @@ async def test_figures_of_another_hour_say_nothing(client: Client, sandbox: Sand
     ],
 )
 def test_what_a_new_model_makes_is_told_by_its_task_types(modes: tuple[str, ...], kind: str) -> None:
-    model = LiveModel(id="x", title="", provider="", does=modes, price="")
+    model = OfferedModel(id="x", title="", provider="", does=modes, price="")
     assert running.kind_of(model) == kind
     assert running.does(model) == (modes[0] if modes else "")

@@ -14,7 +14,7 @@ from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffere
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.watch import GRACE
+from kie_mcp.tasks.watcher import GRACE
 
 pytestmark = pytest.mark.anyio
 

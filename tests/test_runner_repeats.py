@@ -14,7 +14,7 @@ from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, UnknownOutc
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.watch import BETWEEN_REPEATS, REPEATED_FOR
+from kie_mcp.tasks.watcher import BETWEEN_REPEATS, REPEATED_FOR
 
 pytestmark = pytest.mark.anyio
 

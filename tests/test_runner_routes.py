@@ -198,7 +198,7 @@ async def test_a_call_may_name_its_only_way_and_further_fields(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, way: str
 ) -> None:
     async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit(Order("x", call("veo3_fast", prompt="a heron"), way=way, extra={"uploadCn": True}))
+        task = await runner.submit(Order("x", call("veo3_fast", prompt="a heron"), route=way, extra={"uploadCn": True}))
     body = sandbox.accepted[0].body
     assert task.route == way
     assert (body["input"]["upload_cn"] if "input" in body else body["uploadCn"]) is True
@@ -209,5 +209,5 @@ async def test_the_only_way_is_the_only_one_tried(sandbox: Sandbox, clock: Jumpi
     gate = Gate(sandbox.app, post=gone)
     async with running(tmp_path, gate, clock) as runner:
         with pytest.raises(NotOffered):
-            await runner.submit(Order("x", call("veo3_fast", prompt="a heron"), way="veo"))
+            await runner.submit(Order("x", call("veo3_fast", prompt="a heron"), route="veo"))
     assert gate.asked == ["POST /api/v1/veo/generate"]

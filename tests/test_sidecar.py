@@ -13,8 +13,8 @@ from kie_mcp.ledger import lineage
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
+from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.saving import Saver
 from kie_mcp.tasks.sidecar import describe
 
 pytestmark = pytest.mark.anyio
@@ -94,7 +94,7 @@ async def test_writing_it_again_makes_no_second_one(sandbox: Sandbox, clock: Jum
     async with running(tmp_path, sandbox.app, clock) as runner:
         made = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
         before = sorted((tmp_path / "out").iterdir())
-        Saver(runner.client, tmp_path / "out").describe(made, [])
+        Downloader(runner.client, tmp_path / "out").describe(made, [])
     assert sorted((tmp_path / "out").iterdir()) == before
 
 
@@ -125,7 +125,7 @@ async def test_a_file_is_described_though_the_other_one_is_not_saved(
 async def test_a_full_disk_leaves_neither(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async with running(tmp_path, sandbox.app, clock) as runner:
         made = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
-        saver = Saver(runner.client, tmp_path / "full")
+        saver = Downloader(runner.client, tmp_path / "full")
         made.results = [saver.write(made, 1, b"notes", "audio/midi")]
         with full_disk(), pytest.raises(OSError, match="too large"):
             saver.describe(made, [])

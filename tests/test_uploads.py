@@ -17,9 +17,9 @@ from kie_mcp.errors import ApiError, KieMcpError
 from kie_mcp.kie.files import LIFETIME
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.media import TRUSTED_FOR
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.uploads import TRUSTED_FOR
 
 pytestmark = pytest.mark.anyio
 

@@ -219,8 +219,8 @@ def check(
 async def _compared(only: "Sequence[str]") -> "list[Compared]":
     from kie_mcp import config
     from kie_mcp.kie.client import KieClient
+    from kie_mcp.kie.discovery import Discovery
     from kie_mcp.kie.drift import drift
-    from kie_mcp.kie.live import Live
 
     settings = config.load()
     transport = None
@@ -234,7 +234,7 @@ async def _compared(only: "Sequence[str]") -> "list[Compared]":
     # Drawn on a terminal only.
     with Console(stderr=True).status("Asking KIE") as status:
         async with KieClient(settings.key, base_url=settings.base_url, transport=transport) as client:
-            async for each in drift(Live(client, settings.state_dir / "live"), only):
+            async for each in drift(Discovery(client, settings.state_dir / "live"), only):
                 found.append(each)
                 status.update(f"Models compared: {len(found)}")
     return found

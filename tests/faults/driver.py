@@ -25,13 +25,13 @@ from sqlalchemy.engine import Engine
 from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.clock import Clock
 from kie_mcp.config import load
-from kie_mcp.kie import live
+from kie_mcp.kie import discovery
 from kie_mcp.ledger.task import Task
 from kie_mcp.server.app import App
 from kie_mcp.tasks import runner as runners
 from kie_mcp.tasks.order import Order
 
-INHERITED = (aiosqlite, dialect, live, mutagen, runners)
+INHERITED = (aiosqlite, dialect, discovery, mutagen, runners)
 """What a server would import at its first call."""
 PIECE = 4096
 """Bytes of a download between two moments."""

@@ -13,9 +13,9 @@ from kie_mcp.kie.client import CREATES
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.tasks.downloads import AT_ONCE
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.saving import AT_ONCE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 

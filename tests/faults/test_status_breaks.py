@@ -15,7 +15,7 @@ from kie_mcp.ledger.task import KEPT_FOR
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import no_record
 from kie_mcp.tasks.money import Rules
-from kie_mcp.tasks.watch import FRESH, GRACE
+from kie_mcp.tasks.watcher import FRESH, GRACE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 

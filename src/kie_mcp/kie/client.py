@@ -19,7 +19,7 @@ from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited, UnknownOutcome
 from kie_mcp.kie import routes, status
-from kie_mcp.kie.pacing import Queue, Window
+from kie_mcp.kie.rate_limit import RateLimiter, SlidingWindow
 from kie_mcp.kie.routes import Endpoints, Route
 from kie_mcp.kie.status import line, text
 
@@ -123,10 +123,12 @@ class KieClient:
         self._line = anyio.Lock()
         self._read_seconds = read_seconds
         self._create_seconds = create_seconds
-        self._reads = Window(STATUS_READS, 1)
-        self._slow_reads = {name: Window(SLOW_READS, 1) for name in SLOW}
-        self._readers = Queue(self.clock, self._reads)
-        self._slow_readers = {name: Queue(self.clock, window, self._reads) for name, window in self._slow_reads.items()}
+        self._reads = SlidingWindow(STATUS_READS, 1)
+        self._slow_reads = {name: SlidingWindow(SLOW_READS, 1) for name in SLOW}
+        self._readers = RateLimiter(self.clock, self._reads)
+        self._slow_readers = {
+            name: RateLimiter(self.clock, window, self._reads) for name, window in self._slow_reads.items()
+        }
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,7 +172,7 @@ class KieClient:
         Raises:
             ApiError: As for `status`.
         """
-        await self._readers.turn()
+        await self._readers.acquire()
         return await self._read_once(
             route.method, self.base_url + route.create, whole=True, **_carrying(route.method, body)
         )
@@ -184,7 +186,7 @@ class KieClient:
             ApiError: When the answer says nothing of the task: key, rate, maintenance, no connection.
         """
         slow = (readers for name, readers in self._slow_readers.items() if SLOW[name].search(path))
-        await next(slow, self._readers).turn()
+        await next(slow, self._readers).acquire()
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, whole=True)
 
     def share_reads(self, servers: int) -> None:

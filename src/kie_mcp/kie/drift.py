@@ -8,7 +8,7 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.wire_schema import wire_schema
 from kie_mcp.errors import ApiError
-from kie_mcp.kie.live import Live
+from kie_mcp.kie.discovery import Discovery
 from kie_mcp.kie.routes import listed, spelled
 
 Schema = Mapping[str, Any]
@@ -29,7 +29,7 @@ BUILT_IN = {id_: (model, way) for model in reversed(MODELS.values()) for id_, wa
 """The class of each id that KIE's list may have; the first where several share one."""
 
 
-async def drift(live: Live, only: Collection[str] = ()) -> AsyncIterator[Compared]:
+async def drift(live: Discovery, only: Collection[str] = ()) -> AsyncIterator[Compared]:
     """Compare one model after the other, which takes a second each: the new ones, the gone ones, then the others.
 
     Args:
@@ -51,7 +51,7 @@ async def drift(live: Live, only: Collection[str] = ()) -> AsyncIterator[Compare
             yield Compared(id_, await _changes(live, id_))
 
 
-async def _changes(live: Live, id_: str) -> tuple[str, ...]:
+async def _changes(live: Discovery, id_: str) -> tuple[str, ...]:
     try:
         theirs = await live.schema(id_)
     except ApiError as error:

@@ -6,7 +6,6 @@ Several servers may share the file. What must not happen twice is one transactio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from operator import ge, le, lt
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.ledger import lineage, tables
+from kie_mcp.ledger.records import Spent, Upload
 from kie_mcp.ledger.tables import confirmations, creates, servers, tasks, uploads, versions
 from kie_mcp.ledger.task import FINAL, Result, State, Task
 
@@ -30,30 +30,6 @@ SAMPLE = 12
 
 LedgerError = sa.exc.SQLAlchemyError
 """What every method of the ledger raises when the database refuses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """Credits that were charged, or may yet be."""
-
-    day: float
-    """In the last 24 hours."""
-    session: float
-    """Since this server started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that was handed to KIE."""
-
-    id: str
-    sha256: str | None
-    name: str
-    url: str
-    size: int | None
-    mime_type: str
-    created: float
-    expires: float
 
 
 class Ledger:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from kie_mcp.config import Settings
-    from kie_mcp.kie.live import Live
+    from kie_mcp.kie.discovery import Discovery
     from kie_mcp.tasks.runner import Runner
 
 INSTRUCTIONS = """\
@@ -78,7 +78,7 @@ class App:
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
         self._group: TaskGroup
-        self._live: Live
+        self._live: Discovery
 
     @property
     def settings(self) -> "Settings":
@@ -115,7 +115,7 @@ class App:
                 self._runner = await self._open()
         return self._runner
 
-    async def live(self) -> "Live":
+    async def live(self) -> "Discovery":
         """What KIE offers today.
 
         Raises:
@@ -126,12 +126,12 @@ class App:
 
     async def _open(self) -> "Runner":
         from kie_mcp.kie.client import KieClient
-        from kie_mcp.kie.live import Live
+        from kie_mcp.kie.discovery import Discovery
         from kie_mcp.ledger.ledger import Ledger
-        from kie_mcp.tasks.media import Publisher
+        from kie_mcp.tasks.downloads import Downloader
         from kie_mcp.tasks.money import Caps, Rules
         from kie_mcp.tasks.runner import Runner
-        from kie_mcp.tasks.saving import Saver
+        from kie_mcp.tasks.uploads import Uploader
 
         settings = self.settings
         client = KieClient(
@@ -145,13 +145,13 @@ class App:
         await self._stack.enter_async_context(client)
         ledger = await Ledger.open(settings.state_dir)
         self._stack.push_async_callback(ledger.close)
-        self._live = Live(client, settings.state_dir / "live", clock=self.clock)
+        self._live = Discovery(client, settings.state_dir / "live", clock=self.clock)
         readable = settings.readable if self._local_files else ()
         runner = Runner(
             client,
             ledger,
-            Publisher(client, ledger, readable=readable, clock=self.clock),
-            Saver(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
+            Uploader(client, ledger, readable=readable, clock=self.clock),
+            Downloader(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
             self._group,
             rules=Rules(
                 Caps(settings.max_credits_per_task, settings.max_credits_per_day, settings.max_credits_per_session),

@@ -17,7 +17,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, asking, running
 from kie_mcp.server.tools import WAITED_FOR, Asked, progress_of
 from kie_mcp.server.utility import Utility
-from kie_mcp.tasks import trouble
+from kie_mcp.tasks import failures
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
 
@@ -49,7 +49,7 @@ async def compare_models(app: "App", asked: Asked, wanted: CompareModels) -> Cal
     """Ask several models for the same, if all together may cost that much."""
     runner = await app.runner()
     orders = [await running.priced(app, order) for order in await _orders(app, wanted)]
-    with trouble.before_kie_is_asked():
+    with failures.before_kie_is_asked():
         costs = [(await runner.made_before(order), await runner.quote(order)) for order in orders]
     if wanted.quote:
         return _quoted(orders, costs, wanted.max_credits, await runner.client.credits())
@@ -87,9 +87,9 @@ async def _orders(app: "App", wanted: CompareModels) -> list[Order]:
         except KieMcpError as error:
             wrong.append(f"{name}: {error}")
             continue
-        if (order.call.id, order.way) in orders:
+        if (order.call.id, order.route) in orders:
             wrong.append(f"{name}: {order.call.id} is named twice.")
-        orders[order.call.id, order.way] = replace(order, tool=TOOL, variation=wanted.variation)
+        orders[order.call.id, order.route] = replace(order, tool=TOOL, variation=wanted.variation)
     if wrong:
         raise InvalidCall(" ".join(wrong), "Nothing was sent. Leave these models out, or mend what they do not take.")
     return list(orders.values())

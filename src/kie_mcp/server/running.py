@@ -15,7 +15,7 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
-from kie_mcp.kie.live import Live, LiveModel
+from kie_mcp.kie.discovery import Discovery, OfferedModel
 from kie_mcp.kie.routes import listed
 from kie_mcp.server import answers
 from kie_mcp.tasks.order import Order
@@ -37,7 +37,7 @@ LONGEST_IN_LIST = 60
 LONGEST_DESCRIPTION = 2300
 """Bytes of a description, whichever form is larger."""
 
-Offered = Mapping[str, LiveModel]
+Offered = Mapping[str, OfferedModel]
 
 
 class Unhealthy(KieMcpError):
@@ -46,7 +46,7 @@ class Unhealthy(KieMcpError):
     category = "unhealthy"
 
 
-async def prepare(live: Live, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
+async def prepare(live: Discovery, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
     """The order that KIE's own words, or ours, describe.
 
     Args:
@@ -89,7 +89,7 @@ def built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
     return (found.family, found.model, "") if found else None
 
 
-async def stranger(live: Live, name: str, *, unchecked: bool = False) -> type[KieModel]:
+async def stranger(live: Discovery, name: str, *, unchecked: bool = False) -> type[KieModel]:
     """A class for a model that only KIE knows.
 
     Raises:
@@ -125,7 +125,7 @@ def _refused(name: str, error: ValueError) -> InvalidCall:
     return InvalidCall(f"{error}.", f"Nothing was sent. describe_model tells what {name} takes.")
 
 
-def kind_of(model: LiveModel) -> Kind:
+def kind_of(model: OfferedModel) -> Kind:
     """What a model makes, by KIE's task types."""
     ends = {mode.rpartition("-")[2] for mode in model.does}
     if "video" in ends:
@@ -135,7 +135,7 @@ def kind_of(model: LiveModel) -> Kind:
     return "text" if ends & {"text", "lyrics"} else "image"
 
 
-def does(model: LiveModel) -> str:
+def does(model: OfferedModel) -> str:
     """A model's mode."""
     return model.does[0] if model.does else ""
 
@@ -248,11 +248,11 @@ def strangers(offered: Offered, words: str = "", kind: Kind | None = None, mode:
     ]
 
 
-def _whose(id_: str, model: LiveModel) -> str:
+def _whose(id_: str, model: OfferedModel) -> str:
     return f"{model.title or id_}, {model.provider}".strip(", ")
 
 
-async def check_health(live: Live, model: type[KieModel], *, patience: float = PATIENCE) -> None:
+async def check_health(live: Discovery, model: type[KieModel], *, patience: float = PATIENCE) -> None:
     """Refuse to spend on a model that fails more often than not just now.
 
     Args:
@@ -280,7 +280,7 @@ async def check_health(live: Live, model: type[KieModel], *, patience: float = P
     )
 
 
-async def _substitute(live: Live, model: type[KieModel]) -> str:
+async def _substitute(live: Discovery, model: type[KieModel]) -> str:
     """Of the built-in models of the same mode and a like price, the nearest in price that KIE offers and that works."""
     offered, ids = await live.models(), listed(model).keys()
     alike = sorted(_alike(model), key=lambda found: found[0])

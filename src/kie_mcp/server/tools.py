@@ -166,11 +166,11 @@ async def generate(
 ) -> CallToolResult | InputRequiredResult:
     """Start a task and wait for it if it is a quick one, unless the client can wait better; or only tell its cost."""
     from kie_mcp.server import answers, asking, running
-    from kie_mcp.tasks import trouble
+    from kie_mcp.tasks import failures
 
     model, runner = order.call, await app.runner()
     order = await running.priced(app, order)
-    with trouble.before_kie_is_asked():
+    with failures.before_kie_is_asked():
         known = await runner.made_before(order)
         if options.quote:
             cost, balance = await runner.quote(order), await runner.client.credits()

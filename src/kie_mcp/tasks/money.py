@@ -10,7 +10,7 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import CapReached
-from kie_mcp.ledger.ledger import Spent
+from kie_mcp.ledger.records import Spent
 from kie_mcp.ledger.task import Task
 
 LIVE = re.compile(

@@ -18,7 +18,7 @@ class Order:
     tool: str
     """Who asks."""
     call: KieModel
-    way: str = ""
+    route: str = ""
     """The only route to take; empty for those of the model."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of KIE's, which the model has no field for."""
@@ -36,7 +36,7 @@ class Order:
             contents: What each file and each earlier task stands for.
         """
         sent = self.call.sent(lambda ref: contents[ref])
-        wanted = [self.call.id, self.way, sent, dict(self.extra), self.variation]
+        wanted = [self.call.id, self.route, sent, dict(self.extra), self.variation]
         return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
     def noted(self, contents: Mapping[Ref, str]) -> dict[str, Any]:

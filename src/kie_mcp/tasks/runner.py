@@ -18,13 +18,13 @@ from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import CREATES, KieClient
 from kie_mcp.ledger.ledger import LEASE, Ledger, LedgerError
 from kie_mcp.ledger.task import Task, new_id
-from kie_mcp.tasks import adoption, trouble
-from kie_mcp.tasks.media import Publisher
+from kie_mcp.tasks import adoption, failures
+from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.money import Quote, Rules, quote, together
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.saving import Saver
-from kie_mcp.tasks.watch import Change, Parts, Watch
-from kie_mcp.tasks.watching import NEWEST, Usual, learn
+from kie_mcp.tasks.polling import NEWEST, DurationEstimate, estimate_duration
+from kie_mcp.tasks.uploads import Uploader
+from kie_mcp.tasks.watcher import Change, Parts, Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class Runner:
         self,
         client: KieClient,
         ledger: Ledger,
-        publisher: Publisher,
-        saver: Saver | None,
+        publisher: Uploader,
+        saver: Downloader | None,
         group: TaskGroup,
         *,
         rules: Rules | None = None,
@@ -82,7 +82,7 @@ class Runner:
         self._rules = rules or Rules()
         self._callback_url = callback_url
         self._usual_seconds = usual_seconds
-        self._watched: dict[str, Watch] = {}
+        self._watched: dict[str, Watcher] = {}
         self._beaten = float("-inf")
         client.turn = self._turn
 
@@ -99,7 +99,7 @@ class Runner:
             KieMcpError: When it was not accepted, with what that cost.
         """
         try:
-            with trouble.before_kie_is_asked():
+            with failures.before_kie_is_asked():
                 contents, fingerprint, known = await self._recall(order)
                 if known:
                     return await self.get(known.id)
@@ -132,8 +132,7 @@ class Runner:
         Raises:
             InvalidCall: When a file that the call names cannot be read, or the model does not take it.
         """
-        _, _, known = await self._recall(order)
-        return known
+        return (await self._recall(order))[2]
 
     async def quote(self, order: Order) -> Quote:
         """What a call is likely to cost; nothing is sent."""
@@ -154,7 +153,7 @@ class Runner:
             KieMcpError: When one of them, or all together, may not be run.
         """
         tasks = []
-        with trouble.before_kie_is_asked():
+        with failures.before_kie_is_asked():
             for order in orders:
                 contents, fingerprint, known = await self._recall(order)
                 if not known:
@@ -236,19 +235,19 @@ class Runner:
         if task.state != "unknown":
             raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
         if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == NOT_CREATED:
-            task.state, task.credits, task.error = "failed", 0, trouble.SETTLED.as_dict()
+            task.state, task.credits, task.error = "failed", 0, failures.SETTLED.as_dict()
         else:
             await self._identify(task, outcome.strip())
         await self._parts.write(task)
         return await self.get(task.id)
 
-    async def usual(self, task: Task) -> Usual:
+    async def usual(self, task: Task) -> DurationEstimate:
         """How long such a task usually takes, by the last ones of its model and duration."""
         if watch := self._watched.get(task.id):
             return watch.usual
         lengths = await self.ledger.lengths(task.model, task.arguments.get("duration"), newest=NEWEST)
         model = MODELS.get(task.model)
-        return learn(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
+        return estimate_duration(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
 
     def busy(self, task: Task) -> bool:
         """Whether the task has not ended, or its files are being saved and that has not failed yet."""
@@ -272,7 +271,7 @@ class Runner:
                     await self._stay()
                 await self._take_over()
             except LedgerError as error:
-                logger.warning("The ledger cannot be used: %s", trouble.reason(error))
+                logger.warning("The ledger cannot be used: %s", failures.reason(error))
 
     async def _take_over(self) -> None:
         for id_ in await self.ledger.unwatched(self.id, self.clock.time()):
@@ -301,7 +300,7 @@ class Runner:
     def _repeats_since(self) -> float | None:
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
 
-    async def _prepare(self, order: Order, fingerprint: str, contents: Mapping[Ref, str]) -> Watch:
+    async def _prepare(self, order: Order, fingerprint: str, contents: Mapping[Ref, str]) -> Watcher:
         """The order as a task, not written down yet."""
         call, cost = order.call, await self.quote(order)
         tariff, units = call.tariff()
@@ -321,7 +320,7 @@ class Runner:
             fingerprint=fingerprint,
             session=self.id,
         )
-        return Watch(task, self._parts, await self.usual(task))
+        return Watcher(task, self._parts, await self.usual(task))
 
     async def _agree(self, task: Task, confirm: str) -> None:
         """Make sure that a person wants to pay that much."""
@@ -329,7 +328,7 @@ class Runner:
             return
         if confirm and await self.ledger.is_confirmed(confirm, task.fingerprint, self.clock.time()):
             return
-        raise trouble.to_confirm(task, await self._ask_for(task), stale=bool(confirm), minutes=CONFIRMED_FOR // 60)
+        raise failures.to_confirm(task, await self._ask_for(task), stale=bool(confirm), minutes=CONFIRMED_FOR // 60)
 
     async def _ask_for(self, task: Task) -> str:
         """What a person may agree to a task with."""
@@ -339,7 +338,7 @@ class Runner:
 
     def _bodies(self, order: Order, sent_to: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
         """The requests to try, best way first."""
-        ways = (order.way,) if order.way else routes.ways(order.call, service=self.client.service)
+        ways = (order.route,) if order.route else routes.ways(order.call, service=self.client.service)
         return {
             way: routes.body(order.call, way, lambda ref: sent_to.get(ref, str(ref)), self._callback_url, order.extra)
             for way in ways
@@ -354,17 +353,17 @@ class Runner:
         task = await self.ledger.claim(known.id, self.id, self.clock.time())
         usual = await self.usual(known)
         if task and task.id not in self._watched:
-            self._watched[task.id] = watch = Watch(task, self._parts, usual)
+            self._watched[task.id] = watch = Watcher(task, self._parts, usual)
             self._group.start_soon(self._run, watch, None)
 
-    async def _run(self, watch: Watch, order: Order | None) -> None:
+    async def _run(self, watch: Watcher, order: Order | None) -> None:
         with self._until_over(watch):
             if order:
                 await watch.create(order, lambda sent_to: self._bodies(order, sent_to))
             await watch.see_through(at_once=not order)
 
     @contextmanager
-    def _until_over(self, watch: Watch) -> Iterator[None]:
+    def _until_over(self, watch: Watcher) -> Iterator[None]:
         try:
             yield
         finally:

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kie_mcp.tasks.watching import FEWEST, NEWEST, SPREAD, Usual, learn, next_look
+from kie_mcp.tasks.polling import FEWEST, NEWEST, SPREAD, DurationEstimate, estimate_duration, next_poll
 
 LONG_AGO = 14 * 24 * 3600.0
 
 seconds = st.floats(0, LONG_AGO)
-usuals = st.builds(Usual, st.floats(0.5, 3600), st.floats(0.1, 1))
-calm = st.builds(Usual, st.floats(0.5, 600), st.floats(0.1, 0.3))
+usuals = st.builds(DurationEstimate, st.floats(0.5, 3600), st.floats(0.1, 1))
+calm = st.builds(DurationEstimate, st.floats(0.5, 600), st.floats(0.1, 0.3))
 
 
-def looks(usual: Usual, until: float) -> list[float]:
+def looks(usual: DurationEstimate, until: float) -> list[float]:
     """The ages at which a task of this length is looked at."""
-    ages = [next_look(0, usual)]
+    ages = [next_poll(0, usual)]
     while ages[-1] < until:
-        ages.append(ages[-1] + next_look(ages[-1], usual))
+        ages.append(ages[-1] + next_poll(ages[-1], usual))
     return ages
 
 
@@ -37,18 +37,18 @@ def noticed(taken: Sequence[float], built_in: float) -> list[float]:
     """The ages at which tasks of these lengths, one after the other, are found ended by what was learned so far."""
     found: list[float] = []
     for length in taken:
-        found.append(looks(learn(found, built_in), length)[-1])
+        found.append(looks(estimate_duration(found, built_in), length)[-1])
     return found
 
 
 @pytest.mark.parametrize("count", range(FEWEST))
 def test_with_too_few_lengths_the_built_in_figure_counts(count: int) -> None:
-    assert learn([900.0] * count, 40) == Usual(40, SPREAD)
+    assert estimate_duration([900.0] * count, 40) == DurationEstimate(40, SPREAD)
 
 
 @given(st.lists(st.floats(1, 3600), min_size=FEWEST, max_size=NEWEST))
 def test_the_usual_time_is_the_median(taken: list[float]) -> None:
-    usual = learn(taken, 40)
+    usual = estimate_duration(taken, 40)
     below, above = sorted(taken)[(len(taken) - 1) // 2], sorted(taken)[len(taken) // 2]
     assert below * 0.999 <= usual.seconds <= above * 1.001
     assert 0.1 <= usual.spread <= 1
@@ -57,7 +57,7 @@ def test_the_usual_time_is_the_median(taken: list[float]) -> None:
 @given(st.lists(seconds, max_size=4), st.integers(0, 16))
 def test_a_few_odd_lengths_hardly_matter(odd: list[float], at: int) -> None:
     taken = lengths(60, NEWEST - len(odd))
-    usual = learn([*taken[:at], *odd, *taken[at:]], 1)
+    usual = estimate_duration([*taken[:at], *odd, *taken[at:]], 1)
     assert 48 < usual.seconds < 75
     assert 0.2 < usual.spread < 0.5
 
@@ -65,81 +65,81 @@ def test_a_few_odd_lengths_hardly_matter(odd: list[float], at: int) -> None:
 @given(st.lists(seconds, max_size=30))
 def test_only_the_newest_lengths_count(older: list[float]) -> None:
     newest = lengths(20, NEWEST)
-    assert learn([*older, *newest], 1) == learn(newest, 1)
+    assert estimate_duration([*older, *newest], 1) == estimate_duration(newest, 1)
 
 
 def test_equal_lengths_make_the_looks_closer_but_promise_nothing() -> None:
-    few, many = learn([60.0] * FEWEST, 1), learn([60.0] * NEWEST, 1)
+    few, many = estimate_duration([60.0] * FEWEST, 1), estimate_duration([60.0] * NEWEST, 1)
     assert few.seconds == many.seconds == pytest.approx(60)
     assert SPREAD > few.spread > many.spread > 0.1
-    assert sum(50 < age < 70 for age in looks(many, 80)) > sum(50 < age < 70 for age in looks(Usual(60), 80))
+    assert sum(50 < age < 70 for age in looks(many, 80)) > sum(50 < age < 70 for age in looks(DurationEstimate(60), 80))
 
 
 def test_lengths_that_differ_widely_are_looked_for_sooner_and_longer() -> None:
-    usual = learn([5.0, 20.0, 60.0, 180.0, 700.0], 1)
+    usual = estimate_duration([5.0, 20.0, 60.0, 180.0, 700.0], 1)
     assert usual.spread > 0.35
-    assert looks(usual, 0)[0] < looks(Usual(usual.seconds), 0)[0]
+    assert looks(usual, 0)[0] < looks(DurationEstimate(usual.seconds), 0)[0]
 
 
 @pytest.mark.parametrize("length", [0.0, -3.0, 1e-9, math.nan])
 def test_what_took_no_time_is_usual_too(length: float) -> None:
-    usual = learn([length] * NEWEST, 40)
+    usual = estimate_duration([length] * NEWEST, 40)
     assert usual.seconds == pytest.approx(0.5)
     assert looks(usual, 3) == [0.5, 1, 1.5, 2, 2.5, 3]
 
 
 def test_a_built_in_figure_of_nothing_is_no_trouble() -> None:
-    assert next_look(0, learn([], 0)) == 0.5
+    assert next_poll(0, estimate_duration([], 0)) == 0.5
 
 
 @given(st.floats(-LONG_AGO, 1e12), usuals)
-def test_no_look_is_far_off_or_at_once(age: float, usual: Usual) -> None:
-    assert 0.5 <= next_look(age, usual) <= 60
+def test_no_look_is_far_off_or_at_once(age: float, usual: DurationEstimate) -> None:
+    assert 0.5 <= next_poll(age, usual) <= 60
 
 
 @given(st.floats(-LONG_AGO, 0), usuals)
-def test_a_clock_that_was_set_back_changes_nothing(age: float, usual: Usual) -> None:
-    assert next_look(age, usual) == next_look(0, usual)
+def test_a_clock_that_was_set_back_changes_nothing(age: float, usual: DurationEstimate) -> None:
+    assert next_poll(age, usual) == next_poll(0, usual)
 
 
 @given(usuals)
-def test_the_first_look_comes_before_the_usual_time(usual: Usual) -> None:
-    assert next_look(0, usual) <= max(0.5, 0.85 * usual.seconds)
+def test_the_first_look_comes_before_the_usual_time(usual: DurationEstimate) -> None:
+    assert next_poll(0, usual) <= max(0.5, 0.85 * usual.seconds)
 
 
 @pytest.mark.parametrize(("usual", "first"), [(2, 0.85), (8, 0.8), (20, 0.66), (60, 0.5), (150, 0.4)])
 def test_the_longer_tasks_take_the_sooner_in_proportion_is_the_first_look(usual: float, first: float) -> None:
-    assert next_look(0, Usual(usual)) / usual == pytest.approx(first, abs=0.03)
+    assert next_poll(0, DurationEstimate(usual)) / usual == pytest.approx(first, abs=0.03)
 
 
 @pytest.mark.parametrize("usual", [8, 20, 60, 180, 450])
 def test_about_the_usual_time_a_look_comes_every_second(usual: float) -> None:
-    ages = [age for age in looks(Usual(usual), 1.5 * usual) if age > 0.95 * usual]
+    ages = [age for age in looks(DurationEstimate(usual), 1.5 * usual) if age > 0.95 * usual]
     assert all(0.6 < after - before < 1.6 for before, after in pairwise(ages))
 
 
 @given(usuals, st.floats(0.991, 1))
-def test_a_sleep_that_ended_a_little_early_costs_no_extra_look(usual: Usual, share: float) -> None:
+def test_a_sleep_that_ended_a_little_early_costs_no_extra_look(usual: DurationEstimate, share: float) -> None:
     first = looks(usual, 0)[0]
-    wait = next_look(first * share, usual)
-    assert wait >= 0.9 * next_look(first, usual) or first == 60
+    wait = next_poll(first * share, usual)
+    assert wait >= 0.9 * next_poll(first, usual) or first == 60
 
 
 @given(calm, st.floats(0, 1))
-def test_what_ends_early_is_noticed_by_the_first_look_or_within_a_minute(usual: Usual, share: float) -> None:
+def test_what_ends_early_is_noticed_by_the_first_look_or_within_a_minute(usual: DurationEstimate, share: float) -> None:
     length = share * usual.seconds
     assert looks(usual, length)[-1] <= max(0.85 * usual.seconds, length + 60, 0.5)
     assert looks(usual, length)[-1] - length <= 60
 
 
 @given(calm, st.floats(0, 4 * 3600))
-def test_what_is_late_is_noticed_within_seconds_or_a_tenth_of_the_delay(usual: Usual, delay: float) -> None:
+def test_what_is_late_is_noticed_within_seconds_or_a_tenth_of_the_delay(usual: DurationEstimate, delay: float) -> None:
     length = usual.seconds + delay
     assert looks(usual, length)[-1] - length <= min(max(5, delay / 9), 60)
 
 
 @given(calm)
-def test_the_looks_at_what_is_late_come_ever_farther_apart(usual: Usual) -> None:
+def test_the_looks_at_what_is_late_come_ever_farther_apart(usual: DurationEstimate) -> None:
     late = 2.5 * usual.seconds
     steps = [after - before for before, after in pairwise(age for age in looks(usual, late + 3600) if age > late)]
     assert all(before <= after + 1e-6 for before, after in pairwise(steps))
@@ -148,7 +148,7 @@ def test_the_looks_at_what_is_late_come_ever_farther_apart(usual: Usual) -> None
 
 def test_a_task_that_never_ends_is_asked_after_as_seldom_as_before() -> None:
     """Once a minute, after the first quarter of an hour."""
-    hour, day = looks(Usual(20), 3600), looks(Usual(20), 24 * 3600)
+    hour, day = looks(DurationEstimate(20), 3600), looks(DurationEstimate(20), 24 * 3600)
     assert len(hour) < 150
     assert len(day) - len(hour) == pytest.approx(23 * 60, abs=2)
 
@@ -159,7 +159,7 @@ def test_an_end_is_noticed_twice_as_soon_as_by_a_look_every_3_s(usual: float, mo
     """With no more reads than that takes, except for the shortest tasks, most of which it reads once."""
     taken, found, reads = lengths(usual, 1500), list[float](), list[int]()
     for length in taken:
-        ages = looks(learn(found if learned else [], usual), length)
+        ages = looks(estimate_duration(found if learned else [], usual), length)
         found.append(ages[-1])
         reads.append(len(ages))
     flat = [math.ceil(length / 3) for length in taken]

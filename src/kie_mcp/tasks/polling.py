@@ -30,7 +30,7 @@ MOST_PATIENCE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class DurationEstimate:
     """How long such tasks take."""
 
     seconds: float
@@ -39,7 +39,7 @@ class Usual:
     """The standard deviation of the logarithm, from 0.1 to 1."""
 
 
-def learn(lengths: Sequence[float], built_in: float) -> Usual:
+def estimate_duration(lengths: Sequence[float], built_in: float) -> DurationEstimate:
     """What is usual, by how long earlier tasks took.
 
     Args:
@@ -47,15 +47,15 @@ def learn(lengths: Sequence[float], built_in: float) -> Usual:
         built_in: The seconds to go by while there are too few of them.
     """
     if len(lengths) < FEWEST:
-        return Usual(max(SHORTEST, built_in))
+        return DurationEstimate(max(SHORTEST, built_in))
     logs = [math.log(max(SHORTEST, length)) for length in lengths[-NEWEST:]]
     low, middle, high = statistics.quantiles(logs, n=4)
     # A few lengths tell little of their spread, and even 20 equal ones do not promise the next.
     spread = ((high - low) / QUARTILES * len(logs) + SPREAD * NEWEST) / (len(logs) + NEWEST)
-    return Usual(math.exp(middle), min(spread, WIDEST))
+    return DurationEstimate(math.exp(middle), min(spread, WIDEST))
 
 
-def next_look(age: float, usual: Usual) -> float:
+def next_poll(age: float, usual: DurationEstimate) -> float:
     """Seconds until the next look at a task.
 
     Args:

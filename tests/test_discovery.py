@@ -12,7 +12,7 @@ from told import Told, at, no_waiting, says
 
 from kie_mcp.errors import ApiError, RateLimited
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
-from kie_mcp.kie.live import KEPT_FOR, RATE_KEPT_FOR, SPACING, Live, LiveModel, input_schema, recent_rate
+from kie_mcp.kie.discovery import KEPT_FOR, RATE_KEPT_FOR, SPACING, Discovery, OfferedModel, input_schema, recent_rate
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import WORDS
 
@@ -51,14 +51,14 @@ async def asked(watched: Watched, clock: JumpingClock) -> Any:
 
 
 @pytest.fixture
-def live(asked: KieClient, clock: JumpingClock, tmp_path: Path) -> Live:
-    return Live(asked, tmp_path / "live", clock=clock)
+def live(asked: KieClient, clock: JumpingClock, tmp_path: Path) -> Discovery:
+    return Discovery(asked, tmp_path / "live", clock=clock)
 
 
-async def test_the_list_tells_what_each_model_does_and_costs(live: Live, sandbox: Sandbox) -> None:
+async def test_the_list_tells_what_each_model_does_and_costs(live: Discovery, sandbox: Sandbox) -> None:
     sandbox.discovery.prices[SLASHED] = "5 s:  55 credits\n10 s: 110 credits"
     models = await live.models()
-    assert models[SLASHED] == LiveModel(
+    assert models[SLASHED] == OfferedModel(
         id=SLASHED,
         title="Kling 2.6 Image To Video",
         provider="Kling",
@@ -67,7 +67,7 @@ async def test_the_list_tells_what_each_model_does_and_costs(live: Live, sandbox
     )
 
 
-async def test_all_four_reads_share_one_request_a_second(live: Live, watched: Watched) -> None:
+async def test_all_four_reads_share_one_request_a_second(live: Discovery, watched: Watched) -> None:
     async with anyio.create_task_group() as group:
         for read in (live.schema, live.price, live.success_rate):
             for id_ in (SLASHED, "z-image"):
@@ -79,14 +79,14 @@ async def test_all_four_reads_share_one_request_a_second(live: Live, watched: Wa
     assert max(gaps) < 2 * SPACING
 
 
-async def test_the_slash_of_an_id_is_sent_as_it_is(live: Live, watched: Watched) -> None:
+async def test_the_slash_of_an_id_is_sent_as_it_is(live: Discovery, watched: Watched) -> None:
     assert await live.schema(SLASHED)
     assert await live.price(SLASHED)
     assert await live.success_rate(SLASHED) == 1
     assert watched.asked == [f"/api/v1/models/{SLASHED}/{of}" for of in ("schema", "price", "success-rate")]
 
 
-async def test_whoever_asks_for_the_same_at_the_same_time_shares_one_request(live: Live, watched: Watched) -> None:
+async def test_whoever_asks_for_the_same_at_the_same_time_shares_one_request(live: Discovery, watched: Watched) -> None:
     async with anyio.create_task_group() as group:
         for _ in range(5):
             group.start_soon(live.models)
@@ -94,7 +94,7 @@ async def test_whoever_asks_for_the_same_at_the_same_time_shares_one_request(liv
 
 
 async def test_an_answer_is_kept_for_a_day_and_a_success_rate_for_ten_minutes(
-    live: Live, watched: Watched, clock: JumpingClock
+    live: Discovery, watched: Watched, clock: JumpingClock
 ) -> None:
     async def requests(seconds: float) -> int:
         clock.now += seconds
@@ -110,15 +110,17 @@ async def test_an_answer_is_kept_for_a_day_and_a_success_rate_for_ten_minutes(
 
 
 async def test_what_is_kept_survives_a_restart(
-    live: Live, asked: KieClient, watched: Watched, clock: JumpingClock, tmp_path: Path
+    live: Discovery, asked: KieClient, watched: Watched, clock: JumpingClock, tmp_path: Path
 ) -> None:
     before = await live.models()
-    assert await Live(asked, tmp_path / "live", clock=clock).models() == before
+    assert await Discovery(asked, tmp_path / "live", clock=clock).models() == before
     assert len(watched.asked) == 1
 
 
 @pytest.mark.parametrize("how", ["reset-before", "garbage", "truncated", "503", "code:429", "code:500"])
-async def test_an_old_answer_is_better_than_none(live: Live, sandbox: Sandbox, clock: JumpingClock, how: str) -> None:
+async def test_an_old_answer_is_better_than_none(
+    live: Discovery, sandbox: Sandbox, clock: JumpingClock, how: str
+) -> None:
     before = await live.models()
     clock.now += KEPT_FOR + 1
     sandbox.discovery.dropped.add(SLASHED)
@@ -128,13 +130,15 @@ async def test_an_old_answer_is_better_than_none(live: Live, sandbox: Sandbox, c
         assert SLASHED not in await live.models()
 
 
-async def test_with_nothing_kept_the_error_is_the_answer(live: Live, sandbox: Sandbox) -> None:
+async def test_with_nothing_kept_the_error_is_the_answer(live: Discovery, sandbox: Sandbox) -> None:
     sandbox.fault("discovery", "code:429", READ_ATTEMPTS)
     with no_waiting(), pytest.raises(RateLimited):
         await live.models()
 
 
-async def test_a_refusal_is_not_answered_with_what_is_kept(live: Live, sandbox: Sandbox, clock: JumpingClock) -> None:
+async def test_a_refusal_is_not_answered_with_what_is_kept(
+    live: Discovery, sandbox: Sandbox, clock: JumpingClock
+) -> None:
     await live.models()
     clock.now += KEPT_FOR + 1
     sandbox.fault("discovery", "401")
@@ -142,7 +146,7 @@ async def test_a_refusal_is_not_answered_with_what_is_kept(live: Live, sandbox: 
         await live.models()
 
 
-async def test_a_rate_limit_in_the_body_is_asked_again(live: Live, sandbox: Sandbox, watched: Watched) -> None:
+async def test_a_rate_limit_in_the_body_is_asked_again(live: Discovery, sandbox: Sandbox, watched: Watched) -> None:
     sandbox.fault("discovery", "code:429")
     with no_waiting():
         assert await live.models()
@@ -153,7 +157,7 @@ async def test_a_rate_limit_in_the_body_is_asked_again(live: Live, sandbox: Sand
     "kept",
     ["", "{", "[]", '{"at": 1800000000.0}', '{"at": "x", "data": {}}', '{"at": 1900000000, "data": {}}', "\x00\xff"],
 )
-async def test_a_broken_cache_is_no_cache(live: Live, tmp_path: Path, watched: Watched, kept: str) -> None:
+async def test_a_broken_cache_is_no_cache(live: Discovery, tmp_path: Path, watched: Watched, kept: str) -> None:
     before = await live.models()
     (place,) = (tmp_path / "live").iterdir()
     place.write_text(kept, encoding="latin-1")
@@ -162,19 +166,21 @@ async def test_a_broken_cache_is_no_cache(live: Live, tmp_path: Path, watched: W
     assert json.loads(place.read_text())["path"] == "/api/v1/models"
 
 
-async def test_a_cache_that_cannot_be_written_costs_time_only(live: Live, tmp_path: Path, watched: Watched) -> None:
+async def test_a_cache_that_cannot_be_written_costs_time_only(
+    live: Discovery, tmp_path: Path, watched: Watched
+) -> None:
     (tmp_path / "live").write_text("a file where the folder should be")
     assert await live.models() == await live.models()
     assert len(watched.asked) == 2
 
 
-async def test_a_model_without_a_schema_has_none(live: Live, sandbox: Sandbox) -> None:
+async def test_a_model_without_a_schema_has_none(live: Discovery, sandbox: Sandbox) -> None:
     sandbox.discovery.add("vendor/odd", None)
     assert await live.schema("vendor/odd") is None
     assert await live.price("vendor/odd") == ""
 
 
-async def test_a_model_that_is_not_there_is_an_error(live: Live) -> None:
+async def test_a_model_that_is_not_there_is_an_error(live: Discovery) -> None:
     with pytest.raises(ApiError):
         await live.schema("nobody/nothing")
 
@@ -182,7 +188,7 @@ async def test_a_model_that_is_not_there_is_an_error(live: Live) -> None:
 async def answering(data: Any, clock: JumpingClock, folder: Path) -> list[Any]:
     """What is read when KIE answers everything with the same data."""
     async with at(Told(says(200, "success", data)), clock) as client:
-        live = Live(client, folder, clock=clock)
+        live = Discovery(client, folder, clock=clock)
         return [await live.models(), *[await read("x") for read in (live.schema, live.price, live.success_rate)]]
 
 
@@ -200,7 +206,7 @@ async def test_an_answer_without_data_is_none_and_is_not_kept(data: Any, clock: 
 
 async def test_a_row_may_lack_all_but_its_id(clock: JumpingClock, tmp_path: Path) -> None:
     models, *_ = await answering({"models": [{"model": "x", "taskType": None}]}, clock, tmp_path)
-    assert models == {"x": LiveModel(id="x", title="", provider="", does=(), price="")}
+    assert models == {"x": OfferedModel(id="x", title="", provider="", does=(), price="")}
 
 
 def document(schema: Any, **components: Any) -> dict[str, Any]:

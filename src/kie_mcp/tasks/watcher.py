@@ -23,11 +23,11 @@ from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import KEPT_FOR, Result, State, Task
 from kie_mcp.media import midi
-from kie_mcp.tasks import trouble, watching
-from kie_mcp.tasks.media import Publisher
+from kie_mcp.tasks import failures, polling
+from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.saving import Saver
-from kie_mcp.tasks.watching import Usual
+from kie_mcp.tasks.polling import DurationEstimate
+from kie_mcp.tasks.uploads import Uploader
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ class Parts:
 
     client: KieClient
     ledger: Ledger
-    publisher: Publisher
-    saver: Saver | None
+    publisher: Uploader
+    saver: Downloader | None
     clock: Clock
     on_change: Change | None = None
 
@@ -82,10 +82,10 @@ class Parts:
         return None
 
 
-class Watch:
+class Watcher:
     """One task, however many wait for it."""
 
-    def __init__(self, task: Task, parts: Parts, usual: Usual) -> None:
+    def __init__(self, task: Task, parts: Parts, usual: DurationEstimate) -> None:
         self.task = task
         self.usual = usual
         self.answered = anyio.Event()
@@ -138,17 +138,17 @@ class Watch:
             except KieMcpError as error:
                 if isinstance(error, UnknownOutcome):
                     error.message += await self._balance_tells()
-                self.error = trouble.with_alternative(error, order.call, task)
+                self.error = failures.with_alternative(error, order.call, task)
                 await self._end("unknown" if isinstance(error, UnknownOutcome) else "failed", error)
         except Exception as error:
             # Other tasks run in the same group: nothing may end it.
             logger.exception("task %s", task.id)
-            self.error = trouble.broken(task, error)
+            self.error = failures.broken(task, error)
             if self.error.billed is False:
                 await self._end("failed", self.error)
         finally:
             if self._unwritten and not self.error:
-                self.error = None if task.final else trouble.broken(task, self._unwritten)
+                self.error = None if task.final else failures.broken(task, self._unwritten)
             self.answered.set()
 
     async def see_through(self, *, at_once: bool) -> None:
@@ -161,9 +161,9 @@ class Watch:
         try:
             match task.state:
                 case "prepared":
-                    await self._end("failed", trouble.NOT_SENT)
+                    await self._end("failed", failures.NOT_SENT)
                 case "submitting":
-                    lost = trouble.lost(await self._balance_tells())
+                    lost = failures.lost(await self._balance_tells())
                     await self._end("unknown", lost)
             while not task.final:
                 route = routes.find(task.route)
@@ -231,7 +231,7 @@ class Watch:
             return min(0.5 * 2.0 ** min(self._failed_looks - 1, 7), 60)
         if self._missed and self._age > GRACE:
             return 1
-        return max(watching.next_look(self._age, self.usual), BETWEEN_REPEATS if route.repeated else 0)
+        return max(polling.next_poll(self._age, self.usual), BETWEEN_REPEATS if route.repeated else 0)
 
     async def _look(self, route: Route) -> None:
         """Ask KIE once how the task is."""
@@ -264,15 +264,15 @@ class Watch:
                 task.texts = list(seen.texts)
                 await self._end("succeeded", charged=seen.credits)
             case "succeeded" if route.at_once or now - self._heard > GRACE:
-                await self._end("failed", trouble.EMPTY, charged=seen.credits)
+                await self._end("failed", failures.EMPTY, charged=seen.credits)
             case "failed":
-                await self._end("failed", trouble.failure(seen), charged=seen.credits)
+                await self._end("failed", failures.failure(seen), charged=seen.credits)
             case "missing" if self._age > GRACE and self._missed >= MISSED:
-                await self._end("expired", trouble.GONE)
+                await self._end("expired", failures.GONE)
             case "running" if route.repeated and self._age > REPEATED_FOR:
-                await self._end("failed", trouble.unfinished(seen))
+                await self._end("failed", failures.unfinished(seen))
             case "running" if self._age > KEPT_FOR:
-                await self._end("expired", trouble.GONE)
+                await self._end("expired", failures.GONE)
             case "running":
                 self._heard = now
 
@@ -297,9 +297,9 @@ class Watch:
         try:
             await self._parts.write(task)
         except LedgerError as error:
-            logger.warning("task %s cannot be written down: %s", task.id, trouble.reason(error))
+            logger.warning("task %s cannot be written down: %s", task.id, failures.reason(error))
             self._unwritten = error
-            task.note = f"Not written down: {trouble.reason(error)}."
+            task.note = f"Not written down: {failures.reason(error)}."
         else:
             self._unwritten = None
 
@@ -323,7 +323,7 @@ class Watch:
             return f" The balance fell by {fall:g} credits around the call, so it probably was."
         return " The balance is the same as before the call, so it probably was not."
 
-    async def _collect(self, saver: Saver) -> None:
+    async def _collect(self, saver: Downloader) -> None:
         """Save the files; whatever goes wrong here leaves the task succeeded and is tried again."""
         attempt = 0
         while not await self._save(saver):
@@ -332,7 +332,7 @@ class Watch:
             attempt += 1
             self._reopen()
 
-    async def _save(self, saver: Saver) -> bool:
+    async def _save(self, saver: Downloader) -> bool:
         task, refused = self.task, None
         try:
             if task.model == MIDI_MODEL and task.texts:
@@ -344,23 +344,23 @@ class Watch:
         if not refused:
             task.saved, task.note = True, undescribed
         elif self._age > KEPT_FOR:
-            await self._end("expired", trouble.not_saved(refused))
+            await self._end("expired", failures.not_saved(refused))
             return True
         else:
-            task.note = f"Not saved: {trouble.reason(refused)}. It is tried again; the links stay good for 14 days."
+            task.note = f"Not saved: {failures.reason(refused)}. It is tried again; the links stay good for 14 days."
         await self._write()
         return task.saved
 
-    async def _describe(self, saver: Saver) -> str:
+    async def _describe(self, saver: Downloader) -> str:
         """Write beside each file what it is; the reason where that fails, which harms no file."""
         try:
             saver.describe(self.task, await self._parts.ledger.sources(self.task))
         except (OSError, LedgerError) as error:
-            return f"The JSON beside the files could not be written: {trouble.reason(error)}."
+            return f"The JSON beside the files could not be written: {failures.reason(error)}."
         return ""
 
 
-def _write_notes(task: Task, saver: Saver) -> None:
+def _write_notes(task: Task, saver: Downloader) -> None:
     """Make files of the notes; what are no notes stays text."""
     try:
         files = [midi.file(text) for text in task.texts]

@@ -22,7 +22,8 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import Uploaded
-from kie_mcp.ledger.ledger import Ledger, Upload
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.records import Upload
 from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.media import formats
 from kie_mcp.media.limits import Content, problems
@@ -32,7 +33,7 @@ TRUSTED_FOR = files.LIFETIME - 3600
 RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
 
 
-class Publisher:
+class Uploader:
     """Uploads what is local, once, and finds what is at KIE already."""
 
     def __init__(self, client: KieClient, ledger: Ledger, *, readable: Iterable[Path], clock: Clock) -> None:

@@ -35,7 +35,7 @@ Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class LiveModel:
+class OfferedModel:
     """A model as KIE lists it."""
 
     id: str
@@ -47,7 +47,7 @@ class LiveModel:
     """KIE's own words; empty where it gives none."""
 
 
-class Live:
+class Discovery:
     """What KIE says of its models."""
 
     def __init__(self, client: KieClient, folder: Path, *, clock: Clock | None = None) -> None:
@@ -58,7 +58,7 @@ class Live:
         self._flights: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._asked = float("-inf")
 
-    async def models(self) -> dict[str, LiveModel]:
+    async def models(self) -> dict[str, OfferedModel]:
         """Every model that KIE offers today, by id."""
         data = await self._ask("/api/v1/models", KEPT_FOR)
         rows = data.get("models")
@@ -115,9 +115,9 @@ class Live:
         return data
 
 
-def _model(row: Mapping[str, Any]) -> LiveModel:
+def _model(row: Mapping[str, Any]) -> OfferedModel:
     kinds = row.get("taskType")
-    return LiveModel(
+    return OfferedModel(
         id=str(row["model"]),
         title=_words(row.get("title")),
         provider=_words(row.get("provider")),

@@ -18,7 +18,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.tasks.media import Publisher
+from kie_mcp.tasks.uploads import Uploader
 
 pytestmark = pytest.mark.anyio
 
@@ -39,8 +39,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def publisher(kie: KieClient, ledger: Ledger, folder: Path, clock: JumpingClock) -> Publisher:
-    return Publisher(kie, ledger, readable=[folder], clock=clock)
+def publisher(kie: KieClient, ledger: Ledger, folder: Path, clock: JumpingClock) -> Uploader:
+    return Uploader(kie, ledger, readable=[folder], clock=clock)
 
 
 def data_uri(content: bytes) -> str:
@@ -61,20 +61,20 @@ async def fetched(kie: KieClient, url: str) -> bytes:
     return (await kie.http.get(url)).raise_for_status().content
 
 
-async def refusal(publisher: Publisher, *refs: Ref) -> str:
+async def refusal(publisher: Uploader, *refs: Ref) -> str:
     with pytest.raises(InvalidCall) as caught:
         await publisher.contents(refs)
     return caught.value.message
 
 
 @pytest.mark.parametrize("url", ["https://a.example/x.png", "http://a.example/x?y=1#z", "https://a.example/ü.png"])
-async def test_a_web_address_goes_out_as_it_is(publisher: Publisher, sandbox: Sandbox, url: str) -> None:
+async def test_a_web_address_goes_out_as_it_is(publisher: Uploader, sandbox: Sandbox, url: str) -> None:
     assert await publisher.resolve([Image(url)]) == {url: url}
     assert not uploads(sandbox)
 
 
 @pytest.mark.parametrize("url", ["https://", "https:///x.png", "https://[::1", "https://a.example/a b.png"])
-async def test_what_is_no_web_address_is_refused(publisher: Publisher, url: str) -> None:
+async def test_what_is_no_web_address_is_refused(publisher: Uploader, url: str) -> None:
     assert "is no web address" in await refusal(publisher, Image(url))
 
 
@@ -82,7 +82,7 @@ async def test_what_is_no_web_address_is_refused(publisher: Publisher, url: str)
     "form", ["{path}", "{name}", "./{name}", "~/{name}", "file://{path}", "file://{quoted}", "../{folder}/{name}"]
 )
 async def test_a_local_file_is_uploaded_however_its_path_is_written(
-    publisher: Publisher, kie: KieClient, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str
+    publisher: Uploader, kie: KieClient, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))
@@ -94,7 +94,7 @@ async def test_a_local_file_is_uploaded_however_its_path_is_written(
     assert await fetched(kie, url) == content
 
 
-async def test_a_data_uri_is_uploaded(publisher: Publisher, kie: KieClient) -> None:
+async def test_a_data_uri_is_uploaded(publisher: Uploader, kie: KieClient) -> None:
     content = picture()
     plain = Image(f"data:image/png,{quote(content)}")
     wrapped = Image(data_uri(content)[:60] + "\r\n  " + data_uri(content)[60:])
@@ -102,7 +102,7 @@ async def test_a_data_uri_is_uploaded(publisher: Publisher, kie: KieClient) -> N
     assert [await fetched(kie, url) for url in urls.values()] == [content, content]
 
 
-async def test_the_wrong_extension_is_put_right(publisher: Publisher, sandbox: Sandbox, folder: Path) -> None:
+async def test_the_wrong_extension_is_put_right(publisher: Uploader, sandbox: Sandbox, folder: Path) -> None:
     """KIE believes names."""
     (folder / "photo.png").write_bytes(picture(image_format="WEBP"))
     (folder / "ohne Endung (2)").write_bytes(picture())
@@ -111,9 +111,7 @@ async def test_the_wrong_extension_is_put_right(publisher: Publisher, sandbox: S
     assert [name.rpartition("-")[0] for name in uploads(sandbox)] == ["photo", "ohne-Endung-2"]
 
 
-async def test_files_of_one_name_do_not_overwrite_each_other(
-    publisher: Publisher, kie: KieClient, folder: Path
-) -> None:
+async def test_files_of_one_name_do_not_overwrite_each_other(publisher: Uploader, kie: KieClient, folder: Path) -> None:
     """KIE overwrites what has the same name."""
     contents = [picture(width=width) for width in (10, 20, 30, 40)]
     refs: list[Image] = [Image(data_uri(contents[0])), Image(data_uri(contents[1]))]
@@ -126,7 +124,7 @@ async def test_files_of_one_name_do_not_overwrite_each_other(
 
 
 async def test_the_same_content_is_uploaded_once_while_it_lives(
-    publisher: Publisher, sandbox: Sandbox, folder: Path, clock: JumpingClock
+    publisher: Uploader, sandbox: Sandbox, folder: Path, clock: JumpingClock
 ) -> None:
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes(picture())
@@ -139,7 +137,7 @@ async def test_the_same_content_is_uploaded_once_while_it_lives(
     assert again[refs[0]] not in first.values()
 
 
-async def test_an_upload_that_failed_is_not_remembered(publisher: Publisher, sandbox: Sandbox, kie: KieClient) -> None:
+async def test_an_upload_that_failed_is_not_remembered(publisher: Uploader, sandbox: Sandbox, kie: KieClient) -> None:
     ref = Image(data_uri(picture()))
     sandbox.fault("upload", 500)
     with pytest.raises(ApiError):
@@ -148,7 +146,7 @@ async def test_an_upload_that_failed_is_not_remembered(publisher: Publisher, san
 
 
 async def test_a_link_out_of_the_allowed_folders_is_refused(
-    publisher: Publisher, folder: Path, tmp_path: Path, sandbox: Sandbox
+    publisher: Uploader, folder: Path, tmp_path: Path, sandbox: Sandbox
 ) -> None:
     (tmp_path / "private.png").write_bytes(picture())
     (folder / "link.png").symlink_to(tmp_path / "private.png")
@@ -158,7 +156,7 @@ async def test_a_link_out_of_the_allowed_folders_is_refused(
     assert not uploads(sandbox)
 
 
-async def test_a_file_that_cannot_be_opened_is_told(publisher: Publisher, folder: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_told(publisher: Uploader, folder: Path) -> None:
     (folder / "a.png").write_bytes(picture())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
@@ -169,7 +167,7 @@ async def test_a_file_that_cannot_be_opened_is_told(publisher: Publisher, folder
     assert message == "a.png cannot be read: Too many open files."
 
 
-async def test_a_link_inside_the_allowed_folders_is_followed(publisher: Publisher, folder: Path) -> None:
+async def test_a_link_inside_the_allowed_folders_is_followed(publisher: Uploader, folder: Path) -> None:
     (folder / "real.png").write_bytes(picture())
     (folder / "link.png").symlink_to("real.png")
     assert await publisher.resolve([Image(str(folder / "link.png"))])
@@ -188,7 +186,7 @@ async def test_a_link_inside_the_allowed_folders_is_followed(publisher: Publishe
     ],
 )
 async def test_what_is_no_media_file_is_not_sent(
-    publisher: Publisher, folder: Path, sandbox: Sandbox, make: Any, reason: str
+    publisher: Uploader, folder: Path, sandbox: Sandbox, make: Any, reason: str
 ) -> None:
     make(folder / "a.png")
     assert reason in await refusal(publisher, Image(str(folder / "a.png")))
@@ -196,7 +194,7 @@ async def test_what_is_no_media_file_is_not_sent(
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "~nobody-of-that-name/a.png", "x" * 5000, "kie://elsewhere", "task:"])
-async def test_an_impossible_path_is_answered_shortly(publisher: Publisher, path: str) -> None:
+async def test_an_impossible_path_is_answered_shortly(publisher: Uploader, path: str) -> None:
     message = await refusal(publisher, Image(path))
     assert message.startswith("There is no file ")
     assert len(message) < 100
@@ -205,7 +203,7 @@ async def test_an_impossible_path_is_answered_shortly(publisher: Publisher, path
 async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Ledger, folder: Path) -> None:
     """Over HTTP a path would mean the server's disk, not the caller's."""
     (folder / "a.png").write_bytes(picture())
-    far = Publisher(kie, ledger, readable=(), clock=kie.clock)
+    far = Uploader(kie, ledger, readable=(), clock=kie.clock)
     assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
     assert await far.resolve([Image(data_uri(picture()))])
 
@@ -220,7 +218,7 @@ async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Led
         ("data:text/plain,hello", "is no picture"),
     ],
 )
-async def test_a_data_uri_that_was_cut_is_explained(publisher: Publisher, uri: str, reason: str) -> None:
+async def test_a_data_uri_that_was_cut_is_explained(publisher: Uploader, uri: str, reason: str) -> None:
     assert reason in await refusal(publisher, Image(uri))
 
 
@@ -234,7 +232,7 @@ async def test_a_data_uri_that_was_cut_is_explained(publisher: Publisher, uri: s
     ],
 )
 async def test_a_file_beyond_the_limits_is_refused_before_anything_is_sent(
-    publisher: Publisher, sandbox: Sandbox, ref: MediaRef, limits: Limits, reason: str
+    publisher: Uploader, sandbox: Sandbox, ref: MediaRef, limits: Limits, reason: str
 ) -> None:
     message = await refusal(publisher, Image(data_uri(picture())), limited(ref, limits))
     assert reason in message
@@ -243,7 +241,7 @@ async def test_a_file_beyond_the_limits_is_refused_before_anything_is_sent(
 
 
 async def test_an_address_with_a_refused_extension_stops_the_call_before_uploads(
-    publisher: Publisher, sandbox: Sandbox
+    publisher: Uploader, sandbox: Sandbox
 ) -> None:
     local = Image(data_uri(picture()))
     far = limited(Image("https://a.example/clip.GIF?x=.png"), Limits("jpeg png"))
@@ -287,7 +285,7 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("made")
-async def test_earlier_tasks_are_referred_to(publisher: Publisher, ref: Ref, expected: str) -> None:
+async def test_earlier_tasks_are_referred_to(publisher: Uploader, ref: Ref, expected: str) -> None:
     assert await publisher.resolve([ref]) == {ref: expected}
 
 
@@ -306,13 +304,13 @@ async def test_earlier_tasks_are_referred_to(publisher: Publisher, ref: Ref, exp
     ],
 )
 @pytest.mark.usefixtures("made")
-async def test_what_was_not_made_is_not_referred_to(publisher: Publisher, ref: Ref, reason: str) -> None:
+async def test_what_was_not_made_is_not_referred_to(publisher: Uploader, ref: Ref, reason: str) -> None:
     assert reason in await refusal(publisher, ref)
 
 
 @pytest.mark.usefixtures("made")
 async def test_a_result_whose_link_may_be_dead_is_uploaded_from_disk(
-    publisher: Publisher, kie: KieClient, clock: JumpingClock
+    publisher: Uploader, kie: KieClient, clock: JumpingClock
 ) -> None:
     one, two, notes = Audio("task:t_1#1"), Audio("task:t_1#2"), Audio("task:t_1#3")
     assert (await fetched(kie, (await publisher.resolve([notes]))[notes])).startswith(b"MThd")
@@ -324,13 +322,13 @@ async def test_a_result_whose_link_may_be_dead_is_uploaded_from_disk(
 
 
 @pytest.mark.usefixtures("made")
-async def test_notes_that_are_gone_are_not_sent(publisher: Publisher, tmp_path: Path) -> None:
+async def test_notes_that_are_gone_are_not_sent(publisher: Uploader, tmp_path: Path) -> None:
     (tmp_path / "3.mid").unlink()
     assert "is no file" in await refusal(publisher, Audio("task:t_1#3"))
 
 
 @pytest.mark.usefixtures("made")
-async def test_a_result_has_an_address(publisher: Publisher) -> None:
+async def test_a_result_has_an_address(publisher: Uploader) -> None:
     assert await publisher.address("task:t_1#2") == "https://kie.example/2.mp3"
     assert await publisher.address("https://a.example/x") == "https://a.example/x"
     with pytest.raises(InvalidCall, match="is no web address"):
@@ -338,7 +336,7 @@ async def test_a_result_has_an_address(publisher: Publisher) -> None:
 
 
 async def test_uploads_by_path_base64_and_url_can_be_referred_to(
-    publisher: Publisher, kie: KieClient, folder: Path, clock: JumpingClock
+    publisher: Uploader, kie: KieClient, folder: Path, clock: JumpingClock
 ) -> None:
     (folder / "a.png").write_bytes(picture())
     sent = [
@@ -371,7 +369,7 @@ async def test_uploads_by_path_base64_and_url_can_be_referred_to(
     ],
 )
 async def test_base64_that_cannot_be_right_is_refused(
-    publisher: Publisher, sandbox: Sandbox, text: str, reason: str
+    publisher: Uploader, sandbox: Sandbox, text: str, reason: str
 ) -> None:
     with pytest.raises(InvalidCall, match=reason):
         await publisher.upload_base64(text, "a.png")

@@ -28,7 +28,7 @@ DEAD = (401, 403, 404, 410)
 """What is answered to a link that is no longer good."""
 
 
-class Saver:
+class Downloader:
     """Downloads results; nothing in the folder is ever overwritten."""
 
     def __init__(self, client: KieClient, folder: Path, *, guarded: bool = True, largest: int = LARGEST) -> None:

@@ -21,7 +21,7 @@ from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.tasks.saving import AT_ONCE, Saver
+from kie_mcp.tasks.downloads import AT_ONCE, Downloader
 
 pytestmark = pytest.mark.anyio
 
@@ -89,8 +89,8 @@ async def client(host: Host, clock: JumpingClock) -> AsyncIterator[KieClient]:
 
 
 @pytest.fixture
-def saver(client: KieClient, folder: Path) -> Saver:
-    return Saver(client, folder)
+def saver(client: KieClient, folder: Path) -> Downloader:
+    return Downloader(client, folder)
 
 
 def task(*urls: str, **more: Any) -> Task:
@@ -100,7 +100,7 @@ def task(*urls: str, **more: Any) -> Task:
     return Task(**{**usual, "route": "jobs", "arguments": {}, "created": NOON, "results": results, **more})
 
 
-async def test_files_are_named_by_day_model_task_and_number(saver: Saver, folder: Path) -> None:
+async def test_files_are_named_by_day_model_task_and_number(saver: Downloader, folder: Path) -> None:
     made = task(*[f"{KIE}/1.png"] * 2)
     await saver.save(made)
     names = [f"2027-01-15-bytedance-seedance-1.5-pro-t_1-{n}.png" for n in (1, 2)]
@@ -122,7 +122,7 @@ async def test_files_are_named_by_day_model_task_and_number(saver: Saver, folder
     ],
 )
 async def test_the_content_gives_the_extension(
-    saver: Saver, host: Host, content: bytes, declared: str, url: str, extension: str, mime_type: str
+    saver: Downloader, host: Host, content: bytes, declared: str, url: str, extension: str, mime_type: str
 ) -> None:
     host.contents[url] = content, declared
     made = task(f"{KIE}/{url}")
@@ -131,7 +131,7 @@ async def test_the_content_gives_the_extension(
     assert (Path(result.path).suffix, result.mime_type) == (extension, mime_type)
 
 
-async def test_nothing_is_overwritten(saver: Saver, host: Host, folder: Path) -> None:
+async def test_nothing_is_overwritten(saver: Downloader, host: Host, folder: Path) -> None:
     for number in range(3):
         host.contents["1.png"] = PICTURE + bytes(number), "image/png"
         await saver.save(task(f"{KIE}/1.png"))
@@ -140,13 +140,13 @@ async def test_nothing_is_overwritten(saver: Saver, host: Host, folder: Path) ->
     assert files(folder) == {name: PICTURE + bytes(number) for number, name in enumerate(names)}
 
 
-async def test_a_folder_in_the_way_stays(saver: Saver, folder: Path) -> None:
+async def test_a_folder_in_the_way_stays(saver: Downloader, folder: Path) -> None:
     (folder / "2027-01-15-bytedance-seedance-1.5-pro-t_1-1.png").mkdir(parents=True)
     await saver.save(made := task(f"{KIE}/1.png"))
     assert made.results[0].path.endswith("-1-2.png")
 
 
-async def test_what_was_saved_before_is_not_saved_twice(saver: Saver, folder: Path) -> None:
+async def test_what_was_saved_before_is_not_saved_twice(saver: Downloader, folder: Path) -> None:
     """A process may end between saving a file and writing that down."""
     await saver.save(first := task(f"{KIE}/1.png"))
     await saver.save(second := task(f"{KIE}/1.png"))
@@ -154,7 +154,7 @@ async def test_what_was_saved_before_is_not_saved_twice(saver: Saver, folder: Pa
     assert len(files(folder)) == 1
 
 
-async def test_only_what_is_missing_is_fetched(saver: Saver, host: Host) -> None:
+async def test_only_what_is_missing_is_fetched(saver: Downloader, host: Host) -> None:
     made = task(f"{KIE}/1.png", f"{KIE}/2.png", "")
     made.results[0].path = "/elsewhere/1.png"
     host.contents["2.png"] = PICTURE, ""
@@ -163,7 +163,7 @@ async def test_only_what_is_missing_is_fetched(saver: Saver, host: Host) -> None
     assert made.results[2].path == ""
 
 
-async def test_content_without_a_link_is_written(saver: Saver, folder: Path) -> None:
+async def test_content_without_a_link_is_written(saver: Downloader, folder: Path) -> None:
     result = saver.write(task(), 1, midi.file("[]"), "audio/midi")
     assert result == Result("", str(folder / "2027-01-15-bytedance-seedance-1.5-pro-t_1-1.mid"), "audio/midi")
     assert list(files(folder).values()) == [midi.file("[]")]
@@ -175,11 +175,11 @@ async def test_the_path_is_whole_whatever_the_folder_is_called(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for folder, expected in (("out", tmp_path / "out"), ("~/out", tmp_path / "home" / "out")):
-        await Saver(client, Path(folder)).save(made := task(f"{KIE}/1.png"))
+        await Downloader(client, Path(folder)).save(made := task(f"{KIE}/1.png"))
         assert made.results[0].path.startswith(f"{expected}{os.sep}")
 
 
-async def test_files_can_be_read_as_others_that_this_user_makes(saver: Saver) -> None:
+async def test_files_can_be_read_as_others_that_this_user_makes(saver: Downloader) -> None:
     before = os.umask(0o027)
     try:
         await saver.save(made := task(f"{KIE}/1.png"))
@@ -188,7 +188,7 @@ async def test_files_can_be_read_as_others_that_this_user_makes(saver: Saver) ->
     assert os.stat(made.results[0].path).st_mode & 0o777 == 0o640  # noqa: PTH116
 
 
-async def test_the_key_stays_with_kie(saver: Saver, host: Host) -> None:
+async def test_the_key_stays_with_kie(saver: Downloader, host: Host) -> None:
     await saver.save(task(f"{KIE}/1.png"))
     assert "secret" not in str(host.asked[0].headers)
 
@@ -218,7 +218,7 @@ async def test_the_key_stays_with_kie(saver: Saver, host: Host) -> None:
     ],
 )
 async def test_a_private_or_insecure_address_is_not_asked(
-    saver: Saver, host: Host, folder: Path, url: str, reason: str
+    saver: Downloader, host: Host, folder: Path, url: str, reason: str
 ) -> None:
     made = task(url)
     with pytest.raises(InvalidCall, match=reason):
@@ -229,7 +229,7 @@ async def test_a_private_or_insecure_address_is_not_asked(
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/1.png", "https://[::1]/1.png", "http://8.8.8.8/", "file:///x"])
-async def test_a_redirect_does_not_lead_there_either(saver: Saver, host: Host, folder: Path, url: str) -> None:
+async def test_a_redirect_does_not_lead_there_either(saver: Downloader, host: Host, folder: Path, url: str) -> None:
     with pytest.raises(InvalidCall, match=r"private address|is not https"):
         await saver.save(task(f"{KIE}/redirect?to={url}"))
     assert [request.url.hostname for request in host.asked] == ["kie.test"]
@@ -239,7 +239,7 @@ async def test_a_redirect_does_not_lead_there_either(saver: Saver, host: Host, f
 async def test_a_host_that_only_begins_like_ours_is_not_trusted(client: KieClient, folder: Path) -> None:
     client.base_url = client.upload_url = "https://127.0.0.1"
     with pytest.raises(InvalidCall, match="private address"):
-        await Saver(client, folder).save(task("https://127.0.0.1:8443/1.png"))
+        await Downloader(client, folder).save(task("https://127.0.0.1:8443/1.png"))
 
 
 class Peer(httpx2.AsyncBaseTransport):
@@ -259,17 +259,17 @@ class Peer(httpx2.AsyncBaseTransport):
 async def test_a_name_that_leads_elsewhere_the_second_time_is_caught(folder: Path, address: str) -> None:
     async with KieClient("secret", transport=Peer(address)) as client:
         with pytest.raises(InvalidCall, match="private address"):
-            await Saver(client, folder).save(task("https://8.8.8.8/1.png"))
-        await Saver(client, folder, guarded=False).save(task("https://8.8.8.8/1.png"))
+            await Downloader(client, folder).save(task("https://8.8.8.8/1.png"))
+        await Downloader(client, folder, guarded=False).save(task("https://8.8.8.8/1.png"))
 
 
 async def test_a_public_address_is_followed(folder: Path) -> None:
     async with KieClient("secret", transport=Peer("8.8.8.8")) as client:
-        await Saver(client, folder).save(made := task("https://8.8.8.8/1.png"))
+        await Downloader(client, folder).save(made := task("https://8.8.8.8/1.png"))
     assert made.results[0].mime_type == "image/png"
 
 
-async def test_redirects_are_followed_but_not_for_ever(saver: Saver, host: Host) -> None:
+async def test_redirects_are_followed_but_not_for_ever(saver: Downloader, host: Host) -> None:
     await saver.save(made := task(f"{KIE}/redirect?to=/1.png"))
     assert made.results[0].path
     with pytest.raises(InvalidCall, match="too many redirects"):
@@ -279,12 +279,14 @@ async def test_redirects_are_followed_but_not_for_ever(saver: Saver, host: Host)
 
 async def test_a_file_that_is_too_large_is_given_up(client: KieClient, folder: Path) -> None:
     with pytest.raises(InvalidCall, match=r"kie.test is larger than 0.0 GB"):
-        await Saver(client, folder, largest=len(PICTURE) - 1).save(task(f"{KIE}/1.png"))
+        await Downloader(client, folder, largest=len(PICTURE) - 1).save(task(f"{KIE}/1.png"))
     assert files(folder) == {}
-    await Saver(client, folder, largest=len(PICTURE)).save(task(f"{KIE}/1.png"))
+    await Downloader(client, folder, largest=len(PICTURE)).save(task(f"{KIE}/1.png"))
 
 
-async def test_a_file_that_is_not_there_leaves_nothing_and_does_not_stop_the_next(saver: Saver, folder: Path) -> None:
+async def test_a_file_that_is_not_there_leaves_nothing_and_does_not_stop_the_next(
+    saver: Downloader, folder: Path
+) -> None:
     made = task(f"{KIE}/gone.png", f"{KIE}/1.png")
     with pytest.raises(httpx2.HTTPStatusError):
         await saver.save(made)
@@ -314,7 +316,7 @@ async def test_a_file_that_breaks_off_is_kept_for_the_next_attempt(folder: Path)
         known.results[0].url = f"{url}/1.png"
         # Every answer begins at the start again: that does not help.
         with pytest.raises(httpx2.RemoteProtocolError):
-            await Saver(client, folder).save(known)
+            await Downloader(client, folder).save(known)
     ((name, content),) = files(folder).items()
     assert name.startswith(".")
     assert content == PICTURE[:-1]
@@ -322,7 +324,7 @@ async def test_a_file_that_breaks_off_is_kept_for_the_next_attempt(folder: Path)
     rest = head % (len(PICTURE) - 1, len(PICTURE) - 1, len(PICTURE)) + PICTURE[-1:]
     async with answering(rest) as url, KieClient("secret", base_url=url) as client:
         known.results[0].url = f"{url}/1.png"
-        await Saver(client, folder).save(known)
+        await Downloader(client, folder).save(known)
     ((name, content),) = files(folder).items()
     assert name.endswith(".png")
     assert content == PICTURE
@@ -336,12 +338,12 @@ async def test_what_is_there_already_is_all_of_it(folder: Path) -> None:
         async with answering(answer) as url, KieClient("secret", base_url=url) as client:
             known.results[0].url = f"{url}/1.png"
             with suppress(httpx2.TransportError):
-                await Saver(client, folder).save(known)
+                await Downloader(client, folder).save(known)
     assert list(files(folder).values()) == [PICTURE]
     assert known.results[0].mime_type == "image/png"
 
 
-async def test_a_full_disk_leaves_nothing(saver: Saver, folder: Path) -> None:
+async def test_a_full_disk_leaves_nothing(saver: Downloader, folder: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(PICTURE) // 2, hard))
     try:
@@ -355,10 +357,10 @@ async def test_a_full_disk_leaves_nothing(saver: Saver, folder: Path) -> None:
 
 async def test_a_file_in_place_of_the_folder_is_an_error(client: KieClient) -> None:
     with pytest.raises(FileExistsError):
-        await Saver(client, Path(__file__)).save(task(f"{KIE}/1.png"))
+        await Downloader(client, Path(__file__)).save(task(f"{KIE}/1.png"))
 
 
-async def test_only_a_few_files_are_fetched_at_once(saver: Saver, host: Host) -> None:
+async def test_only_a_few_files_are_fetched_at_once(saver: Downloader, host: Host) -> None:
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             for number in range(3 * AT_ONCE):

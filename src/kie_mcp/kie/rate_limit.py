@@ -7,7 +7,7 @@ import anyio
 from kie_mcp.clock import Clock
 
 
-class Window:
+class SlidingWindow:
     """At most so many in so many seconds."""
 
     def __init__(self, most: int, seconds: float) -> None:
@@ -27,16 +27,16 @@ class Window:
         self._begun.append(now)
 
 
-class Queue:
+class RateLimiter:
     """Requests of one kind, which leave in the order in which they come, each once all its windows have room."""
 
-    def __init__(self, clock: Clock, *windows: Window) -> None:
+    def __init__(self, clock: Clock, *windows: SlidingWindow) -> None:
         """Remember the windows; other queues may have some of them too, and none waits behind another."""
         self._clock = clock
         self._windows = windows
         self._order = anyio.Lock()
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Wait until this one may leave, and count it in all windows at once."""
         async with self._order:
             while (wait := max(window.wait(self._clock.monotonic()) for window in self._windows)) > 0:
