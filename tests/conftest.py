@@ -19,7 +19,8 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.kie.client import KieClient
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
 
 # The table of faults: what is compared in it, and how it is printed.
 pytest_plugins = ["reckoning"]

@@ -11,7 +11,8 @@ from mcp.client.session import ElicitationFnT
 from starlette.types import ASGIApp
 
 from kie_mcp.config import Settings
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
 
 
 @asynccontextmanager

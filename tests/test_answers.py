@@ -19,8 +19,10 @@ from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, UnknownOutcome
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import answers
-from kie_mcp.server.app import App, build
-from kie_mcp.server.tools import Context, list_tools, progress_of
+from kie_mcp.server.app import App, Context
+from kie_mcp.server.build import build
+from kie_mcp.server.progress import progress_of
+from kie_mcp.server.tools.dispatcher import list_tools
 
 
 def text(result: CallToolResult) -> str:
@@ -359,7 +361,7 @@ async def test_progress_is_told_once_a_second_and_only_ever_grows(settings: Sett
         await after(5)
         return CallToolResult(content=[])
 
-    server = Server("progress", lifespan=app.run, on_list_tools=list_tools, on_call_tool=call_tool)
+    server = Server("progress", lifespan=lambda _: app.run(), on_list_tools=list_tools, on_call_tool=call_tool)
     async with Client(server, mode=era, raise_exceptions=True) as client:
         await client.call_tool("get_task", {}, progress_callback=listen)
     assert [round(moment, 1) for moment, _ in told] == [5, 6.1, 9.1, 10.1, 12.1, 13.1, 14.1]

@@ -21,7 +21,8 @@ from kie_mcp.config import Settings
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
 
 pytestmark = pytest.mark.anyio
 

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def room(module: Path) -> str:
 
 
 def imports(module: Path) -> Iterator[str]:
-    """The dotted names that a module imports, wherever in it."""
+    """The dotted names that a module imports, wherever in it and for whatever purpose."""
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -65,6 +66,40 @@ def imports(module: Path) -> Iterator[str]:
             assert not node.level, f"{module} imports relatively"
             # `from kie_mcp import config` names a module as well.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def dotted(module: Path) -> str:
+    """The name that a module is imported by."""
+    parts = module.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def graph() -> dict[str, set[str]]:
+    """The modules of ours that each module imports; a name inside a module counts as that module."""
+    ours = {dotted(module) for module in MODULES}
+    return {
+        dotted(module): {
+            name if name in ours else name.rpartition(".")[0]
+            for name in imports(module)
+            if name in ours or name.rpartition(".")[0] in ours
+        }
+        for module in MODULES
+    }
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    """Imports inside functions and for type checking count too: who reads one module would have to read them all."""
+    sorter = TopologicalSorter(graph())
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        pytest.fail(f"circle: {' <- '.join(error.args[1])}")
+
+
+def test_only_the_ledger_speaks_sql() -> None:
+    speak = {"sqlalchemy", "aiosqlite", "sqlite3"}
+    found = {room(module) for module in MODULES if speak & {name.partition(".")[0] for name in imports(module)}}
+    assert found == {"ledger"}
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if room(each) in MAY_IMPORT], ids=named)
@@ -101,8 +136,9 @@ import sys
 import anyio
 from mcp import Client
 from kie_mcp import __main__
-from kie_mcp.server.app import App, build
-from kie_mcp.server.tools import Selection
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.selection import Selection
 
 async def main():
     async with Client(build(App(selection=Selection("compact,image"))), mode="legacy") as client:

@@ -18,7 +18,7 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS, STANDARD
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
-from kie_mcp.server.tools import WAITED_FOR
+from kie_mcp.server.generate import WAITED_FOR
 
 TOOLS = {family.tool: family for family in FAMILIES}
 ARGUMENTS = {name for family in FAMILIES for name in family.input_schema["properties"]}

@@ -15,8 +15,8 @@ from mcp_types import CallToolResult
 from running import media
 
 from kie_mcp import __version__
-from kie_mcp.server.listing import tokens
-from kie_mcp.server.tools import Selection
+from kie_mcp.server.selection import Selection
+from kie_mcp.server.tools.tool_list import tokens
 
 SHOWN = len(Selection().tools)
 COMMAND = (sys.executable, "-m", "kie_mcp")

@@ -17,9 +17,10 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.server.app import App, build
-from kie_mcp.server.completions import MOST, TEMPLATES, fitting
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
 from kie_mcp.server.http import asgi
+from kie_mcp.server.prompts.completions import MOST, TEMPLATES, fitting
 
 pytestmark = pytest.mark.anyio
 

@@ -23,10 +23,12 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.errors import InvalidCall
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server import gallery, listing
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.extensions import gallery
 from kie_mcp.server.http import PATH, asgi
-from kie_mcp.server.tools import Selection
+from kie_mcp.server.selection import Selection
+from kie_mcp.server.tools import tool_list
 
 pytestmark = pytest.mark.anyio
 
@@ -98,7 +100,7 @@ async def test_to_everybody_else_nothing_is_different(app: App, era: Any, extens
     async with connected(app, era, extensions=list(extensions)) as client:
         tools = (await client.list_tools()).tools
         resources = (await client.list_resources()).model_dump_json()
-    wanted = [tool for tool in listing.tools() if tool["name"] in app.selection.names]
+    wanted = [tool for tool in tool_list.tools() if tool["name"] in app.selection.names]
     assert [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools] == wanted
     assert "ui://" not in resources
 

@@ -15,9 +15,10 @@ from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
 from kie_mcp.server.http import asgi
-from kie_mcp.server.tools import Selection
+from kie_mcp.server.selection import Selection
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.library import LARGEST_PAGE
+from kie_mcp.server.tools.library import LARGEST_PAGE
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,10 @@ from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.errors import InvalidCall
-from kie_mcp.server.app import App, build
-from kie_mcp.server.playbooks import LONGEST, PLAYBOOKS, USES, Storyboard, Use, quoted
-from kie_mcp.server.tools import Selection
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.prompts.playbooks import LONGEST, PLAYBOOKS, USES, Storyboard, Use, quoted
+from kie_mcp.server.selection import Selection
 
 EVERY = Selection("all")
 TOOLS = EVERY.names

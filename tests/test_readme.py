@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from kie_mcp import __version__, errors
 from kie_mcp.cli import cli
 from kie_mcp.config import Settings
-from kie_mcp.server import asking, running
+from kie_mcp.server import elicitation, health
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,8 +40,8 @@ def test_the_settings_table_names_every_setting_and_its_default() -> None:
 
 def test_the_table_of_errors_names_every_category() -> None:
     # Two are raised by the server alone.
-    assert asking.Declined.category in README
-    assert running.Unhealthy.category in README
+    assert elicitation.Declined.category in README
+    assert health.Unhealthy.category in README
     kinds = [errors.KieMcpError]
     for kind in kinds:
         kinds += kind.__subclasses__()

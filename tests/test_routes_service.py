@@ -12,7 +12,8 @@ from kie_mcp.config import Settings
 from kie_mcp.kie import files, routes, status
 from kie_mcp.kie.client import KieClient
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from kie_mcp.kie.discovery import HOUR, Discovery, OfferedModel
 from kie_mcp.kie.routes import JOBS, listed
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.server import running
+from kie_mcp.server import health, live_models
 
 pytestmark = pytest.mark.anyio
 
@@ -183,7 +183,7 @@ async def test_finding_shows_what_is_new_and_what_is_gone(client: Client, new: S
         "tool": "run_model",
         "mode": "text-to-image",
         "credits": "1K: 4 credits 2K: 9 credits",
-        "about": "New at KIE: Vendor New Image, Foreign.",
+        "about": "New at KIE: Vendor New Image, Dynamic Model.",
     }
     (gone, *_) = answer(await client.call_tool("find_models", {"words": "z-image"}))["models"]
     assert gone["about"].endswith("(gone from KIE's list of today)")
@@ -348,10 +348,10 @@ async def test_nobody_waits_for_figures_longer_than_they_are_worth(clock: Jumpin
     async with KieClient("sandbox", transport=httpx2.ASGITransport(app=silent), clock=clock) as client:
         live = Discovery(client, tmp_path, clock=clock)
         with anyio.fail_after(5):
-            await running.check_health(live, MODELS["z-image"], patience=0.01)
+            await health.check_health(live, MODELS["z-image"], patience=0.01)
             # No list of KIE's has it, so nothing is asked.
-            await running.check_health(live, MODELS["mj_txt2img"], patience=60)
-    assert running.PATIENCE == 5
+            await health.check_health(live, MODELS["mj_txt2img"], patience=60)
+    assert live_models.PATIENCE == 5
 
 
 async def test_figures_of_another_hour_say_nothing(client: Client, sandbox: Sandbox, clock: JumpingClock) -> None:
@@ -376,5 +376,5 @@ async def test_figures_of_another_hour_say_nothing(client: Client, sandbox: Sand
 )
 def test_what_a_new_model_makes_is_told_by_its_task_types(modes: tuple[str, ...], kind: str) -> None:
     model = OfferedModel(id="x", title="", provider="", does=modes, price="")
-    assert running.kind_of(model) == kind
-    assert running.does(model) == (modes[0] if modes else "")
+    assert live_models.kind_of(model) == kind
+    assert live_models.does(model) == (modes[0] if modes else "")

@@ -17,10 +17,10 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.kie import routes
-from kie_mcp.server import listing
+from kie_mcp.server.tools import tool_list
 
 FOLDER = Path(__file__).parent / "snapshots"
-TOOLS = {tool["name"]: tool for tool in listing.tools()}
+TOOLS = {tool["name"]: tool for tool in tool_list.tools()}
 
 
 def matches(snapshot: Path, value: object, request: pytest.FixtureRequest) -> bool:

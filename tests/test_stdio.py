@@ -22,8 +22,9 @@ from served_kie import serving
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server.app import App, build
-from kie_mcp.server.tools import Selection
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.selection import Selection
 
 COMMAND = [sys.executable, "-m", "kie_mcp"]
 SHOWN = len(Selection().tools)
@@ -133,7 +134,8 @@ async def test_a_server_started_again_finishes_what_the_one_before_began(
     environment: dict[str, str],
 ) -> None:
     with serving() as served:
-        sandbox = served.begin(seconds=1)
+        # It has ended by the time the second server looks for the first time; the next look is minutes later.
+        sandbox = served.begin(seconds=0.2)
         environment |= served.environment
         async with Client(parameters(environment)) as client:
             begun = answer(await client.call_tool("kling_video", {"prompt": "a fox"}))

@@ -28,9 +28,10 @@ from kie_mcp.config import Settings
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.files import MEDIA
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.extensions.subscriptions import MOST, Subscriptions
 from kie_mcp.server.http import asgi
-from kie_mcp.server.subscriptions import MOST
 from kie_mcp.tasks.order import Order
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +119,13 @@ async def until(happened: Callable[[], bool]) -> None:
             await a_moment()
 
 
+def subscriptions(app: App) -> Subscriptions:
+    """What a running server tells of its changed tasks."""
+    found = getattr(app._on_change, "__self__", None)
+    assert isinstance(found, Subscriptions)
+    return found
+
+
 async def read_again(gate: Gate, times: int) -> None:
     """Wait until the balance was read so many times, and what follows from it has happened."""
     await until(lambda: gate.balances == times)
@@ -126,7 +134,7 @@ async def read_again(gate: Gate, times: int) -> None:
 
 async def told(stream: Subscription, app: App) -> set[str]:
     """All that a stream, which listens to the mark too, has to tell by now."""
-    await app.subscriptions.task_changed(made("t_mark"))
+    await subscriptions(app).task_changed(made("t_mark"))
     uris = set[str]()
     with anyio.fail_after(10):
         async for event in stream:
@@ -256,7 +264,9 @@ async def test_streams_over_http_tell_and_2025_is_not_promised_what_cannot_work(
                         uris = {(await anext(stream)), (await anext(stream))}
                     assert uris == {ResourceUpdated(uri), ResourceUpdated(CREDITS)}
             # A stream that the client left holds nothing.
-            await until(lambda: not remote.subscriptions._bus._listeners and not remote.subscriptions._balance_readers)
+            await until(
+                lambda: not subscriptions(remote)._bus._listeners and not subscriptions(remote)._balance_readers
+            )
 
 
 async def test_a_task_goes_by_kie_s_id_too(app: App, hold: Hold) -> None:
@@ -281,7 +291,7 @@ async def test_a_change_of_the_balance_is_told_once(app: App, sandbox: Sandbox, 
         await anyio.wait_all_tasks_blocked()
         so_far, read = len(heard.uris), gate.balances
         for more in (1, 2):
-            await app.subscriptions.task_changed(made("t_free"))
+            await subscriptions(app).task_changed(made("t_free"))
             await read_again(gate, read + more)
         assert heard.uris == [CREDITS] * so_far
 
@@ -295,7 +305,7 @@ async def test_the_balance_is_not_read_while_nobody_listens(app: App, gate: Gate
         else:
             async with client.listen(resource_subscriptions=[CREDITS]):
                 pass
-            await until(lambda: app.subscriptions._balance_readers == 0)
+            await until(lambda: subscriptions(app)._balance_readers == 0)
         await client.call_tool("nano_banana_image", {"prompt": "a fox"})
         await anyio.wait_all_tasks_blocked()
         # Once for the task itself.
@@ -307,7 +317,7 @@ async def test_a_balance_that_cannot_be_read_ends_nothing(app: App, sandbox: San
     async with connected(app, heard) as client:
         await subscribe(client, CREDITS)
         sandbox.fault("credit", "code:401")
-        await app.subscriptions.task_changed(made("t_1"))
+        await subscriptions(app).task_changed(made("t_1"))
         await read_again(gate, 1)
         assert heard.uris == []
         assert not (await client.call_tool("nano_banana_image", {"prompt": "a fox"})).is_error
@@ -318,11 +328,11 @@ async def test_who_comes_anew_is_told_of_the_next_change_whatever_was_told_befor
     async with Client(build(app), raise_exceptions=True) as client:
         for _ in range(2):
             async with client.listen(resource_subscriptions=[CREDITS, MARK]) as stream:
-                await app.subscriptions.task_changed(made("t_1"))
+                await subscriptions(app).task_changed(made("t_1"))
                 with anyio.fail_after(10):
                     assert await anext(stream) == ResourceUpdated(CREDITS)
                 read = gate.balances
-                await app.subscriptions.task_changed(made("t_1"))
+                await subscriptions(app).task_changed(made("t_1"))
                 await read_again(gate, read + 1)
                 assert await told(stream, app) == set()
 

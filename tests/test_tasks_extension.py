@@ -28,10 +28,11 @@ from kie_mcp.errors import TaskFailed
 from kie_mcp.ledger.task import Result as File
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server import tools
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.extensions.tasks import TASKS, Started, TasksExtension, handle, mount
 from kie_mcp.server.http import asgi
-from kie_mcp.server.tasks_extension import TASKS, Started, TasksExtension, handle, mount
+from kie_mcp.server.tools import dispatcher
 
 pytestmark = pytest.mark.anyio
 
@@ -326,7 +327,7 @@ def without_tasks(app: App) -> Server[Any]:
     """The server as it was before there were tasks."""
     server = build(app)
     server.extensions.clear()
-    server.add_request_handler("tools/call", CallToolRequestParams, tools.call_tool)
+    server.add_request_handler("tools/call", CallToolRequestParams, dispatcher.call_tool)
     for method in TasksExtension().methods():
         del server._request_handlers[method.method]
     return server
@@ -450,7 +451,7 @@ async def test_a_cancelled_task_that_a_call_leads_to_again_is_answered_in_words(
         result = CallToolResult(content=[TextContent(text="t_1 running")], structured_content={"task_id": "t_1"})
         return Started.of(task(cancelled=NOW if params.name == "cancelled" else None), result)
 
-    server = Server("s", lifespan=app.run, on_list_tools=tools.list_tools, on_call_tool=call_tool)
+    server = Server("s", lifespan=lambda _: app.run(), on_list_tools=dispatcher.list_tools, on_call_tool=call_tool)
     mount(server, TasksExtension())
     async with Client(server, extensions=[Following(unheard, clock)]) as client:
         words = await client.session.call_tool("cancelled", {}, allow_claimed=True)

@@ -18,8 +18,9 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.media import Work, render
-from kie_mcp.server.app import App, build
-from kie_mcp.server.listing import tools
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.tools.tool_list import tools
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from kie_mcp.kie.drift import Compared
-    from kie_mcp.server.tools import Selection
+    from kie_mcp.server.selection import Selection
     from kie_mcp.tasks.spending import By
 
 SANDBOX_IS_THERE = """\
@@ -76,9 +76,9 @@ def _options(
 ) -> None:
     context.obj = tools
     if not context.invoked_subcommand:
-        from kie_mcp.__main__ import stdio
+        from kie_mcp.server.stdio import serve_stdio
 
-        stdio(tools)
+        serve_stdio(tools)
 
 
 @cli.command()
@@ -90,14 +90,14 @@ def serve(
 ) -> None:
     """Serve MCP: on stdio, or over HTTP."""
     if not http:
-        from kie_mcp.__main__ import stdio
+        from kie_mcp.server.stdio import serve_stdio
 
         _say("Serving MCP on stdin and stdout.")
-        stdio(tools)
+        serve_stdio(tools)
         return
     from kie_mcp.server import http as streamable
     from kie_mcp.server.app import App
-    from kie_mcp.server.tools import Selection
+    from kie_mcp.server.selection import Selection
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
     app = App(selection=Selection(tools), local_files=False)
@@ -132,7 +132,7 @@ def list_tools(
     ] = False,
 ) -> None:
     """List the tools that a client is shown, and what they take of its context."""
-    from kie_mcp.server.tools import Selection
+    from kie_mcp.server.selection import Selection
 
     if tokens:
         table = _sizes({size: Selection(size) for size in ((tools,) if tools else ("standard", "compact", "all"))})
@@ -241,7 +241,7 @@ async def _compared(only: "Sequence[str]") -> "list[Compared]":
 
 
 def _described(selection: "Selection") -> Table:
-    from kie_mcp.server.listing import tokens
+    from kie_mcp.server.tools.tool_list import tokens
 
     table = Table("tool", "what it does", Column("tokens", justify="right"), box=box.SIMPLE_HEAD)
     for tool in selection.tools:
@@ -252,7 +252,7 @@ def _described(selection: "Selection") -> Table:
 
 
 def _sizes(sizes: "Mapping[str, Selection]") -> Table:
-    from kie_mcp.server.listing import BUDGETS, tokens
+    from kie_mcp.server.tools.tool_list import BUDGETS, tokens
 
     table = Table("tokens", *(Column(size, justify="right") for size in sizes), box=box.SIMPLE_HEAD)
     shown = {tool["name"]: tokens(tool) for selection in sizes.values() for tool in selection.tools}

@@ -26,8 +26,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kie_mcp.config import Settings
 from kie_mcp.demo.chat import browser
 from kie_mcp.sandbox.app import MEDIA_ORIGIN, Sandbox
-from kie_mcp.server import gallery
 from kie_mcp.server.app import App
+from kie_mcp.server.extensions import gallery
 from kie_mcp.server.http import PATH, asgi
 
 HERE = Path(__file__).parent

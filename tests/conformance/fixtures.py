@@ -18,7 +18,7 @@ from mcp_types import (
     GetPromptRequestParams,
 )
 
-from kie_mcp.server.tasks_extension import TASKS
+from kie_mcp.server.extensions.tasks import TASKS
 
 Context = ServerRequestContext[Any, Any]
 Params = CallToolRequestParams | GetPromptRequestParams

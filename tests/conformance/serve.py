@@ -51,8 +51,9 @@ from pydantic import BaseModel
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import http
-from kie_mcp.server.app import App, build
-from kie_mcp.server.tasks_extension import TasksExtension, UpdateParams, mount
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.extensions.tasks import TasksExtension, UpdateParams, mount
 
 HOST = "127.0.0.1"
 FOR_THE_SUITE = "What the official suite calls."

@@ -23,8 +23,8 @@ from rich.text import Text
 from kie_mcp.demo import chat
 from kie_mcp.demo.following import Following
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.server import gallery
-from kie_mcp.server.tools import Selection
+from kie_mcp.server.extensions import gallery
+from kie_mcp.server.selection import Selection
 
 FOLDER = Path("demo-output")
 SKETCH = FOLDER / "sketch.png"

@@ -8,7 +8,7 @@ from mcp_types import CallToolResult, Request, RequestParams, Result
 from pydantic import RootModel
 
 from kie_mcp.clock import Clock
-from kie_mcp.server.tasks_extension import TASKS
+from kie_mcp.server.extensions.tasks import TASKS
 
 
 class Handle(Result):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -239,3 +240,8 @@ def sentence(tasks: Sequence[Task], usual: Mapping[str, float], *, now: float) -
     longest = max(usual[task.id] for task in open_)
     words = DOING[tasks[0].state] if len(tasks) == 1 else done
     return f"{words}, {elapsed:.0f} s of usually about {longest:.0f} s"
+
+
+def when(seconds: float) -> str:
+    """A time as lists show it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

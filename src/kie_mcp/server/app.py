@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.server.apps import Apps
-from mcp.server.lowlevel import Server
+from mcp.server.context import ServerRequestContext
 
-from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import KieMcpError
-from kie_mcp.server import completions, prompts, resources, tasks_extension, tools
-from kie_mcp.server.subscriptions import Subscriptions
+from kie_mcp.server.selection import Selection
 
 if TYPE_CHECKING:
     import httpx2
@@ -21,27 +18,8 @@ if TYPE_CHECKING:
     from kie_mcp.config import Settings
     from kie_mcp.kie.discovery import Discovery
     from kie_mcp.tasks.runner import Runner
+    from kie_mcp.tasks.watcher import Change
 
-INSTRUCTIONS = """\
-Make video, images, speech and music with KIE.ai's models. Each call that makes something costs the user's credits; \
-each answer has a task_id.
-Pictures, speech and lyrics usually come in the same answer. Video and music answer at once with status running: ask \
-get_task (wait_seconds up to 50) until it has ended. Running is not failed: do not repeat the call.
-File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. \
-Results are saved on the user's disk; say the path. view_media shows them to you.
-find_models and describe_model show models, limits and prices; get_credits the balance. error.next_step says what to \
-do.
-Every tool that makes something also takes quote: true (tell the cost, send nothing), variation: 2 (the same call \
-again is the same task; another number is another take), confirm (from an answer that asks for the user's word) and \
-anyway (although the model fails often today). """
-
-WITH_TOOLS = """\
-Leave model out unless it matters: the default fits the arguments. Where an answer names a tool that is not listed, \
-run_model runs its model."""
-
-WITHOUT_TOOLS = """\
-run_model makes everything: find a model, read its arguments, run it. Answers may name tools that are not listed: \
-run_model runs their models."""
 
 RESUME_AFTER = 1.0
 """Seconds after start: the ledger's library takes 0.2 s to import, and the client is waiting for the handshake."""
@@ -54,7 +32,7 @@ class App:
         self,
         settings: "Settings | None" = None,
         *,
-        selection: tools.Selection | None = None,
+        selection: Selection | None = None,
         local_files: bool = True,
         transport: "httpx2.AsyncBaseTransport | None" = None,
         clock: Clock | None = None,
@@ -69,14 +47,14 @@ class App:
             clock: Time.
         """
         self.clock = clock or Clock()
-        self.selection = selection or tools.Selection(settings.tools if settings else "")
-        self.subscriptions = Subscriptions()
+        self.selection = selection or Selection(settings.tools if settings else "")
         self._settings = settings
         self._local_files = local_files
         self._transport = transport
         self._opening = anyio.Lock()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
+        self._on_change: Change | None = None
         self._group: TaskGroup
         self._live: Discovery
 
@@ -94,11 +72,15 @@ class App:
         return self._settings
 
     @asynccontextmanager
-    async def run(self, _: object = None) -> AsyncIterator["App"]:
-        """Keep tasks running, and let go of everything at the end."""
+    async def run(self, on_change: "Change | None" = None) -> AsyncIterator["App"]:
+        """Keep tasks running, and let go of everything at the end.
+
+        Args:
+            on_change: Told of each task whose new state is on disk; must neither fail nor wait for anybody.
+        """
+        self._on_change = on_change
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._resume)
-            self._group.start_soon(self.subscriptions.run, self)
             try:
                 yield self
             finally:
@@ -160,7 +142,7 @@ class App:
             ),
             callback_url=settings.callback_url,
             usual_seconds=settings.sandbox_seconds if settings.sandbox else None,
-            on_change=self.subscriptions.task_changed,
+            on_change=self._on_change,
             clock=self.clock,
         )
         self._stack.push_async_callback(runner.leave)
@@ -184,32 +166,5 @@ def _sandbox(settings: "Settings") -> "httpx2.AsyncBaseTransport":
     return httpx2.ASGITransport(app=Sandbox(seconds=settings.sandbox_seconds).app)
 
 
-def build(app: App, *, sessions: bool = True) -> Server[Any]:
-    """The MCP server over an app.
-
-    Args:
-        app: What it serves.
-        sessions: Whether a client keeps a connection of its own, on which it can be told of changes unasked.
-    """
-    server = Server(
-        "kie-mcp",
-        version=__version__,
-        title="KIE.ai",
-        description="Video, images, speech and music with KIE.ai's models.",
-        instructions=INSTRUCTIONS + (WITHOUT_TOOLS if app.selection.only_utilities else WITH_TOOLS),
-        lifespan=app.run,
-        on_list_tools=tools.list_tools,
-        on_call_tool=tools.call_tool,
-        on_list_resources=resources.list_resources,
-        on_list_resource_templates=resources.list_templates,
-        on_read_resource=resources.read,
-        on_subscribe_resource=app.subscriptions.subscribe if sessions else None,
-        on_unsubscribe_resource=app.subscriptions.unsubscribe if sessions else None,
-        on_subscriptions_listen=app.subscriptions.listen,
-        on_list_prompts=prompts.list_prompts,
-        on_get_prompt=prompts.get,
-        on_completion=completions.complete,
-    )
-    tasks_extension.mount(server, tasks_extension.TasksExtension())
-    server.extensions[Apps.identifier] = Apps().settings()
-    return server
+Context = ServerRequestContext[App, Any]
+"""What a handler is given with a request; `lifespan_context` is the app."""

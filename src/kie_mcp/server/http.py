@@ -1,76 +1,19 @@
 """Streamable HTTP, for clients that do not start a process of their own."""
 
-import hmac
 import ipaddress
-import secrets
-from collections import deque
 from typing import Any
 
 from mcp.server.lowlevel import Server
-from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.server import gallery
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.middleware.bearer_token import BearerToken
+from kie_mcp.server.middleware.capability_session import CapabilitySession
 
 PATH = "/mcp"
-LONGEST_INTRODUCTION = 16 * 1024
-"""Bytes in which a client has said what it can do."""
-
-
-class BearerToken:
-    """Lets in who knows the token."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._expected = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
-        given = dict(scope.get("headers", ())).get(b"authorization", b"")
-        if scope["type"] != "http" or hmac.compare_digest(given, self._expected):
-            await self._app(scope, receive, send)
-            return
-        refusal = JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
-        await refusal(scope, receive, send)
-
-
-class Sessions:
-    """Gives a client that can show the gallery an id that says so.
-
-    Clients of the older era tell what they can do only once, and the server keeps no sessions.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; if it is a first one, read it before."""
-        header = MCP_SESSION_ID_HEADER.encode()
-        if scope["type"] != "http" or scope["method"] != "POST" or header in dict(scope["headers"]):
-            await self._app(scope, receive, send)
-            return
-        read: deque[Message] = deque()
-        body, more = b"", True
-        while more and len(body) < LONGEST_INTRODUCTION:
-            message = await receive()
-            read.append(message)
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-
-        async def again() -> Message:
-            return read.popleft() if read else await receive()
-
-        async def named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                id_ = f"{gallery.SESSION}{secrets.token_hex(16)}".encode()
-                message = {**message, "headers": [*message["headers"], (header, id_)]}
-            await send(message)
-
-        await self._app(scope, again, named if gallery.introduces(body) else send)
 
 
 def asgi(app: App, *, host: str, token: str = "") -> ASGIApp:
@@ -96,7 +39,7 @@ def asgi(app: App, *, host: str, token: str = "") -> ASGIApp:
 def streamable(server: Server[Any], host: str) -> ASGIApp:
     """A server as an ASGI application, open to whoever reaches it."""
     # Clients mix protocol eras on one connection; only a stateless server answers all of them.
-    return Sessions(
+    return CapabilitySession(
         server.streamable_http_app(streamable_http_path=PATH, stateless_http=True, transport_security=_security(host))
     )
 

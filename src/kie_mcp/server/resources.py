@@ -2,10 +2,9 @@
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
-from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -21,12 +20,8 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import InvalidCall, KieMcpError
-from kie_mcp.server import gallery
-
-if TYPE_CHECKING:
-    from kie_mcp.server.app import App
-
-Context = ServerRequestContext[Any, Any]
+from kie_mcp.server.app import App, Context
+from kie_mcp.server.extensions import gallery
 
 JSON = "application/json"
 RESOURCES = (
@@ -84,7 +79,7 @@ async def read(context: Context, params: ReadResourceRequestParams) -> ReadResou
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=text)])
 
 
-async def _content(app: "App", uri: str) -> Any:
+async def _content(app: App, uri: str) -> Any:
     scheme, _, rest = uri.partition("://")
     # A client that fills a template in writes the slash of an id as %2F.
     what, _, id_ = unquote(rest).partition("/")
@@ -105,18 +100,20 @@ async def _content(app: "App", uri: str) -> Any:
             return None
 
 
-async def _models(app: "App", id_: str) -> Any:
+async def _models(app: App, id_: str) -> Any:
     from kie_mcp.catalog import search
-    from kie_mcp.server import running
+    from kie_mcp.server import live_models
 
     if not id_:
-        offered = await running.ask(app)
-        ours = [running.marked(search.row(each), running.standing(each.model, offered)) for each in search.find()]
-        return {"models": [*ours, *running.strangers(offered)]}
-    return await running.describe(app, id_)
+        offered = await live_models.ask(app)
+        ours = [
+            live_models.marked(search.row(each), live_models.standing(each.model, offered)) for each in search.find()
+        ]
+        return {"models": [*ours, *live_models.strangers(offered)]}
+    return await live_models.describe(app, id_)
 
 
-async def _tasks(app: "App", id_: str) -> Any:
+async def _tasks(app: App, id_: str) -> Any:
     from kie_mcp.server import answers
 
     runner = await app.runner()
@@ -131,24 +128,24 @@ async def _tasks(app: "App", id_: str) -> Any:
     return shown[0] if id_ else {"tasks": shown}
 
 
-async def _library(app: "App") -> Any:
-    from kie_mcp.server import library
+async def _library(app: App) -> Any:
+    from kie_mcp.server.tools import library
 
     ledger = (await app.runner()).ledger
     return {"made": await library.rows(ledger, await ledger.page(states=("succeeded",), limit=50))}
 
 
-async def _file(app: "App", uri: str, place: str) -> BlobResourceContents | None:
+async def _file(app: App, uri: str, place: str) -> BlobResourceContents | None:
     import anyio
 
     from kie_mcp.media.stills import OPEN_LINK
-    from kie_mcp.server import viewing
+    from kie_mcp.server.tools import view_media
 
     id_, media, number = place.partition("/media/")
     if not media or not number.isdecimal():
         return None
     task = await (await app.runner()).get(id_)
-    path = viewing.saved(app, task, int(number))
+    path = view_media.saved(app, task, int(number))
     if not await anyio.Path(path).is_file():
         raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
@@ -162,7 +159,7 @@ async def _file(app: "App", uri: str, place: str) -> BlobResourceContents | None
     return BlobResourceContents(uri=uri, mime_type=mime_type, blob=b64encode(content).decode())
 
 
-async def _uploads(app: "App", id_: str) -> Any:
+async def _uploads(app: App, id_: str) -> Any:
     from dataclasses import asdict
 
     runner = await app.runner()

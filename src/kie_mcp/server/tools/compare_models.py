@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from mcp_types import CallToolResult, ImageContent, InputRequiredResult
@@ -14,15 +14,15 @@ from pydantic import Field
 from kie_mcp.catalog.arguments import Options
 from kie_mcp.errors import CapReached, ConfirmationNeeded, InvalidCall, KieMcpError
 from kie_mcp.ledger.task import Task
-from kie_mcp.server import answers, asking, running
-from kie_mcp.server.tools import WAITED_FOR, Asked, progress_of
-from kie_mcp.server.utility import Utility
+from kie_mcp.server import answers, elicitation, health, live_models
+from kie_mcp.server.app import App
+from kie_mcp.server.generate import WAITED_FOR, Asked
+from kie_mcp.server.progress import progress_of
+from kie_mcp.server.tools.run_model import prepare
+from kie_mcp.server.tools.tool import Tool
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
-
-if TYPE_CHECKING:
-    from kie_mcp.server.app import App
 
 TOOL = "compare_models"
 COLUMNS = ("model", "status", "credits", "seconds", "task_id", "file")
@@ -45,10 +45,10 @@ class CompareModels(Options):
     )
 
 
-async def compare_models(app: "App", asked: Asked, wanted: CompareModels) -> CallToolResult | InputRequiredResult:
+async def compare_models(app: App, asked: Asked, wanted: CompareModels) -> CallToolResult | InputRequiredResult:
     """Ask several models for the same, if all together may cost that much."""
     runner = await app.runner()
-    orders = [await running.priced(app, order) for order in await _orders(app, wanted)]
+    orders = [await live_models.priced(app, order) for order in await _orders(app, wanted)]
     with failures.before_kie_is_asked():
         costs = [(await runner.made_before(order), await runner.quote(order)) for order in orders]
     if wanted.quote:
@@ -58,13 +58,13 @@ async def compare_models(app: "App", asked: Asked, wanted: CompareModels) -> Cal
     if not wanted.anyway:
         new = [order for order, (known, _) in zip(orders, costs, strict=True) if not known]
         live = await app.live()
-        looked = await _each(lambda order: running.check_health(live, type(order.call)), new)
+        looked = await _each(lambda order: health.check_health(live, type(order.call)), new)
         came = {id_: error for id_, error in looked.items() if isinstance(error, KieMcpError)}
     to_send = [order for order in orders if order.id not in came]
     try:
-        confirmed = await runner.agree(to_send, asking.brought(asked.params) or wanted.confirm)
+        confirmed = await runner.agree(to_send, elicitation.brought(asked.params) or wanted.confirm)
     except ConfirmationNeeded as needed:
-        if question := await asking.ask(asked.context, needed):
+        if question := await elicitation.ask(asked.context, needed):
             return question
         confirmed = await runner.agree(to_send, needed.confirm)
     came |= await _each(lambda order: runner.submit(order, confirm=confirmed.get(order.id, "")), to_send)
@@ -72,7 +72,7 @@ async def compare_models(app: "App", asked: Asked, wanted: CompareModels) -> Cal
     return await _told(app, orders, [came[order.id] for order in orders])
 
 
-async def _orders(app: "App", wanted: CompareModels) -> list[Order]:
+async def _orders(app: App, wanted: CompareModels) -> list[Order]:
     """One order for each model.
 
     Raises:
@@ -83,7 +83,7 @@ async def _orders(app: "App", wanted: CompareModels) -> list[Order]:
     wrong = []
     for name in wanted.models:
         try:
-            order = await running.prepare(await app.live(), name, fields, unchecked=False)
+            order = await prepare(await app.live(), name, fields, unchecked=False)
         except KieMcpError as error:
             wrong.append(f"{name}: {error}")
             continue
@@ -164,7 +164,7 @@ async def _each(run: Callable[[Order], Awaitable[Made]], orders: Sequence[Order]
     return came
 
 
-async def _wait(app: "App", asked: Asked, orders: Sequence[Order], came: dict[str, Task | KieMcpError]) -> None:
+async def _wait(app: App, asked: Asked, orders: Sequence[Order], came: dict[str, Task | KieMcpError]) -> None:
     """Wait for those that usually take no longer than a call may."""
     runner = await app.runner()
     quick = {
@@ -178,7 +178,7 @@ async def _wait(app: "App", asked: Asked, orders: Sequence[Order], came: dict[st
     came.update(zip(quick, waited, strict=True))
 
 
-async def _told(app: "App", orders: Sequence[Order], came: Sequence[Task | KieMcpError]) -> CallToolResult:
+async def _told(app: App, orders: Sequence[Order], came: Sequence[Task | KieMcpError]) -> CallToolResult:
     from kie_mcp.media import preview
 
     now = app.clock.time()
@@ -232,7 +232,7 @@ def _failed(order: Order, error: KieMcpError) -> Row:
     return {"model": order.call.id, "status": status, **named, "error": error.as_dict()}
 
 
-def _next_step(app: "App", open_: Sequence[Task]) -> str:
+def _next_step(app: App, open_: Sequence[Task]) -> str:
     step = "get_task with the task_ids that are still running; view_media shows what they made."
     left = min(task.created for task in open_) + app.settings.repeat_window - app.clock.time()
     if left > 0:
@@ -265,7 +265,7 @@ def _table_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(answers.one_line(cell) for cell in cells)} |"
 
 
-COMPARE_MODELS = Utility(
+COMPARE_MODELS = Tool(
     TOOL,
     "Ask 2 to 6 models for the same, with what they all take besides in input, and see the results side by side, in a "
     "table and one picture. Spends what they cost together.",

@@ -1,16 +1,13 @@
-"""`run_model`: any model that KIE offers, whether this server has a class for it or not; and what KIE says of it."""
+"""What KIE offers today: its models beside the built-in ones, and its own words on their prices."""
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from kie_mcp.catalog import dynamic_model, search
-from kie_mcp.catalog.arguments import OPTIONS
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
@@ -24,12 +21,9 @@ if TYPE_CHECKING:
     from kie_mcp.server.app import App
 
 TOOL = "run_model"
+"""The tool that runs what is only in KIE's list."""
 PATIENCE = 5
-"""Seconds that a call waits for what KIE says of its model's health."""
-HEALTHY = 0.5
-"""The success rate of the last hour below which a call is not made unasked."""
-LIKE_PRICE = 3
-"""How many times dearer or cheaper a substitute may be."""
+"""Seconds that a call waits for what KIE says of its model's price."""
 LONGEST_PRICE = 200
 """Characters of KIE's price text that a description shows."""
 LONGEST_IN_LIST = 60
@@ -38,45 +32,6 @@ LONGEST_DESCRIPTION = 2300
 """Bytes of a description, whichever form is larger."""
 
 Offered = Mapping[str, OfferedModel]
-
-
-class Unhealthy(KieMcpError):
-    """The model fails more often than not just now; nothing was sent."""
-
-    category = "unhealthy"
-
-
-async def prepare(live: Discovery, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
-    """The order that KIE's own words, or ours, describe.
-
-    Args:
-        live: What KIE offers today.
-        name: Any id or alias.
-        fields: The input.
-        unchecked: Whether a model without a schema may be run on the caller's word.
-
-    Raises:
-        InvalidCall: When there is no such model, or the fields are wrong. Nothing was sent.
-        ApiError: When the catalogue does not have the model and KIE cannot be asked.
-    """
-    if found := built_in(name):
-        family, model, way = found
-        if misplaced := [key for key in fields if key in OPTIONS]:
-            raise InvalidCall(
-                f"{' and '.join(misplaced)}: not a field of {model.id}'s input, but an argument of {TOOL} itself.",
-                f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
-            )
-        extra = {key: value for key, value in fields.items() if key in model.unshown()}
-        shown = {key: value for key, value in fields.items() if key not in extra}
-        try:
-            return Order(TOOL, family.parse({**model.received(shown), "model": model.id}), way, extra)
-        except ValueError as error:
-            raise _refused(model.id, error) from None
-    model = await stranger(live, name.strip(), unchecked=unchecked)
-    try:
-        return Order(TOOL, dynamic_model.parse_call(model, fields))
-    except ValueError as error:
-        raise _refused(model.id, error) from None
 
 
 def built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
@@ -119,10 +74,6 @@ async def stranger(live: Discovery, name: str, *, unchecked: bool = False) -> ty
 def _near(name: str, offered: Iterable[str] = ()) -> str:
     close = search.near(name, offered)
     return f"Did you mean {' or '.join(close)}? " if close else ""
-
-
-def _refused(name: str, error: ValueError) -> InvalidCall:
-    return InvalidCall(f"{error}.", f"Nothing was sent. describe_model tells what {name} takes.")
 
 
 def kind_of(model: OfferedModel) -> Kind:
@@ -250,58 +201,3 @@ def strangers(offered: Offered, words: str = "", kind: Kind | None = None, mode:
 
 def _whose(id_: str, model: OfferedModel) -> str:
     return f"{model.title or id_}, {model.provider}".strip(", ")
-
-
-async def check_health(live: Discovery, model: type[KieModel], *, patience: float = PATIENCE) -> None:
-    """Refuse to spend on a model that fails more often than not just now.
-
-    Args:
-        live: What KIE tells.
-        model: What would be run.
-        patience: Seconds that this may take.
-
-    Raises:
-        Unhealthy: With a substitute. When KIE does not tell, nothing is refused.
-    """
-    ids = sorted(listed(model))
-    if not ids:
-        return
-    rate, substitute = None, ""
-    # Its figures are read one a second: they are worth no longer wait.
-    with anyio.move_on_after(patience), suppress(ApiError):
-        rate = await live.success_rate(ids[0])
-        if not _works(rate):
-            substitute = await _substitute(live, model)
-    if rate is None or _works(rate):
-        return
-    raise Unhealthy(
-        f"{model.id} succeeded in {rate:.0%} of its tasks in the last hour, so it was not started.",
-        f"{substitute}To run it all the same, repeat the call with anyway: true.",
-    )
-
-
-async def _substitute(live: Discovery, model: type[KieModel]) -> str:
-    """Of the built-in models of the same mode and a like price, the nearest in price that KIE offers and that works."""
-    offered, ids = await live.models(), listed(model).keys()
-    alike = sorted(_alike(model), key=lambda found: found[0])
-    for _, entry in alike:
-        others = sorted(listed(entry.model).keys() & offered.keys() - ids)
-        if others and _works(await live.success_rate(others[0])):
-            price = entry.model.usual_estimate()
-            return f"Take {entry.model.id} instead ({entry.family.tool}, about {price} credits). "
-    return ""
-
-
-def _alike(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
-    """The models of the same mode, with how many times dearer or cheaper they are, where that is known and not much."""
-    cost = model.usual_estimate().low
-    for entry in search.ENTRIES:
-        if entry.model.does == model.does and entry.model is not model and not entry.model.legacy:
-            price = entry.model.usual_estimate().low
-            factor = max(cost / price, price / cost) if cost and price else math.inf
-            if factor <= LIKE_PRICE or not cost or not price:
-                yield factor, entry
-
-
-def _works(rate: float | None) -> bool:
-    return rate is None or rate >= HEALTHY

@@ -12,12 +12,13 @@ from kie_mcp.catalog import search
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.registry import FAMILIES, STANDARD
-from kie_mcp.server import comparing, running
-from kie_mcp.server.utilities import UTILITIES
-from kie_mcp.server.utility import Utility
+from kie_mcp.server import live_models
+from kie_mcp.server.tools import compare_models
+from kie_mcp.server.tools.registry import TOOLS
+from kie_mcp.server.tools.tool import Tool
 
-TOOLS = Path(str(files("kie_mcp.server").joinpath("tools.json")))
-COMMAND = "python -m kie_mcp.server.listing README.md docs/models.md"
+TOOL_LIST = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
+COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md"
 
 COMPACT = (
     "find_models",
@@ -42,12 +43,12 @@ BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
 
 def tools() -> list[dict[str, Any]]:
     """Every tool as tools/list gives it."""
-    return [_family(family) for family in FAMILIES] + [_utility(utility) for utility in UTILITIES]
+    return [_family(family) for family in FAMILIES] + [_utility(utility) for utility in TOOLS]
 
 
 def sets() -> dict[str, list[str]]:
     """The names of the tools in each size, and of those that make each kind; the tools that make nothing join them."""
-    utilities = [utility.name for utility in UTILITIES]
+    utilities = [utility.name for utility in TOOLS]
     kinds = {kind: [family.tool for family in FAMILIES if family.kind == kind] for kind in get_args(Kind)}
     made = {"standard": [family.tool for family in STANDARD], "all": [family.tool for family in FAMILIES], **kinds}
     compact = {"compact": [name for name in utilities if name in COMPACT]}
@@ -73,7 +74,7 @@ def _family(family: Family) -> dict[str, Any]:
     }
 
 
-def _utility(utility: Utility) -> dict[str, Any]:
+def _utility(utility: Tool) -> dict[str, Any]:
     hints: dict[str, bool] = {"readOnlyHint": utility.read_only, "openWorldHint": utility.open_world}
     if not utility.read_only:
         hints["destructiveHint"] = False
@@ -91,10 +92,10 @@ def table() -> str:
     for family in STANDARD:
         ids = ", ".join(f"`{model.id}`" for model in family.models)
         lines.append(f"| `{family.tool}` | {_makes(family)} | {ids} | {family.cost or '?'} |")
-    free = [utility.name for utility in UTILITIES if utility.name not in (running.TOOL, comparing.TOOL)]
+    free = [utility.name for utility in TOOLS if utility.name not in (live_models.TOOL, compare_models.TOOL)]
     lines += [f"| `{name}` | - | - | 0 |" for name in free]
-    lines.append(f"| `{running.TOOL}` | anything | any that KIE offers | the model's |")
-    lines.append(f"| `{comparing.TOOL}` | the same several times | 2 to 6 that KIE offers | the models' |")
+    lines.append(f"| `{live_models.TOOL}` | anything | any that KIE offers | the model's |")
+    lines.append(f"| `{compare_models.TOOL}` | the same several times | 2 to 6 that KIE offers | the models' |")
     lines += ["", "`KIE_MCP_TOOLS=all` shows these as well:", "", "| makes | tools |", "|---|---|"]
     for kind in get_args(Kind):
         others = [f"`{family.tool}`" for family in FAMILIES if family.kind == kind and family not in STANDARD]
@@ -138,8 +139,8 @@ BLOCKS: dict[str, Callable[[], str]] = {"tools": table, "models": models}
 
 def written(path: Path) -> str:
     """The file as it should be."""
-    if path == TOOLS:
-        fields = {"utilities": [utility.name for utility in UTILITIES], "sets": sets()}
+    if path == TOOL_LIST:
+        fields = {"utilities": [utility.name for utility in TOOLS], "sets": sets()}
         lines = [f"{_compact(name)}:{_compact(value)}" for name, value in fields.items()]
         return "{" + ",\n".join([*lines, '"tools":[\n' + ",\n".join(map(_compact, tools())) + "\n]"]) + "}\n"
     text = path.read_text(encoding="utf-8")
@@ -152,7 +153,7 @@ def written(path: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the tools and the named documents, or with --check only say which are stale."""
-    paths = [TOOLS, *(Path(name) for name in arguments if name != "--check")]
+    paths = [TOOL_LIST, *(Path(name) for name in arguments if name != "--check")]
     stale = [path for path in paths if not path.exists() or path.read_text(encoding="utf-8") != written(path)]
     if "--check" not in arguments:
         for path in stale:

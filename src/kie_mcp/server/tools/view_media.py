@@ -2,20 +2,34 @@
 
 from base64 import b64encode
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 from mcp_types import CallToolResult, ImageContent, TextContent
+from pydantic import Field
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.task import Task
+from kie_mcp.media import preview
+from kie_mcp.media.preview import Preview
 from kie_mcp.server import answers
+from kie_mcp.server.app import App
+from kie_mcp.server.generate import Asked
+from kie_mcp.server.tools.tool import Arguments, Tool
 
-if TYPE_CHECKING:
-    from kie_mcp.media.preview import Preview
-    from kie_mcp.server.app import App
+
+class ViewMedia(Arguments):
+    """What to look at."""
+
+    task_id: str
+    n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, counted from 1; all when left out.")
 
 
-async def show(app: "App", task_id: str, number: int | None) -> CallToolResult:
+async def view_media(app: App, _: Asked, wanted: ViewMedia) -> CallToolResult:
+    """Show what a task made."""
+    return await show(app, wanted.task_id, wanted.n)
+
+
+async def show(app: App, task_id: str, number: int | None) -> CallToolResult:
     """Show one result of a task, or all of them.
 
     No structured content: several hosts show that alone, and the picture would be lost.
@@ -28,8 +42,6 @@ async def show(app: "App", task_id: str, number: int | None) -> CallToolResult:
     Raises:
         InvalidCall: When there is no such result, or it is not saved.
     """
-    from kie_mcp.media import preview
-
     task = await (await app.runner()).get(task_id)
     named = task_id.partition("#")[2]
     if number is None and named.isdecimal():
@@ -48,7 +60,7 @@ async def show(app: "App", task_id: str, number: int | None) -> CallToolResult:
     return _seen(f"{task.id}, its results as numbered here:\n{seen.note}", seen)
 
 
-def saved(app: "App", task: Task, number: int) -> Path:
+def saved(app: App, task: Task, number: int) -> Path:
     """Where a result was saved.
 
     Raises:
@@ -74,3 +86,13 @@ def _seen(words: str, seen: "Preview | None" = None) -> CallToolResult:
         data = b64encode(seen.content).decode()
         told.content.insert(0, ImageContent(type="image", data=data, mime_type=seen.mime_type))
     return told
+
+
+VIEW_MEDIA = Tool(
+    "view_media",
+    "See what a task made, as one small picture: an image, several side by side with their numbers, a frame of a "
+    "video, the waveform of a sound.",
+    ViewMedia,
+    view_media,
+    open_world=False,
+)

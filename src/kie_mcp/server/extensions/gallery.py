@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.apps import APP_MIME_TYPE, Apps, ResourceCsp, client_supports_apps
-from mcp.server.context import ServerRequestContext
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp_types import (
     CallToolResult,
@@ -25,12 +24,12 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import InvalidCall
+from kie_mcp.server.app import App, Context
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver.resources import Resource as Page
 
     from kie_mcp.ledger.task import Task
-    from kie_mcp.server.app import App
 
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
@@ -64,7 +63,7 @@ TOOL = Tool(
 )
 
 
-def can_show(context: ServerRequestContext[Any, Any]) -> bool:
+def can_show(context: Context) -> bool:
     """Whether the client that asks can show the gallery."""
     if context.session.client_capabilities is None and context.request:
         return str(context.request.headers.get(MCP_SESSION_ID_HEADER, "")).startswith(SESSION)
@@ -89,7 +88,7 @@ def page() -> "Page":
     apps = Apps()
     apps.add_html_resource(
         URI,
-        files("kie_mcp.server").joinpath("gallery.html").read_text(encoding="utf-8"),
+        files("kie_mcp.server.extensions").joinpath("gallery.html").read_text(encoding="utf-8"),
         name="Gallery",
         description="Shows a task while it runs, and what it made.",
         csp=ResourceCsp(resource_domains=MEDIA_HOSTS),
@@ -133,7 +132,7 @@ async def read() -> ReadResourceResult:
     )
 
 
-async def show(app: "App", arguments: Mapping[str, Any]) -> CallToolResult:
+async def show(app: App, arguments: Mapping[str, Any]) -> CallToolResult:
     """Answer the page: the task, what was asked for, and previews.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,10 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kie_mcp.catalog.arguments import coerce_arguments, explain_problem
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
-from kie_mcp.server.tools import Asked
-
-if TYPE_CHECKING:
-    from kie_mcp.server.app import App
+from kie_mcp.server.app import App
+from kie_mcp.server.generate import Asked
 
 
 class Arguments(BaseModel):
@@ -23,11 +21,11 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-Run = Callable[["App", Asked, Any], Awaitable[CallToolResult | InputRequiredResult]]
+Run = Callable[[App, Asked, Any], Awaitable[CallToolResult | InputRequiredResult]]
 
 
 @dataclass(frozen=True)
-class Utility:
+class Tool:
     """One tool: its words, its arguments, what it does."""
 
     name: str
@@ -43,7 +41,7 @@ class Utility:
         return {"required": [], **plain_schema(self.arguments)}
 
     async def __call__(
-        self, app: "App", asked: Asked, arguments: Mapping[str, Any]
+        self, app: App, asked: Asked, arguments: Mapping[str, Any]
     ) -> CallToolResult | InputRequiredResult:
         """Check the arguments, then run."""
         given = {name: value for name, value in arguments.items() if value is not None}

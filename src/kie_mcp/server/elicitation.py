@@ -3,7 +3,6 @@
 from typing import Any
 
 import anyio
-from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CallToolRequestParams,
@@ -16,9 +15,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from kie_mcp.errors import ConfirmationNeeded, KieMcpError
+from kie_mcp.server.app import Context
 from kie_mcp.tasks.runner import CONFIRMED_FOR
-
-Context = ServerRequestContext[Any, Any]
 
 KEY = "spend"
 """What the question is called in a call that comes back with its answer."""

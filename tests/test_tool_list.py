@@ -12,18 +12,19 @@ from mcp import Client
 from kie_mcp.catalog.registry import FAMILIES, STANDARD
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.server import listing
-from kie_mcp.server.app import App, build
-from kie_mcp.server.tools import Selection
-from kie_mcp.server.utilities import UTILITIES
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.selection import Selection
+from kie_mcp.server.tools import tool_list
+from kie_mcp.server.tools.registry import TOOLS as REGISTERED
 
 ROOT = Path(__file__).parents[1]
-START, END = f"<!-- tools: {listing.COMMAND} -->", "<!-- /tools -->"
+START, END = f"<!-- tools: {tool_list.COMMAND} -->", "<!-- /tools -->"
 
 GENERATING = [family.tool for family in FAMILIES]
-UTILITY = [utility.name for utility in UTILITIES]
+UTILITY = [utility.name for utility in REGISTERED]
 
-TOOLS = {tool["name"]: tool for tool in listing.tools()}
+TOOLS = {tool["name"]: tool for tool in tool_list.tools()}
 """As they would be written now."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -76,7 +77,7 @@ def test_the_standard_size_is_the_model_list_s_and_what_makes_nothing() -> None:
 
 
 def test_the_compact_size_is_what_it_takes_to_run_any_model() -> None:
-    assert set(shown("compact")) == set(listing.COMPACT)
+    assert set(shown("compact")) == set(tool_list.COMPACT)
 
 
 def test_all_is_every_tool_in_the_order_of_the_catalogue() -> None:
@@ -136,11 +137,11 @@ def test_the_instructions_are_short_and_name_only_tools_that_are_shown(settings:
 
 
 def test_the_written_tool_list_is_fresh() -> None:
-    assert listing.TOOLS.read_text(encoding="utf-8") == listing.written(listing.TOOLS)
+    assert tool_list.TOOL_LIST.read_text(encoding="utf-8") == tool_list.written(tool_list.TOOL_LIST)
 
 
 def test_the_tables_name_every_tool_and_the_models_of_the_standard_size() -> None:
-    table = listing.table()
+    table = tool_list.table()
     for family in STANDARD:
         (row,) = [line for line in table.splitlines() if line.startswith(f"| `{family.tool}` |")]
         assert all(f"`{model.id}`" in row for model in family.models)
@@ -149,7 +150,7 @@ def test_the_tables_name_every_tool_and_the_models_of_the_standard_size() -> Non
 
 
 def test_the_page_of_models_tells_every_argument_and_price_of_every_tool() -> None:
-    chapters = re.split(r"^## ", listing.models(), flags=re.MULTILINE)[1:]
+    chapters = re.split(r"^## ", tool_list.models(), flags=re.MULTILINE)[1:]
     for family, chapter in zip(FAMILIES, chapters, strict=True):
         assert chapter.startswith(f"{family.tool}: {family.kind}")
         sections = re.split(r"^### ", chapter, flags=re.MULTILINE)[1:]
@@ -164,32 +165,32 @@ def test_checking_names_what_is_stale_and_writing_mends_it(tmp_path: Path, capsy
     test_the_written_tool_list_is_fresh()
     document = tmp_path / "DOC.md"
     document.write_text(f"Before.\n{START}\nold\n{END}\nAfter — ü.\n", encoding="utf-8")
-    assert listing.main(["--check", str(document)]) == 1
+    assert tool_list.main(["--check", str(document)]) == 1
     assert "DOC.md is stale" in capsys.readouterr().err
     assert "old" in document.read_text(encoding="utf-8")
-    assert listing.main([str(document)]) == 0
+    assert tool_list.main([str(document)]) == 0
     written = document.read_text(encoding="utf-8")
-    assert written == f"Before.\n{START}\n{listing.table()}\n{END}\nAfter — ü.\n"
-    assert listing.main(["--check", str(document)]) == 0
+    assert written == f"Before.\n{START}\n{tool_list.table()}\n{END}\nAfter — ü.\n"
+    assert tool_list.main(["--check", str(document)]) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_a_document_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
     document = tmp_path / "DOC.md"
     document.write_text("Nothing to write.\n", encoding="utf-8")
-    assert listing.written(document) == "Nothing to write.\n"
+    assert tool_list.written(document) == "Nothing to write.\n"
 
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_fits_into_600_tokens(name: str) -> None:
     tool = TOOLS[name]
-    assert listing.tokens({key: tool[key] for key in ("name", "description", "inputSchema")}) <= 600
+    assert tool_list.tokens({key: tool[key] for key in ("name", "description", "inputSchema")}) <= 600
 
 
 @pytest.mark.parametrize(("size", "budget"), [("standard", 10_500), ("compact", 2_500), ("all", 28_000)])
 def test_a_size_fits_into_its_budget(size: str, budget: int) -> None:
-    assert listing.BUDGETS[size] == budget
-    assert sum(map(listing.tokens, Selection(size).tools)) <= budget
+    assert tool_list.BUDGETS[size] == budget
+    assert sum(map(tool_list.tokens, Selection(size).tools)) <= budget
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import datetime
+from typing import Any
 
 from mcp_types import CallToolResult
 from pydantic import Field
@@ -11,13 +11,12 @@ from pydantic import Field
 from kie_mcp.catalog.fields import Kind, task_id
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.task import State, Task
+from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers
-from kie_mcp.server.tools import Asked
-from kie_mcp.server.utility import Arguments, Utility
-
-if TYPE_CHECKING:
-    from kie_mcp.server.app import App
+from kie_mcp.server.app import App
+from kie_mcp.server.generate import Asked
+from kie_mcp.server.tools.paging import page_result, read_cursor
+from kie_mcp.server.tools.tool import Arguments, Tool
 
 PAGE = 20
 """Tasks of one page, at most."""
@@ -27,45 +26,6 @@ FILES = 4
 """Files that a row names; get_task names all."""
 PROMPT = 100
 """Characters of a prompt that a row shows."""
-
-
-class ListTasks(Arguments):
-    """Which tasks to list."""
-
-    status: State | None = None
-    kind: Kind | None = None
-    model: str = Field("", description="Part of the id.")
-    words: str = Field("", description="In the prompt.")
-    limit: Annotated[int, Field(ge=1, le=20)] = 10
-    cursor: str = Field("", description="next_cursor of the page before.")
-
-
-async def list_tasks(app: "App", _: Asked, wanted: ListTasks) -> CallToolResult:
-    """List tasks, newest first."""
-    runner = await app.runner()
-    found = await runner.ledger.page(
-        states=(wanted.status,) if wanted.status else (),
-        kind=wanted.kind,
-        model=wanted.model,
-        words=wanted.words,
-        before=_read_cursor(wanted.cursor),
-        limit=wanted.limit + 1,
-    )
-    shown, more = found[: wanted.limit], found[wanted.limit :]
-    shown_as = [
-        {
-            "task_id": task.id,
-            "status": task.state,
-            "model": task.model,
-            "created": when(task.created),
-            "prompt": answers.one_line(task.prompt)[:60],
-            "files": len(task.results),
-        }
-        for task in shown
-    ]
-    answer: dict[str, Any] = {"tasks": shown_as}
-    lines = ["{task_id} {status} {model} {created} files: {files} {prompt}".format(**row).strip() for row in shown_as]
-    return _paged(answer, lines, shown[-1] if more else None, "No tasks.")
 
 
 class Library(Arguments):
@@ -82,7 +42,7 @@ class Library(Arguments):
     cursor: str = Field("", description="next_cursor of the page before.")
 
 
-async def library(app: "App", _: Asked, wanted: Library) -> CallToolResult:
+async def library(app: App, _: Asked, wanted: Library) -> CallToolResult:
     """Find what was made, newest first."""
     ledger = (await app.runner()).ledger
     found = await ledger.page(
@@ -94,7 +54,7 @@ async def library(app: "App", _: Asked, wanted: Library) -> CallToolResult:
         until=_read_time(wanted.before),
         credits_=(wanted.min_credits, wanted.max_credits),
         made_from=await _names(ledger, wanted.made_from),
-        before=_read_cursor(wanted.cursor),
+        before=read_cursor(wanted.cursor),
         limit=PAGE + 1,
     )
     shown, room = await rows(ledger, found[:PAGE]), LARGEST_PAGE
@@ -107,7 +67,7 @@ async def library(app: "App", _: Asked, wanted: Library) -> CallToolResult:
             break
         lines.append(line)
     last = found[len(lines) - 1] if len(lines) < len(found) else None
-    return _paged({"made": shown[: len(lines)]}, lines, last, "Nothing like that was made.")
+    return page_result({"made": shown[: len(lines)]}, lines, last, "Nothing like that was made.")
 
 
 async def rows(ledger: Ledger, made: Sequence[Task]) -> list[dict[str, Any]]:
@@ -119,7 +79,7 @@ async def rows(ledger: Ledger, made: Sequence[Task]) -> list[dict[str, Any]]:
 def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "task_id": task.id,
-        "when": when(task.created),
+        "when": answers.when(task.created),
         "model": task.model,
         "prompt": answers.short(answers.one_line(task.prompt), PROMPT),
     }
@@ -147,15 +107,6 @@ def _line(row: Mapping[str, Any]) -> str:
     return "\n  ".join(lines)
 
 
-def _paged(answer: dict[str, Any], lines: Sequence[str], last: Task | None, nothing: str) -> CallToolResult:
-    """A page, with how to ask for the next one when it is not the last."""
-    text = "\n".join(lines) or nothing
-    if last:
-        answer["next_cursor"] = f"{last.created!r}:{last.id}"
-        text += f"\nMore with cursor {answer['next_cursor']}"
-    return answers.result(answer, text)
-
-
 async def _names(ledger: Ledger, id_: str) -> Sequence[str]:
     """What arguments may call a task."""
     id_ = task_id(id_)
@@ -173,29 +124,7 @@ def _read_time(text: str) -> float | None:
         raise InvalidCall(f"{answers.short(text, 60)!r} is no date.", "Write 2026-09-30, or an ISO time.") from None
 
 
-def _read_cursor(cursor: str) -> tuple[float, str] | None:
-    if not cursor:
-        return None
-    created, _, id_ = cursor.partition(":")
-    try:
-        return float(created), id_
-    except ValueError:
-        raise InvalidCall(f"{cursor!r} is no cursor.", "Pass next_cursor of the page before, or none.") from None
-
-
-def when(seconds: float) -> str:
-    """A time as lists show it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-LIST_TASKS = Utility(
-    "list_tasks",
-    "Tasks of this server, newest first, also of earlier sessions.",
-    ListTasks,
-    list_tasks,
-    open_world=False,
-)
-LIBRARY = Utility(
+LIBRARY = Tool(
     "library",
     "Find what was made, newest first: files, prompts, credits, and the tasks that it was made from.",
     Library,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.extension import Extension, MethodBinding, RequestHandler, compose_tool_call_handler
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import require_client_extension
@@ -22,13 +22,11 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import PrivateAttr
 
 from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.server.app import App, Context
 
 if TYPE_CHECKING:
     from kie_mcp.catalog.fields import Kind
     from kie_mcp.ledger.task import Task
-    from kie_mcp.server.app import App
-
-Context = ServerRequestContext[Any, Any]
 
 TASKS = "io.modelcontextprotocol/tasks"
 POLL_SECONDS: "dict[Kind, int]" = {"text": 2, "image": 3, "audio": 5, "video": 10}
@@ -94,7 +92,7 @@ class TasksExtension(Extension):
         result = await call_next(ctx)
         # A task that its caller cancelled stays cancelled there, though the same call may lead to it again.
         if isinstance(result, Started) and declared(ctx) and result.task.cancelled is None:
-            app: App = ctx.lifespan_context
+            app = ctx.lifespan_context
             usual = (await (await app.runner()).usual(result.task)).seconds
             return {"resultType": "task", **handle(result.task, now=app.clock.time(), usual=usual, busy=True)}
         return result
@@ -113,14 +111,14 @@ class TasksExtension(Extension):
     async def cancel(self, context: Context, params: TaskParams) -> HandlerResult:
         """Answer tasks/cancel: KIE cannot be stopped, so the task is watched and its files are saved all the same."""
         check(context, params.task_id)
-        app: App = context.lifespan_context
+        app = context.lifespan_context
         task = await find(app, params.task_id)
         if not task.final and task.cancelled is None:
             task.cancelled = app.clock.time()
             await (await app.runner()).ledger.cancel(task)
         return {"resultType": "complete"}
 
-    async def describe(self, app: "App", id_: str) -> dict[str, Any]:
+    async def describe(self, app: App, id_: str) -> dict[str, Any]:
         """A task with its result once it has one.
 
         Raises:
@@ -149,7 +147,7 @@ def check(context: Context, task_id: str) -> None:
         raise MCPError(HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the request body's taskId")
 
 
-async def find(app: "App", id_: str) -> "Task":
+async def find(app: App, id_: str) -> "Task":
     """The task that a handle names; an open one is watched from now on.
 
     Raises:

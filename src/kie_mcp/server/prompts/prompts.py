@@ -1,8 +1,5 @@
 """The prompts: what a person starts with one word, and the agent then does."""
 
-from typing import TYPE_CHECKING, Any
-
-from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -15,25 +12,21 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import InvalidCall
-
-if TYPE_CHECKING:
-    from kie_mcp.server.app import App
-
-Context = ServerRequestContext[Any, Any]
+from kie_mcp.server.app import Context
 
 
 async def list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPromptsResult:
     """Answer prompts/list."""
-    from kie_mcp.server.playbooks import PLAYBOOKS
+    from kie_mcp.server.prompts.playbooks import PLAYBOOKS
 
     return ListPromptsResult(prompts=[playbook.listed() for playbook in PLAYBOOKS])
 
 
 async def get(context: Context, params: GetPromptRequestParams) -> GetPromptResult:
     """Answer prompts/get."""
-    from kie_mcp.server import playbooks
+    from kie_mcp.server.prompts import playbooks
 
-    app: App = context.lifespan_context
+    app = context.lifespan_context
     try:
         playbook = playbooks.named(params.name).read(params.arguments or {})
         text = playbook.told(app.selection.names)

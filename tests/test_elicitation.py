@@ -29,7 +29,7 @@ from kie_mcp.config import Settings
 from kie_mcp.errors import ConfirmationNeeded
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.asking import KEY
+from kie_mcp.server.elicitation import KEY
 from kie_mcp.server.http import asgi
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order

@@ -17,7 +17,8 @@ from test_ffmpeg import needs_ffmpeg
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
 
 pytestmark = pytest.mark.anyio
 

@@ -3,20 +3,17 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CompleteRequestParams, CompleteResult, Completion, PromptReference
 
 from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.server.app import App, Context
 
 if TYPE_CHECKING:
     from kie_mcp.catalog.fields import Kind
-    from kie_mcp.server.app import App
-
-Context = ServerRequestContext[Any, Any]
 Given = Mapping[str, str]
 """The other arguments, as far as the client knows them."""
-Source = Callable[["App", Given], Awaitable[Sequence[str]]]
+Source = Callable[[App, Given], Awaitable[Sequence[str]]]
 
 MOST = 100
 """Values of one answer, as the protocol has it."""
@@ -27,7 +24,7 @@ TASKS = 1000
 async def complete(context: Context, params: CompleteRequestParams) -> CompleteResult:
     """Answer completion/complete: what begins with the text, then what contains it."""
     name, given = params.argument.name, (params.context and params.context.arguments) or {}
-    app: App = context.lifespan_context
+    app = context.lifespan_context
     try:
         if isinstance(params.ref, PromptReference):
             values = await _of_prompt(app, params.ref.name, name, given)
@@ -49,8 +46,8 @@ def fitting(text: str, values: Sequence[str]) -> list[str]:
     return sorted(within, key=lambda value: not value.casefold().startswith(wanted))
 
 
-async def _of_prompt(app: "App", prompt: str, argument: str, given: Given) -> Sequence[str]:
-    from kie_mcp.server import playbooks
+async def _of_prompt(app: App, prompt: str, argument: str, given: Given) -> Sequence[str]:
+    from kie_mcp.server.prompts import playbooks
 
     fields = playbooks.named(prompt).model_fields
     if argument not in fields:
@@ -63,7 +60,7 @@ async def _of_prompt(app: "App", prompt: str, argument: str, given: Given) -> Se
     return await source(app, given) if source else ()
 
 
-async def _of_template(app: "App", template: str, argument: str, given: Given) -> Sequence[str]:
+async def _of_template(app: App, template: str, argument: str, given: Given) -> Sequence[str]:
     places = TEMPLATES.get(template, {})
     if argument not in places:
         known = "; ".join(f"{each} ({', '.join(TEMPLATES[each])})" for each in TEMPLATES)
@@ -79,11 +76,11 @@ def _choices(annotation: Any) -> Iterator[str]:
             yield from _choices(part)
 
 
-async def _models(_: "App", __: Given) -> Sequence[str]:
+async def _models(_: App, __: Given) -> Sequence[str]:
     return _ids(None)
 
 
-async def _video_models(_: "App", __: Given) -> Sequence[str]:
+async def _video_models(_: App, __: Given) -> Sequence[str]:
     return _ids("video")
 
 
@@ -93,40 +90,40 @@ def _ids(kind: "Kind | None") -> list[str]:
     return [entry.model.id for entry in search.find(kind=kind)]
 
 
-async def _voices(_: "App", __: Given) -> Sequence[str]:
+async def _voices(_: App, __: Given) -> Sequence[str]:
     from kie_mcp.catalog.vendors import elevenlabs, gemini
 
     # KIE publishes ids of ElevenLabs's voices and a single name.
     return [elevenlabs.Speech.model_fields["voice"].default, *get_args(gemini.VoiceName)]
 
 
-async def _tasks(app: "App", _: Given) -> Sequence[str]:
+async def _tasks(app: App, _: Given) -> Sequence[str]:
     return [task.id for task in await (await app.runner()).ledger.page(limit=TASKS)]
 
 
-async def _tasks_with_files(app: "App", _: Given) -> Sequence[str]:
+async def _tasks_with_files(app: App, _: Given) -> Sequence[str]:
     return [task.id for task in await (await app.runner()).ledger.page(limit=TASKS) if task.results]
 
 
-async def _numbers(app: "App", given: Given) -> Sequence[str]:
+async def _numbers(app: App, given: Given) -> Sequence[str]:
     task = await (await app.runner()).ledger.find(given.get("id", ""))
     return [str(number) for number in range(1, len(task.results) + 1)] if task else ()
 
 
-async def _pictures(app: "App", _: Given) -> Sequence[str]:
+async def _pictures(app: App, _: Given) -> Sequence[str]:
     return await _results(app, "image")
 
 
-async def _songs(app: "App", _: Given) -> Sequence[str]:
+async def _songs(app: App, _: Given) -> Sequence[str]:
     return await _results(app, "audio")
 
 
-async def _results(app: "App", kind: "Kind") -> list[str]:
+async def _results(app: App, kind: "Kind") -> list[str]:
     tasks = await (await app.runner()).ledger.page(kind=kind, states=("succeeded",), limit=TASKS)
     return [f"task:{task.id}#{number}" for task in tasks for number in range(1, len(task.results) + 1)]
 
 
-async def _uploads(app: "App", _: Given) -> Sequence[str]:
+async def _uploads(app: App, _: Given) -> Sequence[str]:
     return [upload.id for upload in await (await app.runner()).ledger.live_uploads(app.clock.time())]
 
 

@@ -6,10 +6,9 @@ their connection, which such a server serves alone.
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
-from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
@@ -23,14 +22,12 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import KieMcpError
+from kie_mcp.server.app import App, Context
 
 if TYPE_CHECKING:
     from kie_mcp.ledger.task import Task
-    from kie_mcp.server.app import App
 
 logger = logging.getLogger(__name__)
-
-Context = ServerRequestContext[Any, Any]
 
 CREDITS = "kie://credits"
 LIBRARY = "kie://library"
@@ -57,7 +54,7 @@ class Subscriptions:
         self._spent = False
         self._wake = anyio.Event()
 
-    async def run(self, app: "App") -> None:
+    async def run(self, app: App) -> None:
         """Tell the connection what is due, and read the balance when a task may have changed it; never return."""
         while True:
             await self._wake.wait()
@@ -127,7 +124,7 @@ class Subscriptions:
             self._wake.set()
         await self._bus.publish(ResourceUpdated(uri))
 
-    async def _compare_balance(self, app: "App") -> None:
+    async def _compare_balance(self, app: App) -> None:
         try:
             balance = await (await app.runner()).client.credits()
         except KieMcpError as error:
@@ -145,7 +142,7 @@ def _changes(uri: str) -> bool:
     return uri in {CREDITS, LIBRARY, TASKS} or (uri.startswith(TASK) and uri != TASK)
 
 
-async def _take_up(app: "App", uri: str) -> None:
+async def _take_up(app: App, uri: str) -> None:
     """See to it that a task is watched here, though another process may have started it.
 
     Raises:

@@ -15,7 +15,8 @@ from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ImageCo
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server.app import App, build
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
 
 pytestmark = pytest.mark.anyio
 

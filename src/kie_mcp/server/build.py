@@ -1,0 +1,77 @@
+"""The MCP server, put together from handlers and extensions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from mcp.server.apps import Apps
+from mcp.server.lowlevel import Server
+
+from kie_mcp import __version__
+from kie_mcp.server import resources
+from kie_mcp.server.app import App
+from kie_mcp.server.extensions import tasks
+from kie_mcp.server.extensions.subscriptions import Subscriptions
+from kie_mcp.server.prompts import completions, prompts
+from kie_mcp.server.tools import dispatcher
+
+INSTRUCTIONS = """\
+Make video, images, speech and music with KIE.ai's models. Each call that makes something costs the user's credits; \
+each answer has a task_id.
+Pictures, speech and lyrics usually come in the same answer. Video and music answer at once with status running: ask \
+get_task (wait_seconds up to 50) until it has ended. Running is not failed: do not repeat the call.
+File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. \
+Results are saved on the user's disk; say the path. view_media shows them to you.
+find_models and describe_model show models, limits and prices; get_credits the balance. error.next_step says what to \
+do.
+Every tool that makes something also takes quote: true (tell the cost, send nothing), variation: 2 (the same call \
+again is the same task; another number is another take), confirm (from an answer that asks for the user's word) and \
+anyway (although the model fails often today). """
+
+WITH_TOOLS = """\
+Leave model out unless it matters: the default fits the arguments. Where an answer names a tool that is not listed, \
+run_model runs its model."""
+
+WITHOUT_TOOLS = """\
+run_model makes everything: find a model, read its arguments, run it. Answers may name tools that are not listed: \
+run_model runs their models."""
+
+
+def build(app: App, *, sessions: bool = True) -> Server[App]:
+    """The MCP server over an app.
+
+    Args:
+        app: What it serves.
+        sessions: Whether a client keeps a connection of its own, on which it can be told of changes unasked.
+    """
+    subscriptions = Subscriptions()
+
+    @asynccontextmanager
+    async def run(_: Server[App]) -> AsyncIterator[App]:
+        async with app.run(on_change=subscriptions.task_changed), anyio.create_task_group() as group:
+            group.start_soon(subscriptions.run, app)
+            yield app
+            group.cancel_scope.cancel()
+
+    server = Server(
+        "kie-mcp",
+        version=__version__,
+        title="KIE.ai",
+        description="Video, images, speech and music with KIE.ai's models.",
+        instructions=INSTRUCTIONS + (WITHOUT_TOOLS if app.selection.only_utilities else WITH_TOOLS),
+        lifespan=run,
+        on_list_tools=dispatcher.list_tools,
+        on_call_tool=dispatcher.call_tool,
+        on_list_resources=resources.list_resources,
+        on_list_resource_templates=resources.list_templates,
+        on_read_resource=resources.read,
+        on_subscribe_resource=subscriptions.subscribe if sessions else None,
+        on_unsubscribe_resource=subscriptions.unsubscribe if sessions else None,
+        on_subscriptions_listen=subscriptions.listen,
+        on_list_prompts=prompts.list_prompts,
+        on_get_prompt=prompts.get,
+        on_completion=completions.complete,
+    )
+    tasks.mount(server, tasks.TasksExtension())
+    server.extensions[Apps.identifier] = Apps().settings()
+    return server

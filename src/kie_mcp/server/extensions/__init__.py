@@ -1,0 +1,1 @@
+"""What extends the core protocol: MCP Tasks, the gallery (MCP Apps), subscriptions."""

@@ -1,0 +1,1 @@
+"""The prompts, what they tell the agent, and completions of their arguments."""

@@ -1,0 +1,27 @@
+"""Every tool that is no model's, in the order that clients list them."""
+
+from kie_mcp.server.tools.compare_models import COMPARE_MODELS
+from kie_mcp.server.tools.credits import GET_CREDITS, SPEND_REPORT
+from kie_mcp.server.tools.files import GET_DOWNLOAD_URL, UPLOAD_FILE
+from kie_mcp.server.tools.library import LIBRARY
+from kie_mcp.server.tools.models import DESCRIBE_MODEL, FIND_MODELS
+from kie_mcp.server.tools.run_model import RUN_MODEL
+from kie_mcp.server.tools.tasks import GET_TASK, LIST_TASKS, RESOLVE_TASK
+from kie_mcp.server.tools.tool import Tool
+from kie_mcp.server.tools.view_media import VIEW_MEDIA
+
+TOOLS: tuple[Tool, ...] = (
+    GET_TASK,
+    LIST_TASKS,
+    LIBRARY,
+    GET_CREDITS,
+    SPEND_REPORT,
+    RESOLVE_TASK,
+    UPLOAD_FILE,
+    GET_DOWNLOAD_URL,
+    VIEW_MEDIA,
+    FIND_MODELS,
+    DESCRIBE_MODEL,
+    RUN_MODEL,
+    COMPARE_MODELS,
+)
