@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from rich.console import Console
-from running import media
+from support.runners import media
 
 from kie_mcp import demo
 

@@ -3,10 +3,10 @@
 import json
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 from pydantic import AliasChoices
+from support.paths import ROOT
 from typer.testing import CliRunner
 
 from kie_mcp import __version__, errors
@@ -14,7 +14,6 @@ from kie_mcp.cli import cli
 from kie_mcp.config import Settings
 from kie_mcp.server import elicitation, health
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import JumpingClock
-from reckoning import Compare, order, settle
-from running import Gate, running
+from reconciliation import Compare, order, settle
 from starlette.responses import Response
+from support.clock import JumpingClock
+from support.runners import Gate, running
 
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.ledger import LEASE

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import JumpingClock
-from reckoning import Compare, order, settle
-from running import Gate, call, end, running
+from reconciliation import Compare, order, settle
 from starlette.responses import Response
+from support.clock import JumpingClock
+from support.runners import Gate, call, end, running
 
 from kie_mcp.errors import InvalidCall, RateLimited, UnknownOutcome
 from kie_mcp.kie.client import CREATE_ATTEMPTS, CREATE_SECONDS

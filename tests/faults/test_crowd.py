@@ -4,10 +4,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import JumpingClock, a_moment
-from reckoning import Compare, order, settle
-from running import Gate, running
+from reconciliation import Compare, order, settle
 from starlette.types import Receive, Scope, Send
+from support.clock import JumpingClock, a_moment
+from support.runners import Gate, running
 
 from kie_mcp.kie.client import CREATES
 from kie_mcp.kie.routes import JOBS

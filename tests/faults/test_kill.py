@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import driver
+import killable_server
 import pytest
-from conftest import JumpingClock
-from driver import HurriedClock
-from running import Gate, call, end, media, running
-from served_kie import Served, serving
+from killable_server import HurriedClock
+from support.clock import JumpingClock
+from support.kie_server import Served, serving
+from support.runners import Gate, call, end, media, running
 
 import kie_mcp.sandbox
 from kie_mcp.ledger.ledger import LEASE
@@ -79,7 +79,7 @@ class Driver:
 
 @contextmanager
 def driving() -> Iterator[Driver]:
-    command = [sys.executable, driver.__file__]
+    command = [sys.executable, killable_server.__file__]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield Driver(process)
 

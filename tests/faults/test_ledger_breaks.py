@@ -6,9 +6,9 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import JumpingClock
-from reckoning import Compare, locked, order, settle, tasks
-from running import Gate, end, full_disk, running
+from reconciliation import Compare, locked, order, settle, tasks
+from support.clock import JumpingClock
+from support.runners import Gate, end, full_disk, running
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.routes import DOCUMENTED, JOBS

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import JumpingClock
-from reckoning import Compare, order, settle
-from running import Gate, end, running
+from reconciliation import Compare, order, settle
 from starlette.types import Receive, Scope, Send
+from support.clock import JumpingClock
+from support.runners import Gate, end, running
 
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.task import KEPT_FOR

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import JumpingClock
-from reckoning import Compare, order, settle, tasks
-from running import Gate, running
+from reconciliation import Compare, order, settle, tasks
 from starlette.types import Receive, Scope, Send
+from support.clock import JumpingClock
+from support.runners import Gate, running
 
 from kie_mcp.errors import UnknownOutcome
 from kie_mcp.kie.routes import DOCUMENTED, JOBS

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import JumpingClock
-from reckoning import Compare, order, settle
-from running import Gate, end, running
+from reconciliation import Compare, order, settle
 from starlette.responses import Response
+from support.clock import JumpingClock
+from support.runners import Gate, end, running
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.client import READ_SECONDS

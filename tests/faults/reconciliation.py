@@ -1,0 +1,161 @@
+"""What KIE accepted and charged beside what the ledger says and what files there are; and the table of it all."""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import anyio
+import pytest
+from support.clock import JumpingClock, a_moment
+from support.paths import ROOT
+from support.runners import call, media
+
+from kie_mcp.kie.routes import JOBS
+from kie_mcp.ledger.tables import NAME
+from kie_mcp.ledger.task import FINAL
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.order import Order
+
+DOCUMENT = ROOT / "docs" / "reliability.md"
+COMMAND = "pytest tests/faults --write-reliability"
+START, END = f"<!-- faults: {COMMAND} -->\n", "<!-- /faults -->"
+HEAD = ("| fault | moment | accepted | charged | recorded | saved |", "|---|---|--:|--:|---|--:|")
+
+
+class Figures(NamedTuple):
+    """How it came out in the end."""
+
+    accepted: int
+    """Tasks that KIE took."""
+    charged: float
+    """Credits that KIE kept for them."""
+    recorded: str
+    """Tasks in the ledger, by state."""
+    saved: int
+    """Files in the output folder."""
+
+
+class Compare(Protocol):
+    """Holds what came of a fault against what should, and enters it in the table."""
+
+    def __call__(
+        self, kie: Sandbox, fault: str, moment: str, *, accepted: int, charged: float, recorded: str, saved: int
+    ) -> None: ...
+
+
+def order(prompt: str = "a heron at dawn", tool: str = "nano_banana_image", **more: Any) -> Order:
+    """A call like any other: 4 credits, one picture."""
+    variation = more.pop("variation", 1)
+    return Order(tool, call(tool, prompt=prompt, **more), variation=variation)
+
+
+async def settle(clock: JumpingClock, folder: Path) -> None:
+    """Let time pass until every task has ended and every file is saved."""
+    with anyio.fail_after(20):
+        while any(row["state"] not in FINAL or not row["saved"] for row in tasks(folder)):
+            clock.now += 1
+            await a_moment()
+
+
+def tasks(folder: Path) -> list[sqlite3.Row]:
+    """The ledger's rows, as another process sees them."""
+    with closing(sqlite3.connect(folder / "data" / NAME)) as file:
+        file.row_factory = sqlite3.Row
+        return file.execute("SELECT * FROM tasks ORDER BY created, id").fetchall()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Another process is in the middle of writing to the ledger."""
+    with closing(sqlite3.connect(folder / "data" / NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def reckon(kie: Sandbox, folder: Path) -> Figures:
+    """What came of it all, where nothing is lost and nothing double."""
+    rows = tasks(folder)
+    by_id = {row["kie_id"]: row for row in rows if row["kie_id"]}
+    states = Counter(row["state"] for row in rows)
+    assert set(states) <= FINAL
+    assert len(by_id) == sum(bool(row["kie_id"]) for row in rows)
+
+    # Whatever KIE took is known by its id, or known to be unknown.
+    lost = [task for task in kie.accepted if task.id not in by_id]
+    assert len(lost) <= states["unknown"]
+    assert all(row["credits"] in (None, 0) for row in rows if not row["kie_id"])
+
+    # No call was taken twice.
+    calls = [task.path + json.dumps(task.body, sort_keys=True) for task in kie.accepted]
+    assert len(calls) == len(set(calls))
+
+    now, paths = kie._clock(), set[Path]()
+    for task in kie.accepted:
+        if row := by_id.get(task.id):
+            # A product API does not tell, and the balance only when nothing else ran.
+            told = task.path == JOBS.create and row["state"] == "succeeded"
+            assert row["credits"] == task.charged(now) or (row["credits"] is None and not told)
+            made = [Path(result["path"]) for result in json.loads(row["results"]) if result["path"]]
+            paths.update(made)
+            if row["state"] == "succeeded":
+                assert row["saved"]
+                contents = [kie._files.made(task, name).read_bytes() for name in task.files]
+                assert [path.read_bytes() for path in made] == contents
+
+    # No file is there twice, or half.
+    out = folder / "out"
+    files = set(media(out)) if out.is_dir() else set()
+    assert files == paths
+    recorded = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return Figures(
+        len(kie.accepted), sum(task.charged(now) for task in kie.accepted), recorded or "nothing", len(files)
+    )
+
+
+@pytest.fixture
+def compare(tmp_path: Path, record_property: Any, request: pytest.FixtureRequest) -> Compare:
+    """End a test with this."""
+
+    def hold(kie: Sandbox, fault: str, moment: str, **expected: Any) -> None:
+        found = reckon(kie, tmp_path)
+        assert found == Figures(**expected)
+        line = f"| {fault} | {moment} | {found.accepted} | {found.charged:g} | {found.recorded} | {found.saved} |"
+        record_property("fault", line)
+        if not request.config.getoption("write_reliability"):
+            assert line in DOCUMENT.read_text(encoding="utf-8").splitlines(), f"{DOCUMENT.name} is stale: run {COMMAND}"
+
+    return hold
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-reliability", action="store_true", help=f"Write the table of faults into docs/{DOCUMENT.name}."
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table, and write it down if told so."""
+    # Reports carry it from xdist's workers, too.
+    found = {
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "fault"
+    }
+    if not found:
+        return
+    lines = [*HEAD, *sorted(found)]
+    terminalreporter.section("faults")
+    for line in lines:
+        terminalreporter.write_line(line)
+    if config.getoption("write_reliability"):
+        if terminalreporter.getreports("failed"):
+            terminalreporter.write_line(f"{DOCUMENT.name} stays as it is: not every test passed.")
+            return
+        before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(START)
+        _, _, after = rest.partition(END)
+        DOCUMENT.write_text(before + START + "\n".join(lines) + "\n" + END + after, encoding="utf-8")

@@ -1,0 +1,391 @@
+import logging
+import socket
+import time
+import traceback
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+import pytest
+from anyio.abc import SocketStream
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from support.clock import JumpingClock
+from support.fake_kie import KEY, Told, at, no_waiting, says
+
+from kie_mcp.errors import (
+    ApiError,
+    AuthError,
+    InsufficientCredits,
+    KieMcpError,
+    NotOffered,
+    RateLimited,
+    UnknownOutcome,
+)
+from kie_mcp.kie import files
+from kie_mcp.kie.client import CREATE_ATTEMPTS, READ_ATTEMPTS, KieClient
+from kie_mcp.kie.routes import JOBS
+from kie_mcp.sandbox.app import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+BODY = {"model": "google/nano-banana", "input": {"prompt": "a lighthouse"}}
+ACCEPTED = {"code": 200, "msg": "success", "data": {"taskId": "k1"}}
+
+
+@asynccontextmanager
+async def serving(answer: bytes | None) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server on a real socket that answers so and hangs up, or that hears everything and says nothing."""
+    heard: list[bytes] = []
+
+    async def talk(stream: SocketStream) -> None:
+        async with stream:
+            request = b""
+            while not request.endswith(b"}"):
+                request += await stream.receive()
+            heard.append(request)
+            if answer is None:
+                await anyio.sleep_forever()
+            else:
+                await stream.send(answer)
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, talk)
+        yield f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}", heard
+        group.cancel_scope.cancel()
+
+
+# Category, whether the same call may work later, and what the next step speaks of.
+CODES: list[tuple[int, type[ApiError], str, bool, str]] = [
+    (400, ApiError, "kie", False, "arguments"),
+    (401, AuthError, "auth", False, "KIE_API_KEY"),
+    (402, InsufficientCredits, "insufficient_credits", False, "Top up"),
+    (403, AuthError, "auth", False, "KIE_API_KEY"),
+    (404, NotOffered, "not_offered", False, "find_models"),
+    (405, NotOffered, "not_offered", False, "KIE_MCP_ROUTE"),
+    (409, ApiError, "kie", False, "list_tasks"),
+    (413, ApiError, "kie", False, "arguments"),
+    (422, ApiError, "kie", False, "arguments"),
+    (429, RateLimited, "rate_limited", True, "Wait"),
+    (433, InsufficientCredits, "insufficient_credits", False, "cap"),
+    (451, ApiError, "kie", False, "upload_file"),
+    (455, ApiError, "kie", True, "maintenance"),
+    (501, ApiError, "kie", False, "another model"),
+    (505, ApiError, "kie", False, "find_models"),
+    (531, ApiError, "kie", False, "charged nothing"),
+    (4030, ApiError, "kie", False, "region"),
+]
+
+
+WAYS = [(f"code:{row[0]}", *row) for row in CODES] + [(str(row[0]), *row) for row in CODES if row[0] < 600]
+
+
+@pytest.mark.parametrize(("how", "code", "kind", "category", "retryable", "next_step"), WAYS)
+async def test_a_refused_create_says_what_is_wrong_what_it_cost_and_what_to_do(
+    how: str,
+    code: int,
+    kind: type[ApiError],
+    category: str,
+    retryable: bool,
+    next_step: str,
+    sandbox: Sandbox,
+    kie: KieClient,
+) -> None:
+    sandbox.fault("create", how, CREATE_ATTEMPTS)
+    with pytest.raises(ApiError) as raised:
+        await kie.create(JOBS.create, BODY)
+    told = raised.value.as_dict()
+    assert type(raised.value) is kind
+    assert (told["category"], told["retryable"], told["billed"]) == (category, retryable, False)
+    assert next_step in str(told["next_step"])
+    assert str(code) in str(raised.value)
+    assert raised.value.code == code
+    assert sandbox.accepted == []
+
+
+@pytest.mark.parametrize(
+    ("how", "accepted"),
+    [
+        ("reset-before", 0),
+        ("reset-after", 1),
+        ("truncated", 1),
+        ("cut", 1),
+        ("garbage", 0),
+        ("empty", 0),
+        ("408", 0),
+        ("500", 0),
+        ("502", 0),
+        ("503", 0),
+        ("504", 0),
+        ("520", 0),
+        ("204", 0),
+        ("code:408", 0),
+        ("code:500", 0),
+        ("code:200", 0),
+        ("code:0", 0),
+    ],
+)
+async def test_a_create_whose_outcome_nobody_knows_is_not_sent_again(
+    how: str, accepted: int, sandbox: Sandbox, kie: KieClient
+) -> None:
+    sandbox.fault("create", how)
+    with pytest.raises(UnknownOutcome) as raised:
+        await kie.create(JOBS.create, BODY)
+    # A second request would have been accepted.
+    assert len(sandbox.accepted) == accepted
+    assert raised.value.billed is None
+    assert not raised.value.retryable
+    assert "Do not repeat" in raised.value.next_step
+
+
+HALF_AN_ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"code":200,"data":{"taskId"'
+
+
+@pytest.mark.parametrize("answer", [None, b"", HALF_AN_ANSWER, b"no HTTP at all\r\n\r\n"])
+async def test_a_create_that_is_heard_and_not_answered_is_sent_once(answer: bytes | None) -> None:
+    async with serving(answer) as (url, heard), KieClient(KEY, base_url=url) as kie:
+        kie.http.timeout = httpx2.Timeout(5, read=0.1)
+        with pytest.raises(UnknownOutcome):
+            await kie.create(JOBS.create, BODY)
+        assert len(heard) == 1
+
+
+async def test_an_answer_that_cannot_be_unpacked_leaves_a_create_unknown_and_a_read_to_be_repeated() -> None:
+    told = Told(Response(b"not gzip", headers={"content-encoding": "gzip"}))
+    async with at(told) as kie:
+        with pytest.raises(UnknownOutcome):
+            await kie.create(JOBS.create, BODY)
+        with no_waiting(), pytest.raises(ApiError) as raised:
+            await kie.credits()
+    assert raised.value.retryable
+    assert len(told.asked) == 1 + READ_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    "answer", ["[" * 200_000, '{"code": 1e999}', '{"code": "?"}', '{"code": null}', "[1]", "\ufeff"]
+)
+async def test_an_answer_that_makes_no_sense_leaves_a_create_unknown(answer: str) -> None:
+    async with at(Told(PlainTextResponse(answer))) as kie:
+        with pytest.raises(UnknownOutcome) as raised:
+            await kie.create(JOBS.create, BODY)
+    assert len(str(raised.value)) < 700
+
+
+async def test_a_refused_connection_costs_nothing_and_may_be_tried_again() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    async with KieClient(KEY, base_url=url) as kie:
+        with pytest.raises(ApiError, match="could not be reached") as raised:
+            await kie.create(JOBS.create, BODY)
+    assert type(raised.value) is ApiError
+    assert (raised.value.retryable, raised.value.billed, raised.value.code) == (True, False, None)
+
+
+async def test_a_connection_that_takes_too_long_costs_nothing() -> None:
+    told = Told(httpx2.ConnectTimeout("too long"))
+    async with at(told) as kie:
+        with pytest.raises(ApiError, match="in time") as raised:
+            await kie.create(JOBS.create, BODY)
+    assert (type(raised.value), raised.value.billed) == (ApiError, False)
+
+
+@pytest.mark.parametrize("how", ["429", "code:429"])
+async def test_a_create_that_kie_refused_for_its_rate_is_sent_again(
+    how: str, sandbox: Sandbox, kie: KieClient, clock: JumpingClock
+) -> None:
+    start = clock.now
+    sandbox.fault("create", how, 3)
+    assert await kie.create(JOBS.create, BODY) == sandbox.accepted[0].id
+    assert len(sandbox.accepted) == 1
+    assert clock.now - start == 15
+
+
+async def test_without_a_clock_of_its_own_a_client_goes_by_the_machines() -> None:
+    start = time.monotonic()
+    async with at(Told(says(429, retry_after="0.02"), JSONResponse(ACCEPTED))) as kie:
+        assert kie.clock.time() == pytest.approx(time.time(), abs=60)
+        await kie.create(JOBS.create, BODY)
+    assert 0.01 < time.monotonic() - start < 4
+
+
+@pytest.mark.parametrize("http", [200, 429])
+async def test_a_refused_create_waits_as_long_as_kie_asks(http: int, clock: JumpingClock) -> None:
+    start = clock.now
+    told = Told(says(429, http=http, retry_after="7"), says(429, http=http, retry_after="0.5"), JSONResponse(ACCEPTED))
+    async with at(told, clock) as kie:
+        assert await kie.create(JOBS.create, BODY) == "k1"
+    assert clock.now - start == 7.5
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("7", 7),
+        ("0.5", 0.5),
+        ("86400", 60),
+        ("inf", 60),
+        ("-5", 0),
+        ("nan", 0),
+        ("soon", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+async def test_kie_may_ask_for_a_minute_at_most(asked: str, seconds: float | None) -> None:
+    async with at(Told(says(429, retry_after=asked))) as kie:
+        with pytest.raises(RateLimited) as raised:
+            await files.from_url(kie, "https://files.example/a.png", "a.png")
+    assert raised.value.retry_after == seconds
+
+
+async def test_twenty_creates_go_at_once_and_the_next_waits_for_room(
+    sandbox: Sandbox, kie: KieClient, clock: JumpingClock
+) -> None:
+    start = clock.now
+    for _ in range(20):
+        await kie.create(JOBS.create, BODY)
+    assert clock.now == start
+    await kie.create(JOBS.create, BODY)
+    assert clock.now == start + 10
+    assert len(sandbox.accepted) == 21
+
+
+async def test_a_create_waits_for_its_turn_and_holds_no_other(clock: JumpingClock) -> None:
+    start, turns = clock.now, deque([3.0, 2.0, 0.0])
+    told = Told(JSONResponse(ACCEPTED))
+
+    async def turn(_: str) -> float:
+        return turns.popleft()
+
+    async with at(told, clock) as kie:
+        kie.turn = turn
+        await kie.create(JOBS.create, BODY)
+    assert clock.now - start == 5
+    assert len(told.asked) == 1
+
+
+async def test_a_create_given_up_while_it_waits_for_room_is_not_sent(clock: JumpingClock) -> None:
+    told = Told(JSONResponse(ACCEPTED))
+
+    async def never(_: str) -> float:
+        return 60
+
+    async with at(told, clock) as kie:
+        kie.turn = never
+        async with anyio.create_task_group() as group:
+            group.start_soon(kie.create, JOBS.create, BODY)
+            await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+    assert told.asked == []
+
+
+@pytest.mark.parametrize("name", ["taskId", "task_id"])
+@pytest.mark.parametrize("id_", ["k1", 71])
+async def test_a_create_returns_kies_id(name: str, id_: str | int) -> None:
+    async with at(Told(says(200, data={name: id_, "recordId": "r1"}))) as kie:
+        assert await kie.create(JOBS.create, BODY) == str(id_)
+
+
+async def test_a_create_of_what_exists_already_is_the_task_that_exists() -> None:
+    async with at(Told(says(409, "WAV exists", {"taskId": "k1"}))) as kie:
+        assert await kie.create("/api/v1/wav/generate", {}) == "k1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (says(402, http=200), 402),
+        (says(402, http=500), 402),
+        (says("402", http=500), 402),
+        (JSONResponse({"message": "no"}, 402), 402),
+        (JSONResponse({"code": None}, 402), 402),
+        (PlainTextResponse("no", 402), 402),
+        (Response(status_code=402), 402),
+    ],
+)
+async def test_the_bodys_code_goes_before_the_http_status(answer: Response, code: int) -> None:
+    async with at(Told(answer)) as kie:
+        with pytest.raises(InsufficientCredits) as raised:
+            await kie.create(JOBS.create, BODY)
+    assert raised.value.code == code
+
+
+async def test_a_create_accepted_under_a_failing_http_status_is_accepted() -> None:
+    async with at(Told(JSONResponse(ACCEPTED, 500))) as kie:
+        assert await kie.create(JOBS.create, BODY) == "k1"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("The Model name is not supported", NotOffered),
+        ("There is no such model: x/y", NotOffered),
+        ("The model sora-2 is no longer available", NotOffered),
+        ("model does not exist", NotOffered),
+        ("duration is too long", ApiError),
+        ("aspect_ratio 4:3 is not supported by this model", ApiError),
+        ("this model does not support a last frame", ApiError),
+    ],
+)
+async def test_a_refusal_of_the_model_is_told_from_a_refusal_of_the_arguments(
+    message: str, kind: type[ApiError]
+) -> None:
+    async with at(Told(says(422, message))) as kie:
+        with pytest.raises(ApiError) as raised:
+            await kie.create(JOBS.create, BODY)
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize("answer", [PlainTextResponse(KEY), PlainTextResponse(KEY, 401), says(500, "x" * 490 + KEY)])
+async def test_the_key_is_shown_nowhere(answer: Response, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    echo = says(500, f"Who is {KEY}?")
+    told = Told(answer, echo, echo)
+    errors: list[KieMcpError] = []
+    async with at(told) as kie:
+        for _ in range(2):
+            with pytest.raises(ApiError) as raised:
+                await kie.create(JOBS.create, BODY)
+            errors.append(raised.value)
+        with no_waiting(), pytest.raises(ApiError) as raised:
+            await kie.credits()
+        errors.append(raised.value)
+        shown = [repr(kie), repr(kie.http), caplog.text, *(str(request.url) for request in told.asked)]
+    for error in errors:
+        shown += [str(error), repr(error), str(error.as_dict()), "".join(traceback.format_exception(error))]
+    assert not [text for text in shown if KEY[:8] in text]
+    assert "Who is [key]?" in str(errors[-1])
+
+
+async def test_every_request_carries_the_key_and_says_who_asks() -> None:
+    told = Told(JSONResponse(ACCEPTED), says(200, data=5), says(200))
+    async with at(told) as kie:
+        await kie.create(JOBS.create, BODY)
+        await kie.credits()
+        await kie.status(JOBS.status, "k1")
+    for request in told.asked:
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert request.headers["user-agent"].startswith("kie-mcp/")
+        assert request.url.hostname == "api.kie.ai"
+    assert told.asked[2].url.query == "taskId=k1"
+
+
+async def test_half_an_emoji_in_kies_words_can_be_written_down() -> None:
+    async with at(Told(PlainTextResponse('{"code": 400, "msg": "no \\ud83d"}'))) as kie:
+        with pytest.raises(ApiError) as raised:
+            await kie.create(JOBS.create, BODY)
+    assert str(raised.value).encode().startswith(b"KIE says 400: no")
+
+
+async def test_long_words_of_kie_are_cut() -> None:
+    async with at(Told(says(400, "no\n" * 100_000))) as kie:
+        with pytest.raises(ApiError) as raised:
+            await kie.create(JOBS.create, BODY)
+    assert len(str(raised.value)) < 600
+
+
+async def test_errors_are_told_apart_by_identity() -> None:
+    """Two calls can fail alike; whoever collects errors in a set wants both."""
+    assert len({AuthError("no"), AuthError("no")}) == 2

@@ -1,0 +1,373 @@
+"""What KIE's discovery API says, asked for as seldom as can be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from support.clock import JumpingClock
+from support.fake_kie import Told, at, no_waiting, says
+from support.paths import FACTS
+
+from kie_mcp.errors import ApiError, RateLimited
+from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
+from kie_mcp.kie.discovery import KEPT_FOR, RATE_KEPT_FOR, SPACING, Discovery, OfferedModel, input_schema, recent_rate
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.faults import WORDS
+
+pytestmark = pytest.mark.anyio
+
+SLASHED = "kling-2.6/image-to-video"
+NOW = 1_800_000_000.0
+AT_ONCE = ("garbage", "truncated")
+"""What the client does not ask again for."""
+DOCUMENTED = FACTS / "live-catalog.json"
+
+
+class Watched(httpx2.AsyncBaseTransport):
+    """A way to the sandbox that writes down what was asked, and when."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, clock: JumpingClock) -> None:
+        self.inner, self.clock = inner, clock
+        self.asked: list[str] = []
+        self.at: list[float] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request.url.raw_path.decode())
+        self.at.append(self.clock.now)
+        return await self.inner.handle_async_request(request)
+
+
+@pytest.fixture
+def watched(transport: httpx2.ASGITransport, clock: JumpingClock) -> Watched:
+    return Watched(transport, clock)
+
+
+@pytest.fixture
+async def asked(watched: Watched, clock: JumpingClock) -> Any:
+    async with KieClient("sandbox", transport=watched, clock=clock) as client:
+        yield client
+
+
+@pytest.fixture
+def live(asked: KieClient, clock: JumpingClock, tmp_path: Path) -> Discovery:
+    return Discovery(asked, tmp_path / "live", clock=clock)
+
+
+async def test_the_list_tells_what_each_model_does_and_costs(live: Discovery, sandbox: Sandbox) -> None:
+    sandbox.discovery.prices[SLASHED] = "5 s:  55 credits\n10 s: 110 credits"
+    models = await live.models()
+    assert models[SLASHED] == OfferedModel(
+        id=SLASHED,
+        title="Kling 2.6 Image To Video",
+        provider="Kling",
+        does=("image-to-video",),
+        price="5 s: 55 credits 10 s: 110 credits",
+    )
+
+
+async def test_all_four_reads_share_one_request_a_second(live: Discovery, watched: Watched) -> None:
+    async with anyio.create_task_group() as group:
+        for read in (live.schema, live.price, live.success_rate):
+            for id_ in (SLASHED, "z-image"):
+                group.start_soon(read, id_)
+        group.start_soon(live.models)
+    gaps = [later - earlier for earlier, later in zip(watched.at, watched.at[1:], strict=False)]
+    assert len(watched.at) == 7
+    assert min(gaps) >= SPACING - 0.001
+    assert max(gaps) < 2 * SPACING
+
+
+async def test_the_slash_of_an_id_is_sent_as_it_is(live: Discovery, watched: Watched) -> None:
+    assert await live.schema(SLASHED)
+    assert await live.price(SLASHED)
+    assert await live.success_rate(SLASHED) == 1
+    assert watched.asked == [f"/api/v1/models/{SLASHED}/{of}" for of in ("schema", "price", "success-rate")]
+
+
+async def test_whoever_asks_for_the_same_at_the_same_time_shares_one_request(live: Discovery, watched: Watched) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(live.models)
+    assert len(watched.asked) == 1
+
+
+async def test_an_answer_is_kept_for_a_day_and_a_success_rate_for_ten_minutes(
+    live: Discovery, watched: Watched, clock: JumpingClock
+) -> None:
+    async def requests(seconds: float) -> int:
+        clock.now += seconds
+        before = len(watched.asked)
+        await live.models()
+        await live.success_rate(SLASHED)
+        return len(watched.asked) - before
+
+    assert await requests(0) == 2
+    assert await requests(RATE_KEPT_FOR - 60) == 0
+    assert await requests(61) == 1
+    assert await requests(KEPT_FOR) == 2
+
+
+async def test_what_is_kept_survives_a_restart(
+    live: Discovery, asked: KieClient, watched: Watched, clock: JumpingClock, tmp_path: Path
+) -> None:
+    before = await live.models()
+    assert await Discovery(asked, tmp_path / "live", clock=clock).models() == before
+    assert len(watched.asked) == 1
+
+
+@pytest.mark.parametrize("how", ["reset-before", "garbage", "truncated", "503", "code:429", "code:500"])
+async def test_an_old_answer_is_better_than_none(
+    live: Discovery, sandbox: Sandbox, clock: JumpingClock, how: str
+) -> None:
+    before = await live.models()
+    clock.now += KEPT_FOR + 1
+    sandbox.discovery.dropped.add(SLASHED)
+    with no_waiting():
+        sandbox.fault("discovery", how, 1 if how in AT_ONCE else READ_ATTEMPTS)
+        assert await live.models() == before
+        assert SLASHED not in await live.models()
+
+
+async def test_with_nothing_kept_the_error_is_the_answer(live: Discovery, sandbox: Sandbox) -> None:
+    sandbox.fault("discovery", "code:429", READ_ATTEMPTS)
+    with no_waiting(), pytest.raises(RateLimited):
+        await live.models()
+
+
+async def test_a_refusal_is_not_answered_with_what_is_kept(
+    live: Discovery, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    await live.models()
+    clock.now += KEPT_FOR + 1
+    sandbox.fault("discovery", "401")
+    with pytest.raises(ApiError):
+        await live.models()
+
+
+async def test_a_rate_limit_in_the_body_is_asked_again(live: Discovery, sandbox: Sandbox, watched: Watched) -> None:
+    sandbox.fault("discovery", "code:429")
+    with no_waiting():
+        assert await live.models()
+    assert len(watched.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ["", "{", "[]", '{"at": 1800000000.0}', '{"at": "x", "data": {}}', '{"at": 1900000000, "data": {}}', "\x00\xff"],
+)
+async def test_a_broken_cache_is_no_cache(live: Discovery, tmp_path: Path, watched: Watched, kept: str) -> None:
+    before = await live.models()
+    (place,) = (tmp_path / "live").iterdir()
+    place.write_text(kept, encoding="latin-1")
+    assert await live.models() == before
+    assert len(watched.asked) == 2
+    assert json.loads(place.read_text())["path"] == "/api/v1/models"
+
+
+async def test_a_cache_that_cannot_be_written_costs_time_only(
+    live: Discovery, tmp_path: Path, watched: Watched
+) -> None:
+    (tmp_path / "live").write_text("a file where the folder should be")
+    assert await live.models() == await live.models()
+    assert len(watched.asked) == 2
+
+
+async def test_a_model_without_a_schema_has_none(live: Discovery, sandbox: Sandbox) -> None:
+    sandbox.discovery.add("vendor/odd", None)
+    assert await live.schema("vendor/odd") is None
+    assert await live.price("vendor/odd") == ""
+
+
+async def test_a_model_that_is_not_there_is_an_error(live: Discovery) -> None:
+    with pytest.raises(ApiError):
+        await live.schema("nobody/nothing")
+
+
+async def answering(data: Any, clock: JumpingClock, folder: Path) -> list[Any]:
+    """What is read when KIE answers everything with the same data."""
+    async with at(Told(says(200, "success", data)), clock) as client:
+        live = Discovery(client, folder, clock=clock)
+        return [await live.models(), *[await read("x") for read in (live.schema, live.price, live.success_rate)]]
+
+
+@pytest.mark.parametrize("data", [{}, {"models": None, "openapi": None, "points": None}, {"models": [1, {}]}], ids=str)
+async def test_an_answer_of_another_shape_tells_nothing(data: Any, clock: JumpingClock, tmp_path: Path) -> None:
+    assert await answering(data, clock, tmp_path) == [{}, None, "", None]
+
+
+@pytest.mark.parametrize("data", [None, [], "none"], ids=str)
+async def test_an_answer_without_data_is_none_and_is_not_kept(data: Any, clock: JumpingClock, tmp_path: Path) -> None:
+    with pytest.raises(ApiError, match="nothing"):
+        await answering(data, clock, tmp_path / "live")
+    assert not (tmp_path / "live").exists()
+
+
+async def test_a_row_may_lack_all_but_its_id(clock: JumpingClock, tmp_path: Path) -> None:
+    models, *_ = await answering({"models": [{"model": "x", "taskType": None}]}, clock, tmp_path)
+    assert models == {"x": OfferedModel(id="x", title="", provider="", does=(), price="")}
+
+
+def document(schema: Any, **components: Any) -> dict[str, Any]:
+    content = {"application/json": {"schema": schema}}
+    return {
+        "paths": {"/api/v1/jobs/createTask": {"summary": "x", "post": {"requestBody": {"content": content}}}},
+        "components": {"schemas": components},
+    }
+
+
+def read(schema: Any, **components: Any) -> Any:
+    found = input_schema(document({"properties": {"input": schema}}, **components))
+    return found and found["properties"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "key"),
+    [
+        ("#/components/schemas/a%20picture%20", "a picture"),
+        ("#/components/schemas/a picture", "a picture "),
+        ("#/components/schemas/a~1b", "a/b"),
+        ("#/components/schemas/plain", "plain"),
+    ],
+)
+def test_a_reference_is_found_whatever_has_become_of_its_blanks(reference: str, key: str) -> None:
+    fields = {"prompt ": {"$ref": reference, "maxLength": 9}}
+    found = read({"properties": fields}, **{key: {"type": "string", "maxLength": 5}})
+    assert found == {"prompt": {"type": "string", "maxLength": 9}}
+
+
+def test_a_reference_to_nothing_says_nothing() -> None:
+    assert read({"properties": {"x": {"$ref": "#/components/schemas/gone"}, "y": {"$ref": "#/paths/0/1"}}}) == {
+        "x": {},
+        "y": {},
+    }
+
+
+def test_a_schema_may_refer_to_itself() -> None:
+    node = {"type": "object", "properties": {side: {"$ref": "#/components/schemas/node"} for side in "abcdefgh"}}
+    found = read({"properties": {"tree": {"$ref": "#/components/schemas/node"}}}, node=node)
+    assert found["tree"]["properties"]["a"] == {}
+
+
+def test_every_reference_on_the_way_is_followed() -> None:
+    body = {"$ref": "#/components/schemas/body"}
+    parts = {
+        "body": {"allOf": [{"$ref": "#/components/schemas/input"}]},
+        "input": {"properties": {"input": {"properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}}},
+    }
+    assert input_schema(document(body, **parts)) == {
+        "type": "object",
+        "properties": {"prompt": {"type": "string"}},
+        "required": ["prompt"],
+    }
+
+
+A, B = {"type": "string"}, {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "properties", "required"),
+    [
+        (
+            {"oneOf": [{"properties": {"a": A}, "required": ["a"]}, {"properties": {"b": B}, "required": ["b"]}]},
+            {"a": A, "b": B},
+            [],
+        ),
+        (
+            {
+                "anyOf": [
+                    {"properties": {"a": A}, "required": ["a", "p"]},
+                    {"properties": {"a": A}, "required": ["p"]},
+                ],
+                "properties": {"p": A},
+            },
+            {"a": A, "p": A},
+            ["p"],
+        ),
+        (
+            {
+                "allOf": [{"properties": {"a": A}, "required": ["a"]}, {"properties": {"b": B}}],
+                "properties": {"c": A},
+                "required": ["c"],
+            },
+            {"a": A, "b": B, "c": A},
+            ["a", "c"],
+        ),
+        (
+            {
+                "oneOf": [
+                    {"properties": {"n": {"type": "integer", "enum": [1, 2], "maximum": 2}}},
+                    {"properties": {"n": {"type": "integer", "enum": [2, 3], "maximum": 3}}},
+                ]
+            },
+            {"n": {"type": "integer", "enum": [1, 2, 3]}},
+            [],
+        ),
+        ({"properties": {"v": {"anyOf": [{"enum": ["a"], **A}, A]}}}, {"v": A}, []),
+        ({"properties": {"v": {"anyOf": [A, B]}}}, {"v": {}}, []),
+        ({"properties": {"v": {"anyOf": [A, {"type": "null"}], "default": None}}}, {"v": {**A, "default": None}}, []),
+        ({"properties": {"v": {"oneOf": "?"}, "w": True}}, {"v": {}, "w": {}}, []),
+    ],
+)
+def test_alternatives_become_one_that_takes_what_any_of_them_takes(
+    schema: Any, properties: Any, required: list[str]
+) -> None:
+    found = input_schema(document({"properties": {"input": schema}}))
+    assert found == {"type": "object", "properties": properties, "required": required}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"paths": []}, document(None), document({"properties": {}}), document({"properties": {"input": A}})],
+    ids=str,
+)
+def test_a_document_without_fields_has_no_schema(given: dict[str, Any]) -> None:
+    assert input_schema(given) is None
+
+
+@pytest.mark.parametrize(
+    ("points", "rate"),
+    [
+        ([], None),
+        (["x", {}, {"end": NOW}, {"end": NOW, "successRate": None}], None),
+        ([{"end": NOW, "successRate": 40.0, "errorRate": 60.0}, {"end": NOW, "successRate": 60, "errorRate": 40}], 0.5),
+        ([{"end": NOW, "successRate": 0.4, "errorRate": 0.6}], 0.4),
+        ([{"end": NOW, "successRate": 1, "errorRate": 99}], 0.01),
+        ([{"end": NOW, "successRate": 0, "errorRate": 100}], 0),
+        ([{"end": NOW, "successRate": 1}], 1),
+        ([{"end": NOW, "successRate": 0, "errorRate": 0}], None),
+        ([{"end": NOW - 3601, "successRate": 9}], None),
+        ([{"end": NOW * 1000, "successRate": 90, "errorRate": 10}], 0.9),
+        ([{"end": "2027-01-15T08:00:00Z", "successRate": 90, "errorRate": 10}], 0.9),
+        ([{"end": "2027-01-15T08:00:00", "successRate": 90, "errorRate": 10}], 0.9),
+        ([{"end": "2027-01-15T06:00:00Z", "successRate": 90}], None),
+        ([{"end": "soon", "successRate": 90}, {"successRate": 90}], None),
+    ],
+)
+def test_the_rate_is_the_last_hours_whatever_its_scale(points: list[Any], rate: float | None) -> None:
+    assert recent_rate(points, NOW) == (rate if rate is None else pytest.approx(rate))
+
+
+@pytest.mark.skipif(not DOCUMENTED.exists(), reason="the project's notes on KIE are not beside it")
+async def test_the_documented_answers_are_read(clock: JumpingClock, tmp_path: Path) -> None:
+    known = json.loads(DOCUMENTED.read_text(encoding="utf-8"))
+    shapes = {name: shape["data"] for name, shape in known["shapes"].items()}
+    models, *_ = await answering(shapes["models"], clock, tmp_path / "1")
+    _, schema, *_ = await answering(shapes["schema"], clock, tmp_path / "2")
+    _, _, price, _ = await answering(shapes["price"], clock, tmp_path / "3")
+    clock.now = 1_767_226_900
+    *_, rate = await answering(shapes["success_rate"], clock, tmp_path / "4")
+    assert models["vendor/example-video"].does == ("text-to-video", "image-to-video")
+    assert models["example-image"].price == ""
+    assert schema["required"] == ["aspect_ratio", "duration", "prompt"]
+    assert {"input_urls", "generate_audio"} <= schema["properties"].keys()
+    assert price == "720p: 10 credits/s ($0.05) 1080p: 20 credits/s ($0.10)"
+    assert rate == pytest.approx(0.995)
+
+
+def test_discovery_takes_every_fault() -> None:
+    sandbox = Sandbox()
+    for how in WORDS:
+        sandbox.fault("discovery", how)

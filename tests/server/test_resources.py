@@ -1,0 +1,198 @@
+"""What can be read at kie:// addresses."""
+
+import json
+import re
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+import pytest
+from mcp import Client, MCPError
+from mcp_types import BlobResourceContents, ResourceLink, TextResourceContents
+from support.answers import answer, ended
+
+from kie_mcp.catalog.registry import MODELS
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.media import Work, render
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+
+pytestmark = pytest.mark.anyio
+
+
+async def read(client: Client, uri: str) -> Any:
+    (content,) = (await client.read_resource(uri)).contents
+    assert isinstance(content, TextResourceContents)
+    assert content.uri == uri
+    assert content.mime_type == "application/json"
+    return json.loads(content.text)
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert isinstance(result.structured_content, dict)
+    return result.structured_content
+
+
+async def test_the_addresses_are_listed(client: Client) -> None:
+    listed = (await client.list_resources()).resources
+    assert [each.uri for each in listed] == [
+        "kie://credits",
+        "kie://library",
+        "kie://models",
+        "kie://tasks",
+        "kie://uploads",
+    ]
+    templates = (await client.list_resource_templates()).resource_templates
+    assert [each.uri_template for each in templates] == [
+        "kie://models/{id}",
+        "kie://tasks/{id}",
+        "kie://tasks/{id}/media/{n}",
+        "kie://uploads/{id}",
+    ]
+    for each in [*listed, *templates]:
+        said = each.model_dump(exclude_none=True)
+        # A file is of whatever type it is.
+        assert said.get("mime_type") == (None if "media" in str(said) else "application/json")
+        assert said["name"]
+        assert said["description"]
+
+
+@pytest.mark.parametrize("uri", ["kie://credits", "kie://library", "kie://models", "kie://tasks", "kie://uploads"])
+async def test_every_listed_address_can_be_read(client: Client, uri: str) -> None:
+    assert isinstance(await read(client, uri), dict)
+
+
+async def test_the_balance(client: Client, sandbox: Sandbox) -> None:
+    await call(client, "nano_banana_image", prompt="a fox")
+    assert await read(client, "kie://credits") == {"credits": sandbox.balance}
+
+
+async def test_all_models(client: Client) -> None:
+    rows = (await read(client, "kie://models"))["models"]
+    assert sorted(row["model"] for row in rows) == sorted(MODELS)
+
+
+@pytest.mark.parametrize("id_", ["veo3", "kling/v2-1-pro", "kling-2.1-pro"])
+async def test_one_model_with_its_slash_spelled_either_way(client: Client, id_: str) -> None:
+    plain = await read(client, f"kie://models/{id_}")
+    assert id_ in (plain["model"], *plain["aliases"])
+    assert await read(client, f"kie://models/{quote(id_, safe='')}") == plain
+    assert plain == await call(client, "describe_model", model=id_)
+
+
+async def test_tasks_with_what_was_asked_for(client: Client) -> None:
+    made = [await call(client, "nano_banana_image", prompt=f"лиса {n}") for n in (1, 2)]
+    rows = (await read(client, "kie://tasks"))["tasks"]
+    assert [row["prompt"] for row in rows] == ["лиса 2", "лиса 1"]
+    assert rows[1] == {**made[0], "prompt": "лиса 1"}
+    assert await read(client, f"kie://tasks/{made[0]['task_id']}") == rows[1]
+
+
+async def test_a_file_that_a_task_made_and_where_its_answer_says_that_it_is(client: Client) -> None:
+    result = await ended(client, await client.call_tool("seedream_image", {"prompt": "a fox", "count": 4}))
+    words, *links = result.content
+    assert words.type == "text"
+    assert len(links) == len(answer(result)["media"]) == 4
+    for number, (link, media) in enumerate(zip(links, answer(result)["media"], strict=True), start=1):
+        path = anyio.Path(media["path"])
+        file = await path.read_bytes()
+        assert isinstance(link, ResourceLink)
+        assert link.uri == f"kie://tasks/{answer(result)['task_id']}/media/{number}"
+        assert (link.name, link.mime_type, link.size) == (path.name, "image/png", len(file))
+        (content,) = (await client.read_resource(link.uri)).contents
+        assert isinstance(content, BlobResourceContents)
+        assert (content.uri, content.mime_type) == (link.uri, "image/png")
+        assert b64decode(content.blob) == file
+
+
+async def test_a_file_that_is_gone_is_still_linked_and_its_error_names_it(client: Client) -> None:
+    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
+    await anyio.Path(made["media"][0]["path"]).unlink()
+    _, link = (await client.call_tool("get_task", {"task_ids": made["task_id"]})).content
+    assert isinstance(link, ResourceLink)
+    assert link.size is None
+    with pytest.raises(MCPError, match=re.escape(made["media"][0]["path"])):
+        await client.read_resource(link.uri)
+
+
+@pytest.mark.parametrize(("size", "given"), [(4_000_000, True), (4_000_001, False)])
+async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given: bool) -> None:
+    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
+    path = anyio.Path(made["media"][0]["path"])
+    await path.write_bytes(bytes(size))
+    uri = f"kie://tasks/{made['task_id']}/media/1"
+    if given:
+        (content,) = (await client.read_resource(uri)).contents
+        assert isinstance(content, BlobResourceContents)
+        assert len(b64decode(content.blob)) == size
+    else:
+        with pytest.raises(MCPError, match=re.escape(f"more than 4 MB. Open it at {path}")):
+            await client.read_resource(uri)
+
+
+@pytest.mark.parametrize("number", ["0", "2", "-1", "1.0", "one", "", "1/2", "../1"])
+async def test_a_file_that_a_task_has_not_is_not_there(client: Client, number: str) -> None:
+    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
+    with pytest.raises(MCPError):
+        await client.read_resource(f"kie://tasks/{made['task_id']}/media/{number}")
+
+
+async def test_uploads_with_when_they_go(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "fox.png").write_bytes(render("fox.png", Work("a fox", "1")))
+    made = await call(client, "upload_file", path=str(tmp_path / "fox.png"))
+    (row,) = (await read(client, "kie://uploads"))["uploads"]
+    assert (row["id"], row["url"], row["name"]) == (made["upload_id"], made["url"], made["name"])
+    assert row["expires"] > row["created"]
+    assert await read(client, f"kie://uploads/{made['upload_id']}") == row
+
+
+async def test_an_upload_that_is_gone_is_not_shown(client: Client, tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "fox.png").write_bytes(render("fox.png", Work("a fox", "1")))
+    made = await call(client, "upload_file", path=str(tmp_path / "fox.png"))
+    await clock.sleep(24 * 3600)
+    assert await read(client, "kie://uploads") == {"uploads": []}
+    with pytest.raises(MCPError):
+        await read(client, f"kie://uploads/{made['upload_id']}")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "kie://",
+        "kie://nothing",
+        "kie://credits/1",
+        "kie://models/no-such-model",
+        "kie://tasks/t_unknown",
+        "kie://tasks/t_unknown/media/1",
+        "kie://tasks//media/1",
+        "kie://tasks/t_unknown/media/",
+        "kie://tasks/t_unknown/media/../../etc/passwd",
+        "kie://tasks/t_unknown/files/1",
+        "kie://uploads/u_unknown",
+        "kie://uploads/%00",
+        "kie:credits",
+        "credits",
+        "file:///etc/passwd",
+        "https://kie.ai/credits",
+    ],
+)
+async def test_what_is_not_there_is_an_error_that_names_it(client: Client, uri: str) -> None:
+    with pytest.raises(MCPError) as refused:
+        await client.read_resource(uri)
+    assert refused.value.code == -32602
+    assert refused.value.error.data == {"uri": uri}
+
+
+async def test_without_a_key_the_models_can_be_read_and_the_rest_says_how_to_set_one(
+    keyless: Settings, clock: Clock
+) -> None:
+    async with Client(build(App(keyless, clock=clock)), raise_exceptions=True) as client:
+        assert await read(client, "kie://models/veo3")
+        for uri in ("kie://credits", "kie://tasks", "kie://uploads"):
+            with pytest.raises(MCPError, match="KIE_API_KEY"):
+                await client.read_resource(uri)

@@ -1,0 +1,422 @@
+"""Who asks to be told of tasks and the balance is told, in both eras, and nobody else is."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client, MCPError
+from mcp.client.subscriptions import Subscription
+from mcp.server.subscriptions import ResourceUpdated
+from mcp_types import (
+    EmptyResult,
+    ResourceUpdatedNotification,
+    SubscribeRequest,
+    SubscribeRequestParams,
+    UnsubscribeRequest,
+    UnsubscribeRequestParams,
+)
+from support.answers import answer
+from support.clock import JumpingClock, a_moment
+from support.runners import Gate, call, end, running
+from support.servers import serving
+
+from kie_mcp.config import Settings
+from kie_mcp.ledger.task import Task
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.extensions.subscriptions import MOST, Subscriptions
+from kie_mcp.server.http import asgi
+from kie_mcp.tasks.order import Order
+
+pytestmark = pytest.mark.anyio
+
+CREDITS = "kie://credits"
+MARK = "kie://tasks/t_mark"
+VIDEO = ("kling_video", {"prompt": "a fox"})
+
+
+class Hold:
+    """Lets no request with these words in its path be answered until it is let go."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        self.over = anyio.Event()
+        self.over.set()
+
+    def __enter__(self) -> None:
+        self.over = anyio.Event()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+
+    async def __call__(self, path: str) -> None:
+        if self.words in path:
+            await self.over.wait()
+
+
+@pytest.fixture
+def hold() -> Hold:
+    """Keeps how tasks are."""
+    return Hold("/recordInfo")
+
+
+@pytest.fixture
+def files() -> Hold:
+    """Keeps what tasks made."""
+    return Hold(MEDIA)
+
+
+@pytest.fixture
+def gate(sandbox: Sandbox, hold: Hold, files: Hold) -> Gate:
+    """A KIE that remembers what it was asked, and may be slow to tell."""
+
+    async def wait(path: str) -> None:
+        await hold(path)
+        await files(path)
+
+    return Gate(sandbox.app, get=wait)
+
+
+@pytest.fixture
+def transport(gate: Gate) -> httpx2.ASGITransport:
+    return httpx2.ASGITransport(app=gate)
+
+
+class Heard:
+    """What a client of 2025 is told on its connection."""
+
+    def __init__(self) -> None:
+        self.uris: list[str] = []
+
+    async def __call__(self, message: Any) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            self.uris.append(str(message.params.uri))
+
+
+@asynccontextmanager
+async def connected(app: App, heard: Heard) -> AsyncIterator[Client]:
+    async with Client(build(app), mode="legacy", raise_exceptions=True, message_handler=heard) as client:
+        yield client
+
+
+async def subscribe(client: Client, uri: str) -> None:
+    await client.session.send_request(SubscribeRequest(params=SubscribeRequestParams(uri=uri)), EmptyResult)
+
+
+async def unsubscribe(client: Client, uri: str) -> None:
+    await client.session.send_request(UnsubscribeRequest(params=UnsubscribeRequestParams(uri=uri)), EmptyResult)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not happened():
+            await a_moment()
+
+
+def subscriptions(app: App) -> Subscriptions:
+    """What a running server tells of its changed tasks."""
+    found = getattr(app._on_change, "__self__", None)
+    assert isinstance(found, Subscriptions)
+    return found
+
+
+async def read_again(gate: Gate, times: int) -> None:
+    """Wait until the balance was read so many times, and what follows from it has happened."""
+    await until(lambda: gate.balances == times)
+    await anyio.wait_all_tasks_blocked()
+
+
+async def told(stream: Subscription, app: App) -> set[str]:
+    """All that a stream, which listens to the mark too, has to tell by now."""
+    await subscriptions(app).task_changed(made("t_mark"))
+    uris = set[str]()
+    with anyio.fail_after(10):
+        async for event in stream:
+            assert isinstance(event, ResourceUpdated)
+            if event.uri == MARK:
+                break
+            uris.add(event.uri)
+    return uris
+
+
+def made(id_: str) -> Task:
+    return Task(id_, "suno_cover_art", "suno-cover", "image", "jobs", {}, 0.0, state="succeeded")
+
+
+async def state(client: Client, uri: str) -> str:
+    (content,) = (await client.read_resource(uri, cache_mode="bypass")).contents
+    assert content.mime_type == "application/json"
+    return content.model_dump_json()
+
+
+async def started(client: Client) -> str:
+    """The address of a task that has only begun."""
+    return f"kie://tasks/{answer(await client.call_tool(*VIDEO))['task_id']}"
+
+
+async def finished(client: Client, *uris: str) -> None:
+    ids = [uri.rpartition("/")[2] for uri in uris]
+    result = await client.call_tool("get_task", {"task_ids": ids, "wait_seconds": 600})
+    assert not result.is_error
+    assert "running" not in str(result.structured_content)
+
+
+async def test_a_client_of_2025_is_told_when_its_task_ends_and_when_its_files_are_there(
+    app: App, hold: Hold, files: Hold
+) -> None:
+    heard = Heard()
+    async with connected(app, heard) as client:
+        capabilities = client.server_capabilities
+        assert capabilities.resources
+        assert capabilities.resources.subscribe is True
+        with files:
+            with hold:
+                first, second = await started(client), await started(client)
+                await subscribe(client, first)
+                assert heard.uris == []
+            await until(lambda: heard.uris == [first])
+            said = await state(client, first)
+            assert '\\"succeeded\\"' in said
+            assert '\\"path\\"' not in said
+        await until(lambda: heard.uris == [first, first])
+        assert '\\"path\\"' in await state(client, first)
+        await finished(client, first, second)
+        await anyio.wait_all_tasks_blocked()
+    assert heard.uris == [first, first]
+
+
+async def test_a_client_of_2025_is_told_no_more_when_it_unsubscribes(app: App, hold: Hold) -> None:
+    heard = Heard()
+    async with connected(app, heard) as client:
+        with hold:
+            uri = await started(client)
+            await subscribe(client, uri)
+            await unsubscribe(client, uri)
+            await unsubscribe(client, "kie://tasks/never-asked-for")
+        await finished(client, uri)
+        await anyio.wait_all_tasks_blocked()
+    assert heard.uris == []
+
+
+async def test_a_stream_of_2026_tells_of_its_tasks_and_of_no_others(app: App, hold: Hold) -> None:
+    async with Client(build(app), raise_exceptions=True) as client:
+        capabilities = client.server_capabilities
+        assert capabilities.resources
+        assert capabilities.resources.subscribe is True
+        with hold:
+            first, second = await started(client), await started(client)
+            async with client.listen(resource_subscriptions=[first, MARK]) as stream:
+                assert stream.honored.resource_subscriptions == [first, MARK]
+                assert await told(stream, app) == set()
+                hold.over.set()
+                await finished(client, first, second)
+                assert await told(stream, app) == {first}
+
+
+async def test_the_list_of_tasks_changes_with_every_task(app: App) -> None:
+    async with (
+        Client(build(app), raise_exceptions=True) as client,
+        client.listen(resource_subscriptions=["kie://tasks"]) as stream,
+    ):
+        await started(client)
+        with anyio.fail_after(10):
+            assert await anext(stream) == ResourceUpdated("kie://tasks")
+
+
+async def test_what_a_stream_tells_can_be_read_at_once(app: App, hold: Hold) -> None:
+    async with Client(build(app), raise_exceptions=True) as client:
+        with hold:
+            uri = await started(client)
+            async with client.listen(resource_subscriptions=[uri]) as stream:
+                hold.over.set()
+                with anyio.fail_after(10):
+                    await anext(stream)
+                assert '\\"succeeded\\"' in await state(client, uri)
+
+
+async def test_streams_over_http_tell_and_2025_is_not_promised_what_cannot_work(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, hold: Hold
+) -> None:
+    remote = App(settings, local_files=False, transport=transport, clock=clock)
+    async with serving(asgi(remote, host="127.0.0.1")) as url:
+        async with Client(url, mode="legacy") as client:
+            capabilities = client.server_capabilities
+            assert capabilities.resources
+            assert not capabilities.resources.subscribe
+            with pytest.raises(MCPError) as refused:
+                await subscribe(client, CREDITS)
+            assert refused.value.code == -32601
+        async with Client(url) as client:
+            capabilities = client.server_capabilities
+            assert capabilities.resources
+            assert capabilities.resources.subscribe
+            with hold:
+                uri = await started(client)
+                async with client.listen(resource_subscriptions=[uri, CREDITS]) as stream:
+                    hold.over.set()
+                    with anyio.fail_after(10):
+                        uris = {(await anext(stream)), (await anext(stream))}
+                    assert uris == {ResourceUpdated(uri), ResourceUpdated(CREDITS)}
+            # A stream that the client left holds nothing.
+            await until(
+                lambda: not subscriptions(remote)._bus._listeners and not subscriptions(remote)._balance_readers
+            )
+
+
+async def test_a_task_goes_by_kie_s_id_too(app: App, hold: Hold) -> None:
+    async with Client(build(app), raise_exceptions=True) as client:
+        with hold:
+            uri = await started(client)
+            (task,) = await (await app.runner()).ledger.page()
+            async with client.listen(resource_subscriptions=[f"kie://tasks/{task.kie_id}", MARK]) as stream:
+                hold.over.set()
+                await finished(client, uri)
+                assert await told(stream, app) == {f"kie://tasks/{task.kie_id}"}
+
+
+async def test_a_change_of_the_balance_is_told_once(app: App, sandbox: Sandbox, gate: Gate) -> None:
+    heard = Heard()
+    async with connected(app, heard) as client:
+        await subscribe(client, CREDITS)
+        before = sandbox.balance
+        await client.call_tool("nano_banana_image", {"prompt": "a fox"})
+        assert sandbox.balance < before
+        await until(lambda: bool(heard.uris))
+        await anyio.wait_all_tasks_blocked()
+        so_far, read = len(heard.uris), gate.balances
+        for more in (1, 2):
+            await subscriptions(app).task_changed(made("t_free"))
+            await read_again(gate, read + more)
+        assert heard.uris == [CREDITS] * so_far
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_the_balance_is_not_read_while_nobody_listens(app: App, gate: Gate, era: Any) -> None:
+    async with Client(build(app), mode=era, raise_exceptions=True) as client:
+        if era == "legacy":
+            await subscribe(client, CREDITS)
+            await unsubscribe(client, CREDITS)
+        else:
+            async with client.listen(resource_subscriptions=[CREDITS]):
+                pass
+            await until(lambda: subscriptions(app)._balance_readers == 0)
+        await client.call_tool("nano_banana_image", {"prompt": "a fox"})
+        await anyio.wait_all_tasks_blocked()
+        # Once for the task itself.
+        assert gate.balances == 1
+
+
+async def test_a_balance_that_cannot_be_read_ends_nothing(app: App, sandbox: Sandbox, gate: Gate) -> None:
+    heard = Heard()
+    async with connected(app, heard) as client:
+        await subscribe(client, CREDITS)
+        sandbox.fault("credit", "code:401")
+        await subscriptions(app).task_changed(made("t_1"))
+        await read_again(gate, 1)
+        assert heard.uris == []
+        assert not (await client.call_tool("nano_banana_image", {"prompt": "a fox"})).is_error
+        await until(lambda: bool(heard.uris))
+
+
+async def test_who_comes_anew_is_told_of_the_next_change_whatever_was_told_before(app: App, gate: Gate) -> None:
+    async with Client(build(app), raise_exceptions=True) as client:
+        for _ in range(2):
+            async with client.listen(resource_subscriptions=[CREDITS, MARK]) as stream:
+                await subscriptions(app).task_changed(made("t_1"))
+                with anyio.fail_after(10):
+                    assert await anext(stream) == ResourceUpdated(CREDITS)
+                read = gate.balances
+                await subscriptions(app).task_changed(made("t_1"))
+                await read_again(gate, read + 1)
+                assert await told(stream, app) == set()
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("kie://models", "Only kie://credits"),
+        ("kie://models/veo3", "Only kie://credits"),
+        ("kie://tasks/", "Only kie://credits"),
+        ("kie://credits/1", "Only kie://credits"),
+        ("file:///etc/passwd", "Only kie://credits"),
+        ("", "Only kie://credits"),
+        ("kie://tasks/t_unknown", "There is no task t_unknown"),
+        ("kie://tasks/лиса 🦊", "There is no task"),
+    ],
+)
+async def test_what_never_changes_cannot_be_subscribed_to(app: App, uri: str, words: str) -> None:
+    async with connected(app, Heard()) as client:
+        with pytest.raises(MCPError) as refused:
+            await subscribe(client, uri)
+        assert refused.value.code == -32602
+        assert words in str(refused.value)
+        assert refused.value.error.data == {"uri": uri}
+
+
+async def test_a_connection_has_so_many_subscriptions_and_no_more(app: App) -> None:
+    async with connected(app, Heard()) as client:
+        await started(client)
+        (task,) = await (await app.runner()).ledger.page()
+        uris = [f"kie://tasks/task:{task.id}#{n}" for n in range(MOST)]
+        for uri in uris:
+            await subscribe(client, uri)
+        await subscribe(client, uris[0])
+        with pytest.raises(MCPError, match="unsubscribe from one"):
+            await subscribe(client, CREDITS)
+        await unsubscribe(client, uris[0])
+        await subscribe(client, CREDITS)
+
+
+async def test_a_stream_honors_only_addresses_that_can_change(app: App) -> None:
+    async with Client(build(app), raise_exceptions=True) as client:
+        many = [f"kie://tasks/t_{n}" for n in range(MOST)]
+        uris = ["kie://models", "file:///etc/passwd", "kie://tasks/", CREDITS, *many]
+        async with client.listen(tools_list_changed=True, resource_subscriptions=uris) as stream:
+            assert stream.honored.resource_subscriptions == [CREDITS, *many[:-1]]
+            assert stream.honored.tools_list_changed
+
+
+async def test_without_a_key_a_subscription_says_how_to_set_one(keyless: Settings, clock: JumpingClock) -> None:
+    async with connected(App(keyless, clock=clock), Heard()) as client:
+        with pytest.raises(MCPError, match="KIE_API_KEY"):
+            await subscribe(client, "kie://tasks/t_1")
+    async with (
+        Client(build(App(keyless, clock=clock)), raise_exceptions=True) as client,
+        client.listen(resource_subscriptions=["kie://tasks/t_1", CREDITS]) as stream,
+    ):
+        assert stream.honored.resource_subscriptions == ["kie://tasks/t_1", CREDITS]
+
+
+async def test_a_task_that_another_server_started_is_watched_once_somebody_subscribes(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with Client(build(App(settings, transport=transport, clock=clock))) as here:
+        await here.call_tool("list_tasks")
+        async with Client(build(App(settings, transport=transport, clock=clock))) as other:
+            uri = await started(other)
+        async with here.listen(resource_subscriptions=[uri]) as stream:
+            with anyio.fail_after(10):
+                assert await anext(stream) == ResourceUpdated(uri)
+
+
+async def test_every_state_that_is_written_down_is_told_after_it_is(
+    tmp_path: Any, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    seen: list[tuple[str, bool, str]] = []
+    async with running(tmp_path, sandbox.app, clock) as runner:
+
+        async def note(task: Task) -> None:
+            row = await runner.ledger.find(task.id)
+            assert row
+            seen.append((task.state, task.saved, row.state))
+            assert row == task
+
+        runner._parts = replace(runner._parts, on_change=note)
+        await end(runner, await runner.submit(Order("kling_video", call("kling_video"))))
+    assert seen == [("running", False, "running"), ("succeeded", False, "succeeded"), ("succeeded", True, "succeeded")]

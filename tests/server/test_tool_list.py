@@ -1,0 +1,239 @@
+"""The tool list: what it says, how much of a context it takes, that hosts take it, that what is written is fresh."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from kie_mcp.catalog.registry import FAMILIES, STANDARD
+from kie_mcp.config import Settings
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build
+from kie_mcp.server.selection import Selection
+from kie_mcp.server.tools import tool_list
+from kie_mcp.server.tools.registry import TOOLS as REGISTERED
+
+START, END = f"<!-- tools: {tool_list.COMMAND} -->", "<!-- /tools -->"
+
+GENERATING = [family.tool for family in FAMILIES]
+UTILITY = [utility.name for utility in REGISTERED]
+
+TOOLS = {tool["name"]: tool for tool in tool_list.tools()}
+"""As they would be written now."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+# What Gemini's and OpenAI's function schemas have in common. Hosts refuse, or drop a tool for, what is not here:
+# unions, references, null, titles, const, format, exclusive limits, steps, additionalProperties.
+PORTABLE = {"type", "description", "default", "properties", "required", "items", "minItems", "maxItems"} | {
+    *("enum", "pattern", "minimum", "maximum", "minLength", "maxLength")
+}
+TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+
+
+def schemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """A schema and all that it is made of."""
+    assert isinstance(schema, dict), f"{schema} is no schema object"
+    yield schema
+    for each in schema.get("properties", {}).values():
+        yield from schemas(each)
+    if "items" in schema:
+        yield from schemas(schema["items"])
+
+
+def shown(words: str = "") -> list[str]:
+    return [tool["name"] for tool in Selection(words).tools]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("words", ["", "compact", "all", "luma_modify, Image"])
+async def test_what_clients_see_is_what_the_models_say_in_an_order_that_stays(settings: Settings, words: str) -> None:
+    app = App(settings.model_copy(update={"tools": words}))
+    async with Client(build(app)) as client:
+        listed = (await client.list_tools()).tools
+        assert (await client.list_tools()).tools == listed
+    assert [tool.name for tool in listed] == shown(words)
+    assert [name for name in TOOLS if name in shown(words)] == shown(words)
+    for tool in listed:
+        assert tool.model_dump(mode="json", by_alias=True, exclude_none=True) == TOOLS[tool.name]
+
+
+def test_the_standard_size_is_the_model_list_s_and_what_makes_nothing() -> None:
+    assert shown() == shown("standard") == [*(family.tool for family in STANDARD), *UTILITY]
+    assert len(STANDARD) == 29
+
+
+def test_the_compact_size_is_what_it_takes_to_run_any_model() -> None:
+    assert set(shown("compact")) == set(tool_list.COMPACT)
+
+
+def test_all_is_every_tool_in_the_order_of_the_catalogue() -> None:
+    assert shown("all") == [*GENERATING, *UTILITY] == list(TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("words", "tools"),
+    [
+        ("kling_video", ["kling_video"]),
+        (" Nano_Banana_Image ,kling_video,", ["kling_video", "nano_banana_image"]),
+        ("text", [family.tool for family in FAMILIES if family.kind == "text"]),
+        ("audio,z_image", [family.tool for family in FAMILIES if family.kind == "audio" or family.tool == "z_image"]),
+        ("compact,veo_video", ["veo_video"]),
+        ("get_task", []),
+    ],
+)
+def test_tools_and_kinds_are_chosen_by_name_and_what_makes_nothing_comes_along(words: str, tools: list[str]) -> None:
+    assert sorted(shown(words)) == sorted([*tools, *UTILITY])
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "near"),
+    [
+        ("kling_vidoe", "kling_vidoe", "kling_video"),
+        ("image,compakt", "compakt", "compact"),
+        ("vidéo", "vidéo", "video"),
+        ("字", "字", "standard"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_answered_with_the_nearest(words: str, named: str, near: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Selection(words)
+    assert repr(named) in refused.value.message
+    assert near in refused.value.next_step
+
+
+@pytest.mark.anyio
+async def test_a_tool_that_is_not_shown_cannot_be_called(settings: Settings) -> None:
+    async with Client(build(App(settings, selection=Selection("image")))) as client:
+        for name in ("kling_video", "no_such_tool"):
+            refused = await client.call_tool(name, {"prompt": "waves"})
+            assert refused.is_error
+            assert refused.structured_content
+            assert repr(name) in refused.structured_content["error"]["message"]
+            assert "run_model" in refused.structured_content["error"]["next_step"]
+
+
+@pytest.mark.parametrize("words", ["standard", "compact", "all", "audio"])
+def test_the_instructions_are_short_and_name_only_tools_that_are_shown(settings: Settings, words: str) -> None:
+    instructions = build(App(settings, selection=Selection(words))).instructions
+    assert instructions
+    assert len(instructions.encode()) / 4 < 300
+    assert {name for name in TOOLS if re.search(rf"\b{name}\b", instructions)} <= set(shown(words))
+    assert ("Leave model out" in instructions) == (words != "compact")
+    assert "run_model" in instructions
+
+
+def test_the_written_tool_list_is_fresh() -> None:
+    assert tool_list.TOOL_LIST.read_text(encoding="utf-8") == tool_list.written(tool_list.TOOL_LIST)
+
+
+def test_the_tables_name_every_tool_and_the_models_of_the_standard_size() -> None:
+    table = tool_list.table()
+    for family in STANDARD:
+        (row,) = [line for line in table.splitlines() if line.startswith(f"| `{family.tool}` |")]
+        assert all(f"`{model.id}`" in row for model in family.models)
+        assert ("legacy" in row) == bool(family.legacy)
+    assert all(table.count(f"`{name}`") == 1 for name in TOOLS)
+
+
+def test_the_page_of_models_tells_every_argument_and_price_of_every_tool() -> None:
+    chapters = re.split(r"^## ", tool_list.models(), flags=re.MULTILINE)[1:]
+    for family, chapter in zip(FAMILIES, chapters, strict=True):
+        assert chapter.startswith(f"{family.tool}: {family.kind}")
+        sections = re.split(r"^### ", chapter, flags=re.MULTILINE)[1:]
+        for model, section in zip(family.models, sections, strict=True):
+            assert section.startswith(f"`{model.id}`\n")
+            assert re.findall(r"^- `(\w+)`", section, re.MULTILINE) == list(model.model_fields)
+            assert str(model.price).replace("*", "\\*") in section
+            assert all(f"`{alias}`" in section for alias in model.aliases)
+
+
+def test_checking_names_what_is_stale_and_writing_mends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test_the_written_tool_list_is_fresh()
+    document = tmp_path / "DOC.md"
+    document.write_text(f"Before.\n{START}\nold\n{END}\nAfter — ü.\n", encoding="utf-8")
+    assert tool_list.main(["--check", str(document)]) == 1
+    assert "DOC.md is stale" in capsys.readouterr().err
+    assert "old" in document.read_text(encoding="utf-8")
+    assert tool_list.main([str(document)]) == 0
+    written = document.read_text(encoding="utf-8")
+    assert written == f"Before.\n{START}\n{tool_list.table()}\n{END}\nAfter — ü.\n"
+    assert tool_list.main(["--check", str(document)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_document_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
+    document = tmp_path / "DOC.md"
+    document.write_text("Nothing to write.\n", encoding="utf-8")
+    assert tool_list.written(document) == "Nothing to write.\n"
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_fits_into_600_tokens(name: str) -> None:
+    tool = TOOLS[name]
+    assert tool_list.tokens({key: tool[key] for key in ("name", "description", "inputSchema")}) <= 600
+
+
+@pytest.mark.parametrize(("size", "budget"), [("standard", 10_500), ("compact", 2_500), ("all", 28_000)])
+def test_a_size_fits_into_its_budget(size: str, budget: int) -> None:
+    assert tool_list.BUDGETS[size] == budget
+    assert sum(map(tool_list.tokens, Selection(size).tools)) <= budget
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_host_takes_the_schema(name: str) -> None:
+    root = TOOLS[name]["inputSchema"]
+    assert root["type"] == "object"
+    assert NAME.fullmatch(name)
+    for schema in schemas(root):
+        assert schema.keys() <= PORTABLE
+        assert schema["type"] in TYPES
+        assert ("items" in schema) == (schema["type"] == "array")
+        assert ("properties" in schema) == (schema["type"] == "object")
+        assert set(schema.get("required", ())) <= set(schema.get("properties", ()))
+        # Gemini takes choices of strings only.
+        assert "enum" not in schema or schema["type"] == "string"
+        for value in (*schema.get("enum", ()), *([schema["default"]] if "default" in schema else ())):
+            # A flag is no number, though Python thinks so.
+            assert type(value) in TYPES[schema["type"]]
+        assert isinstance(schema.get("description", ""), str)
+        assert all(NAME.fullmatch(argument) for argument in schema.get("properties", ()))
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_schema_is_plain_json(name: str) -> None:
+    assert json.loads(json.dumps(TOOLS[name], allow_nan=False)) == TOOLS[name]
+
+
+@pytest.mark.parametrize("name", GENERATING)
+def test_what_spends_credits_is_not_read_only(name: str) -> None:
+    hints = TOOLS[name]["annotations"]
+    assert hints["readOnlyHint"] is False
+    assert hints["openWorldHint"] is True
+    assert not hints.get("idempotentHint")
+
+
+def test_of_the_other_tools_only_these_change_anything() -> None:
+    changing = [name for name in UTILITY if not TOOLS[name]["annotations"]["readOnlyHint"]]
+    assert changing == ["resolve_task", "upload_file", "run_model", "compare_models"]
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_description_is_short_and_says_when_a_tool_is_legacy(name: str) -> None:
+    description = TOOLS[name]["description"]
+    legacy = {family.tool for family in FAMILIES if family.legacy}
+    assert 0 < len(description) <= 400
+    assert description.startswith("Legacy:") == (name in legacy)
+    assert description.endswith(".")

@@ -1,0 +1,8 @@
+"""Programs that some machines have."""
+
+import pytest
+
+from kie_mcp.media import ffmpeg
+
+PROGRAM = ffmpeg.find()
+needs_ffmpeg = pytest.mark.skipif(not PROGRAM, reason="There is no ffmpeg on this machine.")

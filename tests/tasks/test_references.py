@@ -1,0 +1,376 @@
+import os
+import resource
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from support.clock import JumpingClock
+from support.media_files import picture, sound
+
+from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Ref, TaskRef, Track
+from kie_mcp.errors import ApiError, InvalidCall
+from kie_mcp.kie.client import KieClient
+from kie_mcp.kie.files import LIFETIME
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Result, Task
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.media import Work, render
+from kie_mcp.tasks.uploads import Uploader
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    opened = await Ledger.open(tmp_path / "data")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The only folder that may be read."""
+    made = tmp_path / "Bilder – 写真"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def publisher(kie: KieClient, ledger: Ledger, folder: Path, clock: JumpingClock) -> Uploader:
+    return Uploader(kie, ledger, readable=[folder], clock=clock)
+
+
+def data_uri(content: bytes) -> str:
+    return f"data:;base64,{b64encode(content).decode()}"
+
+
+def limited(ref: MediaRef, limits: Limits) -> MediaRef:
+    ref.limits = limits
+    return ref
+
+
+def uploads(sandbox: Sandbox) -> dict[str, bytes]:
+    """What reached KIE, by name."""
+    return {path.rpartition("/")[2]: place.read_bytes() for path, place in sandbox._files._uploads.items()}
+
+
+async def fetched(kie: KieClient, url: str) -> bytes:
+    return (await kie.http.get(url)).raise_for_status().content
+
+
+async def refusal(publisher: Uploader, *refs: Ref) -> str:
+    with pytest.raises(InvalidCall) as caught:
+        await publisher.contents(refs)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("url", ["https://a.example/x.png", "http://a.example/x?y=1#z", "https://a.example/ü.png"])
+async def test_a_web_address_goes_out_as_it_is(publisher: Uploader, sandbox: Sandbox, url: str) -> None:
+    assert await publisher.resolve([Image(url)]) == {url: url}
+    assert not uploads(sandbox)
+
+
+@pytest.mark.parametrize("url", ["https://", "https:///x.png", "https://[::1", "https://a.example/a b.png"])
+async def test_what_is_no_web_address_is_refused(publisher: Uploader, url: str) -> None:
+    assert "is no web address" in await refusal(publisher, Image(url))
+
+
+@pytest.mark.parametrize(
+    "form", ["{path}", "{name}", "./{name}", "~/{name}", "file://{path}", "file://{quoted}", "../{folder}/{name}"]
+)
+async def test_a_local_file_is_uploaded_however_its_path_is_written(
+    publisher: Uploader, kie: KieClient, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder))
+    path = folder / "ein Bild.png"
+    path.write_bytes(content := picture())
+    ref = Image(form.format(path=path, name=path.name, folder=folder.name, quoted=quote(str(path))))
+    url = (await publisher.resolve([ref]))[ref]
+    assert url.startswith("https://")
+    assert await fetched(kie, url) == content
+
+
+async def test_a_data_uri_is_uploaded(publisher: Uploader, kie: KieClient) -> None:
+    content = picture()
+    plain = Image(f"data:image/png,{quote(content)}")
+    wrapped = Image(data_uri(content)[:60] + "\r\n  " + data_uri(content)[60:])
+    urls = await publisher.resolve([plain, wrapped])
+    assert [await fetched(kie, url) for url in urls.values()] == [content, content]
+
+
+async def test_the_wrong_extension_is_put_right(publisher: Uploader, sandbox: Sandbox, folder: Path) -> None:
+    """KIE believes names."""
+    (folder / "photo.png").write_bytes(picture(image_format="WEBP"))
+    (folder / "ohne Endung (2)").write_bytes(picture())
+    urls = await publisher.resolve([Image(str(folder / "photo.png")), Image(str(folder / "ohne Endung (2)"))])
+    assert [unquote(url).rpartition(".")[2] for url in urls.values()] == ["webp", "png"]
+    assert [name.rpartition("-")[0] for name in uploads(sandbox)] == ["photo", "ohne-Endung-2"]
+
+
+async def test_files_of_one_name_do_not_overwrite_each_other(publisher: Uploader, kie: KieClient, folder: Path) -> None:
+    """KIE overwrites what has the same name."""
+    contents = [picture(width=width) for width in (10, 20, 30, 40)]
+    refs: list[Image] = [Image(data_uri(contents[0])), Image(data_uri(contents[1]))]
+    for number in (2, 3):
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "file.png").write_bytes(contents[number])
+        refs.append(Image(str(folder / str(number) / "file.png")))
+    urls = await publisher.resolve(refs)
+    assert [await fetched(kie, urls[ref]) for ref in refs] == contents
+
+
+async def test_the_same_content_is_uploaded_once_while_it_lives(
+    publisher: Uploader, sandbox: Sandbox, folder: Path, clock: JumpingClock
+) -> None:
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(picture())
+    refs = [Image(str(folder / "a.png")), Image(str(folder / "b.png")), Image(data_uri(picture()))]
+    first = await publisher.resolve(refs)
+    assert len(set(first.values())) == len(uploads(sandbox)) == 1
+    clock.now += LIFETIME
+    again = await publisher.resolve(refs[:1])
+    assert len(uploads(sandbox)) == 2
+    assert again[refs[0]] not in first.values()
+
+
+async def test_an_upload_that_failed_is_not_remembered(publisher: Uploader, sandbox: Sandbox, kie: KieClient) -> None:
+    ref = Image(data_uri(picture()))
+    sandbox.fault("upload", 500)
+    with pytest.raises(ApiError):
+        await publisher.resolve([ref])
+    assert await fetched(kie, (await publisher.resolve([ref]))[ref]) == picture()
+
+
+async def test_a_link_out_of_the_allowed_folders_is_refused(
+    publisher: Uploader, folder: Path, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    (tmp_path / "private.png").write_bytes(picture())
+    (folder / "link.png").symlink_to(tmp_path / "private.png")
+    (folder / "linked").symlink_to(tmp_path)
+    for path in (folder / "link.png", folder / "linked" / "private.png", folder / ".." / "private.png"):
+        assert "outside the folders" in await refusal(publisher, Image(str(path)))
+    assert not uploads(sandbox)
+
+
+async def test_a_file_that_cannot_be_opened_is_told(publisher: Uploader, folder: Path) -> None:
+    (folder / "a.png").write_bytes(picture())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        message = await refusal(publisher, Image(str(folder / "a.png")))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert message == "a.png cannot be read: Too many open files."
+
+
+async def test_a_link_inside_the_allowed_folders_is_followed(publisher: Uploader, folder: Path) -> None:
+    (folder / "real.png").write_bytes(picture())
+    (folder / "link.png").symlink_to("real.png")
+    assert await publisher.resolve([Image(str(folder / "link.png"))])
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.write_text("geheim"), "is no picture, clip or sound"),
+        (lambda path: path.write_text("geheim", encoding="utf-16"), "is no picture, clip or sound"),
+        (lambda path: path.write_bytes(b""), "is no picture, clip or sound"),
+        (lambda path: path.mkdir(), "is no file"),
+        (os.mkfifo, "is no file"),
+        (lambda path: path.symlink_to(path), "There is no file"),
+        (lambda _: None, "There is no file"),
+    ],
+)
+async def test_what_is_no_media_file_is_not_sent(
+    publisher: Uploader, folder: Path, sandbox: Sandbox, make: Any, reason: str
+) -> None:
+    make(folder / "a.png")
+    assert reason in await refusal(publisher, Image(str(folder / "a.png")))
+    assert not uploads(sandbox)
+
+
+@pytest.mark.parametrize("path", ["a\0b.png", "~nobody-of-that-name/a.png", "x" * 5000, "kie://elsewhere", "task:"])
+async def test_an_impossible_path_is_answered_shortly(publisher: Uploader, path: str) -> None:
+    message = await refusal(publisher, Image(path))
+    assert message.startswith("There is no file ")
+    assert len(message) < 100
+
+
+async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Ledger, folder: Path) -> None:
+    """Over HTTP a path would mean the server's disk, not the caller's."""
+    (folder / "a.png").write_bytes(picture())
+    far = Uploader(kie, ledger, readable=(), clock=kie.clock)
+    assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
+    assert await far.resolve([Image(data_uri(picture()))])
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        (data_uri(picture())[:-3], "broken after"),
+        ("data:image/png;base64,@@@@", "broken after"),
+        ("data:image/png;base64", "has no comma"),
+        ("data:image/png;base64,", "is no picture"),
+        ("data:text/plain,hello", "is no picture"),
+    ],
+)
+async def test_a_data_uri_that_was_cut_is_explained(publisher: Uploader, uri: str, reason: str) -> None:
+    assert reason in await refusal(publisher, Image(uri))
+
+
+@pytest.mark.parametrize(
+    ("ref", "limits", "reason"),
+    [
+        (Image(data_uri(picture(image_format="GIF"))), Limits("jpeg png"), "is gif; the model takes jpeg, png"),
+        (Image(data_uri(picture(299, 400))), Limits(side_px=(300, 6000)), "its shorter side: 299"),
+        (Audio(data_uri(sound(1))), Limits(mb=0.001), "has 0.0 MB; the model takes up to 0.001 MB"),
+        (Audio(data_uri(sound(1))), Limits("wav", seconds=(2, 15)), "its length in seconds: 1"),
+    ],
+)
+async def test_a_file_beyond_the_limits_is_refused_before_anything_is_sent(
+    publisher: Uploader, sandbox: Sandbox, ref: MediaRef, limits: Limits, reason: str
+) -> None:
+    message = await refusal(publisher, Image(data_uri(picture())), limited(ref, limits))
+    assert reason in message
+    assert len(message) < 200
+    assert not uploads(sandbox)
+
+
+async def test_an_address_with_a_refused_extension_stops_the_call_before_uploads(
+    publisher: Uploader, sandbox: Sandbox
+) -> None:
+    local = Image(data_uri(picture()))
+    far = limited(Image("https://a.example/clip.GIF?x=.png"), Limits("jpeg png"))
+    assert "is gif; the model takes jpeg, png" in await refusal(publisher, local, far)
+    assert not uploads(sandbox)
+    for url in ("https://a.example/a.JPG", "https://a.example/a.svgz", "https://a.example/a"):
+        assert await publisher.resolve([limited(Image(url), Limits("jpeg png"))])
+
+
+@pytest.fixture
+async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
+    """A finished task: a song, a song that lost its file, and notes that have no link."""
+    saved = [tmp_path / "1.mp3", tmp_path / "2.mp3", tmp_path / "3.mid"]
+    saved[0].write_bytes(render("1.mp3", Work("x", "x")))
+    saved[2].write_bytes(b"MThd" + bytes(20))
+    urls = "https://kie.example/1.mp3", "https://kie.example/2.mp3", ""
+    results = [
+        Result(url, str(path), id=f"song-{n}" if url else "")
+        for n, (url, path) in enumerate(zip(urls, saved, strict=True), start=1)
+    ]
+    task = Task("t_1", "suno_music", "m", "audio", "suno", {}, clock.time(), "succeeded", "5f0c", results=results)
+    await ledger.add(task)
+    await ledger.add(Task("t_2", "suno_music", "m", "audio", "suno", {}, clock.time(), "running", "77"))
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        (Audio("task:t_1"), "https://kie.example/1.mp3"),
+        (Audio("task:t_1#2"), "https://kie.example/2.mp3"),
+        (Audio("task:5f0c#1"), "https://kie.example/1.mp3"),
+        (Track("task:t_1"), "song-1"),
+        (Track("task:t_1#2"), "song-2"),
+        (Track("task:5f0c#2"), "song-2"),
+        (Track("task:elsewhere#e231-a9"), "e231-a9"),
+        (TaskRef("t_1"), "5f0c"),
+        (TaskRef("task:t_1#2"), "5f0c"),
+        (TaskRef("5f0c"), "5f0c"),
+        (TaskRef("task:made-elsewhere"), "made-elsewhere"),
+        (Track("task:t_1#2").task, "5f0c"),
+    ],
+)
+@pytest.mark.usefixtures("made")
+async def test_earlier_tasks_are_referred_to(publisher: Uploader, ref: Ref, expected: str) -> None:
+    assert await publisher.resolve([ref]) == {ref: expected}
+
+
+@pytest.mark.parametrize(
+    ("ref", "reason"),
+    [
+        (Audio("task:t_9"), "there is no task t_9"),
+        (Audio("task:t_2"), "the task is running"),
+        (Audio("task:t_1#0"), "has 3 results"),
+        (Audio("task:t_1#4"), "has 3 results"),
+        (Audio("task:t_1#²"), "has 3 results"),
+        (Audio("task:t_1#last"), "has 3 results"),
+        (Track("task:t_1#3"), "is no song of Suno's"),
+        (Track("e231-a9"), "is no song"),
+        (Audio("kie://uploads/u_9"), "is not there any more"),
+    ],
+)
+@pytest.mark.usefixtures("made")
+async def test_what_was_not_made_is_not_referred_to(publisher: Uploader, ref: Ref, reason: str) -> None:
+    assert reason in await refusal(publisher, ref)
+
+
+@pytest.mark.usefixtures("made")
+async def test_a_result_whose_link_may_be_dead_is_uploaded_from_disk(
+    publisher: Uploader, kie: KieClient, clock: JumpingClock
+) -> None:
+    one, two, notes = Audio("task:t_1#1"), Audio("task:t_1#2"), Audio("task:t_1#3")
+    assert (await fetched(kie, (await publisher.resolve([notes]))[notes])).startswith(b"MThd")
+    clock.now += LIFETIME
+    urls = await publisher.resolve([one, two])
+    assert (await fetched(kie, urls[one])).startswith(b"ID3")
+    # Deleted from the disk: the link is all there is.
+    assert urls[two] == "https://kie.example/2.mp3"
+
+
+@pytest.mark.usefixtures("made")
+async def test_notes_that_are_gone_are_not_sent(publisher: Uploader, tmp_path: Path) -> None:
+    (tmp_path / "3.mid").unlink()
+    assert "is no file" in await refusal(publisher, Audio("task:t_1#3"))
+
+
+@pytest.mark.usefixtures("made")
+async def test_a_result_has_an_address(publisher: Uploader) -> None:
+    assert await publisher.address("task:t_1#2") == "https://kie.example/2.mp3"
+    assert await publisher.address("https://a.example/x") == "https://a.example/x"
+    with pytest.raises(InvalidCall, match="is no web address"):
+        await publisher.address("file:///etc/passwd")
+
+
+async def test_uploads_by_path_base64_and_url_can_be_referred_to(
+    publisher: Uploader, kie: KieClient, folder: Path, clock: JumpingClock
+) -> None:
+    (folder / "a.png").write_bytes(picture())
+    sent = [
+        await publisher.upload_path(str(folder / "a.png")),
+        await publisher.upload_base64(b64encode(sound(1)).decode(), "../../Stimme.mp3"),
+        await publisher.upload_base64(data_uri(picture(50)), ""),
+        await publisher.upload_url("https://a.example/bilder/b.jpg?x=1", ""),
+        await publisher.upload_url("https://a.example/", "c.exe"),
+    ]
+    parts = [(each.name.rpartition("-")[0], each.name.rpartition(".")[2]) for each in sent]
+    assert parts[:4] == [("a", "png"), ("Stimme", "wav"), ("file", "png"), ("b", "jpg")]
+    assert "." not in sent[4].name
+    assert [each.size for each in sent[:3]] == [len(picture()), len(sound(1)), len(picture(50))]
+    refs = [Image(f"kie://uploads/{each.id}") for each in sent]
+    urls = await publisher.resolve(refs)
+    assert [urls[ref] for ref in refs] == [each.url for each in sent]
+    for each in sent:
+        assert await fetched(kie, each.url)
+    clock.now += LIFETIME
+    assert "is not there any more" in await refusal(publisher, refs[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b64encode(picture()).decode()[:-1], r"broken after \d+ characters: hosts cut"),
+        ("not base64!", "broken after 11 characters"),
+        (b64encode(b"secret").decode(), "is no picture"),
+        (b64encode(sound(0.1) + bytes(10_000_000)).decode(), "at most 10 MB"),
+    ],
+)
+async def test_base64_that_cannot_be_right_is_refused(
+    publisher: Uploader, sandbox: Sandbox, text: str, reason: str
+) -> None:
+    with pytest.raises(InvalidCall, match=reason):
+        await publisher.upload_base64(text, "a.png")
+    assert not uploads(sandbox)

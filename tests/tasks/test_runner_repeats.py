@@ -1,0 +1,235 @@
+"""Veo's larger versions: the create is sent again to ask after the clip, and billed once."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support.clock import JumpingClock
+from support.runners import Gate, end, rows, running
+
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import MODELS
+from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, UnknownOutcome
+from kie_mcp.kie.routes import PRODUCTS
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.watcher import BETWEEN_REPEATS, REPEATED_FOR
+
+pytestmark = pytest.mark.anyio
+
+
+class Size(NamedTuple):
+    """A larger version."""
+
+    model: str
+    way: str
+    price: float
+    asked: str
+
+    def call(self, task_id: str = "5f0c") -> KieModel:
+        return MODELS[self.model].model_validate({"task_id": task_id})
+
+
+SIZES = [
+    Size("veo/get-1080p-video", "veo-1080p", 5, "GET /api/v1/veo/get-1080p-video"),
+    Size("veo/get-4k-video", "veo-4k", 120, "POST /api/v1/veo/get-4k-video"),
+]
+NOBODY_KNOWS: list[int | str] = ["reset-before", "reset-after", "garbage", "truncated", "empty", 500, "code:500", 502]
+
+both = pytest.mark.parametrize("size", SIZES, ids=[size.way for size in SIZES])
+
+
+def test_no_route_of_these_is_left_out() -> None:
+    assert {way for way, route in PRODUCTS.items() if route.repeated} == {size.way for size in SIZES}
+
+
+@both
+async def test_a_larger_clip_is_asked_for_until_it_is_there_and_billed_once(
+    clock: JumpingClock, tmp_path: Path, size: Size
+) -> None:
+    times: list[float] = []
+
+    async def note(path: str) -> None:
+        if "/veo/" in path:
+            times.append(clock.now)
+
+    sandbox = Sandbox(seconds=200, clock=clock.time)
+    gate = Gate(sandbox.app, get=note, post=note)
+    async with running(tmp_path, gate, clock) as runner:
+        task = await runner.submit(Order("veo_upscale", size.call()))
+        assert rows(tmp_path) == [(task.id, "running", None, size.way)]
+        assert task.request == {"taskId": "5f0c", "index": 0}
+        task = await end(runner, task)
+    assert (task.state, task.saved, task.error) == ("succeeded", True, None)
+    assert [Path(result.path).suffix for result in task.results] == [".mp4"]
+    assert len(times) > 5
+    assert min(later - earlier for earlier, later in pairwise(times)) >= BETWEEN_REPEATS
+    assert gate.asked.count(size.asked) == len(times)
+    assert len(sandbox.accepted) == 1
+    assert sandbox.balance == 1000 - size.price
+
+
+@both
+async def test_a_larger_clip_goes_on_after_a_restart(clock: JumpingClock, tmp_path: Path, size: Size) -> None:
+    sandbox = Sandbox(seconds=200, clock=clock.time)
+    gate = Gate(sandbox.app)
+    async with running(tmp_path, gate, clock, callback_url="https://me.example/done") as runner:
+        clip = await end(
+            runner, await runner.submit(Order("veo_video", MODELS["veo3_fast"].model_validate({"prompt": "a heron"})))
+        )
+        task = await runner.submit(Order("veo_upscale", size.call(clip.id)))
+        await runner.wait([task], 2 * BETWEEN_REPEATS)
+    assert rows(tmp_path)[1] == (task.id, "running", None, size.way)
+    assert task.request
+    assert task.request["taskId"] == clip.kie_id
+    count, begun = gate.asked.count(size.asked), clock.now
+    async with running(tmp_path, gate, clock) as runner:
+        found = await end(runner, await runner.get(task.id))
+    assert (found.state, found.saved, len(found.results)) == ("succeeded", True, 1)
+    assert gate.asked.count(size.asked) > count
+    assert clock.now - begun >= BETWEEN_REPEATS
+    # The same words, or KIE would have begun a second one.
+    assert len(sandbox.accepted) == 2
+    assert sandbox.balance == 1000 - 60 - size.price
+
+
+@both
+async def test_a_clip_that_is_there_already_is_had_at_once_and_not_billed_again(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, size: Size
+) -> None:
+    gate = Gate(sandbox.app)
+    async with running(tmp_path, gate, clock) as runner:
+        await end(runner, await runner.submit(Order("veo_upscale", size.call())))
+        count = gate.asked.count(size.asked)
+        again = await runner.submit(Order("veo_upscale", size.call()))
+        assert (again.state, again.route) == ("succeeded", size.way)
+        assert (await end(runner, again)).saved
+    assert gate.asked.count(size.asked) == count + 1
+    assert sandbox.balance == 1000 - size.price
+
+
+@both
+async def test_whoever_asks_after_a_larger_clip_does_not_hurry_kie(
+    clock: JumpingClock, tmp_path: Path, size: Size
+) -> None:
+    gate = Gate(Sandbox(seconds=600, clock=clock.time).app)
+    async with running(tmp_path, gate, clock) as runner:
+        task = await runner.submit(Order("veo_upscale", size.call()))
+        begun = clock.now
+        while clock.now < begun + 10 * BETWEEN_REPEATS:
+            await runner.wait([await runner.get(task.id)], 1)
+    assert 5 <= gate.asked.count(size.asked) <= 11
+
+
+@both
+async def test_a_larger_clip_that_fails_says_why(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, size: Size
+) -> None:
+    sandbox.fault("create", "fail")
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_upscale", size.call()))
+        assert (task.state, task.route) == ("running", size.way)
+        task = await end(runner, task)
+    assert task.state == "failed"
+    assert task.error
+    assert task.error["message"] == "The sandbox was told to let this task fail"
+    assert (task.error["retryable"], task.error["billed"]) == (True, False)
+
+
+@both
+async def test_a_larger_clip_that_never_comes_is_given_up_with_kies_last_words(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, size: Size
+) -> None:
+    sandbox.fault("create", "stall")
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await end(runner, await runner.submit(Order("veo_upscale", size.call())))
+    assert (task.state, task.route) == ("failed", size.way)
+    assert task.finished
+    assert REPEATED_FOR < task.finished - task.created < REPEATED_FOR + 120
+    assert task.error
+    assert "video is processing" in str(task.error["message"])
+    assert task.error["billed"] is True
+    assert (task.credits, sandbox.balance) == (size.price, 1000 - size.price)
+
+
+@both
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [("code:422", ApiError), (402, InsufficientCredits), (401, AuthError), ("code:455", ApiError), (505, ApiError)],
+)
+async def test_a_larger_clip_is_refused_like_anything_else(
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    size: Size,
+    how: int | str,
+    error: type[ApiError],
+) -> None:
+    gate = Gate(sandbox.app)
+    sandbox.fault("create", how)
+    async with running(tmp_path, gate, clock) as runner:
+        with pytest.raises(error, match="was told to answer so") as caught:
+            await runner.submit(Order("veo_upscale", size.call()))
+    assert caught.value.billed is False
+    assert [row[1:] for row in rows(tmp_path)] == [("failed", None, size.way)]
+    assert gate.asked == [size.asked]
+    assert sandbox.balance == 1000
+
+
+@pytest.mark.untraced
+@both
+@pytest.mark.parametrize("how", NOBODY_KNOWS)
+async def test_a_first_answer_that_got_lost_leaves_a_larger_clip_unknown(
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    size: Size,
+    how: int | str,
+) -> None:
+    gate = Gate(sandbox.app)
+    sandbox.fault("create", how)
+    async with running(tmp_path, gate, clock) as runner:
+        with pytest.raises(UnknownOutcome):
+            await runner.submit(Order("veo_upscale", size.call()))
+    assert [row[1:] for row in rows(tmp_path)] == [("unknown", None, size.way)]
+    async with running(tmp_path, gate, clock) as runner:
+        clock.now += 10 * BETWEEN_REPEATS
+        await runner.get(rows(tmp_path)[0][0])
+    assert gate.asked == [size.asked]
+    assert sandbox.balance in (1000, 1000 - size.price)
+
+
+@both
+@pytest.mark.parametrize("how", ["code:400", 400, "code:200"])
+async def test_a_first_answer_that_bids_to_wait_is_no_refusal(
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    size: Size,
+    how: int | str,
+) -> None:
+    sandbox.fault("create", how)
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_upscale", size.call()))
+        assert (task.state, task.route) == ("running", size.way)
+        assert (await end(runner, task)).state == "succeeded"
+    assert sandbox.balance == 1000 - size.price
+
+
+@pytest.mark.untraced
+@both
+@pytest.mark.parametrize("how", [*NOBODY_KNOWS, 401, 429, "code:455", "null-record"])
+async def test_a_later_answer_that_cannot_be_read_changes_nothing(
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    size: Size,
+    how: int | str,
+) -> None:
+    async with running(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_upscale", size.call()))
+        sandbox.fault("create", how, 2)
+        task = await end(runner, task)
+    assert (task.state, task.route, len(task.results)) == ("succeeded", size.way, 1)
+    assert sandbox.balance == 1000 - size.price

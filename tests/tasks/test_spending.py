@@ -1,0 +1,205 @@
+"""What was spent, as a tool tells it and as a person types for it."""
+
+import csv
+import json
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from mcp import Client
+from support.answers import answer, text
+from support.clock import JumpingClock
+from support.commands import kie_mcp
+
+from kie_mcp.config import Settings
+from kie_mcp.ledger import tables
+from kie_mcp.ledger.ledger import Ledger, _row
+from kie_mcp.ledger.task import Task
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.spending import report
+
+pytestmark = pytest.mark.anyio
+
+DAY = 24 * 3600
+UNICODE = "модель/очень-длинное-имя-video-to-video-pro"
+FIGURES = ["tasks", "succeeded", "charged", "failed", "failed_charged", "refunded", "unknown", "open"]
+
+
+def task(number: int, created: float, **more: Any) -> Task:
+    """One that succeeded for 4 credits."""
+    plain: dict[str, Any] = {"model": "veo3", "kind": "video", "state": "succeeded", "credits": 4.0, "reserved": 60.0}
+    return Task(f"t_{number}", "x", route="veo", arguments={}, created=created, saved=True, **{**plain, **more})
+
+
+def mixed(now: float) -> list[Task]:
+    """One of each kind."""
+    return [
+        task(1, now),
+        task(2, now, credits=None),
+        task(3, now, state="failed", credits=0.0),
+        task(4, now, state="failed", credits=None),
+        task(5, now, state="failed", credits=7.5),
+        task(6, now - DAY, state="unknown", credits=None, reserved=90.0),
+        task(7, now - DAY, state="running", credits=None, model=UNICODE),
+        task(8, now - DAY, state="expired", credits=None, reserved=5.0),
+        task(9, now - 40 * DAY, model="google/nano-banana", kind="image", credits=0.1),
+        task(10, now - 40 * DAY, model="google/nano-banana", kind="image", credits=0.2),
+    ]
+
+
+async def fill(folder: Path, tasks: Sequence[Task]) -> None:
+    ledger = await Ledger.open(folder)
+    async with ledger._writing() as connection:
+        await connection.execute(sa.insert(tables.tasks), [_row(each) for each in tasks])
+    await ledger.close()
+
+
+def test_failed_refunded_unknown_and_open_are_told_apart() -> None:
+    *_, total = report(mixed(1.8e9), "day")
+    assert total.rounded() == {
+        "of": "all",
+        "tasks": 10,
+        "succeeded": 4,
+        # What nobody told the charge of counts as estimated, and so does what KIE made and nobody saved.
+        "charged": 4 + 60 + 5 + 0.3,
+        "failed": 3,
+        "failed_charged": 7.5,
+        "refunded": 120,
+        "unknown": 1,
+        "open": 150,
+    }
+
+
+def test_the_lines_are_of_days_models_or_kinds_and_add_up() -> None:
+    tasks = mixed(1.8e9)
+    days = [line.of for line in report(tasks, "day")]
+    assert days == [*sorted(days[:-1], reverse=True), "all"]
+    assert days[0] == datetime.fromtimestamp(1.8e9).astimezone().date().isoformat()
+    assert [line.of for line in report(tasks, "model")] == ["veo3", "google/nano-banana", UNICODE, "all"]
+    assert [line.of for line in report(tasks, "kind")] == ["video", "image", "all"]
+    for by in ("day", "model", "kind"):
+        *lines, total = report(tasks, by)
+        for figure in FIGURES:
+            assert sum(getattr(line, figure) for line in lines) == pytest.approx(getattr(total, figure))
+
+
+async def test_a_report_says_what_was_spent_in_both_forms(
+    client: Client, settings: Settings, clock: JumpingClock
+) -> None:
+    await fill(settings.state_dir, mixed(clock.now))
+    result = await client.call_tool("spend_report", {"by": "MODEL", "days": "30"})
+    assert not result.is_error
+    assert [line["of"] for line in answer(result)["lines"]] == ["veo3", UNICODE]
+    assert answer(result)["all"]["charged"] == 69
+    failed = "failed 3 (7.5 charged, 120 refunded); unknown 1, to be settled with resolve_task"
+    assert text(result).splitlines() == [
+        f"veo3: 69 credits for 2 of 7 tasks; {failed}; 90 may still be charged",
+        f"{UNICODE}: 0 credits for 0 of 1 tasks; 60 may still be charged",
+        f"all: 69 credits for 2 of 8 tasks; {failed}; 150 may still be charged",
+    ]
+    longer = await client.call_tool("spend_report", {"by": "model", "days": 60})
+    assert "google/nano-banana: 0.3 credits for 2 of 2 tasks" in text(longer)
+
+
+async def test_a_report_of_what_the_server_itself_made(client: Client, sandbox: Sandbox) -> None:
+    await client.call_tool("nano_banana_image", {"prompt": "x"})
+    sandbox.fault("create", "fail")
+    await client.call_tool("nano_banana_image", {"prompt": "x"})
+    await client.call_tool("kling_video", {"prompt": "x"})
+    said = text(await client.call_tool("spend_report", {"by": "kind"}))
+    assert "image: 4 credits for 1 of 2 tasks; failed 1 (0 charged, 4 refunded)" in said
+    assert "video: 0 credits for 0 of 1 tasks; 90 may still be charged" in said
+    assert "sandbox" not in said
+
+
+async def test_a_report_of_nothing_says_so(client: Client) -> None:
+    result = await client.call_tool("spend_report")
+    assert text(result) == "No tasks in the last 30 days."
+    assert answer(result)["lines"] == []
+    assert answer(result)["all"]["tasks"] == 0
+
+
+@pytest.mark.parametrize("name", ["vendor-with-a-name/model-{}-image-to-video", "模型" * 30 + "{}", "x" * 5000 + "{}"])
+async def test_a_report_of_a_thousand_models_stays_below_2000_tokens(
+    client: Client, settings: Settings, clock: JumpingClock, name: str
+) -> None:
+    names = [name.format(number) for number in range(1000)]
+    await fill(
+        settings.state_dir,
+        [task(n, clock.now, model=each, credits=12345.67 + n, state="succeeded") for n, each in enumerate(names)],
+    )
+    result = await client.call_tool("spend_report", {"by": "model"})
+    structured = json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
+    assert max(len(structured.encode()), len(text(result).encode())) / 4 < 2000
+    lines = answer(result)["lines"]
+    assert len(lines) >= 20
+    assert answer(result)["more"] == 1000 - len(lines)
+    assert f"{1000 - len(lines)} more." in text(result)
+    # The dearest come first.
+    assert lines[0]["charged"] == 13344.67
+    assert answer(result)["all"]["tasks"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [({"by": "hour"}, "by: "), ({"days": 0}, "days: "), ({"days": "many"}, "days: "), ({"x": 1}, "x")],
+)
+async def test_a_wrong_report_is_refused(client: Client, wrong: dict[str, Any], says: str) -> None:
+    result = await client.call_tool("spend_report", wrong)
+    assert answer(result)["error"]["category"] == "invalid_call"
+    assert says in text(result)
+
+
+async def test_spend_prints_a_table_that_is_whole_in_80_columns(tmp_path: Path) -> None:
+    now = time.time()
+    odd = task(11, now, model="[bold]odd[/bold]", credits=1_234_567.25)
+    await fill(tmp_path, [*mixed(now), odd])
+    for by, columns in (("model", "80"), ("model", "40"), ("day", "80"), ("kind", "40")):
+        run = kie_mcp("spend", "--by", by, KIE_MCP_DATA_DIR=str(tmp_path), COLUMNS=columns)
+        assert (run.returncode, run.stderr) == (0, "")
+        lines = run.stdout.splitlines()
+        assert all(len(line) <= 80 for line in lines)
+        assert "…" not in run.stdout
+        head = " ".join(lines[:3]).split()
+        assert head == ["failed", by, *(figure.removeprefix("failed_") for figure in FIGURES)]
+        (total,) = (line.split() for line in lines if line.split()[:1] == ["all"])
+        assert total == ["all", "9", "3", "1,234,636.25", "3", "7.5", "120", "1", "150"]
+        if by == "model":
+            folded = "".join(line[1:13].strip() for line in lines)
+            assert UNICODE in folded
+            assert odd.model in folded
+
+
+async def test_spend_prints_values_for_other_programs(tmp_path: Path) -> None:
+    now = time.time()
+    await fill(tmp_path, [*mixed(now), task(11, now, model='a "quoted", one\nof two lines', credits=1_234_567.25)])
+    run = kie_mcp("spend", "--by", "model", "--days", "60", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
+    assert (run.returncode, run.stderr) == (0, "")
+    first, *rows = csv.reader(StringIO(run.stdout))
+    assert first == ["of", *FIGURES]
+    read = {row[0]: dict(zip(FIGURES, map(float, row[1:]), strict=True)) for row in rows}
+    assert read.keys() == {"veo3", UNICODE, "google/nano-banana", 'a "quoted", one\nof two lines'}
+    assert read["veo3"]["refunded"] == 120
+    assert read['a "quoted", one\nof two lines']["charged"] == 1234567.25
+
+
+def test_spend_of_an_empty_ledger_says_so(tmp_path: Path) -> None:
+    table = kie_mcp("spend", "--days", "7", KIE_MCP_DATA_DIR=str(tmp_path))
+    assert (table.returncode, table.stdout) == (0, "No tasks in the last 7 days.\n")
+    values = kie_mcp("spend", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
+    assert values.stdout == ",".join(["of", *FIGURES]) + "\n"
+
+
+def test_spend_needs_no_key_and_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file where the folder should be")
+    run = kie_mcp("spend", KIE_MCP_DATA_DIR=str(tmp_path / "file"))
+    assert run.returncode == 2
+    assert "KIE_MCP_DATA_DIR" in run.stderr
+    assert "Traceback" not in run.stderr
+    for wrong in (["--by", "hour"], ["--days", "0"], ["--days", "x"]):
+        assert kie_mcp("spend", *wrong, KIE_MCP_DATA_DIR=str(tmp_path)).returncode == 2

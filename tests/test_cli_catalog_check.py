@@ -1,0 +1,68 @@
+"""`kie-mcp catalog check`, run as a weekly job runs it."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands import COMMAND, environment, kie_mcp, serving
+
+
+def check(folder: Path, *models: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    chosen = [word for model in models for word in ("--model", model)]
+    return kie_mcp("catalog", "check", *chosen, KIE_MCP_DATA_DIR=str(folder), **settings)
+
+
+def test_no_drift_ends_with_0_and_drift_with_1(tmp_path: Path) -> None:
+    with serving("sandbox", "--port", "0") as url:
+        kie = {"KIE_API_KEY": "sandbox", "KIE_MCP_BASE_URL": url}
+        same = check(tmp_path, "z-image", **kie)
+        other = check(tmp_path, "z-image", "vendor/nothing", **kie)
+    assert (same.returncode, same.stdout, same.stderr) == (0, "Models compared: 1; different: 0.\n", "")
+    assert (other.returncode, other.stderr) == (1, "")
+    assert other.stdout == "vendor/nothing: neither at KIE nor built in\nModels compared: 2; different: 1.\n"
+
+
+def test_the_sandbox_of_the_settings_is_compared_without_a_key(tmp_path: Path) -> None:
+    assert check(tmp_path, "z-image", KIE_MCP_SANDBOX="1").returncode == 0
+
+
+def test_without_a_key_it_ends_with_2_and_says_how_to_set_one(tmp_path: Path) -> None:
+    run = check(tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "KIE_API_KEY" in run.stderr
+
+
+def test_a_kie_that_cannot_be_asked_ends_with_2(tmp_path: Path) -> None:
+    with serving("sandbox", "--port", "0") as url:
+        run = check(tmp_path, KIE_API_KEY="wrong", KIE_MCP_BASE_URL=url)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("kie-mcp: ")
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo terminals")
+def test_a_person_sees_how_far_it_is(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    settings = environment(KIE_MCP_SANDBOX="1", KIE_MCP_DATA_DIR=str(tmp_path), TERM="xterm")
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        run = subprocess.run(
+            [*COMMAND, "catalog", "check", "--model", "z-image"],
+            env=settings,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            check=True,
+            timeout=60,
+        )
+        os.close(theirs)
+        shown = terminal.read(4096)
+    assert run.stdout == b"Models compared: 1; different: 0.\n"
+    assert b"Asking KIE" in shown
+
+
+def test_without_a_command_it_shows_its_commands() -> None:
+    run = kie_mcp("catalog")
+    assert "check" in run.stdout + run.stderr
