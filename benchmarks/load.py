@@ -1,9 +1,9 @@
-"""What a thousand tasks at once cost a server: `python -m benchmarks.load`.
+"""Memory and CPU that a server needs for a thousand tasks at once: `python -m benchmarks.load`.
 
-They run in the sandbox, in this process, on a clock that jumps to the next sleeper once everybody sleeps. Memory and
-CPU stand beside those of the same server without tasks, and contain what the sandbox needs. They are measured when
-all tasks are under way and KIE's rate holds their reads back. No second may see more status reads than KIE allows,
-counted where they arrive, and every task must end with its files saved. It takes a minute or two.
+The tasks run in the sandbox, in this process, on a clock that jumps to the next wake-up once everybody sleeps. Memory
+and CPU are compared with those of the same server without tasks, and include what the sandbox needs. They are measured
+while all tasks are under way and KIE's rate limit holds their status reads back. In no second may more status reads
+arrive than KIE allows, and every task must end with its files saved. It takes a minute or two.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ from kie_mcp.kie.client import SLOW_READS, STATUS_READS, KieClient
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
@@ -40,56 +41,58 @@ from kie_mcp.tasks.uploads import Uploader
 
 TASKS = 1000
 SONGS = 4
-"""One task of so many is a song, whose reads have a limit of their own."""
-USUAL = 600.0
-"""Seconds that tasks are thought to take, so that all of them are due soon."""
-LENGTHS = 1000.0, 1300.0
-"""Seconds that they take: it is 550 until KIE has accepted all, and then they are measured."""
-MINUTES = 5
+"""One task of this many is a song, whose status reads have a rate limit of their own."""
+ESTIMATED_SECONDS = 600.0
+"""Duration that the polling schedule expects of each task, so that all of them are polled often."""
+DURATIONS = 1000.0, 1300.0
+"""Shortest and longest real duration in seconds: KIE accepts all tasks within 550 s, then the load is measured."""
+MEASURED_MINUTES = 5
 SEED = 1
 
 
 class HastyClock(Clock):
-    """Time that jumps to the next sleeper once everybody sleeps."""
+    """Clock that jumps to the next wake-up once everybody sleeps."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        """Heap of wake-up times; the number keeps those of one moment in order."""
         self._number = itertools.count()
-        self._lent = 0
-        sa.event.listen(sa.Pool, "checkout", self._lend)
-        sa.event.listen(sa.Pool, "checkin", self._give_back)
+        self._busy_connections = 0
+        """Database connections in use: their threads may still wake somebody."""
+        sa.event.listen(sa.Pool, "checkout", self._count_checkout)
+        sa.event.listen(sa.Pool, "checkin", self._count_checkin)
 
     def time(self) -> float:
-        """Seconds since 1970, if it is 2027."""
+        """Return seconds since 1970; it is 2027."""
         return self.now
 
     def monotonic(self) -> float:
-        """The same."""
+        """Return the same."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait until the clock has moved on by this much."""
         wake = anyio.Event()
         heapq.heappush(self._sleepers, (self.now + seconds, next(self._number), wake))
         try:
             await wake.wait()
         finally:
-            # Time need not stop for one who was called away.
+            # The clock need not stop for a sleeper that was cancelled.
             wake.set()
 
     async def idle(self, seconds: float) -> None:
-        """Wait where nobody waits for the end of it."""
+        """Wait in a background loop."""
         await self.sleep(seconds)
 
     async def run(self) -> None:
-        """Let time pass."""
-        # asyncio tells in no other way whether it has anything to do.
+        """Move the clock until cancelled."""
+        # asyncio has no other way to tell whether a callback is ready to run.
         ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # noqa: SLF001
         threads = anyio.to_thread.current_default_thread_limiter()
         while True:
             await anyio.lowlevel.checkpoint()
-            if self._lent or threads.borrowed_tokens:
+            if self._busy_connections or threads.borrowed_tokens:
                 await anyio.sleep(0.0002)
             elif not ready and self._sleepers:
                 moment, _, wake = heapq.heappop(self._sleepers)
@@ -97,24 +100,26 @@ class HastyClock(Clock):
                     self.now = max(self.now, moment)
                     wake.set()
 
-    def _lend(self, *_: object) -> None:
-        self._lent += 1
+    def _count_checkout(self, *_: object) -> None:
+        self._busy_connections += 1
 
-    def _give_back(self, *_: object) -> None:
-        self._lent -= 1
+    def _count_checkin(self, *_: object) -> None:
+        self._busy_connections -= 1
 
 
-class Counter:
-    """A KIE, and when it was asked after a task."""
+class CountingKie:
+    """A KIE that notes when status reads arrive."""
 
     def __init__(self, app: ASGIApp, clock: Clock) -> None:
         self.reads: list[float] = []
+        """Times of all status reads."""
         self.songs: list[float] = []
+        """Times of those of songs."""
         self._app = app
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
+        """Note the time of a status read, then answer."""
         for path, times in ((VIDEO.status, self.reads), (SONG.status, self.reads), (SONG.status, self.songs)):
             if scope["path"] == path:
                 times.append(self._clock.time())
@@ -126,30 +131,30 @@ VIDEO, SONG = routes.find("veo"), routes.find("suno")
 
 @dataclass(frozen=True)
 class Load:
-    """What a server needs for some tasks."""
+    """Resources that a server needs."""
 
     memory: float
     """Megabytes."""
     cpu: float
-    """Milliseconds a minute."""
+    """Milliseconds of processor time a minute."""
 
 
-def resident() -> float:
-    """Megabytes that this process takes up; Linux alone tells."""
+def resident_megabytes() -> float:
+    """Return this process's resident memory in megabytes; works on Linux only."""
     gc.collect()
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["VmRSS"].split()[0]) / 1024
 
 
-async def measured(clock: Clock) -> Load:
-    """What it takes to let some minutes pass."""
-    memory, began = resident(), time.process_time()
-    await clock.sleep(60 * MINUTES)
-    return Load(memory, 1000 * (time.process_time() - began) / MINUTES)
+async def measure_load(clock: Clock) -> Load:
+    """Let some minutes pass and return what the server needed."""
+    memory, began = resident_megabytes(), time.process_time()
+    await clock.sleep(60 * MEASURED_MINUTES)
+    return Load(memory, 1000 * (time.process_time() - began) / MEASURED_MINUTES)
 
 
-def densest(times: Sequence[float]) -> int:
-    """How many of these lie in one second, at most."""
+def most_in_one_second(times: Sequence[float]) -> int:
+    """Return how many of these times, in order, lie within one second at most."""
     begins, most = 0, 0
     for number, moment in enumerate(times):
         # Sums of seconds are rounded.
@@ -160,22 +165,23 @@ def densest(times: Sequence[float]) -> int:
 
 
 def order(number: int) -> Order:
-    """A clip, or a song."""
+    """Return an order for a clip or a song."""
     model = MODELS["veo3_fast" if number % SONGS else "ai-music-api/generate"]
     return Order("load", model.model_validate({"prompt": f"heron {number}"}))
 
 
 @asynccontextmanager
-async def serving(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIterator[Runner]:
-    """A server's inside."""
-    client = KieClient("sandbox", transport=httpx2.ASGITransport(app), clock=clock)
+async def run_server(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIterator[Runner]:
+    """Run what a server runs behind MCP."""
     ledger = await Ledger.open(folder / "data")
+    limiter = LedgerCreateLimiter(ledger, clock)
+    client = KieClient("sandbox", transport=httpx2.ASGITransport(app), clock=clock, create_limiter=limiter)
     try:
         async with client, anyio.create_task_group() as group:
             group.start_soon(clock.run)
-            publisher = Uploader(client, ledger, readable=(), clock=clock)
-            saver = Downloader(client, folder / "out", guarded=False)
-            runner = Runner(client, ledger, publisher, saver, group, usual_seconds=USUAL, clock=clock)
+            uploader = Uploader(client, ledger, readable=(), clock=clock)
+            downloader = Downloader(client, folder / "out", guarded=False)
+            runner = Runner(client, ledger, uploader, downloader, group, usual_seconds=ESTIMATED_SECONDS, clock=clock)
             await runner.resume()
             yield runner
             group.cancel_scope.cancel()
@@ -183,40 +189,40 @@ async def serving(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIterato
         await ledger.close()
 
 
-async def accepted(runner: Runner, sandbox: Sandbox, numbers: range) -> list[Task]:
-    """Have KIE accept these tasks, all asked for at once."""
-    chance = random.Random(SEED)  # noqa: S311 - the same lengths each time
-    found: list[Task] = []
+async def submit(runner: Runner, sandbox: Sandbox, numbers: range) -> list[Task]:
+    """Submit tasks with these numbers at once and return them when KIE has accepted all."""
+    chance = random.Random(SEED)  # noqa: S311 - the same durations each time
+    tasks: list[Task] = []
 
-    async def ask(number: int) -> None:
-        found.append(await runner.submit(order(number)))
+    async def submit_one(number: int) -> None:
+        tasks.append(await runner.submit(order(number)))
 
     async with anyio.create_task_group() as group:
         for number in numbers:
-            group.start_soon(ask, number)
-    for task in sandbox.accepted[-len(numbers) :]:
-        task.seconds = chance.uniform(*LENGTHS)
-    return found
+            group.start_soon(submit_one, number)
+    for accepted in sandbox.accepted[-len(numbers) :]:
+        accepted.seconds = chance.uniform(*DURATIONS)
+    return tasks
 
 
-async def measure(folder: Path) -> tuple[Load, Load, Counter]:
-    """Without tasks, and with all of them under way; and what KIE was asked in all.
+async def measure(folder: Path) -> tuple[Load, Load, CountingKie]:
+    """Return the load without tasks and with all of them under way, and the KIE that counted the status reads.
 
     Raises:
         AssertionError: When they did not run all at once, or not all to their end.
     """
     clock = HastyClock()
-    sandbox = Sandbox(credits=1e9, seconds=LENGTHS[1], clock=clock.time)
-    kie = Counter(sandbox.app, clock)
-    async with serving(folder, kie, clock) as runner:
-        # What is made once for all tasks is there.
-        await runner.wait(await accepted(runner, sandbox, range(TASKS, TASKS + SONGS)), 2 * LENGTHS[1])
-        without = await measured(clock)
-        tasks = await accepted(runner, sandbox, range(TASKS))
-        loaded = await measured(clock)
+    sandbox = Sandbox(credits=1e9, seconds=DURATIONS[1], clock=clock.time)
+    kie = CountingKie(sandbox.app, clock)
+    async with run_server(folder, kie, clock) as runner:
+        # The first tasks create what all tasks share, so that it counts in both figures.
+        await runner.wait(await submit(runner, sandbox, range(TASKS, TASKS + SONGS)), 2 * DURATIONS[1])
+        without = await measure_load(clock)
+        tasks = await submit(runner, sandbox, range(TASKS))
+        loaded = await measure_load(clock)
         if any(task.final for task in tasks):
             raise AssertionError("They did not run all at once.")
-        ended = await runner.wait(tasks, 4 * LENGTHS[1])
+        ended = await runner.wait(tasks, 4 * DURATIONS[1])
         if not all(task.state == "succeeded" and task.saved for task in ended):
             raise AssertionError("They did not all end with their files saved.")
     return without, loaded, kie
@@ -226,7 +232,7 @@ def main() -> int:
     """Measure, print, and return 1 when KIE was asked too often."""
     with tempfile.TemporaryDirectory() as folder:
         without, loaded, kie = anyio.run(measure, Path(folder))
-    reads, songs = densest(kie.reads), densest(kie.songs)
+    reads, songs = most_in_one_second(kie.reads), most_in_one_second(kie.songs)
     print(f"| | no tasks | {TASKS:,} tasks | a task |")
     print("|---|--:|--:|--:|")
     memory = loaded.memory - without.memory

@@ -1,7 +1,7 @@
 """Start-up against a bare SDK server: `python -m benchmarks.startup`.
 
-A client waits from the spawn of its server to the answer of tools/list. Both servers are measured in turn, so that
-whatever else the machine does hits both; the last line is the ratio of the medians.
+A client waits from the spawn of its server to the answer to tools/list. Both servers are measured alternately, so that
+other load on the machine affects both; the last line is the ratio of the medians.
 """
 
 import json
@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from typing import IO
 
 STARTS = 15
+"""How often each server is started."""
 LIMIT = 1.0
+"""Highest ratio of the medians that passes."""
 KIE_MCP = (sys.executable, "-m", "kie_mcp")
 BARE = (sys.executable, "-c", "from mcp.server.mcpserver import MCPServer; MCPServer('bare').run()")
 INITIALIZE = {
@@ -23,8 +25,8 @@ INITIALIZE = {
 }
 
 
-def seconds_to_tools(command: Sequence[str]) -> float:
-    """Start a server, list its tools, and return how long that took."""
+def measure_start(command: Sequence[str]) -> float:
+    """Start a server, list its tools, and return the seconds that it took."""
     began = time.perf_counter()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         if not (server.stdin and server.stdout):
@@ -34,11 +36,11 @@ def seconds_to_tools(command: Sequence[str]) -> float:
         send(server.stdin, method="notifications/initialized")
         send(server.stdin, id=2, method="tools/list")
         answer = json.loads(server.stdout.readline())
-        taken = time.perf_counter() - began
+        seconds = time.perf_counter() - began
         if "tools" not in answer["result"]:
             raise AssertionError(answer)
         server.stdin.close()
-    return taken
+    return seconds
 
 
 def send(stream: IO[bytes], **message: object) -> None:
@@ -51,8 +53,8 @@ def main() -> int:
     """Measure, print, and return 1 when kie-mcp starts more slowly than a server without tools."""
     ours, bare = [], []
     for _ in range(STARTS):
-        ours.append(seconds_to_tools(KIE_MCP))
-        bare.append(seconds_to_tools(BARE))
+        ours.append(measure_start(KIE_MCP))
+        bare.append(measure_start(BARE))
     ratio = statistics.median(ours) / statistics.median(bare)
     print(f"kie-mcp          {statistics.median(ours):.3f} s")
     print(f"bare SDK server  {statistics.median(bare):.3f} s")

@@ -1,4 +1,4 @@
-"""What the tests share: a KIE in this process, a clock that jumps, a server with a client on it."""
+"""Fixtures that all tests share: the sandbox in this process, the jumping clock, a server with a client."""
 
 import gc
 import sys
@@ -15,9 +15,9 @@ from kie_mcp.config import Settings
 from kie_mcp.kie.client import KieClient
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 
-# The table of faults: what is compared in it, and how it is printed.
+# Compares KIE's figures with the ledger and the disk, and writes the table in docs/reliability.md.
 pytest_plugins = ["reconciliation"]
 
 
@@ -26,14 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_finish() -> None:
-    # Thousands of collected tests would be looked through again and again.
+    # Without this, each garbage collection would go through the thousands of collected tests.
     gc.collect()
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run what is marked `untraced` without coverage; pytest-cov's own mark, `no_cover`, has no effect in a worker."""
+    """Run tests marked `untraced` without coverage: pytest-cov's own mark, `no_cover`, has no effect in a worker."""
     if not item.get_closest_marker("untraced"):
         return (yield)
     trace = sys.gettrace()
@@ -44,7 +44,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         sys.settrace(trace)
 
 
-# A busy machine is no mistake.
+# On a busy machine an example may take long, which is no error.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
@@ -77,7 +77,7 @@ async def kie(transport: httpx2.ASGITransport, clock: JumpingClock) -> AsyncIter
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of a server on the sandbox, with folders of its own, where each call is another and nobody is asked."""
+    """Settings for the sandbox, with folders of their own, no repeat window and no confirmation."""
     return Settings(
         sandbox=True,
         repeat_window=0,
@@ -90,7 +90,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of a server that was given no key."""
+    """Settings of a server without a key."""
     for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
         monkeypatch.delenv(name, raising=False)
     return Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out")
@@ -103,5 +103,5 @@ def app(settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
 
 @pytest.fixture
 async def client(app: App) -> AsyncIterator[Client]:
-    async with Client(build(app), raise_exceptions=True) as connected:
+    async with Client(build_server(app), raise_exceptions=True) as connected:
         yield connected

@@ -1,20 +1,17 @@
-"""How the rooms of the package lie to one another."""
+"""Which room of the package may import which, how large modules are, and whether the documents name every room."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from support.imports import MODULES, PACKAGE, draw, imported_names, module_graph, reduce_graph, room_graph
+from support.paths import ROOT
 
-import kie_mcp
-
-ROOT = Path(kie_mcp.__file__).parent
-MODULES = sorted(ROOT.rglob("*.py"))
-
-# What each room may import of ours, besides itself.
+# The rooms that each room may import, besides itself.
 MAY_IMPORT = {
     "clock": set[str](),
     "errors": set[str](),
@@ -50,78 +47,114 @@ NOT_AT_START = (
 
 
 def named(module: Path) -> str:
-    return str(module.relative_to(ROOT))
+    return str(module.relative_to(PACKAGE))
 
 
 def room(module: Path) -> str:
-    return module.relative_to(ROOT).parts[0].removesuffix(".py")
-
-
-def imports(module: Path) -> Iterator[str]:
-    """The dotted names that a module imports, wherever in it and for whatever purpose."""
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{module} imports relatively"
-            # `from kie_mcp import config` names a module as well.
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def dotted(module: Path) -> str:
-    """The name that a module is imported by."""
-    parts = module.relative_to(ROOT.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def graph() -> dict[str, set[str]]:
-    """The modules of ours that each module imports; a name inside a module counts as that module."""
-    ours = {dotted(module) for module in MODULES}
-    return {
-        dotted(module): {
-            name if name in ours else name.rpartition(".")[0]
-            for name in imports(module)
-            if name in ours or name.rpartition(".")[0] in ours
-        }
-        for module in MODULES
-    }
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
-    """Imports inside functions and for type checking count too: who reads one module would have to read them all."""
-    sorter = TopologicalSorter(graph())
+    """Imports inside functions and for type checking count too, because a reader has to follow them as well."""
+    sorter = TopologicalSorter(module_graph())
     try:
         sorter.prepare()
     except CycleError as error:
         pytest.fail(f"circle: {' <- '.join(error.args[1])}")
 
 
+def test_no_rooms_import_one_another_in_a_circle() -> None:
+    reduce_graph(room_graph(module_graph()))
+
+
+def test_the_picture_of_the_rooms_is_fresh() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert draw(reduce_graph(room_graph(module_graph()))) in page, "Run scripts/architecture."
+
+
+def test_the_picture_leaves_out_what_follows_from_other_imports() -> None:
+    graph = {"a": {"b", "c"}, "b": {"c"}, "c": set[str]()}
+    assert reduce_graph(graph) == {"a": {"b"}, "b": {"c"}, "c": set()}
+    with pytest.raises(CycleError):
+        reduce_graph({"a": {"b"}, "b": {"a"}})
+
+
+def test_the_layout_names_every_room_and_no_other() -> None:
+    """A room is a folder or module of the package, a folder of server/ or catalog/, or a folder of tests/."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (layout,) = re.findall(r"^## Layout\n(.*?)^## ", page, re.DOTALL | re.MULTILINE)
+    cells = re.findall(r"^\| (`.*?) \|", layout, re.MULTILINE)
+    named = re.findall(r"`(.+?)`", " ".join(cells))
+    rooms = [
+        f"{path.relative_to(root)}/"
+        for root, folder in (
+            (PACKAGE, PACKAGE),
+            (PACKAGE, PACKAGE / "server"),
+            (PACKAGE, PACKAGE / "catalog"),
+            (ROOT, ROOT / "tests"),
+        )
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__"))
+    ]
+    rooms += [path.name for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
+    assert sorted(named) == sorted(rooms)
+
+
+def test_every_stage_of_a_create_is_where_the_page_says() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    stages = re.findall(r"^\| (\d+) \| `(.+?)` \| `(.+?)` \|", page, re.MULTILINE)
+    assert [int(number) for number, _, _ in stages] == list(range(1, len(stages) + 1))
+    missing = []
+    for _, path, name in stages:
+        body = ast.parse((PACKAGE / path).read_text(encoding="utf-8")).body
+        *owner, function = name.split(".")
+        if owner:
+            (body,) = (each.body for each in body if isinstance(each, ast.ClassDef) and each.name == owner[0])
+        if function not in {each.name for each in body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}:
+            missing.append(f"{path}: {name}")
+    assert missing == []
+
+
+def test_every_file_that_the_documents_name_exists() -> None:
+    places = [ROOT, ROOT / "docs", PACKAGE, PACKAGE / "server" / "tools"]
+    for page in (ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        names = re.findall(r"`([\w/-]+\.(?:py|toml|md|sh|json))`", page.read_text(encoding="utf-8"))
+        missing = [name for name in names if not any((place / name).exists() for place in places)]
+        assert missing == [], page.name
+
+
+def test_the_vocabulary_has_no_more_than_25_terms() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^## Vocabulary\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    assert 15 <= len(re.findall(r"^\| (?!term|---)", table, re.MULTILINE)) <= 25
+
+
 def test_only_the_ledger_speaks_sql() -> None:
     speak = {"sqlalchemy", "aiosqlite", "sqlite3"}
-    found = {room(module) for module in MODULES if speak & {name.partition(".")[0] for name in imports(module)}}
+    found = {room(module) for module in MODULES if speak & {name.partition(".")[0] for name in imported_names(module)}}
     assert found == {"ledger"}
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if room(each) in MAY_IMPORT], ids=named)
 def test_a_module_imports_only_from_the_rooms_before_it(module: Path) -> None:
-    ours = {name.split(".")[1] for name in imports(module) if name.startswith("kie_mcp.")}
+    ours = {name.split(".")[1] for name in imported_names(module) if name.startswith("kie_mcp.")}
     assert ours - {"__version__", room(module)} <= MAY_IMPORT[room(module)]
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if room(each) not in SPEAK_MCP], ids=named)
 def test_only_the_server_and_the_commands_know_mcp(module: Path) -> None:
-    assert not {"mcp", "mcp_types"} & {name.partition(".")[0] for name in imports(module)}
+    assert not {"mcp", "mcp_types"} & {name.partition(".")[0] for name in imported_names(module)}
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if room(each) == "catalog"], ids=named)
 def test_the_catalogue_needs_nothing_but_pydantic(module: Path) -> None:
-    outside = {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names
+    outside = {name.partition(".")[0] for name in imported_names(module)} - sys.stdlib_module_names
     assert outside <= {"kie_mcp", "pydantic", "pydantic_core"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=named)
 def test_nothing_imports_asyncio_where_anyio_does(module: Path) -> None:
-    assert not {"asyncio", "httpx", "requests"} & {name.partition(".")[0] for name in imports(module)}
+    assert not {"asyncio", "httpx", "requests"} & {name.partition(".")[0] for name in imported_names(module)}
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if room(each) != "catalog"], ids=named)
@@ -130,18 +163,18 @@ def test_no_module_is_longer_than_400_lines(module: Path) -> None:
 
 
 def test_the_first_answers_wait_for_no_heavy_import() -> None:
-    """Importing the ledger, the catalogue and the settings takes as long as the handshake itself."""
+    """Importing the ledger, the catalogue and the settings takes as long as the handshake."""
     script = f"""
 import sys
 import anyio
 from mcp import Client
 from kie_mcp import __main__
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 from kie_mcp.server.selection import Selection
 
 async def main():
-    async with Client(build(App(selection=Selection("compact,image"))), mode="legacy") as client:
+    async with Client(build_server(App(selection=Selection("compact,image"))), mode="legacy") as client:
         assert (await client.list_tools()).tools
         await client.list_resources()
         await client.list_resource_templates()

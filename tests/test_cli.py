@@ -6,12 +6,12 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
-from support.commands import COMMAND, environment, kie_mcp, serving
-from support.runners import media
+from support.commands import COMMAND, environment, run_command, serve_command
+from support.runners import saved_files
 
 from kie_mcp import __version__
 from kie_mcp.server.selection import Selection
-from kie_mcp.server.tools.tool_list import tokens
+from kie_mcp.server.tools.tool_list import count_tokens
 
 SHOWN = len(Selection().tools)
 
@@ -21,7 +21,7 @@ async def draw(client: Client) -> CallToolResult:
 
 
 def test_help_shows_every_command() -> None:
-    run = kie_mcp("--help")
+    run = run_command("--help")
     assert run.returncode == 0
     assert run.stderr == ""
     for word in ("serve", "sandbox", "demo", "tools", "KIE_API_KEY", "KIE_MCP_SANDBOX=1"):
@@ -29,7 +29,7 @@ def test_help_shows_every_command() -> None:
 
 
 def test_version_is_the_package_s() -> None:
-    assert kie_mcp("--version").stdout == f"kie-mcp {__version__}\n"
+    assert run_command("--version").stdout == f"kie-mcp {__version__}\n"
 
 
 @pytest.mark.anyio
@@ -49,7 +49,7 @@ async def test_stdio_is_served_with_and_without_a_command(arguments: tuple[str, 
         made = await draw(client)
     assert made.structured_content
     assert made.structured_content["status"] == "succeeded"
-    assert len(media(tmp_path / "out")) == 1
+    assert len(saved_files(tmp_path / "out")) == 1
 
 
 @pytest.mark.anyio
@@ -75,7 +75,7 @@ async def test_the_choice_of_tools_that_is_nearest_to_the_command_counts(
 
 @pytest.mark.anyio
 async def test_the_choice_of_tools_holds_over_http() -> None:
-    with serving("serve", "--http", "--port", "0", "--tools", "compact") as url:
+    with serve_command("serve", "--http", "--port", "0", "--tools", "compact") as url:
         async with Client(url) as client:
             assert len((await client.list_tools()).tools) == len(Selection("compact").tools)
 
@@ -94,7 +94,7 @@ async def test_the_choice_of_tools_holds_over_http() -> None:
 def test_a_tool_that_does_not_exist_ends_the_start_with_the_nearest(
     arguments: tuple[str, ...], setting: str, tmp_path: Path
 ) -> None:
-    run = kie_mcp(*arguments, KIE_MCP_TOOLS=setting, cwd=tmp_path)
+    run = run_command(*arguments, KIE_MCP_TOOLS=setting, cwd=tmp_path)
     assert (run.returncode, run.stdout) == (2, "")
     assert "no tool, 'veo_vido'" in run.stderr
     assert "veo_video" in run.stderr
@@ -102,7 +102,7 @@ def test_a_tool_that_does_not_exist_ends_the_start_with_the_nearest(
 
 
 def test_the_tools_are_told_with_what_they_take() -> None:
-    run = kie_mcp("tools", "--tools", "suno_music")
+    run = run_command("tools", "--tools", "suno_music")
     assert run.returncode == 0
     for tool in Selection("suno_music").tools:
         assert f"  {tool['name']} " in run.stdout
@@ -111,23 +111,23 @@ def test_the_tools_are_told_with_what_they_take() -> None:
 
 
 def test_the_sizes_are_told_tool_by_tool_against_what_they_may_take() -> None:
-    every = kie_mcp("tools", "--tokens").stdout
+    every = run_command("tools", "--tokens").stdout
     lines = {line.split()[0]: line.split()[1:] for line in every.splitlines() if line.strip()}
     assert lines["tokens"] == ["standard", "compact", "all"]
     assert {tool["name"] for tool in Selection("all").tools} < set(lines)
     assert len(lines["get_task"]) == 3
     assert len(lines["kling_video"]) == 2
     totals = [int(total.replace(",", "")) for total in lines["total"]]
-    assert totals == [round(sum(map(tokens, Selection(size).tools))) for size in lines["tokens"]]
+    assert totals == [round(sum(map(count_tokens, Selection(size).tools))) for size in lines["tokens"]]
     assert lines["at"] == ["most", "10,500", "2,500", "28,000"]
-    one = kie_mcp("tools", "--tokens", "--tools", "image").stdout
+    one = run_command("tools", "--tokens", "--tools", "image").stdout
     assert "at most" in one
     assert "kling_video" not in one
 
 
 @pytest.mark.anyio
 async def test_a_server_over_http_draws_with_a_sandbox_on_a_port(tmp_path: Path) -> None:
-    with serving("sandbox", "--port", "0", "--seconds", "0.1") as sandbox:
+    with serve_command("sandbox", "--port", "0", "--seconds", "0.1") as sandbox:
         settings = {
             "KIE_API_KEY": "sandbox",
             "KIE_MCP_BASE_URL": sandbox,
@@ -135,12 +135,12 @@ async def test_a_server_over_http_draws_with_a_sandbox_on_a_port(tmp_path: Path)
             "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
             "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
         }
-        with serving("serve", "--http", "--port", "0", **settings) as url:
+        with serve_command("serve", "--http", "--port", "0", **settings) as url:
             async with Client(url) as client:
                 made = await draw(client)
     assert made.structured_content
     assert made.structured_content["status"] == "succeeded"
-    assert len(media(tmp_path / "out")) == 1
+    assert len(saved_files(tmp_path / "out")) == 1
 
 
 @pytest.mark.anyio
@@ -148,20 +148,20 @@ async def test_callers_over_http_reach_no_local_files(tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n")
     settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(tmp_path), "KIE_MCP_READ_DIRS": str(tmp_path)}
-    with serving("serve", "--http", "--port", "0", **settings) as url:
+    with serve_command("serve", "--http", "--port", "0", **settings) as url:
         async with Client(url) as client:
             refused = await client.call_tool("upload_file", {"path": str(picture)})
     assert refused.is_error
 
 
 def test_http_asks_for_the_token() -> None:
-    with serving("serve", "--http", "--port", "0", KIE_MCP_HTTP_TOKEN="a-token") as url:
+    with serve_command("serve", "--http", "--port", "0", KIE_MCP_HTTP_TOKEN="a-token") as url:
         assert httpx2.post(url).status_code == 401
         assert httpx2.post(url, headers={"Authorization": "Bearer a-token"}).status_code != 401
 
 
 def test_an_open_address_without_a_token_is_refused_in_words() -> None:
-    run = kie_mcp("serve", "--http", "--host", "0.0.0.0")
+    run = run_command("serve", "--http", "--host", "0.0.0.0")
     assert run.returncode == 2
     assert "KIE_MCP_HTTP_TOKEN" in run.stderr
     assert "Traceback" not in run.stderr
@@ -169,14 +169,14 @@ def test_an_open_address_without_a_token_is_refused_in_words() -> None:
 
 
 def test_a_wrong_setting_is_named() -> None:
-    run = kie_mcp("serve", "--http", KIE_MCP_WAIT_SECONDS="soon")
+    run = run_command("serve", "--http", KIE_MCP_WAIT_SECONDS="soon")
     assert run.returncode == 2
     assert "KIE_MCP_WAIT_SECONDS" in run.stderr
     assert "Traceback" not in run.stderr
 
 
 def test_the_sandbox_says_how_to_use_it_at_an_address_of_version_6_too() -> None:
-    with serving("sandbox", "--host", "::1", "--port", "0") as url:
+    with serve_command("sandbox", "--host", "::1", "--port", "0") as url:
         assert url.startswith("http://[::1]:")
         balance = httpx2.get(f"{url}/api/v1/chat/credit", headers={"Authorization": "Bearer sandbox"}).json()
     assert balance["data"] == 1000

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import COMMAND, environment, kie_mcp, serving
+from support.commands import COMMAND, environment, run_command, serve_command
 
 
 def check(folder: Path, *models: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     chosen = [word for model in models for word in ("--model", model)]
-    return kie_mcp("catalog", "check", *chosen, KIE_MCP_DATA_DIR=str(folder), **settings)
+    return run_command("catalog", "check", *chosen, KIE_MCP_DATA_DIR=str(folder), **settings)
 
 
 def test_no_drift_ends_with_0_and_drift_with_1(tmp_path: Path) -> None:
-    with serving("sandbox", "--port", "0") as url:
+    with serve_command("sandbox", "--port", "0") as url:
         kie = {"KIE_API_KEY": "sandbox", "KIE_MCP_BASE_URL": url}
         same = check(tmp_path, "z-image", **kie)
         other = check(tmp_path, "z-image", "vendor/nothing", **kie)
@@ -37,7 +37,7 @@ def test_without_a_key_it_ends_with_2_and_says_how_to_set_one(tmp_path: Path) ->
 
 
 def test_a_kie_that_cannot_be_asked_ends_with_2(tmp_path: Path) -> None:
-    with serving("sandbox", "--port", "0") as url:
+    with serve_command("sandbox", "--port", "0") as url:
         run = check(tmp_path, KIE_API_KEY="wrong", KIE_MCP_BASE_URL=url)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("kie-mcp: ")
@@ -64,5 +64,5 @@ def test_a_person_sees_how_far_it_is(tmp_path: Path) -> None:
 
 
 def test_without_a_command_it_shows_its_commands() -> None:
-    run = kie_mcp("catalog")
+    run = run_command("catalog")
     assert "check" in run.stdout + run.stderr

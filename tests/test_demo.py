@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from rich.console import Console
-from support.runners import media
+from support.runners import saved_files
 
-from kie_mcp import demo
+from kie_mcp.demo import session
 
 pytestmark = pytest.mark.anyio
 
@@ -34,10 +34,10 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     assert run.stdout.count("run_model") == (6 if tools else 1)
     assert run.returncode == 0, run.stdout + run.stderr
     ours = ("sketch.png", "chat.html", "chat.png")
-    made = {file for file in media(tmp_path / "demo-output") if file.name not in ours}
+    made = {file for file in saved_files(tmp_path / "demo-output") if file.name not in ours}
     # A picture, an edit, a video, a voice, a song in two takes, and the picture that a task was followed for.
     assert sorted(file.suffix for file in made) == [".mp3", ".mp3", ".mp3", ".mp4", ".png", ".png", ".png"]
-    assert all(demo.look(file) for file in made)
+    assert all(session.describe_file(file) for file in made)
     assert all(file.name in run.stdout for file in made)
     assert "5 of 5 made" in run.stdout
     assert "tasks/get: completed, made in" in run.stdout
@@ -62,14 +62,14 @@ async def test_a_wish_that_fails_is_named_and_the_others_still_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = io.StringIO()
+    output = io.StringIO()
     wishes = (
-        demo.Wish("A video that KIE makes no more.", "sora_video", "sora-2-text-to-video", {"prompt": "waves"}),
-        demo.Wish("A red fox.", "nano_banana_image", "google/nano-banana", {"prompt": "a red fox"}),
+        session.Wish("A video that KIE makes no more.", "sora_video", "sora-2-text-to-video", {"prompt": "waves"}),
+        session.Wish("A red fox.", "nano_banana_image", "google/nano-banana", {"prompt": "a red fox"}),
     )
-    assert not await demo.run(Console(file=told, width=80), 0.1, wishes=wishes)
-    assert "1 of 2 made" in told.getvalue()
-    assert "failed   A video that KIE makes no more." in told.getvalue()
+    assert not await session.run_demo(Console(file=output, width=80), 0.1, wishes=wishes)
+    assert "1 of 2 made" in output.getvalue()
+    assert "failed   A video that KIE makes no more." in output.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_does_not_open_is_found_out(name: str, content: bytes, tmp_path: Pa
     file = tmp_path / name
     file.write_bytes(content)
     with pytest.raises((OSError, ValueError)):
-        demo.look(file)
+        session.describe_file(file)
 
 
 def test_a_picture_that_was_cut_does_not_open(tmp_path: Path) -> None:
@@ -94,4 +94,4 @@ def test_a_picture_that_was_cut_does_not_open(tmp_path: Path) -> None:
     Image.effect_noise((64, 64), 50).save(file)
     file.write_bytes(file.read_bytes()[:-500])
     with pytest.raises((OSError, ValueError)):
-        demo.look(file)
+        session.describe_file(file)

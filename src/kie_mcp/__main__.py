@@ -7,7 +7,7 @@ from kie_mcp.errors import ConfigurationError
 
 
 def main() -> None:
-    """Run the command line; a wrong environment ends in words, not in a traceback."""
+    """Run the server or a command; end with a message and status 2, not a traceback, when the settings are wrong."""
     try:
         if len(sys.argv) > 1:
             from kie_mcp.cli import cli

@@ -1,4 +1,4 @@
-"""What people type: the server, a KIE of their own, the demo."""
+"""The command line: serve, sandbox, demo, tools, spend, catalog check."""
 
 import logging
 import sys
@@ -17,11 +17,11 @@ from kie_mcp import __version__
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from kie_mcp.kie.drift import Compared
+    from kie_mcp.kie.drift import ModelDrift
     from kie_mcp.server.selection import Selection
     from kie_mcp.tasks.spending import By
 
-SANDBOX_IS_THERE = """\
+SANDBOX_MESSAGE = """\
 A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp finds it with
 
   KIE_API_KEY=sandbox
@@ -48,10 +48,10 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 
 Seconds = Annotated[float, typer.Option(min=0, envvar="KIE_MCP_SANDBOX_SECONDS", help="How long a task takes.")]
 
 
-SHOWN = "standard, compact, all, or a comma list of tools and kinds (video, image, audio, text)."
+TOOLS_HELP = "standard, compact, all, or a comma list of tools and kinds (video, image, audio, text)."
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"kie-mcp {__version__}")
         raise typer.Exit
@@ -61,17 +61,20 @@ def _inherit(context: typer.Context, given: str) -> str:
     return given or context.obj
 
 
-Tools = Annotated[str, typer.Option("--tools", callback=_inherit, show_default=False, help=f"Which tools: {SHOWN}")]
+Tools = Annotated[
+    str, typer.Option("--tools", callback=_inherit, show_default=False, help=f"Which tools: {TOOLS_HELP}")
+]
 
 
 @cli.callback()
-def _options(
+def _root(
     context: typer.Context,
     tools: Annotated[
-        str, typer.Option("--tools", envvar="KIE_MCP_TOOLS", show_default=False, help=f"Which tools to show: {SHOWN}")
+        str,
+        typer.Option("--tools", envvar="KIE_MCP_TOOLS", show_default=False, help=f"Which tools to show: {TOOLS_HELP}"),
     ] = "",
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     context.obj = tools
@@ -92,18 +95,18 @@ def serve(
     if not http:
         from kie_mcp.server.stdio import serve_stdio
 
-        _say("Serving MCP on stdin and stdout.")
+        _print_to_stderr("Serving MCP on stdin and stdout.")
         serve_stdio(tools)
         return
-    from kie_mcp.server import http as streamable
     from kie_mcp.server.app import App
+    from kie_mcp.server.http import PATH, build_http_app
     from kie_mcp.server.selection import Selection
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
     app = App(selection=Selection(tools), local_files=False)
     token = app.settings.http_token
-    served = streamable.asgi(app, host=host, token=token.get_secret_value() if token else "")
-    _listen(served, host, port, f"Serving MCP at {{url}}{streamable.PATH} until Ctrl-C.")
+    asgi = build_http_app(app, host=host, token=token.get_secret_value() if token else "")
+    _listen(asgi, host, port, f"Serving MCP at {{url}}{PATH} until Ctrl-C.")
 
 
 @cli.command()
@@ -111,7 +114,7 @@ def sandbox(host: Host = "127.0.0.1", port: Port = 8766, seconds: Seconds = 2) -
     """Serve the sandbox, a KIE of your own, to other clients."""
     from kie_mcp.sandbox.app import Sandbox
 
-    _listen(Sandbox(seconds=seconds).app, host, port, SANDBOX_IS_THERE)
+    _listen(Sandbox(seconds=seconds).app, host, port, SANDBOX_MESSAGE)
 
 
 @cli.command()
@@ -119,9 +122,9 @@ def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
     """Make a picture, an edit, a video, a song and a voice on the sandbox, as an MCP client would."""
     import anyio
 
-    from kie_mcp import demo as account
+    from kie_mcp.demo.session import run_demo
 
-    raise typer.Exit(0 if anyio.run(account.run, Console(highlight=False), seconds, tools) else 1)
+    raise typer.Exit(0 if anyio.run(run_demo, Console(highlight=False), seconds, tools) else 1)
 
 
 @cli.command("tools")
@@ -135,9 +138,11 @@ def list_tools(
     from kie_mcp.server.selection import Selection
 
     if tokens:
-        table = _sizes({size: Selection(size) for size in ((tools,) if tools else ("standard", "compact", "all"))})
+        table = _sizes_table(
+            {size: Selection(size) for size in ((tools,) if tools else ("standard", "compact", "all"))}
+        )
     else:
-        table = _described(Selection(tools))
+        table = _tools_table(Selection(tools))
     Console(highlight=False).print(table)
 
 
@@ -150,20 +155,20 @@ def spend(
     """Tell what was spent, in credits: failed, refunded and unknown tasks apart."""
     import anyio
 
-    lines = anyio.run(_spent, by, days)
+    lines = anyio.run(_read_report, by, days)
     if csv:
         from csv import DictWriter
 
         writer = DictWriter(sys.stdout, lines[0], lineterminator="\n")
         writer.writeheader()
-        # The sum of the lines is for people.
+        # The last line is the total, which programs compute themselves.
         writer.writerows(lines[:-1])
         return
     if len(lines) == 1:
         typer.echo(f"No tasks in the last {days} days.")
         return
     figures = list(lines[0])[1:]
-    # In 80 columns there is room for the figures and a day; longer names go on in the next line, and nothing is cut.
+    # In 80 columns the figures and a date fit; longer names wrap, so that nothing is cut.
     titles = (Column(name.replace("_", "\n"), justify="right", no_wrap=True) for name in figures)
     table = Table(Column(by, overflow="fold", min_width=10), *titles, box=box.SIMPLE_HEAD, padding=0)
     console = Console(highlight=False)
@@ -175,7 +180,7 @@ def spend(
     console.print(table)
 
 
-async def _spent(by: "By", days: int) -> list[dict[str, str | float]]:
+async def _read_report(by: "By", days: int) -> list[dict[str, str | float]]:
     import time
 
     from kie_mcp import config
@@ -201,12 +206,12 @@ def check(
 
     from kie_mcp.errors import ApiError
 
-    # Only the end counts, not the attempts before it.
+    # A failed attempt that is retried is logged as a warning; only the final error matters here.
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
     try:
-        compared = anyio.run(_compared, model or ())
+        compared = anyio.run(_compare_with_kie, model or ())
     except ApiError as error:
-        _say(f"kie-mcp: {error}\n{error.next_step}")
+        _print_to_stderr(f"kie-mcp: {error}\n{error.next_step}")
         raise typer.Exit(2) from None
     differing = [each for each in compared if each.changes]
     for each in differing:
@@ -216,11 +221,11 @@ def check(
     raise typer.Exit(1 if differing else 0)
 
 
-async def _compared(only: "Sequence[str]") -> "list[Compared]":
+async def _compare_with_kie(only: "Sequence[str]") -> "list[ModelDrift]":
     from kie_mcp import config
     from kie_mcp.kie.client import KieClient
     from kie_mcp.kie.discovery import Discovery
-    from kie_mcp.kie.drift import drift
+    from kie_mcp.kie.drift import compare_models
 
     settings = config.load()
     transport = None
@@ -230,54 +235,54 @@ async def _compared(only: "Sequence[str]") -> "list[Compared]":
         from kie_mcp.sandbox.app import Sandbox
 
         transport = httpx2.ASGITransport(app=Sandbox().app)
-    found: list[Compared] = []
-    # Drawn on a terminal only.
+    found: list[ModelDrift] = []
+    # Rich draws the status on a terminal only.
     with Console(stderr=True).status("Asking KIE") as status:
         async with KieClient(settings.key, base_url=settings.base_url, transport=transport) as client:
-            async for each in drift(Discovery(client, settings.state_dir / "live"), only):
+            async for each in compare_models(Discovery(client, settings.state_dir / "live"), only):
                 found.append(each)
                 status.update(f"Models compared: {len(found)}")
     return found
 
 
-def _described(selection: "Selection") -> Table:
-    from kie_mcp.server.tools.tool_list import tokens
+def _tools_table(selection: "Selection") -> Table:
+    from kie_mcp.server.tools.tool_list import count_tokens
 
     table = Table("tool", "what it does", Column("tokens", justify="right"), box=box.SIMPLE_HEAD)
     for tool in selection.tools:
-        table.add_row(tool["name"], Text(tool["description"]), f"{tokens(tool):,.0f}")
+        table.add_row(tool["name"], Text(tool["description"]), f"{count_tokens(tool):,.0f}")
     table.add_section()
-    table.add_row(str(len(selection.tools)), "", f"{sum(map(tokens, selection.tools)):,.0f}")
+    table.add_row(str(len(selection.tools)), "", f"{sum(map(count_tokens, selection.tools)):,.0f}")
     return table
 
 
-def _sizes(sizes: "Mapping[str, Selection]") -> Table:
-    from kie_mcp.server.tools.tool_list import BUDGETS, tokens
+def _sizes_table(sizes: "Mapping[str, Selection]") -> Table:
+    from kie_mcp.server.tools.tool_list import BUDGETS, count_tokens
 
     table = Table("tokens", *(Column(size, justify="right") for size in sizes), box=box.SIMPLE_HEAD)
-    shown = {tool["name"]: tokens(tool) for selection in sizes.values() for tool in selection.tools}
+    shown = {tool["name"]: count_tokens(tool) for selection in sizes.values() for tool in selection.tools}
     for name, taken in shown.items():
         table.add_row(name, *(f"{taken:,.0f}" if name in each.names else "" for each in sizes.values()))
     table.add_section()
-    table.add_row("total", *(f"{sum(map(tokens, each.tools)):,.0f}" for each in sizes.values()))
+    table.add_row("total", *(f"{sum(map(count_tokens, each.tools)):,.0f}" for each in sizes.values()))
     table.add_row("at most", *(f"{BUDGETS[size]:,}" if size in BUDGETS else "" for size in sizes))
     return table
 
 
-def _say(text: str) -> None:
-    """Tell the person; stdout may belong to the protocol."""
+def _print_to_stderr(text: str) -> None:
+    """Print a message for the user; stdout may carry the protocol."""
     typer.echo(text, err=True)
 
 
-def _listen(served: "ASGIApp", host: str, port: int, message: str) -> None:
-    """Serve until stopped, and say where as soon as that is sure."""
+def _listen(asgi: "ASGIApp", host: str, port: int, message: str) -> None:
+    """Serve until stopped; print the message, with the URL in it, once the port is bound."""
     import uvicorn
 
-    # Streams that clients keep open would hold the server back for ever.
-    config = uvicorn.Config(served, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
+    # Without a timeout, streams that clients keep open would prevent the end of the server.
+    config = uvicorn.Config(asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
     with config.bind_socket() as bound:
         bound.listen(config.backlog)
         name = f"[{host}]" if ":" in host else host
-        _say(message.format(url=f"http://{name}:{bound.getsockname()[1]}"))
+        _print_to_stderr(message.format(url=f"http://{name}:{bound.getsockname()[1]}"))
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[bound])

@@ -1,4 +1,4 @@
-"""Time as everything here sees it, so that tests can bring their own."""
+"""The clock of the whole package: time of day, monotonic time and sleeping; tests pass one of their own."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -10,28 +10,28 @@ class Clock:
     """The machine's clock."""
 
     def time(self) -> float:
-        """Seconds since 1970, for what is written down."""
+        """Return the time of day in seconds since 1970, for what is stored."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds that never go back, for waiting."""
+        """Return seconds that never go back, for measuring how long something takes."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Sleep for some seconds."""
         await anyio.sleep(seconds)
 
     async def idle(self, seconds: float) -> None:
-        """Wait where nobody waits for the end of it."""
+        """Sleep in a background loop. Unlike `sleep()`, a test clock does not advance for it."""
         await anyio.sleep(seconds)
 
-    async def first(self, *waits: Callable[[], Awaitable[object]]) -> None:
-        """Wait for whichever of these ends first."""
-        async with anyio.create_task_group() as race:
+    async def wait_for_first(self, *waits: Callable[[], Awaitable[object]]) -> None:
+        """Wait until one of the functions has returned, and cancel the others."""
+        async with anyio.create_task_group() as group:
 
             async def run(wait: Callable[[], Awaitable[object]]) -> None:
                 await wait()
-                race.cancel_scope.cancel()
+                group.cancel_scope.cancel()
 
             for wait in waits:
-                race.start_soon(run, wait)
+                group.start_soon(run, wait)

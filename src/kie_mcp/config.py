@@ -1,4 +1,4 @@
-"""Settings from the environment; every name starts with KIE_MCP_, but for the key's own."""
+"""Settings from environment variables; every name starts with KIE_MCP_, except the API key's."""
 
 import os
 from pathlib import Path
@@ -17,63 +17,63 @@ NO_KEY = (
 )
 
 
-# What starts the server passes ~ on as it is. os.path, as Path.expanduser raises RuntimeError for nobody's home.
-Place = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
+# MCP clients pass ~ on as it is. os.path, as Path.expanduser raises RuntimeError for an unknown user's home.
+ExpandedPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
 Credits = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
 
 
 class Settings(BaseSettings):
-    """How this server runs."""
+    """Settings of one server process."""
 
     model_config = SettingsConfigDict(env_prefix="KIE_MCP_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("KIE_API_KEY", "KIE_AI_API_KEY"))
-    """KIE's bearer key."""
-    api_key_file: Place | None = Field(None, validation_alias="KIE_API_KEY_FILE")
-    """A file that holds the key, where environments are not secret enough."""
+    """KIE's API key, sent as a bearer token."""
+    api_key_file: ExpandedPath | None = Field(None, validation_alias="KIE_API_KEY_FILE")
+    """A file that holds the API key, where environment variables are not secret enough."""
     base_url: Url = "https://api.kie.ai"
     upload_url: Url = "https://kieai.redpandaai.co"
     tools: str = "standard"
-    """Which tools are shown: `standard`, `compact`, `all`, or a list of tools and kinds."""
+    """Tools that are listed: `standard`, `compact`, `all`, or a list of tools and kinds."""
     route: Literal["documented", "service"] = "documented"
-    """`service` speaks the model list's own pattern instead of KIE's documented API."""
+    """`service` uses the routes of KIE's model list instead of KIE's documented API."""
     callback_url: Url | Literal[""] = ""
-    """Where KIE reports finished tasks, if a receiver of yours listens there."""
-    data_dir: Place = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
-    """Where the ledger is; the sandbox's in a folder of its own there."""
-    output_dir: Place = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
-    """Where results are saved."""
+    """URL that KIE calls when a task has ended, if the operator runs a receiver there."""
+    data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
+    """Folder of the ledger; the sandbox's ledger has a folder of its own in it."""
+    output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
+    """Folder that results are downloaded to."""
     save: bool = True
-    """Whether results are saved at all."""
-    read_dirs: Annotated[tuple[Place, ...], NoDecode] = ()
-    """Further folders that local files may come from, separated as in PATH."""
+    """Whether results are downloaded."""
+    read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
+    """Further folders that local files may be read from, separated as in PATH."""
     wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
-    """How long a picture, a voice or lyrics are waited for inside the call."""
+    """Seconds that a tool call waits for a picture, a voice or lyrics."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
-    """For how many seconds the same call again is the same task; longer where that is still under way."""
+    """Repeat window: seconds in which a repeated call returns the first one's task; longer while that task runs."""
     max_credits_per_task: Credits | None = None
     max_credits_per_day: Credits | None = None
-    """In any 24 hours, by all servers on this ledger."""
+    """Cap for any 24 hours, over all servers on this ledger."""
     max_credits_per_session: Credits | None = None
-    """As long as this server runs."""
+    """Cap for the lifetime of this server process."""
     confirm_above: Credits = 150
-    """Credits of one task above which the user is asked first."""
+    """Credits of one task above which a person has to confirm."""
     http_token: SecretStr | None = None
-    """What callers over HTTP have to send as a bearer token."""
+    """Bearer token that HTTP clients have to send."""
     sandbox: bool = False
-    """Whether to talk to the built-in KIE instead of the real one."""
+    """Whether to use the built-in KIE instead of the real one."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)
-    """How long a task takes there."""
+    """Seconds that a task takes in the sandbox."""
 
     @field_validator("read_dirs", mode="before")
     @classmethod
-    def _split(cls, given: object) -> object:
-        return [each for each in given.split(os.pathsep) if each] if isinstance(given, str) else given
+    def _split_paths(cls, value: object) -> object:
+        return [path for path in value.split(os.pathsep) if path] if isinstance(value, str) else value
 
     @property
     def key(self) -> str:
-        """The key.
+        """KIE's API key.
 
         Raises:
             ConfigurationError: When there is none, or its file cannot be read.
@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         key = self.api_key.get_secret_value().strip() if self.api_key else ""
         if not key and self.api_key_file:
             try:
-                # Notepad begins with a mark; what is no text holds no key, which is said below.
+                # Notepad writes a byte order mark; a file that is not text holds no key, which raises below.
                 key = self.api_key_file.read_text(encoding="utf-8-sig", errors="replace").strip()
             except OSError as error:
                 raise ConfigurationError(f"KIE_API_KEY_FILE cannot be read: {error.strerror}.", NO_KEY) from None
@@ -95,11 +95,11 @@ class Settings(BaseSettings):
 
     @property
     def state_dir(self) -> Path:
-        """Where the ledger is, and what was asked of KIE; the sandbox's apart, as nothing is paid there."""
+        """Folder of the ledger and of the discovery cache; the sandbox has its own, as nothing is paid there."""
         return self.data_dir / "sandbox" if self.sandbox else self.data_dir
 
     @property
-    def readable(self) -> tuple[Path, ...]:
+    def readable_dirs(self) -> tuple[Path, ...]:
         """Folders that local files may be read from."""
         media = (
             platformdirs.user_pictures_path(),
@@ -112,7 +112,7 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """The settings of this process.
+    """Load the settings from the environment variables of this process.
 
     Raises:
         ConfigurationError: When a variable has a value that makes no sense.
@@ -127,5 +127,5 @@ def load() -> Settings:
 
 
 def _variable(name: str) -> str:
-    """The environment's name of a setting; an alias is one already."""
+    """The name of a setting's environment variable; an alias is one already."""
     return name if name.isupper() else f"KIE_MCP_{name.upper()}"

@@ -1,4 +1,4 @@
-"""What can go wrong, and what the caller should know about it.
+"""Errors: the tree of all that callers see, each with what was billed and the next step.
 
 * KieMcpError
     * InvalidCall           the arguments are wrong; nothing was sent
@@ -20,23 +20,27 @@ from typing import ClassVar
 
 @dataclass(eq=False)
 class KieMcpError(Exception):
-    """An error with a message for the caller, what it cost and what to do next."""
+    """Base class of all errors that callers see."""
 
     category: ClassVar[str] = "internal"
+    """Name of the class in every answer."""
 
     message: str
+    """What went wrong, in one or two sentences."""
     next_step: str = ""
+    """What the caller can do about it."""
     retryable: bool = False
+    """Whether the same call may succeed later."""
     billed: bool | None = False
-    """Whether credits were charged; None when nobody can tell."""
+    """Whether credits were charged; None when it is unknown."""
     task_id: str = ""
-    """The task that it happened to, where there is one."""
+    """Our id of the task that failed, where there is one."""
 
     def __str__(self) -> str:
         return self.message
 
     def as_dict(self) -> dict[str, str | bool | None]:
-        """The error as every answer shows it."""
+        """Return the error as every answer shows it."""
         return {
             "category": self.category,
             "message": self.message,
@@ -65,7 +69,7 @@ class ConfirmationNeeded(KieMcpError):
     category: ClassVar[str] = "confirmation_needed"
 
     confirm: str = ""
-    """What the same call has to bring along."""
+    """The confirmation: the same call passes it as `confirm` once a person has agreed."""
 
 
 class ConfigurationError(KieMcpError):
@@ -81,9 +85,9 @@ class ApiError(KieMcpError):
     category: ClassVar[str] = "kie"
 
     code: int | None = None
-    """KIE's body code, else the HTTP status; None when there was no answer."""
+    """KIE's code from the body, else the HTTP status; None when there was no answer."""
     retry_after: float | None = None
-    """Seconds that KIE asked to wait."""
+    """Seconds that KIE asked to wait before the next attempt."""
 
 
 class AuthError(ApiError):

@@ -1,4 +1,4 @@
-"""The gallery in a real browser, inside a small host of our own, with the real server on the sandbox behind it.
+"""The gallery in a real browser, inside a small MCP Apps host, with the real server on the sandbox behind it.
 
 Screenshots go to test-output/gallery, for a person to look at.
 """
@@ -21,14 +21,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from support.servers import serving
+from support.servers import serve_app
 
 from kie_mcp.config import Settings
-from kie_mcp.demo.chat import browser
+from kie_mcp.demo.chat_page import find_browser
 from kie_mcp.sandbox.app import MEDIA_ORIGIN, Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.extensions import gallery
-from kie_mcp.server.http import PATH, asgi
+from kie_mcp.server.http import PATH, build_http_app
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -36,7 +36,7 @@ SCRIPT = HERE / "gallery.mjs"
 MODULES = ROOT / ".node" / "node_modules"
 PICTURES = ROOT / "test-output" / "gallery"
 
-CHROMIUM = browser()
+CHROMIUM = find_browser()
 NODE = MODULES / ".bin" / "node"
 MISSING = [
     name
@@ -55,8 +55,8 @@ pytestmark = [
 ]
 
 
-class AtKie:
-    """The sandbox, with results at KIE's own host of media, and tasks whose prompt says how they end."""
+class SandboxAtKie:
+    """The sandbox, with result URLs at KIE's media host; a prompt that ends in (fail) or (stall) has that fate."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -82,11 +82,11 @@ class AtKie:
         await self._sandbox.app(scope, receive, rename)
         for task in self._sandbox.accepted:
             for fate in ("fail", "stall"):
-                task.fate = fate if task.prompt.endswith(f"({fate})") else task.fate
+                task.fault = fate if task.prompt.endswith(f"({fate})") else task.fault
 
 
 def policy(csp: dict[str, list[str]]) -> str:
-    """What a strict host lets a page do: pictures not even as data URIs."""
+    """Return the content security policy of a strict host, which allows pictures not even as data URIs."""
     hosts = " ".join(csp.get("resourceDomains", []))
     return (
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -95,7 +95,7 @@ def policy(csp: dict[str, list[str]]) -> str:
 
 
 def site(client: Client, sandbox: Sandbox) -> ASGIApp:
-    """The host page and what it needs of its server."""
+    """Return the application with the host page and what it asks its server for."""
 
     async def host(_: Request) -> Response:
         return HTMLResponse((HERE / "host.html").read_text(encoding="utf-8"))
@@ -123,30 +123,30 @@ def site(client: Client, sandbox: Sandbox) -> ASGIApp:
 
 
 @asynccontextmanager
-async def hosting(settings: Settings) -> AsyncIterator[str]:
-    """Serve kie-mcp and a host that is connected to it, and give the host's address."""
+async def serve_host(settings: Settings) -> AsyncIterator[str]:
+    """Serve kie-mcp and a host connected to it; give the host's address."""
     sandbox = Sandbox(seconds=2.5, credits=10_000)
-    app = App(settings, transport=httpx2.ASGITransport(app=AtKie(sandbox)))
+    app = App(settings, transport=httpx2.ASGITransport(app=SandboxAtKie(sandbox)))
     speaks_apps = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
     async with (
-        serving(asgi(app, host="127.0.0.1")) as url,
+        serve_app(build_http_app(app, host="127.0.0.1")) as url,
         Client(url, extensions=[speaks_apps]) as client,
-        serving(site(client, sandbox)) as host,
+        serve_app(site(client, sandbox)) as host,
     ):
         yield host.removesuffix(PATH)
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Nothing is waited for inside a call: the page shows how it goes."""
+    """Settings without waiting inside a call, so that the page shows the progress."""
     return settings.model_copy(update={"wait_seconds": 0})
 
 
 async def test_every_scene_of_the_gallery_goes_as_it_should(settings: Settings) -> None:
-    """They are played together, in one browser: alone, each would mostly wait."""
+    """They run together in one browser, because each alone would mostly wait."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     assert CHROMIUM
-    async with hosting(settings) as host:
+    async with serve_host(settings) as host:
         with anyio.fail_after(100):
             ran = await anyio.run_process([NODE, SCRIPT, host, PICTURES, CHROMIUM, MODULES], check=False)
     assert ran.returncode == 0, ran.stderr.decode()

@@ -18,39 +18,41 @@ NAMES = [
 ]
 
 
-def adopt(properties: Schema, *required: str) -> type[KieModel]:
+def build_model(properties: Schema, *required: str) -> type[KieModel]:
     return dynamic_model.model_from_schema(
         ID, {"properties": properties, "required": required}, kind="image", does="text-to-image"
     )
 
 
-def sent(properties: Schema, *required: str, **fields: Any) -> dict[str, Any]:
-    return dynamic_model.parse_call(adopt(properties, *required), fields).sent(str)
+def sent_body(properties: Schema, *required: str, **fields: Any) -> dict[str, Any]:
+    return dynamic_model.parse_call(build_model(properties, *required), fields).sent(str)
 
 
-def refused(properties: Schema, *required: str, **fields: Any) -> str:
+def refusal(properties: Schema, *required: str, **fields: Any) -> str:
     with pytest.raises(ValueError, match=r".") as refusal:
-        dynamic_model.parse_call(adopt(properties, *required), fields)
+        dynamic_model.parse_call(build_model(properties, *required), fields)
     return str(refusal.value)
 
 
 def test_it_is_a_model_like_any_other() -> None:
-    model = adopt({"prompt": {"type": "string"}}, "prompt")
+    model = build_model({"prompt": {"type": "string"}}, "prompt")
     assert (model.id, model.kind, model.does, model.routes) == (ID, "image", "text-to-image", ("jobs",))
-    assert search.about(model) == f"{ID}, as KIE describes it today."
+    assert search.read_summary(model) == f"{ID}, as KIE describes it today."
     assert dynamic_model.parse_call(model, {"prompt": "x"}).estimate().low is None
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_field_may_have_any_name(name: str) -> None:
     text = {"type": "string"}
-    assert sent({name: text, "part": {"type": "object", "properties": {name: text}}}, **{name: "x"}) == {name: "x"}
-    assert sent({"part": {"type": "object", "properties": {name: text}}}, part={name: "x"}) == {"part": {name: "x"}}
+    assert sent_body({name: text, "part": {"type": "object", "properties": {name: text}}}, **{name: "x"}) == {name: "x"}
+    assert sent_body({"part": {"type": "object", "properties": {name: text}}}, part={name: "x"}) == {
+        "part": {name: "x"}
+    }
 
 
 def test_all_those_names_fit_into_one_model() -> None:
     given = dict.fromkeys(NAMES, "x")
-    assert sent({name: {"type": "string"} for name in NAMES}, *NAMES, **given) == given
+    assert sent_body({name: {"type": "string"} for name in NAMES}, *NAMES, **given) == given
 
 
 @pytest.mark.parametrize(
@@ -81,11 +83,11 @@ def test_all_those_names_fit_into_one_model() -> None:
     ids=str,
 )
 def test_what_the_schema_refuses_is_refused_in_words(field: Schema, value: Any, words: str) -> None:
-    assert refused({"x": field}, "x", x=value).startswith(words)
+    assert refusal({"x": field}, "x", x=value).startswith(words)
 
 
 def test_what_the_schema_does_not_have_is_refused() -> None:
-    assert refused({"prompt": {"type": "string"}}, promt="x") == "there is no argument promt"
+    assert refusal({"prompt": {"type": "string"}}, promt="x") == "there is no argument promt"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_what_the_schema_does_not_have_is_refused() -> None:
     ids=str,
 )
 def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> None:
-    (given,) = sent({"x": field}, x=value).values()
+    (given,) = sent_body({"x": field}, x=value).values()
     assert (given, type(given)) == (value, type(value))
 
 
@@ -121,14 +123,14 @@ def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> No
     ids=str,
 )
 def test_arguments_that_arrive_as_text_are_understood(field: Schema, given: str, value: Any) -> None:
-    assert sent({"x-y": field}, **{"x-y": given}) == {"x-y": value}
-    assert sent({"x-y": field}, x_y=given) == {"x-y": value}
+    assert sent_body({"x-y": field}, **{"x-y": given}) == {"x-y": value}
+    assert sent_body({"x-y": field}, x_y=given) == {"x-y": value}
 
 
 def test_defaults_are_sent_and_the_rest_is_left_out() -> None:
     fields = {"size": {"type": "string", "default": "1K"}, "n": {"type": "integer"}, "o": {"default": None}}
-    assert sent(fields, "size") == {"size": "1K"}
-    assert sent(fields, size="2K", n=None) == {"size": "2K"}
+    assert sent_body(fields, "size") == {"size": "1K"}
+    assert sent_body(fields, size="2K", n=None) == {"size": "2K"}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_a_field_that_takes_a_file_is_known_by_its_format_and_name(
 ) -> None:
     value = 5 if field["type"] == "integer" else "task:x#1"
     given = [value] if field["type"] == "array" else value
-    call = dynamic_model.parse_call(adopt({name: field}), {name: given})
+    call = dynamic_model.parse_call(build_model({name: field}), {name: given})
     assert [type(each) for each in call.references()] == ([medium] if medium else [])
     assert (
         call.sent(lambda ref: f"<{ref}>") == {name: [f"<{value}>"] if given == [value] else f"<{value}>"} or not medium
@@ -170,7 +172,7 @@ def test_a_field_that_takes_a_file_is_known_by_its_format_and_name(
 def test_a_file_inside_a_part_is_a_file_too() -> None:
     part = {"type": "object", "properties": {"url": {"type": "string"}, "image_url": {"type": "string"}}}
     call = dynamic_model.parse_call(
-        adopt({"shots": {"type": "array", "items": part}}), {"shots": [{"image_url": "a.png", "url": "b.png"}]}
+        build_model({"shots": {"type": "array", "items": part}}), {"shots": [{"image_url": "a.png", "url": "b.png"}]}
     )
     assert call.references() == ["b.png", "a.png"]
 
@@ -178,8 +180,8 @@ def test_a_file_inside_a_part_is_a_file_too() -> None:
 def test_the_file_of_an_example_is_not_sent() -> None:
     field = {"type": "string", "format": "uri", "default": "https://files.example/cat.png"}
     many = {"type": "array", "items": field, "default": ["https://files.example/cat.png"]}
-    assert sent({"image_url": field, "image_urls": many}) == {}
-    assert refused({"image_url": field}, "image_url") == "image_url is required"
+    assert sent_body({"image_url": field, "image_urls": many}) == {}
+    assert refusal({"image_url": field}, "image_url") == "image_url is required"
 
 
 def test_without_a_schema_anything_is_taken() -> None:
@@ -187,7 +189,7 @@ def test_without_a_schema_anything_is_taken() -> None:
     given = {"prompt": "x", "id": 1, "model": "y", "copy": [1], "sent": {"a": None}}
     assert dynamic_model.parse_call(model, {**given, "none": None}).sent(str) == given
     assert (model.id, model.kind, model.does) == (ID, "video", "text-to-video")
-    assert "no schema" in search.about(model)
+    assert "no schema" in search.read_summary(model)
 
 
 def test_a_schema_is_shown_in_few_words_and_the_required_fields_first() -> None:
@@ -207,7 +209,7 @@ def test_a_schema_is_shown_in_few_words_and_the_required_fields_first() -> None:
     assert shown["required"] == ["prompt"]
     prompt = shown["properties"].pop("prompt")
     assert prompt["description"].startswith("Words of xxx")
-    assert len(prompt["description"]) == dynamic_model.LONGEST_PROSE
+    assert len(prompt["description"]) == dynamic_model.MAX_DESCRIPTION_CHARS
     assert shown["properties"] == {
         "seed": {"type": "integer", "minimum": 0},
         "any": {},

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from support.example_calls import ARGUMENTS, DETAILS, EXAMPLES, GIVEN, PERSONA
 from support.paths import SNAPSHOTS
-from support.snapshots import matches
+from support.snapshots import matches_snapshot
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
@@ -20,7 +20,7 @@ from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.kie import routes
 from kie_mcp.server.tools import tool_list
 
-TOOLS = {tool["name"]: tool for tool in tool_list.tools()}
+TOOLS = {tool["name"]: tool for tool in tool_list.build_tools()}
 
 
 def wire(id_: str) -> Path:
@@ -63,15 +63,15 @@ def runs_as_widely(model: type[KieModel], arguments: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_is_told_as_agreed(name: str, request: pytest.FixtureRequest) -> None:
-    assert matches(SNAPSHOTS / "tools" / f"{name}.json", TOOLS[name], request)
+    assert matches_snapshot(SNAPSHOTS / "tools" / f"{name}.json", TOOLS[name], request)
 
 
 @pytest.mark.parametrize("id_", MODELS)
 def test_a_call_is_sent_as_agreed(id_: str, request: pytest.FixtureRequest) -> None:
     arguments = representative(MODELS[id_])
     call = MODELS[id_].model_validate(arguments)
-    bodies = {way: routes.body(call, way, lambda ref: f"<{ref}>") for way in call.ways()}
-    assert matches(wire(id_), {"arguments": arguments, "bodies": bodies}, request)
+    bodies = {way: routes.build_body(call, way, lambda ref: f"<{ref}>") for way in call.ways()}
+    assert matches_snapshot(wire(id_), {"arguments": arguments, "bodies": bodies}, request)
 
 
 def test_nothing_gone_is_still_agreed(request: pytest.FixtureRequest) -> None:

@@ -1,4 +1,4 @@
-"""What the official suite calls by name: tools, prompts and resources that no product has."""
+"""Tools, prompts and resources that the official conformance suite calls by name and that no product has."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from mcp_types import (
     GetPromptRequestParams,
 )
 
-from kie_mcp.server.extensions.tasks import TASKS
+from kie_mcp.server.extensions.tasks import EXTENSION_ID
 
 Context = ServerRequestContext[Any, Any]
 Params = CallToolRequestParams | GetPromptRequestParams
@@ -74,19 +74,19 @@ ROOTS: Wire = {"method": "roots/list", "params": {}}
 NAME = elicitation("What is your name?", "name")
 
 
-def asks(questions: Mapping[str, Wire], state: str | None = None) -> Wire:
-    """An answer that asks first."""
+def input_required(questions: Mapping[str, Wire], state: str | None = None) -> Wire:
+    """Return an answer that asks the client for input first."""
     return {"resultType": "input_required", "inputRequests": dict(questions)} | (
         {"requestState": state} if state else {}
     )
 
 
-def unanswered(params: Params, questions: Mapping[str, Wire]) -> bool:
+def has_open_questions(params: Params, questions: Mapping[str, Wire]) -> bool:
     return not set(questions) <= set(params.input_responses or {})
 
 
-def said(params: Params, key: str, field: str) -> str:
-    """What the user filled in."""
+def filled_in(params: Params, key: str, field: str) -> str:
+    """Return what the user filled in."""
     response = (params.input_responses or {})[key]
     return str((getattr(response, "content", None) or {}).get(field, ""))
 
@@ -108,7 +108,7 @@ STATIC: dict[str, Wire] = {
     "json_schema_2020_12_tool": content(text("done")),
     "test_custom_header": content(text("done")),
 }
-"""Tools that say the same to everybody."""
+"""Tools whose answer never changes, with that answer."""
 
 QUESTIONS: dict[str, tuple[dict[str, Wire], str | None]] = {
     "test_input_required_result_elicitation": ({"user_name": NAME}, None),
@@ -122,24 +122,24 @@ QUESTIONS: dict[str, tuple[dict[str, Wire], str | None]] = {
     ),
     "test_streaming_elicitation": ({"user_name": NAME}, None),
 }
-"""Tools that ask once, with the state they expect back."""
+"""Tools that ask once, with their questions and the request state that they expect back."""
 
 
 async def ask_once(_: Context, params: CallToolRequestParams) -> HandlerResult:
     questions, state = QUESTIONS[params.name]
-    if unanswered(params, questions) or params.request_state != state:
-        return asks(questions, state)
+    if has_open_questions(params, questions) or params.request_state != state:
+        return input_required(questions, state)
     return content(text("state-ok"))
 
 
 async def ask_twice(_: Context, params: CallToolRequestParams) -> HandlerResult:
     first = {"step1": elicitation("Step 1: What is your name?", "name")}
     second = {"step2": elicitation("Step 2: What is your favorite color?", "color")}
-    if params.request_state == "two" and not unanswered(params, second):
+    if params.request_state == "two" and not has_open_questions(params, second):
         return content(text("done"))
-    if params.request_state == "one" and not unanswered(params, first):
-        return asks(second, "two")
-    return asks(first, "one")
+    if params.request_state == "one" and not has_open_questions(params, first):
+        return input_required(second, "two")
+    return input_required(first, "one")
 
 
 async def ask_what_can_be_answered(context: Context, params: CallToolRequestParams) -> HandlerResult:
@@ -149,7 +149,7 @@ async def ask_what_can_be_answered(context: Context, params: CallToolRequestPara
         for name, question in (("elicitation", NAME), ("sampling", sampling("Say hello")), ("roots", ROOTS))
         if getattr(capabilities, name, None) is not None
     }
-    return asks(questions) if unanswered(params, questions) else content(text("done"))
+    return input_required(questions) if has_open_questions(params, questions) else content(text("done"))
 
 
 async def need_sampling(context: Context, _: CallToolRequestParams) -> HandlerResult:
@@ -220,7 +220,7 @@ SCHEMAS: dict[str, Wire] = {
         "additionalProperties": False,
     },
 }
-"""Where a tool takes arguments."""
+"""Input schemas of the tools that take arguments."""
 
 ASKING_PROMPT = "test_input_required_result_prompt"
 PROMPTS: dict[str, tuple[str, ...]] = {
@@ -230,7 +230,7 @@ PROMPTS: dict[str, tuple[str, ...]] = {
     "test_prompt_with_image": (),
     ASKING_PROMPT: (),
 }
-"""Prompts, with the arguments they need."""
+"""Prompts, with their required arguments."""
 
 
 async def prompt(_: Context, params: GetPromptRequestParams) -> HandlerResult:
@@ -247,9 +247,9 @@ async def prompt(_: Context, params: GetPromptRequestParams) -> HandlerResult:
             blocks = [IMAGE, text("Please analyze the image above.")]
         case "test_input_required_result_prompt":
             questions = {"user_context": elicitation("What context should the prompt use?", "context")}
-            if unanswered(params, questions):
-                return asks(questions)
-            blocks = [text(said(params, "user_context", "context"))]
+            if has_open_questions(params, questions):
+                return input_required(questions)
+            blocks = [text(filled_in(params, "user_context", "context"))]
         case name:
             raise MCPError(INVALID_PARAMS, f"There is no prompt {name!r}.")
     return {"resultType": "complete", "messages": [{"role": "user", "content": block} for block in blocks]}
@@ -266,10 +266,10 @@ RESOURCES: dict[str, Wire] = {
 TEMPLATE = "test://template/{id}/data"
 
 
-def tasks_only(context: Context) -> None:
-    """Refuse a tool that can answer with a task alone.
+def require_tasks(context: Context) -> None:
+    """Refuse the call of a tool that can answer only with a task.
 
     Raises:
         MCPError: When the client did not declare tasks.
     """
-    require_client_extension(context, TASKS)
+    require_client_extension(context, EXTENSION_ID)

@@ -1,4 +1,4 @@
-"""The MCP Inspector's web page, with the gallery in it."""
+"""Check in a browser that the MCP Inspector shows the gallery."""
 
 import os
 import secrets
@@ -8,38 +8,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kie_mcp.demo.chat import browser
+from kie_mcp.demo.chat_page import find_browser
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tests" / "browser" / "inspector.mjs"
 PICTURE = ROOT / "test-output" / "gallery" / "inspector.png"
-CHROMIUM = browser()
+CHROMIUM = find_browser()
 SECONDS = 120
 
 
 def show(modules: Path, server: str) -> str:
-    """Have the Inspector call a tool of a server and show what came of it.
+    """Let the Inspector call a tool of a server and show its result.
 
     Args:
-        modules: Where npm put the Inspector and what drives a browser.
-        server: The address.
+        modules: The node_modules with the Inspector and playwright-core.
+        server: The URL of the server's MCP endpoint.
 
     Returns:
-        What is wrong; nothing when a picture was seen.
+        What went wrong; empty when the Inspector showed the picture, or where there is no browser.
     """
     if not CHROMIUM:
         return ""
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     node, token = str(modules / ".bin" / "node"), secrets.token_hex(16)
-    with opened(node, modules, token) as site:
+    with run_inspector(node, modules, token) as site:
         command = [node, str(SCRIPT), site, token, server, str(PICTURE), CHROMIUM, str(modules)]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     return ran.stderr if ran.returncode else ""
 
 
 @contextmanager
-def opened(node: str, modules: Path, token: str) -> Iterator[str]:
-    """The Inspector's address, while it runs."""
+def run_inspector(node: str, modules: Path, token: str) -> Iterator[str]:
+    """Run the Inspector and give its address."""
     port = free_port()
     settings = {
         "HOST": "127.0.0.1",
@@ -55,7 +55,7 @@ def opened(node: str, modules: Path, token: str) -> Iterator[str]:
         try:
             assert inspector.stdout
             site = f"http://127.0.0.1:{port}"
-            # It says where it is once it listens there.
+            # It prints its address once it listens.
             assert any(site in line for line in inspector.stdout), "The MCP Inspector did not start."
             yield site
         finally:
@@ -63,7 +63,7 @@ def opened(node: str, modules: Path, token: str) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port

@@ -1,6 +1,6 @@
-"""Runs the official suite against the profile of serve.py and tells, also in docs/conformance.md, what came out.
+"""Run the official conformance suite against the server of serve.py; write the results to docs/conformance.md.
 
-`scripts/conformance` calls it with Node 22 and the suites at hand; with --check it only compares the document.
+`scripts/conformance` calls this with Node 22 and the suites installed. With --check it only compares the document.
 """
 
 import json
@@ -30,13 +30,13 @@ class Run:
     """One suite at one revision of the protocol."""
 
     suite: str
-    """The folder that npm made."""
+    """The suite's folder in node_modules."""
     revision: str
     options: tuple[str, ...] = ()
 
     @property
     def expected(self) -> Path:
-        """What is known to fail."""
+        """The file that lists the scenarios known to fail."""
         return HERE / f"expected-failures-{self.revision}.yml"
 
 
@@ -48,13 +48,13 @@ RUNS = (
 
 
 def reasons(expected: Path) -> dict[str, str]:
-    """The scenarios that are known to fail, and why."""
+    """Return the scenarios that are known to fail, each with its reason."""
     return {entry["name"]: entry["reason"] for entry in ENTRY.finditer(expected.read_text(encoding="utf-8"))}
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The profile's address, while it runs."""
+def serve_profile(folder: Path) -> Iterator[str]:
+    """Run serve.py and give the URL that it serves at."""
     command = [sys.executable, str(HERE / "serve.py"), str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
@@ -66,23 +66,23 @@ def served(folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a run."""
+    """The result of a run."""
 
     run: Run
     version: str
-    """The suite's."""
+    """The suite's version."""
     scenarios: int
     checks: Counter[str]
-    """How many came out how."""
+    """The number of checks by status."""
     wrong: str
-    """What is not as expected; empty when all is."""
+    """What is not as expected; empty when everything is."""
 
 
 def run(each: Run, node: Path) -> Result:
-    """Run a suite against a server of its own."""
+    """Run a suite against a server of its own; return the result."""
     package = node / "node_modules" / each.suite
     program = [str(node / "node_modules" / ".bin" / "node"), str(package / "dist" / "index.js"), "server"]
-    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch) / "server") as url:
+    with tempfile.TemporaryDirectory() as scratch, serve_profile(Path(scratch) / "server") as url:
         folder = Path(scratch) / "results"
         options = ["--url", url, "--output-dir", str(folder), "--expected-failures", str(each.expected), *each.options]
         ran = subprocess.run([*program, *options], capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -94,13 +94,13 @@ def run(each: Run, node: Path) -> Result:
 
 
 def show(node: Path) -> str:
-    """What is wrong with the gallery in the MCP Inspector; nothing when it shows a picture."""
-    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch)) as url:
+    """Return what is wrong with the gallery in the MCP Inspector; empty when it shows a picture."""
+    with tempfile.TemporaryDirectory() as scratch, serve_profile(Path(scratch)) as url:
         return inspector.show(node / "node_modules", url)
 
 
 def table(results: list[Result]) -> str:
-    """The results as the document shows them."""
+    """Return the results as a Markdown table with the known failures."""
     lines = [
         "| protocol | suite | scenarios | checks passed | failed, as expected | skipped |",
         "|---|---|---|---|---|---|",
@@ -116,7 +116,7 @@ def table(results: list[Result]) -> str:
 
 
 def main(node: str, *options: str) -> int:
-    """Run all at once, as each mostly waits; with --check, compare the document instead of writing it."""
+    """Run all suites at once, as each mostly waits. With --check, compare the document instead of writing it."""
     modules = Path(node).absolute()
     with ThreadPoolExecutor() as at_once:
         shown = at_once.submit(show, modules)

@@ -1,4 +1,4 @@
-"""The real server on the sandbox, with what the official suite calls by name beside its own tools.
+"""The real server on the sandbox, with the official suite's tools, prompts and resources beside its own.
 
 `python tests/conformance/serve.py FOLDER` serves it on a free port of this machine and prints the address.
 """
@@ -21,12 +21,12 @@ from fixtures import (
     Answer,
     Context,
     Wire,
-    asks,
     elicitation,
+    filled_in,
+    has_open_questions,
+    input_required,
     prompt,
-    said,
-    tasks_only,
-    unanswered,
+    require_tasks,
 )
 from mcp.server.context import HandlerResult
 from mcp.server.lowlevel import Server
@@ -52,8 +52,8 @@ from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import http
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
-from kie_mcp.server.extensions.tasks import TasksExtension, UpdateParams, mount
+from kie_mcp.server.build import build_server
+from kie_mcp.server.extensions.tasks import TasksExtension, UpdateParams, add_extension
 
 HOST = "127.0.0.1"
 FOR_THE_SUITE = "What the official suite calls."
@@ -61,33 +61,33 @@ Handler = Callable[[Context, Any], Awaitable[HandlerResult]]
 
 
 class ProfileTasks(TasksExtension):
-    """The real extension, for tasks that also ask, or break: KIE's do neither after they have been started."""
+    """The real extension, with tasks that ask or break after their start, which KIE's tasks never do."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, dict[str, Wire]] = {}
+        self.questions: dict[str, dict[str, Wire]] = {}
         self.broken: set[str] = set()
 
-    async def describe(self, app: App, id_: str) -> Wire:
-        """As the real one, but for the tasks that ask or break."""
-        shown = await super().describe(app, id_)
+    async def describe_task(self, app: App, id_: str) -> Wire:
+        """Describe a task as the real extension does, except tasks that ask or break."""
+        shown = await super().describe_task(app, id_)
         if id_ in self.broken and shown["status"] == "completed":
             del shown["result"]
             return shown | {"status": "failed", "error": {"code": -32603, "message": "The fixture was told to break"}}
-        if self.asked.get(id_) and shown["status"] != "cancelled":
+        if self.questions.get(id_) and shown["status"] != "cancelled":
             shown.pop("result", None)
-            return shown | {"status": "input_required", "inputRequests": self.asked[id_]}
+            return shown | {"status": "input_required", "inputRequests": self.questions[id_]}
         return shown
 
     async def update(self, context: Context, params: UpdateParams) -> HandlerResult:
-        """As the real one, and take the answers."""
+        """Do what the real extension does, and take the answers."""
         done = await super().update(context, params)
         for key in params.input_responses:
-            self.asked.get(params.task_id, {}).pop(key, None)
+            self.questions.get(params.task_id, {}).pop(key, None)
         return done
 
 
 class TaskTools:
-    """The suite's tools that start tasks: each is a call of a real tool."""
+    """The suite's tools that start tasks; each calls a real tool."""
 
     def __init__(self, call: Handler, sandbox: Sandbox, extension: ProfileTasks) -> None:
         self._call = call
@@ -104,10 +104,10 @@ class TaskTools:
         }
 
     async def start(self, context: Context, about: str, seconds: float = 0, fate: str = "") -> Any:
-        """Call the real tool; no two prompts are the same."""
+        """Call the real tool, with a prompt that was not used before."""
         self._sandbox._seconds = seconds
         if fate:
-            self._sandbox.fault("create", fate)
+            self._sandbox.inject_fault("create", fate)
         words = {"prompt": f"{about}, take {next(self._calls)}"}
         return await self._call(context, CallToolRequestParams(name="suno_lyrics", arguments=words))
 
@@ -117,12 +117,12 @@ class TaskTools:
         return result
 
     async def failing_job(self, context: Context, _: CallToolRequestParams) -> HandlerResult:
-        tasks_only(context)
+        require_tasks(context)
         result: HandlerResult = await self.start(context, "a failure", 1, "fail")
         return result
 
     async def protocol_error_job(self, context: Context, _: CallToolRequestParams) -> HandlerResult:
-        tasks_only(context)
+        require_tasks(context)
         result = await self.start(context, "an error", 1)
         self._extension.broken.add(result["taskId"])
         return dict(result)
@@ -134,31 +134,31 @@ class TaskTools:
         return await self.ask_after_start(context, one=elicitation("Who?", "name"), two=elicitation("What?", "name"))
 
     async def ask_after_start(self, context: Context, **questions: Wire) -> HandlerResult:
-        tasks_only(context)
+        require_tasks(context)
         result = await self.start(context, "a question")
-        self._extension.asked[result["taskId"]] = questions
+        self._extension.questions[result["taskId"]] = questions
         return dict(result)
 
     async def ask_then_start(self, context: Context, params: CallToolRequestParams) -> HandlerResult:
-        tasks_only(context)
+        require_tasks(context)
         questions = {"user_name": elicitation("What is your name?", "name")}
-        if unanswered(params, questions):
-            return asks(questions)
-        result: HandlerResult = await self.start(context, said(params, "user_name", "name"))
+        if has_open_questions(params, questions):
+            return input_required(questions)
+        result: HandlerResult = await self.start(context, filled_in(params, "user_name", "name"))
         return result
 
 
 def profile(folder: Path) -> Server[Any]:
-    """The real server with the fixtures beside what it has."""
+    """Return the real server with the fixtures added."""
     sandbox = Sandbox()
     settings = Settings(sandbox=True, data_dir=folder / "data", output_dir=folder / "out")
-    server = build(App(settings, local_files=False, transport=httpx2.ASGITransport(sandbox.app)), sessions=False)
+    server = build_server(App(settings, local_files=False, transport=httpx2.ASGITransport(sandbox.app)), sessions=False)
     extension = ProfileTasks()
     tools = TOOLS | TaskTools(_handler(server, "tools/call"), sandbox, extension).tools
     mount_tools(server, tools)
     mount_prompts(server)
     mount_resources(server)
-    mount(server, extension)
+    add_extension(server, extension)
     if not any(isinstance(each, RequestStateBoundary) for each in server.middleware):
         server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=server.name))
     return server
@@ -213,7 +213,7 @@ def mount_resources(server: Server[Any]) -> None:
 
 
 def extend(server: Server[Any], method: str, more: BaseModel, items: str) -> None:
-    """Let a list show more than the server's own."""
+    """Add items to one of the server's lists."""
     entry = server.get_request_handler(method)
 
     async def answer(context: Context, params: PaginatedRequestParams) -> HandlerResult:
@@ -232,8 +232,10 @@ def _handler(server: Server[Any], method: str) -> Handler:
 
 
 def main(folder: str) -> None:
-    """Serve until told to stop."""
-    config = uvicorn.Config(http.streamable(profile(Path(folder)), HOST), host=HOST, port=0, log_level="warning")
+    """Serve until the process is ended."""
+    config = uvicorn.Config(
+        http.build_streamable_app(profile(Path(folder)), HOST), host=HOST, port=0, log_level="warning"
+    )
     listener = config.bind_socket()
     sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}{http.PATH}\n")
     sys.stdout.flush()

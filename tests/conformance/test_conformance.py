@@ -1,4 +1,4 @@
-"""The official suite, where Node 22 can be had."""
+"""The official conformance suite, where Node 22 is available."""
 
 import re
 import subprocess

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, Protocol
 
 import anyio
 import pytest
-from support.clock import JumpingClock, a_moment
+from support.clock import JumpingClock, let_others_run
 from support.paths import ROOT
-from support.runners import call, media
+from support.runners import model_call, saved_files
 
 from kie_mcp.kie.routes import JOBS
-from kie_mcp.ledger.tables import NAME
+from kie_mcp.ledger.database import FILE_NAME
 from kie_mcp.ledger.task import FINAL
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
@@ -50,7 +50,7 @@ class Compare(Protocol):
 def order(prompt: str = "a heron at dawn", tool: str = "nano_banana_image", **more: Any) -> Order:
     """A call like any other: 4 credits, one picture."""
     variation = more.pop("variation", 1)
-    return Order(tool, call(tool, prompt=prompt, **more), variation=variation)
+    return Order(tool, model_call(tool, prompt=prompt, **more), variation=variation)
 
 
 async def settle(clock: JumpingClock, folder: Path) -> None:
@@ -58,12 +58,12 @@ async def settle(clock: JumpingClock, folder: Path) -> None:
     with anyio.fail_after(20):
         while any(row["state"] not in FINAL or not row["saved"] for row in tasks(folder)):
             clock.now += 1
-            await a_moment()
+            await let_others_run()
 
 
 def tasks(folder: Path) -> list[sqlite3.Row]:
     """The ledger's rows, as another process sees them."""
-    with closing(sqlite3.connect(folder / "data" / NAME)) as file:
+    with closing(sqlite3.connect(folder / "data" / FILE_NAME)) as file:
         file.row_factory = sqlite3.Row
         return file.execute("SELECT * FROM tasks ORDER BY created, id").fetchall()
 
@@ -71,7 +71,7 @@ def tasks(folder: Path) -> list[sqlite3.Row]:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Another process is in the middle of writing to the ledger."""
-    with closing(sqlite3.connect(folder / "data" / NAME, isolation_level=None)) as other:
+    with closing(sqlite3.connect(folder / "data" / FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
 
@@ -98,22 +98,20 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
         if row := by_id.get(task.id):
             # A product API does not tell, and the balance only when nothing else ran.
             told = task.path == JOBS.create and row["state"] == "succeeded"
-            assert row["credits"] == task.charged(now) or (row["credits"] is None and not told)
+            assert row["credits"] == task.charge(now) or (row["credits"] is None and not told)
             made = [Path(result["path"]) for result in json.loads(row["results"]) if result["path"]]
             paths.update(made)
             if row["state"] == "succeeded":
                 assert row["saved"]
-                contents = [kie._files.made(task, name).read_bytes() for name in task.files]
+                contents = [kie._files.render_result(task, name).read_bytes() for name in task.file_names]
                 assert [path.read_bytes() for path in made] == contents
 
     # No file is there twice, or half.
     out = folder / "out"
-    files = set(media(out)) if out.is_dir() else set()
+    files = set(saved_files(out)) if out.is_dir() else set()
     assert files == paths
     recorded = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    return Figures(
-        len(kie.accepted), sum(task.charged(now) for task in kie.accepted), recorded or "nothing", len(files)
-    )
+    return Figures(len(kie.accepted), sum(task.charge(now) for task in kie.accepted), recorded or "nothing", len(files))
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import pytest
 from reconciliation import Compare, order, settle
 from starlette.responses import Response
 from support.clock import JumpingClock
-from support.runners import Gate, running
+from support.runners import InterceptedKie, run_runner
 
 from kie_mcp.kie.routes import JOBS
-from kie_mcp.ledger.ledger import LEASE
+from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.faults import no_record
-from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.sandbox.faults import build_no_record
+from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 
@@ -49,7 +49,7 @@ jumps = pytest.mark.parametrize("jump", JUMPS)
 @jumps
 @pytest.mark.parametrize(
     ("moment", "path"),
-    [("during the create", JOBS.create), ("while it runs", JOBS.status), ("while it is saved", MEDIA)],
+    [("during the create", JOBS.create), ("while it runs", JOBS.status), ("while it is saved", MEDIA_PATH)],
 )
 async def test_a_task_goes_on_as_if_nothing_had_happened(
     sandbox: Sandbox, clock: WallClock, tmp_path: Path, compare: Compare, jump: str, moment: str, path: str
@@ -58,8 +58,8 @@ async def test_a_task_goes_on_as_if_nothing_had_happened(
         if asked.startswith(path):
             clock.ahead = JUMPS[jump]
 
-    gate, begun = Gate(sandbox.app, get=turn, post=turn), clock.now
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
+    gate, begun = InterceptedKie(sandbox.app, get=turn, post=turn), clock.now
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
         task = await runner.submit(order())
         (task,) = await runner.wait([task], 60)
         assert (task.state, task.saved) == ("succeeded", True)
@@ -80,9 +80,9 @@ async def test_a_new_task_has_its_grace_by_the_seconds_that_pass(
         if path != JOBS.status or clock.now > begun + 60:
             return None
         clock.ahead = JUMPS[jump]
-        return no_record()
+        return build_no_record()
 
-    async with running(tmp_path, Gate(sandbox.app, get=not_yet), clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=not_yet), clock, rules=Rules()) as runner:
         await runner.wait([await runner.submit(order())], 120)
     compare(
         sandbox,
@@ -99,13 +99,13 @@ async def test_a_new_task_has_its_grace_by_the_seconds_that_pass(
 async def test_a_success_has_time_to_name_its_result(
     sandbox: Sandbox, clock: WallClock, tmp_path: Path, compare: Compare, jump: str
 ) -> None:
-    sandbox.fault("create", "no-urls")
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+    sandbox.inject_fault("create", "no-urls")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         task = await runner.submit(order())
         await runner.wait([task], 10)
         clock.ahead = JUMPS[jump]
         await runner.wait([task], 20)
-        sandbox.accepted[0].fate = ""
+        sandbox.accepted[0].fault = ""
         # Whoever asks has it looked at, whatever the time is said to be.
         await runner.get(task.id)
         await runner.wait([task], 10)
@@ -125,16 +125,16 @@ async def test_two_processes_go_on_sharing_their_tasks(
     sandbox: Sandbox, clock: WallClock, tmp_path: Path, compare: Compare, jump: str
 ) -> None:
     async with (
-        running(tmp_path, sandbox.app, clock, rules=Rules()) as one,
-        running(tmp_path, sandbox.app, clock, rules=Rules()) as two,
+        run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as one,
+        run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as two,
     ):
         ours = [await (one, two)[number % 2].submit(order(f"heron {number}")) for number in range(4)]
         clock.ahead = JUMPS[jump]
         for runner in (two, one):
             await runner.wait([await runner.get(task.id) for task in ours], 60)
         await settle(clock, tmp_path)
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as later:
-        clock.now += LEASE
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as later:
+        clock.now += LEASE_SECONDS
         assert {(await later.get(task.id)).state for task in ours} == {"succeeded"}
     compare(sandbox, f"clock set {jump}", "two processes", accepted=4, charged=16, recorded="4 succeeded", saved=4)
 
@@ -150,7 +150,7 @@ async def test_the_turns_to_create_are_not_held_up(
         if number == 10:
             clock.ahead = JUMPS[jump]
 
-    async with running(tmp_path, Gate(sandbox.app), clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app), clock, rules=Rules()) as runner:
         async with anyio.create_task_group() as callers:
             for number in range(30):
                 callers.start_soon(ask, runner, number)

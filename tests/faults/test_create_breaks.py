@@ -7,13 +7,13 @@ import pytest
 from reconciliation import Compare, order, settle
 from starlette.responses import Response
 from support.clock import JumpingClock
-from support.runners import Gate, call, end, running
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 
 from kie_mcp.errors import InvalidCall, RateLimited, UnknownOutcome
 from kie_mcp.kie.client import CREATE_ATTEMPTS, CREATE_SECONDS
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.faults import envelope
+from kie_mcp.sandbox.faults import build_envelope
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order
 
@@ -46,21 +46,21 @@ def test_a_create_is_waited_for_longer_than_kie_takes_and_not_for_ever() -> None
 async def test_a_create_whose_answer_is_lost_is_unknown_never_sent_again_and_in_nobodys_way(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, fault: str, how: str, taken: int
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock, rules=Rules(), create_seconds=PATIENCE) as runner:
-        sandbox.fault("create", how)
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock, rules=Rules(), create_seconds=PATIENCE) as runner:
+        sandbox.inject_fault("create", how)
         with pytest.raises(UnknownOutcome) as caught:
             await runner.submit(order())
         assert f"so it probably was{'' if taken else ' not'}." in str(caught.value)
         again = await runner.submit(order())
         assert (again.id, again.state) == (caught.value.task_id, "unknown")
-        assert gate.asked.count(CREATE) == 1
-        await end(runner, await runner.submit(order("another")))
+        assert gate.requests.count(CREATE) == 1
+        await run_to_end(runner, await runner.submit(order("another")))
     clock.now += 60
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
         assert (await runner.submit(order())).id == again.id
-        await end(runner, await runner.submit(order("a third")))
-    assert gate.asked.count(CREATE) == 3
+        await run_to_end(runner, await runner.submit(order("a third")))
+    assert gate.requests.count(CREATE) == 3
     compare(
         sandbox,
         fault,
@@ -76,20 +76,20 @@ async def test_a_create_whose_answer_is_lost_is_unknown_never_sent_again_and_in_
 async def test_a_person_settles_what_became_of_it(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, fault: str, how: str, taken: int
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=Rules(), create_seconds=PATIENCE) as runner:
-        sandbox.fault("create", how)
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules(), create_seconds=PATIENCE) as runner:
+        sandbox.inject_fault("create", how)
         with pytest.raises(UnknownOutcome) as caught:
             await runner.submit(order())
         id_ = caught.value.task_id
         with pytest.raises(InvalidCall, match="KIE knows no task"):
             await runner.resolve(id_, "0123456789abcdef")
         if taken:
-            task = await end(runner, await runner.resolve(id_, f" {sandbox.accepted[0].id} "))
+            task = await run_to_end(runner, await runner.resolve(id_, f" {sandbox.accepted[0].id} "))
             assert (task.id, task.state, task.error) == (id_, "succeeded", None)
         else:
             task = await runner.resolve(id_, "not created")
             assert (task.state, task.credits) == ("failed", 0)
-            await end(runner, await runner.submit(order()))
+            await run_to_end(runner, await runner.submit(order()))
     compare(
         sandbox,
         fault,
@@ -109,12 +109,12 @@ async def test_a_refusal_for_the_rate_is_waited_out_and_holds_nobody_else(
     async def refuse(path: str) -> Response | None:
         if "/veo/" in path and len(refused) < CREATE_ATTEMPTS - 1:
             refused.append(clock.now)
-            return envelope(429, "Too many requests")
+            return build_envelope(429, "Too many requests")
         return None
 
-    async with running(tmp_path, Gate(sandbox.app, post=refuse), clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=refuse), clock, rules=Rules()) as runner:
         async with anyio.create_task_group() as callers:
-            callers.start_soon(runner.submit, Order("veo_video", call("veo_video")))
+            callers.start_soon(runner.submit, Order("veo_video", model_call("veo_video")))
             await runner.wait([await runner.submit(order())], 60)
         await settle(clock, tmp_path)
     assert len(refused) == CREATE_ATTEMPTS - 1
@@ -135,12 +135,12 @@ async def test_a_refusal_for_the_rate_is_waited_out_and_holds_nobody_else(
 async def test_a_refusal_for_the_rate_that_does_not_end_costs_nothing(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, fault: str, how: str
 ) -> None:
-    sandbox.fault("create", how, CREATE_ATTEMPTS)
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+    sandbox.inject_fault("create", how, CREATE_ATTEMPTS)
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         with pytest.raises(RateLimited) as caught:
             await runner.submit(order())
         assert (caught.value.billed, caught.value.retryable) == (False, True)
-        await end(runner, await runner.submit(order()))
+        await run_to_end(runner, await runner.submit(order()))
     compare(
         sandbox,
         f"{fault}, eight in a row",
@@ -158,15 +158,15 @@ async def test_a_file_that_kie_has_lost_is_uploaded_again(
 ) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
     images = [str(tmp_path / "a.png")]
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
-        await end(runner, await runner.submit(order(images=images)))
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
+        await run_to_end(runner, await runner.submit(order(images=images)))
         sandbox.drop_uploads()
         if not restart:
-            await end(runner, await runner.submit(order("another", images=images)))
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
-        await end(runner, await runner.submit(order("another", images=images)))
-    assert gate.asked.count("POST /api/file-stream-upload") == 2
+            await run_to_end(runner, await runner.submit(order("another", images=images)))
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
+        await run_to_end(runner, await runner.submit(order("another", images=images)))
+    assert gate.requests.count("POST /api/file-stream-upload") == 2
     sent = [task.body["input"]["image_urls"] for task in sandbox.accepted]
     assert sent[0] != sent[1]
     compare(sandbox, "451, an upload is gone", "create", accepted=2, charged=8, recorded="2 succeeded", saved=2)

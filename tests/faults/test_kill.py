@@ -14,16 +14,17 @@ import killable_server
 import pytest
 from killable_server import HurriedClock
 from support.clock import JumpingClock
-from support.kie_server import Served, serving
-from support.runners import Gate, call, end, media, running
+from support.kie_server import KieServer, serve_kie
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end, saved_files
 
 import kie_mcp.sandbox
-from kie_mcp.ledger.ledger import LEASE
+from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.adoption import NOT_CREATED
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.runner import NOT_CREATED, Runner
+from kie_mcp.tasks.runner import Runner
 
 Call = tuple[str, Mapping[str, Any]]
 
@@ -57,7 +58,7 @@ class Driver:
     def __init__(self, running: "subprocess.Popen[str]") -> None:
         self._running = running
 
-    def start(self, folder: Path, served: Served, *calls: Call, **how: Any) -> None:
+    def start(self, folder: Path, served: KieServer, *calls: Call, **how: Any) -> None:
         """Have a process make the calls, with its ledger and output in a folder."""
         environment = served.environment | {
             "KIE_MCP_DATA_DIR": str(folder / "data"),
@@ -85,8 +86,8 @@ def driving() -> Iterator[Driver]:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving() as served:
+def served() -> Iterator[KieServer]:
+    with serve_kie() as served:
         yield served
 
 
@@ -114,7 +115,7 @@ async def ask(runner: Runner, folder: Path, clock: JumpingClock) -> Task:
     """Make the call that was made before."""
     tool, arguments = song(folder)
     clock.now += 1
-    return await runner.submit(Order(tool, call(tool, **arguments)))
+    return await runner.submit(Order(tool, model_call(tool, **arguments)))
 
 
 async def brought_to_its_end(folder: Path, sandbox: Sandbox, now: float, *, known: bool = False) -> None:
@@ -127,11 +128,11 @@ async def brought_to_its_end(folder: Path, sandbox: Sandbox, now: float, *, know
         known: Whether it had written down KIE's id.
     """
     accepted = list(sandbox.accepted)
-    gate, clock = Gate(sandbox.app), JumpingClock()
+    gate, clock = InterceptedKie(sandbox.app), JumpingClock()
     # The lease of the dead one is over.
-    clock.now = now + 2 * LEASE
-    async with running(folder, gate, clock, rules=Rules(repeat_window=DAY)) as runner:
-        left = [await end(runner, task) for task in await runner.ledger.since(0)]
+    clock.now = now + 2 * LEASE_SECONDS
+    async with run_runner(folder, gate, clock, rules=Rules(repeat_window=DAY)) as runner:
+        left = [await run_to_end(runner, task) for task in await runner.ledger.since(0)]
         states = [task.state for task in left if task.state != "failed"]
         if known:
             assert states == ["succeeded"]
@@ -140,16 +141,16 @@ async def brought_to_its_end(folder: Path, sandbox: Sandbox, now: float, *, know
         task = await ask(runner, folder, clock)
         if states:
             assert task.id == left[-1].id
-            assert CREATE not in gate.asked
+            assert CREATE not in gate.requests
         if task.state == "unknown":
             assert task.error
             assert ("fell by 12 credits" in task.error["message"]) == bool(accepted)
             task = await runner.resolve(task.id, accepted[0].id if accepted else NOT_CREATED)
             if not accepted:
                 task = await ask(runner, folder, clock)
-        task = await end(runner, task)
+        task = await run_to_end(runner, task)
         recorded = [each.credits for each in await runner.ledger.since(0) if each.credits]
-    assert gate.asked.count(CREATE) == (not accepted)
+    assert gate.requests.count(CREATE) == (not accepted)
     (made,) = sandbox.accepted
     assert (task.state, task.kie_id, task.saved, task.note) == ("succeeded", made.id, True, "")
     assert recorded == [COST] == [1000 - sandbox.balance]
@@ -159,19 +160,19 @@ async def brought_to_its_end(folder: Path, sandbox: Sandbox, now: float, *, know
 def assert_saved(folder: Path, sandbox: Sandbox, task: Task) -> None:
     """The task's files are in the output folder, byte for byte, and nothing else is."""
     (made,) = sandbox.accepted
-    contents = [sandbox._files.made(made, name).read_bytes() for name in made.files]
+    contents = [sandbox._files.render_result(made, name).read_bytes() for name in made.file_names]
     assert [Path(result.path).read_bytes() for result in task.results] == contents
     assert len(contents) == FILES
-    assert {str(path) for path in media(folder / "out")} == {result.path for result in task.results}
+    assert {str(path) for path in saved_files(folder / "out")} == {result.path for result in task.results}
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("part", range(1, PARTS + 1))
 async def test_a_server_killed_between_any_two_steps_loses_nothing_and_pays_nothing_twice(
-    served: Served, first: Driver, tmp_path: Path, part: int
+    served: KieServer, first: Driver, tmp_path: Path, part: int
 ) -> None:
     tmp_path.joinpath("0").mkdir()
-    served.begin(seconds=0)
+    served.restart(seconds=0)
     first.start(tmp_path / "0", served, song(tmp_path / "0"), since=time.time(), speed=HURRY)
     passed = first.told()["passed"]
     assert set(passed) >= STEPS
@@ -180,7 +181,7 @@ async def test_a_server_killed_between_any_two_steps_loses_nothing_and_pays_noth
     for number in range(part, len(passed) + 1, PARTS):
         folder = tmp_path / str(number)
         folder.mkdir()
-        sandbox = served.begin(seconds=0)
+        sandbox = served.restart(seconds=0)
         since = time.time()
         first.start(folder, served, song(folder), since=since, speed=HURRY, kill_at=number)
         told = first.told()
@@ -192,27 +193,27 @@ async def test_a_server_killed_between_any_two_steps_loses_nothing_and_pays_noth
 @pytest.mark.anyio
 @pytest.mark.parametrize("stride", [3, 4])
 async def test_a_server_killed_again_whenever_it_is_a_little_further_gets_there(
-    served: Served, first: Driver, tmp_path: Path, stride: int
+    served: KieServer, first: Driver, tmp_path: Path, stride: int
 ) -> None:
     """Each one takes up what is left, and its agent makes the same call."""
-    sandbox, since = served.begin(seconds=0), time.time()
+    sandbox, since = served.restart(seconds=0), time.time()
     lives = 0
     ended = ""
     # A call that was written down and no more fails, and is made again.
     while ended in ("", "failed"):
         lives += 1
-        how = {"since": since, "speed": HURRY, "ahead": lives * 2 * LEASE, "kill_at": lives * stride}
+        how = {"since": since, "speed": HURRY, "ahead": lives * 2 * LEASE_SECONDS, "kill_at": lives * stride}
         first.start(tmp_path, served, song(tmp_path), **how)
         ((_, ended),) = first.told().get("tasks", [("", "")])
     assert lives > 3
-    await brought_to_its_end(tmp_path, sandbox, HurriedClock(since, HURRY, lives * 2 * LEASE).time())
+    await brought_to_its_end(tmp_path, sandbox, HurriedClock(since, HURRY, lives * 2 * LEASE_SECONDS).time())
 
 
 def test_two_servers_asked_for_the_same_at_once_ask_kie_once(
-    served: Served, first: Driver, second: Driver, tmp_path: Path
+    served: KieServer, first: Driver, second: Driver, tmp_path: Path
 ) -> None:
     for number in range(5):
-        folder, sandbox = tmp_path / str(number), served.begin(seconds=0)
+        folder, sandbox = tmp_path / str(number), served.restart(seconds=0)
         folder.mkdir()
         how = {"since": time.time(), "speed": 20}
         picture = ("nano_banana_image", {"prompt": "a heron at dawn"})
@@ -223,21 +224,21 @@ def test_two_servers_asked_for_the_same_at_once_ask_kie_once(
         ((id_, state),) = one
         assert state == "succeeded"
         (made,) = sandbox.accepted
-        (saved,) = media(folder / "out")
+        (saved,) = saved_files(folder / "out")
         assert id_ in saved.name
-        assert saved.read_bytes() == sandbox._files.made(made, "1.png").read_bytes()
+        assert saved.read_bytes() == sandbox._files.render_result(made, "1.png").read_bytes()
 
 
 def test_two_servers_keep_to_kies_limit_of_creates_together(
-    served: Served, first: Driver, second: Driver, tmp_path: Path
+    served: KieServer, first: Driver, second: Driver, tmp_path: Path
 ) -> None:
     since, speed = time.time(), 4
     clock = HurriedClock(since, speed)
-    sandbox = served.begin(seconds=0, clock=clock.time)
+    sandbox = served.restart(seconds=0, clock=clock.time)
     calls = [("nano_banana_image", {"prompt": f"heron {number}"}) for number in range(30)]
     first.start(tmp_path, served, *calls[:15], since=since, speed=speed, wait=0)
     second.start(tmp_path, served, *calls[15:], since=since, speed=speed, wait=0)
     tasks = first.told()["tasks"] + second.told()["tasks"]
     assert len({id_ for id_, _ in tasks}) == len(sandbox.accepted) == 30
     # None was refused: each was sent once.
-    assert served.asked["POST /api/v1/jobs/createTask"] == 30
+    assert served.request_counts["POST /api/v1/jobs/createTask"] == 30

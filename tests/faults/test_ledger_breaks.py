@@ -2,21 +2,23 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from reconciliation import Compare, locked, order, settle, tasks
 from support.clock import JumpingClock
-from support.runners import Gate, end, full_disk, running
+from support.runners import InterceptedKie, full_disk, run_runner, run_to_end
 
 from kie_mcp.errors import KieMcpError
+from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
-from kie_mcp.ledger.tables import BUSY_SECONDS
+from kie_mcp.ledger.database import BUSY_SECONDS
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.tasks.money import Rules
-from kie_mcp.tasks.runner import Runner
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
@@ -33,7 +35,7 @@ class Trap:
     """A KIE at which trouble begins when it is asked for something; it lasts until it is let go."""
 
     def __init__(self, kie: Sandbox, trouble: AbstractContextManager[None], path: str = "") -> None:
-        self.gate = Gate(kie.app, get=self._meet, post=self._meet)
+        self.gate = InterceptedKie(kie.app, get=self._meet, post=self._meet)
         self._kie = kie
         self._trouble = trouble
         self._path = path
@@ -47,7 +49,7 @@ class Trap:
         """Begin, if that has not been."""
         for task in self._kie.accepted:
             # The built-in KIE keeps its files on the same disk.
-            self._kie._files.made(task, *task.files)
+            self._kie._files.render_result(task, *task.file_names)
         trouble, self._trouble = self._trouble, nullcontext()
         self._stack.enter_context(trouble)
 
@@ -56,16 +58,16 @@ class Trap:
         self._stack.close()
 
 
-def at_its_turn(runner: Runner, trap: Trap) -> None:
-    """Spring the trap as the create takes its turn."""
-    turn = runner.client.turn
-    assert turn
+class TrappedLimiter:
+    """A create limiter that springs a trap as a create asks for its slot."""
 
-    async def late(id_: str) -> float:
-        trap.spring()
-        return await turn(id_)
+    def __init__(self, trap: Trap, limiter: CreateLimiter) -> None:
+        self._trap = trap
+        self._limiter = limiter
 
-    runner.client.turn = late
+    async def acquire(self, account: str, task: Any) -> float:
+        self._trap.spring()
+        return await self._limiter.acquire(account, task)
 
 
 def test_a_locked_ledger_is_waited_for_longer_than_any_writing_takes() -> None:
@@ -91,17 +93,16 @@ async def test_what_cannot_be_written_down_is_not_asked_of_kie(
     recorded: str,
 ) -> None:
     trap = Trap(sandbox, TROUBLE[fault](tmp_path), DOCUMENTED.credits if moment == "before the create" else "")
-    async with running(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
+    wrap = partial(TrappedLimiter, trap) if moment == "at the create's turn" else lambda limiter: limiter
+    async with run_runner(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY, wrap_limiter=wrap) as runner:
         if moment == "before the reservation":
             trap.spring()
-        if moment == "at the create's turn":
-            at_its_turn(runner, trap)
         with pytest.raises(KieMcpError, match="so KIE was not asked") as caught:
             await runner.submit(order())
         assert (caught.value.billed, caught.value.retryable, sandbox.accepted) == (False, True, [])
         trap.release()
         await settle(clock, tmp_path)
-        await end(runner, await runner.submit(order()))
+        await run_to_end(runner, await runner.submit(order()))
     compare(sandbox, fault, f"{moment}; called again", accepted=1, charged=4, recorded=recorded, saved=1)
 
 
@@ -112,7 +113,7 @@ async def test_what_kie_accepted_is_written_down_as_soon_as_that_goes(
 ) -> None:
     """Where the process ends first, all that is left is that the create was being sent: so nobody sends it again."""
     trap = Trap(sandbox, TROUBLE[fault](tmp_path), JOBS.create)
-    async with running(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
+    async with run_runner(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
         with pytest.raises(KieMcpError, match="KIE accepted task") as caught:
             await runner.submit(order())
         assert caught.value.billed is True
@@ -121,7 +122,7 @@ async def test_what_kie_accepted_is_written_down_as_soon_as_that_goes(
             trap.release()
             await settle(clock, tmp_path)
     trap.release()
-    async with running(tmp_path, trap.gate, clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, trap.gate, clock, rules=Rules()) as runner:
         await settle(clock, tmp_path)
         again = await runner.submit(order())
         assert again.id == caught.value.task_id
@@ -137,7 +138,7 @@ async def test_what_kie_accepted_is_written_down_as_soon_as_that_goes(
 
 
 @EITHER
-@pytest.mark.parametrize(("moment", "path"), [("at the end", JOBS.status), ("saving", MEDIA)])
+@pytest.mark.parametrize(("moment", "path"), [("at the end", JOBS.status), ("saving", MEDIA_PATH)])
 @pytest.mark.parametrize("restart", [False, True])
 async def test_the_end_and_the_files_wait_until_they_can_be_written(
     sandbox: Sandbox,
@@ -151,14 +152,14 @@ async def test_the_end_and_the_files_wait_until_they_can_be_written(
     restart: bool,
 ) -> None:
     trap = Trap(sandbox, TROUBLE[fault](tmp_path), path)
-    async with running(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
-        task = await end(runner, await runner.submit(order()))
+    async with run_runner(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
+        task = await run_to_end(runner, await runner.submit(order()))
         assert not tasks(tmp_path)[0]["saved"]
         if not restart:
             trap.release()
             await settle(clock, tmp_path)
     trap.release()
-    async with running(tmp_path, trap.gate, clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, trap.gate, clock, rules=Rules()) as runner:
         await settle(clock, tmp_path)
         assert (await runner.submit(order())).id == task.id
     moment += "; started anew" if restart else ""
@@ -169,7 +170,7 @@ async def test_a_lock_that_is_let_go_in_time_is_waited_for(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:
     trap = Trap(sandbox, locked(tmp_path))
-    async with running(tmp_path, trap.gate, clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, trap.gate, clock, rules=Rules()) as runner:
         trap.spring()
         async with anyio.create_task_group() as callers:
             callers.start_soon(runner.submit, order())

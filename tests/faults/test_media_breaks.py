@@ -6,7 +6,7 @@ import pytest
 from reconciliation import Compare, order, settle
 from starlette.types import Receive, Scope, Send
 from support.clock import JumpingClock
-from support.runners import Gate, end, running
+from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.task import KEPT_FOR
@@ -20,33 +20,33 @@ pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 async def test_a_dead_link_is_exchanged_for_a_fresh_one(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, code: int
 ) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("media", code)
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
-        task = await end(runner, await runner.submit(order()))
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("media", code)
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.submit(order()))
     assert (task.saved, task.note) == (True, "")
-    assert gate.asked.count(f"POST {DOCUMENTED.download_url}") == 1
+    assert gate.requests.count(f"POST {DOCUMENTED.download_url}") == 1
     compare(sandbox, f"media {code}", "once", accepted=1, charged=4, recorded="1 succeeded", saved=1)
 
 
 async def test_files_that_stay_gone_are_given_up_with_kies_own_term(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("media", 404, 10_000)
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
-        task = await end(runner, await runner.submit(order()))
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("media", 404, 10_000)
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.submit(order()))
         clock.now += KEPT_FOR - 3600
-        task = await end(runner, await runner.get(task.id))
+        task = await run_to_end(runner, await runner.get(task.id))
         assert (task.state, task.saved) == ("succeeded", False)
         assert "14 days" in task.note
         clock.now += 3600
-        task = await end(runner, await runner.get(task.id))
+        task = await run_to_end(runner, await runner.get(task.id))
         assert task.error
         assert task.error["billed"] is True
-        asked = len(gate.asked)
+        asked = len(gate.requests)
         await runner.get(task.id)
-    assert len(gate.asked) == asked
+    assert len(gate.requests) == asked
     compare(sandbox, "media 404", "for ever", accepted=1, charged=4, recorded="1 expired", saved=0)
 
 
@@ -55,16 +55,16 @@ async def test_files_that_stay_gone_are_given_up_with_kies_own_term(
 async def test_a_download_that_fails_is_tried_again_without_touching_the_task(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, fault: str, how: str, *, restart: bool
 ) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("media", how, 2)
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
-        task = await end(runner, await runner.submit(order()))
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("media", how, 2)
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.submit(order()))
         assert (task.state, task.saved) == ("succeeded", False)
         if not restart:
             await settle(clock, tmp_path)
-    async with running(tmp_path, gate, clock, rules=Rules()):
+    async with run_runner(tmp_path, gate, clock, rules=Rules()):
         await settle(clock, tmp_path)
-    assert sum("/jobs/createTask" in asked for asked in gate.asked) == 1
+    assert sum("/jobs/createTask" in asked for asked in gate.requests) == 1
     moment = "two in a row; started anew" if restart else "two in a row"
     compare(sandbox, fault, moment, accepted=1, charged=4, recorded="1 succeeded", saved=1)
 
@@ -79,10 +79,10 @@ async def test_a_file_that_is_cut_is_gone_on_with(
             ranges.append(dict(scope["headers"]).get(b"range", b""))
         await sandbox.app(scope, receive, send)
 
-    sandbox.fault("media", "cut", 3)
-    async with running(tmp_path, note, clock, rules=Rules()) as runner:
-        await end(runner, await runner.submit(order()))
-    length = len(sandbox._files.made(sandbox.accepted[0], "1.png").read_bytes())
+    sandbox.inject_fault("media", "cut", 3)
+    async with run_runner(tmp_path, note, clock, rules=Rules()) as runner:
+        await run_to_end(runner, await runner.submit(order()))
+    length = len(sandbox._files.render_result(sandbox.accepted[0], "1.png").read_bytes())
     have = [0, length // 2]
     have.append(have[-1] + (length - have[-1]) // 2)
     have.append(have[-1] + (length - have[-1]) // 2)
@@ -96,16 +96,16 @@ async def test_what_the_folder_does_not_take_is_saved_when_it_does(
 ) -> None:
     """Whoever runs the tests may write anywhere; not even they can make a folder where a file is."""
     (tmp_path / "out").write_text("in the way")
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
-        task = await end(runner, await runner.submit(order()))
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.submit(order()))
         assert (task.state, task.saved) == ("succeeded", False)
         assert task.note.startswith("Not saved: ")
         # Another call is as welcome as before.
-        await end(runner, await runner.submit(order("another")))
+        await run_to_end(runner, await runner.submit(order("another")))
         (tmp_path / "out").unlink()
         if not restart:
             await settle(clock, tmp_path)
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()):
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()):
         await settle(clock, tmp_path)
     compare(
         sandbox,

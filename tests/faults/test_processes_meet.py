@@ -8,14 +8,14 @@ import pytest
 from reconciliation import Compare, order, settle, tasks
 from starlette.types import Receive, Scope, Send
 from support.clock import JumpingClock
-from support.runners import Gate, running
+from support.runners import InterceptedKie, run_runner
 
 from kie_mcp.errors import UnknownOutcome
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
-from kie_mcp.ledger.ledger import LEASE
+from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 
@@ -46,21 +46,21 @@ class Halt:
 async def test_the_same_call_in_both_at_once_is_one_task(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:
-    gate, found = Gate(sandbox.app), list[Task]()
+    gate, found = InterceptedKie(sandbox.app), list[Task]()
 
     async def ask(runner: Runner) -> None:
         found.extend(await runner.wait([await runner.submit(order())], 60))
 
     async with (
-        running(tmp_path, gate, clock, rules=Rules()) as one,
-        running(tmp_path, gate, clock, rules=Rules()) as two,
+        run_runner(tmp_path, gate, clock, rules=Rules()) as one,
+        run_runner(tmp_path, gate, clock, rules=Rules()) as two,
         anyio.create_task_group() as callers,
     ):
         for runner in (one, two, one, two):
             callers.start_soon(ask, runner)
     assert {(task.id, task.state, task.saved) for task in found} == {(found[0].id, "succeeded", True)}
     assert len(found) == 4
-    assert gate.asked.count(f"POST {JOBS.create}") == 1
+    assert gate.requests.count(f"POST {JOBS.create}") == 1
     compare(
         sandbox,
         "two processes",
@@ -76,8 +76,8 @@ async def test_other_calls_in_both_are_other_tasks_and_each_can_answer_for_all(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:
     async with (
-        running(tmp_path, sandbox.app, clock, rules=Rules()) as one,
-        running(tmp_path, sandbox.app, clock, rules=Rules()) as two,
+        run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as one,
+        run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as two,
     ):
         ours = [await (one, two)[number % 2].submit(order(f"heron {number}")) for number in range(6)]
         for runner in (one, two):
@@ -101,7 +101,7 @@ async def test_other_calls_in_both_are_other_tasks_and_each_can_answer_for_all(
         ("create, before KIE accepted", JOBS.create, False, "1 unknown"),
         ("create, after KIE accepted", JOBS.create, True, "1 unknown"),
         ("looking at the task", JOBS.status, False, "1 succeeded"),
-        ("saving", MEDIA, False, "1 succeeded"),
+        ("saving", MEDIA_PATH, False, "1 succeeded"),
     ],
 )
 async def test_one_that_is_killed_leaves_its_task_to_the_other(
@@ -116,8 +116,8 @@ async def test_one_that_is_killed_leaves_its_task_to_the_other(
     after: bool,
 ) -> None:
     halt = Halt(sandbox, path, after=after)
-    async with AsyncExitStack() as killed, running(tmp_path, sandbox.app, clock, rules=Rules()) as other:
-        one = await killed.enter_async_context(running(tmp_path, halt, clock, rules=Rules(), crash=True))
+    async with AsyncExitStack() as killed, run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as other:
+        one = await killed.enter_async_context(run_runner(tmp_path, halt, clock, rules=Rules(), crash=True))
         async with anyio.create_task_group() as caller:
             caller.start_soon(one.submit, order())
             await halt.reached.wait()
@@ -127,7 +127,7 @@ async def test_one_that_is_killed_leaves_its_task_to_the_other(
         # For all that the other can know, it is still there.
         await other.get(row["id"])
         assert tuple(tasks(tmp_path)[0]) == tuple(row)
-        clock.now += LEASE
+        clock.now += LEASE_SECONDS
         await settle(clock, tmp_path)
         if "unknown" in recorded:
             again = await other.submit(order())
@@ -149,17 +149,17 @@ async def test_what_is_unknown_is_in_nobodys_way(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:
     async with (
-        running(tmp_path, sandbox.app, clock, rules=Rules()) as one,
-        running(tmp_path, sandbox.app, clock, rules=Rules()) as two,
+        run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as one,
+        run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as two,
     ):
         for number, how in enumerate(("reset-after", "garbage", "after:502", "empty")):
-            sandbox.fault("create", how)
+            sandbox.inject_fault("create", how)
             with pytest.raises(UnknownOutcome):
                 await (one, two)[number % 2].submit(order(f"lost {number}"))
         for number in range(4):
             runner = (one, two)[number % 2]
             await runner.wait([await runner.submit(order(f"heron {number}"))], 60)
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as later:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as later:
         await later.wait([await later.submit(order("at last"))], 60)
     compare(
         sandbox,

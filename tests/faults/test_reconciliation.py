@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from reconciliation import order, reckon
 from support.clock import JumpingClock
-from support.runners import end, media, running
+from support.runners import run_runner, run_to_end, saved_files
 
-from kie_mcp.ledger.tables import NAME
+from kie_mcp.ledger.database import FILE_NAME
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.money import Rules
 
@@ -32,7 +32,7 @@ async def test_a_ledger_that_is_wrong_is_noticed(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, change: str
 ) -> None:
     await deliver(sandbox, clock, tmp_path)
-    with closing(sqlite3.connect(tmp_path / "data" / NAME)) as ledger, ledger:
+    with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME)) as ledger, ledger:
         ledger.execute(change)
     with pytest.raises(AssertionError):
         reckon(sandbox, tmp_path)
@@ -48,7 +48,7 @@ async def test_a_file_too_many_is_noticed(sandbox: Sandbox, clock: JumpingClock,
 
 async def test_a_file_that_is_cut_is_noticed(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     await deliver(sandbox, clock, tmp_path)
-    (file,) = media(tmp_path / "out")
+    (file,) = saved_files(tmp_path / "out")
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(AssertionError):
         reckon(sandbox, tmp_path)
@@ -65,5 +65,5 @@ async def test_a_call_that_was_taken_twice_is_noticed(sandbox: Sandbox, clock: J
 
 async def deliver(sandbox: Sandbox, clock: JumpingClock, folder: Path, take: int = 1) -> None:
     """One task, delivered well."""
-    async with running(folder, sandbox.app, clock, rules=Rules()) as runner:
-        await end(runner, await runner.submit(order(variation=take)))
+    async with run_runner(folder, sandbox.app, clock, rules=Rules()) as runner:
+        await run_to_end(runner, await runner.submit(order(variation=take)))

@@ -6,16 +6,17 @@ import pytest
 from reconciliation import Compare, order, settle
 from starlette.responses import Response
 from support.clock import JumpingClock
-from support.runners import Gate, end, running
+from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.client import READ_SECONDS
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.task import KEPT_FOR
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.faults import no_record
+from kie_mcp.sandbox.faults import build_no_record
 from kie_mcp.tasks.money import Rules
-from kie_mcp.tasks.watcher import FRESH, GRACE
+from kie_mcp.tasks.transitions import GRACE_SECONDS
+from kie_mcp.tasks.watcher import FRESH_SECONDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
@@ -49,12 +50,12 @@ def test_a_read_that_hangs_is_cut_after_ten_seconds() -> None:
 async def test_a_status_that_cannot_be_read_is_asked_for_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, fault: str, how: str
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
         task = await runner.submit(order())
-        sandbox.fault("status", how, IN_A_ROW)
-        await end(runner, task)
-    assert gate.asked.count(LOOK) > IN_A_ROW
+        sandbox.inject_fault("status", how, IN_A_ROW)
+        await run_to_end(runner, task)
+    assert gate.requests.count(LOOK) > IN_A_ROW
     compare(sandbox, fault, "status, six in a row", accepted=1, charged=4, recorded="1 succeeded", saved=1)
 
 
@@ -62,10 +63,10 @@ async def test_three_failures_in_a_row_delay_the_end_by_five_seconds_at_most(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:
     took = []
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         for prompt, faults in (("in peace", 0), ("in trouble", 3)):
-            sandbox.fault("status", 500, faults)
-            task = await end(runner, await runner.submit(order(prompt)))
+            sandbox.inject_fault("status", 500, faults)
+            task = await run_to_end(runner, await runner.submit(order(prompt)))
             took.append((task.finished or 0) - task.created)
     assert 0 < took[1] - took[0] <= 5
     compare(sandbox, "500, three in a row", "status", accepted=2, charged=8, recorded="2 succeeded", saved=2)
@@ -75,11 +76,11 @@ async def test_three_failures_in_a_row_delay_the_end_by_five_seconds_at_most(
 async def test_a_read_that_hangs_is_cut_and_made_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, times: int
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock, rules=Rules(), read_seconds=PATIENCE) as runner:
-        sandbox.fault("status", "hang-before", times)
-        task = await end(runner, await runner.submit(order()))
-    assert gate.asked.count(LOOK) > times
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock, rules=Rules(), read_seconds=PATIENCE) as runner:
+        sandbox.inject_fault("status", "hang-before", times)
+        task = await run_to_end(runner, await runner.submit(order()))
+    assert gate.requests.count(LOOK) > times
     assert task.finished
     assert task.finished - task.created < 10
     compare(
@@ -92,11 +93,11 @@ async def test_a_failure_told_by_the_envelope_is_one_at_once(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, code: int
 ) -> None:
     """Here KIE keeps the credits all the same, and the balance tells."""
-    gate = Gate(sandbox.app)
-    sandbox.fault("status", f"code:{code}", 1000)
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
-        task = await end(runner, await runner.submit(order()))
-    assert gate.asked.count(LOOK) == 1
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("status", f"code:{code}", 1000)
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.submit(order()))
+    assert gate.requests.count(LOOK) == 1
     assert task.error
     assert (task.state, task.credits, task.error["billed"], task.error["retryable"]) == ("failed", 4, True, True)
     compare(sandbox, f"{code} under HTTP 200", "status", accepted=1, charged=4, recorded="1 failed", saved=0)
@@ -105,10 +106,10 @@ async def test_a_failure_told_by_the_envelope_is_one_at_once(
 async def test_a_failure_that_kie_gives_the_credits_back_for_costs_nothing(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         task = await runner.submit(order())
-        sandbox.fault("status", "fail")
-        await end(runner, task)
+        sandbox.inject_fault("status", "fail")
+        await run_to_end(runner, task)
     compare(sandbox, "the task fails", "while it runs", accepted=1, charged=0, recorded="1 failed", saved=0)
 
 
@@ -118,29 +119,29 @@ async def test_a_new_task_that_kie_does_not_know_for_a_minute_is_delivered(
     begun = clock.now
 
     async def not_yet(path: str) -> Response | None:
-        return no_record() if path == JOBS.status and clock.now < begun + 60 else None
+        return build_no_record() if path == JOBS.status and clock.now < begun + 60 else None
 
-    async with running(tmp_path, Gate(sandbox.app, get=not_yet), clock, rules=Rules()) as runner:
-        task = await end(runner, await runner.submit(order()))
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=not_yet), clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.submit(order()))
     assert task.finished
-    assert 60 <= task.finished - task.created < GRACE
+    assert 60 <= task.finished - task.created < GRACE_SECONDS
     compare(sandbox, "recordInfo is null for 60 s", "status", accepted=1, charged=4, recorded="1 succeeded", saved=1)
 
 
 async def test_a_task_that_never_ends_is_watched_until_kie_would_have_forgotten_it(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("create", "stall")
-    async with running(tmp_path, gate, clock, rules=Rules()) as runner:
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("create", "stall")
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
         task = await runner.submit(order())
         await runner.wait([task], 600)
         assert task.state == "running"
-        assert gate.asked.count(LOOK) < 60
+        assert gate.requests.count(LOOK) < 60
         # Nobody is kept waiting by it.
-        await end(runner, await runner.submit(order("another")))
+        await run_to_end(runner, await runner.submit(order("another")))
         clock.now += KEPT_FOR
-        await end(runner, task)
+        await run_to_end(runner, task)
     assert task.error
     assert task.error["billed"] is None
     compare(sandbox, "the task never ends", "status", accepted=2, charged=8, recorded="1 expired, 1 succeeded", saved=1)
@@ -150,18 +151,18 @@ async def test_a_task_that_never_ends_is_watched_until_kie_would_have_forgotten_
 async def test_a_task_that_kie_does_not_know_any_more_is_given_up_within_three_seconds(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, *, restart: bool
 ) -> None:
-    sandbox.fault("create", "stall")
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+    sandbox.inject_fault("create", "stall")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         task = await runner.submit(order())
-        await runner.wait([task], 2 * GRACE)
-        sandbox.fault("status", "null-record", 1000)
-        clock.now += FRESH
+        await runner.wait([task], 2 * GRACE_SECONDS)
+        sandbox.inject_fault("status", "null-record", 1000)
+        clock.now += FRESH_SECONDS
         begun = clock.now
         if not restart:
-            task = await end(runner, await runner.get(task.id))
+            task = await run_to_end(runner, await runner.get(task.id))
     if restart:
-        async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
-            task = await end(runner, task)
+        async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+            task = await run_to_end(runner, task)
     assert task.state == "expired"
     assert clock.now - begun <= 3
     compare(
@@ -179,7 +180,7 @@ async def test_a_task_that_kie_does_not_know_any_more_is_given_up_within_three_s
 async def test_an_id_that_exists_nowhere_is_an_error_within_three_seconds(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, id_: str
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         begun = clock.now
         with pytest.raises(InvalidCall, match="There is no task"):
             await runner.get(id_)
@@ -191,13 +192,13 @@ async def test_an_id_that_exists_nowhere_is_an_error_within_three_seconds(
 async def test_a_success_without_urls_is_asked_after_for_a_while(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, *, late: bool, state: str
 ) -> None:
-    sandbox.fault("create", "no-urls")
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+    sandbox.inject_fault("create", "no-urls")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         task = await runner.submit(order())
         await runner.wait([task], 20)
         if late:
-            sandbox.accepted[0].fate = ""
-        await end(runner, task)
+            sandbox.accepted[0].fault = ""
+        await run_to_end(runner, task)
         await settle(clock, tmp_path)
     compare(
         sandbox,

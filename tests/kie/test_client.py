@@ -5,14 +5,16 @@ import traceback
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import httpx2
 import pytest
 from anyio.abc import SocketStream
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp
 from support.clock import JumpingClock
-from support.fake_kie import KEY, Told, at, no_waiting, says
+from support.fake_kie import KEY, ScriptedKie, client_for, envelope, retry_at_once
 
 from kie_mcp.errors import (
     ApiError,
@@ -93,9 +95,9 @@ async def test_a_refused_create_says_what_is_wrong_what_it_cost_and_what_to_do(
     sandbox: Sandbox,
     kie: KieClient,
 ) -> None:
-    sandbox.fault("create", how, CREATE_ATTEMPTS)
+    sandbox.inject_fault("create", how, CREATE_ATTEMPTS)
     with pytest.raises(ApiError) as raised:
-        await kie.create(JOBS.create, BODY)
+        await kie.create_task(JOBS.create, BODY)
     told = raised.value.as_dict()
     assert type(raised.value) is kind
     assert (told["category"], told["retryable"], told["billed"]) == (category, retryable, False)
@@ -130,9 +132,9 @@ async def test_a_refused_create_says_what_is_wrong_what_it_cost_and_what_to_do(
 async def test_a_create_whose_outcome_nobody_knows_is_not_sent_again(
     how: str, accepted: int, sandbox: Sandbox, kie: KieClient
 ) -> None:
-    sandbox.fault("create", how)
+    sandbox.inject_fault("create", how)
     with pytest.raises(UnknownOutcome) as raised:
-        await kie.create(JOBS.create, BODY)
+        await kie.create_task(JOBS.create, BODY)
     # A second request would have been accepted.
     assert len(sandbox.accepted) == accepted
     assert raised.value.billed is None
@@ -148,28 +150,28 @@ async def test_a_create_that_is_heard_and_not_answered_is_sent_once(answer: byte
     async with serving(answer) as (url, heard), KieClient(KEY, base_url=url) as kie:
         kie.http.timeout = httpx2.Timeout(5, read=0.1)
         with pytest.raises(UnknownOutcome):
-            await kie.create(JOBS.create, BODY)
+            await kie.create_task(JOBS.create, BODY)
         assert len(heard) == 1
 
 
 async def test_an_answer_that_cannot_be_unpacked_leaves_a_create_unknown_and_a_read_to_be_repeated() -> None:
-    told = Told(Response(b"not gzip", headers={"content-encoding": "gzip"}))
-    async with at(told) as kie:
+    told = ScriptedKie(Response(b"not gzip", headers={"content-encoding": "gzip"}))
+    async with client_for(told) as kie:
         with pytest.raises(UnknownOutcome):
-            await kie.create(JOBS.create, BODY)
-        with no_waiting(), pytest.raises(ApiError) as raised:
-            await kie.credits()
+            await kie.create_task(JOBS.create, BODY)
+        with retry_at_once(), pytest.raises(ApiError) as raised:
+            await kie.read_balance()
     assert raised.value.retryable
-    assert len(told.asked) == 1 + READ_ATTEMPTS
+    assert len(told.requests) == 1 + READ_ATTEMPTS
 
 
 @pytest.mark.parametrize(
     "answer", ["[" * 200_000, '{"code": 1e999}', '{"code": "?"}', '{"code": null}', "[1]", "\ufeff"]
 )
 async def test_an_answer_that_makes_no_sense_leaves_a_create_unknown(answer: str) -> None:
-    async with at(Told(PlainTextResponse(answer))) as kie:
+    async with client_for(ScriptedKie(PlainTextResponse(answer))) as kie:
         with pytest.raises(UnknownOutcome) as raised:
-            await kie.create(JOBS.create, BODY)
+            await kie.create_task(JOBS.create, BODY)
     assert len(str(raised.value)) < 700
 
 
@@ -179,16 +181,16 @@ async def test_a_refused_connection_costs_nothing_and_may_be_tried_again() -> No
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
     async with KieClient(KEY, base_url=url) as kie:
         with pytest.raises(ApiError, match="could not be reached") as raised:
-            await kie.create(JOBS.create, BODY)
+            await kie.create_task(JOBS.create, BODY)
     assert type(raised.value) is ApiError
     assert (raised.value.retryable, raised.value.billed, raised.value.code) == (True, False, None)
 
 
 async def test_a_connection_that_takes_too_long_costs_nothing() -> None:
-    told = Told(httpx2.ConnectTimeout("too long"))
-    async with at(told) as kie:
+    told = ScriptedKie(httpx2.ConnectTimeout("too long"))
+    async with client_for(told) as kie:
         with pytest.raises(ApiError, match="in time") as raised:
-            await kie.create(JOBS.create, BODY)
+            await kie.create_task(JOBS.create, BODY)
     assert (type(raised.value), raised.value.billed) == (ApiError, False)
 
 
@@ -197,26 +199,28 @@ async def test_a_create_that_kie_refused_for_its_rate_is_sent_again(
     how: str, sandbox: Sandbox, kie: KieClient, clock: JumpingClock
 ) -> None:
     start = clock.now
-    sandbox.fault("create", how, 3)
-    assert await kie.create(JOBS.create, BODY) == sandbox.accepted[0].id
+    sandbox.inject_fault("create", how, 3)
+    assert await kie.create_task(JOBS.create, BODY) == sandbox.accepted[0].id
     assert len(sandbox.accepted) == 1
     assert clock.now - start == 15
 
 
 async def test_without_a_clock_of_its_own_a_client_goes_by_the_machines() -> None:
     start = time.monotonic()
-    async with at(Told(says(429, retry_after="0.02"), JSONResponse(ACCEPTED))) as kie:
+    async with client_for(ScriptedKie(envelope(429, retry_after="0.02"), JSONResponse(ACCEPTED))) as kie:
         assert kie.clock.time() == pytest.approx(time.time(), abs=60)
-        await kie.create(JOBS.create, BODY)
+        await kie.create_task(JOBS.create, BODY)
     assert 0.01 < time.monotonic() - start < 4
 
 
 @pytest.mark.parametrize("http", [200, 429])
 async def test_a_refused_create_waits_as_long_as_kie_asks(http: int, clock: JumpingClock) -> None:
     start = clock.now
-    told = Told(says(429, http=http, retry_after="7"), says(429, http=http, retry_after="0.5"), JSONResponse(ACCEPTED))
-    async with at(told, clock) as kie:
-        assert await kie.create(JOBS.create, BODY) == "k1"
+    told = ScriptedKie(
+        envelope(429, http=http, retry_after="7"), envelope(429, http=http, retry_after="0.5"), JSONResponse(ACCEPTED)
+    )
+    async with client_for(told, clock) as kie:
+        assert await kie.create_task(JOBS.create, BODY) == "k1"
     assert clock.now - start == 7.5
 
 
@@ -234,9 +238,9 @@ async def test_a_refused_create_waits_as_long_as_kie_asks(http: int, clock: Jump
     ],
 )
 async def test_kie_may_ask_for_a_minute_at_most(asked: str, seconds: float | None) -> None:
-    async with at(Told(says(429, retry_after=asked))) as kie:
+    async with client_for(ScriptedKie(envelope(429, retry_after=asked))) as kie:
         with pytest.raises(RateLimited) as raised:
-            await files.from_url(kie, "https://files.example/a.png", "a.png")
+            await files.upload_from_url(kie, "https://files.example/a.png", "a.png")
     assert raised.value.retry_after == seconds
 
 
@@ -245,60 +249,73 @@ async def test_twenty_creates_go_at_once_and_the_next_waits_for_room(
 ) -> None:
     start = clock.now
     for _ in range(20):
-        await kie.create(JOBS.create, BODY)
+        await kie.create_task(JOBS.create, BODY)
     assert clock.now == start
-    await kie.create(JOBS.create, BODY)
+    await kie.create_task(JOBS.create, BODY)
     assert clock.now == start + 10
     assert len(sandbox.accepted) == 21
 
 
-async def test_a_create_waits_for_its_turn_and_holds_no_other(clock: JumpingClock) -> None:
-    start, turns = clock.now, deque([3.0, 2.0, 0.0])
-    told = Told(JSONResponse(ACCEPTED))
+class WaitingLimiter:
+    """A create limiter that gives these answers, and remembers what it was asked with."""
 
-    async def turn(_: str) -> float:
-        return turns.popleft()
+    def __init__(self, *waits: float) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self._waits = deque(waits)
 
-    async with at(told, clock) as kie:
-        kie.turn = turn
-        await kie.create(JOBS.create, BODY)
+    async def acquire(self, account: str, task: Any) -> float:
+        self.calls.append((account, task))
+        return self._waits.popleft()
+
+
+def limited(app: ASGIApp, limiter: WaitingLimiter, clock: JumpingClock) -> KieClient:
+    return KieClient(KEY, transport=httpx2.ASGITransport(app=app), clock=clock, create_limiter=limiter)
+
+
+async def test_a_create_waits_for_a_slot_and_holds_no_other(clock: JumpingClock) -> None:
+    start, limiter, task = clock.now, WaitingLimiter(3, 2, 0), object()
+    told = ScriptedKie(JSONResponse(ACCEPTED))
+    async with limited(told, limiter, clock) as kie:
+        await kie.create_task(JOBS.create, BODY, task)
+        assert limiter.calls == [(kie.account, task)] * 3
     assert clock.now - start == 5
-    assert len(told.asked) == 1
+    assert len(told.requests) == 1
 
 
-async def test_a_create_given_up_while_it_waits_for_room_is_not_sent(clock: JumpingClock) -> None:
-    told = Told(JSONResponse(ACCEPTED))
+async def test_each_attempt_of_a_create_takes_a_slot_of_its_own(clock: JumpingClock) -> None:
+    limiter = WaitingLimiter(0, 0)
+    async with limited(ScriptedKie(envelope(429), JSONResponse(ACCEPTED)), limiter, clock) as kie:
+        await kie.create_task(JOBS.create, BODY)
+    assert len(limiter.calls) == 2
 
-    async def never(_: str) -> float:
-        return 60
 
-    async with at(told, clock) as kie:
-        kie.turn = never
-        async with anyio.create_task_group() as group:
-            group.start_soon(kie.create, JOBS.create, BODY)
-            await anyio.lowlevel.checkpoint()
-            group.cancel_scope.cancel()
-    assert told.asked == []
+async def test_a_create_given_up_while_it_waits_for_a_slot_is_not_sent(clock: JumpingClock) -> None:
+    told = ScriptedKie(JSONResponse(ACCEPTED))
+    async with limited(told, WaitingLimiter(60, 60), clock) as kie, anyio.create_task_group() as group:
+        group.start_soon(kie.create_task, JOBS.create, BODY)
+        await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    assert told.requests == []
 
 
 @pytest.mark.parametrize("name", ["taskId", "task_id"])
 @pytest.mark.parametrize("id_", ["k1", 71])
 async def test_a_create_returns_kies_id(name: str, id_: str | int) -> None:
-    async with at(Told(says(200, data={name: id_, "recordId": "r1"}))) as kie:
-        assert await kie.create(JOBS.create, BODY) == str(id_)
+    async with client_for(ScriptedKie(envelope(200, data={name: id_, "recordId": "r1"}))) as kie:
+        assert await kie.create_task(JOBS.create, BODY) == str(id_)
 
 
 async def test_a_create_of_what_exists_already_is_the_task_that_exists() -> None:
-    async with at(Told(says(409, "WAV exists", {"taskId": "k1"}))) as kie:
-        assert await kie.create("/api/v1/wav/generate", {}) == "k1"
+    async with client_for(ScriptedKie(envelope(409, "WAV exists", {"taskId": "k1"}))) as kie:
+        assert await kie.create_task("/api/v1/wav/generate", {}) == "k1"
 
 
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (says(402, http=200), 402),
-        (says(402, http=500), 402),
-        (says("402", http=500), 402),
+        (envelope(402, http=200), 402),
+        (envelope(402, http=500), 402),
+        (envelope("402", http=500), 402),
         (JSONResponse({"message": "no"}, 402), 402),
         (JSONResponse({"code": None}, 402), 402),
         (PlainTextResponse("no", 402), 402),
@@ -306,15 +323,15 @@ async def test_a_create_of_what_exists_already_is_the_task_that_exists() -> None
     ],
 )
 async def test_the_bodys_code_goes_before_the_http_status(answer: Response, code: int) -> None:
-    async with at(Told(answer)) as kie:
+    async with client_for(ScriptedKie(answer)) as kie:
         with pytest.raises(InsufficientCredits) as raised:
-            await kie.create(JOBS.create, BODY)
+            await kie.create_task(JOBS.create, BODY)
     assert raised.value.code == code
 
 
 async def test_a_create_accepted_under_a_failing_http_status_is_accepted() -> None:
-    async with at(Told(JSONResponse(ACCEPTED, 500))) as kie:
-        assert await kie.create(JOBS.create, BODY) == "k1"
+    async with client_for(ScriptedKie(JSONResponse(ACCEPTED, 500))) as kie:
+        assert await kie.create_task(JOBS.create, BODY) == "k1"
 
 
 @pytest.mark.parametrize(
@@ -332,27 +349,29 @@ async def test_a_create_accepted_under_a_failing_http_status_is_accepted() -> No
 async def test_a_refusal_of_the_model_is_told_from_a_refusal_of_the_arguments(
     message: str, kind: type[ApiError]
 ) -> None:
-    async with at(Told(says(422, message))) as kie:
+    async with client_for(ScriptedKie(envelope(422, message))) as kie:
         with pytest.raises(ApiError) as raised:
-            await kie.create(JOBS.create, BODY)
+            await kie.create_task(JOBS.create, BODY)
     assert type(raised.value) is kind
 
 
-@pytest.mark.parametrize("answer", [PlainTextResponse(KEY), PlainTextResponse(KEY, 401), says(500, "x" * 490 + KEY)])
+@pytest.mark.parametrize(
+    "answer", [PlainTextResponse(KEY), PlainTextResponse(KEY, 401), envelope(500, "x" * 490 + KEY)]
+)
 async def test_the_key_is_shown_nowhere(answer: Response, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    echo = says(500, f"Who is {KEY}?")
-    told = Told(answer, echo, echo)
+    echo = envelope(500, f"Who is {KEY}?")
+    told = ScriptedKie(answer, echo, echo)
     errors: list[KieMcpError] = []
-    async with at(told) as kie:
+    async with client_for(told) as kie:
         for _ in range(2):
             with pytest.raises(ApiError) as raised:
-                await kie.create(JOBS.create, BODY)
+                await kie.create_task(JOBS.create, BODY)
             errors.append(raised.value)
-        with no_waiting(), pytest.raises(ApiError) as raised:
-            await kie.credits()
+        with retry_at_once(), pytest.raises(ApiError) as raised:
+            await kie.read_balance()
         errors.append(raised.value)
-        shown = [repr(kie), repr(kie.http), caplog.text, *(str(request.url) for request in told.asked)]
+        shown = [repr(kie), repr(kie.http), caplog.text, *(str(request.url) for request in told.requests)]
     for error in errors:
         shown += [str(error), repr(error), str(error.as_dict()), "".join(traceback.format_exception(error))]
     assert not [text for text in shown if KEY[:8] in text]
@@ -360,29 +379,29 @@ async def test_the_key_is_shown_nowhere(answer: Response, caplog: pytest.LogCapt
 
 
 async def test_every_request_carries_the_key_and_says_who_asks() -> None:
-    told = Told(JSONResponse(ACCEPTED), says(200, data=5), says(200))
-    async with at(told) as kie:
-        await kie.create(JOBS.create, BODY)
-        await kie.credits()
-        await kie.status(JOBS.status, "k1")
-    for request in told.asked:
+    told = ScriptedKie(JSONResponse(ACCEPTED), envelope(200, data=5), envelope(200))
+    async with client_for(told) as kie:
+        await kie.create_task(JOBS.create, BODY)
+        await kie.read_balance()
+        await kie.read_status(JOBS.status, "k1")
+    for request in told.requests:
         assert request.headers["authorization"] == f"Bearer {KEY}"
         assert request.headers["user-agent"].startswith("kie-mcp/")
         assert request.url.hostname == "api.kie.ai"
-    assert told.asked[2].url.query == "taskId=k1"
+    assert told.requests[2].url.query == "taskId=k1"
 
 
 async def test_half_an_emoji_in_kies_words_can_be_written_down() -> None:
-    async with at(Told(PlainTextResponse('{"code": 400, "msg": "no \\ud83d"}'))) as kie:
+    async with client_for(ScriptedKie(PlainTextResponse('{"code": 400, "msg": "no \\ud83d"}'))) as kie:
         with pytest.raises(ApiError) as raised:
-            await kie.create(JOBS.create, BODY)
+            await kie.create_task(JOBS.create, BODY)
     assert str(raised.value).encode().startswith(b"KIE says 400: no")
 
 
 async def test_long_words_of_kie_are_cut() -> None:
-    async with at(Told(says(400, "no\n" * 100_000))) as kie:
+    async with client_for(ScriptedKie(envelope(400, "no\n" * 100_000))) as kie:
         with pytest.raises(ApiError) as raised:
-            await kie.create(JOBS.create, BODY)
+            await kie.create_task(JOBS.create, BODY)
     assert len(str(raised.value)) < 600
 
 

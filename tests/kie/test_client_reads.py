@@ -9,7 +9,7 @@ import stamina
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 from support.clock import JumpingClock
-from support.fake_kie import Told, at, no_waiting, says
+from support.fake_kie import ScriptedKie, client_for, envelope, retry_at_once
 
 from kie_mcp.errors import ApiError, NotOffered, RateLimited
 from kie_mcp.kie import files
@@ -32,15 +32,15 @@ class Heard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.times.setdefault(scope["path"], []).append(self._clock.now)
-        await says(200, data={"state": "waiting"})(scope, receive, send)
+        await envelope(200, data={"state": "waiting"})(scope, receive, send)
 
 
 async def test_reads_of_songs_keep_to_their_own_limit_behind_hundreds_of_others(clock: JumpingClock) -> None:
     heard = Heard(clock)
-    async with at(heard, clock) as kie, anyio.create_task_group() as group:
+    async with client_for(heard, clock) as kie, anyio.create_task_group() as group:
         for path, reads in ((JOBS.status, 100), (SONG, 30), (JOBS.status, 100), (SONG, 10)):
             for number in range(reads):
-                group.start_soon(kie.status, path, f"k{number}")
+                group.start_soon(kie.read_status, path, f"k{number}")
     songs, all_ = heard.times[SONG], sorted(chain.from_iterable(heard.times.values()))
     assert (len(songs), len(all_)) == (40, 240)
     # A moment more than a second holds no rounding.
@@ -52,11 +52,11 @@ async def test_reads_of_songs_keep_to_their_own_limit_behind_hundreds_of_others(
 
 
 async def test_three_failures_in_a_row_cost_a_read_little(sandbox: Sandbox, kie: KieClient) -> None:
-    sandbox.fault("credit", 500)
-    sandbox.fault("credit", "code:455")
-    sandbox.fault("credit", "reset-before")
+    sandbox.inject_fault("credit", 500)
+    sandbox.inject_fault("credit", "code:455")
+    sandbox.inject_fault("credit", "reset-before")
     start = time.monotonic()
-    assert await kie.credits() == 1000
+    assert await kie.read_balance() == 1000
     assert time.monotonic() - start < 4
 
 
@@ -68,8 +68,10 @@ async def test_a_read_waits_as_long_as_kie_asks() -> None:
 
     stamina.instrumentation.set_on_retry_hooks([note])
     try:
-        async with at(Told(says(429, retry_after="0.01"), says(503, retry_after="0.02"), says(200, data=5))) as kie:
-            assert await kie.credits() == 5
+        async with client_for(
+            ScriptedKie(envelope(429, retry_after="0.01"), envelope(503, retry_after="0.02"), envelope(200, data=5))
+        ) as kie:
+            assert await kie.read_balance() == 5
     finally:
         stamina.instrumentation.set_on_retry_hooks(None)
     assert waits == pytest.approx([0.01, 0.02])
@@ -85,37 +87,37 @@ async def test_a_read_waits_as_long_as_kie_asks() -> None:
     ],
 )
 async def test_a_read_is_repeated_when_that_may_help(answer: int | Exception, times: int) -> None:
-    told = Told(says(answer) if isinstance(answer, int) else answer)
-    async with at(told) as kie:
-        with no_waiting(), pytest.raises(ApiError) as raised:
-            await kie.credits()
-    assert len(told.asked) == times
+    told = ScriptedKie(envelope(answer) if isinstance(answer, int) else answer)
+    async with client_for(told) as kie:
+        with retry_at_once(), pytest.raises(ApiError) as raised:
+            await kie.read_balance()
+    assert len(told.requests) == times
     assert raised.value.retryable is (times > 1)
     assert raised.value.billed is False
 
 
 @pytest.mark.parametrize("code", [401, 402, 403, 429, 433, 455, 500, 502, 504, 505, 520])
 async def test_a_status_answer_that_is_not_about_the_task_is_an_error(code: int) -> None:
-    async with at(Told(says(code))) as kie:
-        with no_waiting(), pytest.raises(ApiError) as raised:
-            await kie.status(JOBS.status, "k1")
+    async with client_for(ScriptedKie(envelope(code))) as kie:
+        with retry_at_once(), pytest.raises(ApiError) as raised:
+            await kie.read_status(JOBS.status, "k1")
     assert raised.value.code == code
 
 
 @pytest.mark.parametrize(
     ("answer", "given"),
     [
-        (says(422, "recordInfo is null"), {"code": 422, "msg": "recordInfo is null", "data": None}),
-        (says(500, "no", {"state": "fail"}), {"code": 500, "msg": "no", "data": {"state": "fail"}}),
-        (says(404, http=404), {"code": 404, "msg": "", "data": None}),
+        (envelope(422, "recordInfo is null"), {"code": 422, "msg": "recordInfo is null", "data": None}),
+        (envelope(500, "no", {"state": "fail"}), {"code": 500, "msg": "no", "data": {"state": "fail"}}),
+        (envelope(404, http=404), {"code": 404, "msg": "", "data": None}),
         (PlainTextResponse("<html>"), "<html>"),
         (PlainTextResponse("[" * 200_000), "[" * 200_000),
         (Response(b" \n"), None),
     ],
 )
 async def test_any_other_status_answer_is_passed_on_as_it_is(answer: Response, given: Any) -> None:
-    async with at(Told(answer)) as kie:
-        assert await kie.status(JOBS.status, "k1") == given
+    async with client_for(ScriptedKie(answer)) as kie:
+        assert await kie.read_status(JOBS.status, "k1") == given
 
 
 @pytest.mark.parametrize(
@@ -123,52 +125,54 @@ async def test_any_other_status_answer_is_passed_on_as_it_is(answer: Response, g
     [(100, 100), (60.62, 60.62), ("60.62", 60.62), (0, 0), ({"credits": 5.5}, 5.5), ({"id": 7, "balance": 1}, 1)],
 )
 async def test_the_balance_comes_plain_or_wrapped(data: Any, credits_left: float) -> None:
-    async with at(Told(says(200, data=data))) as kie:
-        assert await kie.credits() == credits_left
+    async with client_for(ScriptedKie(envelope(200, data=data))) as kie:
+        assert await kie.read_balance() == credits_left
 
 
 @pytest.mark.parametrize("data", [None, {}, [], "plenty", True, {"credits": None}])
 async def test_no_balance_in_the_answer_is_an_error(data: Any) -> None:
-    async with at(Told(says(200, data=data))) as kie:
-        with no_waiting(), pytest.raises(ApiError, match="without a balance"):
-            await kie.credits()
+    async with client_for(ScriptedKie(envelope(200, data=data))) as kie:
+        with retry_at_once(), pytest.raises(ApiError, match="without a balance"):
+            await kie.read_balance()
 
 
 async def test_a_file_of_kies_has_a_link_that_browsers_save(kie: KieClient) -> None:
-    uploaded = await files.base64(kie, b"x", "a.png", "image/png")
-    assert await kie.download_url(uploaded.url) == uploaded.url
+    uploaded = await files.upload_base64(kie, b"x", "a.png", "image/png")
+    assert await kie.request_download_url(uploaded.url) == uploaded.url
     with pytest.raises(ApiError) as raised:
-        await kie.download_url("https://elsewhere.example/a.png")
+        await kie.request_download_url("https://elsewhere.example/a.png")
     assert raised.value.code == 422
 
 
 @pytest.mark.parametrize("data", [None, "", {}, 7])
 async def test_no_link_in_the_answer_is_an_error(data: Any) -> None:
-    async with at(Told(says(200, data=data))) as kie:
+    async with client_for(ScriptedKie(envelope(200, data=data))) as kie:
         with pytest.raises(ApiError, match="without a link"):
-            await kie.download_url("https://tempfile.aiquickdraw.com/a.png")
+            await kie.request_download_url("https://tempfile.aiquickdraw.com/a.png")
 
 
 async def test_discovery_gives_what_lies_in_the_envelope(sandbox: Sandbox, kie: KieClient, clock: JumpingClock) -> None:
-    listed = await kie.discover("/api/v1/models")
+    listed = await kie.read_discovery("/api/v1/models")
     assert listed["total"] == len(listed["models"])
     clock.now += 2
-    told = await kie.discover("/api/v1/models/google/nano-banana/price")
+    told = await kie.read_discovery("/api/v1/models/google/nano-banana/price")
     assert told["model"] == "google/nano-banana"
     clock.now += 2
     with pytest.raises(NotOffered):
-        await kie.discover("/api/v1/models/google/nano-banana-9/price")
+        await kie.read_discovery("/api/v1/models/google/nano-banana-9/price")
     assert not sandbox.accepted
 
 
-@pytest.mark.parametrize("trouble", [says(429), says(429, http=429), says(503), httpx2.ConnectError("refused")])
+@pytest.mark.parametrize(
+    "trouble", [envelope(429), envelope(429, http=429), envelope(503), httpx2.ConnectError("refused")]
+)
 async def test_discovery_is_asked_again_after_more_than_a_second(trouble: Response | Exception) -> None:
     waits: list[float] = []
     stamina.instrumentation.set_on_retry_hooks([lambda details: waits.append(details.wait_for)])
-    told = Told(trouble, says(200, data={"total": 0}))
+    told = ScriptedKie(trouble, envelope(200, data={"total": 0}))
     try:
-        async with at(told) as kie:
-            assert await kie.discover("/api/v1/models") == {"total": 0}
+        async with client_for(told) as kie:
+            assert await kie.read_discovery("/api/v1/models") == {"total": 0}
     finally:
         stamina.instrumentation.set_on_retry_hooks(None)
     assert len(waits) == 1
@@ -176,6 +180,6 @@ async def test_discovery_is_asked_again_after_more_than_a_second(trouble: Respon
 
 
 async def test_discovery_that_stays_busy_is_rate_limited() -> None:
-    async with at(Told(says(429))) as kie:
-        with no_waiting(), pytest.raises(RateLimited):
-            await kie.discover("/api/v1/models")
+    async with client_for(ScriptedKie(envelope(429))) as kie:
+        with retry_at_once(), pytest.raises(RateLimited):
+            await kie.read_discovery("/api/v1/models")

@@ -8,14 +8,22 @@ import anyio
 import httpx2
 import pytest
 from support.clock import JumpingClock
-from support.fake_kie import Told, at, no_waiting, says
+from support.fake_kie import ScriptedKie, client_for, envelope, retry_at_once
 from support.paths import FACTS
 
 from kie_mcp.errors import ApiError, RateLimited
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
-from kie_mcp.kie.discovery import KEPT_FOR, RATE_KEPT_FOR, SPACING, Discovery, OfferedModel, input_schema, recent_rate
+from kie_mcp.kie.discovery import (
+    CACHE_SECONDS,
+    REQUEST_INTERVAL,
+    SUCCESS_RATE_CACHE_SECONDS,
+    Discovery,
+    OfferedModel,
+    extract_input_schema,
+    mean_recent_rate,
+)
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.faults import WORDS
+from kie_mcp.sandbox.faults import FAULT_NAMES
 
 pytestmark = pytest.mark.anyio
 
@@ -58,39 +66,39 @@ def live(asked: KieClient, clock: JumpingClock, tmp_path: Path) -> Discovery:
 
 async def test_the_list_tells_what_each_model_does_and_costs(live: Discovery, sandbox: Sandbox) -> None:
     sandbox.discovery.prices[SLASHED] = "5 s:  55 credits\n10 s: 110 credits"
-    models = await live.models()
+    models = await live.read_models()
     assert models[SLASHED] == OfferedModel(
         id=SLASHED,
         title="Kling 2.6 Image To Video",
         provider="Kling",
-        does=("image-to-video",),
+        modes=("image-to-video",),
         price="5 s: 55 credits 10 s: 110 credits",
     )
 
 
 async def test_all_four_reads_share_one_request_a_second(live: Discovery, watched: Watched) -> None:
     async with anyio.create_task_group() as group:
-        for read in (live.schema, live.price, live.success_rate):
+        for read in (live.read_schema, live.read_price_text, live.read_success_rate):
             for id_ in (SLASHED, "z-image"):
                 group.start_soon(read, id_)
-        group.start_soon(live.models)
+        group.start_soon(live.read_models)
     gaps = [later - earlier for earlier, later in zip(watched.at, watched.at[1:], strict=False)]
     assert len(watched.at) == 7
-    assert min(gaps) >= SPACING - 0.001
-    assert max(gaps) < 2 * SPACING
+    assert min(gaps) >= REQUEST_INTERVAL - 0.001
+    assert max(gaps) < 2 * REQUEST_INTERVAL
 
 
 async def test_the_slash_of_an_id_is_sent_as_it_is(live: Discovery, watched: Watched) -> None:
-    assert await live.schema(SLASHED)
-    assert await live.price(SLASHED)
-    assert await live.success_rate(SLASHED) == 1
+    assert await live.read_schema(SLASHED)
+    assert await live.read_price_text(SLASHED)
+    assert await live.read_success_rate(SLASHED) == 1
     assert watched.asked == [f"/api/v1/models/{SLASHED}/{of}" for of in ("schema", "price", "success-rate")]
 
 
 async def test_whoever_asks_for_the_same_at_the_same_time_shares_one_request(live: Discovery, watched: Watched) -> None:
     async with anyio.create_task_group() as group:
         for _ in range(5):
-            group.start_soon(live.models)
+            group.start_soon(live.read_models)
     assert len(watched.asked) == 1
 
 
@@ -100,21 +108,21 @@ async def test_an_answer_is_kept_for_a_day_and_a_success_rate_for_ten_minutes(
     async def requests(seconds: float) -> int:
         clock.now += seconds
         before = len(watched.asked)
-        await live.models()
-        await live.success_rate(SLASHED)
+        await live.read_models()
+        await live.read_success_rate(SLASHED)
         return len(watched.asked) - before
 
     assert await requests(0) == 2
-    assert await requests(RATE_KEPT_FOR - 60) == 0
+    assert await requests(SUCCESS_RATE_CACHE_SECONDS - 60) == 0
     assert await requests(61) == 1
-    assert await requests(KEPT_FOR) == 2
+    assert await requests(CACHE_SECONDS) == 2
 
 
 async def test_what_is_kept_survives_a_restart(
     live: Discovery, asked: KieClient, watched: Watched, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    before = await live.models()
-    assert await Discovery(asked, tmp_path / "live", clock=clock).models() == before
+    before = await live.read_models()
+    assert await Discovery(asked, tmp_path / "live", clock=clock).read_models() == before
     assert len(watched.asked) == 1
 
 
@@ -122,35 +130,35 @@ async def test_what_is_kept_survives_a_restart(
 async def test_an_old_answer_is_better_than_none(
     live: Discovery, sandbox: Sandbox, clock: JumpingClock, how: str
 ) -> None:
-    before = await live.models()
-    clock.now += KEPT_FOR + 1
-    sandbox.discovery.dropped.add(SLASHED)
-    with no_waiting():
-        sandbox.fault("discovery", how, 1 if how in AT_ONCE else READ_ATTEMPTS)
-        assert await live.models() == before
-        assert SLASHED not in await live.models()
+    before = await live.read_models()
+    clock.now += CACHE_SECONDS + 1
+    sandbox.discovery.removed.add(SLASHED)
+    with retry_at_once():
+        sandbox.inject_fault("discovery", how, 1 if how in AT_ONCE else READ_ATTEMPTS)
+        assert await live.read_models() == before
+        assert SLASHED not in await live.read_models()
 
 
 async def test_with_nothing_kept_the_error_is_the_answer(live: Discovery, sandbox: Sandbox) -> None:
-    sandbox.fault("discovery", "code:429", READ_ATTEMPTS)
-    with no_waiting(), pytest.raises(RateLimited):
-        await live.models()
+    sandbox.inject_fault("discovery", "code:429", READ_ATTEMPTS)
+    with retry_at_once(), pytest.raises(RateLimited):
+        await live.read_models()
 
 
 async def test_a_refusal_is_not_answered_with_what_is_kept(
     live: Discovery, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    await live.models()
-    clock.now += KEPT_FOR + 1
-    sandbox.fault("discovery", "401")
+    await live.read_models()
+    clock.now += CACHE_SECONDS + 1
+    sandbox.inject_fault("discovery", "401")
     with pytest.raises(ApiError):
-        await live.models()
+        await live.read_models()
 
 
 async def test_a_rate_limit_in_the_body_is_asked_again(live: Discovery, sandbox: Sandbox, watched: Watched) -> None:
-    sandbox.fault("discovery", "code:429")
-    with no_waiting():
-        assert await live.models()
+    sandbox.inject_fault("discovery", "code:429")
+    with retry_at_once():
+        assert await live.read_models()
     assert len(watched.asked) == 2
 
 
@@ -159,10 +167,10 @@ async def test_a_rate_limit_in_the_body_is_asked_again(live: Discovery, sandbox:
     ["", "{", "[]", '{"at": 1800000000.0}', '{"at": "x", "data": {}}', '{"at": 1900000000, "data": {}}', "\x00\xff"],
 )
 async def test_a_broken_cache_is_no_cache(live: Discovery, tmp_path: Path, watched: Watched, kept: str) -> None:
-    before = await live.models()
+    before = await live.read_models()
     (place,) = (tmp_path / "live").iterdir()
     place.write_text(kept, encoding="latin-1")
-    assert await live.models() == before
+    assert await live.read_models() == before
     assert len(watched.asked) == 2
     assert json.loads(place.read_text())["path"] == "/api/v1/models"
 
@@ -171,26 +179,29 @@ async def test_a_cache_that_cannot_be_written_costs_time_only(
     live: Discovery, tmp_path: Path, watched: Watched
 ) -> None:
     (tmp_path / "live").write_text("a file where the folder should be")
-    assert await live.models() == await live.models()
+    assert await live.read_models() == await live.read_models()
     assert len(watched.asked) == 2
 
 
 async def test_a_model_without_a_schema_has_none(live: Discovery, sandbox: Sandbox) -> None:
-    sandbox.discovery.add("vendor/odd", None)
-    assert await live.schema("vendor/odd") is None
-    assert await live.price("vendor/odd") == ""
+    sandbox.discovery.add_model("vendor/odd", None)
+    assert await live.read_schema("vendor/odd") is None
+    assert await live.read_price_text("vendor/odd") == ""
 
 
 async def test_a_model_that_is_not_there_is_an_error(live: Discovery) -> None:
     with pytest.raises(ApiError):
-        await live.schema("nobody/nothing")
+        await live.read_schema("nobody/nothing")
 
 
 async def answering(data: Any, clock: JumpingClock, folder: Path) -> list[Any]:
     """What is read when KIE answers everything with the same data."""
-    async with at(Told(says(200, "success", data)), clock) as client:
+    async with client_for(ScriptedKie(envelope(200, "success", data)), clock) as client:
         live = Discovery(client, folder, clock=clock)
-        return [await live.models(), *[await read("x") for read in (live.schema, live.price, live.success_rate)]]
+        return [
+            await live.read_models(),
+            *[await read("x") for read in (live.read_schema, live.read_price_text, live.read_success_rate)],
+        ]
 
 
 @pytest.mark.parametrize("data", [{}, {"models": None, "openapi": None, "points": None}, {"models": [1, {}]}], ids=str)
@@ -207,7 +218,7 @@ async def test_an_answer_without_data_is_none_and_is_not_kept(data: Any, clock: 
 
 async def test_a_row_may_lack_all_but_its_id(clock: JumpingClock, tmp_path: Path) -> None:
     models, *_ = await answering({"models": [{"model": "x", "taskType": None}]}, clock, tmp_path)
-    assert models == {"x": OfferedModel(id="x", title="", provider="", does=(), price="")}
+    assert models == {"x": OfferedModel(id="x", title="", provider="", modes=(), price="")}
 
 
 def document(schema: Any, **components: Any) -> dict[str, Any]:
@@ -219,7 +230,7 @@ def document(schema: Any, **components: Any) -> dict[str, Any]:
 
 
 def read(schema: Any, **components: Any) -> Any:
-    found = input_schema(document({"properties": {"input": schema}}, **components))
+    found = extract_input_schema(document({"properties": {"input": schema}}, **components))
     return found and found["properties"]
 
 
@@ -257,7 +268,7 @@ def test_every_reference_on_the_way_is_followed() -> None:
         "body": {"allOf": [{"$ref": "#/components/schemas/input"}]},
         "input": {"properties": {"input": {"properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}}},
     }
-    assert input_schema(document(body, **parts)) == {
+    assert extract_input_schema(document(body, **parts)) == {
         "type": "object",
         "properties": {"prompt": {"type": "string"}},
         "required": ["prompt"],
@@ -314,7 +325,7 @@ A, B = {"type": "string"}, {"type": "integer"}
 def test_alternatives_become_one_that_takes_what_any_of_them_takes(
     schema: Any, properties: Any, required: list[str]
 ) -> None:
-    found = input_schema(document({"properties": {"input": schema}}))
+    found = extract_input_schema(document({"properties": {"input": schema}}))
     assert found == {"type": "object", "properties": properties, "required": required}
 
 
@@ -324,7 +335,7 @@ def test_alternatives_become_one_that_takes_what_any_of_them_takes(
     ids=str,
 )
 def test_a_document_without_fields_has_no_schema(given: dict[str, Any]) -> None:
-    assert input_schema(given) is None
+    assert extract_input_schema(given) is None
 
 
 @pytest.mark.parametrize(
@@ -347,7 +358,7 @@ def test_a_document_without_fields_has_no_schema(given: dict[str, Any]) -> None:
     ],
 )
 def test_the_rate_is_the_last_hours_whatever_its_scale(points: list[Any], rate: float | None) -> None:
-    assert recent_rate(points, NOW) == (rate if rate is None else pytest.approx(rate))
+    assert mean_recent_rate(points, NOW) == (rate if rate is None else pytest.approx(rate))
 
 
 @pytest.mark.skipif(not DOCUMENTED.exists(), reason="the project's notes on KIE are not beside it")
@@ -359,7 +370,7 @@ async def test_the_documented_answers_are_read(clock: JumpingClock, tmp_path: Pa
     _, _, price, _ = await answering(shapes["price"], clock, tmp_path / "3")
     clock.now = 1_767_226_900
     *_, rate = await answering(shapes["success_rate"], clock, tmp_path / "4")
-    assert models["vendor/example-video"].does == ("text-to-video", "image-to-video")
+    assert models["vendor/example-video"].modes == ("text-to-video", "image-to-video")
     assert models["example-image"].price == ""
     assert schema["required"] == ["aspect_ratio", "duration", "prompt"]
     assert {"input_urls", "generate_audio"} <= schema["properties"].keys()
@@ -369,5 +380,5 @@ async def test_the_documented_answers_are_read(clock: JumpingClock, tmp_path: Pa
 
 def test_discovery_takes_every_fault() -> None:
     sandbox = Sandbox()
-    for how in WORDS:
-        sandbox.fault("discovery", how)
+    for how in FAULT_NAMES:
+        sandbox.inject_fault("discovery", how)

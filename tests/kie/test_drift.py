@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from support.clock import JumpingClock
-from support.fake_kie import no_waiting
+from support.fake_kie import retry_at_once
 from support.paths import FACTS
 
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
-from kie_mcp.kie.discovery import SPACING, Discovery, input_schema
-from kie_mcp.kie.drift import BUILT_IN, Compared, differences, drift
+from kie_mcp.kie.discovery import REQUEST_INTERVAL, Discovery, extract_input_schema
+from kie_mcp.kie.drift import BUILT_IN, ModelDrift, compare_models, schema_differences
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.offers import Offer
 
@@ -28,8 +28,8 @@ def live(kie: KieClient, clock: JumpingClock, tmp_path: Path) -> Discovery:
     return Discovery(kie, tmp_path / "live", clock=clock)
 
 
-async def found(live: Discovery, *only: str) -> list[Compared]:
-    return [each async for each in drift(live, only)]
+async def found(live: Discovery, *only: str) -> list[ModelDrift]:
+    return [each async for each in compare_models(live, only)]
 
 
 async def test_nothing_has_changed_at_a_kie_that_publishes_the_classes(live: Discovery, clock: JumpingClock) -> None:
@@ -37,18 +37,18 @@ async def test_nothing_has_changed_at_a_kie_that_publishes_the_classes(live: Dis
     compared = await found(live)
     assert [each for each in compared if each.changes] == []
     assert {each.id for each in compared} == {id_ for id_, (model, _) in BUILT_IN.items() if not model.legacy}
-    assert clock.now - started == pytest.approx(SPACING * len(compared), rel=0.01)
+    assert clock.now - started == pytest.approx(REQUEST_INTERVAL * len(compared), rel=0.01)
 
 
 async def test_new_and_gone_models_are_told(live: Discovery, sandbox: Sandbox) -> None:
-    sandbox.discovery.add("vendor/new", None)
-    sandbox.discovery.dropped.update(("z-image", "veo-3-1"))
+    sandbox.discovery.add_model("vendor/new", None)
+    sandbox.discovery.removed.update(("z-image", "veo-3-1"))
     assert await found(live, "vendor/new", "z-image", "veo-3-1", "nobody/nothing", ID) == [
-        Compared("vendor/new", ("new at KIE",)),
-        Compared("z-image", ("gone from KIE's list",)),
-        Compared("veo-3-1", ("gone from KIE's list",)),
-        Compared("nobody/nothing", ("neither at KIE nor built in",)),
-        Compared(ID),
+        ModelDrift("vendor/new", ("new at KIE",)),
+        ModelDrift("z-image", ("gone from KIE's list",)),
+        ModelDrift("veo-3-1", ("gone from KIE's list",)),
+        ModelDrift("nobody/nothing", ("neither at KIE nor built in",)),
+        ModelDrift(ID),
     ]
 
 
@@ -58,22 +58,22 @@ async def test_a_legacy_model_is_not_missed(live: Discovery) -> None:
 
 
 async def test_what_kie_publishes_no_schema_of_has_not_changed(live: Discovery, sandbox: Sandbox) -> None:
-    sandbox.discovery.schemas[ID] = None
-    assert await found(live, ID) == [Compared(ID)]
+    sandbox.discovery.extra_schemas[ID] = None
+    assert await found(live, ID) == [ModelDrift(ID)]
 
 
 async def test_a_schema_that_cannot_be_read_is_told(live: Discovery, sandbox: Sandbox) -> None:
-    await live.models()
-    sandbox.fault("discovery", "500", READ_ATTEMPTS)
-    with no_waiting():
+    await live.read_models()
+    sandbox.inject_fault("discovery", "500", READ_ATTEMPTS)
+    with retry_at_once():
         ((id_, changes),) = [(each.id, each.changes) for each in await found(live, ID)]
     assert id_ == ID
     assert changes[0].startswith("its schema cannot be read (")
 
 
 async def test_without_the_list_there_is_nothing_to_compare(live: Discovery, sandbox: Sandbox) -> None:
-    sandbox.fault("discovery", "500", READ_ATTEMPTS)
-    with no_waiting(), pytest.raises(ApiError):
+    sandbox.inject_fault("discovery", "500", READ_ATTEMPTS)
+    with retry_at_once(), pytest.raises(ApiError):
         await found(live)
 
 
@@ -105,8 +105,8 @@ async def test_each_kind_of_change_is_told(
         del schema["properties"][field]
     else:
         schema["properties"][field] = change
-    sandbox.discovery.schemas[ID] = schema
-    assert await found(live, ID) == [Compared(ID, (line,) if line else ())]
+    sandbox.discovery.extra_schemas[ID] = schema
+    assert await found(live, ID) == [ModelDrift(ID, (line,) if line else ())]
 
 
 def test_a_field_that_kie_has_come_to_require_is_told() -> None:
@@ -114,10 +114,10 @@ def test_a_field_that_kie_has_come_to_require_is_told() -> None:
     published = Offer(model, way).input_schema
     seed = {"type": "integer"}
     new = {**published, "properties": published["properties"] | {"seed": seed}, "required": ["prompt", "seed"]}
-    assert list(differences(model, way, new)) == ["seed is new and required"]
+    assert list(schema_differences(model, way, new)) == ["seed is new and required"]
     model, way = BUILT_IN["bytedance/seedream-v4-text-to-image"]
     wanted = {**Offer(model, way).input_schema, "required": ["prompt", "seed"]}
-    assert list(differences(model, way, wanted)) == ["seed is required"]
+    assert list(schema_differences(model, way, wanted)) == ["seed is required"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_field_that_kie_has_come_to_require_is_told() -> None:
 def test_an_unknown_field_of_any_type_is_new(field: dict[str, Any]) -> None:
     model, way = BUILT_IN[ID]
     changed = {**SCHEMA, "properties": SCHEMA["properties"] | {"x": field}}
-    assert list(differences(model, way, changed)) == ["x is new"]
+    assert list(schema_differences(model, way, changed)) == ["x is new"]
 
 
 def current() -> dict[str, Any]:
@@ -150,9 +150,9 @@ def current() -> dict[str, Any]:
 def test_no_class_differs_from_its_page(id_: str, published: Any) -> None:
     """The pages are KIE's own words: what the classes say was not made from the classes here."""
     content = {"application/json": {"schema": {"properties": {"input": published}}}}
-    schema = input_schema({"paths": {"x": {"post": {"requestBody": {"content": content}}}}})
+    schema = extract_input_schema({"paths": {"x": {"post": {"requestBody": {"content": content}}}}})
     assert schema
-    assert list(differences(*BUILT_IN[id_], schema)) == []
+    assert list(schema_differences(*BUILT_IN[id_], schema)) == []
 
 
 def test_an_id_that_several_classes_share_is_that_of_the_first() -> None:

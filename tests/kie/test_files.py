@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 from support.clock import JumpingClock
-from support.fake_kie import Told, at, says
+from support.fake_kie import ScriptedKie, client_for, envelope
 
 from kie_mcp.errors import ApiError, AuthError, RateLimited
 from kie_mcp.kie import files
@@ -48,13 +48,13 @@ async def kie(scales: Scales, clock: JumpingClock) -> AsyncIterator[KieClient]:
         yield client
 
 
-async def content(kie: KieClient, uploaded: files.Uploaded) -> bytes:
+async def content(kie: KieClient, uploaded: files.UploadedFile) -> bytes:
     return (await kie.http.get(uploaded.url)).raise_for_status().content
 
 
 async def test_a_stream_arrives_as_it_is(kie: KieClient) -> None:
     sent = bytes(range(256)) * 1000
-    uploaded = await files.stream(kie, io.BytesIO(sent), "a.png", "image/png")
+    uploaded = await files.upload_stream(kie, io.BytesIO(sent), "a.png", "image/png")
     assert await content(kie, uploaded) == sent
     assert (uploaded.name, uploaded.size, uploaded.mime_type) == ("a.png", len(sent), "image/png")
     assert uploaded.url.startswith("https://")
@@ -67,11 +67,11 @@ async def test_a_large_file_goes_in_pieces_and_never_lies_in_memory(
     with place.open("wb") as file:
         file.truncate(30 * MB)
     # What is imported at the first upload is no part of its cost.
-    await files.stream(kie, io.BytesIO(b"x"), "x.mp4", "video/mp4")
+    await files.upload_stream(kie, io.BytesIO(b"x"), "x.mp4", "video/mp4")
     tracemalloc.start()
     try:
         with place.open("rb") as file:
-            uploaded = await files.stream(kie, file, "film.mp4", "video/mp4")
+            uploaded = await files.upload_stream(kie, file, "film.mp4", "video/mp4")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -82,14 +82,14 @@ async def test_a_large_file_goes_in_pieces_and_never_lies_in_memory(
 
 async def test_base64_arrives_as_it_is(kie: KieClient) -> None:
     sent = b"\x00\xff" * 999
-    uploaded = await files.base64(kie, sent, "a.mp3", "audio/mpeg")
+    uploaded = await files.upload_base64(kie, sent, "a.mp3", "audio/mpeg")
     assert await content(kie, uploaded) == sent
     assert (uploaded.name, uploaded.size, uploaded.mime_type) == ("a.mp3", len(sent), "audio/mpeg")
 
 
 async def test_a_url_is_fetched_by_kie(kie: KieClient) -> None:
-    first = await files.base64(kie, b"words", "a.txt", "text/plain")
-    second = await files.from_url(kie, first.url, "b.txt")
+    first = await files.upload_base64(kie, b"words", "a.txt", "text/plain")
+    second = await files.upload_from_url(kie, first.url, "b.txt")
     assert second.url != first.url
     assert await content(kie, second) == b"words"
     assert (second.name, second.size, second.mime_type) == ("b.txt", 5, "text/plain")
@@ -97,14 +97,14 @@ async def test_a_url_is_fetched_by_kie(kie: KieClient) -> None:
 
 @pytest.mark.parametrize("name", ["ein Bild.png", "日本語.png", "🎬.png", 'q"uo;te.png', "100%.png", "a#b?c.png"])
 async def test_any_name_is_kept(name: str, kie: KieClient) -> None:
-    streamed = await files.stream(kie, io.BytesIO(b"1"), name, "image/png")
+    streamed = await files.upload_stream(kie, io.BytesIO(b"1"), name, "image/png")
     assert (streamed.name, await content(kie, streamed)) == (name, b"1")
-    encoded = await files.base64(kie, b"2", name, "image/png")
+    encoded = await files.upload_base64(kie, b"2", name, "image/png")
     assert (encoded.name, await content(kie, encoded)) == (name, b"2")
 
 
 async def test_an_empty_file_is_streamed_too(kie: KieClient) -> None:
-    uploaded = await files.stream(kie, io.BytesIO(), "a.txt", "text/plain")
+    uploaded = await files.upload_stream(kie, io.BytesIO(), "a.txt", "text/plain")
     assert uploaded.size == 0
 
 
@@ -114,29 +114,29 @@ TAKEN = {"success": True, "code": 200, "msg": "ok", "data": {"downloadUrl": "htt
 
 
 async def test_base64_is_asked_for_as_kie_documents_it() -> None:
-    told = Told(JSONResponse(TAKEN))
-    async with at(told) as kie:
-        await files.base64(kie, b"\x89PNG", "a.png", "image/png")
-    (asked,) = told.asked
+    told = ScriptedKie(JSONResponse(TAKEN))
+    async with client_for(told) as kie:
+        await files.upload_base64(kie, b"\x89PNG", "a.png", "image/png")
+    (asked,) = told.requests
     assert (asked.method, str(asked.url)) == ("POST", f"{ADDRESS}/file-base64-upload")
     encoded = base64.b64encode(b"\x89PNG").decode()
     assert await asked.json() == {**HERE, "base64Data": f"data:image/png;base64,{encoded}"}
 
 
 async def test_a_url_is_asked_for_as_kie_documents_it() -> None:
-    told = Told(JSONResponse(TAKEN))
-    async with at(told) as kie:
-        await files.from_url(kie, "https://files.example/a.png", "a.png")
-    (asked,) = told.asked
+    told = ScriptedKie(JSONResponse(TAKEN))
+    async with client_for(told) as kie:
+        await files.upload_from_url(kie, "https://files.example/a.png", "a.png")
+    (asked,) = told.requests
     assert (asked.method, str(asked.url)) == ("POST", f"{ADDRESS}/file-url-upload")
     assert await asked.json() == {**HERE, "fileUrl": "https://files.example/a.png"}
 
 
 async def test_a_stream_is_asked_for_as_kie_documents_it() -> None:
-    told = Told(JSONResponse(TAKEN))
-    async with at(told) as kie:
-        await files.stream(kie, io.BytesIO(b"\x89PNG"), "a.png", "image/png")
-    (asked,) = told.asked
+    told = ScriptedKie(JSONResponse(TAKEN))
+    async with client_for(told) as kie:
+        await files.upload_stream(kie, io.BytesIO(b"\x89PNG"), "a.png", "image/png")
+    (asked,) = told.requests
     assert (asked.method, str(asked.url)) == ("POST", f"{ADDRESS}/file-stream-upload")
     assert asked.headers["content-type"].startswith("multipart/form-data; boundary=")
     body = await asked.body()
@@ -149,49 +149,55 @@ async def test_a_stream_is_asked_for_as_kie_documents_it() -> None:
 
 
 async def test_what_kie_does_not_tell_of_a_file_is_what_was_sent() -> None:
-    async with at(Told(JSONResponse(TAKEN))) as kie:
-        uploaded = await files.base64(kie, b"x", "a.png", "image/png")
-    assert uploaded == files.Uploaded("https://tempfile.example/a.png", "a.png", None, "image/png")
+    async with client_for(ScriptedKie(JSONResponse(TAKEN))) as kie:
+        uploaded = await files.upload_base64(kie, b"x", "a.png", "image/png")
+    assert uploaded == files.UploadedFile("https://tempfile.example/a.png", "a.png", None, "image/png")
 
 
 async def test_a_size_that_is_no_number_is_unknown() -> None:
-    told = Told(says(200, data={"downloadUrl": "https://tempfile.example/a.png", "fileSize": "1 MB"}))
-    async with at(told) as kie:
-        assert (await files.base64(kie, b"x", "a.png", "image/png")).size is None
+    told = ScriptedKie(envelope(200, data={"downloadUrl": "https://tempfile.example/a.png", "fileSize": "1 MB"}))
+    async with client_for(told) as kie:
+        assert (await files.upload_base64(kie, b"x", "a.png", "image/png")).size is None
 
 
 @pytest.mark.parametrize(
     "answer",
-    [says(200), says(200, data={}), says(200, data={"downloadUrl": ""}), PlainTextResponse("<html>"), Response()],
+    [
+        envelope(200),
+        envelope(200, data={}),
+        envelope(200, data={"downloadUrl": ""}),
+        PlainTextResponse("<html>"),
+        Response(),
+    ],
 )
 async def test_an_answer_without_a_url_is_an_error(answer: Response) -> None:
-    async with at(Told(answer)) as kie:
+    async with client_for(ScriptedKie(answer)) as kie:
         with pytest.raises(ApiError, match="no URL") as raised:
-            await files.base64(kie, b"x", "a.png", "image/png")
+            await files.upload_base64(kie, b"x", "a.png", "image/png")
     assert (raised.value.retryable, raised.value.billed) == (True, False)
 
 
 @pytest.mark.parametrize(
     ("answer", "kind", "retryable"),
     [
-        (says(500), ApiError, True),
-        (says(429), RateLimited, True),
-        (says(401), AuthError, False),
-        (says(400, "uploadPath is required"), ApiError, False),
+        (envelope(500), ApiError, True),
+        (envelope(429), RateLimited, True),
+        (envelope(401), AuthError, False),
+        (envelope(400, "uploadPath is required"), ApiError, False),
         (httpx2.ReadError("broken"), ApiError, True),
         (httpx2.WriteTimeout("too long"), ApiError, True),
     ],
 )
 async def test_an_upload_is_sent_once(answer: Response | Exception, kind: type[ApiError], retryable: bool) -> None:
     """What was read from a file is gone; whoever opened it may open it again."""
-    told = Told(answer)
-    async with at(told) as kie:
+    told = ScriptedKie(answer)
+    async with client_for(told) as kie:
         with pytest.raises(ApiError) as raised:
-            await files.stream(kie, io.BytesIO(b"x"), "a.png", "image/png")
+            await files.upload_stream(kie, io.BytesIO(b"x"), "a.png", "image/png")
     assert (type(raised.value), raised.value.retryable, raised.value.billed) == (kind, retryable, False)
-    assert len(told.asked) == 1
+    assert len(told.requests) == 1
 
 
 async def test_what_kie_refuses_is_told(kie: KieClient) -> None:
     with pytest.raises(ApiError, match="no public address"):
-        await files.from_url(kie, "file:///etc/passwd", "a.txt")
+        await files.upload_from_url(kie, "file:///etc/passwd", "a.txt")

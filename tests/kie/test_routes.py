@@ -8,7 +8,7 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import NotOffered
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.routes import JOBS, NO_RECEIVER, PRODUCTS
+from kie_mcp.kie.routes import JOBS, NO_CALLBACK_URL, PRODUCTS
 
 pytestmark = pytest.mark.anyio
 
@@ -234,13 +234,13 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
 
 def body(model: str, arguments: dict[str, Any], way: str, callback_url: str = "") -> dict[str, Any]:
     call = MODELS[model].model_validate(arguments)
-    return routes.body(call, way, lambda ref: FILES[str(ref)], callback_url)
+    return routes.build_body(call, way, lambda ref: FILES[str(ref)], callback_url)
 
 
 @pytest.mark.parametrize(("model", "arguments", "way", "sent"), BODIES)
 def test_each_way_has_its_own_spelling(model: str, arguments: dict[str, Any], way: str, sent: dict[str, Any]) -> None:
     call = MODELS[model].model_validate(arguments)
-    assert way in (*routes.ways(call, service=False), *routes.ways(call, service=True))
+    assert way in (*routes.route_ids(call, service=False), *routes.route_ids(call, service=True))
     assert body(model, arguments, way) == sent
 
 
@@ -266,12 +266,12 @@ def test_where_kie_insists_on_a_receiver_one_is_made_up() -> None:
     assert all(route.callback for route in PRODUCTS.values() if route.wants_callback)
     assert not JOBS.wants_callback
     assert not routes.find("service:suno/generate").wants_callback
-    assert httpx2.URL(NO_RECEIVER).host.endswith(".invalid")
+    assert httpx2.URL(NO_CALLBACK_URL).host.endswith(".invalid")
 
 
 def test_kies_misspelling_is_kept_and_nobody_is_named_where_nobody_is_called() -> None:
     spoken = body("ai-music-api/regenerate-phrase", {"task_id": "t1"}, "suno-voice-regenerate")
-    assert spoken == {"taskId": "k1", "calBackUrl": NO_RECEIVER}
+    assert spoken == {"taskId": "k1", "calBackUrl": NO_CALLBACK_URL}
     larger = body("veo/get-1080p-video", {"task_id": "t1"}, "veo-1080p", "https://hooks.example/kie")
     assert larger == {"taskId": "k1", "index": 0}
 
@@ -286,7 +286,9 @@ def test_kies_misspelling_is_kept_and_nobody_is_named_where_nobody_is_called() -
 )
 def test_further_fields_go_where_the_others_are_and_never_in_their_place(model: str, way: str, spelled: str) -> None:
     call = MODELS[model].model_validate({"prompt": "rain"})
-    plain, more = (routes.body(call, way, str, "", extra) for extra in (None, {"uploadCn": True, "prompt": "snow"}))
+    plain, more = (
+        routes.build_body(call, way, str, "", extra) for extra in (None, {"uploadCn": True, "prompt": "snow"})
+    )
     fields = "input" if way.startswith("jobs") else ""
     added = {**plain.get(fields, plain), spelled: True}
     assert more == ({**plain, fields: added} if fields else added)
@@ -338,12 +340,12 @@ def test_names_are_spelled_both_ways(camel: str, snake: str) -> None:
 
 async def test_a_task_is_unknown_to_any_route_but_its_own(kie: KieClient) -> None:
     call = MODELS["google/nano-banana"].model_validate({"prompt": "rain"})
-    id_ = await kie.create(JOBS.create, routes.body(call, "jobs", str))
+    id_ = await kie.create_task(JOBS.create, routes.build_body(call, "jobs", str))
     for way in ("veo", "service:nano-banana/generate"):
         route = routes.find(way)
-        assert status.read(route.shape, await kie.status(route.status, id_)).state == "missing"
+        assert status.parse_status(route.shape, await kie.read_status(route.status, id_)).state == "missing"
 
 
 async def test_a_way_that_kie_does_not_have_is_not_offered(kie: KieClient) -> None:
     with pytest.raises(NotOffered):
-        await kie.create("/api/v1/kling/generation", {})
+        await kie.create_task("/api/v1/kling/generation", {})

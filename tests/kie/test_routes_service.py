@@ -13,7 +13,7 @@ from kie_mcp.kie import files, routes, status
 from kie_mcp.kie.client import KieClient
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 
 pytestmark = pytest.mark.anyio
 
@@ -31,19 +31,19 @@ async def test_the_lists_own_pattern_runs_a_task_to_its_end(
     service: KieClient, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     call = MODELS[CLIP].model_validate({"prompt": "rain"})
-    (way,) = routes.ways(call, service=True)
+    (way,) = routes.route_ids(call, service=True)
     route = routes.find(way)
-    id_ = await service.create(route.create, routes.body(call, way, str))
+    id_ = await service.create_task(route.create, routes.build_body(call, way, str))
     assert sandbox.accepted[0].path == "/api/v1/kling/generate"
 
-    running = await service.status(route.status, id_)
+    running = await service.read_status(route.status, id_)
     assert running["data"]["status"] == 0
-    assert status.read(route.shape, running).state == "running"
+    assert status.parse_status(route.shape, running).state == "running"
 
     clock.now += 4
-    done = await service.status(route.status, id_)
+    done = await service.read_status(route.status, id_)
     assert done["data"]["status"] == 1
-    seen = status.read(route.shape, done)
+    seen = status.parse_status(route.shape, done)
     assert seen.state == "succeeded"
     assert [media.url for media in seen.media] == done["data"]["resultUrls"]
 
@@ -51,13 +51,13 @@ async def test_the_lists_own_pattern_runs_a_task_to_its_end(
 async def test_the_lists_own_pattern_says_when_a_task_failed(
     service: KieClient, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    sandbox.fault("create", "fail")
+    sandbox.inject_fault("create", "fail")
     route = routes.find("service:kling/generate")
-    id_ = await service.create(route.create, {"model": CLIP, "prompt": "rain", "duration": "5", "cfgScale": 0.5})
+    id_ = await service.create_task(route.create, {"model": CLIP, "prompt": "rain", "duration": "5", "cfgScale": 0.5})
     clock.now += 4
-    answer = await service.status(route.status, id_)
+    answer = await service.read_status(route.status, id_)
     assert answer["data"]["status"] == 2
-    assert status.read(route.shape, answer).state == "failed"
+    assert status.parse_status(route.shape, answer).state == "failed"
 
 
 async def test_the_lists_own_pattern_has_calls_of_its_own(sandbox: Sandbox, clock: JumpingClock) -> None:
@@ -68,10 +68,10 @@ async def test_the_lists_own_pattern_has_calls_of_its_own(sandbox: Sandbox, cloc
 
     async with KieClient("sandbox", service=True, transport=httpx2.ASGITransport(sandbox.app), clock=clock) as kie:
         kie.http.event_hooks["request"].append(note)
-        assert await kie.credits() == 1000
-        uploaded = await files.base64(kie, b"x", "a.txt", "text/plain")
-        assert await kie.download_url(uploaded.url) == uploaded.url
-        await files.from_url(kie, uploaded.url, "b.txt")
+        assert await kie.read_balance() == 1000
+        uploaded = await files.upload_base64(kie, b"x", "a.txt", "text/plain")
+        assert await kie.request_download_url(uploaded.url) == uploaded.url
+        await files.upload_from_url(kie, uploaded.url, "b.txt")
     assert [(request.method, str(request.url)) for request in asked] == [
         ("GET", "https://api.kie.ai/api/v1/account/credits"),
         ("POST", "https://api.kie.ai/api/v1/files/upload-base64"),
@@ -84,7 +84,7 @@ async def test_a_server_told_so_speaks_the_lists_own_pattern(
     settings: Settings, transport: httpx2.ASGITransport, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     told = settings.model_copy(update={"route": "service", "callback_url": "https://hooks.example/kie"})
-    async with Client(build(App(told, transport=transport, clock=clock)), raise_exceptions=True) as client:
+    async with Client(build_server(App(told, transport=transport, clock=clock)), raise_exceptions=True) as client:
         answer = await client.call_tool("nano_banana_image", {"prompt": "rain"})
         assert answer.structured_content is not None
         assert answer.structured_content["status"] == "succeeded"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.paths import FACTS
 
 from kie_mcp.kie import routes
-from kie_mcp.kie.status import EXPIRED, LONGEST_ERROR, SHAPES, Media, Status, read
+from kie_mcp.kie.result_readers import LONGEST_LINE, Media
+from kie_mcp.kie.status import EXPIRED, SHAPES, Status, parse_status
 
 SHAPES_FACTS = FACTS / "status_shapes.json"
 
@@ -79,7 +80,7 @@ def answer(data: Any, code: Any = 200, msg: str = "success") -> dict[str, Any]:
 
 
 def state(shape: str, body: Any) -> str:
-    return read(shape, body).state
+    return parse_status(shape, body).state
 
 
 def urls(status: Status) -> list[str]:
@@ -103,7 +104,7 @@ def test_every_route_names_a_shape() -> None:
 @with_facts
 @pytest.mark.parametrize("family", DOCUMENTED)
 def test_the_documented_success_is_read_with_all_that_it_made(family: str) -> None:
-    status = read(NAMES.get(family, family), DOCUMENTED[family]["example_success_response"])
+    status = parse_status(NAMES.get(family, family), DOCUMENTED[family]["example_success_response"])
     assert status.state == "succeeded"
     assert urls(status) == URLS.get(family, [])
     assert list(status.texts) == TEXTS.get(family, [])
@@ -115,7 +116,7 @@ def test_the_documented_success_is_read_with_all_that_it_made(family: str) -> No
 def test_the_documented_failure_is_read_with_its_reason(family: str) -> None:
     shape = NAMES.get(family, family)
     example = DOCUMENTED[family]["example_failed_response"]
-    status = read(shape, example)
+    status = parse_status(shape, example)
     assert status.state == ("running" if shape in NOT_YET else "failed")
     assert (status.media, status.texts) == ((), ())
     if shape != "suno-voice-check":
@@ -154,7 +155,7 @@ def test_every_documented_word_means_what_the_documents_say(family: str) -> None
     ids=repr,
 )
 def test_an_answer_that_says_nothing_means_that_the_task_goes_on(shape: str, body: Any) -> None:
-    assert read(shape, body) == Status("running")
+    assert parse_status(shape, body) == Status("running")
 
 
 @pytest.mark.parametrize("shape", [name for name, row in SHAPES.items() if row.state])
@@ -245,7 +246,7 @@ def test_the_envelope_tells_where_the_record_does_not(
 @pytest.mark.parametrize("shape", [name for name, row in SHAPES.items() if row.state])
 def test_a_success_without_results_is_a_success(shape: str) -> None:
     row = SHAPES[shape]
-    status = read(shape, answer({row.state.split()[0]: row.done.split()[0]}))
+    status = parse_status(shape, answer({row.state.split()[0]: row.done.split()[0]}))
     assert status == Status("succeeded")
 
 
@@ -265,19 +266,19 @@ def test_a_success_without_results_is_a_success(shape: str) -> None:
     ids=json.dumps,
 )
 def test_a_jobs_result_is_found_in_every_form_that_kie_gives_it(fields: dict[str, Any]) -> None:
-    assert urls(read("jobs", job(**fields))) == ["https://k/1.png"]
+    assert urls(parse_status("jobs", job(**fields))) == ["https://k/1.png"]
 
 
 @pytest.mark.parametrize(
     "nothing", ["", None, "{broken", "null", "7", [], {}, "[" * 100_000], ids=lambda nothing: repr(nothing)[:9]
 )
 def test_a_job_without_a_readable_result_has_none(nothing: Any) -> None:
-    assert read("jobs", job(resultJson=nothing)) == Status("succeeded")
+    assert parse_status("jobs", job(resultJson=nothing)) == Status("succeeded")
 
 
 @pytest.mark.parametrize("word", ["waiting", "generating", "fail", "dreaming"])
 def test_results_are_no_sign_of_success_and_are_not_handed_over_before_it(word: str) -> None:
-    status = read("jobs", job(word, resultJson='{"resultUrls": ["https://k/1.png"]}'))
+    status = parse_status("jobs", job(word, resultJson='{"resultUrls": ["https://k/1.png"]}'))
     assert status.state == ("failed" if word == "fail" else "running")
     assert status.media == ()
 
@@ -288,7 +289,7 @@ def test_a_job_may_give_its_first_and_last_frame() -> None:
         "firstFrameUrl": ["https://k/a.png"],
         "lastFrameUrl": "https://k/z.png",
     }
-    assert read("jobs", job(resultJson=json.dumps(result))).media == (
+    assert parse_status("jobs", job(resultJson=json.dumps(result))).media == (
         Media("https://k/1.mp4"),
         Media("https://k/a.png", label="first frame"),
         Media("https://k/z.png", label="last frame"),
@@ -303,13 +304,13 @@ def test_a_song_is_its_audio_with_its_id_and_title() -> None:
         "a4",
     ]
     expected = (Media("https://k/1.mp3", "a1", "One"), Media("https://k/2", "2"))
-    assert read("jobs", job(resultJson=json.dumps({"data": songs}))).media == expected
+    assert parse_status("jobs", job(resultJson=json.dumps({"data": songs}))).media == expected
     products = [
         {"id": "a1", "title": "One", "audioUrl": "https://k/1.mp3", "streamAudioUrl": "https://k/s"},
         {"id": 2, "audioUrl": None, "streamAudioUrl": "https://k/2", "imageUrl": "https://k/2.jpeg"},
     ]
     answered = answer({"status": "SUCCESS", "response": {"sunoData": products}})
-    assert read("suno-music", answered).media == expected
+    assert parse_status("suno-music", answered).media == expected
 
 
 @pytest.mark.parametrize(
@@ -325,7 +326,7 @@ def test_a_song_is_its_audio_with_its_id_and_title() -> None:
     ],
 )
 def test_a_job_without_a_file_gives_text(result: Any, texts: tuple[str, ...]) -> None:
-    assert read("jobs", job(resultJson=json.dumps({"resultObject": result}))).texts == texts
+    assert parse_status("jobs", job(resultJson=json.dumps({"resultObject": result}))).texts == texts
 
 
 def test_lyrics_leave_out_the_variants_that_failed() -> None:
@@ -335,7 +336,7 @@ def test_lyrics_leave_out_the_variants_that_failed() -> None:
         {"title": "Hail", "text": "", "status": "complete"},
         {"text": "No title"},
     ]
-    status = read("suno-lyrics", answer({"status": "SUCCESS", "response": {"data": variants}}))
+    status = parse_status("suno-lyrics", answer({"status": "SUCCESS", "response": {"data": variants}}))
     assert status.texts == ("Rain\n\nIt falls", "No title")
 
 
@@ -353,7 +354,7 @@ def test_a_callback_that_kie_could_not_deliver_loses_nothing_that_was_made(
     shape: str, field: str, response: dict[str, Any], anything: list[str]
 ) -> None:
     fields = {field: "CALLBACK_EXCEPTION", "errorMessage": "callback refused"}
-    status = read(shape, answer({**fields, "response": response}))
+    status = parse_status(shape, answer({**fields, "response": response}))
     assert (status.state, urls(status), status.error) == ("succeeded", anything, "callback refused")
     assert state(shape, answer({**fields, "response": None})) == "failed"
 
@@ -375,7 +376,7 @@ def test_stems_are_named_and_carry_the_ids_that_midi_asks_for() -> None:
             "garbage",
         ],
     }
-    assert read("suno-vocal-removal", answer({"successFlag": "SUCCESS", "response": response})).media == (
+    assert parse_status("suno-vocal-removal", answer({"successFlag": "SUCCESS", "response": response})).media == (
         Media("https://k/v.mp3", "1", "vocal"),
         Media("https://k/b.mp3", "2", "backingVocals"),
         Media("https://k/d.mp3", "3", "drums"),
@@ -409,27 +410,29 @@ def test_stems_are_named_and_carry_the_ids_that_midi_asks_for() -> None:
     ],
 )
 def test_results_are_found_where_they_lie_elsewhere(shape: str, data: dict[str, Any], expected: list[str]) -> None:
-    assert urls(read(shape, answer(data))) == expected
+    assert urls(parse_status(shape, answer(data))) == expected
 
 
 def test_notes_come_as_json_and_no_notes_as_nothing() -> None:
     notes = [{"name": "Flöte", "notes": [{"pitch": 73}]}]
-    status = read("suno-midi", answer({"successFlag": 1, "midiData": {"state": "complete", "instruments": notes}}))
+    status = parse_status(
+        "suno-midi", answer({"successFlag": 1, "midiData": {"state": "complete", "instruments": notes}})
+    )
     assert [json.loads(each) for each in status.texts] == [notes]
-    assert read("suno-midi", answer({"successFlag": 1, "midiData": {"instruments": []}})).texts == ()
+    assert parse_status("suno-midi", answer({"successFlag": 1, "midiData": {"instruments": []}})).texts == ()
 
 
 def test_sung_words_come_a_line_at_a_time_with_the_second_it_begins_at() -> None:
     sung = [("[Verse]\nIt", 1.5), (" rains\n", 2), (" on", 3), ("the roof", "3.5"), (None, None)]
     words = [{"word": word, "startS": start} for word, start in sung]
-    assert read("timestamped-lyrics", answer({"alignedWords": [*words, "odd"]})).texts == (
+    assert parse_status("timestamped-lyrics", answer({"alignedWords": [*words, "odd"]})).texts == (
         "1.50 [Verse] It rains\n3.00 on the roof",
     )
 
 
 def test_a_file_that_kie_has_deleted_comes_with_a_warning() -> None:
     data = {"state": "success", "videoInfo": {"videoUrl": "https://k/1.mp4"}, "expireFlag": 1}
-    assert read("runway", answer(data)) == Status("succeeded", (Media("https://k/1.mp4"),), error=EXPIRED)
+    assert parse_status("runway", answer(data)) == Status("succeeded", (Media("https://k/1.mp4"),), error=EXPIRED)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +443,7 @@ def test_a_file_that_kie_has_deleted_comes_with_a_warning() -> None:
         (job("fail", errorCode=501.0, errorMessage="late"), "late", 501),
         (job("fail", failCode=0, errorCode="501"), "", 501),
         (job("fail", failCode="POLICY", failMsg={"why": "policy"}), '{"why": "policy"}', None),
-        (job("fail", failCode=True, failMsg="x" * 900), "x" * LONGEST_ERROR, None),
+        (job("fail", failCode=True, failMsg="x" * 900), "x" * LONGEST_LINE, None),
         (job("fail", response={"errorMessage": "inner"}), "inner", None),
         (job("fail", failMsg="half \ud800 a\0 pair"), "half ? a pair", None),
         (answer({"state": "fail"}, 501, "Generation failed"), "Generation failed", 501),
@@ -451,7 +454,7 @@ def test_a_file_that_kie_has_deleted_comes_with_a_warning() -> None:
 def test_an_error_is_one_line_with_the_tasks_own_code_before_the_envelopes(
     body: Any, error: str, code: int | None
 ) -> None:
-    status = read("jobs", body)
+    status = parse_status("jobs", body)
     assert (status.error, status.code) == (error, code)
 
 
@@ -474,12 +477,12 @@ def test_an_error_is_one_line_with_the_tasks_own_code_before_the_envelopes(
     ],
 )
 def test_progress_runs_from_0_to_1(shape: str, progress: Any, expected: float | None) -> None:
-    assert read(shape, answer({"progress": progress})).progress == expected
+    assert parse_status(shape, answer({"progress": progress})).progress == expected
 
 
 @pytest.mark.parametrize(("charged", "expected"), [(4, 4), (0.4, 0.4), ("12", 12), (0, 0), ("", None), (None, None)])
 def test_what_a_task_cost_is_read_where_kie_tells_it(charged: Any, expected: float | None) -> None:
-    assert read("jobs", job(creditsConsumed=charged)).credits == expected
+    assert parse_status("jobs", job(creditsConsumed=charged)).credits == expected
 
 
 def nested(depth: int) -> list[Any]:
@@ -491,7 +494,9 @@ def nested(depth: int) -> list[Any]:
 
 @pytest.mark.parametrize("odd", [nested(100_000), object()], ids=["too deep", "no JSON"])
 def test_a_text_that_cannot_be_written_is_left_out(odd: Any) -> None:
-    assert read("suno-midi", answer({"successFlag": 1, "midiData": {"instruments": odd}})) == Status("succeeded")
+    assert parse_status("suno-midi", answer({"successFlag": 1, "midiData": {"instruments": odd}})) == Status(
+        "succeeded"
+    )
 
 
 WORDS = st.sampled_from(
@@ -524,8 +529,8 @@ def test_no_answer_whatever_raises(shape: str) -> None:
     @given(st.one_of(JSON, st.builds(answer, JSON, st.sampled_from([200, 404, 408, 422, 500, 501]) | JSON, JSON)))
     @settings(max_examples=60, deadline=None, database=None, derandomize=True)
     def any_answer_is_read(body: Any) -> None:
-        status = read(shape, body)
-        assert len(status.error) <= LONGEST_ERROR
+        status = parse_status(shape, body)
+        assert len(status.error) <= LONGEST_LINE
         assert status.progress is None or 0 <= status.progress <= 1
         assert status.state == "succeeded" or not (status.media or status.texts)
         "".join([status.error, *status.texts, *(f"{each.url}{each.id}{each.label}" for each in status.media)]).encode()

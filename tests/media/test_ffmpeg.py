@@ -1,4 +1,4 @@
-"""ffmpeg as it is run: found or not, watched, and told nothing that it need not know."""
+"""ffmpeg: found or not, stopped after a timeout, and given nothing that it does not need."""
 
 import subprocess
 import sys
@@ -24,9 +24,9 @@ def program(folder: Path, script: str) -> str:
 
 def test_it_is_looked_for_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ffmpeg.find() is None
+    assert ffmpeg.find_ffmpeg() is None
     there = program(tmp_path, "true")
-    assert ffmpeg.find() == there
+    assert ffmpeg.find_ffmpeg() == there
 
 
 @pytest.mark.parametrize("path", [".", ""])
@@ -34,16 +34,16 @@ def test_one_in_the_working_folder_is_not_run(path: str, tmp_path: Path, monkeyp
     program(tmp_path, "true")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", path)
-    assert ffmpeg.find() is None
+    assert ffmpeg.find_ffmpeg() is None
 
 
 async def test_it_is_not_told_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIE_API_KEY", "secret")
     monkeypatch.setenv("KIE_MCP_HTTP_TOKEN", "secret")
     monkeypatch.setenv("HARMLESS", "harmless")
-    told = await ffmpeg.samples(program(tmp_path, "/usr/bin/env"), tmp_path / "a.mp3")
-    assert b"harmless" in told
-    assert b"secret" not in told
+    environment = await ffmpeg.decode_audio(program(tmp_path, "/usr/bin/env"), tmp_path / "a.mp3")
+    assert b"harmless" in environment
+    assert b"secret" not in environment
 
 
 def test_it_does_not_read_what_the_client_writes_to_the_server(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ import sys
 import anyio
 from pathlib import Path
 from kie_mcp.media import ffmpeg
-sys.stdout.buffer.write(anyio.run(ffmpeg.samples, {program(tmp_path, "/bin/cat")!r}, Path("a.mp3")))
+sys.stdout.buffer.write(anyio.run(ffmpeg.decode_audio, {program(tmp_path, "/bin/cat")!r}, Path("a.mp3")))
 """
     run = subprocess.run(
         [sys.executable, "-c", script], input=b"a message", capture_output=True, timeout=60, check=True
@@ -63,7 +63,7 @@ sys.stdout.buffer.write(anyio.run(ffmpeg.samples, {program(tmp_path, "/bin/cat")
 async def test_one_that_does_not_end_is_ended(tmp_path: Path) -> None:
     stuck = program(tmp_path, "exec /bin/sleep 60")
     with pytest.raises(InvalidCall, match=r"did not come to an end with a\.mp4") as refused:
-        await ffmpeg.frame(stuck, tmp_path / "a.mp4", 1, patience=0.2)
+        await ffmpeg.extract_frame(stuck, tmp_path / "a.mp4", 1, timeout_seconds=0.2)
     assert str(tmp_path / "a.mp4") in refused.value.next_step
 
 
@@ -72,13 +72,13 @@ async def test_one_that_does_not_run_is_an_error(tmp_path: Path) -> None:
     broken.write_bytes(b"\0no program")
     broken.chmod(0o755)
     with pytest.raises(InvalidCall, match="ffmpeg does not run"):
-        await ffmpeg.samples(str(broken), tmp_path / "a.mp3")
+        await ffmpeg.decode_audio(str(broken), tmp_path / "a.mp3")
 
 
 @needs_ffmpeg
 async def test_a_sound_is_read_as_samples(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(tone(2))
-    assert len(await ffmpeg.samples(str(PROGRAM), tmp_path / "a.wav")) == 2 * ffmpeg.SAMPLE_RATE_HZ
+    assert len(await ffmpeg.decode_audio(str(PROGRAM), tmp_path / "a.wav")) == 2 * ffmpeg.SAMPLE_RATE_HZ
 
 
 @needs_ffmpeg
@@ -86,5 +86,5 @@ async def test_a_sound_is_read_as_samples(tmp_path: Path) -> None:
 async def test_a_list_of_other_files_is_not_followed(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(tone(2))
     (tmp_path / "list.mp3").write_text(content)
-    assert await ffmpeg.samples(str(PROGRAM), tmp_path / "list.mp3") == b""
-    assert await ffmpeg.frame(str(PROGRAM), tmp_path / "list.mp3", 0) == (b"", 0)
+    assert await ffmpeg.decode_audio(str(PROGRAM), tmp_path / "list.mp3") == b""
+    assert await ffmpeg.extract_frame(str(PROGRAM), tmp_path / "list.mp3", 0) == (b"", 0)

@@ -5,9 +5,9 @@ import PIL.Image
 import pytest
 
 from kie_mcp.media import formats, midi
-from kie_mcp.sandbox.media import MAKERS, Work, render
+from kie_mcp.sandbox.fake_media import RENDERERS, MediaContent, render_file
 
-WORK = Work("a heron", "1")
+WORK = MediaContent("a heron", "1")
 
 
 def picture(image_format: str) -> bytes:
@@ -43,7 +43,7 @@ def box(brand: bytes) -> bytes:
     ],
 )
 def test_a_picture_that_pillow_writes_is_known(image_format: str, expected: str) -> None:
-    assert formats.mime_type(picture(image_format)[: formats.HEAD]) == expected
+    assert formats.detect_mime_type(picture(image_format)[: formats.HEAD_BYTES]) == expected
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_a_picture_that_pillow_writes_is_known(image_format: str, expected: str)
     ],
 )
 def test_what_the_sandbox_makes_is_known(name: str, expected: str | None) -> None:
-    assert name.partition(".")[2] in MAKERS
-    assert formats.mime_type(render(name, WORK)[: formats.HEAD]) == expected
+    assert name.partition(".")[2] in RENDERERS
+    assert formats.detect_mime_type(render_file(name, WORK)[: formats.HEAD_BYTES]) == expected
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (sound(), "audio/wav"),
-        (midi.file("[]"), "audio/midi"),
+        (midi.build_midi_file("[]"), "audio/midi"),
         (b"MM\x00*" + bytes(8), "image/tiff"),
         (b"RIFF\0\0\0\0AVI LIST", "video/x-msvideo"),
         (b"RIFF\0\0\0\0ACON", None),
@@ -88,7 +88,7 @@ def test_what_the_sandbox_makes_is_known(name: str, expected: str | None) -> Non
     ],
 )
 def test_the_first_bytes_tell_the_format(content: bytes, expected: str | None) -> None:
-    assert formats.mime_type(content[: formats.HEAD]) == expected
+    assert formats.detect_mime_type(content[: formats.HEAD_BYTES]) == expected
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_the_first_bytes_tell_the_format(content: bytes, expected: str | None) -
 )
 def test_what_is_no_media_is_not_taken_for_it(content: bytes) -> None:
     """Uploads are public: a text that passes for media would leave the machine."""
-    assert formats.mime_type(content[: formats.HEAD]) is None
+    assert formats.detect_mime_type(content[: formats.HEAD_BYTES]) is None
 
 
 def test_every_extension_leads_back_to_its_type() -> None:
-    assert {formats.TYPES[extension] for extension in formats.EXTENSIONS.values()} == set(formats.EXTENSIONS)
-    assert formats.TYPES["jpeg"] == formats.TYPES["jpg"] == "image/jpeg"
+    assert {formats.MIME_TYPES[extension] for extension in formats.EXTENSIONS.values()} == set(formats.EXTENSIONS)
+    assert formats.MIME_TYPES["jpeg"] == formats.MIME_TYPES["jpg"] == "image/jpeg"

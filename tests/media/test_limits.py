@@ -5,14 +5,14 @@ from support.media_files import picture, sound
 
 from kie_mcp.catalog.fields import Limits
 from kie_mcp.media import formats
-from kie_mcp.media.limits import Content, problems
-from kie_mcp.sandbox.media import Work, render
+from kie_mcp.media.limits import Content, find_problems
+from kie_mcp.sandbox.fake_media import MediaContent, render_file
 
-WORK = Work("a heron", "1")
+WORK = MediaContent("a heron", "1")
 
 
 def content(data: bytes) -> Content:
-    return Content(io.BytesIO(data), "a", formats.mime_type(data[: formats.HEAD]) or "", len(data))
+    return Content(io.BytesIO(data), "a", formats.detect_mime_type(data[: formats.HEAD_BYTES]) or "", len(data))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def content(data: bytes) -> Content:
     [
         (picture(9, 9, "GIF"), Limits("jpeg png"), "is gif; the model takes jpeg, png"),
         (sound(1), Limits("png"), "is wav; the model takes png"),
-        (render("1.png", WORK), Limits(mb=0.001), "MB; the model takes up to 0.001 MB"),
+        (render_file("1.png", WORK), Limits(mb=0.001), "MB; the model takes up to 0.001 MB"),
         (picture(299, 400), Limits(side_px=(300, 6000)), "its shorter side: 299, but the model takes 300 to 6000"),
         (picture(400, 6001), Limits(side_px=(300, 6000)), "its longer side: 6001, but the model takes 300 to 6000"),
         (picture(100, 30), Limits(ratio=(0.4, 2.5)), "width divided by height: 3.33, but the model takes 0.4 to 2.5"),
@@ -28,12 +28,12 @@ def content(data: bytes) -> Content:
         (picture(20_000, 10_000), Limits(ratio=(0.1, 9)), "has more pixels than any model takes"),
         (sound(1.5), Limits(seconds=(2, 15)), "its length in seconds: 1.5, but the model takes 2 to 15"),
         (sound(15.5), Limits("wav", seconds=(2, 15)), "its length in seconds: 15.5, but the model takes 2 to 15"),
-        (render("1.mp3", WORK), Limits(seconds=(5, 9)), "its length in seconds: 3.1, but the model takes 5 to 9"),
-        (render("1.mp4", WORK), Limits(seconds=(5, 9)), "its length in seconds: 2, but the model takes 5 to 9"),
+        (render_file("1.mp3", WORK), Limits(seconds=(5, 9)), "its length in seconds: 3.1, but the model takes 5 to 9"),
+        (render_file("1.mp4", WORK), Limits(seconds=(5, 9)), "its length in seconds: 2, but the model takes 5 to 9"),
     ],
 )
 def test_a_file_beyond_a_limit_has_a_problem(data: bytes, limits: Limits, expected: str) -> None:
-    (found,) = problems(content(data), limits)
+    (found,) = find_problems(content(data), limits)
     assert found.endswith(expected)
 
 
@@ -43,12 +43,12 @@ def test_a_file_beyond_a_limit_has_a_problem(data: bytes, limits: Limits, expect
         (picture(300, 400), Limits("png", mb=1, side_px=(300, 400), ratio=(0.75, 1), pixels=(1, 120_000))),
         (sound(2), Limits("wav", mb=1, seconds=(2, 15))),
         (sound(15), Limits("wav mpeg", seconds=(2, 15))),
-        (render("1.mp4", WORK), Limits("mp4 quicktime", seconds=(2, 15), side_px=(5000, 6000))),
+        (render_file("1.mp4", WORK), Limits("mp4 quicktime", seconds=(2, 15), side_px=(5000, 6000))),
         (sound(1), Limits()),
     ],
 )
 def test_a_file_within_the_limits_has_none(data: bytes, limits: Limits) -> None:
-    assert problems(content(data), limits) == []
+    assert find_problems(content(data), limits) == []
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,16 @@ def test_a_file_within_the_limits_has_none(data: bytes, limits: Limits) -> None:
     ],
 )
 def test_what_cannot_be_measured_is_left_to_kie(data: bytes) -> None:
-    assert problems(content(data), Limits(seconds=(2, 15), side_px=(300, 6000), ratio=(0.4, 2.5))) == []
+    assert find_problems(content(data), Limits(seconds=(2, 15), side_px=(300, 6000), ratio=(0.4, 2.5))) == []
 
 
 def test_all_that_is_wrong_with_a_picture_is_told_at_once() -> None:
-    found = problems(content(picture(10, 400)), Limits(side_px=(300, 6000), ratio=(0.4, 2.5), pixels=(1, 100)))
+    found = find_problems(content(picture(10, 400)), Limits(side_px=(300, 6000), ratio=(0.4, 2.5), pixels=(1, 100)))
     assert [each.partition(":")[0] for each in found] == ["its shorter side", "width divided by height", "its pixels"]
 
 
 @pytest.mark.parametrize("data", [picture(400, 400), sound(3), b"fLaC" + bytes(400)])
 def test_the_file_can_be_sent_from_its_beginning_afterwards(data: bytes) -> None:
     checked = content(data)
-    problems(checked, Limits(side_px=(1, 2), seconds=(1, 2)))
+    find_problems(checked, Limits(side_px=(1, 2), seconds=(1, 2)))
     assert checked.file.read() == data

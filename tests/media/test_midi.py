@@ -55,7 +55,7 @@ def note(pitch: Any = 60, start: Any = 0, end: Any = 1, **more: Any) -> dict[str
 
 
 def played(*notes: dict[str, Any], name: str | None = "Piano") -> list[Event]:
-    ((_, events),) = read(midi.file(json.dumps([{"name": name, "notes": notes}])))
+    ((_, events),) = read(midi.build_midi_file(json.dumps([{"name": name, "notes": notes}])))
     return events
 
 
@@ -64,7 +64,7 @@ def test_a_score_reads_back_with_a_track_for_each_instrument() -> None:
         {"name": "Klavier – 鋼琴", "notes": [note(60, 0.5, 1.0, velocity=0.5), note(64, 1.0, 2.25, velocity=1)]},
         {"name": "Bass", "notes": [note(36, 0, 300, velocity=0.8)]},
     ]
-    assert read(midi.file(json.dumps(score))) == [
+    assert read(midi.build_midi_file(json.dumps(score))) == [
         ("Klavier – 鋼琴", [(480, 0x90, 60, 64), (960, 0x80, 60, 0), (960, 0x90, 64, 127), (2160, 0x80, 64, 0)]),
         ("Bass", [(0, 0x91, 36, 102), (288_000, 0x81, 36, 0)]),
     ]
@@ -99,7 +99,7 @@ def test_drums_play_on_channel_ten(name: str) -> None:
 
 def test_no_other_instrument_plays_on_channel_ten() -> None:
     score = [{"name": f"Synth {n}", "notes": [note()]} for n in range(32)]
-    channels = [events[0][1] & 0x0F for _, events in read(midi.file(json.dumps(score)))]
+    channels = [events[0][1] & 0x0F for _, events in read(midi.build_midi_file(json.dumps(score)))]
     assert 9 not in channels
     assert channels[:15] == [*range(9), *range(10, 16)]
     assert channels[15:30] == channels[:15]
@@ -109,20 +109,20 @@ def test_no_other_instrument_plays_on_channel_ten() -> None:
     "instrument", [{"name": "Oboe", "notes": []}, {"name": "Oboe", "notes": None}, {"name": "Oboe"}]
 )
 def test_an_instrument_that_rests_has_an_empty_track(instrument: dict[str, Any]) -> None:
-    assert read(midi.file(json.dumps([instrument]))) == [("Oboe", [])]
+    assert read(midi.build_midi_file(json.dumps([instrument]))) == [("Oboe", [])]
 
 
 def test_an_instrument_needs_no_name() -> None:
-    assert read(midi.file('[{"name": null}, {}]')) == [("", []), ("", [])]
+    assert read(midi.build_midi_file('[{"name": null}, {}]')) == [("", []), ("", [])]
 
 
 def test_a_score_without_instruments_is_a_file_without_tracks() -> None:
-    assert read(midi.file("[]")) == []
+    assert read(midi.build_midi_file("[]")) == []
 
 
 def test_a_long_name_keeps_its_length() -> None:
     name = "ü" * 500
-    assert read(midi.file(json.dumps([{"name": name}]))) == [(name, [])]
+    assert read(midi.build_midi_file(json.dumps([{"name": name}]))) == [(name, [])]
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ def test_a_note_from_before_the_beginning_starts_with_it() -> None:
 )
 def test_what_is_no_score_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="validation error"):
-        midi.file(text)
+        midi.build_midi_file(text)

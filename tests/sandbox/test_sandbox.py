@@ -16,8 +16,8 @@ from support.example_calls import ARGUMENTS, GIVEN
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie import routes, status
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.faults import On
-from kie_mcp.sandbox.media import Work, render
+from kie_mcp.sandbox.fake_media import MediaContent, render_file
+from kie_mcp.sandbox.faults import FaultTarget
 from kie_mcp.sandbox.offers import OFFERS, Offer
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +110,7 @@ def request_for(offer: Offer) -> dict[str, Any]:
     model = offer.model
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     call = model.model_validate({name: GIVEN[name] for name in required} | ARGUMENTS.get(model.id, {}))
-    return routes.body(call, offer.way, lambda ref: f"https://files.example/{len(ref)}")
+    return routes.build_body(call, offer.route_id, lambda ref: f"https://files.example/{len(ref)}")
 
 
 def opens(url: str, content: bytes) -> bool:
@@ -134,11 +134,11 @@ async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offer
     for number, offer in enumerate(offers, start=1):
         ask = await old_kie.begin(offer)
         for _ in range(0 if offer.route.at_once else 3):
-            assert status.read(offer.route.shape, await ask()).state == "running"
+            assert status.parse_status(offer.route.shape, await ask()).state == "running"
             old_kie.wait(0.5)
         old_kie.wait(0.5)
 
-        done = status.read(offer.route.shape, await ask())
+        done = status.parse_status(offer.route.shape, await ask())
 
         assert done.state == "succeeded"
         # A voice can be used or not: there is no more to it.
@@ -155,11 +155,11 @@ async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothin
     old_kie: Kie, offers: list[Offer]
 ) -> None:
     for offer in offers:
-        old_kie.sandbox.fault("create", "fail")
+        old_kie.sandbox.inject_fault("create", "fail")
         ask = await old_kie.begin(offer)
         old_kie.wait()
 
-        assert status.read(offer.route.shape, await ask()).state == "failed"
+        assert status.parse_status(offer.route.shape, await ask()).state == "failed"
         assert old_kie.sandbox.balance == 1000
 
 
@@ -167,13 +167,13 @@ async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothin
 @every_model
 async def test_a_success_can_come_without_urls(old_kie: Kie, offers: list[Offer]) -> None:
     for offer in offers:
-        old_kie.sandbox.fault("create", "no-urls")
+        old_kie.sandbox.inject_fault("create", "no-urls")
         ask = await old_kie.begin(offer)
         old_kie.wait()
 
         record = await ask()
 
-        assert not status.read(offer.route.shape, record).media
+        assert not status.parse_status(offer.route.shape, record).media
         assert "/sandbox/media/" not in json.dumps(record)
 
 
@@ -285,7 +285,7 @@ async def test_a_duration_that_is_no_number_costs_one_second(kie: Kie) -> None:
 
 
 async def test_credits_come_back_when_a_task_fails(kie: Kie) -> None:
-    kie.sandbox.fault("create", "fail")
+    kie.sandbox.inject_fault("create", "fail")
     task = await kie.picture()
     assert kie.sandbox.balance == 996
 
@@ -319,7 +319,7 @@ async def test_a_job_waits_then_is_made_then_done(kie: Kie) -> None:
 def test_no_result_is_like_another(ending: str) -> None:
     # More than there are colours; a sound takes longer.
     marks = [f"mark {number}" for number in range(40 if ending == "wav" else 400)]
-    assert len({render(f"1.{ending}", Work("rain", mark, "64:1")) for mark in marks}) == len(marks)
+    assert len({render_file(f"1.{ending}", MediaContent("rain", mark, "64:1")) for mark in marks}) == len(marks)
 
 
 async def test_results_differ_by_task_and_number_and_follow_the_request(kie: Kie) -> None:
@@ -358,7 +358,7 @@ async def test_all_stems_are_listed_where_all_are_asked_for(kie: Kie) -> None:
     task = (await kie.post("/api/v1/vocal-removal/generate", body))["data"]["taskId"]
     kie.wait()
     record = await kie.get("/api/v1/vocal-removal/record-info", taskId=task)
-    stems = status.read("suno-vocal-removal", record)
+    stems = status.parse_status("suno-vocal-removal", record)
     assert len(stems.media) == 13
     assert all(stem.id for stem in stems.media)
     assert record["data"]["response"]["instrumentalUrl"] is None
@@ -395,7 +395,7 @@ async def test_a_4k_veo_clip_is_there_under_the_code_of_an_error(kie: Kie) -> No
     assert "processing" in still["msg"]
     assert done["code"] == 422
     assert early["data"]["taskId"] == done["data"]["taskId"]
-    assert len(status.read("veo-4k", done).media) == 1
+    assert len(status.parse_status("veo-4k", done).media) == 1
     assert kie.sandbox.balance == 880
 
 
@@ -486,7 +486,7 @@ async def test_a_request_that_fits_two_ways_is_answered_in_both_shapes(kie: Kie)
     task = (await kie.post("/api/v1/flux/kontext/generate", body))["data"]["taskId"]
     kie.wait()
     record = await kie.get("/api/v1/flux/kontext/record-info", taskId=task)
-    product, service = status.read("flux-kontext", record), status.read("service", record)
+    product, service = status.parse_status("flux-kontext", record), status.parse_status("service", record)
     assert product.media == service.media != ()
 
 
@@ -658,10 +658,10 @@ async def test_discovery_describes_a_model_in_kies_own_spelling(kie: Kie) -> Non
 
 async def test_what_discovery_tells_can_be_shaped(kie: Kie) -> None:
     discovery = kie.sandbox.discovery
-    discovery.add("vendor/new", {"properties": {"prompt": {"type": "string"}}, "required": ["prompt"]})
-    discovery.add("vendor/odd", None)
-    discovery.dropped.add(PICTURE)
-    discovery.success[CLIP] = 20
+    discovery.add_model("vendor/new", {"properties": {"prompt": {"type": "string"}}, "required": ["prompt"]})
+    discovery.add_model("vendor/odd", None)
+    discovery.removed.add(PICTURE)
+    discovery.success_rates[CLIP] = 20
     discovery.prices[CLIP] = "7 credits"
 
     async def read(path: str) -> Any:
@@ -693,7 +693,7 @@ async def test_discovery_answers_once_a_second(kie: Kie) -> None:
     [(503, 503, 503), ("404", 404, 404), ("code:429", 200, 429), ("code:500", 200, 500), ("null-record", 200, 422)],
 )
 async def test_a_fault_answers_with_the_code_it_was_given(kie: Kie, how: int | str, http: int, code: int) -> None:
-    kie.sandbox.fault("credit", how, times=2)
+    kie.sandbox.inject_fault("credit", how, times=2)
     for _ in range(2):
         answer = await kie.http.get("/api/v1/chat/credit")
         assert (answer.status_code, answer.json()["code"]) == (http, code)
@@ -702,7 +702,7 @@ async def test_a_fault_answers_with_the_code_it_was_given(kie: Kie, how: int | s
 
 @pytest.mark.parametrize(("how", "accepted"), [("garbage", 0), ("empty", 0), ("truncated", 1)])
 async def test_an_answer_can_be_no_json(kie: Kie, how: str, accepted: int) -> None:
-    kie.sandbox.fault("create", how)
+    kie.sandbox.inject_fault("create", how)
     answer = await kie.http.post(routes.JOBS.create, json={"model": PICTURE, "input": {"prompt": "rain"}})
     assert answer.status_code == 200
     assert len(answer.content) == int(answer.headers["content-length"])
@@ -713,7 +713,7 @@ async def test_an_answer_can_be_no_json(kie: Kie, how: str, accepted: int) -> No
 
 @pytest.mark.parametrize(("how", "accepted"), [("reset-before", 0), ("reset-after", 1)])
 async def test_a_connection_can_break_before_or_after_a_task_is_accepted(kie: Kie, how: str, accepted: int) -> None:
-    kie.sandbox.fault("create", how)
+    kie.sandbox.inject_fault("create", how)
     with pytest.raises(httpx2.ReadError):
         await kie.picture()
     assert len(kie.sandbox.accepted) == accepted
@@ -723,7 +723,7 @@ async def test_a_connection_can_break_before_or_after_a_task_is_accepted(kie: Ki
 async def test_a_connection_can_stay_silent_before_or_after_a_task_is_accepted(
     kie: Kie, how: str, accepted: int
 ) -> None:
-    kie.sandbox.fault("create", how)
+    kie.sandbox.inject_fault("create", how)
     with anyio.move_on_after(0.05) as patience:
         await kie.picture()
     assert patience.cancelled_caught
@@ -734,7 +734,7 @@ async def test_a_connection_can_stay_silent_before_or_after_a_task_is_accepted(
 
 @pytest.mark.parametrize("how", ["after:502", "after:code:500", "after:garbage", "after:empty"])
 async def test_an_answer_can_be_lost_after_a_task_is_accepted(kie: Kie, how: str) -> None:
-    kie.sandbox.fault("create", how)
+    kie.sandbox.inject_fault("create", how)
     answer = await kie.http.post(routes.JOBS.create, json={"model": PICTURE, "input": {"prompt": "rain"}})
     assert kie.sandbox.accepted[0].id not in answer.text
     assert kie.sandbox.balance == 996
@@ -742,7 +742,7 @@ async def test_an_answer_can_be_lost_after_a_task_is_accepted(kie: Kie, how: str
 
 
 async def test_a_task_can_stall(kie: Kie) -> None:
-    kie.sandbox.fault("create", "stall")
+    kie.sandbox.inject_fault("create", "stall")
     task = await kie.picture()
     kie.wait(10_000)
     assert (await kie.record(task))["state"] == "generating"
@@ -750,7 +750,7 @@ async def test_a_task_can_stall(kie: Kie) -> None:
 
 async def test_a_fault_of_a_status_read_befalls_its_task(kie: Kie) -> None:
     task = await kie.picture()
-    kie.sandbox.fault("status", "fail")
+    kie.sandbox.inject_fault("status", "fail")
     kie.wait()
     states = [(await kie.record(task))["state"] for _ in range(2)]
     assert states == ["fail", "fail"]
@@ -761,7 +761,7 @@ async def test_media_can_be_cut_short(kie: Kie) -> None:
     kie.wait()
     (url,) = await kie.urls(task)
     whole = await kie.http.get(url)
-    kie.sandbox.fault("media", "cut")
+    kie.sandbox.inject_fault("media", "cut")
 
     part = await kie.http.get(url)
 
@@ -770,7 +770,7 @@ async def test_media_can_be_cut_short(kie: Kie) -> None:
 
 
 async def test_uploads_can_fail(kie: Kie) -> None:
-    kie.sandbox.fault("upload", 500)
+    kie.sandbox.inject_fault("upload", 500)
     assert (await kie.post("/api/file-base64-upload", {"uploadPath": "in", "base64Data": "aGk="}))["code"] == 500
 
 
@@ -794,9 +794,9 @@ async def test_faults_are_set_and_tasks_are_listed_over_http_too(kie: Kie) -> No
 @pytest.mark.parametrize(
     ("on", "how"), [("nothing", "fail"), ("create", "sulk"), ("create", "after:fail"), ("create", "")]
 )
-async def test_a_fault_nobody_knows_is_refused(kie: Kie, on: On, how: str) -> None:
+async def test_a_fault_nobody_knows_is_refused(kie: Kie, on: FaultTarget, how: str) -> None:
     with pytest.raises(ValueError, match="one of"):
-        kie.sandbox.fault(on, how)
+        kie.sandbox.inject_fault(on, how)
     assert (await kie.post("/sandbox/faults", {"on": on, "how": how}))["code"] == 400
 
 

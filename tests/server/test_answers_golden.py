@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import CallToolResult
-from support.answers import answer, ended, same
+from support.answers import answer, assert_both_forms_agree, wait_for_end
 from support.paths import SNAPSHOTS
-from support.snapshots import matches
+from support.snapshots import matches_snapshot
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.media import Work, render
+from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 
 pytestmark = pytest.mark.anyio
 
@@ -34,8 +34,8 @@ PICTURES = {"models": ["google/nano-banana", "z-image"], "max_credits": 50, **FO
 Scene = Callable[[Client, Sandbox], Awaitable[CallToolResult]]
 
 
-def calls(tool: str, **given: Any) -> Scene:
-    """One call."""
+def call(tool: str, **given: Any) -> Scene:
+    """Make one call."""
 
     async def scene(client: Client, _: Sandbox) -> CallToolResult:
         return await client.call_tool(tool, given)
@@ -43,8 +43,8 @@ def calls(tool: str, **given: Any) -> Scene:
     return scene
 
 
-def again(tool: str, **given: Any) -> Scene:
-    """The same call a second time."""
+def repeated_call(tool: str, **given: Any) -> Scene:
+    """Make the same call twice and return the second answer."""
 
     async def scene(client: Client, _: Sandbox) -> CallToolResult:
         await client.call_tool(tool, {**given, "quote": False})
@@ -53,140 +53,140 @@ def again(tool: str, **given: Any) -> Scene:
     return scene
 
 
-def after_fault(how: int | str) -> Scene:
-    """A call whose create goes wrong."""
+def call_with_fault(how: int | str) -> Scene:
+    """Make a call whose create fails in this way."""
 
     async def scene(client: Client, sandbox: Sandbox) -> CallToolResult:
-        sandbox.fault("create", how)
+        sandbox.inject_fault("create", how)
         return await client.call_tool("nano_banana_image", FOX)
 
     return scene
 
 
-def about_a_picture(tool: str, **given: Any) -> Scene:
-    """A call that is about a picture made before; {} stands for its task."""
+def call_about_picture(tool: str, **given: Any) -> Scene:
+    """Make a call about an earlier picture; {} stands for the id of its task."""
 
     async def scene(client: Client, _: Sandbox) -> CallToolResult:
-        made = answer(await ended(client, await client.call_tool("nano_banana_image", FOX)))["task_id"]
+        made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", FOX)))["task_id"]
         filled = {name: value.format(made) if isinstance(value, str) else value for name, value in given.items()}
         return await client.call_tool(tool, filled)
 
     return scene
 
 
-def at_its_end(tool: str, **given: Any) -> Scene:
-    """What get_task says of a call in the end."""
+def finished_call(tool: str, **given: Any) -> Scene:
+    """Make a call and return what get_task answers once its task has ended."""
 
     async def scene(client: Client, _: Sandbox) -> CallToolResult:
-        return await ended(client, await client.call_tool(tool, given))
+        return await wait_for_end(client, await client.call_tool(tool, given))
 
     return scene
 
 
-async def unhealthy(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.discovery.success["google/nano-banana"] = 20.0
+async def call_unhealthy_model(client: Client, sandbox: Sandbox) -> CallToolResult:
+    sandbox.discovery.success_rates["google/nano-banana"] = 20.0
     return await client.call_tool("nano_banana_image", FOX)
 
 
-async def running(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.fault("create", "stall")
+async def start_running_task(client: Client, sandbox: Sandbox) -> CallToolResult:
+    sandbox.inject_fault("create", "stall")
     return await client.call_tool("kling_video", FOX)
 
 
-async def run_out(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.fault("create", "stall")
+async def wait_too_short(client: Client, sandbox: Sandbox) -> CallToolResult:
+    sandbox.inject_fault("create", "stall")
     made = answer(await client.call_tool("kling_video", FOX))["task_id"]
     return await client.call_tool("get_task", {"task_ids": made, "wait_seconds": 1})
 
 
-async def several(client: Client, sandbox: Sandbox) -> CallToolResult:
-    first = answer(await ended(client, await client.call_tool("nano_banana_image", FOX)))["task_id"]
-    sandbox.fault("create", "fail")
+async def get_several_tasks(client: Client, sandbox: Sandbox) -> CallToolResult:
+    first = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", FOX)))["task_id"]
+    sandbox.inject_fault("create", "fail")
     second = answer(await client.call_tool("z_image", FOX))["task_id"]
-    sandbox.fault("create", "stall")
+    sandbox.inject_fault("create", "stall")
     third = answer(await client.call_tool("kling_video", FOX))["task_id"]
     return await client.call_tool("get_task", {"task_ids": [first, second, third]})
 
 
-async def not_saved(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.fault("media", 404, 2)
+async def call_without_saving(client: Client, sandbox: Sandbox) -> CallToolResult:
+    sandbox.inject_fault("media", 404, 2)
     return await client.call_tool("nano_banana_image", FOX)
 
 
-async def settled(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.fault("create", "reset-after")
+async def resolve_unknown_task(client: Client, sandbox: Sandbox) -> CallToolResult:
+    sandbox.inject_fault("create", "reset-after")
     lost = answer(await client.call_tool("nano_banana_image", FOX))["task_id"]
     return await client.call_tool("resolve_task", {"task_id": lost, "outcome": "not created"})
 
 
-async def listed(client: Client, sandbox: Sandbox) -> CallToolResult:
-    await several(client, sandbox)
+async def list_several_tasks(client: Client, sandbox: Sandbox) -> CallToolResult:
+    await get_several_tasks(client, sandbox)
     return await client.call_tool("list_tasks", {"limit": 2})
 
 
-async def spent(client: Client, sandbox: Sandbox) -> CallToolResult:
-    await several(client, sandbox)
+async def report_spending(client: Client, sandbox: Sandbox) -> CallToolResult:
+    await get_several_tasks(client, sandbox)
     return await client.call_tool("spend_report", {"by": "model"})
 
 
-async def found_again(client: Client, sandbox: Sandbox) -> CallToolResult:
+async def search_library(client: Client, sandbox: Sandbox) -> CallToolResult:
     # As long as another one runs, nobody can tell from the balance what each was charged.
-    await running(client, sandbox)
-    await ended(client, await client.call_tool("nano_banana_image", FOX))
-    song = answer(await ended(client, await client.call_tool("suno_music", {"prompt": "a song about a fox"})))
-    await ended(client, await client.call_tool("suno_wav", {"track": f"task:{song['task_id']}#1"}))
+    await start_running_task(client, sandbox)
+    await wait_for_end(client, await client.call_tool("nano_banana_image", FOX))
+    song = answer(await wait_for_end(client, await client.call_tool("suno_music", {"prompt": "a song about a fox"})))
+    await wait_for_end(client, await client.call_tool("suno_wav", {"track": f"task:{song['task_id']}#1"}))
     return await client.call_tool("library")
 
 
-async def compared_running(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.fault("create", "stall", 2)
+async def compare_running(client: Client, sandbox: Sandbox) -> CallToolResult:
+    sandbox.inject_fault("create", "stall", 2)
     given = {"models": ["veo3_fast", "kling-3.0/video"], "max_credits": 200, **FOX}
     return await client.call_tool("compare_models", given)
 
 
-async def one_compared_fails(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.discovery.success["google/nano-banana"] = 20.0
+async def compare_with_unhealthy_model(client: Client, sandbox: Sandbox) -> CallToolResult:
+    sandbox.discovery.success_rates["google/nano-banana"] = 20.0
     return await client.call_tool("compare_models", PICTURES)
 
 
 SCENES: dict[str, tuple[Scene, dict[str, Any]]] = {
-    "finished picture": (calls("nano_banana_image", **FOX), {}),
-    "finished pictures": (at_its_end("seedream_image", **FOX, count=4), {}),
-    "finished song": (at_its_end("suno_music", prompt="a song about a fox"), {}),
-    "finished lyrics": (calls("suno_lyrics", prompt="foxes"), {}),
-    "running video": (running, {}),
-    "run out": (run_out, {}),
-    "several tasks": (several, {}),
-    "repeated call": (again("nano_banana_image", **FOX), {}),
-    "not saved": (not_saved, {}),
-    "saved nowhere": (calls("nano_banana_image", **FOX), {"save": False}),
-    "failed": (after_fault("fail"), {}),
-    "refused by KIE": (after_fault(402), {}),
-    "unknown": (after_fault("reset-after"), {}),
-    "settled": (settled, {}),
-    "unhealthy": (unhealthy, {}),
-    "wrong argument": (calls("nano_banana_image", **FOX, aspect_ratio="7:1"), {}),
-    "no such tool": (calls("make_coffee"), {}),
-    "no such task": (calls("get_task", task_ids="t_unknown"), {}),
-    "quoted": (calls("kling_video", **FOX, quote=True), {}),
-    "quoted again": (again("nano_banana_image", **FOX, quote=True), {}),
-    "confirmation needed": (calls("kling_video", **FOX), {"confirm_above": 1}),
-    "cap of a task reached": (calls("kling_video", **FOX), {"max_credits_per_task": 1}),
-    "cap of a day reached": (calls("kling_video", **FOX), {"max_credits_per_day": 1}),
-    "list": (listed, {}),
-    "library": (found_again, {}),
-    "spend report": (spent, {}),
-    "balance": (calls("get_credits"), {}),
-    "upload": (calls("upload_file", path="fox.png"), {}),
-    "download link": (about_a_picture("get_download_url", file="task:{}#1"), {}),
-    "looked at": (about_a_picture("view_media", task_id="{}"), {}),
-    "models found": (calls("find_models", words="ideogram"), {}),
-    "model described": (calls("describe_model", model="z-image"), {}),
-    "compared": (calls("compare_models", **PICTURES), {}),
-    "compared, running": (compared_running, {}),
-    "compared, one fails": (one_compared_fails, {}),
-    "compared, quoted": (calls("compare_models", **PICTURES, quote=True), {}),
-    "compared, too dear": (calls("compare_models", **PICTURES | {"max_credits": 1}), {}),
+    "finished picture": (call("nano_banana_image", **FOX), {}),
+    "finished pictures": (finished_call("seedream_image", **FOX, count=4), {}),
+    "finished song": (finished_call("suno_music", prompt="a song about a fox"), {}),
+    "finished lyrics": (call("suno_lyrics", prompt="foxes"), {}),
+    "running video": (start_running_task, {}),
+    "run out": (wait_too_short, {}),
+    "several tasks": (get_several_tasks, {}),
+    "repeated call": (repeated_call("nano_banana_image", **FOX), {}),
+    "not saved": (call_without_saving, {}),
+    "saved nowhere": (call("nano_banana_image", **FOX), {"save": False}),
+    "failed": (call_with_fault("fail"), {}),
+    "refused by KIE": (call_with_fault(402), {}),
+    "unknown": (call_with_fault("reset-after"), {}),
+    "settled": (resolve_unknown_task, {}),
+    "unhealthy": (call_unhealthy_model, {}),
+    "wrong argument": (call("nano_banana_image", **FOX, aspect_ratio="7:1"), {}),
+    "no such tool": (call("make_coffee"), {}),
+    "no such task": (call("get_task", task_ids="t_unknown"), {}),
+    "quoted": (call("kling_video", **FOX, quote=True), {}),
+    "quoted again": (repeated_call("nano_banana_image", **FOX, quote=True), {}),
+    "confirmation needed": (call("kling_video", **FOX), {"confirm_above": 1}),
+    "cap of a task reached": (call("kling_video", **FOX), {"max_credits_per_task": 1}),
+    "cap of a day reached": (call("kling_video", **FOX), {"max_credits_per_day": 1}),
+    "list": (list_several_tasks, {}),
+    "library": (search_library, {}),
+    "spend report": (report_spending, {}),
+    "balance": (call("get_credits"), {}),
+    "upload": (call("upload_file", path="fox.png"), {}),
+    "download link": (call_about_picture("get_download_url", file="task:{}#1"), {}),
+    "looked at": (call_about_picture("view_media", task_id="{}"), {}),
+    "models found": (call("find_models", words="ideogram"), {}),
+    "model described": (call("describe_model", model="z-image"), {}),
+    "compared": (call("compare_models", **PICTURES), {}),
+    "compared, running": (compare_running, {}),
+    "compared, one fails": (compare_with_unhealthy_model, {}),
+    "compared, quoted": (call("compare_models", **PICTURES, quote=True), {}),
+    "compared, too dear": (call("compare_models", **PICTURES | {"max_credits": 1}), {}),
 }
 
 
@@ -202,21 +202,23 @@ async def test_an_answer_is_as_agreed_and_its_two_forms_say_the_same(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    (tmp_path / "fox.png").write_bytes(render("fox.png", Work("a fox", "1")))
+    (tmp_path / "fox.png").write_bytes(render_file("fox.png", MediaContent("a fox", "1")))
     monkeypatch.chdir(tmp_path)
     scene, changed = SCENES[name]
     changed = {"repeat_window": 600, "tools": "all", **changed}
-    server = build(App(settings.model_copy(update=changed), transport=app._transport, clock=clock))
+    server = build_server(App(settings.model_copy(update=changed), transport=app._transport, clock=clock))
     async with Client(server, raise_exceptions=True) as client:
         result = await scene(client, sandbox)
     if result.structured_content is not None:
-        same(result)
+        assert_both_forms_agree(result)
     told = result.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"meta"})
-    assert matches(ANSWERS / f"{name.replace(', ', '-').replace(' ', '_')}.json", plain(told, tmp_path), request)
+    assert matches_snapshot(
+        ANSWERS / f"{name.replace(', ', '-').replace(' ', '_')}.json", normalize(told, tmp_path), request
+    )
 
 
-def plain(told: dict[str, Any], folder: Path) -> Any:
-    """An answer without what differs each time."""
+def normalize(told: dict[str, Any], folder: Path) -> Any:
+    """Replace what differs in each run: ids, times, folders, pictures."""
     for block in told["content"]:
         if block["type"] == "image":
             block["data"] = "<picture>"
@@ -248,12 +250,12 @@ def test_no_answer_is_agreed_that_nobody_gives() -> None:
 async def test_a_long_text_is_cut_and_whole_at_its_address(app: App, tool: str) -> None:
     song = "夜の街 [Verse]\nla " * 1_000
     made = Task("t_1", "suno_lyrics", "m", "text", "r", FOX, 1.0, state="succeeded", saved=True, texts=[song, "la"])
-    async with Client(build(app), raise_exceptions=True) as client:
+    async with Client(build_server(app), raise_exceptions=True) as client:
         await (await app.runner()).ledger.add(made)
         result = await client.call_tool(tool, {"task_ids": "t_1"} if tool == "get_task" else {})
         (content,) = (await client.read_resource("kie://tasks/t_1")).contents
         (everything,) = (await client.read_resource("kie://tasks")).contents
-    same(result)
+    assert_both_forms_agree(result)
     assert len(json.dumps(result.structured_content)) < 40_000
     if tool == "get_task":
         assert answer(result)["texts"] == [f"{song[:6_000]}… the rest is at kie://tasks/t_1", "la"]

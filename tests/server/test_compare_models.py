@@ -1,4 +1,4 @@
-"""The same request to several models at once."""
+"""`compare_models`: the same request to several models at once."""
 
 import io
 from base64 import b64decode
@@ -16,7 +16,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 
 pytestmark = pytest.mark.anyio
 
@@ -34,23 +34,23 @@ async def compare(client: Client, *models: str, **more: Any) -> CallToolResult:
     return await client.call_tool("compare_models", given)
 
 
-def words(result: CallToolResult) -> str:
+def read_text(result: CallToolResult) -> str:
     first = result.content[0]
     assert isinstance(first, TextContent)
     return first.text
 
 
-def table(result: CallToolResult) -> list[list[str]]:
+def read_table(result: CallToolResult) -> list[list[str]]:
     """The cells of the table in words, without its head."""
-    lines = [line for line in words(result).splitlines() if line.startswith("| ")]
+    lines = [line for line in read_text(result).splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
 
 
-def error(result: CallToolResult) -> dict[str, Any]:
+def read_error(result: CallToolResult) -> dict[str, Any]:
     assert result.is_error
     told: dict[str, Any] = answer(result)["error"]
     assert told["billed"] is False
-    assert told["message"] in words(result)
+    assert told["message"] in read_text(result)
     return told
 
 
@@ -62,7 +62,7 @@ async def test_each_model_s_result_is_in_one_table_and_on_one_sheet(client: Clie
     assert [row["model"] for row in told["models"]] == PICTURES
     assert len(sandbox.accepted) == 3
     assert told["credits"] == round(1000 - sandbox.balance, 2)
-    for row, cells in zip(told["models"], table(result), strict=True):
+    for row, cells in zip(told["models"], read_table(result), strict=True):
         (file,) = row["files"]
         assert await anyio.Path(file).is_file()
         assert cells == [
@@ -84,7 +84,7 @@ async def test_each_model_s_result_is_in_one_table_and_on_one_sheet(client: Clie
 
 async def test_what_they_all_take_goes_to_each(client: Client, sandbox: Sandbox) -> None:
     result = await compare(client, "google/nano-banana", "z-image", input={"aspect_ratio": "16:9"})
-    assert not result.is_error, words(result)
+    assert not result.is_error, read_text(result)
     assert "16:9" in str(sandbox.accepted[0].body)
     assert "16:9" in str(sandbox.accepted[1].body)
 
@@ -106,7 +106,7 @@ async def test_too_dear_together_is_refused_with_each_price_before_anything_is_s
     client: Client, sandbox: Sandbox
 ) -> None:
     result = await compare(client, *PICTURES, max_credits="4.5")
-    told = error(result)
+    told = read_error(result)
     assert told["category"] == "cap_reached"
     assert "max_credits is 4.5" in told["message"]
     assert all(f"{id_} " in told["message"] for id_ in PICTURES)
@@ -124,28 +124,28 @@ async def test_a_quote_tells_each_price_and_sends_nothing(client: Client, sandbo
     assert known["counted_credits"] == 0
     assert told["counted_credits"] == pytest.approx(sum(row["counted_credits"] for row in told["models"]))
     assert told["counted_credits"] > 0
-    assert all(row["model"] in words(result) and row["basis"] in words(result) for row in told["models"])
-    assert made["task_id"] in words(result)
-    assert f"Together {told['counted_credits']:g} credits of at most 100" in words(result)
+    assert all(row["model"] in read_text(result) and row["basis"] in read_text(result) for row in told["models"])
+    assert made["task_id"] in read_text(result)
+    assert f"Together {told['counted_credits']:g} credits of at most 100" in read_text(result)
     assert len(sandbox.accepted) == 1
     over = answer(await compare(client, *PICTURES, quote=True, max_credits=1))
     assert over["next_step"] == "Nothing was sent. So much is over max_credits."
 
 
 async def test_one_that_fails_does_not_hide_the_others(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", "fail")
+    sandbox.inject_fault("create", "fail")
     result = await compare(client, *PICTURES)
     told = answer(result)
     assert told["status"] == "succeeded"
     assert not result.is_error
     failed = [row for row in told["models"] if row["status"] == "failed"]
     assert len(failed) == 1
-    assert failed[0]["error"]["next_step"] in words(result)
+    assert failed[0]["error"]["next_step"] in read_text(result)
     assert len(told["sheet"]) == 2
 
 
 async def test_one_that_is_refused_by_kie_does_not_hide_the_others(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", 402)
+    sandbox.inject_fault("create", 402)
     told = answer(await compare(client, *PICTURES))
     assert sorted(row["status"] for row in told["models"]) == ["failed", "succeeded", "succeeded"]
     (failed,) = [row for row in told["models"] if "error" in row]
@@ -154,7 +154,7 @@ async def test_one_that_is_refused_by_kie_does_not_hide_the_others(client: Clien
 
 
 async def test_when_nothing_comes_of_any_it_is_an_error(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", 402, 3)
+    sandbox.inject_fault("create", 402, 3)
     result = await compare(client, *PICTURES)
     assert result.is_error
     assert answer(result)["status"] == "failed"
@@ -162,7 +162,7 @@ async def test_when_nothing_comes_of_any_it_is_an_error(client: Client, sandbox:
 
 
 async def test_one_that_fails_often_today_is_left_out_unless_it_is_wanted(client: Client, sandbox: Sandbox) -> None:
-    sandbox.discovery.success["google/nano-banana"] = 20.0
+    sandbox.discovery.success_rates["google/nano-banana"] = 20.0
     told = answer(await compare(client, *PICTURES))
     assert [row["status"] for row in told["models"]] == ["failed", "succeeded", "succeeded"]
     assert told["models"][0]["error"]["category"] == "unhealthy"
@@ -177,9 +177,9 @@ async def test_slow_ones_answer_at_once_with_their_ids_and_what_to_do(client: Cl
     told = answer(result)
     assert told["status"] == "running"
     assert [row["status"] for row in told["models"]] == ["running", "running"]
-    assert all(row["task_id"] in words(result) for row in told["models"])
+    assert all(row["task_id"] in read_text(result) for row in told["models"])
     assert "within 10 minutes" in told["next_step"]
-    assert told["next_step"] in words(result)
+    assert told["next_step"] in read_text(result)
     ids = [row["task_id"] for row in told["models"]]
     await client.call_tool("get_task", {"task_ids": ids, "wait_seconds": 600})
     again = await compare(client, "veo3_fast", "kling-2.6/text-to-video")
@@ -193,7 +193,7 @@ async def test_texts_are_compared_too(client: Client) -> None:
     told = answer(result)
     lyrics = told["models"][0]
     assert lyrics["texts"]
-    assert all(f"> {text.splitlines()[0]}" in words(result) for text in lyrics["texts"])
+    assert all(f"> {text.splitlines()[0]}" in read_text(result) for text in lyrics["texts"])
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ async def test_texts_are_compared_too(client: Client) -> None:
 async def test_a_wrong_call_says_what_is_wrong_and_sends_nothing(
     client: Client, sandbox: Sandbox, given: dict[str, Any], says: str
 ) -> None:
-    told = error(await compare(client, *(given.get("models") or PICTURES), **given))
+    told = read_error(await compare(client, *(given.get("models") or PICTURES), **given))
     assert told["category"] == "invalid_call"
     assert says in told["message"]
     assert sandbox.accepted == []
@@ -228,8 +228,10 @@ async def test_the_operator_s_caps_hold_for_all_together(
 ) -> None:
     # Any one of them would be within it.
     capped = settings.model_copy(update={cap: 5.0 if cap != "max_credits_per_task" else 1.0})
-    async with Client(build(App(capped, transport=app._transport, clock=clock)), raise_exceptions=True) as client:
-        told = error(await compare(client, *PICTURES))
+    async with Client(
+        build_server(App(capped, transport=app._transport, clock=clock)), raise_exceptions=True
+    ) as client:
+        told = read_error(await compare(client, *PICTURES))
     assert told["category"] == "cap_reached"
     assert cap.upper() in told["message"]
     assert sandbox.accepted == []
@@ -242,13 +244,13 @@ def careful(settings: Settings, app: App, clock: Clock) -> App:
 
 
 async def test_the_sum_is_confirmed_once(careful: App, sandbox: Sandbox) -> None:
-    async with Client(build(careful), raise_exceptions=True) as client:
-        told = error(await compare(client, *PICTURES))
+    async with Client(build_server(careful), raise_exceptions=True) as client:
+        told = read_error(await compare(client, *PICTURES))
         assert told["category"] == "confirmation_needed"
         assert all(id_ in told["message"] for id_ in PICTURES)
         confirm = told["next_step"].partition("confirm: '")[2].partition("'")[0]
         assert sandbox.accepted == []
-        other = error(await compare(client, *PICTURES, variation=2, confirm=confirm))
+        other = read_error(await compare(client, *PICTURES, variation=2, confirm=confirm))
         assert other["category"] == "confirmation_needed"
         made = answer(await compare(client, *PICTURES, confirm=confirm))
     assert [row["status"] for row in made["models"]] == ["succeeded"] * 3
@@ -266,7 +268,7 @@ async def test_a_client_that_can_ask_asks_once_for_the_sum(
         asked.append(params.message)
         return ElicitResult(action="accept" if agrees else "decline", content={"spend": True} if agrees else None)
 
-    server = build(careful)
+    server = build_server(careful)
     async with Client(server, mode=era, elicitation_callback=ask, raise_exceptions=True) as client:
         result = await compare(client, *PICTURES)
     assert len(asked) == 1
@@ -274,5 +276,5 @@ async def test_a_client_that_can_ask_asks_once_for_the_sum(
     if agrees:
         assert answer(result)["status"] == "succeeded"
     else:
-        assert error(result)["category"] == "declined"
+        assert read_error(result)["category"] == "declined"
     assert len(sandbox.accepted) == (3 if agrees else 0)

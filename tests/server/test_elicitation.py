@@ -1,4 +1,4 @@
-"""What costs much needs the user's word: asked for by the client where it can ask, else by the model; never assumed."""
+"""An expensive call needs a confirmation by the user: the client asks where it can, else the model does."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,21 +19,21 @@ from mcp_types import (
     InputRequiredResult,
 )
 from support.answers import answer, text
-from support.clients import started
+from support.clients import connect
 from support.clock import JumpingClock
 from support.media_files import picture
-from support.runners import Gate, call, rows, running
-from support.servers import serving
+from support.runners import InterceptedKie, model_call, run_runner, task_rows
+from support.servers import serve_app
 
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfirmationNeeded
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.elicitation import KEY
-from kie_mcp.server.http import asgi
+from kie_mcp.server.elicitation import INPUT_KEY
+from kie_mcp.server.http import build_http_app
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.runner import CONFIRMED_FOR
+from kie_mcp.tasks.runner import CONFIRMATION_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ Reply = ElicitResult | ErrorData | Exception
 
 
 class User:
-    """A person who is asked, and says what the test wants."""
+    """A user who is asked, and answers what the test wants."""
 
     def __init__(self, *says: Reply, thinks: Callable[[], Awaitable[object]] = anyio.lowlevel.checkpoint) -> None:
         self.asked: list[str] = []
@@ -76,26 +76,26 @@ YES = accept(spend=True)
 
 @pytest.fixture
 def careful(settings: Settings) -> Settings:
-    """Settings under which a clip needs the user's word."""
+    """Settings under which a clip needs a confirmation."""
     return settings.model_copy(update={"confirm_above": ASKED_ABOVE, "repeat_window": 600})
 
 
 @pytest.fixture
-def gate(sandbox: Sandbox) -> Gate:
-    return Gate(sandbox.app)
+def gate(sandbox: Sandbox) -> InterceptedKie:
+    return InterceptedKie(sandbox.app)
 
 
-def sent(gate: Gate) -> list[str]:
-    return [asked for asked in gate.asked if asked.startswith("POST")]
+def sent_requests(gate: InterceptedKie) -> list[str]:
+    return [asked for asked in gate.requests if asked.startswith("POST")]
 
 
-def given_id(result: CallToolResult) -> str:
-    """The id that an answer gives out, once the user has agreed; all else that it has to say is held to that."""
+def read_confirmation(result: CallToolResult) -> str:
+    """Check an answer that asks for a confirmation, and return the id that it gives for `confirm`."""
     assert result.is_error
     error = answer(result)["error"]
     assert (error["category"], error["billed"], error["retryable"]) == ("confirmation_needed", False, False)
     assert error["next_step"] in text(result)
-    assert f"within {CONFIRMED_FOR // 60} minutes" in text(result)
+    assert f"within {CONFIRMATION_SECONDS // 60} minutes" in text(result)
     assert "Nothing was charged." in text(result)
     id_ = str(error["next_step"]).split("confirm: '")[1].partition("'")[0]
     assert id_.startswith("c_")
@@ -105,10 +105,10 @@ def given_id(result: CallToolResult) -> str:
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("content", [{"spend": True}, {}, {"spend": "true"}], ids=str)
 async def test_the_user_is_asked_once_and_the_task_is_made(
-    careful: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock, era: str, content: dict[str, Any]
+    careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, era: str, content: dict[str, Any]
 ) -> None:
     user = User(accept(**content))
-    async with started(careful, gate, clock, era=era, ask=user) as client:
+    async with connect(careful, gate, clock, era=era, on_elicitation=user) as client:
         result = await client.call_tool("veo_video", CLIP)
         assert not result.is_error, text(result)
         again = await client.call_tool("veo_video", CLIP)
@@ -136,7 +136,13 @@ async def test_the_user_is_asked_once_and_the_task_is_made(
     ids=lambda said: f"{said.action} {said.content}",
 )
 async def test_without_the_user_s_word_nothing_is_sent(
-    careful: Settings, gate: Gate, clock: JumpingClock, tmp_path: Path, era: str, tool: str, says: ElicitResult
+    careful: Settings,
+    gate: InterceptedKie,
+    clock: JumpingClock,
+    tmp_path: Path,
+    era: str,
+    tool: str,
+    says: ElicitResult,
 ) -> None:
     user = User(says, YES)
     (tmp_path / "fox.png").write_bytes(picture())
@@ -144,14 +150,14 @@ async def test_without_the_user_s_word_nothing_is_sent(
     given = {"model": "veo3_fast", "input": given} if tool == "run_model" else given
     if tool == "veo_video":
         given = CLIP
-    async with started(careful, gate, clock, era=era, ask=user) as client:
+    async with connect(careful, gate, clock, era=era, on_elicitation=user) as client:
         result = await client.call_tool(tool, given)
         assert result.is_error
         error = answer(result)["error"]
         assert (error["category"], error["billed"], error["retryable"]) == ("declined", False, False)
         said = "The user did not agree to the cost. Nothing was charged. Nothing was sent. Ask what to do instead."
         assert said in text(result)
-        assert sent(gate) == []
+        assert sent_requests(gate) == []
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
         # They may think again.
         assert not (await client.call_tool(tool, given)).is_error
@@ -169,11 +175,11 @@ async def test_without_the_user_s_word_nothing_is_sent(
     ids=["error", "exception", "no such action", "no such answer"],
 )
 async def test_a_client_that_cannot_ask_after_all_leaves_it_to_the_model(
-    careful: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock, says: Reply
+    careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, says: Reply
 ) -> None:
-    async with started(careful, gate, clock, era="legacy", ask=User(says)) as client:
-        id_ = given_id(await client.call_tool("veo_video", CLIP))
-        assert sent(gate) == []
+    async with connect(careful, gate, clock, era="legacy", on_elicitation=User(says)) as client:
+        id_ = read_confirmation(await client.call_tool("veo_video", CLIP))
+        assert sent_requests(gate) == []
         result = await client.call_tool("veo_video", CLIP | {"confirm": id_})
     assert not result.is_error
     assert len(sandbox.accepted) == 1
@@ -184,7 +190,7 @@ async def test_up_to_the_limit_nobody_is_asked(
     careful: Settings, sandbox: Sandbox, clock: JumpingClock, era: str
 ) -> None:
     user = User(YES)
-    async with started(careful, sandbox.app, clock, era=era, ask=user, confirm_above=60) as client:
+    async with connect(careful, sandbox.app, clock, era=era, on_elicitation=user, confirm_above=60) as client:
         assert not (await client.call_tool("veo_video", CLIP)).is_error
         assert not (await client.call_tool("nano_banana_image", CLIP)).is_error
     assert user.asked == []
@@ -195,7 +201,7 @@ async def test_at_nothing_everything_is_asked_about_but_what_is_free(
     careful: Settings, sandbox: Sandbox, clock: JumpingClock, era: str
 ) -> None:
     user = User(YES)
-    async with started(careful, sandbox.app, clock, era=era, ask=user, confirm_above=0) as client:
+    async with connect(careful, sandbox.app, clock, era=era, on_elicitation=user, confirm_above=0) as client:
         await client.call_tool("nano_banana_image", CLIP)
         song = answer(await client.call_tool("suno_music", CLIP))
         await client.call_tool("get_task", {"task_ids": song["task_id"], "wait_seconds": 60})
@@ -208,8 +214,10 @@ async def test_an_unknown_price_is_asked_about_as_the_highest(
     careful: Settings, sandbox: Sandbox, clock: JumpingClock, era: str
 ) -> None:
     user = User(ElicitResult(action="decline"))
-    sandbox.discovery.add("vendor/new", {"properties": {"prompt": {"type": "string"}}}, kind="video", does="x-to-video")
-    async with started(careful, sandbox.app, clock, era=era, ask=user) as client:
+    sandbox.discovery.add_model(
+        "vendor/new", {"properties": {"prompt": {"type": "string"}}}, kind="video", does="x-to-video"
+    )
+    async with connect(careful, sandbox.app, clock, era=era, on_elicitation=user) as client:
         result = await client.call_tool("run_model", {"model": "vendor/new", "input": {"prompt": "x"}})
     assert answer(result)["error"]["category"] == "declined"
     assert "What vendor/new costs is unknown" in user.asked[0]
@@ -218,7 +226,7 @@ async def test_an_unknown_price_is_asked_about_as_the_highest(
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_while_the_user_thinks_the_same_call_is_not_made_twice(
-    careful: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock, era: str
+    careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, era: str
 ) -> None:
     thinking, goes_on = anyio.Event(), anyio.Event()
     made: list[CallToolResult] = []
@@ -231,13 +239,13 @@ async def test_while_the_user_thinks_the_same_call_is_not_made_twice(
         made.append(await client.call_tool("veo_video", CLIP))
 
     async with (
-        started(careful, gate, clock, era=era, ask=User(YES, thinks=think)) as client,
+        connect(careful, gate, clock, era=era, on_elicitation=User(YES, thinks=think)) as client,
         anyio.create_task_group() as callers,
     ):
         callers.start_soon(make, client)
         callers.start_soon(make, client)
         await thinking.wait()
-        assert sent(gate) == []
+        assert sent_requests(gate) == []
         goes_on.set()
     assert len({answer(each)["task_id"] for each in made}) == 1
     assert len(sandbox.accepted) == 1
@@ -246,12 +254,12 @@ async def test_while_the_user_thinks_the_same_call_is_not_made_twice(
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("tool", ["veo_video", "run_model"])
 async def test_where_the_client_cannot_ask_the_model_does(
-    careful: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock, era: str, tool: str
+    careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, era: str, tool: str
 ) -> None:
     given = {"model": "veo3_fast", "input": CLIP} if tool == "run_model" else CLIP
-    async with started(careful, gate, clock, era=era) as client:
-        id_ = given_id(await client.call_tool(tool, given))
-        assert sent(gate) == []
+    async with connect(careful, gate, clock, era=era) as client:
+        id_ = read_confirmation(await client.call_tool(tool, given))
+        assert sent_requests(gate) == []
         assert not (await client.call_tool(tool, given | {"confirm": id_})).is_error
         # It was made: there is nothing to agree to.
         for again in (given, given | {"confirm": id_}, given | {"confirm": "c_whatever"}):
@@ -265,83 +273,83 @@ async def test_where_the_client_cannot_ask_the_model_does(
     ids=str,
 )
 async def test_a_confirmation_is_for_that_very_call(
-    careful: Settings, gate: Gate, clock: JumpingClock, other: dict[str, Any]
+    careful: Settings, gate: InterceptedKie, clock: JumpingClock, other: dict[str, Any]
 ) -> None:
-    async with started(careful, gate, clock) as client:
-        id_ = given_id(await client.call_tool("veo_video", CLIP))
+    async with connect(careful, gate, clock) as client:
+        id_ = read_confirmation(await client.call_tool("veo_video", CLIP))
         refused = await client.call_tool("veo_video", CLIP | other | {"confirm": id_})
         assert "has expired or was for another call" in text(refused)
-        new = given_id(refused)
+        new = read_confirmation(refused)
         assert new != id_
-        assert sent(gate) == []
+        assert sent_requests(gate) == []
         assert not (await client.call_tool("veo_video", CLIP | other | {"confirm": new})).is_error
         assert not (await client.call_tool("veo_video", CLIP | {"confirm": id_})).is_error
 
 
 async def test_a_confirmation_is_for_the_file_that_was_there(
-    careful: Settings, gate: Gate, clock: JumpingClock, tmp_path: Path
+    careful: Settings, gate: InterceptedKie, clock: JumpingClock, tmp_path: Path
 ) -> None:
     fox = tmp_path / "fox.png"
     fox.write_bytes(picture(400, 300))
     given = {"prompt": "a fox", "image": str(fox)}
-    async with started(careful, gate, clock) as client:
-        id_ = given_id(await client.call_tool("kling_video", given))
+    async with connect(careful, gate, clock) as client:
+        id_ = read_confirmation(await client.call_tool("kling_video", given))
         fox.write_bytes(picture(300, 400))
-        new = given_id(await client.call_tool("kling_video", given | {"confirm": id_}))
+        new = read_confirmation(await client.call_tool("kling_video", given | {"confirm": id_}))
         assert not (await client.call_tool("kling_video", given | {"confirm": new})).is_error
 
 
 @pytest.mark.parametrize("made_up", ["c_abcdefghjkmn", "yes", "true", "None", "x" * 10_000, "' OR 1=1 --", "да"])
 async def test_a_made_up_confirmation_is_none_and_the_answer_goes_on(
-    careful: Settings, gate: Gate, clock: JumpingClock, made_up: str
+    careful: Settings, gate: InterceptedKie, clock: JumpingClock, made_up: str
 ) -> None:
-    async with started(careful, gate, clock) as client:
-        given_id(await client.call_tool("veo_video", CLIP))
+    async with connect(careful, gate, clock) as client:
+        read_confirmation(await client.call_tool("veo_video", CLIP))
         refused = await client.call_tool("veo_video", CLIP | {"confirm": made_up})
-        assert sent(gate) == []
+        assert sent_requests(gate) == []
         assert len(text(refused)) < 500
-        assert not (await client.call_tool("veo_video", CLIP | {"confirm": given_id(refused)})).is_error
+        assert not (await client.call_tool("veo_video", CLIP | {"confirm": read_confirmation(refused)})).is_error
 
 
-@pytest.mark.parametrize(("seconds", "good"), [(CONFIRMED_FOR - 30, True), (CONFIRMED_FOR + 1, False)])
+@pytest.mark.parametrize(("seconds", "good"), [(CONFIRMATION_SECONDS - 30, True), (CONFIRMATION_SECONDS + 1, False)])
 async def test_a_confirmation_is_good_for_a_while(
-    careful: Settings, gate: Gate, clock: JumpingClock, *, seconds: float, good: bool
+    careful: Settings, gate: InterceptedKie, clock: JumpingClock, *, seconds: float, good: bool
 ) -> None:
-    async with started(careful, gate, clock) as client:
-        id_ = given_id(await client.call_tool("veo_video", CLIP))
+    async with connect(careful, gate, clock) as client:
+        id_ = read_confirmation(await client.call_tool("veo_video", CLIP))
         clock.now += seconds
         result = await client.call_tool("veo_video", CLIP | {"confirm": id_})
         assert result.is_error == (not good)
         if not good:
-            assert not (await client.call_tool("veo_video", CLIP | {"confirm": given_id(result)})).is_error
+            assert not (await client.call_tool("veo_video", CLIP | {"confirm": read_confirmation(result)})).is_error
 
 
 @pytest.mark.parametrize("by", ["veo_video", "run_model"])
 async def test_a_confirmation_outlives_the_server_and_the_way_the_call_is_written(
-    careful: Settings, gate: Gate, clock: JumpingClock, by: str
+    careful: Settings, gate: InterceptedKie, clock: JumpingClock, by: str
 ) -> None:
-    async with started(careful, gate, clock) as client:
-        id_ = given_id(await client.call_tool("veo_video", CLIP))
+    async with connect(careful, gate, clock) as client:
+        id_ = read_confirmation(await client.call_tool("veo_video", CLIP))
     given: dict[str, Any] = {"model": "veo3.1-fast", "input": CLIP} if by == "run_model" else CLIP
-    async with started(careful, gate, clock, era="legacy") as client:
+    async with connect(careful, gate, clock, era="legacy") as client:
         assert not (await client.call_tool(by, given | {"confirm": f"{id_}"})).is_error
 
 
-async def test_a_confirmation_lifts_no_cap(careful: Settings, gate: Gate, clock: JumpingClock) -> None:
-    async with started(careful, gate, clock) as client:
-        id_ = given_id(await client.call_tool("veo_video", CLIP))
-    async with started(careful, gate, clock, max_credits_per_task=59) as client:
+async def test_a_confirmation_lifts_no_cap(careful: Settings, gate: InterceptedKie, clock: JumpingClock) -> None:
+    async with connect(careful, gate, clock) as client:
+        id_ = read_confirmation(await client.call_tool("veo_video", CLIP))
+    async with connect(careful, gate, clock, max_credits_per_task=59) as client:
         result = await client.call_tool("veo_video", CLIP | {"confirm": id_})
     assert answer(result)["error"]["category"] == "cap_reached"
-    assert sent(gate) == []
+    assert sent_requests(gate) == []
 
 
 async def test_an_unhealthy_model_is_told_of_before_the_user_is_asked(
     careful: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    sandbox.discovery.success["veo-3-1"] = 10.0
+    sandbox.discovery.success_rates["veo-3-1"] = 10.0
     user = User(YES)
-    async with started(careful, sandbox.app, clock, ask=user) as client:
+    async with connect(careful, sandbox.app, clock, on_elicitation=user) as client:
         result = await client.call_tool("veo_video", CLIP)
         assert answer(result)["error"]["category"] == "unhealthy"
         assert user.asked == []
@@ -353,25 +361,25 @@ async def test_two_servers_on_one_ledger_know_each_other_s_confirmations(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     rules = Rules(confirm_above=ASKED_ABOVE)
-    order = Order("veo_video", call("veo_video"))
+    order = Order("veo_video", model_call("veo_video"))
     async with (
-        running(tmp_path, sandbox.app, clock, rules=rules) as one,
-        running(tmp_path, sandbox.app, clock, rules=rules) as two,
+        run_runner(tmp_path, sandbox.app, clock, rules=rules) as one,
+        run_runner(tmp_path, sandbox.app, clock, rules=rules) as two,
     ):
         with pytest.raises(ConfirmationNeeded) as needed:
             await one.submit(order)
-        assert rows(tmp_path) == []
-        task = await two.submit(Order("veo_video", call("veo_video")), confirm=needed.value.confirm)
-    assert [row[0] for row in rows(tmp_path)] == [task.id]
+        assert task_rows(tmp_path) == []
+        task = await two.submit(Order("veo_video", model_call("veo_video")), confirm=needed.value.confirm)
+    assert [row[0] for row in task_rows(tmp_path)] == [task.id]
 
 
 @pytest.mark.parametrize(
     ("responses", "state"),
     [
-        ({KEY: YES}, None),
-        ({KEY: YES}, ""),
-        ({KEY: YES}, "c_abcdefghjkmn"),
-        ({KEY: YES}, "true"),
+        ({INPUT_KEY: YES}, None),
+        ({INPUT_KEY: YES}, ""),
+        ({INPUT_KEY: YES}, "c_abcdefghjkmn"),
+        ({INPUT_KEY: YES}, "true"),
         ({"other": YES}, "c_abcdefghjkmn"),
         (None, "c_abcdefghjkmn"),
         ({}, "c_abcdefghjkmn"),
@@ -379,21 +387,21 @@ async def test_two_servers_on_one_ledger_know_each_other_s_confirmations(
     ids=str,
 )
 async def test_an_answer_to_a_question_that_was_not_asked_counts_for_nothing(
-    careful: Settings, gate: Gate, clock: JumpingClock, responses: Any, state: str | None
+    careful: Settings, gate: InterceptedKie, clock: JumpingClock, responses: Any, state: str | None
 ) -> None:
-    async with started(careful, gate, clock, ask=User(YES)) as client:
+    async with connect(careful, gate, clock, on_elicitation=User(YES)) as client:
         result = await client.session.call_tool(
             "veo_video", CLIP, input_responses=responses, request_state=state, allow_input_required=True
         )
     assert isinstance(result, InputRequiredResult)
     assert result.request_state != state
-    assert sent(gate) == []
+    assert sent_requests(gate) == []
 
 
 async def test_the_answer_to_another_call_s_question_counts_for_nothing(
-    careful: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock
+    careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    async with started(careful, gate, clock, ask=User(YES)) as client:
+    async with connect(careful, gate, clock, on_elicitation=User(YES)) as client:
         asked = await client.session.call_tool("veo_video", CLIP, allow_input_required=True)
         assert isinstance(asked, InputRequiredResult)
         for given, state in (
@@ -401,18 +409,26 @@ async def test_the_answer_to_another_call_s_question_counts_for_nothing(
             (CLIP | {"model": "veo3"}, asked.request_state),
         ):
             other = await client.session.call_tool(
-                "veo_video", given, input_responses={KEY: YES}, request_state=state, allow_input_required=True
+                "veo_video", given, input_responses={INPUT_KEY: YES}, request_state=state, allow_input_required=True
             )
             assert isinstance(other, InputRequiredResult)
         no = ElicitResult(action="decline")
         declined = await client.session.call_tool(
-            "veo_video", CLIP, input_responses={KEY: no}, request_state=asked.request_state, allow_input_required=True
+            "veo_video",
+            CLIP,
+            input_responses={INPUT_KEY: no},
+            request_state=asked.request_state,
+            allow_input_required=True,
         )
         assert isinstance(declined, CallToolResult)
         assert answer(declined)["error"]["category"] == "declined"
-        assert sent(gate) == []
+        assert sent_requests(gate) == []
         agreed = await client.session.call_tool(
-            "veo_video", CLIP, input_responses={KEY: YES}, request_state=asked.request_state, allow_input_required=True
+            "veo_video",
+            CLIP,
+            input_responses={INPUT_KEY: YES},
+            request_state=asked.request_state,
+            allow_input_required=True,
         )
     assert isinstance(agreed, CallToolResult)
     assert not agreed.is_error
@@ -420,18 +436,18 @@ async def test_the_answer_to_another_call_s_question_counts_for_nothing(
 
 
 async def test_a_question_that_was_answered_too_late_is_asked_again(
-    careful: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock
+    careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     async def sleep_over_it() -> None:
-        clock.now += CONFIRMED_FOR + 1 if len(user.asked) == 1 else 0
+        clock.now += CONFIRMATION_SECONDS + 1 if len(user.asked) == 1 else 0
 
     for era in ERAS:
         user = User(YES, thinks=sleep_over_it)
         given = CLIP | {"prompt": era}
-        async with started(careful, gate, clock, era=era, ask=user) as client:
+        async with connect(careful, gate, clock, era=era, on_elicitation=user) as client:
             result = await client.call_tool("veo_video", given)
             if era == "legacy":
-                result = await client.call_tool("veo_video", given | {"confirm": given_id(result)})
+                result = await client.call_tool("veo_video", given | {"confirm": read_confirmation(result)})
         assert not result.is_error
         assert len(user.asked) == (1 if era == "legacy" else 2)
     assert len(sandbox.accepted) == 2
@@ -445,7 +461,7 @@ async def test_over_http_the_user_is_asked_or_the_model_asks(
     """No connection stays open between two requests, so nothing but the ledger knows the question."""
     user = User(YES)
     app = App(careful, local_files=False, transport=transport, clock=clock)
-    async with serving(asgi(app, host="127.0.0.1")) as url:
+    async with serve_app(build_http_app(app, host="127.0.0.1")) as url:
         async with Client(url, mode=era, elicitation_callback=user if asks else None) as client:
             result = await client.call_tool("veo_video", CLIP)
             if asks and era == "auto":
@@ -455,6 +471,6 @@ async def test_over_http_the_user_is_asked_or_the_model_asks(
                 assert sandbox.accepted == []
         if result.is_error:
             async with Client(url, mode=era) as another:
-                result = await another.call_tool("veo_video", CLIP | {"confirm": given_id(result)})
+                result = await another.call_tool("veo_video", CLIP | {"confirm": read_confirmation(result)})
     assert not result.is_error
     assert len(sandbox.accepted) == 1

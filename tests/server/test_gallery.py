@@ -1,4 +1,4 @@
-"""The gallery as a server offers it: to whom, with which rights, and what its own tool answers."""
+"""The gallery (MCP Apps): which clients are offered it, with which rights, and what its tool answers."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from mcp.client.extension import advertise
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp_types import TextResourceContents, Tool
 from PIL import Image
-from support.servers import serving
+from support.servers import serve_app
 
 from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.clock import Clock
@@ -24,9 +24,9 @@ from kie_mcp.config import Settings
 from kie_mcp.errors import InvalidCall
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 from kie_mcp.server.extensions import gallery
-from kie_mcp.server.http import PATH, asgi
+from kie_mcp.server.http import PATH, build_http_app
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.tools import tool_list
 
@@ -37,50 +37,50 @@ ERAS = pytest.mark.parametrize("era", ["legacy", "auto"])
 HOSTILE = """<img src=x onerror="alert(1)">\n</script>"""
 
 
-def shows(*mime_types: str) -> Any:
-    """A client's word that it can show pages of these types."""
+def declare_apps(*mime_types: str) -> Any:
+    """Declare that a client can show pages of these types."""
     return advertise(EXTENSION_ID, {"mimeTypes": list(mime_types)})
 
 
 @asynccontextmanager
-async def connected(app: App, era: Any = "auto", **more: Any) -> AsyncIterator[Client]:
-    more.setdefault("extensions", [shows(APP_MIME_TYPE)])
-    async with Client(build(app), mode=era, raise_exceptions=True, **more) as client:
+async def connect(app: App, era: Any = "auto", **more: Any) -> AsyncIterator[Client]:
+    more.setdefault("extensions", [declare_apps(APP_MIME_TYPE)])
+    async with Client(build_server(app), mode=era, raise_exceptions=True, **more) as client:
         yield client
 
 
 @pytest.fixture
 async def host(app: App) -> AsyncIterator[Client]:
     """A client that can show the gallery."""
-    async with connected(app) as client:
+    async with connect(app) as client:
         yield client
 
 
-async def ask(client: Client, tool: str, **given: Any) -> dict[str, Any]:
+async def call_tool(client: Client, tool: str, **given: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, given)
     assert isinstance(result.structured_content, dict)
     return result.structured_content
 
 
-def saved(answer: dict[str, Any], number: int = 1) -> Path:
+def saved_path(answer: dict[str, Any], number: int = 1) -> Path:
     return Path(answer["media"][number - 1]["path"])
 
 
-def ui(tool: Tool) -> dict[str, Any]:
+def ui_meta(tool: Tool) -> dict[str, Any]:
     found: dict[str, Any] = (tool.meta or {}).get("ui", {})
     return found
 
 
 @ERAS
 async def test_a_host_of_either_era_is_told_which_tools_show_the_gallery(app: App, era: Any) -> None:
-    async with connected(app, era) as client:
+    async with connect(app, era) as client:
         tools = (await client.list_tools()).tools
         assert any(each.uri == gallery.URI for each in (await client.list_resources()).resources)
-    showing = {tool.name for tool in tools if ui(tool) == {"resourceUri": gallery.URI}}
+    showing = {tool.name for tool in tools if ui_meta(tool) == {"resourceUri": gallery.URI}}
     assert showing == {family.tool for family in FAMILIES} & app.selection.names | {"get_task", "run_model"}
     (own,) = (tool for tool in tools if tool.name not in app.selection.names)
-    assert own == gallery.TOOL
-    assert ui(own) == {"visibility": ["app"]}
+    assert own == gallery.GALLERY_TASK
+    assert ui_meta(own) == {"visibility": ["app"]}
     assert own.annotations
     assert own.annotations.read_only_hint
 
@@ -91,16 +91,16 @@ async def test_a_host_of_either_era_is_told_which_tools_show_the_gallery(app: Ap
     [
         (),
         (advertise(EXTENSION_ID),),
-        (shows("text/html"),),
+        (declare_apps("text/html"),),
         (advertise("com.example/other", {"mimeTypes": [APP_MIME_TYPE]}),),
     ],
     ids=["nothing", "no type", "another type", "another extension"],
 )
 async def test_to_everybody_else_nothing_is_different(app: App, era: Any, extensions: tuple[Any, ...]) -> None:
-    async with connected(app, era, extensions=list(extensions)) as client:
+    async with connect(app, era, extensions=list(extensions)) as client:
         tools = (await client.list_tools()).tools
         resources = (await client.list_resources()).model_dump_json()
-    wanted = [tool for tool in tool_list.tools() if tool["name"] in app.selection.names]
+    wanted = [tool for tool in tool_list.build_tools() if tool["name"] in app.selection.names]
     assert [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools] == wanted
     assert "ui://" not in resources
 
@@ -108,21 +108,21 @@ async def test_to_everybody_else_nothing_is_different(app: App, era: Any, extens
 @pytest.mark.parametrize("words", ["compact", "all", "audio"])
 async def test_whichever_tools_are_shown_the_gallery_comes_with_them(settings: Settings, words: str) -> None:
     app = App(settings, selection=Selection(words))
-    async with connected(app) as client:
+    async with connect(app) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-    assert names == [*(tool["name"] for tool in app.selection.tools), gallery.TOOL.name]
+    assert names == [*(tool["name"] for tool in app.selection.tools), gallery.GALLERY_TASK.name]
 
 
 @ERAS
 async def test_over_http_each_client_sees_what_it_can_show(settings: Settings, era: Any) -> None:
     """The server keeps no sessions, and clients of the older era say what they can do only once."""
     app = App(settings, local_files=False)
-    async with serving(asgi(app, host="127.0.0.1")) as url:
-        async with Client(url, mode=era, extensions=[shows(APP_MIME_TYPE)]) as client:
-            assert any(map(ui, (await client.list_tools()).tools))
+    async with serve_app(build_http_app(app, host="127.0.0.1")) as url:
+        async with Client(url, mode=era, extensions=[declare_apps(APP_MIME_TYPE)]) as client:
+            assert any(map(ui_meta, (await client.list_tools()).tools))
             assert any(each.uri == gallery.URI for each in (await client.list_resources()).resources)
-        async with Client(url, mode=era, extensions=[shows("text/html")]) as client:
-            assert not any(map(ui, (await client.list_tools()).tools))
+        async with Client(url, mode=era, extensions=[declare_apps("text/html")]) as client:
+            assert not any(map(ui_meta, (await client.list_tools()).tools))
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ async def test_over_http_each_client_sees_what_it_can_show(settings: Settings, e
     ],
 )
 async def test_what_introduces_nobody_is_answered_as_ever(settings: Settings, body: bytes) -> None:
-    bare = build(App(settings)).streamable_http_app(streamable_http_path=PATH, stateless_http=True)
+    bare = build_server(App(settings)).streamable_http_app(streamable_http_path=PATH, stateless_http=True)
     headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
     answers = []
-    for served in (bare, asgi(App(settings), host="127.0.0.1")):
-        async with serving(served) as url, httpx2.AsyncClient(headers=headers) as http:
+    for served in (bare, build_http_app(App(settings), host="127.0.0.1")):
+        async with serve_app(served) as url, httpx2.AsyncClient(headers=headers) as http:
             response = await http.post(url, content=body)
             answers.append((response.status_code, response.text))
             assert "mcp-session-id" not in response.headers
@@ -179,26 +179,26 @@ def test_the_page_makes_no_code_of_words() -> None:
 
 def test_the_page_calls_no_tool_but_its_own() -> None:
     """Another take costs money: the page asks the agent, whose host asks the user."""
-    assert re.findall(r'"tools/call", \{ name: ([^,]+),', PAGE) == [f'"{gallery.TOOL.name}"']
+    assert re.findall(r'"tools/call", \{ name: ([^,]+),', PAGE) == [f'"{gallery.GALLERY_TASK.name}"']
     assert PAGE.count("tools/call") == 1
 
 
 async def test_its_tool_says_how_a_task_is_and_what_was_asked_for(host: Client, sandbox: Sandbox) -> None:
-    made = await ask(host, "kling_video", prompt="лиса")
-    told = await ask(host, "gallery_task", task_id=made["task_id"])
+    made = await call_tool(host, "kling_video", prompt="лиса")
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"])
     assert (told["status"], told["prompt"], told["kind"]) == ("running", "лиса", "video")
     assert told["usual_seconds"] == 2
     assert "previews" not in told
-    await ask(host, "get_task", task_ids=made["task_id"], wait_seconds=60)
-    told = await ask(host, "gallery_task", task_id=made["task_id"])
+    await call_tool(host, "get_task", task_ids=made["task_id"], wait_seconds=60)
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"])
     assert told["status"] == "succeeded"
-    assert saved(told).exists()
+    assert saved_path(told).exists()
     assert len(sandbox.accepted) == 1
 
 
 async def test_a_failed_task_is_an_answer_to_the_page(host: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", "fail")
-    made = await ask(host, "nano_banana_image", prompt="a fox")
+    sandbox.inject_fault("create", "fail")
+    made = await call_tool(host, "nano_banana_image", prompt="a fox")
     result = await host.call_tool("gallery_task", {"task_id": made["task_id"]})
     assert not result.is_error
     assert result.structured_content
@@ -206,29 +206,29 @@ async def test_a_failed_task_is_an_answer_to_the_page(host: Client, sandbox: San
 
 
 async def test_words_come_as_they_are_and_in_one_short_line(host: Client) -> None:
-    made = await ask(host, "kling_video", prompt=HOSTILE + "x" * 900)
-    told = await ask(host, "gallery_task", task_id=made["task_id"])
+    made = await call_tool(host, "kling_video", prompt=HOSTILE + "x" * 900)
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"])
     assert told["prompt"] == (HOSTILE.replace("\n", " ") + "x" * 900)[:300]
 
 
 async def test_small_files_are_sent_along_as_they_are(host: Client) -> None:
-    made = await ask(host, "seedream_image", prompt="foxes", count=3)
-    told = await ask(host, "gallery_task", task_id=made["task_id"], preview=[3, 1, 9, 0])
+    made = await call_tool(host, "seedream_image", prompt="foxes", count=3)
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"], preview=[3, 1, 9, 0])
     assert told["previews"].keys() == {"1", "3"}
     for number, uri in told["previews"].items():
         head, _, content = uri.partition(",")
         assert head == "data:image/png;base64"
-        assert base64.b64decode(content) == saved(told, int(number)).read_bytes()
+        assert base64.b64decode(content) == saved_path(told, int(number)).read_bytes()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "CMYK"])
 async def test_a_large_picture_is_sent_small(host: Client, mode: str) -> None:
-    made = await ask(host, "nano_banana_image", prompt="a fox")
-    path = saved(made)
+    made = await call_tool(host, "nano_banana_image", prompt="a fox")
+    path = saved_path(made)
     # Noise is the worst there is to compress.
     noise = Image.effect_noise((3000, 1000), 100).convert(mode)
     noise.save(path, "TIFF")
-    told = await ask(host, "gallery_task", task_id=made["task_id"], preview=[1])
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"], preview=[1])
     uri = told["previews"]["1"]
     assert len(uri) <= 60_000
     head, _, content = uri.partition(",")
@@ -240,13 +240,13 @@ async def test_a_large_picture_is_sent_small(host: Client, mode: str) -> None:
 
 @pytest.mark.parametrize("broken", [b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 60_000, None], ids=["empty", "cut", "gone"])
 async def test_a_file_that_cannot_be_read_has_no_preview(host: Client, broken: bytes | None) -> None:
-    made = await ask(host, "seedream_image", prompt="foxes", count=2)
-    path = saved(made)
+    made = await call_tool(host, "seedream_image", prompt="foxes", count=2)
+    path = saved_path(made)
     if broken is None:
         path.unlink()
     else:
         path.write_bytes(broken)
-    told = await ask(host, "gallery_task", task_id=made["task_id"], preview=[1, 2])
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"], preview=[1, 2])
     assert told["status"] == "succeeded"
     assert "2" in told["previews"]
     assert "1" not in told["previews"]
@@ -256,15 +256,15 @@ async def test_what_is_not_saved_has_no_preview(
     settings: Settings, transport: httpx2.ASGITransport, clock: Clock
 ) -> None:
     app = App(settings.model_copy(update={"save": False}), transport=transport, clock=clock)
-    async with connected(app) as client:
-        made = await ask(client, "nano_banana_image", prompt="a fox")
-        told = await ask(client, "gallery_task", task_id=made["task_id"], preview=[1])
+    async with connect(app) as client:
+        made = await call_tool(client, "nano_banana_image", prompt="a fox")
+        told = await call_tool(client, "gallery_task", task_id=made["task_id"], preview=[1])
     assert told["previews"] == {}
 
 
 async def test_numbers_may_come_as_text(host: Client) -> None:
-    made = await ask(host, "nano_banana_image", prompt="a fox")
-    told = await ask(host, "gallery_task", task_id=made["task_id"], preview="[1]")
+    made = await call_tool(host, "nano_banana_image", prompt="a fox")
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"], preview="[1]")
     assert told["previews"].keys() == {"1"}
 
 

@@ -1,4 +1,4 @@
-"""The server over HTTP: both eras of the protocol, and who is kept out."""
+"""The HTTP transport: both eras of the protocol, bearer token, DNS rebinding."""
 
 from pathlib import Path
 from typing import Any
@@ -7,17 +7,17 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult
-from support.servers import serving
+from support.answers import answer
+from support.servers import serve_app
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.media import Work, render
+from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
-from kie_mcp.server.http import asgi
+from kie_mcp.server.build import build_server
+from kie_mcp.server.http import build_http_app
 from kie_mcp.server.selection import Selection
 
 pytestmark = pytest.mark.anyio
@@ -34,11 +34,6 @@ def remote(settings: Settings, transport: httpx2.ASGITransport, clock: Clock) ->
     return App(settings, local_files=False, transport=transport, clock=clock)
 
 
-def answer(result: CallToolResult) -> dict[str, Any]:
-    assert isinstance(result.structured_content, dict)
-    return result.structured_content
-
-
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_both_eras_are_served_over_http(remote: App, era: Any) -> None:
     told: list[float] = []
@@ -48,7 +43,7 @@ async def test_both_eras_are_served_over_http(remote: App, era: Any) -> None:
         assert message
         told.append(progress)
 
-    async with serving(asgi(remote, host="127.0.0.1")) as url, Client(url, mode=era) as client:
+    async with serve_app(build_http_app(remote, host="127.0.0.1")) as url, Client(url, mode=era) as client:
         assert len((await client.list_tools()).tools) == SHOWN
         made = await client.call_tool("nano_banana_image", {"prompt": "a fox"}, progress_callback=listen)
         assert answer(made)["status"] == "succeeded"
@@ -60,7 +55,7 @@ async def test_both_eras_are_served_over_http(remote: App, era: Any) -> None:
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_both_eras_are_served_in_memory(app: App, era: Any) -> None:
-    async with Client(build(app), mode=era, raise_exceptions=True) as client:
+    async with Client(build_server(app), mode=era, raise_exceptions=True) as client:
         assert len((await client.list_tools()).tools) == SHOWN
         assert answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))["status"] == "succeeded"
         assert (await client.read_resource("kie://credits")).contents
@@ -71,7 +66,7 @@ async def test_both_eras_are_served_in_memory(app: App, era: Any) -> None:
 
 
 async def test_a_task_outlives_the_connection_that_asked_for_it(remote: App) -> None:
-    async with serving(asgi(remote, host="127.0.0.1")) as url:
+    async with serve_app(build_http_app(remote, host="127.0.0.1")) as url:
         async with Client(url, mode="legacy") as client:
             made = answer(await client.call_tool("kling_video", {"prompt": "a fox"}))
         async with Client(url) as client:
@@ -83,8 +78,8 @@ async def test_files_of_the_server_s_machine_are_not_for_callers_elsewhere(
     remote: App, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     picture = tmp_path / "fox.png"
-    picture.write_bytes(render("fox.png", Work("a fox", "1")))
-    async with serving(asgi(remote, host="127.0.0.1")) as url, Client(url) as client:
+    picture.write_bytes(render_file("fox.png", MediaContent("a fox", "1")))
+    async with serve_app(build_http_app(remote, host="127.0.0.1")) as url, Client(url) as client:
         for tool, given in (
             ("upload_file", {"path": str(picture)}),
             ("recraft_remove_background", {"image": str(picture)}),
@@ -98,14 +93,14 @@ async def test_files_of_the_server_s_machine_are_not_for_callers_elsewhere(
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])
 def test_an_address_that_others_can_reach_needs_a_token(remote: App, host: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        asgi(remote, host=host)
+        build_http_app(remote, host=host)
     assert "KIE_MCP_HTTP_TOKEN" in refused.value.next_step
-    assert callable(asgi(remote, host=host, token=TOKEN))
+    assert callable(build_http_app(remote, host=host, token=TOKEN))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "localhost", "::1"])
 def test_an_address_of_this_machine_alone_needs_none(remote: App, host: str) -> None:
-    assert callable(asgi(remote, host=host))
+    assert callable(build_http_app(remote, host=host))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +118,7 @@ def test_an_address_of_this_machine_alone_needs_none(remote: App, host: str) -> 
 async def test_a_token_is_asked_for(remote: App, authorization: str | None, code: int) -> None:
     headers = JSON | ({"Authorization": authorization} if authorization else {})
     async with (
-        serving(asgi(remote, host="0.0.0.0", token=TOKEN)) as url,
+        serve_app(build_http_app(remote, host="0.0.0.0", token=TOKEN)) as url,
         httpx2.AsyncClient(headers=headers) as http,
     ):
         response = await http.post(url, json=PING)
@@ -135,7 +130,7 @@ async def test_a_token_is_asked_for(remote: App, authorization: str | None, code
 
 async def test_a_client_with_the_token_is_served(remote: App) -> None:
     async with (
-        serving(asgi(remote, host="0.0.0.0", token=TOKEN)) as url,
+        serve_app(build_http_app(remote, host="0.0.0.0", token=TOKEN)) as url,
         httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http,
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
@@ -162,6 +157,6 @@ async def test_a_client_with_the_token_is_served(remote: App) -> None:
 async def test_a_web_page_cannot_reach_the_server_through_a_name_of_its_own(
     remote: App, listening: str, headers: dict[str, str], code: int
 ) -> None:
-    async with serving(asgi(remote, host=listening)) as url, httpx2.AsyncClient() as http:
+    async with serve_app(build_http_app(remote, host=listening)) as url, httpx2.AsyncClient() as http:
         response = await http.post(url, json=PING, headers=JSON | headers)
     assert response.status_code == code

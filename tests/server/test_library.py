@@ -1,4 +1,4 @@
-"""Finding again what was made."""
+"""`library`: searching earlier results."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import TextResourceContents
-from support.answers import answer, ended, text
+from support.answers import answer, text, wait_for_end
 
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.tools.library import LARGEST_PAGE
+from kie_mcp.server.tools.library import MAX_PAGE_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -44,10 +44,10 @@ async def ledger(app: App, client: Client) -> Ledger:  # noqa: ARG001 - it runs 
 
 
 async def test_what_was_made_is_told_with_its_files_cost_and_origin(client: Client, tmp_path: Path) -> None:
-    first = answer(await ended(client, await client.call_tool("seedream_image", {"prompt": "лиса 🦊\nat dawn"})))
+    first = answer(await wait_for_end(client, await client.call_tool("seedream_image", {"prompt": "лиса 🦊\nat dawn"})))
     picture = f"task:{first['task_id']}#1"
     call = {"prompt": "blue", "images": [picture]}
-    second = answer(await ended(client, await client.call_tool("nano_banana_image", call)))
+    second = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", call)))
     result = await client.call_tool("library")
     assert answer(result)["made"] == [
         {
@@ -79,7 +79,7 @@ async def test_what_was_made_is_told_with_its_files_cost_and_origin(client: Clie
 
 
 async def test_only_what_was_made_is_there(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", "fail")
+    sandbox.inject_fault("create", "fail")
     await client.call_tool("nano_banana_image", {"prompt": "a fox"})
     await client.call_tool("kling_video", {"prompt": "a fox"})
     result = await client.call_tool("library")
@@ -124,7 +124,9 @@ async def test_pages_follow_one_another_and_none_is_large(client: Client, ledger
     while True:
         result = await client.call_tool("library", {"cursor": cursor})
         page = answer(result)
-        assert max(len(json.dumps(page, ensure_ascii=False).encode()), len(text(result).encode())) < LARGEST_PAGE + 400
+        assert (
+            max(len(json.dumps(page, ensure_ascii=False).encode()), len(text(result).encode())) < MAX_PAGE_BYTES + 400
+        )
         assert all(len(row["files"]) == 4 and row["more_files"] == 2 for row in page["made"])
         assert all(len(row["prompt"]) <= 100 for row in page["made"])
         assert "2 more files" in text(result)

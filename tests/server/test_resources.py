@@ -1,4 +1,4 @@
-"""What can be read at kie:// addresses."""
+"""MCP resources: what can be read at kie:// addresses."""
 
 import json
 import re
@@ -11,15 +11,15 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp_types import BlobResourceContents, ResourceLink, TextResourceContents
-from support.answers import answer, ended
+from support.answers import answer, wait_for_end
 
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.media import Work, render
+from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +94,7 @@ async def test_tasks_with_what_was_asked_for(client: Client) -> None:
 
 
 async def test_a_file_that_a_task_made_and_where_its_answer_says_that_it_is(client: Client) -> None:
-    result = await ended(client, await client.call_tool("seedream_image", {"prompt": "a fox", "count": 4}))
+    result = await wait_for_end(client, await client.call_tool("seedream_image", {"prompt": "a fox", "count": 4}))
     words, *links = result.content
     assert words.type == "text"
     assert len(links) == len(answer(result)["media"]) == 4
@@ -111,7 +111,7 @@ async def test_a_file_that_a_task_made_and_where_its_answer_says_that_it_is(clie
 
 
 async def test_a_file_that_is_gone_is_still_linked_and_its_error_names_it(client: Client) -> None:
-    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
+    made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
     await anyio.Path(made["media"][0]["path"]).unlink()
     _, link = (await client.call_tool("get_task", {"task_ids": made["task_id"]})).content
     assert isinstance(link, ResourceLink)
@@ -122,7 +122,7 @@ async def test_a_file_that_is_gone_is_still_linked_and_its_error_names_it(client
 
 @pytest.mark.parametrize(("size", "given"), [(4_000_000, True), (4_000_001, False)])
 async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given: bool) -> None:
-    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
+    made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
     path = anyio.Path(made["media"][0]["path"])
     await path.write_bytes(bytes(size))
     uri = f"kie://tasks/{made['task_id']}/media/1"
@@ -137,13 +137,13 @@ async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given
 
 @pytest.mark.parametrize("number", ["0", "2", "-1", "1.0", "one", "", "1/2", "../1"])
 async def test_a_file_that_a_task_has_not_is_not_there(client: Client, number: str) -> None:
-    made = answer(await ended(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
+    made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
     with pytest.raises(MCPError):
         await client.read_resource(f"kie://tasks/{made['task_id']}/media/{number}")
 
 
 async def test_uploads_with_when_they_go(client: Client, tmp_path: Path) -> None:
-    (tmp_path / "fox.png").write_bytes(render("fox.png", Work("a fox", "1")))
+    (tmp_path / "fox.png").write_bytes(render_file("fox.png", MediaContent("a fox", "1")))
     made = await call(client, "upload_file", path=str(tmp_path / "fox.png"))
     (row,) = (await read(client, "kie://uploads"))["uploads"]
     assert (row["id"], row["url"], row["name"]) == (made["upload_id"], made["url"], made["name"])
@@ -152,7 +152,7 @@ async def test_uploads_with_when_they_go(client: Client, tmp_path: Path) -> None
 
 
 async def test_an_upload_that_is_gone_is_not_shown(client: Client, tmp_path: Path, clock: Clock) -> None:
-    (tmp_path / "fox.png").write_bytes(render("fox.png", Work("a fox", "1")))
+    (tmp_path / "fox.png").write_bytes(render_file("fox.png", MediaContent("a fox", "1")))
     made = await call(client, "upload_file", path=str(tmp_path / "fox.png"))
     await clock.sleep(24 * 3600)
     assert await read(client, "kie://uploads") == {"uploads": []}
@@ -191,7 +191,7 @@ async def test_what_is_not_there_is_an_error_that_names_it(client: Client, uri: 
 async def test_without_a_key_the_models_can_be_read_and_the_rest_says_how_to_set_one(
     keyless: Settings, clock: Clock
 ) -> None:
-    async with Client(build(App(keyless, clock=clock)), raise_exceptions=True) as client:
+    async with Client(build_server(App(keyless, clock=clock)), raise_exceptions=True) as client:
         assert await read(client, "kie://models/veo3")
         for uri in ("kie://credits", "kie://tasks", "kie://uploads"):
             with pytest.raises(MCPError, match="KIE_API_KEY"):

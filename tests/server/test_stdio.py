@@ -1,4 +1,4 @@
-"""The server as clients start it: a process that speaks MCP on its standard streams."""
+"""The stdio transport: the server as a process that clients start."""
 
 import json
 import os
@@ -15,15 +15,15 @@ import anyio.lowlevel
 import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
-from mcp_types import CallToolResult
-from support.kie_server import serving
-from support.runners import media
+from support.answers import answer
+from support.kie_server import serve_kie
+from support.runners import saved_files
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 from kie_mcp.server.selection import Selection
 
 COMMAND = [sys.executable, "-m", "kie_mcp"]
@@ -47,7 +47,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 class Process:
-    """A server whose streams a test writes and reads itself."""
+    """A server process whose streams the test writes and reads itself."""
 
     def __init__(self, running: "subprocess.Popen[str]") -> None:
         self.running = running
@@ -71,13 +71,13 @@ class Process:
                 return dict(message["result"])
         raise EOFError
 
-    def shake_hands(self, version: str) -> None:
+    def initialize(self, version: str) -> None:
         self.send("initialize", INITIALIZE | {"protocolVersion": version}, 1)
         assert self.answer(1)["serverInfo"]["name"] == "kie-mcp"
         self._start = time.perf_counter() - self._begun
         self.send("notifications/initialized", {})
 
-    def ends(self) -> None:
+    def check_end(self) -> None:
         """Close its standard input; it is gone within a second, or on a busy machine sooner than it started."""
         assert self.running.stdin
         begun = time.perf_counter()
@@ -85,34 +85,29 @@ class Process:
         assert self.running.wait(timeout=10) == 0
         assert time.perf_counter() - begun < max(1, self._start)
 
-    def rest(self) -> str:
+    def read_rest(self) -> str:
         assert self.running.stdout
         return self.running.stdout.read()
 
 
 @contextmanager
-def started(environment: dict[str, str], version: str = INITIALIZE["protocolVersion"]) -> Iterator[Process]:
-    """A server that has shaken hands."""
+def start_server(environment: dict[str, str], version: str = INITIALIZE["protocolVersion"]) -> Iterator[Process]:
+    """Start a server process and initialize it."""
     pipe = subprocess.PIPE
     with subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=os.environ | environment) as it:
         try:
             process = Process(it)
-            process.shake_hands(version)
+            process.initialize(version)
             yield process
         finally:
             it.kill()
 
 
-def answer(result: CallToolResult) -> dict[str, Any]:
-    assert isinstance(result.structured_content, dict)
-    return result.structured_content
-
-
-def content(media: dict[str, str]) -> bytes:
+def read_content(media: dict[str, str]) -> bytes:
     return Path(media["path"]).read_bytes()
 
 
-def parameters(environment: dict[str, str]) -> StdioServerParameters:
+def server_parameters(environment: dict[str, str]) -> StdioServerParameters:
     return StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=environment)
 
 
@@ -121,36 +116,36 @@ def parameters(environment: dict[str, str]) -> StdioServerParameters:
 async def test_a_client_that_starts_the_server_makes_a_picture(
     environment: dict[str, str], tmp_path: Path, era: Any
 ) -> None:
-    async with Client(parameters(environment), mode=era) as client:
+    async with Client(server_parameters(environment), mode=era) as client:
         assert len((await client.list_tools()).tools) == SHOWN
         made = await client.call_tool("nano_banana_image", {"prompt": "лиса 🦊"})
     (media,) = answer(made)["media"]
     assert Path(media["path"]).parent == tmp_path / "out"
-    assert content(media).startswith(b"\x89PNG")
+    assert read_content(media).startswith(b"\x89PNG")
 
 
 @pytest.mark.anyio
 async def test_a_server_started_again_finishes_what_the_one_before_began(
     environment: dict[str, str],
 ) -> None:
-    with serving() as served:
+    with serve_kie() as served:
         # It has ended by the time the second server looks for the first time; the next look is minutes later.
-        sandbox = served.begin(seconds=0.2)
+        sandbox = served.restart(seconds=0.2)
         environment |= served.environment
-        async with Client(parameters(environment)) as client:
+        async with Client(server_parameters(environment)) as client:
             begun = answer(await client.call_tool("kling_video", {"prompt": "a fox"}))
         assert begun["status"] == "running"
-        async with Client(parameters(environment)) as client:
+        async with Client(server_parameters(environment)) as client:
             given = {"task_ids": begun["task_id"], "wait_seconds": 20}
             ended = answer(await client.call_tool("get_task", given))
     assert ended["status"] == "succeeded"
-    assert b"ftyp" in content(ended["media"][0])
+    assert b"ftyp" in read_content(ended["media"][0])
     assert len(sandbox.accepted) == 1
 
 
 @pytest.mark.parametrize(("version", "links"), [("2024-11-05", 0), ("2025-03-26", 0), ("2025-06-18", 1)])
 def test_a_client_older_than_links_gets_none(environment: dict[str, str], version: str, links: int) -> None:
-    with started(environment, version) as process:
+    with start_server(environment, version) as process:
         process.send("tools/call", {"name": "nano_banana_image", "arguments": {"prompt": "a fox"}}, 2)
         made = process.answer(2)
     assert made["structuredContent"]["status"] == "succeeded"
@@ -158,21 +153,21 @@ def test_a_client_older_than_links_gets_none(environment: dict[str, str], versio
 
 
 def test_standard_output_carries_the_protocol_only(environment: dict[str, str]) -> None:
-    with started(environment | {"KIE_MCP_WAIT_SECONDS": "nonsense"}) as process:
+    with start_server(environment | {"KIE_MCP_WAIT_SECONDS": "nonsense"}) as process:
         process.send("tools/call", {"name": "get_credits", "arguments": {}}, 2)
         assert process.answer(2)["isError"]
         process.send("tools/call", {"name": "nonsense", "arguments": {}}, 3)
         assert process.answer(3)["isError"]
         process.send("tools/list", {}, 4)
         assert len(process.answer(4)["tools"]) == SHOWN
-        process.ends()
-        process.lines += process.rest().splitlines()
+        process.check_end()
+        process.lines += process.read_rest().splitlines()
     assert [json.loads(line)["jsonrpc"] for line in process.lines] == ["2.0"] * len(process.lines)
 
 
 def test_it_starts_without_a_key_and_says_how_to_set_one(tmp_path: Path) -> None:
     nothing = dict.fromkeys(("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"), "")
-    with started(nothing | {"KIE_MCP_DATA_DIR": str(tmp_path)}) as process:
+    with start_server(nothing | {"KIE_MCP_DATA_DIR": str(tmp_path)}) as process:
         process.send("tools/list", {}, 2)
         assert len(process.answer(2)["tools"]) == SHOWN
         process.send("tools/call", {"name": "nano_banana_image", "arguments": {"prompt": "a fox"}}, 3)
@@ -180,9 +175,9 @@ def test_it_starts_without_a_key_and_says_how_to_set_one(tmp_path: Path) -> None
 
 
 def test_it_ends_with_its_standard_input(environment: dict[str, str]) -> None:
-    with started(environment) as process:
-        process.ends()
-        assert process.rest() == ""
+    with start_server(environment) as process:
+        process.check_end()
+        assert process.read_rest() == ""
 
 
 @pytest.mark.parametrize("tool", ["kling_video", "nano_banana_image"])
@@ -191,10 +186,10 @@ def test_it_ends_in_the_middle_of_a_wait_and_the_next_start_goes_on(
 ) -> None:
     """A picture is waited for in the call that makes it, and so in the middle of that one."""
     made = {"name": tool, "arguments": {"prompt": "a fox"}, "_meta": {"progressToken": "p"}}
-    with serving() as served:
-        sandbox = served.begin(seconds=600)
+    with serve_kie() as served:
+        sandbox = served.restart(seconds=600)
         environment |= served.environment
-        with started(environment) as process:
+        with start_server(environment) as process:
             process.send("tools/call", made, 2)
             if tool == "kling_video":
                 ids = [process.answer(2)["structuredContent"]["task_id"]]
@@ -202,10 +197,10 @@ def test_it_ends_in_the_middle_of_a_wait_and_the_next_start_goes_on(
                 process.send("tools/call", waiting | {"_meta": {"progressToken": "q"}}, 3)
             assert process.running.stdout
             assert json.loads(process.running.stdout.readline())["method"] == "notifications/progress"
-            process.ends()
+            process.check_end()
         assert not (tmp_path / "out").exists()
         sandbox.accepted[0].seconds = 0
-        with started(environment) as process:
+        with start_server(environment) as process:
             # The call again is the same task.
             process.send("tools/call", made, 2)
             id_ = process.answer(2)["structuredContent"]["task_id"]
@@ -213,7 +208,7 @@ def test_it_ends_in_the_middle_of_a_wait_and_the_next_start_goes_on(
             process.send("tools/call", {"name": "get_task", "arguments": given}, 3)
             ended = process.answer(3)["structuredContent"]
         assert ended["status"] == "succeeded"
-        assert [str(path) for path in media(tmp_path / "out")] == [each["path"] for each in ended["media"]]
+        assert [str(path) for path in saved_files(tmp_path / "out")] == [each["path"] for each in ended["media"]]
         assert len(sandbox.accepted) == 1
 
 
@@ -221,17 +216,17 @@ def test_it_ends_in_the_middle_of_a_wait_and_the_next_start_goes_on(
 async def test_a_server_started_again_goes_on_before_anybody_asks(
     settings: Settings, transport: httpx2.ASGITransport, clock: Clock, sandbox: Sandbox
 ) -> None:
-    async with Client(build(App(settings, transport=transport, clock=clock))) as client:
+    async with Client(build_server(App(settings, transport=transport, clock=clock))) as client:
         await client.call_tool("kling_video", {"prompt": "a fox"})
-    assert not saved(settings)
-    async with Client(build(App(settings, transport=transport, clock=clock))):
+    assert not list_videos(settings)
+    async with Client(build_server(App(settings, transport=transport, clock=clock))):
         with anyio.fail_after(10):
-            while not saved(settings):
+            while not list_videos(settings):
                 await clock.sleep(1)
     assert len(sandbox.accepted) == 1
 
 
-def saved(settings: Settings) -> list[Path]:
+def list_videos(settings: Settings) -> list[Path]:
     return list(settings.output_dir.glob("*.mp4"))
 
 
@@ -242,7 +237,10 @@ async def test_a_server_that_ends_while_it_opens_leaves_no_thread_behind(
 ) -> None:
     """A thread of the database's driver that goes on would keep the process from ending."""
     before = set(threading.enumerate())
-    async with Client(build(App(settings, transport=transport, clock=clock))) as client, anyio.create_task_group() as g:
+    async with (
+        Client(build_server(App(settings, transport=transport, clock=clock))) as client,
+        anyio.create_task_group() as g,
+    ):
         g.start_soon(client.call_tool, "list_tasks")
         for _ in range(moment):
             await anyio.lowlevel.checkpoint()

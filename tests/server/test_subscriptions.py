@@ -1,4 +1,4 @@
-"""Who asks to be told of tasks and the balance is told, in both eras, and nobody else is."""
+"""Subscribers are notified of changed tasks and of the balance, in both eras, and nobody else is."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,18 +20,18 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 from support.answers import answer
-from support.clock import JumpingClock, a_moment
-from support.runners import Gate, call, end, running
-from support.servers import serving
+from support.clock import JumpingClock, let_others_run
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end
+from support.servers import serve_app
 
 from kie_mcp.config import Settings
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.files import MEDIA
+from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
-from kie_mcp.server.extensions.subscriptions import MOST, Subscriptions
-from kie_mcp.server.http import asgi
+from kie_mcp.server.build import build_server
+from kie_mcp.server.extensions.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
+from kie_mcp.server.http import build_http_app
 from kie_mcp.tasks.order import Order
 
 pytestmark = pytest.mark.anyio
@@ -41,8 +41,8 @@ MARK = "kie://tasks/t_mark"
 VIDEO = ("kling_video", {"prompt": "a fox"})
 
 
-class Hold:
-    """Lets no request with these words in its path be answered until it is let go."""
+class Gate:
+    """Holds back the answers to requests whose path contains these words, while it is entered."""
 
     def __init__(self, words: str) -> None:
         self.words = words
@@ -61,35 +61,35 @@ class Hold:
 
 
 @pytest.fixture
-def hold() -> Hold:
-    """Keeps how tasks are."""
-    return Hold("/recordInfo")
+def status_gate() -> Gate:
+    """Holds back status answers."""
+    return Gate("/recordInfo")
 
 
 @pytest.fixture
-def files() -> Hold:
-    """Keeps what tasks made."""
-    return Hold(MEDIA)
+def file_gate() -> Gate:
+    """Holds back result files."""
+    return Gate(MEDIA_PATH)
 
 
 @pytest.fixture
-def gate(sandbox: Sandbox, hold: Hold, files: Hold) -> Gate:
-    """A KIE that remembers what it was asked, and may be slow to tell."""
+def kie(sandbox: Sandbox, status_gate: Gate, file_gate: Gate) -> InterceptedKie:
+    """A KIE that records its requests, and whose answers the gates hold back."""
 
     async def wait(path: str) -> None:
-        await hold(path)
-        await files(path)
+        await status_gate(path)
+        await file_gate(path)
 
-    return Gate(sandbox.app, get=wait)
+    return InterceptedKie(sandbox.app, get=wait)
 
 
 @pytest.fixture
-def transport(gate: Gate) -> httpx2.ASGITransport:
-    return httpx2.ASGITransport(app=gate)
+def transport(kie: InterceptedKie) -> httpx2.ASGITransport:
+    return httpx2.ASGITransport(app=kie)
 
 
-class Heard:
-    """What a client of 2025 is told on its connection."""
+class Notifications:
+    """Records the notifications that a client of 2025 gets on its connection."""
 
     def __init__(self) -> None:
         self.uris: list[str] = []
@@ -100,8 +100,8 @@ class Heard:
 
 
 @asynccontextmanager
-async def connected(app: App, heard: Heard) -> AsyncIterator[Client]:
-    async with Client(build(app), mode="legacy", raise_exceptions=True, message_handler=heard) as client:
+async def connect_legacy(app: App, heard: Notifications) -> AsyncIterator[Client]:
+    async with Client(build_server(app), mode="legacy", raise_exceptions=True, message_handler=heard) as client:
         yield client
 
 
@@ -113,28 +113,28 @@ async def unsubscribe(client: Client, uri: str) -> None:
     await client.session.send_request(UnsubscribeRequest(params=UnsubscribeRequestParams(uri=uri)), EmptyResult)
 
 
-async def until(happened: Callable[[], bool]) -> None:
+async def wait_until(happened: Callable[[], bool]) -> None:
     with anyio.fail_after(10):
         while not happened():
-            await a_moment()
+            await let_others_run()
 
 
-def subscriptions(app: App) -> Subscriptions:
-    """What a running server tells of its changed tasks."""
+def get_subscriptions(app: App) -> Subscriptions:
+    """Return the subscriptions of a running server."""
     found = getattr(app._on_change, "__self__", None)
     assert isinstance(found, Subscriptions)
     return found
 
 
-async def read_again(gate: Gate, times: int) -> None:
-    """Wait until the balance was read so many times, and what follows from it has happened."""
-    await until(lambda: gate.balances == times)
+async def wait_for_balance_reads(kie: InterceptedKie, times: int) -> None:
+    """Wait until the balance has been read so many times, and the notifications have been sent."""
+    await wait_until(lambda: kie.balance_reads == times)
     await anyio.wait_all_tasks_blocked()
 
 
-async def told(stream: Subscription, app: App) -> set[str]:
-    """All that a stream, which listens to the mark too, has to tell by now."""
-    await subscriptions(app).task_changed(made("t_mark"))
+async def read_notified_uris(stream: Subscription, app: App) -> set[str]:
+    """Return the addresses that a stream has been notified of so far; it has to listen to MARK as well."""
+    await get_subscriptions(app).task_changed(succeeded_task("t_mark"))
     uris = set[str]()
     with anyio.fail_after(10):
         async for event in stream:
@@ -145,22 +145,22 @@ async def told(stream: Subscription, app: App) -> set[str]:
     return uris
 
 
-def made(id_: str) -> Task:
+def succeeded_task(id_: str) -> Task:
     return Task(id_, "suno_cover_art", "suno-cover", "image", "jobs", {}, 0.0, state="succeeded")
 
 
-async def state(client: Client, uri: str) -> str:
+async def read_resource(client: Client, uri: str) -> str:
     (content,) = (await client.read_resource(uri, cache_mode="bypass")).contents
     assert content.mime_type == "application/json"
     return content.model_dump_json()
 
 
-async def started(client: Client) -> str:
-    """The address of a task that has only begun."""
+async def start_task(client: Client) -> str:
+    """Start a task and return its address."""
     return f"kie://tasks/{answer(await client.call_tool(*VIDEO))['task_id']}"
 
 
-async def finished(client: Client, *uris: str) -> None:
+async def wait_for_end(client: Client, *uris: str) -> None:
     ids = [uri.rpartition("/")[2] for uri in uris]
     result = await client.call_tool("get_task", {"task_ids": ids, "wait_seconds": 600})
     assert not result.is_error
@@ -168,83 +168,83 @@ async def finished(client: Client, *uris: str) -> None:
 
 
 async def test_a_client_of_2025_is_told_when_its_task_ends_and_when_its_files_are_there(
-    app: App, hold: Hold, files: Hold
+    app: App, status_gate: Gate, file_gate: Gate
 ) -> None:
-    heard = Heard()
-    async with connected(app, heard) as client:
+    heard = Notifications()
+    async with connect_legacy(app, heard) as client:
         capabilities = client.server_capabilities
         assert capabilities.resources
         assert capabilities.resources.subscribe is True
-        with files:
-            with hold:
-                first, second = await started(client), await started(client)
+        with file_gate:
+            with status_gate:
+                first, second = await start_task(client), await start_task(client)
                 await subscribe(client, first)
                 assert heard.uris == []
-            await until(lambda: heard.uris == [first])
-            said = await state(client, first)
+            await wait_until(lambda: heard.uris == [first])
+            said = await read_resource(client, first)
             assert '\\"succeeded\\"' in said
             assert '\\"path\\"' not in said
-        await until(lambda: heard.uris == [first, first])
-        assert '\\"path\\"' in await state(client, first)
-        await finished(client, first, second)
+        await wait_until(lambda: heard.uris == [first, first])
+        assert '\\"path\\"' in await read_resource(client, first)
+        await wait_for_end(client, first, second)
         await anyio.wait_all_tasks_blocked()
     assert heard.uris == [first, first]
 
 
-async def test_a_client_of_2025_is_told_no_more_when_it_unsubscribes(app: App, hold: Hold) -> None:
-    heard = Heard()
-    async with connected(app, heard) as client:
-        with hold:
-            uri = await started(client)
+async def test_a_client_of_2025_is_told_no_more_when_it_unsubscribes(app: App, status_gate: Gate) -> None:
+    heard = Notifications()
+    async with connect_legacy(app, heard) as client:
+        with status_gate:
+            uri = await start_task(client)
             await subscribe(client, uri)
             await unsubscribe(client, uri)
             await unsubscribe(client, "kie://tasks/never-asked-for")
-        await finished(client, uri)
+        await wait_for_end(client, uri)
         await anyio.wait_all_tasks_blocked()
     assert heard.uris == []
 
 
-async def test_a_stream_of_2026_tells_of_its_tasks_and_of_no_others(app: App, hold: Hold) -> None:
-    async with Client(build(app), raise_exceptions=True) as client:
+async def test_a_stream_of_2026_tells_of_its_tasks_and_of_no_others(app: App, status_gate: Gate) -> None:
+    async with Client(build_server(app), raise_exceptions=True) as client:
         capabilities = client.server_capabilities
         assert capabilities.resources
         assert capabilities.resources.subscribe is True
-        with hold:
-            first, second = await started(client), await started(client)
+        with status_gate:
+            first, second = await start_task(client), await start_task(client)
             async with client.listen(resource_subscriptions=[first, MARK]) as stream:
                 assert stream.honored.resource_subscriptions == [first, MARK]
-                assert await told(stream, app) == set()
-                hold.over.set()
-                await finished(client, first, second)
-                assert await told(stream, app) == {first}
+                assert await read_notified_uris(stream, app) == set()
+                status_gate.over.set()
+                await wait_for_end(client, first, second)
+                assert await read_notified_uris(stream, app) == {first}
 
 
 async def test_the_list_of_tasks_changes_with_every_task(app: App) -> None:
     async with (
-        Client(build(app), raise_exceptions=True) as client,
+        Client(build_server(app), raise_exceptions=True) as client,
         client.listen(resource_subscriptions=["kie://tasks"]) as stream,
     ):
-        await started(client)
+        await start_task(client)
         with anyio.fail_after(10):
             assert await anext(stream) == ResourceUpdated("kie://tasks")
 
 
-async def test_what_a_stream_tells_can_be_read_at_once(app: App, hold: Hold) -> None:
-    async with Client(build(app), raise_exceptions=True) as client:
-        with hold:
-            uri = await started(client)
+async def test_what_a_stream_tells_can_be_read_at_once(app: App, status_gate: Gate) -> None:
+    async with Client(build_server(app), raise_exceptions=True) as client:
+        with status_gate:
+            uri = await start_task(client)
             async with client.listen(resource_subscriptions=[uri]) as stream:
-                hold.over.set()
+                status_gate.over.set()
                 with anyio.fail_after(10):
                     await anext(stream)
-                assert '\\"succeeded\\"' in await state(client, uri)
+                assert '\\"succeeded\\"' in await read_resource(client, uri)
 
 
 async def test_streams_over_http_tell_and_2025_is_not_promised_what_cannot_work(
-    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, hold: Hold
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, status_gate: Gate
 ) -> None:
     remote = App(settings, local_files=False, transport=transport, clock=clock)
-    async with serving(asgi(remote, host="127.0.0.1")) as url:
+    async with serve_app(build_http_app(remote, host="127.0.0.1")) as url:
         async with Client(url, mode="legacy") as client:
             capabilities = client.server_capabilities
             assert capabilities.resources
@@ -256,85 +256,87 @@ async def test_streams_over_http_tell_and_2025_is_not_promised_what_cannot_work(
             capabilities = client.server_capabilities
             assert capabilities.resources
             assert capabilities.resources.subscribe
-            with hold:
-                uri = await started(client)
+            with status_gate:
+                uri = await start_task(client)
                 async with client.listen(resource_subscriptions=[uri, CREDITS]) as stream:
-                    hold.over.set()
+                    status_gate.over.set()
                     with anyio.fail_after(10):
                         uris = {(await anext(stream)), (await anext(stream))}
                     assert uris == {ResourceUpdated(uri), ResourceUpdated(CREDITS)}
             # A stream that the client left holds nothing.
-            await until(
-                lambda: not subscriptions(remote)._bus._listeners and not subscriptions(remote)._balance_readers
+            await wait_until(
+                lambda: not get_subscriptions(remote)._bus._listeners and not get_subscriptions(remote)._balance_readers
             )
 
 
-async def test_a_task_goes_by_kie_s_id_too(app: App, hold: Hold) -> None:
-    async with Client(build(app), raise_exceptions=True) as client:
-        with hold:
-            uri = await started(client)
+async def test_a_task_goes_by_kie_s_id_too(app: App, status_gate: Gate) -> None:
+    async with Client(build_server(app), raise_exceptions=True) as client:
+        with status_gate:
+            uri = await start_task(client)
             (task,) = await (await app.runner()).ledger.page()
             async with client.listen(resource_subscriptions=[f"kie://tasks/{task.kie_id}", MARK]) as stream:
-                hold.over.set()
-                await finished(client, uri)
-                assert await told(stream, app) == {f"kie://tasks/{task.kie_id}"}
+                status_gate.over.set()
+                await wait_for_end(client, uri)
+                assert await read_notified_uris(stream, app) == {f"kie://tasks/{task.kie_id}"}
 
 
-async def test_a_change_of_the_balance_is_told_once(app: App, sandbox: Sandbox, gate: Gate) -> None:
-    heard = Heard()
-    async with connected(app, heard) as client:
+async def test_a_change_of_the_balance_is_told_once(app: App, sandbox: Sandbox, kie: InterceptedKie) -> None:
+    heard = Notifications()
+    async with connect_legacy(app, heard) as client:
         await subscribe(client, CREDITS)
         before = sandbox.balance
         await client.call_tool("nano_banana_image", {"prompt": "a fox"})
         assert sandbox.balance < before
-        await until(lambda: bool(heard.uris))
+        await wait_until(lambda: bool(heard.uris))
         await anyio.wait_all_tasks_blocked()
-        so_far, read = len(heard.uris), gate.balances
+        so_far, read = len(heard.uris), kie.balance_reads
         for more in (1, 2):
-            await subscriptions(app).task_changed(made("t_free"))
-            await read_again(gate, read + more)
+            await get_subscriptions(app).task_changed(succeeded_task("t_free"))
+            await wait_for_balance_reads(kie, read + more)
         assert heard.uris == [CREDITS] * so_far
 
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
-async def test_the_balance_is_not_read_while_nobody_listens(app: App, gate: Gate, era: Any) -> None:
-    async with Client(build(app), mode=era, raise_exceptions=True) as client:
+async def test_the_balance_is_not_read_while_nobody_listens(app: App, kie: InterceptedKie, era: Any) -> None:
+    async with Client(build_server(app), mode=era, raise_exceptions=True) as client:
         if era == "legacy":
             await subscribe(client, CREDITS)
             await unsubscribe(client, CREDITS)
         else:
             async with client.listen(resource_subscriptions=[CREDITS]):
                 pass
-            await until(lambda: subscriptions(app)._balance_readers == 0)
+            await wait_until(lambda: get_subscriptions(app)._balance_readers == 0)
         await client.call_tool("nano_banana_image", {"prompt": "a fox"})
         await anyio.wait_all_tasks_blocked()
         # Once for the task itself.
-        assert gate.balances == 1
+        assert kie.balance_reads == 1
 
 
-async def test_a_balance_that_cannot_be_read_ends_nothing(app: App, sandbox: Sandbox, gate: Gate) -> None:
-    heard = Heard()
-    async with connected(app, heard) as client:
+async def test_a_balance_that_cannot_be_read_ends_nothing(app: App, sandbox: Sandbox, kie: InterceptedKie) -> None:
+    heard = Notifications()
+    async with connect_legacy(app, heard) as client:
         await subscribe(client, CREDITS)
-        sandbox.fault("credit", "code:401")
-        await subscriptions(app).task_changed(made("t_1"))
-        await read_again(gate, 1)
+        sandbox.inject_fault("credit", "code:401")
+        await get_subscriptions(app).task_changed(succeeded_task("t_1"))
+        await wait_for_balance_reads(kie, 1)
         assert heard.uris == []
         assert not (await client.call_tool("nano_banana_image", {"prompt": "a fox"})).is_error
-        await until(lambda: bool(heard.uris))
+        await wait_until(lambda: bool(heard.uris))
 
 
-async def test_who_comes_anew_is_told_of_the_next_change_whatever_was_told_before(app: App, gate: Gate) -> None:
-    async with Client(build(app), raise_exceptions=True) as client:
+async def test_who_comes_anew_is_told_of_the_next_change_whatever_was_told_before(
+    app: App, kie: InterceptedKie
+) -> None:
+    async with Client(build_server(app), raise_exceptions=True) as client:
         for _ in range(2):
             async with client.listen(resource_subscriptions=[CREDITS, MARK]) as stream:
-                await subscriptions(app).task_changed(made("t_1"))
+                await get_subscriptions(app).task_changed(succeeded_task("t_1"))
                 with anyio.fail_after(10):
                     assert await anext(stream) == ResourceUpdated(CREDITS)
-                read = gate.balances
-                await subscriptions(app).task_changed(made("t_1"))
-                await read_again(gate, read + 1)
-                assert await told(stream, app) == set()
+                read = kie.balance_reads
+                await get_subscriptions(app).task_changed(succeeded_task("t_1"))
+                await wait_for_balance_reads(kie, read + 1)
+                assert await read_notified_uris(stream, app) == set()
 
 
 @pytest.mark.parametrize(
@@ -351,7 +353,7 @@ async def test_who_comes_anew_is_told_of_the_next_change_whatever_was_told_befor
     ],
 )
 async def test_what_never_changes_cannot_be_subscribed_to(app: App, uri: str, words: str) -> None:
-    async with connected(app, Heard()) as client:
+    async with connect_legacy(app, Notifications()) as client:
         with pytest.raises(MCPError) as refused:
             await subscribe(client, uri)
         assert refused.value.code == -32602
@@ -360,10 +362,10 @@ async def test_what_never_changes_cannot_be_subscribed_to(app: App, uri: str, wo
 
 
 async def test_a_connection_has_so_many_subscriptions_and_no_more(app: App) -> None:
-    async with connected(app, Heard()) as client:
-        await started(client)
+    async with connect_legacy(app, Notifications()) as client:
+        await start_task(client)
         (task,) = await (await app.runner()).ledger.page()
-        uris = [f"kie://tasks/task:{task.id}#{n}" for n in range(MOST)]
+        uris = [f"kie://tasks/task:{task.id}#{n}" for n in range(MAX_SUBSCRIPTIONS)]
         for uri in uris:
             await subscribe(client, uri)
         await subscribe(client, uris[0])
@@ -374,8 +376,8 @@ async def test_a_connection_has_so_many_subscriptions_and_no_more(app: App) -> N
 
 
 async def test_a_stream_honors_only_addresses_that_can_change(app: App) -> None:
-    async with Client(build(app), raise_exceptions=True) as client:
-        many = [f"kie://tasks/t_{n}" for n in range(MOST)]
+    async with Client(build_server(app), raise_exceptions=True) as client:
+        many = [f"kie://tasks/t_{n}" for n in range(MAX_SUBSCRIPTIONS)]
         uris = ["kie://models", "file:///etc/passwd", "kie://tasks/", CREDITS, *many]
         async with client.listen(tools_list_changed=True, resource_subscriptions=uris) as stream:
             assert stream.honored.resource_subscriptions == [CREDITS, *many[:-1]]
@@ -383,11 +385,11 @@ async def test_a_stream_honors_only_addresses_that_can_change(app: App) -> None:
 
 
 async def test_without_a_key_a_subscription_says_how_to_set_one(keyless: Settings, clock: JumpingClock) -> None:
-    async with connected(App(keyless, clock=clock), Heard()) as client:
+    async with connect_legacy(App(keyless, clock=clock), Notifications()) as client:
         with pytest.raises(MCPError, match="KIE_API_KEY"):
             await subscribe(client, "kie://tasks/t_1")
     async with (
-        Client(build(App(keyless, clock=clock)), raise_exceptions=True) as client,
+        Client(build_server(App(keyless, clock=clock)), raise_exceptions=True) as client,
         client.listen(resource_subscriptions=["kie://tasks/t_1", CREDITS]) as stream,
     ):
         assert stream.honored.resource_subscriptions == ["kie://tasks/t_1", CREDITS]
@@ -396,10 +398,10 @@ async def test_without_a_key_a_subscription_says_how_to_set_one(keyless: Setting
 async def test_a_task_that_another_server_started_is_watched_once_somebody_subscribes(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
 ) -> None:
-    async with Client(build(App(settings, transport=transport, clock=clock))) as here:
+    async with Client(build_server(App(settings, transport=transport, clock=clock))) as here:
         await here.call_tool("list_tasks")
-        async with Client(build(App(settings, transport=transport, clock=clock))) as other:
-            uri = await started(other)
+        async with Client(build_server(App(settings, transport=transport, clock=clock))) as other:
+            uri = await start_task(other)
         async with here.listen(resource_subscriptions=[uri]) as stream:
             with anyio.fail_after(10):
                 assert await anext(stream) == ResourceUpdated(uri)
@@ -409,7 +411,7 @@ async def test_every_state_that_is_written_down_is_told_after_it_is(
     tmp_path: Any, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     seen: list[tuple[str, bool, str]] = []
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
 
         async def note(task: Task) -> None:
             row = await runner.ledger.find(task.id)
@@ -417,6 +419,6 @@ async def test_every_state_that_is_written_down_is_told_after_it_is(
             seen.append((task.state, task.saved, row.state))
             assert row == task
 
-        runner._parts = replace(runner._parts, on_change=note)
-        await end(runner, await runner.submit(Order("kling_video", call("kling_video"))))
+        runner._services = replace(runner._services, on_change=note)
+        await run_to_end(runner, await runner.submit(Order("kling_video", model_call("kling_video"))))
     assert seen == [("running", False, "running"), ("succeeded", False, "succeeded"), ("succeeded", True, "succeeded")]

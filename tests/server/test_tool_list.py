@@ -1,4 +1,4 @@
-"""The tool list: what it says, how much of a context it takes, that hosts take it, that what is written is fresh."""
+"""The tool list: its words, its token budgets, schemas that hosts accept, and that the generated files are fresh."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from kie_mcp.catalog.registry import FAMILIES, STANDARD
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.tools import tool_list
 from kie_mcp.server.tools.registry import TOOLS as REGISTERED
@@ -23,7 +23,7 @@ START, END = f"<!-- tools: {tool_list.COMMAND} -->", "<!-- /tools -->"
 GENERATING = [family.tool for family in FAMILIES]
 UTILITY = [utility.name for utility in REGISTERED]
 
-TOOLS = {tool["name"]: tool for tool in tool_list.tools()}
+TOOLS = {tool["name"]: tool for tool in tool_list.build_tools()}
 """As they would be written now."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -43,17 +43,17 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def schemas(schema: Any) -> Iterator[dict[str, Any]]:
+def walk_schemas(schema: Any) -> Iterator[dict[str, Any]]:
     """A schema and all that it is made of."""
     assert isinstance(schema, dict), f"{schema} is no schema object"
     yield schema
     for each in schema.get("properties", {}).values():
-        yield from schemas(each)
+        yield from walk_schemas(each)
     if "items" in schema:
-        yield from schemas(schema["items"])
+        yield from walk_schemas(schema["items"])
 
 
-def shown(words: str = "") -> list[str]:
+def list_names(words: str = "") -> list[str]:
     return [tool["name"] for tool in Selection(words).tools]
 
 
@@ -61,26 +61,26 @@ def shown(words: str = "") -> list[str]:
 @pytest.mark.parametrize("words", ["", "compact", "all", "luma_modify, Image"])
 async def test_what_clients_see_is_what_the_models_say_in_an_order_that_stays(settings: Settings, words: str) -> None:
     app = App(settings.model_copy(update={"tools": words}))
-    async with Client(build(app)) as client:
+    async with Client(build_server(app)) as client:
         listed = (await client.list_tools()).tools
         assert (await client.list_tools()).tools == listed
-    assert [tool.name for tool in listed] == shown(words)
-    assert [name for name in TOOLS if name in shown(words)] == shown(words)
+    assert [tool.name for tool in listed] == list_names(words)
+    assert [name for name in TOOLS if name in list_names(words)] == list_names(words)
     for tool in listed:
         assert tool.model_dump(mode="json", by_alias=True, exclude_none=True) == TOOLS[tool.name]
 
 
 def test_the_standard_size_is_the_model_list_s_and_what_makes_nothing() -> None:
-    assert shown() == shown("standard") == [*(family.tool for family in STANDARD), *UTILITY]
+    assert list_names() == list_names("standard") == [*(family.tool for family in STANDARD), *UTILITY]
     assert len(STANDARD) == 29
 
 
 def test_the_compact_size_is_what_it_takes_to_run_any_model() -> None:
-    assert set(shown("compact")) == set(tool_list.COMPACT)
+    assert set(list_names("compact")) == set(tool_list.COMPACT)
 
 
 def test_all_is_every_tool_in_the_order_of_the_catalogue() -> None:
-    assert shown("all") == [*GENERATING, *UTILITY] == list(TOOLS)
+    assert list_names("all") == [*GENERATING, *UTILITY] == list(TOOLS)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_all_is_every_tool_in_the_order_of_the_catalogue() -> None:
     ],
 )
 def test_tools_and_kinds_are_chosen_by_name_and_what_makes_nothing_comes_along(words: str, tools: list[str]) -> None:
-    assert sorted(shown(words)) == sorted([*tools, *UTILITY])
+    assert sorted(list_names(words)) == sorted([*tools, *UTILITY])
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest(words: str, nam
 
 @pytest.mark.anyio
 async def test_a_tool_that_is_not_shown_cannot_be_called(settings: Settings) -> None:
-    async with Client(build(App(settings, selection=Selection("image")))) as client:
+    async with Client(build_server(App(settings, selection=Selection("image")))) as client:
         for name in ("kling_video", "no_such_tool"):
             refused = await client.call_tool(name, {"prompt": "waves"})
             assert refused.is_error
@@ -127,20 +127,20 @@ async def test_a_tool_that_is_not_shown_cannot_be_called(settings: Settings) -> 
 
 @pytest.mark.parametrize("words", ["standard", "compact", "all", "audio"])
 def test_the_instructions_are_short_and_name_only_tools_that_are_shown(settings: Settings, words: str) -> None:
-    instructions = build(App(settings, selection=Selection(words))).instructions
+    instructions = build_server(App(settings, selection=Selection(words))).instructions
     assert instructions
     assert len(instructions.encode()) / 4 < 300
-    assert {name for name in TOOLS if re.search(rf"\b{name}\b", instructions)} <= set(shown(words))
+    assert {name for name in TOOLS if re.search(rf"\b{name}\b", instructions)} <= set(list_names(words))
     assert ("Leave model out" in instructions) == (words != "compact")
     assert "run_model" in instructions
 
 
 def test_the_written_tool_list_is_fresh() -> None:
-    assert tool_list.TOOL_LIST.read_text(encoding="utf-8") == tool_list.written(tool_list.TOOL_LIST)
+    assert tool_list.TOOL_LIST_PATH.read_text(encoding="utf-8") == tool_list.render(tool_list.TOOL_LIST_PATH)
 
 
 def test_the_tables_name_every_tool_and_the_models_of_the_standard_size() -> None:
-    table = tool_list.table()
+    table = tool_list.format_tool_tables()
     for family in STANDARD:
         (row,) = [line for line in table.splitlines() if line.startswith(f"| `{family.tool}` |")]
         assert all(f"`{model.id}`" in row for model in family.models)
@@ -149,7 +149,7 @@ def test_the_tables_name_every_tool_and_the_models_of_the_standard_size() -> Non
 
 
 def test_the_page_of_models_tells_every_argument_and_price_of_every_tool() -> None:
-    chapters = re.split(r"^## ", tool_list.models(), flags=re.MULTILINE)[1:]
+    chapters = re.split(r"^## ", tool_list.format_models(), flags=re.MULTILINE)[1:]
     for family, chapter in zip(FAMILIES, chapters, strict=True):
         assert chapter.startswith(f"{family.tool}: {family.kind}")
         sections = re.split(r"^### ", chapter, flags=re.MULTILINE)[1:]
@@ -169,7 +169,7 @@ def test_checking_names_what_is_stale_and_writing_mends_it(tmp_path: Path, capsy
     assert "old" in document.read_text(encoding="utf-8")
     assert tool_list.main([str(document)]) == 0
     written = document.read_text(encoding="utf-8")
-    assert written == f"Before.\n{START}\n{tool_list.table()}\n{END}\nAfter — ü.\n"
+    assert written == f"Before.\n{START}\n{tool_list.format_tool_tables()}\n{END}\nAfter — ü.\n"
     assert tool_list.main(["--check", str(document)]) == 0
     assert capsys.readouterr().err == ""
 
@@ -177,19 +177,19 @@ def test_checking_names_what_is_stale_and_writing_mends_it(tmp_path: Path, capsy
 def test_a_document_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
     document = tmp_path / "DOC.md"
     document.write_text("Nothing to write.\n", encoding="utf-8")
-    assert tool_list.written(document) == "Nothing to write.\n"
+    assert tool_list.render(document) == "Nothing to write.\n"
 
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_fits_into_600_tokens(name: str) -> None:
     tool = TOOLS[name]
-    assert tool_list.tokens({key: tool[key] for key in ("name", "description", "inputSchema")}) <= 600
+    assert tool_list.count_tokens({key: tool[key] for key in ("name", "description", "inputSchema")}) <= 600
 
 
 @pytest.mark.parametrize(("size", "budget"), [("standard", 10_500), ("compact", 2_500), ("all", 28_000)])
 def test_a_size_fits_into_its_budget(size: str, budget: int) -> None:
     assert tool_list.BUDGETS[size] == budget
-    assert sum(map(tool_list.tokens, Selection(size).tools)) <= budget
+    assert sum(map(tool_list.count_tokens, Selection(size).tools)) <= budget
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -197,7 +197,7 @@ def test_every_host_takes_the_schema(name: str) -> None:
     root = TOOLS[name]["inputSchema"]
     assert root["type"] == "object"
     assert NAME.fullmatch(name)
-    for schema in schemas(root):
+    for schema in walk_schemas(root):
         assert schema.keys() <= PORTABLE
         assert schema["type"] in TYPES
         assert ("items" in schema) == (schema["type"] == "array")

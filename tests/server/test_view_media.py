@@ -1,4 +1,4 @@
-"""Looking at what a task made, as an agent does."""
+"""`view_media`: a task's results as pictures."""
 
 import io
 from base64 import b64decode
@@ -11,27 +11,27 @@ import PIL.Image
 import pytest
 from mcp import Client
 from mcp_types import CallToolResult, ImageContent, TextContent
-from support.answers import answer, ended
+from support.answers import answer, wait_for_end
 from support.programs import needs_ffmpeg
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 
 pytestmark = pytest.mark.anyio
 
 
 async def make(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    return answer(await ended(client, await client.call_tool(tool, {"prompt": "a fox", **arguments})))
+    return answer(await wait_for_end(client, await client.call_tool(tool, {"prompt": "a fox", **arguments})))
 
 
 async def view(client: Client, task_id: str, **more: Any) -> CallToolResult:
     return await client.call_tool("view_media", {"task_id": task_id, **more})
 
 
-def seen(result: CallToolResult) -> tuple[PIL.Image.Image, str]:
+def read_picture(result: CallToolResult) -> tuple[PIL.Image.Image, str]:
     """The picture and the words of an answer; some hosts show only what is structured, if there is anything."""
     assert not result.is_error, result
     assert result.structured_content is None
@@ -46,7 +46,7 @@ def seen(result: CallToolResult) -> tuple[PIL.Image.Image, str]:
     return opened, text.text
 
 
-def words(result: CallToolResult) -> str:
+def read_text(result: CallToolResult) -> str:
     """The words of an answer that shows nothing."""
     assert not result.is_error
     assert result.structured_content is None
@@ -55,7 +55,7 @@ def words(result: CallToolResult) -> str:
     return text.text
 
 
-def refusal(result: CallToolResult) -> str:
+def read_refusal(result: CallToolResult) -> str:
     assert result.is_error
     assert [block.type for block in result.content] == ["text"]
     error = answer(result)["error"]
@@ -68,7 +68,7 @@ def refusal(result: CallToolResult) -> str:
 async def test_one_picture_is_shown_as_it_is(client: Client) -> None:
     made = await make(client, "nano_banana_image", aspect_ratio="16:9")
     path = Path(made["media"][0]["path"])
-    image, text = seen(await view(client, made["task_id"]))
+    image, text = read_picture(await view(client, made["task_id"]))
     with PIL.Image.open(path) as saved:
         assert image.size == saved.size == (512, 288)
     assert text == f"task:{made['task_id']}#1, {path.name}: 512 x 288 px."
@@ -78,18 +78,18 @@ async def test_several_are_shown_side_by_side_or_one_by_one(client: Client) -> N
     made = await make(client, "seedream_image", count=4)
     id_, count = made["task_id"], len(made["media"])
     assert count == 4
-    sheet, text = seen(await view(client, id_))
+    sheet, text = read_picture(await view(client, id_))
     assert sheet.size > (512, 512)
     assert text.splitlines() == [
         f"{id_}, its results as numbered here:",
         *(f"{n}. 512 x 512 px." for n in range(1, count + 1)),
     ]
     for given in ({"n": 3}, {"n": "3"}):
-        one, text = seen(await view(client, id_, **given))
+        one, text = read_picture(await view(client, id_, **given))
         assert one.size == (512, 512)
         assert text.startswith(f"task:{id_}#3, ")
-    assert seen(await view(client, f"task:{id_}#3"))[1] == text
-    assert seen(await view(client, f"task:{id_}#3", n=2))[1].startswith(f"task:{id_}#2, ")
+    assert read_picture(await view(client, f"task:{id_}#3"))[1] == text
+    assert read_picture(await view(client, f"task:{id_}#3", n=2))[1].startswith(f"task:{id_}#2, ")
 
 
 async def test_without_ffmpeg_a_clip_is_described_and_said_to_be_unseen(
@@ -97,13 +97,13 @@ async def test_without_ffmpeg_a_clip_is_described_and_said_to_be_unseen(
 ) -> None:
     made = await make(client, "kling_video")
     monkeypatch.setenv("PATH", "")
-    text = words(await view(client, made["task_id"]))
+    text = read_text(await view(client, made["task_id"]))
     assert text.endswith(": 2.0 s. There is no ffmpeg here, so its frames cannot be shown.")
 
 
 @needs_ffmpeg
 async def test_with_ffmpeg_a_clip_is_shown_by_a_frame(client: Client) -> None:
-    image, text = seen(await view(client, (await make(client, "kling_video"))["task_id"]))
+    image, text = read_picture(await view(client, (await make(client, "kling_video"))["task_id"]))
     assert image.size == (320, 180)
     assert "the frame at 0.2 s is shown" in text
 
@@ -111,7 +111,7 @@ async def test_with_ffmpeg_a_clip_is_shown_by_a_frame(client: Client) -> None:
 async def test_without_ffmpeg_songs_are_described(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await make(client, "suno_music")
     monkeypatch.setenv("PATH", "")
-    _, first, second = words(await view(client, made["task_id"])).splitlines()
+    _, first, second = read_text(await view(client, made["task_id"])).splitlines()
     assert first.startswith("1. ")
     assert second.startswith("2. ")
     assert "3.1 s" in first
@@ -120,69 +120,69 @@ async def test_without_ffmpeg_songs_are_described(client: Client, monkeypatch: p
 
 @needs_ffmpeg
 async def test_with_ffmpeg_songs_are_shown_by_their_waveforms(client: Client) -> None:
-    image, text = seen(await view(client, (await make(client, "suno_music"))["task_id"]))
+    image, text = read_picture(await view(client, (await make(client, "suno_music"))["task_id"]))
     assert image.width == 1024
     assert text.count("peak") == 2
 
 
 async def test_words_are_nothing_to_look_at(client: Client) -> None:
     made = await make(client, "suno_lyrics")
-    text = words(await view(client, made["task_id"]))
+    text = read_text(await view(client, made["task_id"]))
     assert "nothing to look at" in text
     assert "[Verse]" in made["texts"][0]
     assert "[Verse]" not in text
 
 
 async def test_what_is_not_made_yet_is_not_shown(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", "stall")
+    sandbox.inject_fault("create", "stall")
     id_ = answer(await client.call_tool("kling_video", {"prompt": "waves"}))["task_id"]
-    assert "is running" in refusal(await view(client, id_))
-    assert "get_task" in refusal(await view(client, id_, n=1))
+    assert "is running" in read_refusal(await view(client, id_))
+    assert "get_task" in read_refusal(await view(client, id_, n=1))
 
 
 async def test_what_failed_has_made_nothing(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", "fail")
+    sandbox.inject_fault("create", "fail")
     id_ = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))["task_id"]
-    assert "is failed" in refusal(await view(client, id_))
+    assert "is failed" in read_refusal(await view(client, id_))
 
 
 @pytest.mark.parametrize("given", [{"n": 2}, {"n": 10**9}, {"n": "2"}])
 async def test_a_result_that_there_is_not_is_refused(client: Client, given: dict[str, Any]) -> None:
     id_ = (await make(client, "nano_banana_image"))["task_id"]
-    assert "has 1 file" in refusal(await view(client, id_, **given))
-    assert "has 1 file" in refusal(await view(client, f"task:{id_}#0"))
+    assert "has 1 file" in read_refusal(await view(client, id_, **given))
+    assert "has 1 file" in read_refusal(await view(client, f"task:{id_}#0"))
 
 
 async def test_where_nothing_is_saved_the_link_is_told_instead(
     settings: Settings, transport: httpx2.ASGITransport, clock: Clock
 ) -> None:
     app = App(settings.model_copy(update={"save": False}), transport=transport, clock=clock)
-    async with Client(build(app), raise_exceptions=True) as client:
+    async with Client(build_server(app), raise_exceptions=True) as client:
         made = await make(client, "seedream_image", count=4)
-        assert "KIE_MCP_SAVE" in refusal(await view(client, made["task_id"]))
-        assert made["media"][1]["url"] in refusal(await view(client, made["task_id"], n=2))
+        assert "KIE_MCP_SAVE" in read_refusal(await view(client, made["task_id"]))
+        assert made["media"][1]["url"] in read_refusal(await view(client, made["task_id"], n=2))
 
 
 async def test_what_could_not_be_saved_is_not_shown_until_it_is(client: Client, settings: Settings) -> None:
     settings.output_dir.write_text("a file where the folder should be")
     id_ = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))["task_id"]
-    assert "not saved yet" in refusal(await view(client, id_))
+    assert "not saved yet" in read_refusal(await view(client, id_))
     settings.output_dir.unlink()
     await client.call_tool("get_task", {"task_ids": id_, "wait_seconds": 60})
-    seen(await view(client, id_))
+    read_picture(await view(client, id_))
 
 
 async def test_a_file_that_was_moved_away_is_named(client: Client) -> None:
     made = await make(client, "nano_banana_image")
     path = anyio.Path(made["media"][0]["path"])
     await path.unlink()
-    assert str(path) in refusal(await view(client, made["task_id"]))
+    assert str(path) in read_refusal(await view(client, made["task_id"]))
 
 
 async def test_what_lies_in_a_picture_s_place_is_not_read_out(client: Client) -> None:
     made = await make(client, "nano_banana_image")
     await anyio.Path(made["media"][0]["path"]).write_text("root:x:0:0", encoding="utf-8")
-    text = words(await view(client, made["task_id"]))
+    text = read_text(await view(client, made["task_id"]))
     assert "nothing to look at" in text
     assert "root" not in text
 
@@ -191,6 +191,6 @@ async def test_a_broken_picture_is_an_error(client: Client) -> None:
     made = await make(client, "nano_banana_image")
     path = anyio.Path(made["media"][0]["path"])
     await path.write_bytes((await path.read_bytes())[:100])
-    said = refusal(await view(client, made["task_id"]))
+    said = read_refusal(await view(client, made["task_id"]))
     assert "cannot be opened" in said
     assert str(path) in said

@@ -1,5 +1,6 @@
-"""What a client reads of an answer."""
+"""Read the answer of a tool as a client does, and check what holds for every answer."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,50 +12,57 @@ from kie_mcp.sandbox.app import Sandbox
 
 
 def answer(result: CallToolResult) -> dict[str, Any]:
-    """The answer as an object."""
+    """Return structuredContent."""
     assert isinstance(result.structured_content, dict)
     return result.structured_content
 
 
 def text(result: CallToolResult) -> str:
-    """The answer in words."""
+    """Return the text block; apart from links there is no other."""
     content, *links = result.content
     assert content.type == "text"
     assert {link.type for link in links} <= {"resource_link"}
     return content.text
 
 
-def same(result: CallToolResult) -> None:
-    """Hold both forms of an answer against each other: hosts show one or the other."""
+def count_tokens(result: CallToolResult) -> float:
+    """Estimate the tokens of the answer's larger form: bytes divided by 4."""
+    structured = json.dumps(result.structured_content, separators=(",", ":"), ensure_ascii=False)
+    return max(len(structured.encode()), len(text(result).encode())) / 4
+
+
+def assert_both_forms_agree(result: CallToolResult) -> None:
+    """Check that the text states every value of structuredContent, because a host shows only one of the two."""
     (words,) = [block.text for block in result.content if block.type == "text"]
-    told = " ".join(re.sub(r"(?m)^ *> ?", "", words).split())
-    for name, value in told_of(answer(result)):
-        assert any(each in told for each in spelled(value)), f"{name}: {value!r} is not in {words}"
+    line = " ".join(re.sub(r"(?m)^ *> ?", "", words).split())
+    for name, value in stated_values(answer(result)):
+        assert any(each in line for each in spellings(value)), f"{name}: {value!r} is not in {words}"
 
 
-def told_of(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
-    """What has to be in the text: all but what a path or the call itself tells."""
+def stated_values(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value that the text has to state, with its field's name."""
     match value:
         case dict() if name == "input_schema":
             yield from ((name, each) for each in value["properties"])
         case dict():
             for key, each in value.items():
-                yield from told_of(each, key)
+                yield from stated_values(each, key)
         case list():
             for each in value:
-                yield from told_of(each, name)
-        case _ if name not in BY_THE_WAY:
+                yield from stated_values(each, name)
+        case _ if name not in NOT_IN_TEXT:
             yield name, value
 
 
-BY_THE_WAY = {"mime_type", "by", "days", "page", "pages", "more", "minutes", "max_seconds"}
+NOT_IN_TEXT = {"mime_type", "by", "days", "page", "pages", "more", "minutes", "max_seconds"}
+"""Fields that the text need not state: the caller knows them from its own arguments or from a file's path."""
 
 
-def spelled(value: Any) -> set[str]:
-    """How the text may spell a value."""
+def spellings(value: Any) -> set[str]:
+    """Return the forms in which the text may state a value."""
     match value:
         case bool() | None:
-            # Of these there is only whether it can be tried again and whether it was charged.
+            # The only fields with these values are `retryable` and `charged`, and the text has sentences for them.
             return {"retryable", "charged"}
         case int() | float():
             return {f"{value:g}", f"{value:,.10g}", str(value)}
@@ -66,13 +74,13 @@ def spelled(value: Any) -> set[str]:
     raise TypeError(type(value))
 
 
-async def ended(client: Client, result: CallToolResult) -> CallToolResult:
-    """The same task once it is over."""
+async def wait_for_end(client: Client, result: CallToolResult) -> CallToolResult:
+    """Wait for the end of the task that an answer is about; return the answer of get_task then."""
     return await client.call_tool("get_task", {"task_ids": [answer(result)["task_id"]], "wait_seconds": 600})
 
 
-def refused(result: CallToolResult, sandbox: Sandbox) -> None:
-    """Hold a call that is wrong against what the caller has to be told: all of it, before anything is sent."""
+def assert_refused(result: CallToolResult, sandbox: Sandbox) -> None:
+    """Check the answer to a call with wrong arguments: it says what to do, and KIE accepted nothing."""
     assert result.is_error
     error = answer(result)["error"]
     assert error["category"] == "invalid_call"

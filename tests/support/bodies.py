@@ -1,4 +1,4 @@
-"""What calls send, without a KIE to send it to."""
+"""The request body of a call, built without sending it."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from kie_mcp.kie import routes
 
 
 def resolve(ref: Ref) -> str:
-    """Where a file is, what KIE calls task t_1, and the second song of it."""
+    """Return made-up values for references: a URL for a file, KIE's id for task t_1, and its second track's id."""
     return "audio-2" if isinstance(ref, Track) else {"t_1": "kie-1"}.get(ref, f"https://files.example/{ref}")
 
 
-def body(family: Family, arguments: dict[str, Any], way: int = 0) -> dict[str, Any]:
-    """The body by one of the call's ways, the first by default."""
+def body(family: Family, arguments: dict[str, Any], route_index: int = 0) -> dict[str, Any]:
+    """Return the body that a call sends on one of its routes, the first by default."""
     call = family.parse(arguments)
-    return routes.body(call, call.ways()[way], resolve)
+    return routes.build_body(call, call.ways()[route_index], resolve)

@@ -1,4 +1,4 @@
-"""A server with a client on it, with settings and a KIE of the test's own."""
+"""A connected MCP client, with the server and the KIE of a test's choice behind it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,30 +11,32 @@ from starlette.types import ASGIApp
 
 from kie_mcp.config import Settings
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 from support.clock import JumpingClock
 
 
 @asynccontextmanager
-async def started(
+async def connect(
     settings: Settings,
     kie: ASGIApp,
     clock: JumpingClock,
     *,
     era: str = "auto",
-    ask: ElicitationFnT | None = None,
+    on_elicitation: ElicitationFnT | None = None,
     **changed: Any,
 ) -> AsyncIterator[Client]:
-    """A client; leaving ends its server, entering again is the next start.
+    """Start a server and connect a client to it. Leaving ends the server; connecting again is its next start.
 
     Args:
-        settings: How the server runs.
-        kie: A KIE in this process.
-        clock: Time.
+        settings: The server's settings.
+        kie: An application in this process that takes KIE's place.
+        clock: The server's clock.
         era: `legacy` for the protocol before 2026-07-28.
-        ask: How the client asks its user, if it can.
-        changed: Settings that differ.
+        on_elicitation: How the client asks its user; without it, it does not declare elicitation.
+        changed: Settings that replace those in `settings`.
     """
     app = App(settings.model_copy(update=changed), transport=httpx2.ASGITransport(app=kie), clock=clock)
-    async with Client(build(app), mode=era, elicitation_callback=ask, raise_exceptions=True) as client:
+    async with Client(
+        build_server(app), mode=era, elicitation_callback=on_elicitation, raise_exceptions=True
+    ) as client:
         yield client

@@ -1,6 +1,9 @@
-"""A clock for tests: time passes only when everybody waits for it."""
+"""A clock for tests: time jumps to the next deadline when every task waits for time, and stands still otherwise."""
 
 import asyncio
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
+from typing import ClassVar
 
 import anyio
 import anyio.lowlevel
@@ -9,68 +12,113 @@ import sqlalchemy as sa
 
 from kie_mcp.clock import Clock
 
+MOMENT = 0.002
+"""Seconds of the machine's clock that a sleeper gives to sockets and to other processes."""
 
-async def a_moment() -> None:
-    """Let others do what they are about to; whoever polls without it never lets time pass."""
-    await anyio.sleep(0.002)
+
+async def let_others_run() -> None:
+    """Let other tasks go on for a moment. A test that polls has to await this, or time never passes."""
+    await anyio.sleep(MOMENT)
 
 
 class JumpingClock(Clock):
-    """Time that passes only when everybody waits for it."""
+    """A clock that no test has to wait for.
 
-    lent = 0
-    """Connections to ledgers that are in use, and whatever else takes no time."""
-    asking = 0
-    """Who asks right now whether everybody waits for time."""
+    A sleeper does not wait for real seconds. The clock jumps to the earliest deadline when no task can go on, no ledger
+    connection and no worker thread is in use, and nobody holds the time. All clocks of a process share its connections,
+    so these counts belong to the class.
+    """
+
+    busy: ClassVar[int] = 0
+    """How many ledger connections are in use, plus how many `hold()` blocks are open; no time passes until it is 0."""
+    checking: ClassVar[int] = 0
+    """How many sleepers are just now checking whether everybody waits."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
-        self._wakes: list[float] = []
+        """Seconds since 1970; a test may set it."""
+        self._wake_times: list[float] = []
+
+    @classmethod
+    @contextmanager
+    def hold(cls) -> Iterator[None]:
+        """Keep time from passing inside the block, which stands for work that takes no time."""
+        cls.busy += 1
+        try:
+            yield
+        finally:
+            cls.busy -= 1
 
     def time(self) -> float:
+        """Return the time that the sleepers have reached."""
         return self.now
 
     def monotonic(self) -> float:
+        """Return the same as `time()`."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        wake = self.now + seconds
-        self._wakes.append(wake)
+        """Sleep; when everybody waits, the sleeper with the earliest deadline moves the time there."""
+        wake_time = self.now + seconds
+        self._wake_times.append(wake_time)
         try:
-            while self.now < wake:
-                await a_moment()
-                if wake == min(self._wakes) and await _nobody_works() and wake == min(self._wakes):
-                    self.now = max(self.now, wake)
+            while self.now < wake_time:
+                await let_others_run()
+                # Asked twice, because a sleeper with an earlier deadline may come during the check.
+                if self._is_first(wake_time) and await _everybody_waits() and self._is_first(wake_time):
+                    self.now = max(self.now, wake_time)
         finally:
-            self._wakes.remove(wake)
+            self._wake_times.remove(wake_time)
+
+    def _is_first(self, wake_time: float) -> bool:
+        return wake_time == min(self._wake_times)
 
     async def idle(self, seconds: float) -> None:
-        """Wait for time to pass; it does not for this."""
-        wake = self.now + seconds
-        while self.now < wake:
-            await a_moment()
+        """Sleep in a background loop: wake when others have moved the time, but never move it."""
+        wake_time = self.now + seconds
+        while self.now < wake_time:
+            await let_others_run()
 
 
-async def _nobody_works() -> bool:
-    """Whether everybody waits for time."""
+def ready_callbacks(loop: object) -> Sized:
+    """Return the callbacks that a loop will run next.
+
+    asyncio has no public way to ask whether a task can go on, so this reads CPython's `BaseEventLoop._ready`.
+
+    Raises:
+        RuntimeError: When the loop does not keep its callbacks there.
+    """
+    ready: Sized | None = getattr(loop, "_ready", None)
+    if ready is None:
+        raise RuntimeError(
+            f"The tests' clock cannot work on {type(loop).__qualname__}: it has to know whether a task can go on, and "
+            "reads that from CPython's private BaseEventLoop._ready, which is not there. Change ready_callbacks() in "
+            "tests/support/clock.py to how this version of Python keeps the callbacks that it runs next."
+        )
+    return ready
+
+
+async def _everybody_waits() -> bool:
+    """Return whether no task can go on, apart from those that are just checking the same."""
     loop = asyncio.get_running_loop()
-    JumpingClock.asking += 1
+    threads = anyio.to_thread.current_default_thread_limiter()
+    JumpingClock.checking += 1
     try:
-        while not (JumpingClock.lent or anyio.to_thread.current_default_thread_limiter().borrowed_tokens):
-            # Whoever can go on does so first; of those who can, the others who ask this only ask.
+        while not (JumpingClock.busy or threads.borrowed_tokens):
+            # Whoever can go on does so during this checkpoint. Each of the others that check is ready again after it.
             await anyio.lowlevel.checkpoint()
-            if len(loop._ready) < JumpingClock.asking:  # type: ignore[attr-defined]
-                return not JumpingClock.lent
+            if len(ready_callbacks(loop)) < JumpingClock.checking:
+                return not JumpingClock.busy
         return False
     finally:
-        JumpingClock.asking -= 1
+        JumpingClock.checking -= 1
 
 
 @sa.event.listens_for(sa.Pool, "checkout")
-def lend(*_: object) -> None:
-    JumpingClock.lent += 1
+def _count_taken(*_: object) -> None:
+    JumpingClock.busy += 1
 
 
 @sa.event.listens_for(sa.Pool, "checkin")
-def give_back(*_: object) -> None:
-    JumpingClock.lent -= 1
+def _count_returned(*_: object) -> None:
+    JumpingClock.busy -= 1

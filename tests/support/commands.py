@@ -1,4 +1,4 @@
-"""The commands, run as processes of their own."""
+"""Run the kie-mcp command as a process of its own."""
 
 import os
 import signal
@@ -12,10 +12,12 @@ COMMAND = (sys.executable, "-m", "kie_mcp")
 
 
 def environment(**settings: str) -> dict[str, str]:
+    """Return this process's environment, without any setting of kie-mcp but these."""
     return {name: value for name, value in os.environ.items() if not name.startswith("KIE_")} | settings
 
 
-def kie_mcp(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+def run_command(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a folder and with settings as environment variables."""
     return subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,
@@ -28,8 +30,8 @@ def kie_mcp(*arguments: str, cwd: Path | None = None, **settings: str) -> subpro
 
 
 @contextmanager
-def serving(*arguments: str, **settings: str) -> Iterator[str]:
-    """A command that serves; gives the URL that it says it serves at, and ends it with Ctrl-C."""
+def serve_command(*arguments: str, **settings: str) -> Iterator[str]:
+    """Run a command that serves and give the URL that it prints. Leaving ends it with Ctrl-C."""
     with subprocess.Popen(
         [*COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
@@ -40,8 +42,8 @@ def serving(*arguments: str, **settings: str) -> Iterator[str]:
     ) as process:
         try:
             assert process.stderr
-            said = process.stderr.readline()
-            yield next(word for word in said.split() if word.startswith("http://"))
+            first_line = process.stderr.readline()
+            yield next(word for word in first_line.split() if word.startswith("http://"))
         finally:
             process.send_signal(signal.SIGINT)
             stdout, stderr = process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""Arguments of a call for each model."""
+"""Arguments of at least one valid call for each model."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ GIVEN: dict[str, Any] = {
     "start": 0,
     "end": 10,
 }
-# What a call needs besides its required fields.
+# Arguments that a call needs besides its required fields.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kling-3.0/video": {"prompt": "rain"},
     "kling-3.0-omni/reference-to-video": {"images": ["a.png"]},
@@ -69,7 +69,7 @@ DETAILS = {
     "audio_weight": 0.5,
 }
 PERSONA = {"negative_prompt": "metal", "persona_id": "p1", "persona_model": "voice_persona"}
-# Calls that chance does not find: their fields depend on one another.
+# Calls whose fields depend on one another, so that random arguments would hardly ever be valid.
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "kling-3.0/video": [
         {"shots": [{"prompt": "a door", "duration": 2}, {"prompt": "a room", "duration": 3}]},

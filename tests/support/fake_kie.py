@@ -1,4 +1,4 @@
-"""A KIE that gives answers made up by the test."""
+"""A fake KIE that gives the answers that the test wrote."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -16,36 +16,37 @@ from support.clock import JumpingClock
 KEY = "0123456789abcdef-this-is-secret"
 
 
-class Told:
-    """A KIE that gives the answers it is told, the last one for ever, and remembers what it was asked."""
+class ScriptedKie:
+    """A fake KIE that gives scripted answers in order, repeats the last one for ever, and keeps the requests."""
 
     def __init__(self, *answers: Response | Exception) -> None:
-        self.asked: list[Request] = []
+        self.requests: list[Request] = []
         self._answers = deque(answers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         await request.body()
-        self.asked.append(request)
+        self.requests.append(request)
         answer = self._answers.popleft() if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
         await answer(scope, receive, send)
 
 
-def says(code: object, message: str = "", data: object = None, http: int = 200, **headers: str) -> Response:
-    """KIE's envelope; `retry_after="7"` is a header."""
+def envelope(code: object, message: str = "", data: object = None, http: int = 200, **headers: str) -> Response:
+    """Return a response with KIE's envelope of code, msg and data; `retry_after="7"` sets a header."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return JSONResponse({"code": code, "msg": message, "data": data}, http, named)
 
 
-def at(told: ASGIApp, clock: JumpingClock | None = None) -> KieClient:
-    return KieClient(KEY, transport=httpx2.ASGITransport(app=told), clock=clock)
+def client_for(kie: ASGIApp, clock: JumpingClock | None = None) -> KieClient:
+    """Return a client that sends its requests to an application in this process."""
+    return KieClient(KEY, transport=httpx2.ASGITransport(app=kie), clock=clock)
 
 
 @contextmanager
-def no_waiting() -> Iterator[None]:
-    """Reads are tried again at once, as often as ever."""
+def retry_at_once() -> Iterator[None]:
+    """Retry reads as often as usual, but without backoff."""
     stamina.set_testing(True, attempts=READ_ATTEMPTS, cap=True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A KIE at an address of this machine, for servers that are processes of their own."""
+"""The sandbox on a port of this machine, for servers that run as processes of their own."""
 
 import socket
 import threading
@@ -13,28 +13,28 @@ from starlette.types import Receive, Scope, Send
 from kie_mcp.sandbox.app import Sandbox
 
 
-class Served:
-    """One sandbox after the other, at one address."""
+class KieServer:
+    """An address where one sandbox after the other is served."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.sandbox = Sandbox()
-        self.asked: Counter[str] = Counter()
-        """How often, by method and path."""
+        self.request_counts: Counter[str] = Counter()
+        """The number of requests, by method and path."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.asked[f"{scope['method']} {scope['path']}"] += 1
+        self.request_counts[f"{scope['method']} {scope['path']}"] += 1
         await self.sandbox.app(scope, receive, send)
 
-    def begin(self, **how: Any) -> Sandbox:
-        """A new one, which has seen nothing yet."""
-        self.asked.clear()
+    def restart(self, **how: Any) -> Sandbox:
+        """Replace the sandbox by a new one and forget the counts; the arguments are those of `Sandbox`."""
+        self.request_counts.clear()
         self.sandbox = Sandbox(**how)
         return self.sandbox
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes a server speak with it."""
+        """Environment variables with which a server uses this address as KIE."""
         return {
             "KIE_MCP_SANDBOX": "",
             "KIE_API_KEY": "sandbox",
@@ -44,10 +44,10 @@ class Served:
 
 
 @contextmanager
-def serving() -> Iterator[Served]:
-    """A KIE that outlives the servers."""
+def serve_kie() -> Iterator[KieServer]:
+    """Serve on a free port, in a thread, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        served = Served(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        served = KieServer(f"http://127.0.0.1:{listener.getsockname()[1]}")
         server = uvicorn.Server(uvicorn.Config(served, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, args=[[listener]])
         thread.start()

@@ -1,4 +1,4 @@
-"""Small real files, made for a test."""
+"""Small real media files."""
 
 import io
 import wave
@@ -7,14 +7,14 @@ import PIL.Image
 
 
 def picture(width: int = 40, height: int = 30, image_format: str = "PNG") -> bytes:
-    """A black picture."""
+    """Return a black picture; width and height in pixels."""
     file = io.BytesIO()
     PIL.Image.new("1", (width, height)).save(file, image_format)
     return file.getvalue()
 
 
 def sound(seconds: float) -> bytes:
-    """Silence as WAV."""
+    """Return silence as WAV, 8 bits mono at 8 kHz."""
     file = io.BytesIO()
     with wave.open(file, "wb") as written:
         written.setnchannels(1)
@@ -25,10 +25,10 @@ def sound(seconds: float) -> bytes:
 
 
 def tone(width: int, channels: int = 1, *, peak: float = 0.5, seconds: float = 1) -> bytes:
-    """WAV of so many bytes a sample: silence first, then as loud as the peak."""
+    """Return WAV whose first half is silent and whose second half is a tone; `width` is in bytes per sample."""
     full, frames = (1 << (8 * width - 1)) - 1, int(8000 * seconds)
     numbers = [round((-1) ** n * peak * full) if n >= frames // 2 else 0 for n in range(frames)]
-    # WAV's 8 bits have no sign.
+    # Samples of 8 bits are unsigned in WAV.
     samples = [number + 128 if width == 1 else number for number in numbers]
     content = b"".join(each.to_bytes(width, "little", signed=width > 1) * channels for each in samples)
     file = io.BytesIO()

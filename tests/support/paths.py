@@ -3,7 +3,7 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-"""The checkout."""
+"""The root of the checkout."""
 FACTS = ROOT.parent / "shared" / "kie"
-"""KIE's documented API as facts, where it lies beside the checkout."""
+"""KIE's documented API as data. It lies beside the checkout on some machines only."""
 SNAPSHOTS = ROOT / "tests" / "snapshots"

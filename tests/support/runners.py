@@ -1,4 +1,4 @@
-"""A runner with all its parts, to be started and ended as a process is."""
+"""A runner with its client, ledger, uploads and downloads, started and ended as a server process does."""
 
 import resource
 import sqlite3
@@ -15,55 +15,56 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.kie.client import CREATE_SECONDS, READ_SECONDS, KieClient
+from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.kie.routes import DOCUMENTED
+from kie_mcp.ledger.database import BUSY_SECONDS
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.tables import BUSY_SECONDS
 from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.uploads import Uploader
 from support.clock import JumpingClock
 
-EACH_IS_ANOTHER = Rules(repeat_window=0)
-Meet = Callable[[str], Awaitable[Response | None]]
+NO_REPEATS = Rules(repeat_window=0)
+"""Rules by which each call is a new task, however alike they are."""
+Intercept = Callable[[str], Awaitable[Response | None]]
+"""A function that sees the path of a request first; what it returns is the answer, None lets KIE answer."""
 
 
-class Gate:
-    """A KIE behind somebody who sees each request first, and may answer in its place."""
+class InterceptedKie:
+    """A KIE behind functions that see each request first and may answer in its place."""
 
-    def __init__(self, app: ASGIApp, **meet: Meet) -> None:
-        """Remember who is met by a request, by its method in small letters."""
-        self.asked: list[str] = []
-        """The requests, but for those after the balance."""
-        self.balances = 0
-        """How often the balance was asked for."""
+    def __init__(self, app: ASGIApp, **intercept: Intercept) -> None:
+        """Take a function for each HTTP method, named in small letters: it gets the path; None lets KIE answer."""
+        self.requests: list[str] = []
+        """Method and path of each request, except reads of the balance."""
+        self.balance_reads = 0
+        """The number of reads of the balance."""
         self._app = app
-        self._meet = meet
+        self._intercept = intercept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == DOCUMENTED.credits:
-            self.balances += 1
+            self.balance_reads += 1
         else:
-            self.asked.append(f"{scope['method']} {scope['path']}")
-        meet = self._meet.get(scope["method"].lower())
-        answer = await meet(scope["path"]) if meet else None
+            self.requests.append(f"{scope['method']} {scope['path']}")
+        intercept = self._intercept.get(scope["method"].lower())
+        answer = await intercept(scope["path"]) if intercept else None
         # KIE's answer takes no time.
-        JumpingClock.lent += 1
-        try:
+        with JumpingClock.hold():
             await (answer or self._app)(scope, receive, send)
-        finally:
-            JumpingClock.lent -= 1
 
 
-def call(tool: str, **arguments: Any) -> KieModel:
-    """What a caller asks for."""
+def model_call(tool: str, **arguments: Any) -> KieModel:
+    """Return the model call that a family's tool makes of these arguments; there is a prompt by default."""
     (family,) = (family for family in FAMILIES if family.tool == tool)
     return family.parse({"prompt": "a heron at dawn", **arguments})
 
 
 @asynccontextmanager
-async def running(
+async def run_runner(
     folder: Path,
     app: ASGIApp,
     clock: JumpingClock,
@@ -72,31 +73,34 @@ async def running(
     service: bool = False,
     url: str = "",
     callback_url: str = "",
-    rules: Rules = EACH_IS_ANOTHER,
+    rules: Rules = NO_REPEATS,
     usual_seconds: float | None = 4,
     read_seconds: float = READ_SECONDS,
     create_seconds: float = CREATE_SECONDS,
     busy_seconds: float = BUSY_SECONDS,
     crash: bool = False,
+    wrap_limiter: Callable[[CreateLimiter], CreateLimiter] = lambda limiter: limiter,
 ) -> AsyncIterator[Runner]:
-    """A runner with its ledger and output in a folder; leaving ends it at once.
+    """Run a runner with its ledger and output in a folder; leaving cancels all it does.
 
     Args:
-        folder: Where all is kept.
-        app: A KIE in this process.
-        clock: Time.
+        folder: The folder for the ledger, the output and readable files.
+        app: An application in this process that takes KIE's place.
+        clock: The clock of the runner and its parts.
         save: Whether results are saved.
-        service: Whether KIE is spoken to in the model list's own pattern.
-        url: Where KIE is served, instead of `app`.
-        callback_url: What KIE is told to call.
-        rules: What the operator allows.
-        usual_seconds: How long tasks take; None leaves that to the model.
-        read_seconds: How long a read may take, by the real clock, as the next two.
-        create_seconds: How long a create may take.
-        busy_seconds: How long another one's writing is waited for.
-        crash: Whether it ends without telling the others, as a process that is killed.
+        service: Whether the client uses the routes `/api/v1/<service>/generate`.
+        url: The address of a KIE, instead of `app`.
+        callback_url: The URL that KIE is given for its callbacks.
+        rules: Repeat window, caps and the limit for confirmation.
+        usual_seconds: The usual length of tasks in seconds; None takes the model's.
+        read_seconds: Timeout of a read in seconds, by the machine's clock.
+        create_seconds: Timeout of a create in seconds, by the machine's clock.
+        busy_seconds: Seconds, by the machine's clock, to wait for another process's write transaction.
+        crash: Whether it ends without releasing its tasks, as a killed process does.
+        wrap_limiter: Returns the create limiter that the client is given, made of the usual one.
     """
     transport = None if url else httpx2.ASGITransport(app)
+    ledger = await Ledger.open(folder / "data", busy_seconds=busy_seconds)
     client = KieClient(
         "sandbox",
         base_url=url or "https://kie.test",
@@ -105,8 +109,8 @@ async def running(
         clock=clock,
         read_seconds=read_seconds,
         create_seconds=create_seconds,
+        create_limiter=wrap_limiter(LedgerCreateLimiter(ledger, clock)),
     )
-    ledger = await Ledger.open(folder / "data", busy_seconds=busy_seconds)
     publisher = Uploader(client, ledger, readable=[folder], clock=clock)
     saver = Downloader(client, folder / "out", guarded=False) if save else None
     try:
@@ -126,37 +130,37 @@ async def running(
             yield runner
             group.cancel_scope.cancel()
         if not crash:
-            await runner.leave()
+            await runner.release_lease()
     finally:
         await ledger.close()
 
 
-async def end(runner: Runner, task: Task) -> Task:
-    """The task once there is nothing to wait for any more, as the ledger has it."""
-    if watch := runner._watched.get(task.id):
-        await watch.over.wait()
+async def run_to_end(runner: Runner, task: Task) -> Task:
+    """Wait until there is nothing more to wait for; return the task as the ledger has it then."""
+    if watch := runner._watchers.get(task.id):
+        await watch.ended.wait()
     found = await runner.ledger.find(task.id)
     assert found
     return found
 
 
-def rows(folder: Path) -> list[tuple[str, str, str | None, str]]:
-    """Each task's id, state, KIE's id and route, as another process sees them."""
+def task_rows(folder: Path) -> list[tuple[str, str, str | None, str]]:
+    """Return each task's id, state, KIE's id and route, read from the file as another process reads it."""
     with sqlite3.connect(folder / "data" / "ledger.sqlite3") as file:
         found = file.execute("SELECT id, state, kie_id, route FROM tasks ORDER BY created, id").fetchall()
     file.close()
     return found
 
 
-def media(folder: Path) -> list[Path]:
-    """The files in an output folder, without the JSON beside each."""
+def saved_files(folder: Path) -> list[Path]:
+    """Return the files in an output folder, without the JSON file beside each."""
     files = folder.iterdir() if folder.is_dir() else ()
     return sorted(file for file in files if not (file.suffix == ".json" and file.with_suffix("").exists()))
 
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file of this process can grow."""
+    """Let no file of this process grow, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
     try:

@@ -1,4 +1,4 @@
-"""An ASGI application on a port of this machine."""
+"""Serve an ASGI application on a port of this machine."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -12,8 +12,8 @@ from kie_mcp.server.http import PATH
 
 
 @asynccontextmanager
-async def serving(application: ASGIApp) -> AsyncIterator[str]:
-    """Serve on a free port of this machine and give the address."""
+async def serve_app(application: ASGIApp) -> AsyncIterator[str]:
+    """Serve on a free port and give the URL of the MCP endpoint there."""
     server = uvicorn.Server(uvicorn.Config(application, log_level="warning", lifespan="on"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with anyio.create_task_group() as group:

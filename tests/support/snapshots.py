@@ -1,4 +1,4 @@
-"""Files that hold what was agreed."""
+"""Compare with files of tests/snapshots."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 
-def matches(snapshot: Path, value: object, request: pytest.FixtureRequest) -> bool:
-    """Whether the file holds the value; when snapshots are written, it does from now on."""
+def matches_snapshot(snapshot: Path, value: object, request: pytest.FixtureRequest) -> bool:
+    """Return whether the file holds this value as JSON. With --write-snapshots, write it there first."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     if request.config.getoption("--write-snapshots"):
         snapshot.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A task that runs, in the year 2027."""
+"""A running task, with times in the year 2027."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ NOW = 1_800_000_100.0
 
 
 def task(**more: Any) -> Task:
-    """A task of a hundred seconds ago."""
+    """Return a running task that was created 100 s before `NOW`; further fields as given."""
     plain: dict[str, Any] = {
         "id": "t_1",
         "tool": "kling_video",

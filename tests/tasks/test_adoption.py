@@ -9,9 +9,9 @@ import pytest
 from mcp import Client
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from support.answers import answer, text
-from support.clients import started
+from support.clients import connect
 from support.clock import JumpingClock
-from support.runners import Gate, call, end, media, rows, running
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end, saved_files, task_rows
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
@@ -21,14 +21,14 @@ from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.offers import _simplest
-from kie_mcp.tasks.adoption import LOOK_UP_SECONDS
+from kie_mcp.sandbox.offers import build_minimal_call
+from kie_mcp.tasks.adoption import LOOKUP_SECONDS, NOT_CREATED
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.runner import NOT_CREATED, Runner
+from kie_mcp.tasks.runner import Runner
 
 pytestmark = pytest.mark.anyio
 
-PLACES = routes.asked_after(service=False)
+PLACES = routes.status_route_ids(service=False)
 DAY = 24 * 3600
 
 
@@ -46,9 +46,9 @@ def model_of(way: str) -> type[KieModel]:
 async def made_elsewhere(kie: KieClient, way: str, **given: Any) -> str:
     """KIE's id of a task that another client of the account has made."""
     model, given = model_of(way), given or NEEDS.get(way, {})
-    wanted = model.model_validate(given) if given else _simplest(model)
+    wanted = model.model_validate(given) if given else build_minimal_call(model)
     assert wanted
-    return await kie.create(routes.find(way).create, routes.body(wanted, way, str))
+    return await kie.create_task(routes.find(way).create, routes.build_body(wanted, way, str))
 
 
 @pytest.fixture
@@ -66,22 +66,22 @@ async def test_a_task_of_another_client_is_found_adopted_and_saved(
     id_ = await made_elsewhere(kie, way)
     clock.now += later
     begun = clock.now
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock) as runner:
         task = await runner.get(f" {id_} ")
         assert clock.now - begun <= 3
-        assert rows(tmp_path) == [(task.id, "running", id_, way)]
-        task = await end(runner, task)
+        assert task_rows(tmp_path) == [(task.id, "running", id_, way)]
+        task = await run_to_end(runner, task)
         assert (task.state, task.saved, task.error) == ("succeeded", True, None)
         assert task.results or task.texts
-        assert {result.path for result in task.results} == {str(place) for place in media(tmp_path / "out")}
+        assert {result.path for result in task.results} == {str(place) for place in saved_files(tmp_path / "out")}
         assert routes.find(task.route).status == routes.find(way).status
         # From now on it is a task like any other.
-        before = len(gate.asked)
+        before = len(gate.requests)
         for name in (id_, task.id, f"task:{id_}#1"):
             assert (await runner.get(name)).id == task.id
-        assert len(gate.asked) == before
-    assert len(rows(tmp_path)) == 1
+        assert len(gate.requests) == before
+    assert len(task_rows(tmp_path)) == 1
     assert len(sandbox.accepted) == 1
 
 
@@ -105,16 +105,16 @@ async def test_an_adopted_task_of_a_product_route_is_told_and_counted_as_its_own
     kie: KieClient, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     wanted = MODELS["veo3"].model_validate({"prompt": "x"})
-    id_ = await kie.create(routes.find("veo").create, routes.body(wanted, "veo", str))
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.get(id_))
+    id_ = await kie.create_task(routes.find("veo").create, routes.build_body(wanted, "veo", str))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.get(id_))
         assert (task.model, task.credits) == ("veo3", None)
         # Veo's record has no figure: what it usually costs counts.
-        assert (await runner.ledger.spent(task)).day == wanted.usual_estimate().high == 250
+        assert (await runner.ledger.spent(task)).day == wanted.default_estimate().high == 250
 
 
 async def test_a_task_that_failed_elsewhere_says_why(client: Client, kie: KieClient, sandbox: Sandbox) -> None:
-    sandbox.fault("create", "fail")
+    sandbox.inject_fault("create", "fail")
     id_ = await made_elsewhere(kie, "veo")
     found = await client.call_tool("get_task", {"task_ids": [id_], "wait_seconds": 30})
     assert found.is_error
@@ -138,26 +138,26 @@ async def test_servers_that_adopt_a_task_at_once_have_one_row_of_it(
         found.append(await runner.get(id_))
 
     async with (
-        running(tmp_path, sandbox.app, clock) as one,
-        running(tmp_path, sandbox.app, clock) as two,
+        run_runner(tmp_path, sandbox.app, clock) as one,
+        run_runner(tmp_path, sandbox.app, clock) as two,
     ):
         async with anyio.create_task_group() as callers:
             for runner in (one, two, one, two, one):
                 callers.start_soon(ask, runner)
         assert len({task.id for task in found}) == 1
-        assert len(rows(tmp_path)) == 1
+        assert len(task_rows(tmp_path)) == 1
         (task,) = await one.wait([await one.get(id_)], 600)
     assert (task.state, task.saved) == ("succeeded", True)
-    assert len(media(tmp_path / "out")) == 2
+    assert len(saved_files(tmp_path / "out")) == 2
 
 
 async def test_what_was_spent_elsewhere_counts_for_the_day_and_not_for_the_session(
     kie: KieClient, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     id_ = await made_elsewhere(kie, "jobs:veo-3-1", prompt="x")
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        await end(runner, await runner.get(id_))
-        own = await end(runner, await runner.submit(Order("nano_banana_image", call("nano_banana_image"))))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        await run_to_end(runner, await runner.get(id_))
+        own = await run_to_end(runner, await runner.submit(Order("nano_banana_image", model_call("nano_banana_image"))))
         spent = await runner.ledger.spent(own)
     assert (spent.session, spent.day) == (4, 4 + sandbox.accepted[0].credits)
 
@@ -166,13 +166,13 @@ async def test_how_long_an_adopted_task_took_is_nothing_to_go_by(
     kie: KieClient, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     """It ended long before anybody here looked."""
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         ids = [await made_elsewhere(kie, "jobs", prompt="x") for _ in range(6)]
         clock.now += 7 * DAY
-        tasks = [await end(runner, await runner.get(id_)) for id_ in ids]
+        tasks = [await run_to_end(runner, await runner.get(id_)) for id_ in ids]
         assert {task.state for task in tasks} == {"succeeded"}
         task = tasks[0]
-        assert (await runner.usual(task)).seconds == 4
+        assert (await runner.estimate_duration(task)).seconds == 4
 
 
 @pytest.mark.parametrize("id_", ["5f0c5f0c5f0c5f0c", "00000000-0000-0000-0000-000000000000", "x" * 100])
@@ -195,14 +195,14 @@ async def test_two_servers_find_out_in_time_that_an_id_exists_nowhere(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     """They share what Suno lets an account read."""
-    async with running(tmp_path, sandbox.app, clock) as one, running(tmp_path, sandbox.app, clock) as two:
+    async with run_runner(tmp_path, sandbox.app, clock) as one, run_runner(tmp_path, sandbox.app, clock) as two:
         for runner in (one, two, one):
-            await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+            await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
             clock.now += 5
         begun = clock.now
         with pytest.raises(InvalidCall, match="here or at KIE"):
             await one.get("5f0c5f0c5f0c5f0c")
-        assert clock.now - begun < LOOK_UP_SECONDS
+        assert clock.now - begun < LOOKUP_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -222,11 +222,11 @@ async def test_two_servers_find_out_in_time_that_an_id_exists_nowhere(
 async def test_what_can_be_no_id_of_kies_is_not_asked_about(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, id_: str
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock) as runner:
         with pytest.raises(InvalidCall, match="There is no task"):
             await runner.get(id_)
-    assert gate.asked == []
+    assert gate.requests == []
 
 
 @pytest.mark.parametrize(
@@ -237,13 +237,13 @@ async def test_what_can_be_no_id_of_kies_is_not_asked_about(
 async def test_when_kie_cannot_be_asked_that_is_said_and_not_that_there_is_no_task(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: int | str, error: type[ApiError], times: int
 ) -> None:
-    sandbox.fault("status", how, times)
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    sandbox.inject_fault("status", how, times)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(error) as caught:
             await runner.get("5f0c5f0c5f0c5f0c")
         assert "There is no task" not in caught.value.message
         assert caught.value.next_step
-        assert rows(tmp_path) == []
+        assert task_rows(tmp_path) == []
 
 
 async def test_a_task_is_found_though_another_route_is_in_trouble(
@@ -254,8 +254,8 @@ async def test_a_task_is_found_though_another_route_is_in_trouble(
     async def trouble(path: str) -> Response | None:
         return JSONResponse({"code": 500, "msg": "no"}, 500) if "/veo/" not in path and "record" in path else None
 
-    async with running(tmp_path, Gate(sandbox.app, get=trouble), clock) as runner:
-        assert (await end(runner, await runner.get(id_))).state == "succeeded"
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=trouble), clock) as runner:
+        assert (await run_to_end(runner, await runner.get(id_))).state == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -276,31 +276,31 @@ async def test_an_answer_that_names_no_task_adopts_none(
     async def tell(path: str) -> Response | None:
         return said if "record" in path else None
 
-    async with running(tmp_path, Gate(sandbox.app, get=tell), clock) as runner:
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=tell), clock) as runner:
         with pytest.raises(InvalidCall, match="There is no task"):
             await runner.get("5f0c5f0c5f0c5f0c")
-    assert rows(tmp_path) == []
+    assert task_rows(tmp_path) == []
 
 
 async def lost(runner: Runner, sandbox: Sandbox, tool: str = "veo_video", how: str = "reset-after") -> str:
     """A task of which nobody knows whether KIE has it."""
-    sandbox.fault("create", how)
+    sandbox.inject_fault("create", how)
     with pytest.raises(UnknownOutcome) as caught:
-        await runner.submit(Order(tool, call(tool)))
+        await runner.submit(Order(tool, model_call(tool)))
     return caught.value.task_id
 
 
 async def test_a_lost_task_is_settled_by_the_id_that_kies_log_shows(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    async with started(settings, sandbox.app, clock) as client:
-        sandbox.fault("create", "reset-after")
+    async with connect(settings, sandbox.app, clock) as client:
+        sandbox.inject_fault("create", "reset-after")
         task = answer(await client.call_tool("veo_video", {"prompt": "x"}))["task_id"]
         settled = await client.call_tool("resolve_task", {"task_id": task, "outcome": f" {sandbox.accepted[0].id}\n"})
         assert not settled.is_error
         assert answer(settled)["task_id"] == task
         assert answer(settled)["status"] == "running"
-    async with started(settings, sandbox.app, clock) as client:
+    async with connect(settings, sandbox.app, clock) as client:
         found = await client.call_tool("get_task", {"task_ids": task, "wait_seconds": 60})
         assert answer(found)["status"] == "succeeded"
         assert answer(found)["media"][0]["path"]
@@ -313,11 +313,11 @@ async def test_a_lost_task_is_settled_by_the_id_that_kies_log_shows(
 async def test_a_lost_task_that_kie_never_took_is_settled_in_words(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock, said: str
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with started(settings, gate, clock) as client:
-        sandbox.fault("create", "reset-before")
+    gate = InterceptedKie(sandbox.app)
+    async with connect(settings, gate, clock) as client:
+        sandbox.inject_fault("create", "reset-before")
         task = answer(await client.call_tool("veo_video", {"prompt": "x"}))["task_id"]
-        asked = len(gate.asked)
+        asked = len(gate.requests)
         settled = await client.call_tool("resolve_task", {"task_id": f"task:{task}", "outcome": said})
         # That is what was asked for, and no failure of this call.
         assert not settled.is_error
@@ -327,15 +327,15 @@ async def test_a_lost_task_that_kie_never_took_is_settled_in_words(
         assert "Nothing was charged." in text(settled)
         again = await client.call_tool("resolve_task", {"task_id": task, "outcome": said})
         assert f"Task {task} is failed: there is nothing to settle." in text(again)
-    assert len(gate.asked) == asked
+    assert len(gate.requests) == asked
 
 
 async def test_an_outcome_that_kie_does_not_know_settles_nothing(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         id_ = await lost(runner, sandbox)
-        other = await end(runner, await runner.submit(Order("suno_music", call("suno_music"))))
+        other = await run_to_end(runner, await runner.submit(Order("suno_music", model_call("suno_music"))))
         for wrong, says in (
             ("5f0c5f0c5f0c5f0c", "KIE knows no task 5f0c5f0c5f0c5f0c of this kind"),
             ("yes, it was", "KIE knows no task yes, it was of this kind"),
@@ -354,10 +354,10 @@ async def test_a_lost_task_that_was_adopted_in_the_meantime_is_settled_too(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     """Whoever finds its id in KIE's log may ask after that first."""
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         id_ = await lost(runner, sandbox)
         kie_id = sandbox.accepted[0].id
-        found = await end(runner, await runner.get(kie_id))
+        found = await run_to_end(runner, await runner.get(kie_id))
         with pytest.raises(InvalidCall, match=f"is task {found.id} already") as caught:
             await runner.resolve(id_, kie_id)
         assert f"say {NOT_CREATED!r} of this one" in caught.value.next_step
@@ -371,7 +371,7 @@ async def test_the_id_of_a_task_of_another_kind_settles_nothing(
     kie: KieClient, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     elsewhere = await made_elsewhere(kie, "suno")
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         id_ = await lost(runner, sandbox)
         with pytest.raises(InvalidCall, match="of this kind"):
             await runner.resolve(id_, elsewhere)
@@ -381,18 +381,18 @@ async def test_the_id_of_a_task_of_another_kind_settles_nothing(
 async def test_an_outcome_is_not_believed_while_kie_cannot_be_asked(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: int | str
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         id_ = await lost(runner, sandbox)
-        sandbox.fault("status", how)
+        sandbox.inject_fault("status", how)
         with pytest.raises(ApiError):
             await runner.resolve(id_, sandbox.accepted[0].id)
         assert (await runner.get(id_)).state == "unknown"
-        settled = await end(runner, await runner.resolve(id_, sandbox.accepted[0].id))
+        settled = await run_to_end(runner, await runner.resolve(id_, sandbox.accepted[0].id))
     assert (settled.state, settled.saved) == ("succeeded", True)
 
 
 async def test_only_what_is_unknown_is_settled(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", "stall")
+    sandbox.inject_fault("create", "stall")
     for tool, state in (("kling_video", "running"), ("nano_banana_image", "succeeded")):
         made = answer(await client.call_tool(tool, {"prompt": "x"}))
         for outcome in (NOT_CREATED, "5f0c5f0c5f0c5f0c"):
@@ -411,8 +411,8 @@ async def test_what_kie_gives_no_id_to_is_settled_in_words_only(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     style = MODELS["ai-music-api/boost-music-style"].model_validate({"prompt": "a waltz"})
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        sandbox.fault("create", "reset-after")
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        sandbox.inject_fault("create", "reset-after")
         with pytest.raises(UnknownOutcome) as caught:
             await runner.submit(Order("suno_style", style))
         with pytest.raises(InvalidCall, match="KIE gives no id to what"):

@@ -7,11 +7,11 @@ import anyio
 import pytest
 from mcp import Client
 from starlette.responses import JSONResponse, Response
-from support.answers import answer, ended, refused, text
-from support.clients import started
+from support.answers import answer, assert_refused, text, wait_for_end
+from support.clients import connect
 from support.clock import JumpingClock
 from support.media_files import picture
-from support.runners import Gate, call, end, rows, running
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.catalog import dynamic_model
 from kie_mcp.catalog.arguments import OPTIONS, Options
@@ -21,12 +21,13 @@ from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, CapReached, UnknownOutcome
 from kie_mcp.kie.routes import DOCUMENTED
-from kie_mcp.ledger.ledger import SAMPLE
+from kie_mcp.ledger.statistics import CHARGES_READ
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.money import Caps, Rules, highest, quote
+from kie_mcp.tasks.adoption import NOT_CREATED
+from kie_mcp.tasks.money import Caps, Rules, highest_similar_estimate, quote
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.runner import NOT_CREATED, Runner
+from kie_mcp.tasks.runner import Runner
 
 pytestmark = pytest.mark.anyio
 
@@ -42,14 +43,14 @@ def capped(**caps: float) -> Rules:
 
 def draw(**more: Any) -> Order:
     """A picture for 4 credits."""
-    return Order("nano_banana_image", call("nano_banana_image", **more))
+    return Order("nano_banana_image", model_call("nano_banana_image", **more))
 
 
 async def charged(runner: Runner, sandbox: Sandbox, order: Order, amount: float) -> Task:
     """A task that KIE charges this for."""
     task = await runner.submit(order)
     sandbox.accepted[-1].credits = amount
-    return await end(runner, task)
+    return await run_to_end(runner, task)
 
 
 @pytest.mark.parametrize("yes", [True, "true", "True"])
@@ -57,12 +58,12 @@ async def charged(runner: Runner, sandbox: Sandbox, order: Order, amount: float)
 async def test_a_quote_tells_the_price_and_sends_nothing(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, tool: str, yes: bool | str
 ) -> None:
-    gate = Gate(sandbox.app)
+    gate = InterceptedKie(sandbox.app)
     (tmp_path / "fox.png").write_bytes(picture())
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
     if tool == "run_model":
         given = {"model": "google/nano-banana-edit", "input": given}
-    async with started(settings, gate, clock) as client:
+    async with connect(settings, gate, clock) as client:
         result = await client.call_tool(tool, given | {"quote": yes})
         assert not result.is_error
         assert answer(result) == {
@@ -79,13 +80,13 @@ async def test_a_quote_tells_the_price_and_sends_nothing(
             "996. Nothing was sent. The same call without quote makes it."
         )
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
-    assert not [asked for asked in gate.asked if asked.startswith("POST")]
+    assert not [asked for asked in gate.requests if asked.startswith("POST")]
 
 
 async def test_a_quote_is_no_call_that_another_would_repeat(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    async with started(settings, sandbox.app, clock, repeat_window=600) as client:
+    async with connect(settings, sandbox.app, clock, repeat_window=600) as client:
         await client.call_tool("nano_banana_image", {"prompt": "a fox", "quote": True})
         made = await client.call_tool("nano_banana_image", {"prompt": "a fox", "quote": False})
         assert "note" not in answer(made)
@@ -100,8 +101,8 @@ async def test_a_quote_is_no_call_that_another_would_repeat(
 async def test_a_quote_tells_also_what_would_be_refused_or_asked_about(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    sandbox.discovery.success["veo-3-1"] = 10.0
-    async with started(settings, sandbox.app, clock, confirm_above=1, max_credits_per_task=1) as client:
+    sandbox.discovery.success_rates["veo-3-1"] = 10.0
+    async with connect(settings, sandbox.app, clock, confirm_above=1, max_credits_per_task=1) as client:
         result = await client.call_tool("veo_video", {"prompt": "x", "quote": True})
     assert answer(result)["estimated_credits"] == [60, 60]
     assert sandbox.accepted == []
@@ -109,7 +110,7 @@ async def test_a_quote_tells_also_what_would_be_refused_or_asked_about(
 
 async def test_a_quote_says_when_the_balance_is_too_low(settings: Settings, clock: JumpingClock) -> None:
     poor = Sandbox(credits=3.5, clock=clock.time)
-    async with started(settings, poor.app, clock) as client:
+    async with connect(settings, poor.app, clock) as client:
         result = await client.call_tool("nano_banana_image", {"prompt": "x", "quote": True})
     assert (answer(result)["balance"], answer(result)["balance_after"]) == (3.5, -0.5)
     assert "too little" in text(result)
@@ -118,7 +119,7 @@ async def test_a_quote_says_when_the_balance_is_too_low(settings: Settings, cloc
 
 async def test_a_large_balance_is_told_in_full(settings: Settings, clock: JumpingClock) -> None:
     rich = Sandbox(credits=1_234_567.5, clock=clock.time)
-    async with started(settings, rich.app, clock) as client:
+    async with connect(settings, rich.app, clock) as client:
         assert "1,234,567.5 credits" in text(await client.call_tool("get_credits"))
         quoted = await client.call_tool("nano_banana_image", {"prompt": "x", "quote": True})
     assert "1,234,563.5" in text(quoted)
@@ -128,11 +129,11 @@ async def test_a_quote_refuses_what_the_call_would_be_refused_for(
     client: Client, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     for given in ({}, {"prompt": "x", "sed": 1}, {"prompt": "x", "images": [str(tmp_path / "nowhere.png")]}):
-        refused(await client.call_tool("nano_banana_image", given | {"quote": True}), sandbox)
+        assert_refused(await client.call_tool("nano_banana_image", given | {"quote": True}), sandbox)
 
 
 async def test_a_quote_uses_kies_own_words_where_the_list_has_no_figure(client: Client, sandbox: Sandbox) -> None:
-    sandbox.discovery.add(NEW, {"properties": {"prompt": {"type": "string"}, "duration": {"type": "integer"}}})
+    sandbox.discovery.add_model(NEW, {"properties": {"prompt": {"type": "string"}, "duration": {"type": "integer"}}})
     given = {"model": NEW, "input": {"prompt": "x", "duration": 8}, "quote": True}
     sandbox.discovery.prices[NEW] = "720p: 10 credits/s ($0.05)\n1080p: 20 credits/s ($0.10)"
     result = await client.call_tool("run_model", given)
@@ -143,7 +144,7 @@ async def test_a_quote_uses_kies_own_words_where_the_list_has_no_figure(client: 
 
 
 async def test_a_quote_says_so_where_nobody_knows_the_price(client: Client, sandbox: Sandbox) -> None:
-    sandbox.discovery.add(NEW, {"properties": {"prompt": {"type": "string"}}}, kind="video", does="text-to-video")
+    sandbox.discovery.add_model(NEW, {"properties": {"prompt": {"type": "string"}}}, kind="video", does="text-to-video")
     result = await client.call_tool("run_model", {"model": NEW, "input": {"prompt": "x"}, "quote": True})
     assert "estimated_credits" not in answer(result)
     assert "balance_after" not in answer(result)
@@ -191,16 +192,16 @@ def test_a_price_is_never_less_than_nothing(duration: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "id_", [id_ for id_, model in MODELS.items() if model.usual_estimate().high is None and not model.legacy]
+    "id_", [id_ for id_, model in MODELS.items() if model.default_estimate().high is None and not model.legacy]
 )
 def test_an_unknown_price_counts_as_the_highest_of_its_family(id_: str) -> None:
     model = MODELS[id_]
     cost = quote(model.model_construct(), [])
     (family,) = (family for family in FAMILIES if model in family.models)
-    known = [other.usual_estimate().high or 0 for other in family.models]
-    alike = [other.usual_estimate().high or 0 for other in MODELS.values() if other.kind == model.kind]
+    known = [other.default_estimate().high or 0 for other in family.models]
+    alike = [other.default_estimate().high or 0 for other in MODELS.values() if other.kind == model.kind]
     assert cost.known is None
-    assert cost.reserve == (max(known) or max(alike)) == highest(model.model_construct())
+    assert cost.reserve == (max(known) or max(alike)) == highest_similar_estimate(model.model_construct())
     assert cost.reserve > 0 or model.kind == "text"
 
 
@@ -208,7 +209,7 @@ async def test_the_estimate_learns_from_what_was_charged(client: Client, sandbox
     async def make(prompt: str, amount: float) -> None:
         made = await client.call_tool("kling_video", {"prompt": prompt, "duration": 5})
         sandbox.accepted[-1].credits = amount
-        assert answer(await ended(client, made))["credits"] == amount
+        assert answer(await wait_for_end(client, made))["credits"] == amount
 
     async def quoted(**more: Any) -> tuple[list[float], str]:
         result = await client.call_tool("kling_video", {"prompt": "x", "duration": 5, "quote": True, **more})
@@ -247,9 +248,9 @@ async def test_what_was_charged_holds_for_each_unit(
     more: dict[str, Any],
     times: float,
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        await runner.ledger.add(learned_from(call(tool, **one), 7.0, clock.now))
-        cost = await runner.quote(Order(tool, call(tool, **more)))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        await runner.ledger.add(learned_from(model_call(tool, **one), 7.0, clock.now))
+        cost = await runner.quote(Order(tool, model_call(tool, **more)))
     assert cost.known == (7 * times, 7 * times)
     assert cost.reserve == 7 * times
 
@@ -267,7 +268,7 @@ def learned_from(wanted: Any, amount: float, finished: float) -> Task:
         created=finished - 5,
         finished=finished,
         state="succeeded",
-        tariff=tariff,
+        price_key=tariff,
         units=units,
         credits=amount,
         saved=True,
@@ -275,13 +276,13 @@ def learned_from(wanted: Any, amount: float, finished: float) -> Task:
 
 
 async def test_only_the_last_charges_count(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        for number in range(SAMPLE + 8):
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        for number in range(CHARGES_READ + 8):
             # The old ones were cheap.
-            task = learned_from(call("nano_banana_image"), 1 if number < 8 else 9, clock.now - 100 + number)
+            task = learned_from(model_call("nano_banana_image"), 1 if number < 8 else 9, clock.now - 100 + number)
             await runner.ledger.add(task)
         cost = await runner.quote(draw())
-    assert (cost.known, cost.basis) == ((9, 9), f"median of your last {SAMPLE}")
+    assert (cost.known, cost.basis) == ((9, 9), f"median of your last {CHARGES_READ}")
 
 
 @pytest.mark.parametrize(
@@ -291,8 +292,8 @@ async def test_what_teaches_nothing_of_the_price_does_not_change_it(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
     """A balance that KIE has not drawn from yet looks like a gift, and no cap would hold that back."""
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = learned_from(call("nano_banana_image"), 9, clock.now)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = learned_from(model_call("nano_banana_image"), 9, clock.now)
         for name, value in changed.items():
             setattr(task, name, value)
         await runner.ledger.add(task)
@@ -303,51 +304,51 @@ async def test_what_teaches_nothing_of_the_price_does_not_change_it(
 async def test_what_was_charged_beats_every_list_also_for_caps(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=capped(task=5)) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(task=5)) as runner:
         await charged(runner, sandbox, draw(), 6)
         with pytest.raises(CapReached, match=r"may cost 6 credits \(what the last one was charged\)"):
             await runner.submit(draw())
 
 
 async def test_kies_own_figure_goes_before_the_balance(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         task = await runner.submit(draw())
         sandbox.accepted[-1].credits = 3.5
         # What somebody else spends meanwhile.
         sandbox._credits -= 100
-        assert (await end(runner, task)).credits == 3.5
+        assert (await run_to_end(runner, task)).credits == 3.5
 
 
 async def test_without_kies_figure_the_fall_of_the_balance_is_the_charge(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     """Runway's record says nothing of credits."""
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await charged(runner, sandbox, Order("runway_video", call("runway_video")), 11.5)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await charged(runner, sandbox, Order("runway_video", model_call("runway_video")), 11.5)
         assert task.credits == 11.5
-        assert (await runner.quote(Order("runway_video", call("runway_video")))).known == (11.5, 11.5)
+        assert (await runner.quote(Order("runway_video", model_call("runway_video")))).known == (11.5, 11.5)
 
 
 @pytest.mark.parametrize("what", ["runs", "ended meanwhile", "is unknown", "top-up", "balance cannot be read"])
 async def test_where_something_else_may_have_moved_the_balance_nothing_is_recorded(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, what: str
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         if what == "runs":
-            sandbox.fault("create", "stall")
+            sandbox.inject_fault("create", "stall")
             await runner.submit(draw())
-        task = await runner.submit(Order("runway_video", call("runway_video")))
+        task = await runner.submit(Order("runway_video", model_call("runway_video")))
         if what == "ended meanwhile":
             await runner.submit(draw())
         if what == "is unknown":
-            sandbox.fault("create", "reset-after")
+            sandbox.inject_fault("create", "reset-after")
             with pytest.raises(UnknownOutcome):
                 await runner.submit(draw())
         if what == "top-up":
             sandbox._credits += 500
         if what == "balance cannot be read":
-            sandbox.fault("credit", 401)
-        assert (await end(runner, task)).credits is None
+            sandbox.inject_fault("credit", 401)
+        assert (await run_to_end(runner, task)).credits is None
         # It counts as estimated, then.
         assert (await runner.ledger.spent(task)).day >= 12
 
@@ -363,22 +364,22 @@ async def test_a_task_that_begins_while_the_balance_is_read_keeps_it_from_tellin
             begun.set()
             others.append(await runner.submit(draw()))
 
-    gate = Gate(sandbox.app, get=draw_meanwhile)
-    async with running(tmp_path, gate, clock) as runner:
-        task = await end(runner, await runner.submit(Order("runway_video", call("runway_video"))))
+    gate = InterceptedKie(sandbox.app, get=draw_meanwhile)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("runway_video", model_call("runway_video"))))
         assert task.state == "succeeded"
         assert task.credits is None
-        assert (await end(runner, others[0])).credits == 4
+        assert (await run_to_end(runner, others[0])).credits == 4
 
 
 async def test_another_server_s_task_keeps_the_balance_from_telling(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as one, running(tmp_path, sandbox.app, clock) as two:
-        task = await one.submit(Order("runway_video", call("runway_video")))
+    async with run_runner(tmp_path, sandbox.app, clock) as one, run_runner(tmp_path, sandbox.app, clock) as two:
+        task = await one.submit(Order("runway_video", model_call("runway_video")))
         other = await two.submit(draw())
-        assert (await end(one, task)).credits is None
-        assert (await end(two, other)).credits == 4
+        assert (await run_to_end(one, task)).credits is None
+        assert (await run_to_end(two, other)).credits == 4
 
 
 async def at_once(runners: list[Runner], order: Any, times: int) -> tuple[int, list[CapReached]]:
@@ -403,12 +404,12 @@ async def at_once(runners: list[Runner], order: Any, times: int) -> tuple[int, l
 async def test_of_calls_at_once_only_those_go_that_there_is_room_for(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, cap: str
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock, rules=capped(**{cap: 11})) as runner:
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock, rules=capped(**{cap: 11})) as runner:
         went, held = await at_once([runner], draw, 6)
         assert (went, len(held)) == (2, 4)
         assert len(sandbox.accepted) == 2
-        assert len(rows(tmp_path)) == 2
+        assert len(task_rows(tmp_path)) == 2
         assert all(error.billed is False and not error.retryable for error in held)
         assert "3 of the 11 credits" in held[-1].message
         assert f"KIE_MCP_MAX_CREDITS_PER_{cap.upper()}" in held[-1].message
@@ -421,8 +422,8 @@ async def test_servers_on_one_ledger_share_the_day_and_not_the_session(
         folder = tmp_path / str(room)
         begun = len(sandbox.accepted)
         async with (
-            running(folder, sandbox.app, clock, rules=rules) as one,
-            running(folder, sandbox.app, clock, rules=rules) as two,
+            run_runner(folder, sandbox.app, clock, rules=rules) as one,
+            run_runner(folder, sandbox.app, clock, rules=rules) as two,
         ):
             went, held = await at_once([one, two], draw, 8)
         assert (went, len(held)) == (room, 8 - room)
@@ -433,23 +434,23 @@ async def test_a_session_ends_with_its_server_and_a_day_does_not(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     for _ in range(2):
-        async with running(tmp_path, sandbox.app, clock, rules=capped(session=5)) as runner:
-            await end(runner, await runner.submit(draw()))
+        async with run_runner(tmp_path, sandbox.app, clock, rules=capped(session=5)) as runner:
+            await run_to_end(runner, await runner.submit(draw()))
             with pytest.raises(CapReached, match="of the 5 credits a session are left"):
                 await runner.submit(draw())
-    async with running(tmp_path, sandbox.app, clock, rules=capped(day=11)) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(day=11)) as runner:
         with pytest.raises(CapReached, match="3 of the 11 credits a day are left"):
             await runner.submit(draw())
 
 
 async def test_the_day_is_the_last_24_hours(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=capped(day=7)) as runner:
-        task = await end(runner, await runner.submit(draw()))
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(day=7)) as runner:
+        task = await run_to_end(runner, await runner.submit(draw()))
         clock.now = task.created + DAY - 60
         with pytest.raises(CapReached):
             await runner.submit(draw())
         clock.now = task.created + DAY + 60
-        await end(runner, await runner.submit(draw()))
+        await run_to_end(runner, await runner.submit(draw()))
     assert len(sandbox.accepted) == 2
 
 
@@ -457,20 +458,20 @@ async def test_the_day_is_the_last_24_hours(sandbox: Sandbox, clock: JumpingCloc
 async def test_what_failed_gives_its_reservation_back(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: str
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=capped(day=4, session=4)) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(day=4, session=4)) as runner:
         for _ in range(3):
-            sandbox.fault("create", how)
+            sandbox.inject_fault("create", how)
             try:
-                assert (await end(runner, await runner.submit(draw()))).state == "failed"
+                assert (await run_to_end(runner, await runner.submit(draw()))).state == "failed"
             except ApiError:
                 assert how != "fail"
-        assert (await end(runner, await runner.submit(draw()))).state == "succeeded"
+        assert (await run_to_end(runner, await runner.submit(draw()))).state == "succeeded"
         with pytest.raises(CapReached, match="0 of the 4 credits a day"):
             await runner.submit(draw())
 
 
 async def test_what_was_cheaper_than_reserved_makes_room(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=capped(day=5)) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(day=5)) as runner:
         await charged(runner, sandbox, draw(), 1)
         await charged(runner, sandbox, draw(), 4)
         with pytest.raises(CapReached):
@@ -480,8 +481,8 @@ async def test_what_was_cheaper_than_reserved_makes_room(sandbox: Sandbox, clock
 async def test_what_nobody_knows_the_end_of_stays_reserved_until_it_is_settled(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=capped(day=5)) as runner:
-        sandbox.fault("create", "reset-before")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(day=5)) as runner:
+        sandbox.inject_fault("create", "reset-before")
         with pytest.raises(UnknownOutcome) as caught:
             await runner.submit(draw())
         with pytest.raises(CapReached, match="1 of the 5 credits a day"):
@@ -494,11 +495,11 @@ async def test_an_unknown_price_is_held_against_the_caps_as_the_highest_of_its_f
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     wanted = MODELS["wan/2-2-a14b-text-to-video-turbo"].model_validate({"prompt": "x"})
-    dearest = highest(wanted)
-    async with running(tmp_path, sandbox.app, clock, rules=capped(task=dearest - 1)) as runner:
+    dearest = highest_similar_estimate(wanted)
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(task=dearest - 1)) as runner:
         with pytest.raises(CapReached, match=rf"is unknown \(.*\), so it counts as {dearest:g} credits"):
             await runner.submit(Order("wan_video", wanted))
-    async with running(tmp_path, sandbox.app, clock, rules=capped(task=dearest)) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(task=dearest)) as runner:
         await runner.submit(Order("wan_video", wanted))
         assert (await runner.ledger.spent(learned_from(wanted, 0, clock.now))).day == dearest
 
@@ -506,7 +507,7 @@ async def test_an_unknown_price_is_held_against_the_caps_as_the_highest_of_its_f
 async def test_a_cap_of_nothing_lets_only_what_is_free_through(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock, rules=capped(day=0)) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=capped(day=0)) as runner:
         with pytest.raises(CapReached, match="0 of the 0 credits a day"):
             await runner.submit(draw())
         song = await runner.ledger.page()
@@ -525,13 +526,13 @@ async def test_a_cap_of_nothing_lets_only_what_is_free_through(
 async def test_a_client_is_told_which_cap_holds_it_and_nothing_was_sent(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, tool: str, setting: str, says: str
 ) -> None:
-    gate = Gate(sandbox.app)
+    gate = InterceptedKie(sandbox.app)
     (tmp_path / "fox.png").write_bytes(picture())
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
     if tool == "run_model":
         given = {"model": "google/nano-banana-edit", "input": given}
     settings = settings.model_copy(update={"confirm_above": 0, setting: 3})
-    async with started(settings, gate, clock) as client:
+    async with connect(settings, gate, clock) as client:
         result = await client.call_tool(tool, given)
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
     assert result.is_error
@@ -542,12 +543,12 @@ async def test_a_client_is_told_which_cap_holds_it_and_nothing_was_sent(
     assert "google/nano-banana-edit may cost 4 credits" in error["message"]
     assert "Nothing was charged." in text(result)
     assert error["next_step"] in text(result)
-    assert not [asked for asked in gate.asked if asked.startswith("POST")]
+    assert not [asked for asked in gate.requests if asked.startswith("POST")]
 
 
 async def test_a_balance_that_is_too_low_is_kies_to_tell(settings: Settings, clock: JumpingClock) -> None:
     poor = Sandbox(credits=3, clock=clock.time)
-    async with started(settings, poor.app, clock) as client:
+    async with connect(settings, poor.app, clock) as client:
         result = await client.call_tool("nano_banana_image", {"prompt": "x"})
     assert answer(result)["error"]["category"] == "insufficient_credits"
     assert answer(result)["error"]["billed"] is False
@@ -592,7 +593,7 @@ async def test_a_wrong_option_is_refused_before_anything_is_sent(
     given: dict[str, Any] = {"prompt": "x"}
     given = {"model": "google/nano-banana", "input": given} if tool == "run_model" else given
     result = await client.call_tool(tool, given | wrong)
-    refused(result, sandbox)
+    assert_refused(result, sandbox)
     assert next(iter(wrong)) in text(result)
 
 
@@ -602,8 +603,10 @@ async def test_an_option_inside_run_models_input_is_not_overlooked(
     client: Client, sandbox: Sandbox, model: str, misplaced: dict[str, Any]
 ) -> None:
     """Whoever wants a quote must not be sold the picture."""
-    sandbox.discovery.add(NEW, {"properties": {"prompt": {"type": "string"}}})
-    refused(await client.call_tool("run_model", {"model": model, "input": {"prompt": "x", **misplaced}}), sandbox)
+    sandbox.discovery.add_model(NEW, {"properties": {"prompt": {"type": "string"}}})
+    assert_refused(
+        await client.call_tool("run_model", {"model": model, "input": {"prompt": "x", **misplaced}}), sandbox
+    )
 
 
 async def test_nothing_is_sent_where_the_ledger_cannot_say_what_was_spent(
@@ -613,8 +616,8 @@ async def test_nothing_is_sent_where_the_ledger_cannot_say_what_was_spent(
         return None if "credit" in path else JSONResponse({"code": 500, "msg": "no"}, 500)
 
     settings.data_dir.write_text("a file where the folder should be")
-    gate = Gate(sandbox.app, post=balance_only)
-    async with started(settings, gate, clock, max_credits_per_day=100) as client:
+    gate = InterceptedKie(sandbox.app, post=balance_only)
+    async with connect(settings, gate, clock, max_credits_per_day=100) as client:
         result = await client.call_tool("nano_banana_image", {"prompt": "x"})
     assert answer(result)["error"]["category"] == "configuration"
-    assert gate.asked == []
+    assert gate.requests == []

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kie_mcp.tasks.polling import FEWEST, NEWEST, SPREAD, DurationEstimate, estimate_duration, next_poll
+from kie_mcp.tasks.polling import (
+    FEWEST_DURATIONS,
+    NEWEST_DURATIONS,
+    REPEAT_SECONDS,
+    SPREAD,
+    DurationEstimate,
+    estimate_duration,
+    next_poll,
+    poll_delay,
+)
 
 LONG_AGO = 14 * 24 * 3600.0
 
@@ -41,12 +50,12 @@ def noticed(taken: Sequence[float], built_in: float) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("count", range(FEWEST))
+@pytest.mark.parametrize("count", range(FEWEST_DURATIONS))
 def test_with_too_few_lengths_the_built_in_figure_counts(count: int) -> None:
     assert estimate_duration([900.0] * count, 40) == DurationEstimate(40, SPREAD)
 
 
-@given(st.lists(st.floats(1, 3600), min_size=FEWEST, max_size=NEWEST))
+@given(st.lists(st.floats(1, 3600), min_size=FEWEST_DURATIONS, max_size=NEWEST_DURATIONS))
 def test_the_usual_time_is_the_median(taken: list[float]) -> None:
     usual = estimate_duration(taken, 40)
     below, above = sorted(taken)[(len(taken) - 1) // 2], sorted(taken)[len(taken) // 2]
@@ -56,7 +65,7 @@ def test_the_usual_time_is_the_median(taken: list[float]) -> None:
 
 @given(st.lists(seconds, max_size=4), st.integers(0, 16))
 def test_a_few_odd_lengths_hardly_matter(odd: list[float], at: int) -> None:
-    taken = lengths(60, NEWEST - len(odd))
+    taken = lengths(60, NEWEST_DURATIONS - len(odd))
     usual = estimate_duration([*taken[:at], *odd, *taken[at:]], 1)
     assert 48 < usual.seconds < 75
     assert 0.2 < usual.spread < 0.5
@@ -64,12 +73,12 @@ def test_a_few_odd_lengths_hardly_matter(odd: list[float], at: int) -> None:
 
 @given(st.lists(seconds, max_size=30))
 def test_only_the_newest_lengths_count(older: list[float]) -> None:
-    newest = lengths(20, NEWEST)
+    newest = lengths(20, NEWEST_DURATIONS)
     assert estimate_duration([*older, *newest], 1) == estimate_duration(newest, 1)
 
 
 def test_equal_lengths_make_the_looks_closer_but_promise_nothing() -> None:
-    few, many = estimate_duration([60.0] * FEWEST, 1), estimate_duration([60.0] * NEWEST, 1)
+    few, many = estimate_duration([60.0] * FEWEST_DURATIONS, 1), estimate_duration([60.0] * NEWEST_DURATIONS, 1)
     assert few.seconds == many.seconds == pytest.approx(60)
     assert SPREAD > few.spread > many.spread > 0.1
     assert sum(50 < age < 70 for age in looks(many, 80)) > sum(50 < age < 70 for age in looks(DurationEstimate(60), 80))
@@ -83,7 +92,7 @@ def test_lengths_that_differ_widely_are_looked_for_sooner_and_longer() -> None:
 
 @pytest.mark.parametrize("length", [0.0, -3.0, 1e-9, math.nan])
 def test_what_took_no_time_is_usual_too(length: float) -> None:
-    usual = estimate_duration([length] * NEWEST, 40)
+    usual = estimate_duration([length] * NEWEST_DURATIONS, 40)
     assert usual.seconds == pytest.approx(0.5)
     assert looks(usual, 3) == [0.5, 1, 1.5, 2, 2.5, 3]
 
@@ -178,3 +187,24 @@ def test_a_wrong_figure_is_outgrown(usual: float, built_in: float) -> None:
     taken = lengths(usual)
     found = noticed(taken, built_in)
     assert fmean(found[100:]) - fmean(taken[100:]) < 1
+
+
+@pytest.mark.parametrize(
+    ("failed_polls", "expected"), [(1, 0.5), (2, 1), (3, 2), (4, 4), (7, 32), (8, 60), (9, 60), (10_000, 60)]
+)
+@pytest.mark.parametrize("doubted", [False, True])
+def test_the_backoff_after_failed_polls_doubles(failed_polls: int, doubted: bool, expected: float) -> None:
+    estimate = DurationEstimate(180)
+    found = poll_delay(0, estimate, failed_polls=failed_polls, doubted=doubted, repeated=True)
+    assert found == expected
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_task_that_kie_should_know_is_polled_again_after_a_second(repeated: bool) -> None:
+    assert poll_delay(100, DurationEstimate(180), doubted=True, repeated=repeated) == 1
+
+
+@given(seconds, usuals)
+def test_else_the_schedule_counts_and_a_repeated_create_waits_longer(age: float, estimate: DurationEstimate) -> None:
+    assert poll_delay(age, estimate) == next_poll(age, estimate)
+    assert poll_delay(age, estimate, repeated=True) == max(next_poll(age, estimate), REPEAT_SECONDS)

@@ -13,11 +13,12 @@ from support.media_files import picture, sound
 from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Ref, TaskRef, Track
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.files import LIFETIME
+from kie_mcp.kie.files import UPLOAD_LIFETIME
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.media import Work, render
+from kie_mcp.sandbox.fake_media import MediaContent, render_file
+from kie_mcp.tasks.references import References
 from kie_mcp.tasks.uploads import Uploader
 
 pytestmark = pytest.mark.anyio
@@ -39,8 +40,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def publisher(kie: KieClient, ledger: Ledger, folder: Path, clock: JumpingClock) -> Uploader:
+def uploader(kie: KieClient, ledger: Ledger, folder: Path, clock: JumpingClock) -> Uploader:
     return Uploader(kie, ledger, readable=[folder], clock=clock)
+
+
+@pytest.fixture
+def references(uploader: Uploader, ledger: Ledger, clock: JumpingClock) -> References:
+    return References(uploader, ledger, clock)
 
 
 def data_uri(content: bytes) -> str:
@@ -61,57 +67,59 @@ async def fetched(kie: KieClient, url: str) -> bytes:
     return (await kie.http.get(url)).raise_for_status().content
 
 
-async def refusal(publisher: Uploader, *refs: Ref) -> str:
+async def refusal(references: References, *refs: Ref) -> str:
     with pytest.raises(InvalidCall) as caught:
-        await publisher.contents(refs)
+        await references.identify(refs)
     return caught.value.message
 
 
 @pytest.mark.parametrize("url", ["https://a.example/x.png", "http://a.example/x?y=1#z", "https://a.example/ü.png"])
-async def test_a_web_address_goes_out_as_it_is(publisher: Uploader, sandbox: Sandbox, url: str) -> None:
-    assert await publisher.resolve([Image(url)]) == {url: url}
+async def test_a_web_address_goes_out_as_it_is(references: References, sandbox: Sandbox, url: str) -> None:
+    assert await references.resolve([Image(url)]) == {url: url}
     assert not uploads(sandbox)
 
 
 @pytest.mark.parametrize("url", ["https://", "https:///x.png", "https://[::1", "https://a.example/a b.png"])
-async def test_what_is_no_web_address_is_refused(publisher: Uploader, url: str) -> None:
-    assert "is no web address" in await refusal(publisher, Image(url))
+async def test_what_is_no_web_address_is_refused(references: References, url: str) -> None:
+    assert "is no web address" in await refusal(references, Image(url))
 
 
 @pytest.mark.parametrize(
     "form", ["{path}", "{name}", "./{name}", "~/{name}", "file://{path}", "file://{quoted}", "../{folder}/{name}"]
 )
 async def test_a_local_file_is_uploaded_however_its_path_is_written(
-    publisher: Uploader, kie: KieClient, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str
+    references: References, kie: KieClient, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))
     path = folder / "ein Bild.png"
     path.write_bytes(content := picture())
     ref = Image(form.format(path=path, name=path.name, folder=folder.name, quoted=quote(str(path))))
-    url = (await publisher.resolve([ref]))[ref]
+    url = (await references.resolve([ref]))[ref]
     assert url.startswith("https://")
     assert await fetched(kie, url) == content
 
 
-async def test_a_data_uri_is_uploaded(publisher: Uploader, kie: KieClient) -> None:
+async def test_a_data_uri_is_uploaded(references: References, kie: KieClient) -> None:
     content = picture()
     plain = Image(f"data:image/png,{quote(content)}")
     wrapped = Image(data_uri(content)[:60] + "\r\n  " + data_uri(content)[60:])
-    urls = await publisher.resolve([plain, wrapped])
+    urls = await references.resolve([plain, wrapped])
     assert [await fetched(kie, url) for url in urls.values()] == [content, content]
 
 
-async def test_the_wrong_extension_is_put_right(publisher: Uploader, sandbox: Sandbox, folder: Path) -> None:
+async def test_the_wrong_extension_is_put_right(references: References, sandbox: Sandbox, folder: Path) -> None:
     """KIE believes names."""
     (folder / "photo.png").write_bytes(picture(image_format="WEBP"))
     (folder / "ohne Endung (2)").write_bytes(picture())
-    urls = await publisher.resolve([Image(str(folder / "photo.png")), Image(str(folder / "ohne Endung (2)"))])
+    urls = await references.resolve([Image(str(folder / "photo.png")), Image(str(folder / "ohne Endung (2)"))])
     assert [unquote(url).rpartition(".")[2] for url in urls.values()] == ["webp", "png"]
     assert [name.rpartition("-")[0] for name in uploads(sandbox)] == ["photo", "ohne-Endung-2"]
 
 
-async def test_files_of_one_name_do_not_overwrite_each_other(publisher: Uploader, kie: KieClient, folder: Path) -> None:
+async def test_files_of_one_name_do_not_overwrite_each_other(
+    references: References, kie: KieClient, folder: Path
+) -> None:
     """KIE overwrites what has the same name."""
     contents = [picture(width=width) for width in (10, 20, 30, 40)]
     refs: list[Image] = [Image(data_uri(contents[0])), Image(data_uri(contents[1]))]
@@ -119,58 +127,60 @@ async def test_files_of_one_name_do_not_overwrite_each_other(publisher: Uploader
         (folder / str(number)).mkdir()
         (folder / str(number) / "file.png").write_bytes(contents[number])
         refs.append(Image(str(folder / str(number) / "file.png")))
-    urls = await publisher.resolve(refs)
+    urls = await references.resolve(refs)
     assert [await fetched(kie, urls[ref]) for ref in refs] == contents
 
 
 async def test_the_same_content_is_uploaded_once_while_it_lives(
-    publisher: Uploader, sandbox: Sandbox, folder: Path, clock: JumpingClock
+    references: References, sandbox: Sandbox, folder: Path, clock: JumpingClock
 ) -> None:
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes(picture())
     refs = [Image(str(folder / "a.png")), Image(str(folder / "b.png")), Image(data_uri(picture()))]
-    first = await publisher.resolve(refs)
+    first = await references.resolve(refs)
     assert len(set(first.values())) == len(uploads(sandbox)) == 1
-    clock.now += LIFETIME
-    again = await publisher.resolve(refs[:1])
+    clock.now += UPLOAD_LIFETIME
+    again = await references.resolve(refs[:1])
     assert len(uploads(sandbox)) == 2
     assert again[refs[0]] not in first.values()
 
 
-async def test_an_upload_that_failed_is_not_remembered(publisher: Uploader, sandbox: Sandbox, kie: KieClient) -> None:
+async def test_an_upload_that_failed_is_not_remembered(
+    references: References, sandbox: Sandbox, kie: KieClient
+) -> None:
     ref = Image(data_uri(picture()))
-    sandbox.fault("upload", 500)
+    sandbox.inject_fault("upload", 500)
     with pytest.raises(ApiError):
-        await publisher.resolve([ref])
-    assert await fetched(kie, (await publisher.resolve([ref]))[ref]) == picture()
+        await references.resolve([ref])
+    assert await fetched(kie, (await references.resolve([ref]))[ref]) == picture()
 
 
 async def test_a_link_out_of_the_allowed_folders_is_refused(
-    publisher: Uploader, folder: Path, tmp_path: Path, sandbox: Sandbox
+    references: References, folder: Path, tmp_path: Path, sandbox: Sandbox
 ) -> None:
     (tmp_path / "private.png").write_bytes(picture())
     (folder / "link.png").symlink_to(tmp_path / "private.png")
     (folder / "linked").symlink_to(tmp_path)
     for path in (folder / "link.png", folder / "linked" / "private.png", folder / ".." / "private.png"):
-        assert "outside the folders" in await refusal(publisher, Image(str(path)))
+        assert "outside the folders" in await refusal(references, Image(str(path)))
     assert not uploads(sandbox)
 
 
-async def test_a_file_that_cannot_be_opened_is_told(publisher: Uploader, folder: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_told(references: References, folder: Path) -> None:
     (folder / "a.png").write_bytes(picture())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        message = await refusal(publisher, Image(str(folder / "a.png")))
+        message = await refusal(references, Image(str(folder / "a.png")))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert message == "a.png cannot be read: Too many open files."
 
 
-async def test_a_link_inside_the_allowed_folders_is_followed(publisher: Uploader, folder: Path) -> None:
+async def test_a_link_inside_the_allowed_folders_is_followed(references: References, folder: Path) -> None:
     (folder / "real.png").write_bytes(picture())
     (folder / "link.png").symlink_to("real.png")
-    assert await publisher.resolve([Image(str(folder / "link.png"))])
+    assert await references.resolve([Image(str(folder / "link.png"))])
 
 
 @pytest.mark.parametrize(
@@ -186,16 +196,16 @@ async def test_a_link_inside_the_allowed_folders_is_followed(publisher: Uploader
     ],
 )
 async def test_what_is_no_media_file_is_not_sent(
-    publisher: Uploader, folder: Path, sandbox: Sandbox, make: Any, reason: str
+    references: References, folder: Path, sandbox: Sandbox, make: Any, reason: str
 ) -> None:
     make(folder / "a.png")
-    assert reason in await refusal(publisher, Image(str(folder / "a.png")))
+    assert reason in await refusal(references, Image(str(folder / "a.png")))
     assert not uploads(sandbox)
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "~nobody-of-that-name/a.png", "x" * 5000, "kie://elsewhere", "task:"])
-async def test_an_impossible_path_is_answered_shortly(publisher: Uploader, path: str) -> None:
-    message = await refusal(publisher, Image(path))
+async def test_an_impossible_path_is_answered_shortly(references: References, path: str) -> None:
+    message = await refusal(references, Image(path))
     assert message.startswith("There is no file ")
     assert len(message) < 100
 
@@ -203,7 +213,7 @@ async def test_an_impossible_path_is_answered_shortly(publisher: Uploader, path:
 async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Ledger, folder: Path) -> None:
     """Over HTTP a path would mean the server's disk, not the caller's."""
     (folder / "a.png").write_bytes(picture())
-    far = Uploader(kie, ledger, readable=(), clock=kie.clock)
+    far = References(Uploader(kie, ledger, readable=(), clock=kie.clock), ledger, kie.clock)
     assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
     assert await far.resolve([Image(data_uri(picture()))])
 
@@ -218,8 +228,8 @@ async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Led
         ("data:text/plain,hello", "is no picture"),
     ],
 )
-async def test_a_data_uri_that_was_cut_is_explained(publisher: Uploader, uri: str, reason: str) -> None:
-    assert reason in await refusal(publisher, Image(uri))
+async def test_a_data_uri_that_was_cut_is_explained(references: References, uri: str, reason: str) -> None:
+    assert reason in await refusal(references, Image(uri))
 
 
 @pytest.mark.parametrize(
@@ -232,30 +242,30 @@ async def test_a_data_uri_that_was_cut_is_explained(publisher: Uploader, uri: st
     ],
 )
 async def test_a_file_beyond_the_limits_is_refused_before_anything_is_sent(
-    publisher: Uploader, sandbox: Sandbox, ref: MediaRef, limits: Limits, reason: str
+    references: References, sandbox: Sandbox, ref: MediaRef, limits: Limits, reason: str
 ) -> None:
-    message = await refusal(publisher, Image(data_uri(picture())), limited(ref, limits))
+    message = await refusal(references, Image(data_uri(picture())), limited(ref, limits))
     assert reason in message
     assert len(message) < 200
     assert not uploads(sandbox)
 
 
 async def test_an_address_with_a_refused_extension_stops_the_call_before_uploads(
-    publisher: Uploader, sandbox: Sandbox
+    references: References, sandbox: Sandbox
 ) -> None:
     local = Image(data_uri(picture()))
     far = limited(Image("https://a.example/clip.GIF?x=.png"), Limits("jpeg png"))
-    assert "is gif; the model takes jpeg, png" in await refusal(publisher, local, far)
+    assert "is gif; the model takes jpeg, png" in await refusal(references, local, far)
     assert not uploads(sandbox)
     for url in ("https://a.example/a.JPG", "https://a.example/a.svgz", "https://a.example/a"):
-        assert await publisher.resolve([limited(Image(url), Limits("jpeg png"))])
+        assert await references.resolve([limited(Image(url), Limits("jpeg png"))])
 
 
 @pytest.fixture
 async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
     """A finished task: a song, a song that lost its file, and notes that have no link."""
     saved = [tmp_path / "1.mp3", tmp_path / "2.mp3", tmp_path / "3.mid"]
-    saved[0].write_bytes(render("1.mp3", Work("x", "x")))
+    saved[0].write_bytes(render_file("1.mp3", MediaContent("x", "x")))
     saved[2].write_bytes(b"MThd" + bytes(20))
     urls = "https://kie.example/1.mp3", "https://kie.example/2.mp3", ""
     results = [
@@ -285,8 +295,8 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("made")
-async def test_earlier_tasks_are_referred_to(publisher: Uploader, ref: Ref, expected: str) -> None:
-    assert await publisher.resolve([ref]) == {ref: expected}
+async def test_earlier_tasks_are_referred_to(references: References, ref: Ref, expected: str) -> None:
+    assert await references.resolve([ref]) == {ref: expected}
 
 
 @pytest.mark.parametrize(
@@ -304,59 +314,59 @@ async def test_earlier_tasks_are_referred_to(publisher: Uploader, ref: Ref, expe
     ],
 )
 @pytest.mark.usefixtures("made")
-async def test_what_was_not_made_is_not_referred_to(publisher: Uploader, ref: Ref, reason: str) -> None:
-    assert reason in await refusal(publisher, ref)
+async def test_what_was_not_made_is_not_referred_to(references: References, ref: Ref, reason: str) -> None:
+    assert reason in await refusal(references, ref)
 
 
 @pytest.mark.usefixtures("made")
 async def test_a_result_whose_link_may_be_dead_is_uploaded_from_disk(
-    publisher: Uploader, kie: KieClient, clock: JumpingClock
+    references: References, kie: KieClient, clock: JumpingClock
 ) -> None:
     one, two, notes = Audio("task:t_1#1"), Audio("task:t_1#2"), Audio("task:t_1#3")
-    assert (await fetched(kie, (await publisher.resolve([notes]))[notes])).startswith(b"MThd")
-    clock.now += LIFETIME
-    urls = await publisher.resolve([one, two])
+    assert (await fetched(kie, (await references.resolve([notes]))[notes])).startswith(b"MThd")
+    clock.now += UPLOAD_LIFETIME
+    urls = await references.resolve([one, two])
     assert (await fetched(kie, urls[one])).startswith(b"ID3")
     # Deleted from the disk: the link is all there is.
     assert urls[two] == "https://kie.example/2.mp3"
 
 
 @pytest.mark.usefixtures("made")
-async def test_notes_that_are_gone_are_not_sent(publisher: Uploader, tmp_path: Path) -> None:
+async def test_notes_that_are_gone_are_not_sent(references: References, tmp_path: Path) -> None:
     (tmp_path / "3.mid").unlink()
-    assert "is no file" in await refusal(publisher, Audio("task:t_1#3"))
+    assert "is no file" in await refusal(references, Audio("task:t_1#3"))
 
 
 @pytest.mark.usefixtures("made")
-async def test_a_result_has_an_address(publisher: Uploader) -> None:
-    assert await publisher.address("task:t_1#2") == "https://kie.example/2.mp3"
-    assert await publisher.address("https://a.example/x") == "https://a.example/x"
+async def test_a_result_has_an_address(references: References) -> None:
+    assert await references.find_url("task:t_1#2") == "https://kie.example/2.mp3"
+    assert await references.find_url("https://a.example/x") == "https://a.example/x"
     with pytest.raises(InvalidCall, match="is no web address"):
-        await publisher.address("file:///etc/passwd")
+        await references.find_url("file:///etc/passwd")
 
 
 async def test_uploads_by_path_base64_and_url_can_be_referred_to(
-    publisher: Uploader, kie: KieClient, folder: Path, clock: JumpingClock
+    uploader: Uploader, references: References, kie: KieClient, folder: Path, clock: JumpingClock
 ) -> None:
     (folder / "a.png").write_bytes(picture())
     sent = [
-        await publisher.upload_path(str(folder / "a.png")),
-        await publisher.upload_base64(b64encode(sound(1)).decode(), "../../Stimme.mp3"),
-        await publisher.upload_base64(data_uri(picture(50)), ""),
-        await publisher.upload_url("https://a.example/bilder/b.jpg?x=1", ""),
-        await publisher.upload_url("https://a.example/", "c.exe"),
+        await uploader.upload_path(str(folder / "a.png")),
+        await uploader.upload_base64(b64encode(sound(1)).decode(), "../../Stimme.mp3"),
+        await uploader.upload_base64(data_uri(picture(50)), ""),
+        await uploader.upload_url("https://a.example/bilder/b.jpg?x=1", ""),
+        await uploader.upload_url("https://a.example/", "c.exe"),
     ]
     parts = [(each.name.rpartition("-")[0], each.name.rpartition(".")[2]) for each in sent]
     assert parts[:4] == [("a", "png"), ("Stimme", "wav"), ("file", "png"), ("b", "jpg")]
     assert "." not in sent[4].name
     assert [each.size for each in sent[:3]] == [len(picture()), len(sound(1)), len(picture(50))]
     refs = [Image(f"kie://uploads/{each.id}") for each in sent]
-    urls = await publisher.resolve(refs)
+    urls = await references.resolve(refs)
     assert [urls[ref] for ref in refs] == [each.url for each in sent]
     for each in sent:
         assert await fetched(kie, each.url)
-    clock.now += LIFETIME
-    assert "is not there any more" in await refusal(publisher, refs[0])
+    clock.now += UPLOAD_LIFETIME
+    assert "is not there any more" in await refusal(references, refs[0])
 
 
 @pytest.mark.parametrize(
@@ -369,8 +379,8 @@ async def test_uploads_by_path_base64_and_url_can_be_referred_to(
     ],
 )
 async def test_base64_that_cannot_be_right_is_refused(
-    publisher: Uploader, sandbox: Sandbox, text: str, reason: str
+    uploader: Uploader, sandbox: Sandbox, text: str, reason: str
 ) -> None:
     with pytest.raises(InvalidCall, match=reason):
-        await publisher.upload_base64(text, "a.png")
+        await uploader.upload_base64(text, "a.png")
     assert not uploads(sandbox)

@@ -10,10 +10,10 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult
 from support.answers import answer, text
-from support.clients import started
+from support.clients import connect
 from support.clock import JumpingClock
 from support.media_files import picture
-from support.runners import Gate, call, end, running
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 
 from kie_mcp.config import Settings
 from kie_mcp.errors import UnknownOutcome
@@ -33,8 +33,8 @@ DATA_URI = f"data:image/png;base64,{b64encode(PICTURE).decode()}"
 
 
 @pytest.fixture
-def gate(sandbox: Sandbox) -> Gate:
-    return Gate(sandbox.app)
+def gate(sandbox: Sandbox) -> InterceptedKie:
+    return InterceptedKie(sandbox.app)
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def client(settings: Settings, gate: Gate, clock: JumpingClock) -> AsyncIterator[Client]:
-    async with started(settings, gate, clock, repeat_window=WINDOW) as connected:
+async def client(settings: Settings, gate: InterceptedKie, clock: JumpingClock) -> AsyncIterator[Client]:
+    async with connect(settings, gate, clock, repeat_window=WINDOW) as connected:
         yield connected
 
 
@@ -67,9 +67,9 @@ def placed(value: Any, folder: Path) -> Any:
             return value
 
 
-def sent(gate: Gate) -> list[str]:
+def sent(gate: InterceptedKie) -> list[str]:
     """What cost something, or left this machine."""
-    return [asked for asked in gate.asked if asked.startswith("POST")]
+    return [asked for asked in gate.requests if asked.startswith("POST")]
 
 
 def is_repeat(again: CallToolResult, first: CallToolResult) -> bool:
@@ -123,7 +123,7 @@ def is_repeat(again: CallToolResult, first: CallToolResult) -> bool:
 )
 async def test_the_same_call_is_the_same_task_however_it_is_written(
     client: Client,
-    gate: Gate,
+    gate: InterceptedKie,
     sandbox: Sandbox,
     folder: Path,
     *,
@@ -217,7 +217,7 @@ async def test_a_repeat_tells_when_the_call_was_made(client: Client, clock: Jump
 
 @pytest.mark.parametrize("tool", ["nano_banana_image", "kling_video"])
 async def test_calls_in_flight_at_once_are_one_task(
-    settings: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock, folder: Path, tool: str
+    settings: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, folder: Path, tool: str
 ) -> None:
     found: list[CallToolResult] = []
     given = placed(
@@ -227,8 +227,8 @@ async def test_calls_in_flight_at_once_are_one_task(
     async def make(client: Client) -> None:
         found.append(await client.call_tool(tool, given))
 
-    one = started(settings, gate, clock, repeat_window=WINDOW)
-    two = started(settings, gate, clock, repeat_window=WINDOW)
+    one = connect(settings, gate, clock, repeat_window=WINDOW)
+    two = connect(settings, gate, clock, repeat_window=WINDOW)
     async with one as first, two as second, anyio.create_task_group() as callers:
         for caller in (first, second, first, second, first):
             callers.start_soon(make, caller)
@@ -256,9 +256,9 @@ async def test_a_repeat_while_kie_is_being_asked_waits_for_that(
     async def make(client: Client, name: str) -> None:
         made[name] = await client.call_tool("nano_banana_image", placed(FOX, folder))
 
-    gate = Gate(sandbox.app, post=hold)
+    gate = InterceptedKie(sandbox.app, post=hold)
     async with (
-        started(settings, gate, clock, repeat_window=WINDOW, wait_seconds=0) as client,
+        connect(settings, gate, clock, repeat_window=WINDOW, wait_seconds=0) as client,
         anyio.create_task_group() as callers,
     ):
         callers.start_soon(make, client, "first")
@@ -286,15 +286,15 @@ async def test_a_repeat_in_another_process_while_kie_is_being_asked_sends_nothin
         asked.set()
         await goes_on.wait()
 
-    gate = Gate(sandbox.app, post=hold)
+    gate = InterceptedKie(sandbox.app, post=hold)
     async with (
-        running(tmp_path, gate, clock, rules=Rules()) as one,
-        running(tmp_path, gate, clock, rules=Rules()) as two,
+        run_runner(tmp_path, gate, clock, rules=Rules()) as one,
+        run_runner(tmp_path, gate, clock, rules=Rules()) as two,
         anyio.create_task_group() as callers,
     ):
-        callers.start_soon(one.submit, Order("veo_video", call("veo_video")))
+        callers.start_soon(one.submit, Order("veo_video", model_call("veo_video")))
         await asked.wait()
-        found = await two.submit(Order("veo_video", call("veo_video")))
+        found = await two.submit(Order("veo_video", model_call("veo_video")))
         assert found.state == "submitting"
         goes_on.set()
         (found,) = await two.wait([found], 600)
@@ -304,16 +304,16 @@ async def test_a_repeat_in_another_process_while_kie_is_being_asked_sends_nothin
 
 @pytest.mark.parametrize("how", ["", "running", "unknown"])
 async def test_the_same_call_after_a_restart_is_the_same_task(
-    settings: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock, folder: Path, how: str
+    settings: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, folder: Path, how: str
 ) -> None:
     if how == "unknown":
-        sandbox.fault("create", "reset-after")
+        sandbox.inject_fault("create", "reset-after")
     if how == "running":
-        sandbox.fault("create", "stall")
-    async with started(settings, gate, clock, repeat_window=WINDOW) as client:
+        sandbox.inject_fault("create", "stall")
+    async with connect(settings, gate, clock, repeat_window=WINDOW) as client:
         first = await client.call_tool("nano_banana_image", placed(FOX, folder))
     before = sent(gate)
-    async with started(settings, gate, clock, repeat_window=WINDOW) as client:
+    async with connect(settings, gate, clock, repeat_window=WINDOW) as client:
         again = await client.call_tool("nano_banana_image", placed(FOX, folder))
         assert is_repeat(again, first)
     assert answer(again)["status"] == (how or "succeeded")
@@ -335,7 +335,7 @@ async def test_after_the_window_the_same_call_is_another(
 async def test_a_task_under_way_is_the_same_call_for_as_long_as_it_takes(
     client: Client, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    sandbox.fault("create", "stall")
+    sandbox.inject_fault("create", "stall")
     given = {"prompt": "a fox at dawn"}
     first = await client.call_tool("kling_video", given)
     clock.now += 6 * WINDOW
@@ -346,7 +346,7 @@ async def test_a_task_under_way_is_the_same_call_for_as_long_as_it_takes(
 
 
 async def test_without_a_window_each_call_is_another(settings: Settings, sandbox: Sandbox, clock: JumpingClock) -> None:
-    async with started(settings, sandbox.app, clock, repeat_window=0) as client:
+    async with connect(settings, sandbox.app, clock, repeat_window=0) as client:
         for _ in range(2):
             assert "note" not in answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))
     assert len(sandbox.accepted) == 2
@@ -354,7 +354,7 @@ async def test_without_a_window_each_call_is_another(settings: Settings, sandbox
 
 @pytest.mark.parametrize("how", ["fail", "code:422", 402, 451])
 async def test_what_failed_may_be_asked_for_again_at_once(client: Client, sandbox: Sandbox, how: int | str) -> None:
-    sandbox.fault("create", how)
+    sandbox.inject_fault("create", how)
     failed = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
     assert answer(failed)["status"] == "failed"
     again = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
@@ -367,20 +367,20 @@ async def test_what_expired_may_be_asked_for_again_at_once(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     forever = Rules(repeat_window=2 * KEPT_FOR)
-    async with running(tmp_path, sandbox.app, clock, rules=forever) as runner:
-        sandbox.fault("create", "stall")
-        task = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, sandbox.app, clock, rules=forever) as runner:
+        sandbox.inject_fault("create", "stall")
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
         clock.now += KEPT_FOR
-        assert (await end(runner, task)).state == "expired"
-        again = await runner.submit(Order("veo_video", call("veo_video")))
+        assert (await run_to_end(runner, task)).state == "expired"
+        again = await runner.submit(Order("veo_video", model_call("veo_video")))
         assert again.id != task.id
-        assert (await end(runner, again)).state == "succeeded"
+        assert (await run_to_end(runner, again)).state == "succeeded"
 
 
 async def test_a_file_that_could_not_be_uploaded_is_tried_again_with_the_next_call(
     client: Client, sandbox: Sandbox, folder: Path
 ) -> None:
-    sandbox.fault("upload", 500)
+    sandbox.inject_fault("upload", 500)
     failed = await client.call_tool("nano_banana_image", placed(FOX, folder))
     assert failed.is_error
     assert answer(failed)["error"]["billed"] is False
@@ -390,9 +390,9 @@ async def test_a_file_that_could_not_be_uploaded_is_tried_again_with_the_next_ca
 
 @pytest.mark.parametrize("how", ["reset-before", "reset-after", "garbage", 502])
 async def test_what_nobody_knows_the_end_of_is_not_sent_again(
-    client: Client, gate: Gate, sandbox: Sandbox, how: int | str
+    client: Client, gate: InterceptedKie, sandbox: Sandbox, how: int | str
 ) -> None:
-    sandbox.fault("create", how)
+    sandbox.inject_fault("create", how)
     first = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
     again = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
     assert is_repeat(again, first)
@@ -410,7 +410,7 @@ async def test_what_nobody_knows_the_end_of_is_not_sent_again(
 
 
 async def test_what_nobody_knows_the_end_of_holds_nothing_else_up(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("create", "reset-before")
+    sandbox.inject_fault("create", "reset-before")
     await client.call_tool("nano_banana_image", {"prompt": "a fox"})
     for given in ({"prompt": "a hare"}, {"prompt": "a fox", "variation": 2}):
         assert answer(await client.call_tool("nano_banana_image", given))["status"] == "succeeded"
@@ -418,14 +418,14 @@ async def test_what_nobody_knows_the_end_of_holds_nothing_else_up(client: Client
 
 @pytest.mark.parametrize("tool", ["nano_banana_image", "run_model"])
 async def test_a_repeat_is_answered_though_the_model_fails_often_by_then(
-    settings: Settings, gate: Gate, sandbox: Sandbox, clock: JumpingClock, tool: str
+    settings: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, tool: str
 ) -> None:
     """Otherwise the caller is told to take another model, and pays for both."""
     given: dict[str, Any] = {"prompt": "a fox"}
     given = {"model": "google/nano-banana", "input": given} if tool == "run_model" else given
-    async with started(settings, gate, clock, repeat_window=3600) as client:
+    async with connect(settings, gate, clock, repeat_window=3600) as client:
         first = await client.call_tool(tool, given)
-        sandbox.discovery.success["google/nano-banana"] = 10.0
+        sandbox.discovery.success_rates["google/nano-banana"] = 10.0
         # What KIE says of a model is kept for ten minutes.
         clock.now += 900
         assert is_repeat(await client.call_tool(tool, given), first)
@@ -439,11 +439,11 @@ async def test_many_at_once_on_two_ledgers_of_two_folders_are_no_repeats(
     made: list[Task] = []
 
     async def make(runner: Runner) -> None:
-        made.append(await runner.submit(Order("veo_video", call("veo_video"))))
+        made.append(await runner.submit(Order("veo_video", model_call("veo_video"))))
 
     async with (
-        running(tmp_path / "a", sandbox.app, clock, rules=Rules()) as one,
-        running(tmp_path / "b", sandbox.app, clock, rules=Rules()) as two,
+        run_runner(tmp_path / "a", sandbox.app, clock, rules=Rules()) as one,
+        run_runner(tmp_path / "b", sandbox.app, clock, rules=Rules()) as two,
         anyio.create_task_group() as callers,
     ):
         for runner in (one, two, one, two):
@@ -454,9 +454,9 @@ async def test_many_at_once_on_two_ledgers_of_two_folders_are_no_repeats(
 async def test_a_runner_gives_back_the_unknown_task_in_place_of_an_error(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    sandbox.fault("create", "reset-after")
-    async with running(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+    sandbox.inject_fault("create", "reset-after")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         with pytest.raises(UnknownOutcome) as caught:
-            await runner.submit(Order("veo_video", call("veo_video")))
-        again = await runner.submit(Order("veo_video", call("veo_video")))
+            await runner.submit(Order("veo_video", model_call("veo_video")))
+        again = await runner.submit(Order("veo_video", model_call("veo_video")))
     assert (again.id, again.state) == (caught.value.task_id, "unknown")

@@ -8,13 +8,13 @@ import pytest
 import stamina
 from starlette.responses import JSONResponse, Response
 from support.clock import JumpingClock
-from support.runners import Gate, call, end, rows, running
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffered, UnknownOutcome
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.watcher import GRACE
+from kie_mcp.tasks.transitions import GRACE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -39,12 +39,12 @@ async def test_the_row_is_on_disk_before_kie_is_asked_and_its_id_before_anybody_
     seen = []
 
     async def look(_: str) -> None:
-        seen.extend(rows(tmp_path))
+        seen.extend(task_rows(tmp_path))
 
-    async with running(tmp_path, Gate(sandbox.app, post=look), clock) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=look), clock) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
         assert seen == [(task.id, "submitting", None, "veo")]
-        assert rows(tmp_path) == [(task.id, "running", sandbox.accepted[0].id, "veo")]
+        assert task_rows(tmp_path) == [(task.id, "running", sandbox.accepted[0].id, "veo")]
         assert task.kie_id == sandbox.accepted[0].id
         assert task.estimate == (60, 60)
         assert task.arguments["prompt"] == "a heron at dawn"
@@ -64,9 +64,9 @@ async def test_a_task_ends_with_its_files_on_disk(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, tool: str, extensions: list[str]
 ) -> None:
     legacy = Sandbox(seconds=4, clock=clock.time, legacy=True) if tool == "midjourney_image" else sandbox
-    async with running(tmp_path, legacy.app, clock) as runner:
-        task = await runner.submit(Order(tool, call(tool)))
-        assert await end(runner, task) == task
+    async with run_runner(tmp_path, legacy.app, clock) as runner:
+        task = await runner.submit(Order(tool, model_call(tool)))
+        assert await run_to_end(runner, task) == task
     assert (task.state, task.saved, task.note, task.error) == ("succeeded", True, "", None)
     assert task.finished
     assert task.finished - task.created < 10
@@ -77,25 +77,25 @@ async def test_a_task_ends_with_its_files_on_disk(
 
 
 async def test_what_kie_charged_is_written_down(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit(Order("x", call("nano_banana_image"))))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("x", model_call("nano_banana_image"))))
     assert task.credits == 4
 
 
 async def test_a_local_file_is_uploaded_first(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"GIF89a" + bytes(40))
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(InvalidCall, match="is gif"):
-            await runner.submit(Order("x", call("nano_banana_image", images=[f"{tmp_path}/a.gif"])))
-        assert rows(tmp_path) == []
-        await runner.submit(Order("x", call("nano_banana_image", images=[f"{tmp_path}/a.png"])))
+            await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.gif"])))
+        assert task_rows(tmp_path) == []
+        await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.png"])))
     assert sandbox.accepted[0].body["input"]["image_urls"][0].startswith("https://")
 
 
 async def test_kie_is_told_whom_to_call(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock, callback_url="https://me.example/done") as runner:
-        await runner.submit(Order("x", call("veo_video")))
+    async with run_runner(tmp_path, sandbox.app, clock, callback_url="https://me.example/done") as runner:
+        await runner.submit(Order("x", model_call("veo_video")))
     assert sandbox.accepted[0].body["callBackUrl"] == "https://me.example/done"
 
 
@@ -103,24 +103,24 @@ async def test_kie_is_told_whom_to_call(sandbox: Sandbox, clock: JumpingClock, t
 async def test_a_create_of_unknown_outcome_is_never_sent_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: int | str
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock) as runner:
-        sandbox.fault("create", how)
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        sandbox.inject_fault("create", how)
         with pytest.raises(UnknownOutcome) as caught:
-            await runner.submit(Order("veo_video", call("veo_video")))
-        ((id_, state, kie_id, _),) = rows(tmp_path)
+            await runner.submit(Order("veo_video", model_call("veo_video")))
+        ((id_, state, kie_id, _),) = task_rows(tmp_path)
         assert (state, kie_id) == ("unknown", None)
         assert id_ in caught.value.message
-        other = await runner.submit(Order("veo_video", call("veo_video")))
-        assert (await end(runner, other)).state == "succeeded"
-    async with running(tmp_path, gate, clock) as runner:
+        other = await runner.submit(Order("veo_video", model_call("veo_video")))
+        assert (await run_to_end(runner, other)).state == "succeeded"
+    async with run_runner(tmp_path, gate, clock) as runner:
         clock.now += DAY
         task = await runner.get(id_)
-        assert await end(runner, task) == task
+        assert await run_to_end(runner, task) == task
     assert task.state == "unknown"
     assert task.error
     assert task.error["billed"] is None
-    assert gate.asked.count("POST /api/v1/veo/generate") == 2
+    assert gate.requests.count("POST /api/v1/veo/generate") == 2
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ async def test_a_create_of_unknown_outcome_is_never_sent_again(
 async def test_a_refused_create_fails_with_kies_words_and_costs_nothing(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: int | str, error: type[ApiError]
 ) -> None:
-    sandbox.fault("create", how)
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    sandbox.inject_fault("create", how)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(error, match="was told to answer so") as caught:
-            await runner.submit(Order("veo_video", call("veo_video")))
-        ((id_, state, _, _),) = rows(tmp_path)
+            await runner.submit(Order("veo_video", model_call("veo_video")))
+        ((id_, state, _, _),) = task_rows(tmp_path)
         assert state == "failed"
         task = await runner.get(id_)
     assert task.error == caught.value.as_dict()
@@ -148,33 +148,33 @@ async def test_the_next_route_is_tried_where_the_first_is_gone_and_remembered(
     seen = []
 
     async def look(path: str) -> Response | None:
-        seen.append(rows(tmp_path)[0][1:])
+        seen.append(task_rows(tmp_path)[0][1:])
         return await no_such_route(path)
 
-    gate = Gate(sandbox.app, post=look)
-    async with running(tmp_path, gate, clock) as runner:
-        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+    gate = InterceptedKie(sandbox.app, post=look)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
     assert seen == [("submitting", None, "veo"), ("submitting", None, "jobs:veo-3-1")]
     assert (task.state, task.route) == ("succeeded", "jobs:veo-3-1")
     assert sandbox.accepted[0].body["model"] == "veo-3-1"
-    assert not [asked for asked in gate.asked if asked.startswith("GET /api/v1/veo")]
+    assert not [asked for asked in gate.requests if asked.startswith("GET /api/v1/veo")]
 
 
 async def test_without_any_route_the_task_fails(clock: JumpingClock, tmp_path: Path) -> None:
-    gate = Gate(JSONResponse({"code": 404, "msg": "Not Found"}, 404))
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(JSONResponse({"code": 404, "msg": "Not Found"}, 404))
+    async with run_runner(tmp_path, gate, clock) as runner:
         with pytest.raises(NotOffered):
-            await runner.submit(Order("veo_video", call("veo_video")))
-    assert gate.asked == ["POST /api/v1/veo/generate", "POST /api/v1/jobs/createTask"]
-    assert [row[1] for row in rows(tmp_path)] == ["failed"]
+            await runner.submit(Order("veo_video", model_call("veo_video")))
+    assert gate.requests == ["POST /api/v1/veo/generate", "POST /api/v1/jobs/createTask"]
+    assert [row[1] for row in task_rows(tmp_path)] == ["failed"]
 
 
 async def test_a_legacy_model_that_is_gone_names_what_to_use(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(NotOffered, match=r"KIE no longer offers sora-2-text-to-video\. KIE says 422") as caught:
-            await runner.submit(Order("sora_video", call("sora_video")))
+            await runner.submit(Order("sora_video", model_call("sora_video")))
         assert caught.value.next_step == "Use veo_video instead."
         (task,) = await runner.ledger.page()
     assert task.error == caught.value.as_dict()
@@ -185,9 +185,9 @@ async def test_a_task_that_fails_says_why_and_what_it_cost(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, tool: str, *, retryable: bool
 ) -> None:
     """Runway's record says nothing of credits; that the balance is as it was does."""
-    sandbox.fault("create", "fail")
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit(Order(tool, call(tool))))
+    sandbox.inject_fault("create", "fail")
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order(tool, model_call(tool))))
     assert task.state == "failed"
     assert task.error
     assert task.error["message"] == "The sandbox was told to let this task fail"
@@ -198,49 +198,51 @@ async def test_a_task_that_fails_says_why_and_what_it_cost(
 async def test_a_stalled_task_goes_on_until_kie_would_have_forgotten_it(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    sandbox.fault("create", "stall")
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
+    sandbox.inject_fault("create", "stall")
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
         await runner.wait([task], DAY / 144)
         assert (await runner.get(task.id)).state == "running"
         clock.now = task.created + KEPT_FOR
-        assert (await end(runner, task)).state == "expired"
+        assert (await run_to_end(runner, task)).state == "expired"
 
 
 @pytest.mark.parametrize(("times", "state"), [(8, "succeeded"), (1000, "expired")])
 async def test_a_task_that_kie_does_not_know_yet_has_some_grace(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, times: int, state: State
 ) -> None:
-    sandbox.fault("status", "null-record", times)
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+    sandbox.inject_fault("status", "null-record", times)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
     assert task.state == state
     assert task.finished
-    assert (task.finished - task.created > GRACE) == (state == "expired")
+    assert (task.finished - task.created > GRACE_SECONDS) == (state == "expired")
     if state == "expired":
         assert task.error
         assert task.error["billed"] is None
 
 
 async def test_a_task_that_kie_forgets_for_a_moment_is_not_given_up(clock: JumpingClock, tmp_path: Path) -> None:
-    sandbox = Sandbox(seconds=10 * GRACE, clock=clock.time)
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
-        await runner.wait([task], 5 * GRACE)
-        sandbox.fault("status", "null-record")
-        assert (await end(runner, task)).state == "succeeded"
+    sandbox = Sandbox(seconds=10 * GRACE_SECONDS, clock=clock.time)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
+        await runner.wait([task], 5 * GRACE_SECONDS)
+        sandbox.inject_fault("status", "null-record")
+        assert (await run_to_end(runner, task)).state == "succeeded"
 
 
 async def test_a_success_without_results_is_waited_for_and_then_a_failure(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    sandbox.fault("create", "no-urls", 2)
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        late = await runner.submit(Order("nano_banana_image", call("nano_banana_image")))
+    sandbox.inject_fault("create", "no-urls", 2)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        late = await runner.submit(Order("nano_banana_image", model_call("nano_banana_image")))
         await runner.wait([late], 20)
-        sandbox.accepted[0].fate = ""
-        assert (await end(runner, late)).state == "succeeded"
-        task = await end(runner, await runner.submit(Order("nano_banana_image", call("nano_banana_image"))))
+        sandbox.accepted[0].fault = ""
+        assert (await run_to_end(runner, late)).state == "succeeded"
+        task = await run_to_end(
+            runner, await runner.submit(Order("nano_banana_image", model_call("nano_banana_image")))
+        )
     assert (task.state, task.credits) == ("failed", 4)
     assert task.error
     assert "names no result" in str(task.error["message"])
@@ -251,18 +253,18 @@ async def test_a_success_without_results_is_waited_for_and_then_a_failure(
 async def test_a_status_that_cannot_be_read_for_a_while_changes_nothing(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: int | str
 ) -> None:
-    sandbox.fault("status", how, 6)
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+    sandbox.inject_fault("status", how, 6)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
     assert (task.state, len(task.results)) == ("succeeded", 1)
 
 
 async def test_a_task_is_found_by_any_of_its_names(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
         for name in (task.id, f"task:{task.id}", f"task:{task.id}#2", task.kie_id or ""):
             assert await runner.get(name) is task
-        await end(runner, task)
+        await run_to_end(runner, task)
         assert await runner.get(task.id) == task
         with pytest.raises(InvalidCall, match="There is no task t_x"):
             await runner.get("t_x")
@@ -275,8 +277,8 @@ async def test_waiting_ends_early_with_the_task(sandbox: Sandbox, clock: Jumping
         assert [each.id for each in tasks] == [task.id]
         reports.append(clock.now)
 
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
         await runner.wait([task], 10 * DAY, report)
         assert (task.state, task.saved) == ("succeeded", True)
         assert clock.now - task.created < DAY
@@ -287,9 +289,9 @@ async def test_waiting_ends_early_with_the_task(sandbox: Sandbox, clock: Jumping
 
 
 async def test_waiting_ends_on_time_without_the_task(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    sandbox.fault("create", "stall", 2)
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        tasks = [await runner.submit(Order("veo_video", call("veo_video"))) for _ in range(2)]
+    sandbox.inject_fault("create", "stall", 2)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        tasks = [await runner.submit(Order("veo_video", model_call("veo_video"))) for _ in range(2)]
         begun = clock.now
         await runner.wait(tasks, 40)
         assert 40 <= clock.now - begun < 45
@@ -298,33 +300,35 @@ async def test_waiting_ends_on_time_without_the_task(sandbox: Sandbox, clock: Ju
 
 
 async def test_a_task_is_watched_once_however_many_wait(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
         async with anyio.create_task_group() as group:
             for _ in range(10):
                 group.start_soon(runner.wait, [await runner.get(task.id)], DAY)
                 group.start_soon(runner.get, str(task.kie_id))
         assert task.saved
-    assert gate.asked.count("GET /api/v1/veo/record-info") < 10
+    assert gate.requests.count("GET /api/v1/veo/record-info") < 10
 
 
 async def test_a_model_that_is_gone_from_the_catalogue_takes_a_minute(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     known = Task("t_1", "veo_video", "veo3", "video", "veo", {}, 0)
-    async with running(tmp_path, sandbox.app, clock, usual_seconds=None) as runner:
-        assert (await runner.usual(known)).seconds == 180
+    async with run_runner(tmp_path, sandbox.app, clock, usual_seconds=None) as runner:
+        assert (await runner.estimate_duration(known)).seconds == 180
         known.model = "veo2"
-        assert (await runner.usual(known)).seconds == 60
+        assert (await runner.estimate_duration(known)).seconds == 60
 
 
 async def test_the_ledger_keeps_a_data_uri_by_its_content(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     whole = "data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit(Order("x", call("nano_banana_image", images=[whole, "https://files.example/b.png"])))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(
+            Order("x", model_call("nano_banana_image", images=[whole, "https://files.example/b.png"]))
+        )
     sent = sandbox.accepted[0].body["input"]["image_urls"]
     mark = sha256(b"\x89PNG\r\n\x1a\n" + bytes(60)).hexdigest()
     assert task.arguments["images"] == [f"sha256:{mark}", "https://files.example/b.png"]
@@ -334,8 +338,8 @@ async def test_the_ledger_keeps_a_data_uri_by_its_content(
 async def test_whoever_asks_hears_how_it_is_now(clock: JumpingClock, tmp_path: Path) -> None:
     """Such a task usually takes three minutes; this one is done long before the first look is due."""
     sandbox = Sandbox(seconds=5, clock=clock.time)
-    async with running(tmp_path, sandbox.app, clock, usual_seconds=180) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, sandbox.app, clock, usual_seconds=180) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
         await runner.wait([task], 6)
         assert (await runner.get(task.id)).state == "running"
         (task,) = await runner.wait([task], 5)

@@ -11,11 +11,12 @@ import stamina
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from support.clock import JumpingClock
-from support.runners import Gate, call, end, full_disk, media, rows, running
+from support.runners import InterceptedKie, full_disk, model_call, run_runner, run_to_end, saved_files, task_rows
 
 from kie_mcp.errors import InsufficientCredits, KieMcpError
-from kie_mcp.kie.client import CREATES
-from kie_mcp.ledger.ledger import LEASE, Ledger
+from kie_mcp.kie.rate_limit import CREATE_LIMIT
+from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
@@ -40,16 +41,16 @@ async def test_a_caller_who_hangs_up_does_not_lose_the_task(
         asked.set()
         await goes_on.wait()
 
-    async with running(tmp_path, Gate(sandbox.app, post=hold), clock) as runner:
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=hold), clock) as runner:
         async with anyio.create_task_group() as caller:
-            caller.start_soon(runner.submit, Order("veo_video", call("veo_video")))
+            caller.start_soon(runner.submit, Order("veo_video", model_call("veo_video")))
             await asked.wait()
             caller.cancel_scope.cancel()
         assert not sandbox.accepted
-        ((id_, *_),) = rows(tmp_path)
+        ((id_, *_),) = task_rows(tmp_path)
         task = await runner.get(id_)
         goes_on.set()
-        assert await end(runner, task) == task
+        assert await run_to_end(runner, task) == task
         assert task.state == "succeeded"
     assert len(sandbox.accepted) == 1
 
@@ -67,13 +68,13 @@ async def test_whoever_asks_while_kie_is_being_asked_hears_what_it_says(
     seen: list[str] = []
 
     async def ask(runner: Runner) -> None:
-        task = await runner.get(rows(tmp_path)[0][0])
+        task = await runner.get(task_rows(tmp_path)[0][0])
         seen.append(task.state)
         goes_on.set()
 
-    gate = Gate(sandbox.app, post=hold)
-    async with running(tmp_path, gate, clock) as runner, anyio.create_task_group() as callers:
-        callers.start_soon(runner.submit, Order("veo_video", call("veo_video")))
+    gate = InterceptedKie(sandbox.app, post=hold)
+    async with run_runner(tmp_path, gate, clock) as runner, anyio.create_task_group() as callers:
+        callers.start_soon(runner.submit, Order("veo_video", model_call("veo_video")))
         await asked.wait()
         callers.start_soon(ask, runner)
         if answers:
@@ -91,27 +92,27 @@ async def test_a_mistake_with_one_task_does_not_touch_the_others(
         if "/runway/" in path and len(sandbox.accepted) < 2 + (method == "get"):
             raise ZeroDivisionError
 
-    async with running(tmp_path, Gate(sandbox.app, **{method: stumble}), clock) as runner:
-        good = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, **{method: stumble}), clock) as runner:
+        good = await runner.submit(Order("veo_video", model_call("veo_video")))
         if method == "post":
             with pytest.raises(KieMcpError, match="Something went wrong inside kie-mcp with task t_") as caught:
-                await runner.submit(Order("runway_video", call("runway_video")))
+                await runner.submit(Order("runway_video", model_call("runway_video")))
             assert caught.value.billed is None
         else:
-            await end(runner, await runner.submit(Order("runway_video", call("runway_video"))))
-        assert (await end(runner, good)).state == "succeeded"
-    assert {row[1] for row in rows(tmp_path)} == {state, "succeeded"}
+            await run_to_end(runner, await runner.submit(Order("runway_video", model_call("runway_video"))))
+        assert (await run_to_end(runner, good)).state == "succeeded"
+    assert {row[1] for row in task_rows(tmp_path)} == {state, "succeeded"}
 
 
 async def test_kie_is_not_asked_when_the_row_cannot_be_written(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         with full_disk(), pytest.raises(KieMcpError, match=r"cannot be written \(.+\), so KIE was not asked") as caught:
-            await runner.submit(Order("veo_video", call("veo_video")))
+            await runner.submit(Order("veo_video", model_call("veo_video")))
         assert caught.value.billed is False
         assert not sandbox.accepted
-        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
     assert task.state == "succeeded"
 
 
@@ -126,11 +127,11 @@ async def test_what_kie_answered_is_told_even_when_it_cannot_be_written(
             disk.__enter__()
 
     if how:
-        sandbox.fault("create", how)
-    async with running(tmp_path, Gate(sandbox.app, post=fill), clock) as runner:
+        sandbox.inject_fault("create", how)
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=fill), clock) as runner:
         try:
             with pytest.raises(KieMcpError) as caught:
-                await runner.submit(Order("veo_video", call("veo_video")))
+                await runner.submit(Order("veo_video", model_call("veo_video")))
         finally:
             disk.__exit__(None, None, None)
         if how:
@@ -140,28 +141,28 @@ async def test_what_kie_answered_is_told_even_when_it_cannot_be_written(
         assert sandbox.accepted[0].id in caught.value.message
         assert "Do not repeat the call" in caught.value.next_step
         # It is watched all the same.
-        ((id_, *_),) = rows(tmp_path)
-        assert (await end(runner, await runner.get(id_))).state == "succeeded"
+        ((id_, *_),) = task_rows(tmp_path)
+        assert (await run_to_end(runner, await runner.get(id_))).state == "succeeded"
 
 
 async def test_an_end_that_cannot_be_written_is_read_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
         with full_disk():
-            assert (await end(runner, task)).state == "running"
+            assert (await run_to_end(runner, task)).state == "running"
         again = await runner.get(task.id)
-        assert (await end(runner, again)).state == "succeeded"
+        assert (await run_to_end(runner, again)).state == "succeeded"
 
 
 async def test_a_task_goes_on_after_a_restart(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await runner.submit(Order("veo_video", call("veo_video")))
-    assert [row[1] for row in rows(tmp_path)] == ["running"]
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
+    assert [row[1] for row in task_rows(tmp_path)] == ["running"]
     clock.now += KEPT_FOR / 2
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        found = await end(runner, task)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        found = await run_to_end(runner, task)
     assert (found.state, found.saved) == ("succeeded", True)
     # Old as it is, it is asked after at once.
     assert clock.now - task.created < KEPT_FOR / 2 + 10
@@ -171,15 +172,15 @@ async def test_a_task_goes_on_after_a_restart(sandbox: Sandbox, clock: JumpingCl
 async def test_two_servers_on_one_ledger_save_a_task_once(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as one:
-        task = await one.submit(Order("suno_music", call("suno_music")))
-        async with running(tmp_path, sandbox.app, clock) as two:
-            assert task.id not in two._watched
+    async with run_runner(tmp_path, sandbox.app, clock) as one:
+        task = await one.submit(Order("suno_music", model_call("suno_music")))
+        async with run_runner(tmp_path, sandbox.app, clock) as two:
+            assert task.id not in two._watchers
             (found,) = await two.wait([task], 600)
-            assert task.id not in two._watched
+            assert task.id not in two._watchers
     assert (found.state, found.saved) == ("succeeded", True)
     assert found.results == task.results
-    assert len(media(tmp_path / "out")) == 2
+    assert len(saved_files(tmp_path / "out")) == 2
 
 
 async def test_a_create_that_the_process_did_not_survive_is_unknown_at_the_next_start(
@@ -191,14 +192,17 @@ async def test_a_create_that_the_process_did_not_survive_is_unknown_at_the_next_
         asked.set()
         await anyio.sleep_forever()
 
-    async with running(tmp_path, Gate(sandbox.app, post=hold), clock) as runner, anyio.create_task_group() as caller:
-        caller.start_soon(runner.submit, Order("veo_video", call("veo_video")))
+    async with (
+        run_runner(tmp_path, InterceptedKie(sandbox.app, post=hold), clock) as runner,
+        anyio.create_task_group() as caller,
+    ):
+        caller.start_soon(runner.submit, Order("veo_video", model_call("veo_video")))
         await asked.wait()
         caller.cancel_scope.cancel()
-    ((id_, state, *_),) = rows(tmp_path)
+    ((id_, state, *_),) = task_rows(tmp_path)
     assert state == "submitting"
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.get(id_))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.get(id_))
     assert task.state == "unknown"
     assert task.error
     assert "kie.ai/logs" in str(task.error["next_step"])
@@ -215,10 +219,10 @@ async def test_the_id_is_kept_when_the_server_ends_as_kie_answers(
         if scope["method"] == "POST":
             ends[0].cancel()
 
-    async with running(tmp_path, answer_and_end, clock) as runner:
-        ends.append(runner._group.cancel_scope)
-        await runner.submit(Order("veo_video", call("veo_video")))
-    assert [row[1:3] for row in rows(tmp_path)] == [("running", sandbox.accepted[0].id)]
+    async with run_runner(tmp_path, answer_and_end, clock) as runner:
+        ends.append(runner._task_group.cancel_scope)
+        await runner.submit(Order("veo_video", model_call("veo_video")))
+    assert [row[1:3] for row in task_rows(tmp_path)] == [("running", sandbox.accepted[0].id)]
 
 
 async def test_what_waits_for_its_turn_when_the_server_ends_was_not_sent_and_is_not_unknown(
@@ -228,47 +232,46 @@ async def test_what_waits_for_its_turn_when_the_server_ends_was_not_sent_and_is_
 
     async def answer_and_end(scope: Scope, receive: Receive, send: Send) -> None:
         await sandbox.app(scope, receive, send)
-        if len(sandbox.accepted) == CREATES[0]:
+        if len(sandbox.accepted) == CREATE_LIMIT[0]:
             ends[0].cancel()
 
     async def ask(runner: Runner, number: int) -> None:
-        await runner.submit(Order("x", call("nano_banana_image", prompt=f"heron {number}")))
+        await runner.submit(Order("x", model_call("nano_banana_image", prompt=f"heron {number}")))
 
     # No time passes, so nobody's turn comes.
-    JumpingClock.lent += 1
-    try:
-        async with running(tmp_path, answer_and_end, clock) as runner, anyio.create_task_group() as callers:
-            ends.append(runner._group.cancel_scope)
-            for number in range(CREATES[0] + 5):
+    with JumpingClock.hold():
+        async with run_runner(tmp_path, answer_and_end, clock) as runner, anyio.create_task_group() as callers:
+            ends.append(runner._task_group.cancel_scope)
+            for number in range(CREATE_LIMIT[0] + 5):
                 callers.start_soon(ask, runner, number)
-    finally:
-        JumpingClock.lent -= 1
-    left = Counter("prepared" if state == "prepared" else kie_id and "sent" for _, state, kie_id, _ in rows(tmp_path))
-    assert left == {"sent": CREATES[0], "prepared": 5}
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    left = Counter(
+        "prepared" if state == "prepared" else kie_id and "sent" for _, state, kie_id, _ in task_rows(tmp_path)
+    )
+    assert left == {"sent": CREATE_LIMIT[0], "prepared": 5}
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         for task in await runner.ledger.since(0):
-            await end(runner, task)
+            await run_to_end(runner, task)
         failed = await runner.ledger.page(states=["failed"])
     assert [task.error and task.error["billed"] for task in failed] == [False] * 5
-    assert len(sandbox.accepted) == CREATES[0]
+    assert len(sandbox.accepted) == CREATE_LIMIT[0]
 
 
 async def test_a_create_is_left_to_its_server_while_that_is_alive(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     ledger = await Ledger.open(tmp_path / "data")
-    await ledger.beat("s_other", clock.now)
+    await ledger.leases.renew("s_other", clock.now)
     states: tuple[tuple[str, State], ...] = (("t_sent", "submitting"), ("t_not_sent", "prepared"))
     for id_, state in states:
         task = Task(id_, "veo_video", "veo3", "video", "veo", {}, clock.now, session="s_other")
         await ledger.add(replace(task, state=state))
     await ledger.close()
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        clock.now += LEASE - 1
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        clock.now += LEASE_SECONDS - 1
         assert (await runner.get("t_sent")).state == "submitting"
         clock.now += 2
-        lost = await end(runner, await runner.get("t_sent"))
-        not_sent = await end(runner, await runner.get("t_not_sent"))
+        lost = await run_to_end(runner, await runner.get("t_sent"))
+        not_sent = await run_to_end(runner, await runner.get("t_not_sent"))
     assert (lost.state, not_sent.state) == ("unknown", "failed")
     assert not_sent.error
     assert (not_sent.error["billed"], not_sent.error["retryable"]) == (False, True)
@@ -279,68 +282,68 @@ async def test_files_that_cannot_be_saved_are_tried_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, *, restart: bool
 ) -> None:
     (tmp_path / "out").write_text("in the way")
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit(Order("suno_music", call("suno_music"))))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("suno_music", model_call("suno_music"))))
         assert (task.state, task.saved) == ("succeeded", False)
         assert task.note == "Not saved: File exists. It is tried again; the links stay good for 14 days."
         assert [bool(result.url) for result in task.results] == [True, True]
         (tmp_path / "out").unlink()
         if not restart:
-            await end(runner, await runner.get(task.id))
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, task)
+            await run_to_end(runner, await runner.get(task.id))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, task)
     assert (task.saved, task.note) == (True, "")
-    assert sorted(result.path for result in task.results) == list(map(str, media(tmp_path / "out")))
+    assert sorted(result.path for result in task.results) == list(map(str, saved_files(tmp_path / "out")))
 
 
 async def test_only_the_file_that_failed_is_fetched_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    gate = Gate(sandbox.app)
+    gate = InterceptedKie(sandbox.app)
     # The link, and the one that KIE gives in its place.
-    sandbox.fault("media", 404, 2)
-    async with running(tmp_path, gate, clock) as runner:
-        task = await end(runner, await runner.submit(Order("suno_music", call("suno_music"))))
+    sandbox.inject_fault("media", 404, 2)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("suno_music", model_call("suno_music"))))
         assert task.note.startswith("Not saved: Client error '404 Not Found' for url 'https://")
         assert task.note.endswith("/1.mp3'. It is tried again; the links stay good for 14 days.")
         assert [bool(result.path) for result in task.results] == [False, True]
-        task = await end(runner, await runner.get(task.id))
+        task = await run_to_end(runner, await runner.get(task.id))
     assert task.saved
     assert [Path(result.path).suffix for result in task.results] == [".mp3", ".mp3"]
-    assert [asked[-6:] for asked in gate.asked if "/media/" in asked] == ["/1.mp3", "/1.mp3", "/2.mp3", "/1.mp3"]
+    assert [asked[-6:] for asked in gate.requests if "/media/" in asked] == ["/1.mp3", "/1.mp3", "/2.mp3", "/1.mp3"]
 
 
 async def test_a_link_that_has_died_is_asked_for_again(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("media", 403)
-    async with running(tmp_path, gate, clock) as runner:
-        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("media", 403)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
     assert (task.saved, task.note) == (True, "")
-    assert gate.asked[-2:] == ["POST /api/v1/common/download-url", f"GET /sandbox/media/{task.kie_id}/1.mp4"]
+    assert gate.requests[-2:] == ["POST /api/v1/common/download-url", f"GET /sandbox/media/{task.kie_id}/1.mp4"]
 
 
 async def test_files_that_were_not_saved_while_kie_had_them_are_gone(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("media", 404, 4)
-    async with running(tmp_path, gate, clock) as runner:
-        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("media", 404, 4)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
         assert not task.saved
         clock.now += KEPT_FOR
-        task = await end(runner, await runner.get(task.id))
+        task = await run_to_end(runner, await runner.get(task.id))
         assert task.state == "expired"
         assert task.error
         assert "not saved while KIE had them" in task.error["message"]
         assert task.error["billed"] is True
-        asked = len(gate.asked)
-        await end(runner, await runner.get(task.id))
-    assert len(gate.asked) == asked
+        asked = len(gate.requests)
+        await run_to_end(runner, await runner.get(task.id))
+    assert len(gate.requests) == asked
 
 
 def saved(folder: Path) -> bytes:
     """The content of the only file in the output folder."""
-    (path,) = media(folder / "out")
+    (path,) = saved_files(folder / "out")
     return path.read_bytes()
 
 
@@ -356,20 +359,20 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
 
 
 async def test_a_file_that_breaks_off_is_gone_on_with(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    sandbox.fault("media", "cut", 2)
-    async with served(sandbox.app) as url, running(tmp_path, sandbox.app, clock, url=url) as runner:
-        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+    sandbox.inject_fault("media", "cut", 2)
+    async with served(sandbox.app) as url, run_runner(tmp_path, sandbox.app, clock, url=url) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
     assert (task.state, task.saved) == ("succeeded", True)
-    assert saved(tmp_path) == sandbox._files.made(sandbox.accepted[0], "1.mp4").read_bytes()
+    assert saved(tmp_path) == sandbox._files.render_result(sandbox.accepted[0], "1.mp4").read_bytes()
 
 
 async def test_with_saving_off_the_links_are_all_there_is(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock, save=False) as runner:
-        task = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
-        notes = await end(
-            runner, await runner.submit(Order("suno_midi", call("suno_midi", prompt=None, task_id="5f0c")))
+    async with run_runner(tmp_path, sandbox.app, clock, save=False) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
+        notes = await run_to_end(
+            runner, await runner.submit(Order("suno_midi", model_call("suno_midi", prompt=None, task_id="5f0c")))
         )
     assert (task.state, task.saved, task.note) == ("succeeded", True, "")
     assert [(bool(result.url), result.path) for result in task.results] == [(True, "")]
@@ -381,13 +384,13 @@ async def test_notes_become_a_file_as_soon_as_one_can_be_written(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     (tmp_path / "out").write_text("in the way")
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(
-            runner, await runner.submit(Order("suno_midi", call("suno_midi", prompt=None, task_id="5f0c")))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(
+            runner, await runner.submit(Order("suno_midi", model_call("suno_midi", prompt=None, task_id="5f0c")))
         )
         assert (task.state, task.saved, len(task.texts)) == ("succeeded", False, 1)
         (tmp_path / "out").unlink()
-        task = await end(runner, await runner.get(task.id))
+        task = await run_to_end(runner, await runner.get(task.id))
     assert (task.saved, task.texts, [result.mime_type for result in task.results]) == (True, [], ["audio/midi"])
     assert saved(tmp_path).startswith(b"MThd")
 
@@ -401,18 +404,18 @@ async def test_notes_that_are_none_stay_text(sandbox: Sandbox, clock: JumpingClo
 
         await sandbox.app(scope, receive, change)
 
-    async with running(tmp_path, misspelled, clock) as runner:
-        task = await end(
-            runner, await runner.submit(Order("suno_midi", call("suno_midi", prompt=None, task_id="5f0c")))
+    async with run_runner(tmp_path, misspelled, clock) as runner:
+        task = await run_to_end(
+            runner, await runner.submit(Order("suno_midi", model_call("suno_midi", prompt=None, task_id="5f0c")))
         )
     assert (task.state, task.saved, task.results) == ("succeeded", True, [])
     assert "patch" in task.texts[0]
 
 
 async def test_notes_that_come_as_a_file_are_downloaded(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock, service=True) as runner:
-        task = await end(
-            runner, await runner.submit(Order("suno_midi", call("suno_midi", prompt=None, task_id="5f0c")))
+    async with run_runner(tmp_path, sandbox.app, clock, service=True) as runner:
+        task = await run_to_end(
+            runner, await runner.submit(Order("suno_midi", model_call("suno_midi", prompt=None, task_id="5f0c")))
         )
     assert (task.route, task.saved, task.texts) == ("service:suno/midi", True, [])
     assert [Path(result.path).suffix for result in task.results] == [".json"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from support.clock import JumpingClock
-from support.runners import Gate, end, rows, running
+from support.runners import InterceptedKie, run_runner, run_to_end, task_rows
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
@@ -14,7 +14,8 @@ from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, UnknownOutc
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.watcher import BETWEEN_REPEATS, REPEATED_FOR
+from kie_mcp.tasks.polling import REPEAT_SECONDS
+from kie_mcp.tasks.transitions import REPEATED_FOR
 
 pytestmark = pytest.mark.anyio
 
@@ -55,17 +56,17 @@ async def test_a_larger_clip_is_asked_for_until_it_is_there_and_billed_once(
             times.append(clock.now)
 
     sandbox = Sandbox(seconds=200, clock=clock.time)
-    gate = Gate(sandbox.app, get=note, post=note)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app, get=note, post=note)
+    async with run_runner(tmp_path, gate, clock) as runner:
         task = await runner.submit(Order("veo_upscale", size.call()))
-        assert rows(tmp_path) == [(task.id, "running", None, size.way)]
+        assert task_rows(tmp_path) == [(task.id, "running", None, size.way)]
         assert task.request == {"taskId": "5f0c", "index": 0}
-        task = await end(runner, task)
+        task = await run_to_end(runner, task)
     assert (task.state, task.saved, task.error) == ("succeeded", True, None)
     assert [Path(result.path).suffix for result in task.results] == [".mp4"]
     assert len(times) > 5
-    assert min(later - earlier for earlier, later in pairwise(times)) >= BETWEEN_REPEATS
-    assert gate.asked.count(size.asked) == len(times)
+    assert min(later - earlier for earlier, later in pairwise(times)) >= REPEAT_SECONDS
+    assert gate.requests.count(size.asked) == len(times)
     assert len(sandbox.accepted) == 1
     assert sandbox.balance == 1000 - size.price
 
@@ -73,22 +74,22 @@ async def test_a_larger_clip_is_asked_for_until_it_is_there_and_billed_once(
 @both
 async def test_a_larger_clip_goes_on_after_a_restart(clock: JumpingClock, tmp_path: Path, size: Size) -> None:
     sandbox = Sandbox(seconds=200, clock=clock.time)
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock, callback_url="https://me.example/done") as runner:
-        clip = await end(
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock, callback_url="https://me.example/done") as runner:
+        clip = await run_to_end(
             runner, await runner.submit(Order("veo_video", MODELS["veo3_fast"].model_validate({"prompt": "a heron"})))
         )
         task = await runner.submit(Order("veo_upscale", size.call(clip.id)))
-        await runner.wait([task], 2 * BETWEEN_REPEATS)
-    assert rows(tmp_path)[1] == (task.id, "running", None, size.way)
+        await runner.wait([task], 2 * REPEAT_SECONDS)
+    assert task_rows(tmp_path)[1] == (task.id, "running", None, size.way)
     assert task.request
     assert task.request["taskId"] == clip.kie_id
-    count, begun = gate.asked.count(size.asked), clock.now
-    async with running(tmp_path, gate, clock) as runner:
-        found = await end(runner, await runner.get(task.id))
+    count, begun = gate.requests.count(size.asked), clock.now
+    async with run_runner(tmp_path, gate, clock) as runner:
+        found = await run_to_end(runner, await runner.get(task.id))
     assert (found.state, found.saved, len(found.results)) == ("succeeded", True, 1)
-    assert gate.asked.count(size.asked) > count
-    assert clock.now - begun >= BETWEEN_REPEATS
+    assert gate.requests.count(size.asked) > count
+    assert clock.now - begun >= REPEAT_SECONDS
     # The same words, or KIE would have begun a second one.
     assert len(sandbox.accepted) == 2
     assert sandbox.balance == 1000 - 60 - size.price
@@ -98,14 +99,14 @@ async def test_a_larger_clip_goes_on_after_a_restart(clock: JumpingClock, tmp_pa
 async def test_a_clip_that_is_there_already_is_had_at_once_and_not_billed_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, size: Size
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock) as runner:
-        await end(runner, await runner.submit(Order("veo_upscale", size.call())))
-        count = gate.asked.count(size.asked)
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        await run_to_end(runner, await runner.submit(Order("veo_upscale", size.call())))
+        count = gate.requests.count(size.asked)
         again = await runner.submit(Order("veo_upscale", size.call()))
         assert (again.state, again.route) == ("succeeded", size.way)
-        assert (await end(runner, again)).saved
-    assert gate.asked.count(size.asked) == count + 1
+        assert (await run_to_end(runner, again)).saved
+    assert gate.requests.count(size.asked) == count + 1
     assert sandbox.balance == 1000 - size.price
 
 
@@ -113,24 +114,24 @@ async def test_a_clip_that_is_there_already_is_had_at_once_and_not_billed_again(
 async def test_whoever_asks_after_a_larger_clip_does_not_hurry_kie(
     clock: JumpingClock, tmp_path: Path, size: Size
 ) -> None:
-    gate = Gate(Sandbox(seconds=600, clock=clock.time).app)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(Sandbox(seconds=600, clock=clock.time).app)
+    async with run_runner(tmp_path, gate, clock) as runner:
         task = await runner.submit(Order("veo_upscale", size.call()))
         begun = clock.now
-        while clock.now < begun + 10 * BETWEEN_REPEATS:
+        while clock.now < begun + 10 * REPEAT_SECONDS:
             await runner.wait([await runner.get(task.id)], 1)
-    assert 5 <= gate.asked.count(size.asked) <= 11
+    assert 5 <= gate.requests.count(size.asked) <= 11
 
 
 @both
 async def test_a_larger_clip_that_fails_says_why(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, size: Size
 ) -> None:
-    sandbox.fault("create", "fail")
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    sandbox.inject_fault("create", "fail")
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         task = await runner.submit(Order("veo_upscale", size.call()))
         assert (task.state, task.route) == ("running", size.way)
-        task = await end(runner, task)
+        task = await run_to_end(runner, task)
     assert task.state == "failed"
     assert task.error
     assert task.error["message"] == "The sandbox was told to let this task fail"
@@ -141,9 +142,9 @@ async def test_a_larger_clip_that_fails_says_why(
 async def test_a_larger_clip_that_never_comes_is_given_up_with_kies_last_words(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, size: Size
 ) -> None:
-    sandbox.fault("create", "stall")
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit(Order("veo_upscale", size.call())))
+    sandbox.inject_fault("create", "stall")
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_upscale", size.call())))
     assert (task.state, task.route) == ("failed", size.way)
     assert task.finished
     assert REPEATED_FOR < task.finished - task.created < REPEATED_FOR + 120
@@ -166,14 +167,14 @@ async def test_a_larger_clip_is_refused_like_anything_else(
     how: int | str,
     error: type[ApiError],
 ) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("create", how)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("create", how)
+    async with run_runner(tmp_path, gate, clock) as runner:
         with pytest.raises(error, match="was told to answer so") as caught:
             await runner.submit(Order("veo_upscale", size.call()))
     assert caught.value.billed is False
-    assert [row[1:] for row in rows(tmp_path)] == [("failed", None, size.way)]
-    assert gate.asked == [size.asked]
+    assert [row[1:] for row in task_rows(tmp_path)] == [("failed", None, size.way)]
+    assert gate.requests == [size.asked]
     assert sandbox.balance == 1000
 
 
@@ -187,16 +188,16 @@ async def test_a_first_answer_that_got_lost_leaves_a_larger_clip_unknown(
     size: Size,
     how: int | str,
 ) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("create", how)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("create", how)
+    async with run_runner(tmp_path, gate, clock) as runner:
         with pytest.raises(UnknownOutcome):
             await runner.submit(Order("veo_upscale", size.call()))
-    assert [row[1:] for row in rows(tmp_path)] == [("unknown", None, size.way)]
-    async with running(tmp_path, gate, clock) as runner:
-        clock.now += 10 * BETWEEN_REPEATS
-        await runner.get(rows(tmp_path)[0][0])
-    assert gate.asked == [size.asked]
+    assert [row[1:] for row in task_rows(tmp_path)] == [("unknown", None, size.way)]
+    async with run_runner(tmp_path, gate, clock) as runner:
+        clock.now += 10 * REPEAT_SECONDS
+        await runner.get(task_rows(tmp_path)[0][0])
+    assert gate.requests == [size.asked]
     assert sandbox.balance in (1000, 1000 - size.price)
 
 
@@ -209,11 +210,11 @@ async def test_a_first_answer_that_bids_to_wait_is_no_refusal(
     size: Size,
     how: int | str,
 ) -> None:
-    sandbox.fault("create", how)
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    sandbox.inject_fault("create", how)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         task = await runner.submit(Order("veo_upscale", size.call()))
         assert (task.state, task.route) == ("running", size.way)
-        assert (await end(runner, task)).state == "succeeded"
+        assert (await run_to_end(runner, task)).state == "succeeded"
     assert sandbox.balance == 1000 - size.price
 
 
@@ -227,9 +228,9 @@ async def test_a_later_answer_that_cannot_be_read_changes_nothing(
     size: Size,
     how: int | str,
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         task = await runner.submit(Order("veo_upscale", size.call()))
-        sandbox.fault("create", how, 2)
-        task = await end(runner, task)
+        sandbox.inject_fault("create", how, 2)
+        task = await run_to_end(runner, task)
     assert (task.state, task.route, len(task.results)) == ("succeeded", size.way, 1)
     assert sandbox.balance == 1000 - size.price

@@ -8,13 +8,13 @@ import pytest
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 from support.clock import JumpingClock
-from support.runners import Gate, end, full_disk, rows, running
+from support.runners import InterceptedKie, full_disk, run_runner, run_to_end, task_rows
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, NotOffered, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
-from kie_mcp.ledger.ledger import LEASE
+from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
 
@@ -54,8 +54,8 @@ async def test_what_is_answered_at_once_has_ended_in_the_same_call(
     made: str,
     price: float,
 ) -> None:
-    gate = Gate(sandbox.app)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, gate, clock) as runner:
         task = await runner.submit(Order("run_model", call(model, **arguments)))
         assert (task.state, task.error, task.kie_id, task.note, task.finished) == (
             "succeeded",
@@ -66,21 +66,21 @@ async def test_what_is_answered_at_once_has_ended_in_the_same_call(
         )
         assert [text[: len(made)] for text in task.texts] == ([made] if made else [])
         assert task.credits == price
-        assert await end(runner, task) == task
+        assert await run_to_end(runner, task) == task
         assert task.saved
-    assert gate.asked == [f"POST {PRODUCTS[MODELS[model].routes[0]].create}"]
+    assert gate.requests == [f"POST {PRODUCTS[MODELS[model].routes[0]].create}"]
     assert sandbox.balance == 1000 - price
-    async with running(tmp_path, gate, clock) as runner:
+    async with run_runner(tmp_path, gate, clock) as runner:
         assert await runner.get(task.id) == task
-    assert len(gate.asked) == 1
+    assert len(gate.requests) == 1
 
 
 @pytest.mark.parametrize(("model", "arguments"), [row[:2] for row in AT_ONCE])
 async def test_what_cannot_be_made_at_once_is_refused_and_costs_nothing(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, model: str, arguments: dict[str, Any]
 ) -> None:
-    sandbox.fault("create", "fail")
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    sandbox.inject_fault("create", "fail")
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         with pytest.raises(ApiError, match="told to let this task fail") as caught:
             await runner.submit(Order("run_model", call(model, **arguments)))
         (task,) = await runner.ledger.page()
@@ -93,9 +93,9 @@ async def test_what_cannot_be_made_at_once_is_refused_and_costs_nothing(
 async def test_a_success_that_names_nothing_is_a_failure_at_once(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, model: str, arguments: dict[str, Any]
 ) -> None:
-    sandbox.fault("create", "no-urls")
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        task = await end(runner, await runner.submit(Order("run_model", call(model, **arguments))))
+    sandbox.inject_fault("create", "no-urls")
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("run_model", call(model, **arguments))))
     assert task.state == "failed"
     assert task.error
     said = "gives no reason" if model.endswith("check-voice") else "names no result"
@@ -107,18 +107,18 @@ async def test_a_success_that_names_nothing_is_a_failure_at_once(
 async def test_an_answer_that_got_lost_is_never_asked_for_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: int | str
 ) -> None:
-    gate = Gate(sandbox.app)
-    sandbox.fault("create", how)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("create", how)
+    async with run_runner(tmp_path, gate, clock) as runner:
         with pytest.raises(UnknownOutcome) as caught:
             await runner.submit(Order("run_model", call(STYLE, prompt="a slow waltz")))
     assert caught.value.billed is None
-    async with running(tmp_path, gate, clock) as runner:
-        clock.now += LEASE + 1
+    async with run_runner(tmp_path, gate, clock) as runner:
+        clock.now += LEASE_SECONDS + 1
         (task,) = await runner.ledger.page()
-        assert (await end(runner, await runner.get(task.id))).state == "unknown"
+        assert (await run_to_end(runner, await runner.get(task.id))).state == "unknown"
     assert task.id in caught.value.message
-    assert len(gate.asked) == 1
+    assert len(gate.requests) == 1
 
 
 async def test_an_answer_is_kept_when_the_server_ends_as_kie_gives_it(
@@ -131,23 +131,23 @@ async def test_an_answer_is_kept_when_the_server_ends_as_kie_gives_it(
         if scope["method"] == "POST":
             ends[0].cancel()
 
-    async with running(tmp_path, answer_and_end, clock) as runner:
-        ends.append(runner._group.cancel_scope)
+    async with run_runner(tmp_path, answer_and_end, clock) as runner:
+        ends.append(runner._task_group.cancel_scope)
         await runner.submit(Order("run_model", call(STYLE, prompt="a slow waltz")))
-    ((id_, *_),) = rows(tmp_path)
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    ((id_, *_),) = task_rows(tmp_path)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         task = await runner.get(id_)
     assert (task.state, len(task.texts)) == ("succeeded", 1)
     assert len(sandbox.accepted) == 1
 
 
 async def test_a_refusal_for_the_rate_is_sent_again(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    sandbox.fault("create", "code:429", 2)
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    sandbox.inject_fault("create", "code:429", 2)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         assert (await runner.submit(Order("x", call(STYLE, prompt="a slow waltz")))).state == "succeeded"
-        sandbox.fault("create", 429, 2)
+        sandbox.inject_fault("create", 429, 2)
         assert (
-            await end(runner, await runner.submit(Order("x", call("veo/get-4k-video", task_id="5f0c"))))
+            await run_to_end(runner, await runner.submit(Order("x", call("veo/get-4k-video", task_id="5f0c"))))
         ).state == "succeeded"
     assert len(sandbox.accepted) == 2
 
@@ -160,7 +160,7 @@ async def test_an_answer_that_cannot_be_written_down_is_handed_over(
     async def fill(_: str) -> None:
         disk.__enter__()
 
-    async with running(tmp_path, Gate(sandbox.app, post=fill), clock) as runner:
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=fill), clock) as runner:
         try:
             task = await runner.submit(Order("x", call(STYLE, prompt="a slow waltz")))
         finally:
@@ -181,13 +181,13 @@ async def gone(path: str) -> Response | None:
 async def test_where_the_route_is_gone_the_unified_one_is_asked_after_by_its_id(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, model: str, arguments: dict[str, Any]
 ) -> None:
-    gate = Gate(sandbox.app, post=gone, get=lambda path: gone(path if "/veo/" in path else "/jobs/"))
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app, post=gone, get=lambda path: gone(path if "/veo/" in path else "/jobs/"))
+    async with run_runner(tmp_path, gate, clock) as runner:
         task = await runner.submit(Order("run_model", call(model, **arguments)))
         assert (task.state, task.route, task.kie_id) == ("running", f"jobs:{model}", sandbox.accepted[0].id)
         assert task.request is None
-        assert (await end(runner, task)).state == "succeeded"
-    assert [asked.partition(" ")[2] for asked in gate.asked[:2]] == [
+        assert (await run_to_end(runner, task)).state == "succeeded"
+    assert [asked.partition(" ")[2] for asked in gate.requests[:2]] == [
         PRODUCTS[MODELS[model].routes[0]].create,
         "/api/v1/jobs/createTask",
     ]
@@ -197,7 +197,7 @@ async def test_where_the_route_is_gone_the_unified_one_is_asked_after_by_its_id(
 async def test_a_call_may_name_its_only_way_and_further_fields(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, way: str
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
         task = await runner.submit(Order("x", call("veo3_fast", prompt="a heron"), route=way, extra={"uploadCn": True}))
     body = sandbox.accepted[0].body
     assert task.route == way
@@ -206,8 +206,8 @@ async def test_a_call_may_name_its_only_way_and_further_fields(
 
 
 async def test_the_only_way_is_the_only_one_tried(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    gate = Gate(sandbox.app, post=gone)
-    async with running(tmp_path, gate, clock) as runner:
+    gate = InterceptedKie(sandbox.app, post=gone)
+    async with run_runner(tmp_path, gate, clock) as runner:
         with pytest.raises(NotOffered):
             await runner.submit(Order("x", call("veo3_fast", prompt="a heron"), route="veo"))
-    assert gate.asked == ["POST /api/v1/veo/generate"]
+    assert gate.requests == ["POST /api/v1/veo/generate"]

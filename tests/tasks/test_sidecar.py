@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 from support.clock import JumpingClock
-from support.runners import call, end, full_disk, media, running
+from support.runners import full_disk, model_call, run_runner, run_to_end, saved_files
 
-from kie_mcp.ledger import lineage
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.media import Work, render
+from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.sidecar import describe
+from kie_mcp.tasks.sidecar import build_sidecar
 
 pytestmark = pytest.mark.anyio
 
@@ -32,13 +31,13 @@ def task(**more: Any) -> Task:
 
 
 async def test_beside_each_file_lies_where_it_came_from(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    asked = call("seedream_image", prompt="лиса 🦊\nat dawn")
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        made = await end(runner, await runner.submit(Order("seedream_image", asked)))
+    asked = model_call("seedream_image", prompt="лиса 🦊\nat dawn")
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        made = await run_to_end(runner, await runner.submit(Order("seedream_image", asked)))
         assert (made.saved, made.note) == (True, "")
         (result,) = made.results
-        edit = call("nano_banana_image", prompt="blue", images=[f"task:{made.kie_id}#1", result.path])
-        edited = await end(runner, await runner.submit(Order("nano_banana_image", edit)))
+        edit = model_call("nano_banana_image", prompt="blue", images=[f"task:{made.kie_id}#1", result.path])
+        edited = await run_to_end(runner, await runner.submit(Order("nano_banana_image", edit)))
     told = beside(result.path)
     assert told["arguments"].pop("prompt") == told["prompt"] == "лиса 🦊\nat dawn"
     assert told.pop("arguments")
@@ -61,116 +60,94 @@ async def test_beside_each_file_lies_where_it_came_from(sandbox: Sandbox, clock:
 
 
 async def test_each_of_several_files_is_told_apart(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        made = await end(runner, await runner.submit(Order("suno_music", call("suno_music"))))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        made = await run_to_end(runner, await runner.submit(Order("suno_music", model_call("suno_music"))))
     assert [beside(result.path)["file"] for result in made.results] == [1, 2]
     assert [beside(result.path).get("label", "") for result in made.results] == [each.label for each in made.results]
-    assert len(media(tmp_path / "out")) == 2
+    assert len(saved_files(tmp_path / "out")) == 2
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 async def test_notes_have_theirs_too(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        order = Order("suno_midi", call("suno_midi", prompt=None, task_id="5f0c5f0c5f0c"))
-        made = await end(runner, await runner.submit(order))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        order = Order("suno_midi", model_call("suno_midi", prompt=None, task_id="5f0c5f0c5f0c"))
+        made = await run_to_end(runner, await runner.submit(order))
     assert beside(made.results[0].path)["mime_type"] == "audio/midi"
     # KIE's id of a task that the ledger has not stays as it is.
     assert beside(made.results[0].path)["made_from"] == ["5f0c5f0c5f0c"]
 
 
 async def test_what_is_not_ours_stays(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        made = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        made = await runner.submit(Order("veo_video", model_call("veo_video")))
         mine = tmp_path / "out" / f"2027-01-15-{made.model.replace('_', '-')}-{made.id}-1.mp4.json"
         mine.parent.mkdir()
         mine.write_text("mine")
-        made = await end(runner, made)
+        made = await run_to_end(runner, made)
     assert (made.saved, made.note) == (True, "")
     assert mine.read_text() == "mine"
     assert json.loads(mine.with_name(f"{mine.stem}-2.json").read_text())["task_id"] == made.id
 
 
 async def test_writing_it_again_makes_no_second_one(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        made = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        made = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
         before = sorted((tmp_path / "out").iterdir())
-        Downloader(runner.client, tmp_path / "out").describe(made, [])
+        Downloader(runner.client, tmp_path / "out").write_sidecars(made, [])
     assert sorted((tmp_path / "out").iterdir()) == before
 
 
 async def test_where_it_cannot_be_written_the_file_is_saved_all_the_same(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        made = await runner.submit(Order("veo_video", call("veo_video")))
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        made = await runner.submit(Order("veo_video", model_call("veo_video")))
         # Nothing can be made where a folder has the name already.
         part = tmp_path / "out" / f".2027-01-15-{made.model.replace('_', '-')}-{made.id}-1.mp4.part"
         part.mkdir(parents=True)
-        made = await end(runner, made)
+        made = await run_to_end(runner, made)
     assert (made.state, made.saved) == ("succeeded", True)
     assert made.note == "The JSON beside the files could not be written: Is a directory."
-    assert media(tmp_path / "out")
+    assert saved_files(tmp_path / "out")
 
 
 async def test_a_file_is_described_though_the_other_one_is_not_saved(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    sandbox.fault("media", 404, 2)
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        made = await end(runner, await runner.submit(Order("suno_music", call("suno_music"))))
+    sandbox.inject_fault("media", 404, 2)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        made = await run_to_end(runner, await runner.submit(Order("suno_music", model_call("suno_music"))))
         assert not made.saved
         assert beside(made.results[1].path)["file"] == 2
 
 
 async def test_a_full_disk_leaves_neither(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        made = await end(runner, await runner.submit(Order("veo_video", call("veo_video"))))
-        saver = Downloader(runner.client, tmp_path / "full")
-        made.results = [saver.write(made, 1, b"notes", "audio/midi")]
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        made = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
+        downloader = Downloader(runner.client, tmp_path / "full")
+        made.results = [downloader.write_file(made, 1, b"notes", "audio/midi")]
         with full_disk(), pytest.raises(OSError, match="too large"):
-            saver.describe(made, [])
+            downloader.write_sidecars(made, [])
     assert [file.name for file in (tmp_path / "full").iterdir()] == [Path(made.results[0].path).name]
 
 
 def test_what_is_not_known_is_left_out_and_a_seed_of_nought_is_known() -> None:
-    told = json.loads(describe(task(arguments={"prompt": "a", "seed": 0}, results=[Result("", "a.mp4")]), 1, []))
+    told = json.loads(build_sidecar(task(arguments={"prompt": "a", "seed": 0}, results=[Result("", "a.mp4")]), 1, []))
     assert told["seed"] == 0
     assert "credits" not in told
     assert "made_from" not in told
 
 
 def test_text_that_is_no_text_is_written_somehow() -> None:
-    told = json.loads(describe(task(arguments={"prompt": "a \ud800 b \x00"}, results=[Result("", "a.mp4")]), 1, []))
+    told = json.loads(
+        build_sidecar(task(arguments={"prompt": "a \ud800 b \x00"}, results=[Result("", "a.mp4")]), 1, [])
+    )
     assert told["prompt"] == "a ? b \x00"
 
 
 async def test_a_data_uri_is_not_copied_to_the_disk(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    uri = f"data:image/png;base64,{b64encode(render('1.png', Work('a fox', '1'))).decode()}"
-    async with running(tmp_path, sandbox.app, clock) as runner:
-        order = Order("nano_banana_image", call("nano_banana_image", images=[uri]))
-        made = await end(runner, await runner.submit(order))
+    uri = f"data:image/png;base64,{b64encode(render_file('1.png', MediaContent('a fox', '1'))).decode()}"
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        order = Order("nano_banana_image", model_call("nano_banana_image", images=[uri]))
+        made = await run_to_end(runner, await runner.submit(order))
     assert beside(made.results[0].path)["arguments"]["images"][0].startswith("sha256:")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "found"),
-    [
-        ({"image": f"task:{ID}#1"}, [ID]),
-        ({"images": [f"task:{ID}#1", f"task:{ID}#2", "task:5f0c5f0c5f0c"]}, [ID, "5f0c5f0c5f0c"]),
-        ({"task_id": ID}, [ID]),
-        ({"task_id": f"task:{ID}"}, [ID]),
-        ({"task_id": "5f0c5f0c5f0c"}, ["5f0c5f0c5f0c"]),
-        ({"taskId": "5f0c5f0c5f0c", "image_task": ID}, ["5f0c5f0c5f0c", ID]),
-        ({"track": f"task:{ID}#8a1c"}, [ID]),
-        ({"track": "task:-#8a1c"}, []),
-        ({"image": f"/home/me/My Pictures/2027-01-15-veo3-{ID}-1.png"}, [ID]),
-        ({"image": f"/home/me/2027-01-15-veo3-{ID}-12-2.png"}, [ID]),
-        ({"input": {"parts": [{"image": f"task:{ID}#1"}]}}, [ID]),
-        ({"prompt": f"as in {ID}, but blue", "seed": 7, "sound": True, "voice": None}, []),
-        ({"prompt": "task: be good", "image": "https://a.example/a.png", "name": "5f0c5f0c5f0c"}, []),
-        ({"image": "sha256:5f0c", "images": []}, []),
-    ],
-    ids=str,
-)
-def test_arguments_tell_what_a_task_was_made_from(arguments: dict[str, Any], found: list[str]) -> None:
-    assert lineage.sources(arguments) == found

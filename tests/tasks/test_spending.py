@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from mcp import Client
 from support.answers import answer, text
 from support.clock import JumpingClock
-from support.commands import kie_mcp
+from support.commands import run_command
 
 from kie_mcp.config import Settings
 from kie_mcp.ledger import tables
-from kie_mcp.ledger.ledger import Ledger, _row
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.spending import report
@@ -54,8 +55,8 @@ def mixed(now: float) -> list[Task]:
 
 async def fill(folder: Path, tasks: Sequence[Task]) -> None:
     ledger = await Ledger.open(folder)
-    async with ledger._writing() as connection:
-        await connection.execute(sa.insert(tables.tasks), [_row(each) for each in tasks])
+    async with ledger.database.writing() as connection:
+        await connection.execute(sa.insert(tables.tasks), [row_from_task(each) for each in tasks])
     await ledger.close()
 
 
@@ -108,7 +109,7 @@ async def test_a_report_says_what_was_spent_in_both_forms(
 
 async def test_a_report_of_what_the_server_itself_made(client: Client, sandbox: Sandbox) -> None:
     await client.call_tool("nano_banana_image", {"prompt": "x"})
-    sandbox.fault("create", "fail")
+    sandbox.inject_fault("create", "fail")
     await client.call_tool("nano_banana_image", {"prompt": "x"})
     await client.call_tool("kling_video", {"prompt": "x"})
     said = text(await client.call_tool("spend_report", {"by": "kind"}))
@@ -160,7 +161,7 @@ async def test_spend_prints_a_table_that_is_whole_in_80_columns(tmp_path: Path) 
     odd = task(11, now, model="[bold]odd[/bold]", credits=1_234_567.25)
     await fill(tmp_path, [*mixed(now), odd])
     for by, columns in (("model", "80"), ("model", "40"), ("day", "80"), ("kind", "40")):
-        run = kie_mcp("spend", "--by", by, KIE_MCP_DATA_DIR=str(tmp_path), COLUMNS=columns)
+        run = run_command("spend", "--by", by, KIE_MCP_DATA_DIR=str(tmp_path), COLUMNS=columns)
         assert (run.returncode, run.stderr) == (0, "")
         lines = run.stdout.splitlines()
         assert all(len(line) <= 80 for line in lines)
@@ -178,7 +179,7 @@ async def test_spend_prints_a_table_that_is_whole_in_80_columns(tmp_path: Path) 
 async def test_spend_prints_values_for_other_programs(tmp_path: Path) -> None:
     now = time.time()
     await fill(tmp_path, [*mixed(now), task(11, now, model='a "quoted", one\nof two lines', credits=1_234_567.25)])
-    run = kie_mcp("spend", "--by", "model", "--days", "60", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
+    run = run_command("spend", "--by", "model", "--days", "60", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
     assert (run.returncode, run.stderr) == (0, "")
     first, *rows = csv.reader(StringIO(run.stdout))
     assert first == ["of", *FIGURES]
@@ -189,17 +190,17 @@ async def test_spend_prints_values_for_other_programs(tmp_path: Path) -> None:
 
 
 def test_spend_of_an_empty_ledger_says_so(tmp_path: Path) -> None:
-    table = kie_mcp("spend", "--days", "7", KIE_MCP_DATA_DIR=str(tmp_path))
+    table = run_command("spend", "--days", "7", KIE_MCP_DATA_DIR=str(tmp_path))
     assert (table.returncode, table.stdout) == (0, "No tasks in the last 7 days.\n")
-    values = kie_mcp("spend", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
+    values = run_command("spend", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
     assert values.stdout == ",".join(["of", *FIGURES]) + "\n"
 
 
 def test_spend_needs_no_key_and_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file where the folder should be")
-    run = kie_mcp("spend", KIE_MCP_DATA_DIR=str(tmp_path / "file"))
+    run = run_command("spend", KIE_MCP_DATA_DIR=str(tmp_path / "file"))
     assert run.returncode == 2
     assert "KIE_MCP_DATA_DIR" in run.stderr
     assert "Traceback" not in run.stderr
     for wrong in (["--by", "hour"], ["--days", "0"], ["--days", "x"]):
-        assert kie_mcp("spend", *wrong, KIE_MCP_DATA_DIR=str(tmp_path)).returncode == 2
+        assert run_command("spend", *wrong, KIE_MCP_DATA_DIR=str(tmp_path)).returncode == 2

@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 from support.answers import answer, text
 from support.clock import JumpingClock
 from support.media_files import picture
-from support.runners import Gate, call, end, rows, running
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.errors import ApiError, KieMcpError
-from kie_mcp.kie.files import LIFETIME
+from kie_mcp.kie.files import UPLOAD_LIFETIME
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
@@ -32,13 +32,13 @@ class Gone:
 
     def __init__(self, sandbox: Sandbox, times: int) -> None:
         self.times = 0
-        self.gate = Gate(sandbox.app, post=self._refuse)
+        self.gate = InterceptedKie(sandbox.app, post=self._refuse)
         self.start(times)
 
     def start(self, times: int) -> None:
         """Begin anew."""
         self.times = times
-        self.gate.asked.clear()
+        self.gate.requests.clear()
 
     async def _refuse(self, path: str) -> Response | None:
         if path != JOBS.create or not self.times:
@@ -49,7 +49,7 @@ class Gone:
 
 def draw(folder: Path, **more: Any) -> Order:
     """A picture made from the one in the folder."""
-    return Order("nano_banana_image", call("nano_banana_image", images=[f"{folder}/fox.png"], **more))
+    return Order("nano_banana_image", model_call("nano_banana_image", images=[f"{folder}/fox.png"], **more))
 
 
 @pytest.fixture(autouse=True)
@@ -59,18 +59,18 @@ def fox(tmp_path: Path) -> None:
 
 
 async def test_a_file_is_not_sent_again_while_kie_has_it(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    gate = Gate(sandbox.app)
-    assert LIFETIME - TRUSTED_FOR == 3600
+    gate = InterceptedKie(sandbox.app)
+    assert UPLOAD_LIFETIME - TRUSTED_FOR == 3600
     begun = clock.now
-    async with running(tmp_path, gate, clock) as runner:
-        await end(runner, await runner.submit(draw(tmp_path)))
+    async with run_runner(tmp_path, gate, clock) as runner:
+        await run_to_end(runner, await runner.submit(draw(tmp_path)))
         clock.now = begun + TRUSTED_FOR - 60
-        await end(runner, await runner.submit(draw(tmp_path)))
-    assert gate.asked.count(UPLOAD) == 1
+        await run_to_end(runner, await runner.submit(draw(tmp_path)))
+    assert gate.requests.count(UPLOAD) == 1
     clock.now = begun + TRUSTED_FOR + 60
-    async with running(tmp_path, gate, clock) as runner:
-        await end(runner, await runner.submit(draw(tmp_path)))
-    assert gate.asked.count(UPLOAD) == 2
+    async with run_runner(tmp_path, gate, clock) as runner:
+        await run_to_end(runner, await runner.submit(draw(tmp_path)))
+    assert gate.requests.count(UPLOAD) == 2
     urls = [task.body["input"]["image_urls"] for task in sandbox.accepted]
     assert urls[0] == urls[1] != urls[2]
 
@@ -79,13 +79,13 @@ async def test_calls_at_once_with_one_new_file_send_it_once(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     (tmp_path / "copy.png").write_bytes(picture())
-    gate = Gate(sandbox.app)
+    gate = InterceptedKie(sandbox.app)
     uri = f"data:image/png;base64,{b64encode(picture()).decode()}"
-    async with running(tmp_path, gate, clock) as runner, anyio.create_task_group() as callers:
+    async with run_runner(tmp_path, gate, clock) as runner, anyio.create_task_group() as callers:
         for number, name in enumerate((f"{tmp_path}/fox.png", f"{tmp_path}/copy.png", uri, f"{tmp_path}/fox.png")):
-            wanted = call("nano_banana_image", prompt=f"fox {number}", images=[name])
+            wanted = model_call("nano_banana_image", prompt=f"fox {number}", images=[name])
             callers.start_soon(runner.submit, Order("x", wanted))
-    assert gate.asked.count(UPLOAD) == 1
+    assert gate.requests.count(UPLOAD) == 1
     assert len({str(task.body["input"]["image_urls"]) for task in sandbox.accepted}) == 1
     assert len(sandbox.accepted) == 4
 
@@ -93,7 +93,7 @@ async def test_calls_at_once_with_one_new_file_send_it_once(
 async def test_when_the_first_of_several_cannot_send_a_file_the_next_does(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    gate = Gate(sandbox.app)
+    gate = InterceptedKie(sandbox.app)
     refused: list[ApiError] = []
 
     async def make(runner: Runner, number: int) -> None:
@@ -102,12 +102,12 @@ async def test_when_the_first_of_several_cannot_send_a_file_the_next_does(
         except ApiError as error:
             refused.append(error)
 
-    sandbox.fault("upload", 500)
-    async with running(tmp_path, gate, clock) as runner, anyio.create_task_group() as callers:
+    sandbox.inject_fault("upload", 500)
+    async with run_runner(tmp_path, gate, clock) as runner, anyio.create_task_group() as callers:
         for number in range(3):
             callers.start_soon(make, runner, number)
     assert [error.billed for error in refused] == [False]
-    assert gate.asked.count(UPLOAD) == 2
+    assert gate.requests.count(UPLOAD) == 2
     assert len(sandbox.accepted) == 2
 
 
@@ -115,17 +115,17 @@ async def test_a_file_that_kie_has_lost_is_sent_again_and_the_task_made_without_
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     gone = Gone(sandbox, 0)
-    async with running(tmp_path, gone.gate, clock) as runner:
-        await end(runner, await runner.submit(draw(tmp_path)))
+    async with run_runner(tmp_path, gone.gate, clock) as runner:
+        await run_to_end(runner, await runner.submit(draw(tmp_path)))
         gone.start(1)
-        task = await end(runner, await runner.submit(draw(tmp_path)))
+        task = await run_to_end(runner, await runner.submit(draw(tmp_path)))
         assert (task.state, task.error) == ("succeeded", None)
-        posts = [asked for asked in gone.gate.asked if asked.startswith("POST")]
+        posts = [asked for asked in gone.gate.requests if asked.startswith("POST")]
         assert posts == [CREATE, UPLOAD, CREATE]
         # The new one is trusted from then on.
         gone.start(0)
-        await end(runner, await runner.submit(draw(tmp_path)))
-        assert UPLOAD not in gone.gate.asked
+        await run_to_end(runner, await runner.submit(draw(tmp_path)))
+        assert UPLOAD not in gone.gate.requests
     first, second, third = (task.body["input"]["image_urls"] for task in sandbox.accepted)
     assert first != second == third
     assert sandbox.balance == 1000 - 3 * 4
@@ -135,13 +135,13 @@ async def test_a_file_that_kie_does_not_find_twice_ends_the_task_at_no_cost(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     gone = Gone(sandbox, 10)
-    async with running(tmp_path, gone.gate, clock) as runner:
+    async with run_runner(tmp_path, gone.gate, clock) as runner:
         with pytest.raises(ApiError, match="KIE says 451") as caught:
             await runner.submit(draw(tmp_path))
     assert caught.value.billed is False
-    assert gone.gate.asked.count(CREATE) == 2
-    assert gone.gate.asked.count(UPLOAD) == 2
-    assert [row[1] for row in rows(tmp_path)] == ["failed"]
+    assert gone.gate.requests.count(CREATE) == 2
+    assert gone.gate.requests.count(UPLOAD) == 2
+    assert [row[1] for row in task_rows(tmp_path)] == ["failed"]
     assert sandbox.accepted == []
 
 
@@ -149,11 +149,11 @@ async def test_an_address_of_the_caller_s_that_kie_cannot_fetch_is_not_tried_twi
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     gone = Gone(sandbox, 10)
-    wanted = call("nano_banana_image", images=["https://files.example/fox.png"])
-    async with running(tmp_path, gone.gate, clock) as runner:
+    wanted = model_call("nano_banana_image", images=["https://files.example/fox.png"])
+    async with run_runner(tmp_path, gone.gate, clock) as runner:
         with pytest.raises(ApiError, match="KIE says 451"):
             await runner.submit(Order("nano_banana_image", wanted))
-    assert gone.gate.asked == [CREATE]
+    assert gone.gate.requests == [CREATE]
 
 
 @pytest.mark.parametrize("way", ["kie://uploads/{id}", "{url}"])
@@ -161,9 +161,9 @@ async def test_an_upload_that_kie_has_lost_and_nobody_has_any_more_is_told(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, way: str
 ) -> None:
     gone = Gone(sandbox, 10)
-    async with running(tmp_path, gone.gate, clock) as runner:
-        upload = await runner.publisher.upload_path(str(tmp_path / "fox.png"))
-        wanted = call("nano_banana_image", images=[way.format(id=upload.id, url=upload.url)])
+    async with run_runner(tmp_path, gone.gate, clock) as runner:
+        upload = await runner.uploader.upload_path(str(tmp_path / "fox.png"))
+        wanted = model_call("nano_banana_image", images=[way.format(id=upload.id, url=upload.url)])
         for _ in range(2):
             with pytest.raises(KieMcpError, match=r"KIE says 451|not there any more") as caught:
                 await runner.submit(Order("nano_banana_image", wanted))

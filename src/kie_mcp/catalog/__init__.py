@@ -1,1 +1,1 @@
-"""What KIE offers: every model a class, every tool a family of them."""
+"""The catalogue of KIE's models: one class per model, one family of models per tool."""

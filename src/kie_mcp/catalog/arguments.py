@@ -1,4 +1,4 @@
-"""The arguments of a call: the options that every tool takes, and how a client's spelling is read and refused."""
+"""Tool arguments: the options that every tool takes, coercion of what clients send, and error messages."""
 
 import json
 from collections.abc import Mapping
@@ -10,21 +10,21 @@ Schema = dict[str, Any]
 
 
 class Options(BaseModel):
-    """What every tool takes besides a model's fields: how to run it, not what to run."""
+    """The options that every tool takes besides the model's fields; they say how to run a call, not what to make."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     anyway: StrictBool = False
-    """Although it fails often today."""
+    """Run the model although KIE reports a low success rate today."""
     quote: StrictBool = False
-    """Only tell what it would cost."""
+    """Return the estimated cost, and run nothing."""
     variation: Annotated[int, Field(ge=1)] = 1
-    """The same call with another number is another take."""
+    """Number of the attempt: equal calls with different numbers are different calls, not repeated ones."""
     confirm: str = ""
-    """What the answer gave that asked for a confirmation."""
+    """The `confirm` value of an earlier answer that asked for a confirmation."""
 
 
-# A list of tools takes room: what the options are for is told once, in the server's instructions.
+# The tool list has a token budget: the server's instructions explain the options once, not each tool.
 OPTIONS: Schema = {
     "anyway": {"type": "boolean"},
     "quote": {"type": "boolean"},
@@ -35,12 +35,17 @@ OPTIONS: Schema = {
 
 
 def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Undo what clients do to arguments: numbers, flags and lists sent as text, enums in another case."""
-    return {name: _read(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
+    """Correct what clients often send: numbers, booleans and lists as text, enum values in another case.
+
+    Args:
+        arguments: The arguments as the client sent them.
+        schema: The JSON Schema of the whole call. A value that cannot be corrected stays as it is.
+    """
+    return {name: _coerce(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
 
 
 def explain_problem(problem: Any) -> str:
-    """One of pydantic's problems, in words for the caller."""
+    """Describe one of pydantic's validation errors in words for the caller."""
     path = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "missing":
@@ -52,15 +57,16 @@ def explain_problem(problem: Any) -> str:
             return f"{path}: {words}" if path else words
 
 
-def _read(value: Any, schema: Schema) -> Any:
+def _coerce(value: Any, schema: Schema) -> Any:
+    """Correct one value by the schema of its field."""
     kind = schema.get("type", "string")
     if isinstance(value, str) and kind != "string":
         try:
-            # Python's True is no JSON.
+            # Clients written in Python send True, which is not JSON.
             parsed = json.loads(value.casefold() if kind == "boolean" else value)
         except (ValueError, RecursionError):
             parsed = value
-        # One file where a list is wanted is a list of one.
+        # One value where the schema wants a list becomes a list of one.
         single = kind == "array" and not isinstance(parsed, list)
         value = [parsed if isinstance(parsed, dict) else value] if single else parsed
     if isinstance(value, str):

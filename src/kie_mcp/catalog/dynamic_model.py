@@ -1,4 +1,4 @@
-"""A model that is not in the catalogue, made from the JSON Schema that KIE publishes of it."""
+"""Dynamic models: classes made at run time from KIE's live JSON Schemas, for models that the catalogue lacks."""
 
 import keyword
 import re
@@ -14,45 +14,54 @@ from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
 Schema = Mapping[str, Any]
 
-FILE = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
-"""How a field that takes a file is called; KIE says it nowhere else."""
-NO_FILE = re.compile(r"call_?back|webhook|notify")
-MEDIA: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
+FILE_FIELD = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
+"""Names of fields that take a file: KIE's schemas have no other sign of it."""
+NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
+"""Names of fields that take another URL."""
+MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
     (re.compile(r"video|clip|movie"), Video),
     (re.compile(r"audio|voice|sound|song|music"), Audio),
 )
-SPAN = {"minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt"}
-LENGTH = {"minLength": "min_length", "maxLength": "max_length"}
+"""Names of file fields that take a video or audio; the others take an image."""
+NUMBER_LIMITS = {"minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt"}
+TEXT_LIMITS = {"minLength": "min_length", "maxLength": "max_length"}
+# Pydantic's names of JSON Schema's limits, by JSON Schema's type.
 LIMITS = {
-    "string": LENGTH,
+    "string": TEXT_LIMITS,
     "array": {"minItems": "min_length", "maxItems": "max_length"},
-    "integer": {**SPAN, "multipleOf": "multiple_of"},
-    "number": SPAN,
+    "integer": {**NUMBER_LIMITS, "multipleOf": "multiple_of"},
+    "number": NUMBER_LIMITS,
 }
-# A whole number stays one: KIE may not take 5.0 for 5.
+# An integer stays an integer: KIE may refuse 5.0 for 5.
 NUMBER = Annotated[int | float, WithJsonSchema({"type": "number"})]
-SHOWN = ("enum", "default", *SPAN, *LENGTH, *LIMITS["array"])
-LONGEST_PROSE = 100
-"""Characters of KIE's words on a field that an answer shows."""
-TYPES: dict[str, Any] = {"string": str, "integer": int, "number": NUMBER, "boolean": bool, "object": dict[str, Any]}
+SHOWN = ("enum", "default", *NUMBER_LIMITS, *TEXT_LIMITS, *LIMITS["array"])
+MAX_DESCRIPTION_CHARS = 100
+"""Length of KIE's description of a field in an answer, at most; the rest is cut off."""
+PYTHON_TYPES: dict[str, Any] = {
+    "string": str,
+    "integer": int,
+    "number": NUMBER,
+    "boolean": bool,
+    "object": dict[str, Any],
+}
 
 
 def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str) -> type[KieModel]:
-    """A class for a model that only KIE knows; its fields carry KIE's own names.
+    """Make a model class from KIE's live schema; its fields have KIE's own names.
 
     Args:
-        id_: KIE's id.
-        schema: The schema of `input`, references resolved.
-        kind: What comes out.
+        id_: KIE's id of the model.
+        schema: The JSON Schema of the request's `input`, with all references resolved.
+        kind: What the model makes.
         does: The mode, such as `text-to-video`.
     """
     attributes = {"id": id_, "kind": kind, "does": does, "__doc__": f"{id_}, as KIE describes it today."}
-    base = type("Foreign", (KieModel,), attributes)
-    return create_model(id_, __base__=base, __doc__=attributes["__doc__"], **_fields(schema, base))
+    base = type("DynamicModel", (KieModel,), attributes)
+    return create_model(id_, __base__=base, __doc__=attributes["__doc__"], **_build_fields(schema, base))
 
 
 def unchecked_model(id_: str, *, kind: Kind, does: str) -> type[KieModel]:
-    """A class for a model of which KIE publishes no schema: it takes anything."""
+    """Make a class for a model without a published schema; it accepts any fields."""
     attributes = {
         "id": id_,
         "kind": kind,
@@ -65,10 +74,14 @@ def unchecked_model(id_: str, *, kind: Kind, does: str) -> type[KieModel]:
 
 
 def parse_call(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
-    """The call that KIE's fields describe.
+    """Validate the fields of a call of a dynamic model.
+
+    Args:
+        model: A class that this module made.
+        fields: The arguments under KIE's names or ours; None means not given.
 
     Raises:
-        ValueError: With a message that tells the caller what to change.
+        ValueError: A field is wrong or missing; the message says what to change.
     """
     shown = {name: field.alias or name for name, field in model.model_fields.items()}
     known = {shown[name]: schema for name, schema in plain_schema(model)["properties"].items()}
@@ -81,91 +94,97 @@ def parse_call(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
 
 
 def summarize_schema(schema: Schema) -> dict[str, Any]:
-    """KIE's schema in few words, the required fields first."""
+    """Shorten KIE's schema for an answer: the required fields first, descriptions cut, only the most useful keys."""
     required = schema.get("required") or ()
     fields = sorted((schema.get("properties") or {}).items(), key=lambda field: field[0] not in required)
-    properties = {name: _shown(field, name) for name, field in fields}
+    properties = {name: _summarize_field(field, name) for name, field in fields}
     return {"type": "object", "properties": properties, "required": [name for name in properties if name in required]}
 
 
-def _shown(field: Schema, name: str) -> dict[str, Any]:
-    told = {key: field[key] for key in SHOWN if field.get(key) is not None}
-    if kind := _kind(field):
-        told["type"] = kind
+def _summarize_field(field: Schema, name: str) -> dict[str, Any]:
+    """Shorten the schema of one field; a file field is described as `file`."""
+    summary = {key: field[key] for key in SHOWN if field.get(key) is not None}
+    if kind := _json_type(field):
+        summary["type"] = kind
     if kind == "array":
-        told["items"] = _shown(field.get("items") or {}, name)
+        summary["items"] = _summarize_field(field.get("items") or {}, name)
     if kind == "object" and field.get("properties"):
-        told |= summarize_schema(field)
-    if _is_media(_type(field, name)):
-        told.pop("default", None)
-        told["description"] = "file"
+        summary |= summarize_schema(field)
+    if _is_media(_python_type(field, name)):
+        summary.pop("default", None)
+        summary["description"] = "file"
     elif words := " ".join(str(field.get("description") or "").split()):
-        told["description"] = words if len(words) <= LONGEST_PROSE else f"{words[: LONGEST_PROSE - 1]}…"
-    return told
+        cut = f"{words[: MAX_DESCRIPTION_CHARS - 1]}…"
+        summary["description"] = words if len(words) <= MAX_DESCRIPTION_CHARS else cut
+    return summary
 
 
-def _fields(schema: Schema, base: type[BaseModel]) -> dict[str, Any]:
+def _build_fields(schema: Schema, base: type[BaseModel]) -> dict[str, Any]:
+    """Build the field definitions that `create_model()` takes: a type and a default for each name."""
     required = schema.get("required") or ()
     made: dict[str, Any] = {}
     for wire_name, field in (schema.get("properties") or {}).items():
-        kind = _type(field, wire_name)
-        # A file that KIE's page shows as an example is not what the caller wants.
+        kind = _python_type(field, wire_name)
+        # KIE's schemas give an example file as the default, which no caller wants to be sent.
         given = None if _is_media(kind) else field.get("default")
         default = ... if given is None and wire_name in required else given
-        limits = {} if field.get("enum") else _limits(field)
-        made[_name(wire_name, made, base)] = (
+        limits = {} if field.get("enum") else _constraints(field)
+        made[_free_name(wire_name, made, base)] = (
             kind | None if default is None else kind,
             Field(default, alias=wire_name, serialization_alias=wire_name, **limits),
         )
     return made
 
 
-def _name(wire_name: str, taken: Collection[str], base: type[BaseModel]) -> str:
-    """A name for a field that Python, pydantic and the other fields leave free."""
+def _free_name(wire_name: str, taken: Collection[str], base: type[BaseModel]) -> str:
+    """Make a Python name for a field that is no keyword, no attribute of the base class and not taken."""
     name = re.sub(r"\W", "_", wire_name).lstrip("_0123456789") or "field"
     while keyword.iskeyword(name) or name in taken or hasattr(base, name) or name.startswith("model_"):
         name = f"{name.removeprefix('model_')}_"
     return name
 
 
-def _limits(field: Schema) -> dict[str, Any]:
-    limits = LIMITS.get(_kind(field), {})
+def _constraints(field: Schema) -> dict[str, Any]:
+    """Translate JSON Schema's limits of a field to pydantic's."""
+    limits = LIMITS.get(_json_type(field), {})
     return {ours: field[theirs] for theirs, ours in limits.items() if isinstance(field.get(theirs), int | float)}
 
 
-def _kind(field: Schema) -> str:
-    """What a field holds, null aside; empty where KIE does not say one thing."""
+def _json_type(field: Schema) -> str:
+    """Return a field's only JSON type besides null; empty if there is none or more than one."""
     kinds = field.get("type")
-    told = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each not in (None, "null")]
-    return str(told[0]) if len(told) == 1 else ""
+    others = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each not in (None, "null")]
+    return str(others[0]) if len(others) == 1 else ""
 
 
-def _type(field: Schema, name: str) -> Any:
-    kind = _kind(field)
+def _python_type(field: Schema, name: str) -> Any:
+    """Choose the Python type that validates a field."""
+    kind = _json_type(field)
     choices = [value for value in field.get("enum") or () if value is not None]
     if kind == "array":
-        return list[_item(field.get("items") or {}, name)]  # type: ignore[misc]
+        return list[_item_type(field.get("items") or {}, name)]  # type: ignore[misc]
     if choices:
         return Literal[tuple(choices)]
     if kind == "object" and field.get("properties"):
-        return create_model(f"{name}_part", __base__=Part, **_fields(field, Part))
-    if kind == "string" and (medium := _medium(field, name)):
+        return create_model(f"{name}_part", __base__=Part, **_build_fields(field, Part))
+    if kind == "string" and (medium := _media_type(field, name)):
         return medium
-    return TYPES.get(kind, Any)
+    return PYTHON_TYPES.get(kind, Any)
 
 
-def _item(field: Schema, name: str) -> Any:
-    limits = {} if field.get("enum") else _limits(field)
-    return Annotated[_type(field, name), Field(**limits)]
+def _item_type(field: Schema, name: str) -> Any:
+    limits = {} if field.get("enum") else _constraints(field)
+    return Annotated[_python_type(field, name), Field(**limits)]
 
 
-def _medium(field: Schema, name: str) -> type[MediaRef] | None:
-    """The kind of file that a field takes, by its format and name."""
+def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
+    """Return the kind of file that a field takes, judged by its format and name, or None."""
     plain = snake_case(name)
-    if NO_FILE.search(plain) or not (field.get("format") == "uri" or FILE.search(plain)):
+    if NOT_A_FILE_FIELD.search(plain) or not (field.get("format") == "uri" or FILE_FIELD.search(plain)):
         return None
-    return next((medium for words, medium in MEDIA if words.search(plain)), Image)
+    return next((medium for words, medium in MEDIUM_PATTERNS if words.search(plain)), Image)
 
 
 def _is_media(kind: Any) -> bool:
+    """Tell whether a type holds a file anywhere inside."""
     return any(isinstance(part, type) and issubclass(part, MediaRef) for part in walk_annotation(kind))

@@ -1,4 +1,4 @@
-"""Every tool that makes something and every model behind it, as explicit tuples."""
+"""The registry: explicit tuples of all families (tools that make something), and all models by id."""
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
@@ -69,7 +69,7 @@ STANDARD: tuple[Family, ...] = (
     suno.MUSIC_VIDEO,
     suno.COVER_ART,
 )
-"""The tools of the model list, which a client sees unless told otherwise."""
+"""The families of the model list; these are the tools that a client sees by default."""
 
 FAMILIES: tuple[Family, ...] = (
     *STANDARD,
@@ -112,12 +112,12 @@ FAMILIES: tuple[Family, ...] = (
     suno.TIMESTAMPED_LYRICS,
     suno.RECOVER,
 )
-"""Every tool that makes something, in the order that clients list them."""
+"""Every family, in the order of the tool list."""
 
 MODELS: dict[str, type[KieModel]] = {}
 """Every model by KIE's id."""
 
 for _family in FAMILIES:
     for _model in _family.models:
-        # A second family may dress up a model of the first: the id stays with the plain one.
+        # A later family may hold a variant of a model: the id stays with the plain model.
         MODELS.setdefault(_model.id, _model)

@@ -1,4 +1,4 @@
-"""JSON Schemas of pydantic models in the plain form that every host takes."""
+"""JSON Schemas of pydantic models in a plain form that every MCP host accepts: no references, nulls or titles."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -9,25 +9,26 @@ from pydantic_core import core_schema
 
 
 class PlainSchema(GenerateJsonSchema):
-    """JSON Schema without nulls: an argument is given or left out."""
+    """Generator of JSON Schemas without null: an optional argument is left out instead."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """Show what is there when it is there."""
+        """Return the schema of the value that is not null."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Leave out a default of None: it means that the field is not sent."""
+        """Return the schema without a default of None, which means that the field is not sent."""
         written = super().default_schema(schema)
         return {key: value for key, value in written.items() if (key, value) != ("default", None)}
 
 
 def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The model's JSON Schema as one tree: no references, no titles, nothing that a host might refuse."""
+    """Return a model's JSON Schema under our field names, as one tree without anything that some host refuses."""
     schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
     return _plain(schema, schema.get("$defs", {}))
 
 
 def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Replace references by their definitions, and leave out what hosts refuse or agents do not need."""
     if "$ref" in schema:
         return _plain(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
     plain: dict[str, Any] = {}
@@ -37,14 +38,15 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
                 plain[key] = {name: _plain(each, definitions) for name, each in value.items()}
             case "items":
                 plain[key] = _plain(value, definitions)
-            # The docstring of an argument's class is for its reader; one at least goes without saying.
+            # A title repeats the name; a minimum length of 1 is obvious to a caller.
             case "$defs" | "title" | "additionalProperties" | "minLength" | "multipleOf":
                 pass
-            # Several hosts know no other limits; the model's own is exact.
+            # Several hosts know no exclusive limits; the model itself still checks the exact one.
             case "exclusiveMinimum":
                 plain["minimum"] = value
             case "minItems" if value == 1:
                 pass
+            # It is the docstring of a class, which is written for those who read the code.
             case "description" if schema.get("type") == "object":
                 pass
             case _:
@@ -53,7 +55,7 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
 
 
 def walk_annotation(annotation: Any) -> Iterator[Any]:
-    """Everything that an annotation is made of, itself first."""
+    """Iterate over an annotation and all parts of it: the annotation first, then its arguments, at any depth."""
     yield annotation
     for part in get_args(annotation):
         yield from walk_annotation(part)

@@ -1,4 +1,4 @@
-"""Short words for sets of model ids and for limits: a tool's schema has to fit into few tokens."""
+"""Short texts in tool schemas: sets of model ids as patterns, limits of a field in words. Every token counts there."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -6,29 +6,37 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 
-def summarize_ids(ids: Collection[str], everyone: Sequence[str]) -> str:
-    """Name a subset of a family's ids by the fewest patterns that cover it and nothing else."""
-    left = [id_ for id_ in everyone if id_ in ids]
-    others = [id_ for id_ in everyone if id_ not in ids]
-    prefix = _common_prefix(everyone)
+def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
+    """Name some of a family's models by a few patterns that match all of them and no others.
+
+    A greedy set cover: the pattern that matches most of the remaining ids comes first.
+
+    Args:
+        ids: The ids to name.
+        all_ids: All ids of the family; a prefix that they all share is left out of the text.
+    """
+    uncovered = [id_ for id_ in all_ids if id_ in ids]
+    others = [id_ for id_ in all_ids if id_ not in ids]
+    prefix = _common_prefix(all_ids)
     words: list[str] = []
-    while left:
+    while uncovered:
         best = max(
-            # The reader is not shown the prefix: a pattern that ends inside it would mean nothing.
+            # The shared prefix is not shown, so a pattern must not end inside it.
             (
                 p
-                for p in _patterns(left)
+                for p in _patterns(uncovered)
                 if p.startswith(("*", prefix)) and not any(fnmatchcase(other, p) for other in others)
             ),
-            key=lambda p: (sum(fnmatchcase(id_, p) for id_ in left), -len(p)),
+            key=lambda p: (sum(fnmatchcase(id_, p) for id_ in uncovered), -len(p)),
         )
-        covered = [id_ for id_ in left if fnmatchcase(id_, best)]
-        left = [id_ for id_ in left if id_ not in covered]
+        covered = [id_ for id_ in uncovered if fnmatchcase(id_, best)]
+        uncovered = [id_ for id_ in uncovered if id_ not in covered]
         words.append((best if len(covered) > 1 else covered[0]).removeprefix(prefix))
     return ", ".join(words)
 
 
 def _patterns(ids: Iterable[str]) -> Iterable[str]:
+    """Generate the ids and patterns with `*` made of their parts, which end at a hyphen or a slash."""
     for id_ in ids:
         yield id_
         parts = re.split(r"(?<=[-/])", id_)
@@ -41,6 +49,7 @@ def _patterns(ids: Iterable[str]) -> Iterable[str]:
 
 
 def _common_prefix(ids: Sequence[str]) -> str:
+    """Return the prefix that all ids share, up to its last slash."""
     shared = ids[0]
     for id_ in ids:
         while not id_.startswith(shared):
@@ -49,11 +58,16 @@ def _common_prefix(ids: Sequence[str]) -> str:
 
 
 def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> str:
-    """What a field admits, in words; of the values that are shown beside it, perhaps what it does not."""
+    """Describe in words which values a field allows.
+
+    Args:
+        schema: The field's JSON Schema.
+        shown: The enum values that the reader sees beside the text; naming those that are not allowed may be shorter.
+    """
     if "enum" in schema:
-        admitted = ", ".join(str(value) for value in schema["enum"])
-        refused = ", ".join(str(value) for value in shown if value not in schema["enum"])
-        return min(admitted, f"not {refused}", key=len) if refused else "all" if shown else admitted
+        allowed = ", ".join(str(value) for value in schema["enum"])
+        excluded = ", ".join(str(value) for value in shown if value not in schema["enum"])
+        return min(allowed, f"not {excluded}", key=len) if excluded else "all" if shown else allowed
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f"{low:g} to {high:g}"

@@ -1,4 +1,4 @@
-"""Finding a model, and telling about one, in few words."""
+"""Search the catalogue, and describe a model to an agent in few words."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -14,83 +14,111 @@ from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
 Description = dict[str, Any]
 
-LIVE = {"live_price": "KIE's price today", "live": "KIE's list today"}
-"""What a description may have besides, when KIE was asked."""
+LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today"}
+"""Labels of the keys that a description has when it includes KIE's live catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model and the tool that runs it."""
+    """A model and the family whose tool runs it."""
 
     family: Family
     model: type[KieModel]
 
     @property
-    def words(self) -> str:
-        """Everything that a search looks at."""
+    def search_text(self) -> str:
+        """All words that a search matches, in lower case."""
         model = self.model
-        names = (model.id, *model.aliases, self.family.tool, model.kind, model.does, about(model), self.family.about)
+        names = (
+            model.id,
+            *model.aliases,
+            self.family.tool,
+            model.kind,
+            model.does,
+            read_summary(model),
+            self.family.about,
+        )
         return " ".join(names).casefold()
 
 
 ENTRIES = tuple(Entry(family, model) for family in FAMILIES for model in family.models if MODELS[model.id] is model)
 
 
-def find(words: str = "", *, kind: Kind | None = None, mode: str = "", max_credits: float | None = None) -> list[Entry]:
-    """The models that have all the words, make the kind, work in the mode and cost no more; legacy ones last."""
-    wanted = words.casefold().split()
-    found = [
+def find_models(
+    query: str = "", *, kind: Kind | None = None, mode: str = "", max_credits: float | None = None
+) -> list[Entry]:
+    """Find models that match all the given conditions, legacy ones last.
+
+    Args:
+        query: Words that must all occur in names, tool, mode or description; case does not count.
+        kind: The kind of result.
+        mode: A part of the mode, such as `image-to-video`.
+        max_credits: What the cheapest call with default arguments may cost; models without a price never match.
+    """
+    words = query.casefold().split()
+    matches = [
         entry
         for entry in ENTRIES
         if (kind is None or entry.model.kind == kind)
         and mode.casefold() in entry.model.does
-        and all(word in entry.words for word in wanted)
-        and (max_credits is None or _at_most(max_credits, entry.model.usual_estimate().low))
+        and all(word in entry.search_text for word in words)
+        and (max_credits is None or _costs_at_most(max_credits, entry.model.default_estimate().low))
     ]
-    return sorted(found, key=lambda entry: bool(entry.model.legacy))
+    return sorted(matches, key=lambda entry: bool(entry.model.legacy))
 
 
-def _at_most(limit: float, figure: float | None) -> bool:
-    return figure is not None and figure <= limit
+def _costs_at_most(limit: float, cost: float | None) -> bool:
+    """Tell whether a cost is known and within the limit."""
+    return cost is not None and cost <= limit
 
 
-def row(entry: Entry) -> Description:
-    """A model on one line of a list."""
+def summarize_entry(entry: Entry) -> Description:
+    """Return a model's row for a list of models."""
     model = entry.model
     return {
         "model": model.id,
         "tool": entry.family.tool,
         "mode": model.does,
-        "credits": str(entry.model.usual_estimate()),
-        "about": ("Legacy. " if model.legacy else "") + about(model),
+        "credits": str(entry.model.default_estimate()),
+        "about": ("Legacy. " if model.legacy else "") + read_summary(model),
     }
 
 
-def named(name: str) -> Entry | None:
-    """The entry that has this id or alias."""
+def find_by_name(name: str) -> Entry | None:
+    """Find a model by its id or an alias; case does not count."""
     wanted = name.strip().casefold()
     return next(
         (each for each in ENTRIES if wanted in {n.casefold() for n in (each.model.id, *each.model.aliases)}), None
     )
 
 
-def near(name: str, others: Iterable[str] = ()) -> list[str]:
-    """The ids that the caller may have meant, of the catalogue and of others."""
+def suggest_ids(name: str, live_ids: Iterable[str] = ()) -> list[str]:
+    """Suggest up to four ids that a caller may have meant by a wrong name, the nearest first.
+
+    Args:
+        name: The name that was not found.
+        live_ids: Ids that only KIE's live catalogue has.
+    """
     known = {alias: entry.model.id for entry in ENTRIES for alias in (entry.model.id, *entry.model.aliases)}
-    known |= {id_: id_ for id_ in others}
+    known |= {id_: id_ for id_ in live_ids}
     close = difflib.get_close_matches(name, known, n=4)
     return list(dict.fromkeys(known[each] for each in close))
 
 
-def describe(model: type[KieModel], tool: str) -> Description:
-    """All about one model, and the tool that runs it."""
+def describe_model(model: type[KieModel], tool: str) -> Description:
+    """Describe a model in full: names, price, usual duration, and the JSON Schema of its arguments.
+
+    Args:
+        model: The model.
+        tool: Name of the tool that runs it.
+    """
     schema = plain_schema(model)
-    for field, words in _limits(model):
+    for field, words in _describe_files(model):
         schema["properties"][field]["description"] = words
     return {
         "model": model.id,
         "tool": tool,
-        "about": ("Legacy. " if model.legacy else "") + about(model),
+        "about": ("Legacy. " if model.legacy else "") + read_summary(model),
         "mode": model.does,
         "aliases": list(model.aliases),
         "usual_seconds": model.usual_seconds,
@@ -100,38 +128,39 @@ def describe(model: type[KieModel], tool: str) -> Description:
     }
 
 
-def text(description: Mapping[str, Any]) -> str:
-    """The same in words; a star marks what is required."""
+def format_description(description: Mapping[str, Any]) -> str:
+    """Format a description from `describe_model()` as text; required arguments are marked with `*`."""
     schema = description["input_schema"]
     names = f", also called {', '.join(description['aliases'])}" if description["aliases"] else ""
     lines = [
         f"{description['model']} (tool {description['tool']}{names}): {description['about']}",
         f"{description['mode']}, usually {description['usual_seconds']:g} s.",
         f"Credits ({description['price_as_of']}): {description['price']}.",
-        *(f"{words}: {description[key]}" for key, words in LIVE.items() if key in description),
+        *(f"{words}: {description[key]}" for key, words in LIVE_LABELS.items() if key in description),
     ]
     for name, field in schema["properties"].items():
         star = "*" if name in schema.get("required", ()) else ""
-        lines.append(f"{name}{star}: {_admits(field)}")
+        lines.append(f"{name}{star}: {_format_field(field)}")
     return "\n".join(lines)
 
 
-def about(model: type[KieModel]) -> str:
-    """The model in one sentence."""
+def read_summary(model: type[KieModel]) -> str:
+    """Return the model's summary in one sentence, which is its docstring."""
     return (model.__doc__ or "").strip()
 
 
-def _limits(model: type[KieModel]) -> Iterable[tuple[str, str]]:
+def _describe_files(model: type[KieModel]) -> Iterable[tuple[str, str]]:
+    """Generate the name of each file argument, and its medium, limits and description in words."""
     for name, field in model.model_fields.items():
         found = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
         media = [each for each in found if isinstance(each, type) and issubclass(each, MediaRef)]
         limits = [each for each in found if isinstance(each, Limits)]
         if media:
-            words = _spell(limits[0]) if limits else ""
+            words = _format_limits(limits[0]) if limits else ""
             yield name, " ".join(filter(None, (f"{media[0].medium}{':' if words else ''}", words, field.description)))
 
 
-def _spell(limits: Limits) -> str:
+def _format_limits(limits: Limits) -> str:
     units = {"mb": "MB", "seconds": "s", "side_px": "px a side", "ratio": "width/height", "pixels": "pixels"}
     words = [limits.formats.replace(" ", ", ")] if limits.formats else []
     for each in fields(limits):
@@ -142,13 +171,14 @@ def _spell(limits: Limits) -> str:
     return ", ".join(words)
 
 
-def _admits(field: Mapping[str, Any]) -> str:
+def _format_field(field: Mapping[str, Any]) -> str:
+    """Format the JSON Schema of an argument in words: type or values, limits, default, description."""
     words = [field.get("type", "anything")]
     if "enum" in field:
         words = [", ".join(str(value) for value in field["enum"])]
     elif "properties" in field.get("items", ()):
         inner = field["items"]["properties"]
-        words = [f"list of {{{'; '.join(f'{name}: {_admits(each)}' for name, each in inner.items())}}}"]
+        words = [f"list of {{{'; '.join(f'{name}: {_format_field(each)}' for name, each in inner.items())}}}"]
     elif words == ["array"]:
         words = ["list"]
     words += [

@@ -1,7 +1,7 @@
-"""KIE's HTTP API: the key, the envelope `{code, msg, data}`, errors, retries of reads, how many at a time.
+"""KIE's HTTP API: the bearer key, the envelope `{code, msg, data}`, errors, timeouts, retries and rate limits.
 
-A read may be repeated. A create is sent once: only KIE's 429, which refuses and bills nothing, is tried again; an
-answer that does not say what became of it is an `UnknownOutcome`.
+A read is retried. A create is sent once: only KIE's 429, which refuses and bills nothing, leads to another attempt; an
+answer that does not tell whether the task exists raises `UnknownOutcome`.
 """
 
 import hashlib
@@ -17,85 +17,44 @@ import stamina
 
 from kie_mcp import __version__
 from kie_mcp.clock import Clock
-from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited, UnknownOutcome
-from kie_mcp.kie import routes, status
-from kie_mcp.kie.rate_limit import RateLimiter, SlidingWindow
+from kie_mcp.errors import ApiError, RateLimited, UnknownOutcome
+from kie_mcp.kie import codes, routes, status
+from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
+from kie_mcp.kie.result_readers import as_text, one_line
 from kie_mcp.kie.routes import Endpoints, Route
-from kie_mcp.kie.status import line, text
 
 T = TypeVar("T")
-Turn = Callable[[str], Awaitable[float]]
-"""Takes a turn to create the task of this id here: 0, or how many seconds to wait before asking again."""
 
 # Cloudflare refuses bare library names with 403 "error code: 1010".
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
 TIMEOUT = httpx2.Timeout(60, connect=10)
 CREATE_SECONDS = 90
-"""After this long the answer to a create is given up, and what became of it is unknown."""
+"""Timeout of a create; after it, the outcome is unknown."""
 READ_SECONDS = 10
-"""After this long a read is given up; it can be made again."""
+"""Timeout of one attempt of a read."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 READ_ATTEMPTS = 4
-READ_PAUSE = 0.2
-DISCOVERY_PAUSE = 1.1
-"""Seconds before a read is repeated, at least; discovery answers one request a second."""
+READ_BACKOFF_SECONDS = 0.2
+"""Seconds before the second attempt of a read, at least."""
+DISCOVERY_BACKOFF_SECONDS = 1.1
+"""The same for the discovery API, which answers one request a second."""
 CREATE_ATTEMPTS = 8
-CREATE_PAUSE = 5
-"""Seconds before a create that was refused for its rate is sent again."""
-CREATES = (20, 11.0)
-"""Creates, in seconds, per account. KIE's limit is 20 in 10 s by its own clock: what was on its way for longer than the
-21st after it, such as the first ones over new connections, counts later there than here."""
+CREATE_BACKOFF_SECONDS = 5
+"""Seconds before a create that KIE refused for its rate is sent again."""
 STATUS_READS = 10
 """KIE's limit of status reads a second."""
 SLOW_READS = 3
-"""The same for Suno, and for 4o."""
-SLOW = {"suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"), "4o": re.compile("/gpt4o-")}
-LONGEST_PAUSE = 60
-"""Seconds that KIE may ask for between two attempts."""
-
-# What a read cannot tell about the task: the key, the rate, maintenance, trouble at KIE.
-NOT_ABOUT_THE_TASK = {401, 402, 403, 429, 433, 455, 500, *range(502, 531)}
-# 501: could not be made; 505: switched off; 531: failed and refunded; 4030: not in this region.
-REFUSED = {*range(300, 500), 501, 505, 531, 4030} - {408}
-"""What a create can be answered with when certainly nothing runs and nothing is billed."""
-NOT_YET = (400, 422)
-"""What a create that is repeated can be answered with until its file is there, and even then."""
-
-NO_MODEL = re.compile(
-    r"\b(no such|unknown|invalid|unsupported) model\b"
-    r"|\bmodel\b.{0,120}\b(not (found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b",
-    re.IGNORECASE,
-)
-"""A 422 that names the model, rather than what the model was asked."""
-
-OTHER_MODEL = "Choose another model: find_models lists them."
-OTHER_ADDRESS = (
-    f"{OTHER_MODEL} If nothing works, check KIE_MCP_BASE_URL, KIE_MCP_UPLOAD_URL and KIE_MCP_ROUTE in the environment."
-)
-OTHER_KEY = "Check KIE_API_KEY, and the key's IP list at https://kie.ai/api-key."
-LOOK = "Do not repeat the call: look at https://kie.ai/logs, then settle it with resolve_task."
-"""What to do when nobody knows whether a task exists."""
-MEANINGS: dict[int, tuple[type[ApiError], str]] = {
-    401: (AuthError, OTHER_KEY),
-    402: (InsufficientCredits, "Top up at https://kie.ai/billing, then call again."),
-    403: (AuthError, OTHER_KEY),
-    404: (NotOffered, OTHER_ADDRESS),
-    405: (NotOffered, OTHER_ADDRESS),
-    409: (ApiError, "Use the one that exists: list_tasks shows the tasks there are."),
-    429: (RateLimited, "Wait ten seconds."),
-    433: (InsufficientCredits, "This key's own spending cap is reached: raise it at KIE."),
-    451: (ApiError, "KIE could not fetch a file: upload it with upload_file."),
-    455: (ApiError, "KIE is under maintenance: try again later."),
-    501: (ApiError, "KIE could not make it: change the arguments, or choose another model."),
-    505: (ApiError, f"KIE has switched this off. {OTHER_MODEL}"),
-    531: (ApiError, "KIE could not make it and charged nothing: call again if you like."),
-    4030: (ApiError, "KIE does not serve the region that this server is in."),
+"""KIE's limit of status reads a second for Suno, and for 4o."""
+SLOW_PATHS = {
+    "suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"),
+    "4o": re.compile("/gpt4o-"),
 }
-"""What went wrong and what to do, by KIE's code; a code that is missing here is about the arguments."""
+LONGEST_RETRY_AFTER = 60
+"""Seconds that KIE may ask for between two attempts, at most."""
 
 
 class KieClient:
-    """One account at KIE."""
+    """Client of KIE's HTTP API for one account."""
 
     def __init__(
         self,
@@ -108,9 +67,21 @@ class KieClient:
         clock: Clock | None = None,
         read_seconds: float = READ_SECONDS,
         create_seconds: float = CREATE_SECONDS,
+        create_limiter: CreateLimiter | None = None,
     ) -> None:
-        self.turn: Turn | None = None
-        """Asked before each create; without it, creates are not held back."""
+        """Prepare a client; it connects with its first request.
+
+        Args:
+            key: KIE's bearer key.
+            base_url: The address of KIE's API.
+            upload_url: The address of KIE's file upload API.
+            service: Whether to use the model list's own pattern of routes instead of the documented API.
+            transport: Sends the requests; httpx2's default when left out.
+            clock: The clock; the machine's when left out.
+            read_seconds: Timeout of one attempt of a read, in seconds.
+            create_seconds: Timeout of a create, in seconds.
+            create_limiter: Rate limiter that each create acquires a slot from; creates are not limited without one.
+        """
         self.base_url = base_url.rstrip("/")
         self.service = service
         self.upload_url = self.base_url if service else upload_url.rstrip("/")
@@ -118,16 +89,17 @@ class KieClient:
         self.clock = clock or Clock()
         self.http = httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
         self._authorization = {"Authorization": f"Bearer {key}"}
-        # Distinguishes accounts without telling the key.
         self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
-        self._line = anyio.Lock()
+        """Name of the account: a hash that does not reveal the key."""
+        self._create_limiter = create_limiter
+        self._create_order = anyio.Lock()
         self._read_seconds = read_seconds
         self._create_seconds = create_seconds
-        self._reads = SlidingWindow(STATUS_READS, 1)
-        self._slow_reads = {name: SlidingWindow(SLOW_READS, 1) for name in SLOW}
-        self._readers = RateLimiter(self.clock, self._reads)
-        self._slow_readers = {
-            name: RateLimiter(self.clock, window, self._reads) for name, window in self._slow_reads.items()
+        self._read_window = SlidingWindow(STATUS_READS, 1)
+        self._slow_read_windows = {name: SlidingWindow(SLOW_READS, 1) for name in SLOW_PATHS}
+        self._read_limiter = RateLimiter(self.clock, self._read_window)
+        self._slow_read_limiters = {
+            name: RateLimiter(self.clock, window, self._read_window) for name, window in self._slow_read_windows.items()
         }
 
     async def __aenter__(self) -> Self:
@@ -138,79 +110,91 @@ class KieClient:
     ) -> None:
         await self.http.aclose()
 
-    async def create(self, path: str, body: Mapping[str, Any], id_: str = "") -> str:
-        """Start a task and return KIE's id of it.
+    async def create_task(self, path: str, body: Mapping[str, Any], task: Any = None) -> str:
+        """Create a task at KIE and return KIE's id of it.
 
         Args:
-            path: Of the route.
-            body: What is sent.
-            id_: The task's id here, for its turn.
+            path: Path of the route's create.
+            body: The request body.
+            task: The caller's task, which the create limiter is given.
 
         Raises:
-            UnknownOutcome: When the task may exist. Never call again with the same body then.
-            ApiError: When it certainly does not exist; nothing was billed.
+            UnknownOutcome: When the task may exist. Do not send the same body again.
+            ApiError: When the task certainly does not exist; nothing was billed.
         """
-        return await self._in_turn(id_, lambda: self._create_once(path, body))
+        return await self._with_create_slot(task, lambda: self._create_once(path, body))
 
-    async def ask(self, route: Route, body: Mapping[str, Any], id_: str = "") -> Any:
-        """Start a task by a route whose answer tells of the task itself, and return that answer.
+    async def create_and_read(self, route: Route, body: Mapping[str, Any], task: Any = None) -> Any:
+        """Create a task on a route whose answer to the create is a status answer, and return that answer.
 
         Args:
-            route: The route.
-            body: What is sent.
-            id_: The task's id here, for its turn.
+            route: A route that is `at_once` or `repeated`.
+            body: The request body; the query of a GET.
+            task: The caller's task, which the create limiter is given.
 
         Raises:
-            UnknownOutcome: When the task may exist.
-            ApiError: When it certainly does not exist; nothing was billed.
+            UnknownOutcome: When the task may exist. Do not send the same body again.
+            ApiError: When the task certainly does not exist; nothing was billed.
         """
-        return await self._in_turn(id_, lambda: self._ask_once(route, body))
+        return await self._with_create_slot(task, lambda: self._create_and_read_once(route, body))
 
-    async def ask_again(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """The present answer of a route that is repeated; one attempt, since KIE wants time between two.
+    async def repeat_create(self, route: Route, body: Mapping[str, Any]) -> Any:
+        """Send the create of a `repeated` route again, which bills nothing, and return its status answer.
+
+        It makes one attempt, since KIE wants some time between two.
 
         Raises:
-            ApiError: As for `status`.
+            ApiError: As for `read_status`.
         """
-        await self._readers.acquire()
-        return await self._read_once(
-            route.method, self.base_url + route.create, whole=True, **_carrying(route.method, body)
-        )
+        await self._read_limiter.acquire()
+        url = self.base_url + route.create
+        return await self._read_once(route.method, url, is_status=True, **_body_arguments(route.method, body))
 
-    async def status(self, path: str, task_id: str) -> Any:
-        """The answer to a status read, as KIE gave it: an envelope, text that is no JSON, or None for no body.
+    async def read_status(self, path: str, task_id: str) -> Any:
+        """Return the answer to a status read as KIE gave it: an envelope, text that is not JSON, or None for no body.
 
-        One attempt, when it is its turn: whoever watches a task asks again anyway.
+        It makes one attempt, once the rate limit has a slot: whoever polls a task polls again anyway.
+
+        Args:
+            path: Path of the route's status.
+            task_id: KIE's id of the task.
 
         Raises:
-            ApiError: When the answer says nothing of the task: key, rate, maintenance, no connection.
+            ApiError: When the answer says nothing of the task: the key, the rate limit, maintenance, no connection.
         """
-        slow = (readers for name, readers in self._slow_readers.items() if SLOW[name].search(path))
-        await next(slow, self._readers).acquire()
-        return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, whole=True)
+        slow = (limiter for name, limiter in self._slow_read_limiters.items() if SLOW_PATHS[name].search(path))
+        await next(slow, self._read_limiter).acquire()
+        return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
-    def share_reads(self, servers: int) -> None:
-        """Leave other servers of this account their part of the status reads."""
-        self._reads.most = max(1, STATUS_READS // servers)
-        for window in self._slow_reads.values():
-            window.most = max(1, SLOW_READS // servers)
+    def share_read_limit(self, processes: int) -> None:
+        """Use this process's share of the limits of status reads.
 
-    async def discover(self, path: str) -> Any:
-        """What the discovery API says; whoever asks more than once keeps a second between."""
-        return await self._read("GET", self.base_url + path, pause=DISCOVERY_PAUSE)
+        Args:
+            processes: The number of live processes that use this account.
+        """
+        self._read_window.slots = max(1, STATUS_READS // processes)
+        for window in self._slow_read_windows.values():
+            window.slots = max(1, SLOW_READS // processes)
 
-    async def credits(self) -> float:
-        """The account's balance."""
+    async def read_discovery(self, path: str) -> Any:
+        """Return the data of one of the discovery API's answers.
+
+        Callers keep a second between two requests, as the API answers one a second.
+        """
+        return await self._read("GET", self.base_url + path, backoff=DISCOVERY_BACKOFF_SECONDS)
+
+    async def read_balance(self) -> float:
+        """Return the account's balance, in credits."""
         data = await self._read("GET", self.base_url + self.endpoints.credits)
-        # The list's own endpoint may wrap the figure.
-        figure = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
+        # The model list's own endpoint may wrap the number.
+        number = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
         try:
-            return float(str(figure))
+            return float(str(number))
         except ValueError:
             raise ApiError("KIE answered without a balance.", "Try again.", retryable=True) from None
 
-    async def download_url(self, url: str) -> str:
-        """A link to one of KIE's own files that browsers save; it lives 20 minutes.
+    async def request_download_url(self, url: str) -> str:
+        """Return a link to one of KIE's own files that a browser saves instead of showing; it is valid for 20 minutes.
 
         Raises:
             ApiError: When the URL is not one of KIE's.
@@ -221,7 +205,12 @@ class KieClient:
         return data
 
     async def upload(self, path: str, **content: Any) -> Mapping[str, Any]:
-        """Hand over a file; the answer's `downloadUrl` is public for about a day."""
+        """Upload a file and return KIE's description of it; its `downloadUrl` is public for about a day.
+
+        Args:
+            path: Path of the upload endpoint.
+            **content: The request's content, as httpx2 takes it.
+        """
         data = await self._read_once(
             "POST", self.upload_url + path, seconds=math.inf, timeout=UPLOAD_TIMEOUT, **content
         )
@@ -229,86 +218,97 @@ class KieClient:
             raise ApiError("KIE took the file and named no URL.", "Try again.", retryable=True)
         return data
 
-    async def _in_turn(self, id_: str, send: Callable[[], Awaitable[T]]) -> T:
-        """Send a create; again only when KIE refuses it for its rate."""
+    async def _with_create_slot(self, task: Any, send: Callable[[], Awaitable[T]]) -> T:
+        """Send a create once it has a slot in the rate limit; retry only when KIE refuses it for its rate."""
         attempt = 1
         while True:
-            # First come, first served; and one alone asks when it may be.
-            async with self._line:
-                while self.turn and (wait := await self.turn(id_)):
+            # Creates leave in the order in which they come, and only the first one asks for a slot.
+            async with self._create_order:
+                while self._create_limiter and (wait := await self._create_limiter.acquire(self.account, task)):
                     await self.clock.sleep(wait)
             try:
                 return await send()
-            except RateLimited as refused:
+            except RateLimited as error:
                 if attempt == CREATE_ATTEMPTS:
                     raise
                 attempt += 1
-                await self.clock.sleep(refused.retry_after or CREATE_PAUSE)
+                await self.clock.sleep(error.retry_after or CREATE_BACKOFF_SECONDS)
 
     async def _create_once(self, path: str, body: Mapping[str, Any]) -> str:
+        """Send a create and return the task id that KIE answers."""
         response = await self._send("POST", path, body)
-        code, message, data = _envelope(response, _parsed(response))
-        # 409: it exists already, and this is it.
-        if code in (200, 409) and isinstance(data, dict) and (task_id := data.get("taskId") or data.get("task_id")):
+        code, message, data = _read_envelope(response, _parse_body(response))
+        task_id = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
+        # KIE answers 409 with the existing task's id: treat it as created.
+        if task_id and codes.find(code).accepted:
             return str(task_id)
-        raise _not_accepted(response, code, f"without a task id: {message or 'nothing'}", message)
+        raise _create_error(response, code, f"without a task id: {message or 'nothing'}", message)
 
-    async def _ask_once(self, route: Route, body: Mapping[str, Any]) -> Any:
+    async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
+        """Send a create and return its answer, if that tells the task's state."""
         response = await self._send(route.method, route.create, body)
-        parsed = _parsed(response)
-        code, message, _ = _envelope(response, parsed)
-        if isinstance(parsed, dict) and (code == 200 or (route.repeated and code in NOT_YET)):
-            state = status.read(route.shape, parsed).state
+        answer = _parse_body(response)
+        code, message, _ = _read_envelope(response, answer)
+        if isinstance(answer, dict) and (code == codes.SUCCESS or (route.repeated and codes.find(code).not_ready)):
+            state = status.parse_status(route.shape, answer).state
             if state in ("succeeded", "failed") or (state == "running" and route.repeated):
-                return parsed
-        raise _not_accepted(response, code, f"without a result: {message or 'nothing'}", message)
+                return answer
+        raise _create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+        """Send a create; the outcome is unknown when the connection breaks after it was made."""
         try:
             with anyio.fail_after(self._create_seconds):
                 return await self.http.request(
-                    method, self.base_url + path, headers=self._authorization, **_carrying(method, body)
+                    method, self.base_url + path, headers=self._authorization, **_body_arguments(method, body)
                 )
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            raise _unreachable(error) from None
+            raise _unreachable_error(error) from None
         except (httpx2.RequestError, TimeoutError) as error:
-            raise _unknown(f"The connection broke while KIE was asked ({type(error).__name__}).") from None
+            raise _unknown_outcome_error(
+                f"The connection broke while KIE was asked ({type(error).__name__})."
+            ) from None
 
-    async def _read(self, method: str, url: str, *, pause: float = READ_PAUSE, **request: Any) -> Any:
-        repeated = stamina.AsyncRetryingCaller(
-            attempts=READ_ATTEMPTS, timeout=None, wait_initial=pause, wait_max=2, wait_jitter=0.3
+    async def _read(self, method: str, url: str, *, backoff: float = READ_BACKOFF_SECONDS, **request: Any) -> Any:
+        """Return the data of an answer, with retries."""
+        retry = stamina.AsyncRetryingCaller(
+            attempts=READ_ATTEMPTS, timeout=None, wait_initial=backoff, wait_max=2, wait_jitter=0.3
         )
-        return await repeated(_worth_another_try, self._read_once, method, url, **request)
+        return await retry(_is_retryable, self._read_once, method, url, **request)
 
     async def _read_once(
-        self, method: str, url: str, *, whole: bool = False, seconds: float | None = None, **request: Any
+        self, method: str, url: str, *, is_status: bool = False, seconds: float | None = None, **request: Any
     ) -> Any:
+        """Return the data of an answer, or the whole answer to a status read; one attempt."""
         try:
             with anyio.fail_after(seconds or self._read_seconds):
                 response = await self.http.request(method, url, headers=self._authorization, **request)
         except (httpx2.RequestError, TimeoutError) as error:
-            raise _unreachable(error) from None
-        parsed = _parsed(response)
-        code, message, data = _envelope(response, parsed)
-        # Under 500 a record may come along: then it is the task that failed.
-        if whole and (code not in NOT_ABOUT_THE_TASK or (code == 500 and data)):
-            return parsed
-        if code != 200:
-            raise _error(code, message, _retry_after(response))
+            raise _unreachable_error(error) from None
+        answer = _parse_body(response)
+        code, message, data = _read_envelope(response, answer)
+        # With 500 a record may come along: then it is the task that failed.
+        if is_status and codes.find(code).verdict(recorded=bool(data)) != "request":
+            return answer
+        if code != codes.SUCCESS:
+            raise codes.error(code, message, _retry_after(response))
         return data
 
 
-def _carrying(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def _body_arguments(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """httpx2's arguments for a body; a GET carries its fields in the query."""
     return {"params" if method == "GET" else "json": body}
 
 
-def _worth_another_try(error: Exception) -> bool | float:
+def _is_retryable(error: Exception) -> bool | float:
+    """Whether to retry, or the seconds to wait before it, as stamina asks."""
     if isinstance(error, ApiError) and error.retryable:
         return error.retry_after or True
     return False
 
 
-def _parsed(response: httpx2.Response) -> Any:
+def _parse_body(response: httpx2.Response) -> Any:
+    """The body as JSON, as text when it is not JSON, or None when it is empty."""
     if not response.content.strip():
         return None
     try:
@@ -317,51 +317,43 @@ def _parsed(response: httpx2.Response) -> Any:
         return response.text
 
 
-def _envelope(response: httpx2.Response, parsed: Any) -> tuple[int, str, Any]:
-    """Code, message and data; the body's code goes before the HTTP status."""
-    frame = parsed if isinstance(parsed, dict) else {"msg": parsed}
+def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, Any]:
+    """Code, message and data of an answer; the body's code goes before the HTTP status."""
+    envelope = answer if isinstance(answer, dict) else {"msg": answer}
     try:
-        code = int(frame["code"])
+        code = int(envelope["code"])
     except (KeyError, TypeError, ValueError, OverflowError):
         code = response.status_code
-    # Whoever answers may repeat what it was sent.
+    # Whoever answers may repeat the request's headers in its message.
     key = response.request.headers["Authorization"].removeprefix("Bearer ")
-    message = line(text(frame.get("msg") or frame.get("message")).replace(key, "[key]"))
-    return code, message, frame.get("data")
+    message = one_line(as_text(envelope.get("msg") or envelope.get("message")).replace(key, "[key]"))
+    return code, message, envelope.get("data")
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
+    """The seconds that KIE asks to wait before another attempt."""
     try:
-        return max(0.0, min(float(response.headers["Retry-After"]), LONGEST_PAUSE))
+        return max(0.0, min(float(response.headers["Retry-After"]), LONGEST_RETRY_AFTER))
     except (KeyError, ValueError):
         return None
 
 
-def _unreachable(error: Exception) -> ApiError:
-    what = "in time" if isinstance(error, httpx2.TimeoutException | TimeoutError) else f"({type(error).__name__})"
-    return ApiError(f"KIE could not be reached {what}.", "Try again in a moment.", retryable=True)
+def _unreachable_error(error: Exception) -> ApiError:
+    reason = "in time" if isinstance(error, httpx2.TimeoutException | TimeoutError) else f"({type(error).__name__})"
+    return ApiError(f"KIE could not be reached {reason}.", "Try again in a moment.", retryable=True)
 
 
-def _not_accepted(response: httpx2.Response, code: int, how: str, message: str) -> ApiError:
-    if code in REFUSED:
-        return _error(code, message, _retry_after(response))
-    return _unknown(f"KIE answered {code} {how}.", code)
+def _create_error(response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
+    """Build the error of a create that has no task: refused, or with an unknown outcome."""
+    if codes.find(code).refused:
+        return codes.error(code, message, _retry_after(response))
+    return _unknown_outcome_error(f"KIE answered {code} {detail}.", code)
 
 
-def _unknown(message: str, code: int | None = None) -> UnknownOutcome:
+def _unknown_outcome_error(message: str, code: int | None = None) -> UnknownOutcome:
     return UnknownOutcome(
         f"{message} The task may have been accepted and billed.",
-        LOOK,
+        codes.CHECK_LOGS,
         billed=None,
         code=code,
     )
-
-
-def _error(code: int, message: str, retry_after: float | None = None) -> ApiError:
-    retryable = code in (408, 429, 455) or (500 <= code < 600 and code not in REFUSED)
-    usual = "Try again in a moment." if retryable else "Change the arguments as the message says."
-    kind, next_step = MEANINGS.get(code, (ApiError, usual))
-    if code == 422 and NO_MODEL.search(message):
-        kind, next_step = NotOffered, OTHER_MODEL
-    said = f"KIE says {code}: {message or 'no reason'}"
-    return kind(said, next_step, retryable=retryable, code=code, retry_after=retry_after)

@@ -1,7 +1,7 @@
-"""KIE's discovery API: what it offers today, each model's schema, price text and success rate.
+"""KIE's discovery API: the live catalogue, each model's schema, price text and success rate, with a cache on disk.
 
-One request a second for the whole account, whatever is asked, so answers are kept on disk for a day; an old one is
-better than none when KIE does not answer.
+KIE answers one request a second for the whole account, so answers are cached for a day; a stale one is better than none
+when KIE does not answer.
 """
 
 import hashlib
@@ -24,11 +24,12 @@ from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
 
-SPACING = 1.1
-"""Seconds between two requests."""
-KEPT_FOR = 24 * 3600
-RATE_KEPT_FOR = 600
-"""KIE counts success in pieces of ten minutes."""
+REQUEST_INTERVAL = 1.1
+"""Seconds between two requests, at least."""
+CACHE_SECONDS = 24 * 3600
+"""Seconds for which a cached answer is used."""
+SUCCESS_RATE_CACHE_SECONDS = 600
+"""The same for success rates, which KIE counts in intervals of ten minutes."""
 HOUR = 3600
 
 Schema = dict[str, Any]
@@ -36,191 +37,209 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class OfferedModel:
-    """A model as KIE lists it."""
+    """A model in KIE's live catalogue."""
 
     id: str
     title: str
     provider: str
-    does: tuple[str, ...]
-    """Modes, spelled as ours: `text-to-video`."""
+    modes: tuple[str, ...]
+    """Modes, spelled as in our catalogue: `text-to-video`."""
     price: str
-    """KIE's own words; empty where it gives none."""
+    """Price text in KIE's own words; empty where KIE gives none."""
 
 
 class Discovery:
-    """What KIE says of its models."""
+    """Reads KIE's discovery API, with a cache on disk and one request a second."""
 
     def __init__(self, client: KieClient, folder: Path, *, clock: Clock | None = None) -> None:
         self._client = client
         self._folder = folder
         self._clock = clock or Clock()
-        self._asking = anyio.Lock()
-        self._flights: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
-        self._asked = float("-inf")
+        self._request_lock = anyio.Lock()
+        self._path_locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+        self._last_request = float("-inf")
 
-    async def models(self) -> dict[str, OfferedModel]:
-        """Every model that KIE offers today, by id."""
-        data = await self._ask("/api/v1/models", KEPT_FOR)
+    async def read_models(self) -> dict[str, OfferedModel]:
+        """Return every model that KIE offers today, by id."""
+        data = await self._read_cached("/api/v1/models", CACHE_SECONDS)
         rows = data.get("models")
         listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return {str(row["model"]): _model(row) for row in listed if row.get("model")}
+        return {str(row["model"]): _offered_model(row) for row in listed if row.get("model")}
 
-    async def schema(self, id_: str) -> dict[str, Any] | None:
-        """The JSON Schema of a model's `input`, references resolved; None where KIE publishes none."""
-        data = await self._ask(f"/api/v1/models/{id_}/schema", KEPT_FOR)
+    async def read_schema(self, id_: str) -> dict[str, Any] | None:
+        """Return the JSON Schema of a model's `input`, references resolved; None where KIE publishes none."""
+        data = await self._read_cached(f"/api/v1/models/{id_}/schema", CACHE_SECONDS)
         document = data.get("openapi")
-        return input_schema(document) if isinstance(document, dict) else None
+        return extract_input_schema(document) if isinstance(document, dict) else None
 
-    async def price(self, id_: str) -> str:
-        """What KIE says a model costs, in its own words."""
-        data = await self._ask(f"/api/v1/models/{id_}/price", KEPT_FOR)
-        return _words(data.get("pricingDesc"))
+    async def read_price_text(self, id_: str) -> str:
+        """Return a model's price text in KIE's own words."""
+        data = await self._read_cached(f"/api/v1/models/{id_}/price", CACHE_SECONDS)
+        return _one_line(data.get("pricingDesc"))
 
-    async def success_rate(self, id_: str) -> float | None:
-        """The share of tasks that succeeded in the last hour, 0 to 1; None where KIE has no figures."""
-        data = await self._ask(f"/api/v1/models/{id_}/success-rate", RATE_KEPT_FOR)
+    async def read_success_rate(self, id_: str) -> float | None:
+        """Return the share of tasks that succeeded in the last hour, from 0 to 1; None where KIE has no figures."""
+        data = await self._read_cached(f"/api/v1/models/{id_}/success-rate", SUCCESS_RATE_CACHE_SECONDS)
         points = data.get("points")
-        return recent_rate(points if isinstance(points, list) else [], self._clock.time())
+        return mean_recent_rate(points if isinstance(points, list) else [], self._clock.time())
 
-    async def _ask(self, path: str, kept_for: float) -> Schema:
-        """What KIE answers, from the disk if that is young enough.
+    async def _read_cached(self, path: str, cache_seconds: float) -> Schema:
+        """Return KIE's answer, from the cache when that is fresh.
+
+        Args:
+            path: Path of the request.
+            cache_seconds: Seconds for which a cached answer is fresh.
 
         Raises:
-            ApiError: When KIE does not answer and nothing is kept.
+            ApiError: When KIE does not answer and the cache has nothing.
         """
-        place = self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
-        async with self._flights[path]:
-            kept = await anyio.to_thread.run_sync(_read, place)
-            if kept and 0 <= self._clock.time() - kept["at"] < kept_for:
-                return dict(kept["data"])
+        file = self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
+        async with self._path_locks[path]:
+            cached = await anyio.to_thread.run_sync(_read_cache, file)
+            if cached and 0 <= self._clock.time() - cached["at"] < cache_seconds:
+                return dict(cached["data"])
             try:
                 data = await self._fetch(path)
             except ApiError as error:
-                if kept and error.retryable:
-                    return dict(kept["data"])
+                if cached and error.retryable:
+                    return dict(cached["data"])
                 raise
-            await anyio.to_thread.run_sync(_write, place, {"at": self._clock.time(), "path": path, "data": data})
+            await anyio.to_thread.run_sync(_write_cache, file, {"at": self._clock.time(), "path": path, "data": data})
             return data
 
     async def _fetch(self, path: str) -> Schema:
-        async with self._asking:
-            await self._clock.sleep(max(self._asked + SPACING - self._clock.monotonic(), 0))
+        """Request an answer from KIE, at least `REQUEST_INTERVAL` after the last one."""
+        async with self._request_lock:
+            await self._clock.sleep(max(self._last_request + REQUEST_INTERVAL - self._clock.monotonic(), 0))
             try:
-                data = await self._client.discover(path)
+                data = await self._client.read_discovery(path)
             finally:
-                self._asked = self._clock.monotonic()
-        # A page instead of data, from something before KIE, say.
+                self._last_request = self._clock.monotonic()
+        # A proxy in front of KIE may answer with a web page instead.
         if not isinstance(data, dict):
             raise ApiError("KIE told nothing of its models.", "Try again.", retryable=True)
         return data
 
 
-def _model(row: Mapping[str, Any]) -> OfferedModel:
+def _offered_model(row: Mapping[str, Any]) -> OfferedModel:
     kinds = row.get("taskType")
     return OfferedModel(
         id=str(row["model"]),
-        title=_words(row.get("title")),
-        provider=_words(row.get("provider")),
-        does=tuple(_mode(each) for each in kinds) if isinstance(kinds, list) else (),
-        price=_words(row.get("pricingDesc")),
+        title=_one_line(row.get("title")),
+        provider=_one_line(row.get("provider")),
+        modes=tuple(_spell_mode(each) for each in kinds) if isinstance(kinds, list) else (),
+        price=_one_line(row.get("pricingDesc")),
     )
 
 
-def _words(text: object) -> str:
-    """Text of KIE's on one line."""
+def _one_line(text: object) -> str:
+    """A text of KIE's on one line."""
     return " ".join(str(text or "").split())
 
 
-def _mode(words: object) -> str:
-    return "-".join(re.findall(r"[a-z0-9]+", str(words).lower()))
+def _spell_mode(text: object) -> str:
+    """A mode as our catalogue spells it: `text-to-video` for `Text To Video`."""
+    return "-".join(re.findall(r"[a-z0-9]+", str(text).lower()))
 
 
-def _read(place: Path) -> dict[str, Any] | None:
+def _read_cache(file: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
-        kept = json.loads(place.read_bytes())
-        if isinstance(kept, dict) and isinstance(kept.get("at"), int | float) and isinstance(kept.get("data"), dict):
-            return kept
+        cached = json.loads(file.read_bytes())
+        if (
+            isinstance(cached, dict)
+            and isinstance(cached.get("at"), int | float)
+            and isinstance(cached.get("data"), dict)
+        ):
+            return cached
     return None
 
 
-def _write(place: Path, kept: Mapping[str, Any]) -> None:
+def _write_cache(file: Path, cached: Mapping[str, Any]) -> None:
     # A cache that cannot be written costs time, nothing else.
     with suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_suffix(".part")
-        part.write_text(json.dumps(kept), encoding="utf-8")
-        part.replace(place)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part")
+        partial.write_text(json.dumps(cached), encoding="utf-8")
+        partial.replace(file)
 
 
-def input_schema(document: Mapping[str, Any]) -> Schema | None:
-    """The schema of `input` in one of KIE's OpenAPI documents, without references and alternatives."""
+def extract_input_schema(document: Mapping[str, Any]) -> Schema | None:
+    """Return the schema of `input` in one of KIE's OpenAPI documents, without references and alternatives."""
     for path in _mappings(document.get("paths")):
         for operation in _mappings(path):
-            for content in _mappings(_at(operation, "requestBody", "content")):
-                found = _at(_plain(content.get("schema"), document), "properties", "input")
-                if fields := _at(found, "properties"):
+            for content in _mappings(_value_at(operation, "requestBody", "content")):
+                found = _value_at(_resolve(content.get("schema"), document), "properties", "input")
+                if fields := _value_at(found, "properties"):
                     named = {name: field if isinstance(field, dict) else {} for name, field in fields.items()}
                     return {"type": "object", "properties": named, "required": sorted(found.get("required") or ())}
     return None
 
 
-def recent_rate(points: list[Any], now: float) -> float | None:
-    """The mean success rate of the last hour's pieces, 0 to 1."""
-    told = [
-        (_seconds(point.get("end")), float(point["successRate"]), float(point.get("errorRate") or 0))
+def mean_recent_rate(points: list[Any], now: float) -> float | None:
+    """Return the mean success rate of the last hour, from 0 to 1; None when nobody ran the model.
+
+    Args:
+        points: KIE's figures, one for each interval of ten minutes.
+        now: Seconds since 1970.
+    """
+    intervals = [
+        (_parse_time(point.get("end")), float(point["successRate"]), float(point.get("errorRate") or 0))
         for point in points
         if isinstance(point, dict) and isinstance(point.get("successRate"), int | float)
     ]
-    # Neither success nor failure: nobody asked.
-    recent = [(good, bad) for end, good, bad in told if end > now - HOUR and good + bad]
+    # With neither success nor failure, nobody ran the model in that interval.
+    recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
     if not recent:
         return None
-    # KIE's pages do not say whether a whole is 1 or 100.
-    whole = 100 if max(good + bad for good, bad in recent) > 1.5 else 1
-    return sum(good for good, _ in recent) / len(recent) / whole
+    # KIE's pages do not say whether all is 1 or 100.
+    whole = 100 if max(success + failure for success, failure in recent) > 1.5 else 1
+    return sum(success for success, _ in recent) / len(recent) / whole
 
 
-def _seconds(moment: object) -> float:
+def _parse_time(moment: object) -> float:
+    """Seconds since 1970, from seconds, milliseconds or ISO 8601; 0 for anything else."""
     if isinstance(moment, int | float):
         return moment / 1000 if moment > 1e11 else float(moment)
     with suppress(ValueError):
-        told = datetime.fromisoformat(str(moment))
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+        parsed = datetime.fromisoformat(str(moment))
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     return 0
 
 
 def _mappings(node: object) -> list[dict[str, Any]]:
+    """The values of a mapping that are mappings themselves."""
     return [each for each in node.values() if isinstance(each, dict)] if isinstance(node, dict) else []
 
 
-def _at(node: object, *names: str) -> Any:
+def _value_at(node: object, *names: str) -> Any:
+    """The value at a path of names; None where there is none."""
     for name in names:
         node = node.get(name) if isinstance(node, dict) else None
     return node
 
 
-def _plain(node: Any, document: Mapping[str, Any], within: frozenset[str] = frozenset()) -> Any:
-    """A part of a document, without references and alternatives.
+def _resolve(node: Any, document: Mapping[str, Any], within: frozenset[str] = frozenset()) -> Any:
+    """A part of a document with its references resolved and its alternatives merged.
 
     Args:
         node: The part.
-        document: What its references point into.
-        within: The references that led here; a schema may refer to itself, and that says nothing more.
+        document: The document that its references point into.
+        within: The references that led here; a schema that refers to itself becomes an empty one there.
     """
     if isinstance(node, list):
-        return [_plain(each, document, within) for each in node]
+        return [_resolve(each, document, within) for each in node]
     if not isinstance(node, dict):
         return node
     reference = node.get("$ref")
     if isinstance(reference, str):
-        target = {} if reference in within else _target(reference, document)
+        target = {} if reference in within else _reference_target(reference, document)
         beside = {key: value for key, value in node.items() if key != "$ref"}
-        return _plain({**target, **beside}, document, within | {reference})
-    return _one({str(key).strip(): _plain(value, document, within) for key, value in node.items()})
+        return _resolve({**target, **beside}, document, within | {reference})
+    return _merge_alternatives({str(key).strip(): _resolve(value, document, within) for key, value in node.items()})
 
 
-def _target(reference: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a reference points to; it may be percent-encoded, and either side may have lost a trailing blank."""
+def _reference_target(reference: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The target of a reference, which may be percent-encoded; either side may have lost a trailing space."""
     node: Any = document
     for part in reference.removeprefix("#/").split("/"):
         name = unquote(part).replace("~1", "/").replace("~0", "~").strip()
@@ -229,20 +248,22 @@ def _target(reference: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     return node if isinstance(node, dict) else {}
 
 
-def _one(schema: Schema) -> Schema:
-    """One schema instead of alternatives: it takes what any of them takes."""
+def _merge_alternatives(schema: Schema) -> Schema:
+    """One schema instead of `allOf`, `oneOf` and `anyOf`: it accepts what any of the alternatives accepts."""
     kept = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf", "allOf")}
-    either = [part for key in ("oneOf", "anyOf") for part in _parts(schema, key) if part.get("type") != "null"]
-    every = [*_parts(schema, "allOf"), *([reduce(_either, either)] if either else []), kept]
-    return reduce(_both, every)
+    either = [part for key in ("oneOf", "anyOf") for part in _subschemas(schema, key) if part.get("type") != "null"]
+    every = [*_subschemas(schema, "allOf"), *([reduce(_merge_any_of, either)] if either else []), kept]
+    return reduce(_merge_all_of, every)
 
 
-def _parts(schema: Schema, key: str) -> list[Schema]:
+def _subschemas(schema: Schema, key: str) -> list[Schema]:
+    """The schemas under `allOf`, `oneOf` or `anyOf`."""
     parts = schema.get(key)
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
-def _both(one: Schema, other: Schema) -> Schema:
+def _merge_all_of(one: Schema, other: Schema) -> Schema:
+    """One schema for two that both apply; of keys that both have, the second one's."""
     both = {**one, **other}
     if "properties" in one and "properties" in other:
         both["properties"] = {**one["properties"], **other["properties"]}
@@ -251,14 +272,14 @@ def _both(one: Schema, other: Schema) -> Schema:
     return both
 
 
-def _either(one: Schema, other: Schema) -> Schema:
-    """What both say; of fields, all that either has."""
+def _merge_any_of(one: Schema, other: Schema) -> Schema:
+    """One schema for two of which either may apply: keys that are equal in both, and the properties of both."""
     either = {key: value for key, value in one.items() if key in other and other[key] == value}
     if "enum" in one and "enum" in other:
         either["enum"] = [*one["enum"], *(each for each in other["enum"] if each not in one["enum"])]
     if "properties" in one and "properties" in other:
         mine, yours = one["properties"], other["properties"]
-        shared = {name: _either(mine[name], yours[name]) for name in mine if name in yours}
+        shared = {name: _merge_any_of(mine[name], yours[name]) for name in mine if name in yours}
         either["properties"] = {**mine, **yours, **shared}
         either["required"] = sorted({*one.get("required", ())} & {*other.get("required", ())})
     return either

@@ -1,4 +1,4 @@
-"""How the built-in classes differ from what KIE publishes today."""
+"""Drift: differences between the built-in models and the schemas that KIE publishes today."""
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.wire_schema import wire_schema
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.discovery import Discovery
-from kie_mcp.kie.routes import listed, spelled
+from kie_mcp.kie.routes import listed_ids, wire_name
 
 Schema = Mapping[str, Any]
 
@@ -17,81 +17,85 @@ LIMITS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """What has become of one model."""
+class ModelDrift:
+    """The differences of one model."""
 
     id: str
-    """What KIE's list calls it."""
+    """KIE's id of the model."""
     changes: tuple[str, ...] = ()
+    """Differences in words; none when the model is as KIE publishes it."""
 
 
-BUILT_IN = {id_: (model, way) for model in reversed(MODELS.values()) for id_, way in listed(model).items()}
-"""The class of each id that KIE's list may have; the first where several share one."""
+BUILT_IN = {
+    id_: (model, route_id) for model in reversed(MODELS.values()) for id_, route_id in listed_ids(model).items()
+}
+"""Class and route id for each of KIE's ids; the first class where several share one."""
 
 
-async def drift(live: Discovery, only: Collection[str] = ()) -> AsyncIterator[Compared]:
-    """Compare one model after the other, which takes a second each: the new ones, the gone ones, then the others.
+async def compare_models(discovery: Discovery, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
+    """Compare the built-in models with KIE's: first the new and the gone ones, then the others at one a second.
 
     Args:
-        live: What KIE publishes.
+        discovery: KIE's discovery API.
         only: KIE's ids of the models to compare; all when left out.
 
     Raises:
         ApiError: When KIE cannot be asked which models there are.
     """
-    offered = await live.models()
+    offered = await discovery.read_models()
     wanted = only or dict.fromkeys([*offered, *BUILT_IN])
     for id_ in wanted:
         if id_ not in BUILT_IN:
-            yield Compared(id_, ("new at KIE" if id_ in offered else "neither at KIE nor built in",))
+            yield ModelDrift(id_, ("new at KIE" if id_ in offered else "neither at KIE nor built in",))
         elif id_ not in offered and not BUILT_IN[id_][0].legacy:
-            yield Compared(id_, ("gone from KIE's list",))
+            yield ModelDrift(id_, ("gone from KIE's list",))
     for id_ in wanted:
         if id_ in BUILT_IN and id_ in offered:
-            yield Compared(id_, await _changes(live, id_))
+            yield ModelDrift(id_, await _schema_changes(discovery, id_))
 
 
-async def _changes(live: Discovery, id_: str) -> tuple[str, ...]:
+async def _schema_changes(discovery: Discovery, id_: str) -> tuple[str, ...]:
     try:
-        theirs = await live.schema(id_)
+        theirs = await discovery.read_schema(id_)
     except ApiError as error:
         return (f"its schema cannot be read ({error})",)
-    return tuple(differences(*BUILT_IN[id_], theirs)) if theirs else ()
+    return tuple(schema_differences(*BUILT_IN[id_], theirs)) if theirs else ()
 
 
-def differences(model: type[KieModel], way: str, theirs: Schema) -> Iterator[str]:
-    """What KIE's schema of the input says otherwise than the class."""
-    ours = {spelled(name, way): field for name, field in wire_schema(model)["properties"].items()}
+def schema_differences(model: type[KieModel], route_id: str, theirs: Schema) -> Iterator[str]:
+    """Yield the differences between a class and KIE's schema of the model's input, in words."""
+    ours = {wire_name(name, route_id): field for name, field in wire_schema(model)["properties"].items()}
     required = theirs["required"]
     for name, field in theirs["properties"].items():
         if name in ours:
             yield from (f"{name} {change}" for change in _field_changes(ours[name], field))
-        elif not field.get("deprecated") and name not in model.unshown() and not _reads(model, name, field):
+        elif not field.get("deprecated") and name not in model.hidden_fields() and not _accepts(model, name, field):
             yield f"{name} is new{' and required' if name in required else ''}"
             continue
-        if name in required and _leaves_out(model, way, name, theirs):
+        if name in required and _may_omit(model, route_id, name, theirs):
             yield f"{name} is required"
     for name in sorted(ours.keys() - theirs["properties"].keys()):
         yield f"{name} is gone"
 
 
-def _reads(model: type[KieModel], name: str, field: Schema) -> bool:
-    """Whether the class takes a field under this name, though it has none that is called so."""
+def _accepts(model: type[KieModel], name: str, field: Schema) -> bool:
+    """Whether the class accepts a field under this name, though none of its own has the name."""
     return set(model.received({name: _example(field)})) <= model.model_fields.keys()
 
 
-def _leaves_out(model: type[KieModel], way: str, name: str, theirs: Schema) -> bool:
-    """Whether the class takes, without this field, a call that has all others that KIE requires."""
+def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -> bool:
+    """Whether the class accepts a call without this field that has all others that KIE requires."""
     others = [each for each in theirs["required"] if each != name]
-    given = {each: _example(theirs["properties"].get(each, {})) for each in others}
+    example_call = {each: _example(theirs["properties"].get(each, {})) for each in others}
     try:
-        sent = model.model_validate(model.received(given)).sent(str)
+        sent = model.model_validate(model.received(example_call)).sent(str)
     except ValueError:
         return False
-    return name not in {spelled(each, way) for each in sent}
+    return name not in {wire_name(each, route_id) for each in sent}
 
 
 def _example(field: Schema) -> Any:
+    """A value that the schema of a field accepts."""
     if choices := field.get("enum"):
         return choices[0]
     match field.get("type"):
@@ -108,9 +112,9 @@ def _example(field: Schema) -> Any:
 
 
 def _field_changes(ours: Schema, theirs: Schema) -> Iterator[str]:
-    admitted, offered = set(map(str, ours.get("enum", ()))), set(map(str, theirs.get("enum") or ()))
-    if offered and admitted and offered != admitted:
-        more, less = ", ".join(sorted(offered - admitted)), ", ".join(sorted(admitted - offered))
+    accepted, offered = set(map(str, ours.get("enum", ()))), set(map(str, theirs.get("enum") or ()))
+    if offered and accepted and offered != accepted:
+        more, less = ", ".join(sorted(offered - accepted)), ", ".join(sorted(accepted - offered))
         yield "; ".join(filter(None, (more and f"also takes {more}", less and f"no longer takes {less}")))
     for limit in LIMITS:
         if isinstance(theirs.get(limit), int | float) and limit in ours and ours[limit] != theirs[limit]:

@@ -1,4 +1,4 @@
-"""Files on their way to KIE: by stream, as base64, or fetched by KIE from a URL."""
+"""Uploads to KIE: as a stream, as base64, or fetched by KIE from a URL."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from kie_mcp.kie.client import KieClient
 
 FOLDER = "kie-mcp"
 BASE64_LIMIT = 10_000_000
-"""Bytes up to which KIE advises base64."""
-LIFETIME = 24 * 3600
-"""Seconds that an upload stays public; older pages of KIE say three days."""
+"""Bytes up to which KIE recommends base64."""
+UPLOAD_LIFETIME = 24 * 3600
+"""Seconds that an uploaded file stays at KIE; older pages of KIE say three days."""
 
 
 @dataclass(frozen=True, slots=True)
-class Uploaded:
-    """A file at KIE."""
+class UploadedFile:
+    """An uploaded file, as KIE describes it."""
 
     url: str
     name: str
@@ -24,8 +24,8 @@ class Uploaded:
     mime_type: str
 
 
-async def stream(client: KieClient, file: IO[bytes], name: str, mime_type: str) -> Uploaded:
-    """Send an open file piece by piece.
+async def upload_stream(client: KieClient, file: IO[bytes], name: str, mime_type: str) -> UploadedFile:
+    """Upload an open file as a stream.
 
     KIE derives the content type from the name, so name and content have to agree.
     """
@@ -34,25 +34,25 @@ async def stream(client: KieClient, file: IO[bytes], name: str, mime_type: str) 
         files={"file": (name, file, mime_type)},
         data={"uploadPath": FOLDER, "fileName": name},
     )
-    return _uploaded(data, name, mime_type)
+    return _uploaded_file(data, name, mime_type)
 
 
-async def base64(client: KieClient, content: bytes, name: str, mime_type: str) -> Uploaded:
-    """Send a small file inside the request."""
+async def upload_base64(client: KieClient, content: bytes, name: str, mime_type: str) -> UploadedFile:
+    """Upload a small file as base64 inside the request."""
     text = f"data:{mime_type};base64,{b64encode(content).decode()}"
     body = {"base64Data": text, "uploadPath": FOLDER, "fileName": name}
-    return _uploaded(await client.upload(client.endpoints.upload_base64, json=body), name, mime_type)
+    return _uploaded_file(await client.upload(client.endpoints.upload_base64, json=body), name, mime_type)
 
 
-async def from_url(client: KieClient, url: str, name: str) -> Uploaded:
-    """Have KIE fetch a public file, of up to about 100 MB within 30 s."""
+async def upload_from_url(client: KieClient, url: str, name: str) -> UploadedFile:
+    """Have KIE fetch a public file, of up to about 100 MB, within 30 s."""
     body = {"fileUrl": url, "uploadPath": FOLDER, "fileName": name}
-    return _uploaded(await client.upload(client.endpoints.upload_from_url, json=body), name, "")
+    return _uploaded_file(await client.upload(client.endpoints.upload_from_url, json=body), name, "")
 
 
-def _uploaded(data: Mapping[str, Any], name: str, mime_type: str) -> Uploaded:
+def _uploaded_file(data: Mapping[str, Any], name: str, mime_type: str) -> UploadedFile:
     size = data.get("fileSize")
-    return Uploaded(
+    return UploadedFile(
         url=str(data["downloadUrl"]),
         name=str(data.get("fileName") or name),
         size=size if isinstance(size, int) else None,

@@ -1,6 +1,6 @@
-"""The ways to have KIE run a model, and the request that each of them takes.
+"""Routes: KIE's ways to run a model, each with its endpoints and the body of its create.
 
-Two generations of KIE's API are alive: `jobs` runs every model, the product APIs run the older ones. The third,
+Two generations of KIE's API are in use: `jobs` runs every model, the product APIs run the older ones. The third,
 `service`, is the common pattern of the model list. A task's status can only be read by the route that created it.
 """
 
@@ -13,34 +13,35 @@ from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.registry import MODELS
 
-NO_RECEIVER = "https://kie-mcp.invalid/"
-"""What is sent where KIE insists on a callBackUrl and nobody listens: a name that resolves nowhere (RFC 2606)."""
+NO_CALLBACK_URL = "https://kie-mcp.invalid/"
+"""The callBackUrl where KIE requires one and nobody listens: a name that never resolves (RFC 2606)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a task is created and where its status is read."""
+    """One of KIE's ways to run a model: where a task is created, and where its status is read."""
 
     create: str
+    """Path of the create."""
     status: str
-    """The same path again where the create's own answer tells: at once, or when it is asked again."""
+    """Path of the status read; the create's path where the create's own answer is the status answer."""
     shape: str
-    """The table in `status` that reads the answer."""
+    """Name in `status.SHAPES` of the shape of its status answers."""
     wants_callback: bool = False
-    """Whether KIE insists on a callBackUrl."""
+    """Whether KIE requires a callBackUrl."""
     callback: str = "callBackUrl"
-    """What KIE calls that field; empty where nobody is called back."""
+    """Name of that field; empty where KIE calls nobody back."""
     method: Literal["GET", "POST"] = "POST"
-    """Of the create; a GET carries the body's fields in its query."""
+    """Method of the create; a GET carries the body's fields in its query."""
     at_once: bool = False
-    """Whether the create's answer is the result, so that there is no task to ask after."""
+    """Whether the answer to the create is the result, so that there is no task to poll."""
     repeated: bool = False
-    """Whether the status is asked for by sending the create again, which bills once: there is no other id to ask by."""
+    """Whether the task is polled by sending the create again, which KIE bills once: there is no id to poll by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The calls that are no tasks."""
+    """Paths of the requests that create no task."""
 
     credits: str
     download_url: str
@@ -71,7 +72,7 @@ _phrase = partial(Route, status="/api/v1/voice/validate-info", shape="suno-voice
 _follow_up = partial(Route, status="/api/v1/mj/record-info", shape="midjourney")
 
 
-def _answered(path: str, shape: str) -> Route:
+def _synchronous(path: str, shape: str) -> Route:
     return Route(path, path, shape, callback="", at_once=True)
 
 
@@ -103,13 +104,13 @@ PRODUCTS = {
     "suno-mashup": _song("/api/v1/generate/mashup", wants_callback=True),
     "suno-replace-section": _song("/api/v1/generate/replace-section"),
     "suno-sounds": _song("/api/v1/generate/sounds"),
-    "suno-persona": _answered("/api/v1/generate/generate-persona", "persona"),
-    "suno-timestamped-lyrics": _answered("/api/v1/generate/get-timestamped-lyrics", "timestamped-lyrics"),
-    "suno-style": _answered("/api/v1/style/generate", "style"),
+    "suno-persona": _synchronous("/api/v1/generate/generate-persona", "persona"),
+    "suno-timestamped-lyrics": _synchronous("/api/v1/generate/get-timestamped-lyrics", "timestamped-lyrics"),
+    "suno-style": _synchronous("/api/v1/style/generate", "style"),
     "suno-voice-phrase": _phrase("/api/v1/voice/validate"),
     "suno-voice-regenerate": _phrase("/api/v1/voice/regenerate", wants_callback=True, callback="calBackUrl"),
     "suno-voice": Route("/api/v1/voice/generate", "/api/v1/voice/record-info", "suno-voice"),
-    "suno-voice-check": _answered("/api/v1/voice/check-voice", "suno-voice-check"),
+    "suno-voice-check": _synchronous("/api/v1/voice/check-voice", "suno-voice-check"),
     "suno-lyrics": Route("/api/v1/lyrics", "/api/v1/lyrics/record-info", "suno-lyrics", wants_callback=True),
     "suno-wav": Route("/api/v1/wav/generate", "/api/v1/wav/record-info", "suno-wav", wants_callback=True),
     "suno-mp4": Route("/api/v1/mp4/generate", "/api/v1/mp4/record-info", "suno-mp4", wants_callback=True),
@@ -123,66 +124,74 @@ PRODUCTS = {
     "suno-cover": Route(
         "/api/v1/suno/cover/generate", "/api/v1/suno/cover/record-info", "suno-cover", wants_callback=True
     ),
-    "omni-audio": _answered("/api/v1/omni/audio/create", "omni"),
-    "omni-character": _answered("/api/v1/omni/character/create", "omni"),
+    "omni-audio": _synchronous("/api/v1/omni/audio/create", "omni"),
+    "omni-character": _synchronous("/api/v1/omni/character/create", "omni"),
 }
 
 
-def find(way: str) -> Route:
-    """The route of a way that a model names, or that a task was created by.
+def find(route_id: str) -> Route:
+    """Return the route with this id.
 
     Args:
-        way: `jobs`, `jobs:<id>`, a product's name, or `service:<path>`.
+        route_id: `jobs`, `jobs:<KIE's model id>`, a key of `PRODUCTS`, or `service:<path>`.
     """
-    kind, _, rest = way.partition(":")
+    kind, _, rest = route_id.partition(":")
     match kind:
         case "jobs":
             return JOBS
         case "service":
             return Route(f"/api/v1/{rest}", f"/api/v1/{rest.rpartition('/')[0]}/record-info", "service")
         case _:
-            return PRODUCTS[way]
+            return PRODUCTS[route_id]
 
 
-def ways(call: KieModel, *, service: bool) -> tuple[str, ...]:
-    """The ways to try for a call, best first."""
+def route_ids(call: KieModel, *, service: bool) -> tuple[str, ...]:
+    """Return the ids of the routes to try for a call, best first."""
     return (f"service:{call.service}",) if service else call.ways()
 
 
-def asked_after(*, service: bool) -> tuple[str, ...]:
-    """One way for each place where KIE tells how a task is, `jobs` first."""
-    every: Iterable[str] = ("jobs", *PRODUCTS)
+def status_route_ids(*, service: bool) -> tuple[str, ...]:
+    """Return one route id for each path where a status can be read by a task's id, `jobs` first."""
+    all_ids: Iterable[str] = ("jobs", *PRODUCTS)
     if service:
-        every = dict.fromkeys(f"service:{model.service}" for model in MODELS.values() if model.service)
-    places = {find(way).status: way for way in reversed([*every]) if not (find(way).at_once or find(way).repeated)}
-    return tuple(reversed(places.values()))
+        all_ids = dict.fromkeys(f"service:{model.service}" for model in MODELS.values() if model.service)
+    by_path = {
+        find(route_id).status: route_id
+        for route_id in reversed([*all_ids])
+        if not (find(route_id).at_once or find(route_id).repeated)
+    }
+    return tuple(reversed(by_path.values()))
 
 
-def listed(model: type[KieModel]) -> dict[str, str]:
-    """What KIE's list calls a model, and the way that runs it under that name."""
-    return {way.partition(":")[2] or model.id: way for way in model.routes if way.partition(":")[0] == "jobs"}
+def listed_ids(model: type[KieModel]) -> dict[str, str]:
+    """Return KIE's ids of a model in the model list, each with the id of the route that runs it."""
+    return {
+        route_id.partition(":")[2] or model.id: route_id
+        for route_id in model.routes
+        if route_id.partition(":")[0] == "jobs"
+    }
 
 
-def body(
-    call: KieModel, way: str, resolve: Resolve, callback_url: str = "", extra: Mapping[str, Any] | None = None
+def build_body(
+    call: KieModel, route_id: str, resolve: Resolve, callback_url: str = "", extra: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The request body that creates a task.
+    """Build the request body of a create.
 
     Args:
-        call: What to run.
-        way: One of the ways of `ways()`.
-        resolve: Gives the public URL of a file, KIE's id of an earlier task.
-        callback_url: Where KIE reports the end, if anybody listens there.
+        call: The model with its arguments.
+        route_id: One of `route_ids()`.
+        resolve: Returns what KIE takes for a reference: the public URL of a file, or KIE's id of an earlier task.
+        callback_url: URL that KIE calls when the task has ended; empty where nobody listens.
         extra: Further fields of KIE's, which the model has no field for.
     """
-    route = find(way)
-    wanted = call.wants_callback or route.wants_callback
-    url = callback_url or (NO_RECEIVER if wanted else "")
+    route = find(route_id)
+    required = call.wants_callback or route.wants_callback
+    url = callback_url or (NO_CALLBACK_URL if required else "")
     callback = {route.callback: url} if url and route.callback else {}
     constants = {} if route == JOBS else call.constants
-    said = {**(extra or {}), **call.sent(resolve), **constants}
-    fields = {spelled(name, way): value for name, value in said.items()}
-    kind, _, other_id = way.partition(":")
+    named = {**(extra or {}), **call.sent(resolve), **constants}
+    fields = {wire_name(name, route_id): value for name, value in named.items()}
+    kind, _, other_id = route_id.partition(":")
     match kind:
         case "jobs":
             return {"model": other_id or call.id, "input": fields, **callback}
@@ -192,9 +201,9 @@ def body(
             return {**fields, **callback}
 
 
-def spelled(name: str, way: str) -> str:
-    """What a way calls a field of the product API's."""
-    match way.partition(":"):
+def wire_name(name: str, route_id: str) -> str:
+    """Return the name on the wire, on one route, of a field that is named as in the product API."""
+    match route_id.partition(":"):
         # The one unified id that kept the product API's spelling.
         case ("jobs", _, "veo/get-1080p-video"):
             return name
@@ -207,6 +216,6 @@ def spelled(name: str, way: str) -> str:
 
 
 def camel_case(name: str) -> str:
-    """`image_urls` as `imageUrls`."""
+    """Return `image_urls` as `imageUrls`."""
     first, *rest = name.split("_")
     return first + "".join(part.title() for part in rest)

@@ -1,1 +1,1 @@
-"""What is kept on disk: records, tables, migrations and every SQL query."""
+"""The ledger: what is kept on disk about tasks; tables, migrations and every SQL query."""

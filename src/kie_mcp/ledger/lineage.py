@@ -1,31 +1,33 @@
-"""Which tasks a task was made from, as its arguments tell."""
+"""Lineage: the earlier tasks that a task's arguments refer to."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-OURS = re.compile(r"(?:^|[:-])(t_[a-z2-9]{12})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
-"""An id of ours as references carry it: `task:<id>#<n>`, the id alone, the name of a saved file."""
-NAMED = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
+OUR_ID = re.compile(r"(?:^|[:-])(t_[a-z2-9]{12})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
+"""An id of ours in a reference: `task:<id>#<n>`, the id alone, or the name of a saved file."""
+ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
+"""An id of ours or KIE's, where the text can be nothing else."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)
-"""What fields are called that hold a task's id, by us and by KIE."""
+"""Names of the arguments that hold a task's id, ours and KIE's."""
 
 
-def sources(arguments: Mapping[str, Any]) -> list[str]:
-    """The ids, ours and KIE's, of the tasks that arguments refer to, each once."""
-    return list(dict.fromkeys(_found(arguments)))
+def referenced_ids(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the ids, ours and KIE's, of the tasks that arguments refer to, each once."""
+    return list(dict.fromkeys(_find_ids(arguments)))
 
 
-def _found(arguments: Mapping[str, Any]) -> Iterator[str]:
+def _find_ids(arguments: Mapping[str, Any]) -> Iterator[str]:
     for name, value in arguments.items():
         for text in _texts(value):
-            if match := OURS.search(text):
+            if match := OUR_ID.search(text):
                 yield match[1]
-            elif (match := NAMED.fullmatch(text)) and (text.startswith("task:") or TASK_FIELD.search(name)):
+            elif (match := ANY_ID.fullmatch(text)) and (text.startswith("task:") or TASK_FIELD.search(name)):
                 yield match["id"]
 
 
 def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a value, at any depth."""
     match value:
         case str():
             yield value
@@ -37,6 +39,6 @@ def _texts(value: object) -> Iterator[str]:
                 yield from _texts(each)
 
 
-def marks(id_: str) -> tuple[str, ...]:
-    """What arguments, as JSON, contain one of when they refer to the task with this id."""
+def reference_texts(id_: str) -> tuple[str, ...]:
+    """Return the texts of which arguments, as JSON, contain at least one when they refer to the task with this id."""
     return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"

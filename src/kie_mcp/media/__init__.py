@@ -1,1 +1,1 @@
-"""Media files: what they are, what a model takes of them, what they look like. Knows no task."""
+"""Media files: formats, limits, previews, stills, ffmpeg and MIDI. This package knows nothing of tasks."""

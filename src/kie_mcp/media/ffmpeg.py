@@ -1,4 +1,4 @@
-"""ffmpeg, on machines that have it: a frame of a clip, the samples of a sound."""
+"""Optional ffmpeg: extract a frame of a video, decode the audio of a file."""
 
 import os
 import re
@@ -10,77 +10,90 @@ import anyio
 
 from kie_mcp.errors import InvalidCall
 
-PATIENCE = 30.0
-"""Seconds that one run may take."""
+TIMEOUT_SECONDS = 30.0
+"""How long one run of ffmpeg may take."""
 SAMPLE_RATE_HZ = 8000
-SECONDS = 1800
-"""Of a sound, that many are read: 29 MB."""
+"""Sample rate of decoded audio."""
+MAX_AUDIO_SECONDS = 1800
+"""How much of a file's audio is decoded, at most; half an hour is 29 MB of samples."""
 
-# What a model made is not trusted: no playlists, and nothing that would fetch or read another file.
-CAREFUL = ("-protocol_whitelist", "file", "-format_whitelist", "mov,matroska,avi,mp3,wav,ogg,flac,aac")
-DURATION = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
-
-
-def find() -> str | None:
-    """The program, if it is in a folder of PATH."""
-    found = shutil.which("ffmpeg")
-    # On Windows that may be one in the working folder, where anybody may have put it.
-    return found if found and Path(found).is_absolute() else None
+# Results are not trusted: no playlists, and no format that makes ffmpeg open another file or address.
+SAFE_INPUT_OPTIONS = ("-protocol_whitelist", "file", "-format_whitelist", "mov,matroska,avi,mp3,wav,ogg,flac,aac")
+DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
 
 
-async def frame(program: str, path: Path, at: float, *, patience: float = PATIENCE) -> tuple[bytes, float]:
-    """A frame of a clip as PPM, empty when there is none, and the clip's length in seconds, 0 when unknown.
-
-    Args:
-        program: ffmpeg.
-        path: The clip.
-        at: Seconds from its start.
-        patience: Seconds that this may take.
-
-    Raises:
-        InvalidCall: When ffmpeg does not run, or not to its end.
-    """
-    seek, form = ("-ss", f"{at:.3f}"), ("-an", "-frames:v", "1", "-c:v", "ppm", "-f", "image2pipe")
-    out, told = await _run(program, seek, path, form, patience)
-    found = DURATION.search(told)
-    hours, minutes, seconds = map(float, found.groups()) if found else (0, 0, 0)
-    return out, hours * 3600 + minutes * 60 + seconds
+def find_ffmpeg() -> str | None:
+    """Return the path of ffmpeg if a folder of PATH has it, else None."""
+    program = shutil.which("ffmpeg")
+    # On Windows, `which` also finds a program in the working folder, where anybody may have put it.
+    return program if program and Path(program).is_absolute() else None
 
 
-async def samples(program: str, path: Path, *, patience: float = PATIENCE) -> bytes:
-    """The sound of a file as 16-bit little-endian samples, SAMPLE_RATE_HZ a second; empty when there is none.
+async def extract_frame(
+    program: str, path: Path, at_seconds: float, *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> tuple[bytes, float]:
+    """Extract one frame of a video.
 
     Args:
-        program: ffmpeg.
-        path: The file.
-        patience: Seconds that this may take.
+        program: The path of ffmpeg.
+        path: The video file.
+        at_seconds: Position of the frame, in seconds from the start.
+        timeout_seconds: How long ffmpeg may run, in seconds.
+
+    Returns:
+        The frame as PPM, empty if there is none; and the video's length in seconds, 0 if unknown.
 
     Raises:
-        InvalidCall: As `frame()`.
+        InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
-    form = ("-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-t", str(SECONDS), "-f", "s16le")
-    return (await _run(program, (), path, form, patience))[0]
+    input_options = ("-ss", f"{at_seconds:.3f}")
+    output_options = ("-an", "-frames:v", "1", "-c:v", "ppm", "-f", "image2pipe")
+    image, log = await _run(program, input_options, path, output_options, timeout_seconds)
+    duration = DURATION_PATTERN.search(log)
+    hours, minutes, seconds = map(float, duration.groups()) if duration else (0, 0, 0)
+    return image, hours * 3600 + minutes * 60 + seconds
+
+
+async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
+    """Decode the audio of a file to mono.
+
+    Args:
+        program: The path of ffmpeg.
+        path: An audio or video file.
+        timeout_seconds: How long ffmpeg may run, in seconds.
+
+    Returns:
+        Signed 16-bit little-endian samples at SAMPLE_RATE_HZ, MAX_AUDIO_SECONDS at most; empty if there is no audio.
+
+    Raises:
+        InvalidCall: ffmpeg cannot be started, or does not finish in time.
+    """
+    output_options = ("-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-t", str(MAX_AUDIO_SECONDS), "-f", "s16le")
+    return (await _run(program, (), path, output_options, timeout_seconds))[0]
 
 
 async def _run(
-    program: str, seek: tuple[str, ...], path: Path, form: tuple[str, ...], patience: float
+    program: str, input_options: tuple[str, ...], path: Path, output_options: tuple[str, ...], timeout_seconds: float
 ) -> tuple[bytes, bytes]:
-    command = [program, "-nostdin", "-hide_banner", *CAREFUL, *seek, "-i", _input(path), *form, "pipe:1"]
-    # KIE's key is none of its business.
+    """Run ffmpeg on one file and return its standard output and its log."""
+    source = (*SAFE_INPUT_OPTIONS, *input_options, "-i", _input_url(path))
+    command = [program, "-nostdin", "-hide_banner", *source, *output_options, "pipe:1"]
+    # ffmpeg does not need KIE's key, so it does not get it.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KIE")}
     try:
-        with anyio.fail_after(patience):
-            # It must not read what the client writes to us.
-            ran = await anyio.run_process(command, stdin=subprocess.DEVNULL, check=False, env=environment)
+        with anyio.fail_after(timeout_seconds):
+            # Over stdio, our standard input carries the client's messages: ffmpeg must not read them.
+            process = await anyio.run_process(command, stdin=subprocess.DEVNULL, check=False, env=environment)
     except TimeoutError:
-        reason = f"ffmpeg did not come to an end with {path.name} in {patience:g} s."
+        reason = f"ffmpeg did not come to an end with {path.name} in {timeout_seconds:g} s."
     except OSError as error:
         reason = f"ffmpeg does not run: {error.strerror}."
     else:
-        return ran.stdout, ran.stderr
+        return process.stdout, process.stderr
     raise InvalidCall(reason, f"Open the file itself: {path}")
 
 
-def _input(path: Path) -> str:
-    # With `file:` no name is read as an option or as another protocol.
+def _input_url(path: Path) -> str:
+    # With the prefix `file:`, ffmpeg takes no name for an option or for another protocol.
+
     return f"file:{path.absolute()}"

@@ -1,9 +1,12 @@
-"""What a file is, by its first bytes: names lie, and KIE believes names."""
+"""MIME types of media files, detected by their first bytes (magic numbers), and their file extensions.
+
+Names of files are often wrong, and KIE goes by the name: so the content decides.
+"""
 
 import struct
 
-HEAD = 64
-"""Bytes that are enough to tell."""
+HEAD_BYTES = 64
+"""How many first bytes of a file `detect_mime_type()` needs."""
 
 EXTENSIONS = {
     "image/jpeg": "jpg",
@@ -28,9 +31,9 @@ EXTENSIONS = {
     "text/plain": "txt",
     "application/json": "json",
 }
-"""File extensions by MIME type."""
+"""File extension, without a dot, by MIME type."""
 
-TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items()} | {
+MIME_TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items()} | {
     "jpeg": "image/jpeg",
     "jfif": "image/jpeg",
     "pjpeg": "image/jpeg",
@@ -39,9 +42,9 @@ TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items()} | 
     "heif": "image/heic",
     "m4v": "video/mp4",
 }
-"""MIME types by file extension."""
+"""MIME type by file extension, without a dot."""
 
-_STARTS = (
+_MAGIC_NUMBERS = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"GIF8", "image/gif"),
@@ -55,8 +58,8 @@ _STARTS = (
     (b"fLaC", "audio/flac"),
     (b"MThd", "audio/midi"),
 )
-_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
-_BRANDS = {
+_RIFF_FORMS = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
+_FTYP_BRANDS = {
     b"qt  ": "video/quicktime",
     b"M4A ": "audio/mp4",
     b"heic": "image/heic",
@@ -66,28 +69,37 @@ _BRANDS = {
 }
 
 
-def mime_type(head: bytes) -> str | None:
-    """The MIME type of a file that starts like this; None for anything that is no media."""
-    for start, found in _STARTS:
+def detect_mime_type(head: bytes) -> str | None:
+    """Detect the MIME type of a media file.
+
+    Args:
+        head: The first bytes of the file, HEAD_BYTES if it has so many.
+
+    Returns:
+        The MIME type, or None if the content is no known media format.
+    """
+    for start, found in _MAGIC_NUMBERS:
         if head.startswith(start):
             return found
-    # Text may begin with BM too, but has no zeros there.
+    # Text may begin with BM too, but only a BMP file has these four zero bytes.
     if head.startswith(b"BM") and head[6:10] == bytes(4):
         return "image/bmp"
     match head[:4], head[4:8], head[8:12]:
         case b"RIFF", _, form:
-            return _RIFF.get(form)
+            return _RIFF_FORMS.get(form)
         case _, b"ftyp", brand:
-            return _BRANDS.get(brand, "video/mp4")
+            return _FTYP_BRANDS.get(brand, "video/mp4")
         case _:
-            return _mpeg_audio(head)
+            return _detect_mpeg_audio(head)
 
 
-def _mpeg_audio(head: bytes) -> str | None:
+def _detect_mpeg_audio(head: bytes) -> str | None:
+    """Detect MP3 and AAC without a header of their own, by the sync word of the first frame."""
     if len(head) < 2:
         return None
     (sync,) = struct.unpack(">H", head[:2])
     if sync & 0xFFF6 == 0xFFF0:
         return "audio/aac"
-    # Layers II and III: layer I nobody uses, and the first bytes of UTF-16 text look like it.
+    # Layers II and III only: nobody uses layer I, and UTF-16 text begins with the same bytes.
+
     return "audio/mpeg" if sync & 0xFFE0 == 0xFFE0 and sync & 0x0006 in (2, 4) else None

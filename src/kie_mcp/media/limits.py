@@ -1,4 +1,4 @@
-"""What a model takes of a file, held against the file before a byte of it is sent."""
+"""Check a file against a model's limits (format, size, length, pixels) before it is uploaded."""
 
 from dataclasses import dataclass
 from typing import IO
@@ -11,7 +11,7 @@ from kie_mcp.catalog.fields import Limits
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file's content, ready to be sent."""
+    """An open file, ready to be uploaded."""
 
     file: IO[bytes]
     name: str
@@ -19,30 +19,38 @@ class Content:
     size: int
 
 
-def problems(content: Content, limits: Limits) -> list[str]:
-    """Why a model would refuse a file, in words; empty when it takes it."""
+def find_problems(content: Content, limits: Limits) -> list[str]:
+    """List the reasons why a model would refuse a file; an empty list means that it fits.
+
+    Args:
+        content: The file. It is read from where it stands and set back to its start.
+        limits: What the model accepts.
+
+    Returns:
+        Sentences without a subject, such as `is gif; the model takes png`.
+    """
     kind, _, subtype = content.mime_type.partition("/")
-    found: list[str] = []
+    problems: list[str] = []
     if limits.formats and subtype not in limits.formats.split():
-        found.append(f"is {subtype}; the model takes {', '.join(limits.formats.split())}")
+        problems.append(f"is {subtype}; the model takes {', '.join(limits.formats.split())}")
     if limits.mb and content.size > limits.mb * 1_000_000:
-        found.append(f"has {content.size / 1_000_000:.1f} MB; the model takes up to {limits.mb:g} MB")
-    if not found and kind == "image" and (limits.side_px or limits.ratio or limits.pixels):
-        found += _picture_problems(content.file, limits)
-    if not found and kind in ("audio", "video") and limits.seconds:
-        found += _length_problems(content.file, limits.seconds)
+        problems.append(f"has {content.size / 1_000_000:.1f} MB; the model takes up to {limits.mb:g} MB")
+    if not problems and kind == "image" and (limits.side_px or limits.ratio or limits.pixels):
+        problems += _find_image_problems(content.file, limits)
+    if not problems and kind in ("audio", "video") and limits.seconds:
+        problems += _find_length_problems(content.file, limits.seconds)
     content.file.seek(0)
-    return found
+    return problems
 
 
-def _picture_problems(file: IO[bytes], limits: Limits) -> list[str]:
+def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
     try:
         with PIL.Image.open(file) as picture:
             width, height = picture.size
     except PIL.Image.DecompressionBombError:
         return ["has more pixels than any model takes"]
     except (OSError, ValueError):
-        # A format that Pillow cannot read, such as HEIC: KIE will tell.
+        # Pillow cannot read this format, such as HEIC: KIE checks it.
         return []
     measures: tuple[tuple[str, float, tuple[float, float] | None], ...] = (
         ("its shorter side", min(width, height), limits.side_px),
@@ -50,17 +58,24 @@ def _picture_problems(file: IO[bytes], limits: Limits) -> list[str]:
         ("width divided by height", round(width / height, 2), limits.ratio),
         ("its pixels", width * height, limits.pixels),
     )
-    return [f"{what}: {_outside(value, span)}" for what, value, span in measures if span and _is_outside(value, span)]
+    return [
+        f"{what}: {_format_violation(value, span)}"
+        for what, value, span in measures
+        if span and _is_outside(value, span)
+    ]
 
 
-def _length_problems(file: IO[bytes], span: tuple[float, float]) -> list[str]:
+def _find_length_problems(file: IO[bytes], span: tuple[float, float]) -> list[str]:
+    """Check the length in seconds; a file whose length is unknown passes."""
     try:
         info = getattr(mutagen.File(file), "info", None)
     except mutagen.MutagenError:
         info = None
     length = getattr(info, "length", 0)
     return (
-        [f"its length in seconds: {_outside(round(length, 1), span)}"] if length and _is_outside(length, span) else []
+        [f"its length in seconds: {_format_violation(round(length, 1), span)}"]
+        if length and _is_outside(length, span)
+        else []
     )
 
 
@@ -68,5 +83,5 @@ def _is_outside(value: float, span: tuple[float, float]) -> bool:
     return not span[0] <= value <= span[1]
 
 
-def _outside(value: float, span: tuple[float, float]) -> str:
+def _format_violation(value: float, span: tuple[float, float]) -> str:
     return f"{value:g}, but the model takes {span[0]:g} to {span[1]:g}"

@@ -1,4 +1,4 @@
-"""A small picture of what a task made, for an agent to look at."""
+"""Small JPEG previews of media files for an agent to look at: one file, or a contact sheet of several."""
 
 import math
 from collections.abc import Sequence
@@ -13,120 +13,126 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.media.stills import INK, LINE, PAPER, Still, still
+from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_still
 
-BUDGET = 200_000
-"""Bytes; hosts cut larger answers."""
-SIDE = 1024
-"""Pixels of the longer side."""
-MOST = 20
-"""Files of one sheet."""
+MAX_BYTES = 200_000
+"""Size of a preview in bytes, at most: hosts cut larger answers."""
+MAX_SIDE_PX = 1024
+"""Longer side of a preview in pixels, at most."""
+MAX_FILES = 20
+"""Number of files on one contact sheet, at most."""
 
 # Every host's model reads JPEG; some know no WebP.
 MIME_TYPE = "image/jpeg"
 QUALITIES = (85, 70, 50, 35)
-GAP, CAPTION, FONT_PX, INSET = 8, 26, 15, 6
-NARROWEST = 160
-"""Pixels of a cell, as a caption needs them."""
+"""JPEG qualities to try, best first."""
+GAP_PX, CAPTION_PX, FONT_PX, INSET_PX = 8, 26, 15, 6
+MIN_CELL_PX = 160
+"""Width in pixels that a cell needs for its caption."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A picture within its budget, and what there is to say of it."""
+    """A preview picture within its size limit, and a note in words."""
 
     content: bytes
-    """Empty when nothing can be shown, which the note explains."""
+    """The picture; empty when nothing can be shown, and then the note says why."""
     mime_type: str
     note: str
-    """Size, length, what is missing; of a sheet a line for each file."""
+    """Dimensions, length, what is missing; for a contact sheet one line for each file."""
 
 
-async def picture(path: Path, *, budget: int = BUDGET, side: int = SIDE) -> Preview:
-    """Show one file: a picture, a clip or a sound.
+async def render_preview(path: Path, *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX) -> Preview:
+    """Render one image, video or audio file as a small JPEG.
 
     Args:
         path: The file.
-        budget: Bytes of the result, at most.
-        side: Pixels of its longer side, at most.
+        max_bytes: Size of the JPEG in bytes, at most.
+        max_side_px: Longer side of the JPEG in pixels, at most.
 
     Raises:
-        InvalidCall: When the file is not there, broken, or too large.
+        InvalidCall: The file is missing, broken or too large.
     """
-    seen = await still(path, side)
-    if not seen.image:
-        return Preview(b"", "", seen.facts)
-    return Preview(await anyio.to_thread.run_sync(_packed, seen.image, budget), MIME_TYPE, seen.facts)
+    still = await render_still(path, max_side_px)
+    if not still.image:
+        return Preview(b"", "", still.facts)
+    return Preview(await anyio.to_thread.run_sync(_encode_within, still.image, max_bytes), MIME_TYPE, still.facts)
 
 
-async def sheet(files: Sequence[tuple[Path | None, str]], *, budget: int = BUDGET, side: int = SIDE) -> Preview:
-    """Show several files side by side, numbered from 1.
+async def render_contact_sheet(
+    files: Sequence[tuple[Path | None, str]], *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX
+) -> Preview:
+    """Render several files side by side as one JPEG, numbered from 1.
 
-    One that cannot be shown takes its place with the reason for that; after MOST, the others are left out.
+    A file that cannot be shown keeps its place, and the note says why. Files after the first MAX_FILES are left out.
 
     Args:
-        files: Each with its label, which may be empty; None is a file that was not saved.
-        budget: Bytes of the result, at most.
-        side: Pixels of its longer side, at most.
+        files: The path of each file, or None if it was not saved, and its label, which may be empty.
+        max_bytes: Size of the JPEG in bytes, at most.
+        max_side_px: Longer side of the JPEG in pixels, at most.
     """
-    shown = [(await _tried(path, side), " ".join(label.split())) for path, label in files[:MOST]]
-    lines = [f"{n}. {label}{': ' if label else ''}{seen.facts}" for n, (seen, label) in enumerate(shown, start=1)]
-    if len(files) > MOST:
-        lines.append(f"{len(files) - MOST} more have no room here.")
+    shown = files[:MAX_FILES]
+    cells = [(await _render_or_explain(path, max_side_px), " ".join(label.split())) for path, label in shown]
+    lines = [f"{n}. {label}{': ' if label else ''}{still.facts}" for n, (still, label) in enumerate(cells, start=1)]
+    if len(files) > MAX_FILES:
+        lines.append(f"{len(files) - MAX_FILES} more have no room here.")
     note = "\n".join(lines)
-    if not any(seen.image for seen, _ in shown):
+    if not any(still.image for still, _ in cells):
         return Preview(b"", "", note)
-    return Preview(await anyio.to_thread.run_sync(_laid_out, shown, budget, side), MIME_TYPE, note)
+    return Preview(await anyio.to_thread.run_sync(_lay_out, cells, max_bytes, max_side_px), MIME_TYPE, note)
 
 
-async def _tried(path: Path | None, side: int) -> Still:
+async def _render_or_explain(path: Path | None, max_side_px: int) -> Still:
+    """Render a still, or return one without a picture whose facts say why there is none."""
     if not path:
         return Still(None, "Not saved.")
     try:
-        return await still(path, side)
+        return await render_still(path, max_side_px)
     except InvalidCall as error:
         return Still(None, str(error))
 
 
-def _laid_out(shown: Sequence[tuple[Still, str]], budget: int, side: int) -> bytes:
-    columns, width, height = _grid([seen.image.size for seen, _ in shown if seen.image], len(shown), side)
-    rows = math.ceil(len(shown) / columns)
-    size = (GAP + columns * (width + GAP), GAP + rows * (height + CAPTION + GAP))
+def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: int) -> bytes:
+    """Draw the stills with their numbers and labels on a grid, and encode it as JPEG."""
+    columns, width, height = _grid([still.image.size for still, _ in cells if still.image], len(cells), max_side_px)
+    rows = math.ceil(len(cells) / columns)
+    size = (GAP_PX + columns * (width + GAP_PX), GAP_PX + rows * (height + CAPTION_PX + GAP_PX))
     canvas = PIL.Image.new("RGB", size, PAPER)
     pen, font = PIL.ImageDraw.Draw(canvas), PIL.ImageFont.load_default(size=FONT_PX)
-    for place, (seen, label) in enumerate(shown):
+    for place, (still, label) in enumerate(cells):
         row, column = divmod(place, columns)
-        left, top = GAP + column * (width + GAP), GAP + row * (height + CAPTION + GAP)
+        left, top = GAP_PX + column * (width + GAP_PX), GAP_PX + row * (height + CAPTION_PX + GAP_PX)
         number = f"{place + 1}"
-        edge = left + font.getlength(number) + 2 * INSET
-        pen.rounded_rectangle((left, top, edge, top + CAPTION - 4), radius=4, fill=INK)
-        pen.text((left + INSET, top + 2), number, fill=PAPER, font=font)
-        words = f"{label}  {seen.facts.rstrip('.') if seen.image else 'not shown'}".strip()
-        pen.text((edge + INSET, top + 2), _cut(words, left + width - edge - INSET, font), fill=INK, font=font)
-        if seen.image:
-            seen.image.thumbnail((width, height))
-            canvas.paste(seen.image, (left, top + CAPTION))
+        edge = left + font.getlength(number) + 2 * INSET_PX
+        pen.rounded_rectangle((left, top, edge, top + CAPTION_PX - 4), radius=4, fill=INK)
+        pen.text((left + INSET_PX, top + 2), number, fill=PAPER, font=font)
+        words = f"{label}  {still.facts.rstrip('.') if still.image else 'not shown'}".strip()
+        pen.text((edge + INSET_PX, top + 2), _shorten(words, left + width - edge - INSET_PX, font), fill=INK, font=font)
+        if still.image:
+            still.image.thumbnail((width, height))
+            canvas.paste(still.image, (left, top + CAPTION_PX))
         else:
-            pen.rectangle((left, top + CAPTION, left + width - 1, top + CAPTION + height - 1), outline=LINE)
-    return _packed(canvas, budget)
+            pen.rectangle((left, top + CAPTION_PX, left + width - 1, top + CAPTION_PX + height - 1), outline=LINE)
+    return _encode_within(canvas, max_bytes)
 
 
-def _grid(sizes: Sequence[tuple[int, int]], count: int, side: int) -> tuple[int, int, int]:
-    """How many columns, and how wide and high a cell is, for pictures of these sizes to be seen best."""
+def _grid(sizes: Sequence[tuple[int, int]], count: int, max_side_px: int) -> tuple[int, int, int]:
+    """Choose the number of columns and a cell's width and height in pixels that show the pictures largest."""
     ratio = min(max(geometric_mean(width / height for width, height in sizes), 0.25), 4.0)
     best, columns = 0.0, 1
     for tried in range(1, count + 1):
         rows = math.ceil(count / tried)
-        height = (side - GAP) / rows - GAP - CAPTION
-        width = min((side - GAP) / tried - GAP, height * ratio)
+        height = (max_side_px - GAP_PX) / rows - GAP_PX - CAPTION_PX
+        width = min((max_side_px - GAP_PX) / tried - GAP_PX, height * ratio)
         if width > best:
             best, columns = width, tried
-    # Small pictures do not grow.
+    # Small pictures are not enlarged, so a cell is no wider than the widest picture or its caption needs.
     largest = max(max(width, height * ratio) for width, height in sizes)
-    width = max(int(min(best, max(largest, NARROWEST))), 1)
+    width = max(int(min(best, max(largest, MIN_CELL_PX))), 1)
     return columns, width, max(int(width / ratio), 1)
 
 
-def _cut(text: str, width: float, font: PIL.ImageFont.ImageFont | PIL.ImageFont.FreeTypeFont) -> str:
+def _shorten(text: str, width: float, font: PIL.ImageFont.ImageFont | PIL.ImageFont.FreeTypeFont) -> str:
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}…") > width:
@@ -134,21 +140,25 @@ def _cut(text: str, width: float, font: PIL.ImageFont.ImageFont | PIL.ImageFont.
     return f"{text}…"
 
 
-def _packed(image: PIL.Image.Image, budget: int) -> bytes:
-    """The picture as JPEG: coarser, then smaller, until it fits."""
+def _encode_within(image: PIL.Image.Image, max_bytes: int) -> bytes:
+    """Encode a picture as JPEG of at most so many bytes: with lower quality first, then with fewer pixels.
+
+    Raises:
+        ValueError: Even one pixel does not fit.
+    """
     content = b""
     while True:
         for quality in QUALITIES:
-            content = _jpeg(image, quality)
-            if len(content) <= budget:
+            content = _encode_jpeg(image, quality)
+            if len(content) <= max_bytes:
                 return content
         if image.size == (1, 1):
-            raise ValueError(f"No picture fits into {budget} bytes.")
-        smaller = min(math.sqrt(budget / len(content)), 0.9)
+            raise ValueError(f"No picture fits into {max_bytes} bytes.")
+        smaller = min(math.sqrt(max_bytes / len(content)), 0.9)
         image = image.resize((max(int(image.width * smaller), 1), max(int(image.height * smaller), 1)))
 
 
-def _jpeg(image: PIL.Image.Image, quality: int) -> bytes:
+def _encode_jpeg(image: PIL.Image.Image, quality: int) -> bytes:
     file = BytesIO()
     image.save(file, "JPEG", quality=quality, progressive=True)
     return file.getvalue()

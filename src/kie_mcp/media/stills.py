@@ -1,4 +1,4 @@
-"""One file as one picture: a picture as it is, a clip by one of its frames, a sound by its waveform."""
+"""Render one file as one picture: an image scaled down, a video by one frame, audio as its waveform."""
 
 import math
 import sys
@@ -22,31 +22,34 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg, formats
 
 OPEN_LINK = "Use the link that get_task tells."
-"""What to do about a file that cannot be read here."""
+"""Next step for a file that cannot be read on this machine."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 CHECKER_PX = 16
-TICK_STEPS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
-"""Seconds between the marks below a waveform; the first that makes no more than TICKS of them."""
-TICKS = 10
+"""Side of a square of the pattern behind transparent pictures."""
+TICK_STEPS_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
+"""Possible distances between the time marks below a waveform; the first with MAX_TICKS marks at most is taken."""
+MAX_TICKS = 10
 PAPER, INK, WAVE, LINE = "#f4f4f2", "#303030", "#2563a8", "#c8c8c4"
 SILENCE_DB = -90
+"""Audio whose peak is not above this level is called silent."""
 
 Levels = list[tuple[float, float]]
-"""For each moment the lowest and the highest sample, between -1 and 1."""
+"""The lowest and the highest sample of each column of a waveform, from -1 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """What a file looks like."""
+    """A picture that stands for a file."""
 
     image: PIL.Image.Image | None
-    """RGB; None when nothing can be shown, which the facts then explain."""
+    """The picture in RGB; None when nothing can be shown, and then the facts say why."""
     facts: str
+    """What is known of the file (dimensions, length, loudness), in words."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a file's own notes say of its sound."""
+class AudioInfo:
+    """Length, sample rate and channels of a file, as its metadata states them; 0 where unknown."""
 
     seconds: float = 0
     rate_hz: int = 0
@@ -61,88 +64,93 @@ class Heard:
         return ", ".join(filter(None, facts))
 
 
-async def still(path: Path, side: int) -> Still:
-    """What a file looks like, its longer side no longer than so many pixels.
+async def render_still(path: Path, max_side_px: int) -> Still:
+    """Render a file as a picture.
+
+    Args:
+        path: An image, video or audio file.
+        max_side_px: Longer side of the picture in pixels, at most.
 
     Raises:
-        InvalidCall: When the file is not there, broken, or too large.
+        InvalidCall: The file is missing, broken or too large.
     """
-    mime_type = await anyio.to_thread.run_sync(_mime_type, path)
+    mime_type = await anyio.to_thread.run_sync(_detect_mime_type, path)
     if mime_type == "audio/midi":
         return Still(None, "MIDI notes, which have no look.")
     match mime_type.partition("/")[0]:
         case "image":
-            return await anyio.to_thread.run_sync(_picture, path, side)
+            return await anyio.to_thread.run_sync(_render_image, path, max_side_px)
         case "video":
-            return await _clip(path, side)
+            return await _render_video(path, max_side_px)
         case "audio":
-            return await _sound(path, side)
+            return await _render_audio(path, max_side_px)
         case _:
             return Still(None, "Neither picture, clip nor sound: there is nothing to look at.")
 
 
-def _mime_type(path: Path) -> str:
-    # Opening a pipe would wait for a writer.
+def _detect_mime_type(path: Path) -> str:
+    """Detect the MIME type by the file's first bytes; empty if it is no known media format."""
+    # Opening a named pipe would block until somebody writes to it.
     if not path.is_file():
         raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
         with path.open("rb") as file:
-            return formats.mime_type(file.read(formats.HEAD)) or ""
+            return formats.detect_mime_type(file.read(formats.HEAD_BYTES)) or ""
     except OSError as error:
         raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
 
 
-def _instead(path: Path) -> str:
+def _next_step(path: Path) -> str:
     return f"Open the file itself, {path}, or the link that get_task tells."
 
 
-def _picture(path: Path, side: int) -> Still:
+def _render_image(path: Path, side: int) -> Still:
     with path.open("rb") as file:
-        image, facts = _opened(file, path, side)
+        image, facts = _open_image(file, path, side)
     return Still(image, f"{', '.join(facts)}.")
 
 
-def _opened(file: IO[bytes], path: Path, side: int) -> tuple[PIL.Image.Image, list[str]]:
-    """A picture made small and opaque, and what it was before."""
+def _open_image(file: IO[bytes], path: Path, side: int) -> tuple[PIL.Image.Image, list[str]]:
+    """Open a picture, make it small and opaque, and describe the original in words."""
     try:
-        with PIL.Image.open(file) as opened:
-            if opened.width * opened.height > (PIL.Image.MAX_IMAGE_PIXELS or math.inf):
+        with PIL.Image.open(file) as original:
+            if original.width * original.height > (PIL.Image.MAX_IMAGE_PIXELS or math.inf):
                 raise PIL.Image.DecompressionBombError
-            image = _with_plain_colours(opened)
-            facts = [f"{' x '.join(map(str, _upright(opened)))} px"]
-            if getattr(opened, "is_animated", False):
+            image = _to_plain_mode(original)
+            facts = [f"{' x '.join(map(str, _upright_size(original)))} px"]
+            if getattr(original, "is_animated", False):
                 facts.append("animated, the first frame is shown")
             image.thumbnail((side, side))
-            # What is wrong with the notes beside a picture does not make it unseen.
+            # A picture with broken EXIF metadata can still be shown.
             with suppress(Exception):
                 image = PIL.ImageOps.exif_transpose(image)
             if _is_transparent(image):
                 facts.append("transparent where chequered")
-            return _opaque(image), facts
+            return _fill_background(image), facts
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
-        raise InvalidCall(f"{path.name} has too many pixels to be shown here.", _instead(path)) from None
-    # Which errors broken bytes lead to, Pillow leaves open.
+        raise InvalidCall(f"{path.name} has too many pixels to be shown here.", _next_step(path)) from None
+    # Pillow does not document which errors broken files raise.
     except Exception as error:  # noqa: BLE001
         raise InvalidCall(
             f"{path.name} cannot be opened ({type(error).__name__}): it is broken, or of a kind not known here.",
-            _instead(path),
+            _next_step(path),
         ) from None
 
 
-def _with_plain_colours(image: PIL.Image.Image) -> PIL.Image.Image:
+def _to_plain_mode(image: PIL.Image.Image) -> PIL.Image.Image:
     if image.mode.startswith("I"):
-        # Sixteen bits; Pillow's own way to eight cuts off what is above 255.
+        # Sixteen bits a pixel: Pillow's own conversion to eight bits cuts off values above 255.
         return image.convert("F").point(lambda value: value * (255 / 65535)).convert("L")
     if image.mode == "RGBA" or (image.mode in ("RGB", "L", "CMYK", "YCbCr") and not image.has_transparency_data):
-        # Not touched before it is made small: JPEG is then read small.
+        # Not converted before it is scaled down: so Pillow can decode a JPEG at a lower resolution.
         return image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _upright(image: PIL.Image.Image) -> tuple[int, int]:
+def _upright_size(image: PIL.Image.Image) -> tuple[int, int]:
     width, height = image.size
     with suppress(Exception):
-        # EXIF's values from 5 are turned by a quarter.
+        # EXIF orientations from 5 on are rotated by a quarter turn.
         if int(image.getexif().get(0x0112, 1)) >= 5:
             return height, width
     return width, height
@@ -152,7 +160,7 @@ def _is_transparent(image: PIL.Image.Image) -> bool:
     return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255  # type: ignore[operator]
 
 
-def _opaque(image: PIL.Image.Image) -> PIL.Image.Image:
+def _fill_background(image: PIL.Image.Image) -> PIL.Image.Image:
     if not _is_transparent(image):
         return image.convert("RGB")
     ground = PIL.Image.new("RGB", image.size, "white")
@@ -164,84 +172,84 @@ def _opaque(image: PIL.Image.Image) -> PIL.Image.Image:
     return ground
 
 
-async def _clip(path: Path, side: int) -> Still:
-    heard = await anyio.to_thread.run_sync(_heard, path)
-    program = ffmpeg.find()
+async def _render_video(path: Path, side: int) -> Still:
+    info = await anyio.to_thread.run_sync(_read_audio_info, path)
+    program = ffmpeg.find_ffmpeg()
     if not program:
-        return Still(None, _sentences(str(Heard(heard.seconds)), NO_FFMPEG.format("frames")))
-    at = heard.seconds / 10 or 1.0
-    frame, seconds = await ffmpeg.frame(program, path, at)
+        return Still(None, _join_sentences(str(AudioInfo(info.seconds)), NO_FFMPEG.format("frames")))
+    at = info.seconds / 10 or 1.0
+    frame, seconds = await ffmpeg.extract_frame(program, path, at)
     if not frame:
         at = 0
-        frame, seconds = await ffmpeg.frame(program, path, at)
+        frame, seconds = await ffmpeg.extract_frame(program, path, at)
     if not frame:
-        # Sound alone may come in a clip's clothes.
-        return await _sound(path, side)
-    image, facts = await anyio.to_thread.run_sync(_opened, BytesIO(frame), path, side)
-    facts += [str(Heard(seconds or heard.seconds)), f"the frame at {at:.1f} s is shown"]
+        # A video container may hold audio only.
+        return await _render_audio(path, side)
+    image, facts = await anyio.to_thread.run_sync(_open_image, BytesIO(frame), path, side)
+    facts += [str(AudioInfo(seconds or info.seconds)), f"the frame at {at:.1f} s is shown"]
     return Still(image, f"{', '.join(filter(None, facts))}.")
 
 
-async def _sound(path: Path, side: int) -> Still:
-    heard = await anyio.to_thread.run_sync(_heard, path)
-    levels, seconds = await anyio.to_thread.run_sync(_wav_levels, path, side)
+async def _render_audio(path: Path, side: int) -> Still:
+    info = await anyio.to_thread.run_sync(_read_audio_info, path)
+    levels, seconds = await anyio.to_thread.run_sync(_read_wav_levels, path, side)
     if not levels:
-        program = ffmpeg.find()
+        program = ffmpeg.find_ffmpeg()
         if not program:
-            return Still(None, _sentences(str(heard), NO_FFMPEG.format("waveform")))
-        content = await ffmpeg.samples(program, path)
+            return Still(None, _join_sentences(str(info), NO_FFMPEG.format("waveform")))
+        content = await ffmpeg.decode_audio(program, path)
         levels, seconds = await anyio.to_thread.run_sync(_pcm_levels, content, side)
     if not levels:
-        raise InvalidCall(f"Neither a frame nor sound was found in {path.name}: it may be broken.", _instead(path))
-    facts = [str(heard) or f"{seconds:.1f} s", _loudness(levels)]
-    if heard.seconds > ffmpeg.SECONDS > seconds - 1:
+        raise InvalidCall(f"Neither a frame nor sound was found in {path.name}: it may be broken.", _next_step(path))
+    facts = [str(info) or f"{seconds:.1f} s", _loudness(levels)]
+    if info.seconds > ffmpeg.MAX_AUDIO_SECONDS > seconds - 1:
         facts.append(f"the first {seconds / 60:.0f} minutes are shown")
-    image = await anyio.to_thread.run_sync(_drawn, levels, seconds, side)
+    image = await anyio.to_thread.run_sync(_draw_waveform, levels, seconds, side)
     return Still(image, f"{', '.join(facts)}.")
 
 
-def _sentences(facts: str, *others: str) -> str:
+def _join_sentences(facts: str, *others: str) -> str:
     return " ".join([f"{facts}."] * bool(facts) + [*others])
 
 
-def _heard(path: Path) -> Heard:
+def _read_audio_info(path: Path) -> AudioInfo:
     try:
         info = getattr(mutagen.File(path), "info", None)
-    # As with Pillow.
+    # Mutagen does not document which errors broken files raise.
     except Exception:  # noqa: BLE001
         info = None
     seconds, rate, channels = (getattr(info, name, 0) or 0 for name in ("length", "sample_rate", "channels"))
-    return Heard(float(seconds), int(rate), int(channels))
+    return AudioInfo(float(seconds), int(rate), int(channels))
 
 
-def _wav_levels(path: Path, columns: int) -> tuple[Levels, float]:
-    """The levels of a WAV file and its length; nothing when it is none, or of a kind that `wave` does not read."""
+def _read_wav_levels(path: Path, columns: int) -> tuple[Levels, float]:
+    """Read the levels and the length in seconds of a WAV file; no levels if Python's `wave` cannot read it."""
     try:
         with wave.open(str(path), "rb") as sound:
             width, size = sound.getsampwidth(), sound.getsampwidth() * sound.getnchannels()
-            # What was written to a pipe says that it is endless.
+            # A WAV file that was written to a pipe states an endless length in its header.
             frames = min(sound.getnframes(), path.stat().st_size // size)
             step = max(math.ceil(frames / columns), 1)
             parts = (sound.readframes(step) for _ in range(0, frames, step))
-            return _levels(_numbers(part, width) for part in parts), frames / sound.getframerate()
-    # As with Pillow.
+            return _levels(_decode_samples(part, width) for part in parts), frames / sound.getframerate()
+    # The module `wave` raises other errors than its own for broken files.
     except Exception:  # noqa: BLE001
         return [], 0
 
 
 def _pcm_levels(content: bytes, columns: int) -> tuple[Levels, float]:
-    numbers = _numbers(content, 2)
+    numbers = _decode_samples(content, 2)
     step = max(math.ceil(len(numbers) / columns), 1)
     levels = _levels(numbers[start : start + step] for start in range(0, len(numbers), step))
     return levels, len(numbers) / ffmpeg.SAMPLE_RATE_HZ
 
 
-def _numbers(content: bytes, width: int) -> "array[int]":
-    """Samples as signed numbers, of 8 or 16 bits."""
+def _decode_samples(content: bytes, width: int) -> "array[int]":
+    """Decode samples to signed numbers of 8 or 16 bits; of wider samples, only the upper 16 bits are kept."""
     if width == 1:
-        # WAV's 8 bits have no sign.
+        # Samples of 8 bits are unsigned in WAV.
         return array("b", content.translate(bytes((value + 128) % 256 for value in range(256))))
-    # The upper two bytes of each sample are enough to see.
+    # The upper two bytes of each sample are exact enough for a picture.
     upper = bytearray(len(content) // width * 2)
     upper[0::2] = content[width - 2 : len(upper) // 2 * width : width]
     upper[1::2] = content[width - 1 : len(upper) // 2 * width : width]
@@ -261,16 +269,16 @@ def _loudness(levels: Levels) -> str:
     return f"peak {db:.0f} dB" if db > SILENCE_DB else "silent"
 
 
-def _drawn(levels: Levels, seconds: float, side: int) -> PIL.Image.Image:
+def _draw_waveform(levels: Levels, seconds: float, side: int) -> PIL.Image.Image:
     height, foot = max(side // 4, 48), 24
     image = PIL.Image.new("RGB", (side, height), PAPER)
     pen, font = PIL.ImageDraw.Draw(image), PIL.ImageFont.load_default(size=14)
     middle = (height - foot) / 2
-    step = next((each for each in TICK_STEPS if seconds / each <= TICKS), seconds / TICKS)
+    step = next((each for each in TICK_STEPS_SECONDS if seconds / each <= MAX_TICKS), seconds / MAX_TICKS)
     for tick in range(math.floor(seconds / step) + 1):
         left = tick * step / seconds * (side - 1)
         pen.line((left, 0, left, height - foot), fill=LINE)
-        text = _clock(tick * step)
+        text = _format_time(tick * step)
         length = pen.textlength(text, font=font)
         pen.text((min(max(left - length / 2, 2), side - length - 2), height - foot + 4), text, fill=INK, font=font)
     pen.line((0, middle, side, middle), fill=LINE)
@@ -280,5 +288,5 @@ def _drawn(levels: Levels, seconds: float, side: int) -> PIL.Image.Image:
     return image
 
 
-def _clock(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return f"{seconds:g} s" if seconds < 60 else f"{seconds // 60:.0f}:{seconds % 60:02.0f}"

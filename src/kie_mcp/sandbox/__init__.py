@@ -1,1 +1,1 @@
-"""A KIE in this process, for people without a key and for tests."""
+"""The sandbox: a fake KIE inside this process, for tests and for trying things without a key."""

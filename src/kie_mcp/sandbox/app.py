@@ -1,4 +1,4 @@
-"""KIE's routes, served from this process."""
+"""The sandbox's ASGI application: KIE's creates, status reads, uploads, downloads and discovery, without KIE."""
 
 import contextlib
 import io
@@ -20,28 +20,36 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from kie_mcp.kie.routes import DOCUMENTED, SERVICE
-from kie_mcp.sandbox.answers import answer
-from kie_mcp.sandbox.direct import asked_again, at_once
+from kie_mcp.sandbox.create_answers import answer_repeated_create, answer_with_result
 from kie_mcp.sandbox.discovery import Discovery
-from kie_mcp.sandbox.faults import Faults, Handler, On, envelope, no_record
-from kie_mcp.sandbox.files import MEDIA, UPLOAD_PATH, UPLOADS, Files, decoded, receipt, stand_in
-from kie_mcp.sandbox.offers import OFFERS, Offer, choose
-from kie_mcp.sandbox.task import COVER, Record, Task
+from kie_mcp.sandbox.fake_task import COVER_NAME, FakeTask, StatusRecord
+from kie_mcp.sandbox.faults import Faults, FaultTarget, Handler, build_envelope, build_no_record
+from kie_mcp.sandbox.file_store import (
+    MEDIA_PATH,
+    UPLOAD_FOLDER_PATTERN,
+    UPLOADS_PATH,
+    FileStore,
+    build_receipt,
+    decode_base64,
+    render_stand_in,
+)
+from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
+from kie_mcp.sandbox.status_answers import build_status_answer
 
 MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
-"""Where results are, unless the sandbox is served on this machine's own address."""
+"""Host of the results' URLs, unless the sandbox is served on localhost."""
 
 
 class Sandbox:
-    """A KIE of one's own: it takes the same requests, refuses the same ones, and makes small real media.
+    """A fake KIE: it accepts and refuses the same requests as KIE, and makes small but real media files.
 
     Args:
         key: The only API key that it accepts.
         credits: The balance at the start.
-        seconds: How long a task takes.
-        clock: Tells the time, in seconds since 1970.
-        window: How many creates it accepts in how many seconds.
-        legacy: Whether it still runs models that KIE documents no more.
+        seconds: How long a task takes, in seconds.
+        clock: Returns the time, in seconds since 1970.
+        window: The rate limit of creates: how many, and in how many seconds.
+        legacy: Whether it still runs models that KIE no longer documents.
     """
 
     def __init__(
@@ -54,269 +62,287 @@ class Sandbox:
         window: tuple[int, float] = (20, 10.0),
         legacy: bool = False,
     ) -> None:
-        self.accepted: list[Task] = []
-        """Every task, the oldest first."""
+        self.accepted: list[FakeTask] = []
+        """All tasks whose creates were accepted, the oldest first."""
         self._key = key
         self._credits = credits
         self._seconds = seconds
         self._clock = clock
         self._window = window
         self.discovery = Discovery(legacy)
-        """What it says it offers."""
-        self._recent: deque[float] = deque()
-        self._discovered = float("-inf")
+        """The live catalogue."""
+        self._create_times: deque[float] = deque()
+        self._last_discovery = float("-inf")
         self._faults = Faults()
-        self._files = Files()
-        self._handlers = dict(self._fixed())
-        self.app = Starlette(routes=self._routes(), exception_handlers={HTTPException: not_there})
-        """The ASGI application; it answers by path, whatever the host's name."""
+        self._files = FileStore()
+        self._handlers = dict(self._build_handlers())
+        self.app = Starlette(routes=self._routes(), exception_handlers={HTTPException: answer_not_found})
+        """The ASGI application. It looks at paths only, so it may be served under any host name."""
 
     @property
     def balance(self) -> float:
-        """The credits left."""
+        """Credits that are left."""
         now = self._clock()
-        return round(self._credits - sum(task.charged(now) for task in self.accepted), 2)
+        return round(self._credits - sum(task.charge(now) for task in self.accepted), 2)
 
-    def fault(self, on: On, how: int | str, times: int = 1) -> None:
-        """Let the next requests of a kind go wrong.
+    def inject_fault(self, on: FaultTarget, how: int | str, times: int = 1) -> None:
+        """Inject a fault into the next requests of a kind.
 
         Args:
-            on: Which requests.
-            how: An HTTP code; `code:429` for that code in a body under 200; `garbage`, `truncated` or `empty` for the
-                answer; `reset-before` or `reset-after` for a connection that breaks before or after the request took
-                effect; `hang-before` or `hang-after` for one that never answers; `null-record` for a task not known
-                yet; `fail`, `stall` or `no-urls` for the task's end; `cut` for half of what the headers announce.
-                `after:502` and the like answer so after the request took effect.
-            times: How many requests.
+            on: The kind of request.
+            how: An HTTP status; `code:429` for that code in the body of an HTTP 200; `garbage`, `truncated` or `empty`
+                for the answer; `reset-before` or `reset-after` for a connection that breaks before or after the request
+                takes effect; `hang-before` or `hang-after` for one that never answers; `null-record` for a task that is
+                not known yet; `fail`, `stall` or `no-urls` for the task's end; `cut` for half of the body that the
+                headers announce. With `after:`, as in `after:502`, the request takes effect before that answer.
+            times: How many requests it happens to.
         """
         self._faults.add(on, how, times)
 
     def drop_uploads(self) -> None:
-        """Lose every file that was uploaded, as KIE does after a day."""
-        self._files.drop()
+        """Delete all uploaded files, as KIE does after a day."""
+        self._files.drop_uploads()
 
     def _routes(self) -> list[Route]:
         return [
-            Route("/api/v1/models/{model:path}/{of}", self._guarded("discovery", self._model)),
-            Route(UPLOADS + "{path:path}", self._open("media", self._uploaded)),
-            Route(MEDIA + "{task}/{name}", self._open("media", self._made)),
-            Route("/{path:path}", self._handle, methods=["GET", "POST"]),
+            Route("/api/v1/models/{model:path}/{of}", self._with_key("discovery", self._read_model_detail)),
+            Route(UPLOADS_PATH + "{path:path}", self._with_faults("media", self._serve_upload)),
+            Route(MEDIA_PATH + "{task}/{name}", self._with_faults("media", self._serve_result)),
+            Route("/{path:path}", self._dispatch, methods=["GET", "POST"]),
         ]
 
-    def _fixed(self) -> Iterator[tuple[tuple[str, str], Handler]]:
-        """The handlers at the paths that say nothing more: a hundred and fifty, and a route for each takes time."""
+    def _build_handlers(self) -> Iterator[tuple[tuple[str, str], Handler]]:
+        """Generate a handler for each method and fixed path; as 150 routes of Starlette, start-up would take longer."""
         found = [offer.route for offers in OFFERS.values() for offer in offers]
-        create, status = self._guarded("create", self._create), self._guarded("status", self._status)
+        create, status = self._with_key("create", self._create_task), self._with_key("status", self._read_status)
         yield from (((route.method, route.create), create) for route in found)
         yield from ((("GET", route.status), status) for route in found if route.status != route.create)
         for calls in (DOCUMENTED, SERVICE):
-            yield ("GET", calls.credits), self._guarded("credit", self._credit)
-            yield ("POST", calls.download_url), self._guarded(None, self._download_url)
-            yield ("POST", calls.upload_stream), self._guarded("upload", self._upload_stream)
-            yield ("POST", calls.upload_base64), self._guarded("upload", self._upload_base64)
-            yield ("POST", calls.upload_from_url), self._guarded("upload", self._upload_url)
-        yield ("GET", "/api/v1/models"), self._guarded("discovery", self._models)
-        yield ("POST", "/sandbox/faults"), self._open(None, self._add_fault)
-        yield ("GET", "/sandbox/accepted"), self._open(None, self._list_accepted)
+            yield ("GET", calls.credits), self._with_key("credit", self._read_balance)
+            yield ("POST", calls.download_url), self._with_key(None, self._download_url)
+            yield ("POST", calls.upload_stream), self._with_key("upload", self._upload_stream)
+            yield ("POST", calls.upload_base64), self._with_key("upload", self._upload_base64)
+            yield ("POST", calls.upload_from_url), self._with_key("upload", self._upload_url)
+        yield ("GET", "/api/v1/models"), self._with_key("discovery", self._list_models)
+        yield ("POST", "/sandbox/faults"), self._with_faults(None, self._add_fault)
+        yield ("GET", "/sandbox/accepted"), self._with_faults(None, self._list_accepted)
 
-    async def _handle(self, request: Request) -> Response:
+    async def _dispatch(self, request: Request) -> Response:
         if handler := self._handlers.get((request.method, request.url.path)):
             return await handler(request)
         raise HTTPException(405 if any(path == request.url.path for _, path in self._handlers) else 404)
 
-    def _open(self, on: On | None, handler: Handler) -> Handler:
+    def _with_faults(self, on: FaultTarget | None, handler: Handler) -> Handler:
+        """Wrap a handler so that the injected faults of a kind of request happen to it."""
+
         async def endpoint(request: Request) -> Response:
             return await self._faults.answer(on, request, handler) if on else await handler(request)
 
         return endpoint
 
-    def _guarded(self, on: On | None, handler: Handler) -> Handler:
+    def _with_key(self, on: FaultTarget | None, handler: Handler) -> Handler:
+        """Wrap a handler so that it needs the API key, and faults happen to it."""
+
         async def with_key(request: Request) -> Response:
             if request.headers.get("authorization") != f"Bearer {self._key}":
-                return envelope(401, "You do not have access permissions", http=401)
+                return build_envelope(401, "You do not have access permissions", http=401)
             return await handler(request)
 
-        return self._open(on, with_key)
+        return self._with_faults(on, with_key)
 
-    async def _create(self, request: Request) -> Response:
-        body = dict(request.query_params) if request.method == "GET" else await _json(request)
+    async def _create_task(self, request: Request) -> Response:
+        body = dict(request.query_params) if request.method == "GET" else await _read_json(request)
         path = request.url.path
-        if not (offers := choose(path, body) or self.discovery.stranger(path, body)):
-            return envelope(422, f"There is no such model: {body.get('model')}")
+        if not (offers := find_offers(path, body) or self.discovery.find_extra_model(path, body)):
+            return build_envelope(422, f"There is no such model: {body.get('model')}")
         offer = offers[0]
-        if offer.id in self.discovery.dropped or (offer.model.legacy and not self.discovery.legacy):
-            return envelope(422, f"The model {offer.id} is no longer available")
-        if missing := offer.missing(body):
-            return envelope(422, f"{missing[0]} is required")
-        if gone := self._gone_upload(request, body):
-            return envelope(451, f"The file could not be fetched: {gone}")
-        now, base = self._clock(), _base(request)
-        if offer.route.repeated and (known := self._asked_before(offer, body)):
-            return envelope(*asked_again(Record(known, now, base)))
-        cost = offer.credits(body)
+        if offer.id in self.discovery.removed or (offer.model.legacy and not self.discovery.legacy):
+            return build_envelope(422, f"The model {offer.id} is no longer available")
+        if missing := offer.missing_fields(body):
+            return build_envelope(422, f"{missing[0]} is required")
+        if lost_upload := self._find_lost_upload(request, body):
+            return build_envelope(451, f"The file could not be fetched: {lost_upload}")
+        now, base = self._clock(), _base_url(request)
+        if offer.route.repeated and (earlier_task := self._find_repeated(offer, body)):
+            return build_envelope(*answer_repeated_create(StatusRecord(earlier_task, now, base)))
+        cost = offer.price(body)
         if cost > self.balance:
-            return envelope(402, "Credits insufficient. Please top up to continue")
-        if self._too_many(now):
-            return envelope(429, "Too many requests. Please try again later")
-        task = Task(
+            return build_envelope(402, "Credits insufficient. Please top up to continue")
+        if self._exceeds_window(now):
+            return build_envelope(429, "Too many requests. Please try again later")
+        task = FakeTask(
             id=uuid4().hex,
             path=path,
             model=str(body.get("model", offer.id)),
             body=body,
             offers=offers,
-            created=now,
+            created_at=now,
             seconds=0 if offer.route.at_once else self._seconds,
             credits=cost,
-            fate=request.state.fate,
+            fault=request.state.task_fault,
         )
-        self._recent.append(now)
+        self._create_times.append(now)
         self.accepted.append(task)
         if offer.route.at_once:
-            return envelope(*at_once(Record(task, now, base)))
+            return build_envelope(*answer_with_result(StatusRecord(task, now, base)))
         if offer.route.repeated:
-            return envelope(*asked_again(Record(task, now, base)))
-        return envelope(200, "success", {"taskId": task.id, "recordId": task.id})
+            return build_envelope(*answer_repeated_create(StatusRecord(task, now, base)))
+        return build_envelope(200, "success", {"taskId": task.id, "recordId": task.id})
 
-    def _asked_before(self, offer: Offer, body: dict[str, Any]) -> Task | None:
-        said = offer.said(body)
-        return next((task for task in self.accepted if task.offers[0] == offer and task.said == said), None)
+    def _find_repeated(self, offer: Offer, body: dict[str, Any]) -> FakeTask | None:
+        """Return the task of an equal create, for routes where a create is repeated until its result is ready."""
+        arguments = offer.parse_arguments(body)
+        return next((task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments), None)
 
-    def _gone_upload(self, request: Request, body: Any) -> str:
-        """The first link in a body that leads to an upload that is there no more."""
+    def _find_lost_upload(self, request: Request, body: Any) -> str:
+        """Return the first link in a body to an upload that is deleted; empty if there is none."""
         if isinstance(body, dict | list):
             inner = body.values() if isinstance(body, dict) else body
-            return next(filter(None, (self._gone_upload(request, each) for each in inner)), "")
-        ours = isinstance(body, str) and body.startswith((f"{MEDIA_ORIGIN}{UPLOADS}", f"{_base(request)}{UPLOADS}"))
-        return body if ours and not self._place(request, body) else ""
+            return next(filter(None, (self._find_lost_upload(request, each) for each in inner)), "")
+        is_upload_url = isinstance(body, str) and body.startswith(
+            (f"{MEDIA_ORIGIN}{UPLOADS_PATH}", f"{_base_url(request)}{UPLOADS_PATH}")
+        )
+        return body if is_upload_url and not self._find_file(request, body) else ""
 
-    def _too_many(self, now: float) -> bool:
-        most, span = self._window
-        while self._recent and self._recent[0] <= now - span:
-            self._recent.popleft()
-        return len(self._recent) >= most
+    def _exceeds_window(self, now: float) -> bool:
+        """Tell whether one more create would exceed the rate limit (a sliding window)."""
+        limit, seconds = self._window
+        while self._create_times and self._create_times[0] <= now - seconds:
+            self._create_times.popleft()
+        return len(self._create_times) >= limit
 
-    async def _status(self, request: Request) -> Response:
+    async def _read_status(self, request: Request) -> Response:
         if not (id_ := request.query_params.get("taskId")):
-            return envelope(400, "taskId is required")
-        task = self._task(id_)
+            return build_envelope(400, "taskId is required")
+        task = self._find_task(id_)
         if not task or request.url.path != task.offers[0].route.status:
-            return no_record()
-        task.fate = request.state.fate or task.fate
-        return envelope(200, "success", answer(Record(task, self._clock(), _base(request))))
+            return build_no_record()
+        task.fault = request.state.task_fault or task.fault
+        record = StatusRecord(task, self._clock(), _base_url(request))
+        return build_envelope(200, "success", build_status_answer(record))
 
-    def _task(self, id_: str) -> Task | None:
+    def _find_task(self, id_: str) -> FakeTask | None:
         return next((task for task in self.accepted if task.id == id_), None)
 
-    async def _credit(self, _: Request) -> Response:
-        return envelope(200, "success", self.balance)
+    async def _read_balance(self, _: Request) -> Response:
+        return build_envelope(200, "success", self.balance)
 
     async def _download_url(self, request: Request) -> Response:
-        url = str((await _json(request)).get("url", ""))
-        place = self._place(request, url)
-        return envelope(200, "success", url) if place else envelope(422, "The URL was not made by this service")
+        url = str((await _read_json(request)).get("url", ""))
+        place = self._find_file(request, url)
+        if not place:
+            return build_envelope(422, "The URL was not made by this service")
+        return build_envelope(200, "success", url)
 
-    def _place(self, request: Request, url: str) -> Path | None:
-        """The file behind a URL of the sandbox's own."""
-        for origin in (MEDIA_ORIGIN, _base(request)):
-            if url.startswith(origin + MEDIA):
-                first, _, rest = unquote(urlsplit(url).path).removeprefix(MEDIA).partition("/")
-                return self._files.uploaded(rest) if first == "uploads" else self._result(first, rest)
+    def _find_file(self, request: Request, url: str) -> Path | None:
+        """Return the file behind one of the sandbox's own URLs, or None."""
+        for origin in (MEDIA_ORIGIN, _base_url(request)):
+            if url.startswith(origin + MEDIA_PATH):
+                first, _, rest = unquote(urlsplit(url).path).removeprefix(MEDIA_PATH).partition("/")
+                return self._files.find_upload(rest) if first == "uploads" else self._find_result(first, rest)
         return None
 
-    def _result(self, id_: str, name: str) -> Path | None:
-        task = self._task(id_)
-        done = task is not None and task.state(self._clock()) == "success"
-        return self._files.made(task, name) if task and done and name in (*task.files, COVER) else None
+    def _find_result(self, id_: str, name: str) -> Path | None:
+        """Return the file of a finished task's result, or None."""
+        if not (task := self._find_task(id_)):
+            return None
+        is_done = task.state(self._clock()) == "success"
+        exists = is_done and name in (*task.file_names, COVER_NAME)
+        return self._files.render_result(task, name) if exists else None
 
-    async def _uploaded(self, request: Request) -> Response:
+    async def _serve_upload(self, request: Request) -> Response:
         path = request.path_params["path"]
-        return _file(self._files.uploaded(path), path)
+        return _file_response(self._files.find_upload(path), path)
 
-    async def _made(self, request: Request) -> Response:
+    async def _serve_result(self, request: Request) -> Response:
         name = request.path_params["name"]
-        return _file(self._result(request.path_params["task"], name), name)
+        return _file_response(self._find_result(request.path_params["task"], name), name)
 
     async def _upload_base64(self, request: Request) -> Response:
-        fields = await _json(request)
+        fields = await _read_json(request)
         try:
-            content, ending = decoded(str(fields.get("base64Data", "")))
+            content, extension = decode_base64(str(fields.get("base64Data", "")))
         except ValueError as error:
-            return _not_uploaded(str(error))
+            return _refuse_upload(str(error))
         if not content:
-            return _not_uploaded("base64Data is required")
-        return await self._keep(request, fields, io.BytesIO(content), ending)
+            return _refuse_upload("base64Data is required")
+        return await self._save_upload(request, fields, io.BytesIO(content), extension)
 
     async def _upload_url(self, request: Request) -> Response:
-        fields = await _json(request)
+        fields = await _read_json(request)
         url = str(fields.get("fileUrl", ""))
         if not url.startswith(("http://", "https://")):
-            return _not_uploaded("fileUrl is no public address")
-        place = self._place(request, url)
-        content = place.read_bytes() if place else stand_in(url)
-        return await self._keep(request, fields, io.BytesIO(content), Path(urlsplit(url).path).suffix)
+            return _refuse_upload("fileUrl is no public address")
+        place = self._find_file(request, url)
+        content = place.read_bytes() if place else render_stand_in(url)
+        return await self._save_upload(request, fields, io.BytesIO(content), Path(urlsplit(url).path).suffix)
 
     async def _upload_stream(self, request: Request) -> Response:
         async with request.form() as form:
             file = form.get("file")
             if not isinstance(file, UploadFile):
-                return _not_uploaded("file is required")
-            return await self._keep(request, dict(form), file.file, Path(file.filename or "").suffix)
+                return _refuse_upload("file is required")
+            return await self._save_upload(request, dict(form), file.file, Path(file.filename or "").suffix)
 
-    async def _keep(self, request: Request, fields: dict[str, Any], source: BinaryIO, ending: str) -> Response:
+    async def _save_upload(
+        self, request: Request, fields: dict[str, Any], source: BinaryIO, extension: str
+    ) -> Response:
         folder = str(fields.get("uploadPath", ""))
-        if not UPLOAD_PATH.fullmatch(folder):
-            return _not_uploaded("uploadPath is required, without a slash at either end")
-        path = f"{folder}/{fields.get('fileName') or uuid4().hex + ending}"
-        size = await anyio.to_thread.run_sync(self._files.keep, source, path)
-        url = f"{_base(request)}{UPLOADS}{quote(path)}"
-        answered = {"code": 200, "msg": "File uploaded successfully", "data": receipt(path, url, size, self._clock())}
-        return JSONResponse({"success": True, **answered})
+        if not UPLOAD_FOLDER_PATTERN.fullmatch(folder):
+            return _refuse_upload("uploadPath is required, without a slash at either end")
+        path = f"{folder}/{fields.get('fileName') or uuid4().hex + extension}"
+        size = await anyio.to_thread.run_sync(self._files.save_upload, source, path)
+        url = f"{_base_url(request)}{UPLOADS_PATH}{quote(path)}"
+        receipt = build_receipt(path, url, size, self._clock())
+        return JSONResponse({"success": True, "code": 200, "msg": "File uploaded successfully", "data": receipt})
 
-    async def _models(self, request: Request) -> Response:
+    async def _list_models(self, request: Request) -> Response:
         query = request.query_params
-        return self._spaced(
-            self.discovery.models(
+        return self._answer_discovery(
+            self.discovery.list_models(
                 task_types=query.get("taskType", "").split(","),
                 provider=query.get("provider", ""),
                 words=query.get("q", ""),
             )
         )
 
-    async def _model(self, request: Request) -> Response:
+    async def _read_model_detail(self, request: Request) -> Response:
         of, model = request.path_params["of"], request.path_params["model"]
-        return self._spaced(self.discovery.detail(of, model, self._clock()))
+        return self._answer_discovery(self.discovery.read_detail(of, model, self._clock()))
 
-    def _spaced(self, data: Any) -> Response:
+    def _answer_discovery(self, data: Any) -> Response:
+        """Answer a discovery request, or refuse the second one within a second."""
         now = self._clock()
-        if now - self._discovered < 1:
-            return envelope(429, "At most one request a second")
-        self._discovered = now
-        return envelope(200, "success", data) if data else envelope(404, "There is no such model")
+        if now - self._last_discovery < 1:
+            return build_envelope(429, "At most one request a second")
+        self._last_discovery = now
+        return build_envelope(200, "success", data) if data else build_envelope(404, "There is no such model")
 
     async def _add_fault(self, request: Request) -> Response:
-        wanted = await _json(request)
+        fields = await _read_json(request)
         try:
-            self._faults.add(str(wanted.get("on")), wanted.get("how", ""), int(wanted.get("times", 1)))
+            self._faults.add(str(fields.get("on")), fields.get("how", ""), int(fields.get("times", 1)))
         except ValueError as error:
-            return envelope(400, str(error), http=400)
-        return envelope(200, "success")
+            return build_envelope(400, str(error), http=400)
+        return build_envelope(200, "success")
 
     async def _list_accepted(self, _: Request) -> Response:
         now = self._clock()
         tasks = (
-            {"id": task.id, "path": task.path, "model": task.model, "body": task.body, "credits": task.charged(now)}
+            {"id": task.id, "path": task.path, "model": task.model, "body": task.body, "credits": task.charge(now)}
             for task in self.accepted
         )
-        return envelope(200, "success", list(tasks))
+        return build_envelope(200, "success", list(tasks))
 
 
-async def not_there(request: Request, error: Exception) -> Response:
-    """KIE's answer where it has no such route."""
+async def answer_not_found(request: Request, error: Exception) -> Response:
+    """Answer as KIE does where it has no such route."""
     code = error.status_code if isinstance(error, HTTPException) else 500
-    return envelope(code, f"No {request.method} {request.url.path}", http=code)
+    return build_envelope(code, f"No {request.method} {request.url.path}", http=code)
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _read_json(request: Request) -> dict[str, Any]:
+    """Parse the body as a JSON object; any other body is answered with 400."""
     with contextlib.suppress(ValueError):
         body = json.loads(await request.body())
         if isinstance(body, dict):
@@ -324,16 +350,17 @@ async def _json(request: Request) -> dict[str, Any]:
     raise HTTPException(400)
 
 
-def _file(place: Path | None, name: str) -> Response:
+def _file_response(place: Path | None, name: str) -> Response:
     if place is None:
         raise HTTPException(404)
     return FileResponse(place, filename=name.rpartition("/")[2], content_disposition_type="inline")
 
 
-def _not_uploaded(reason: str) -> Response:
+def _refuse_upload(reason: str) -> Response:
     return JSONResponse({"success": False, "code": 400, "msg": reason, "data": None})
 
 
-def _base(request: Request) -> str:
+def _base_url(request: Request) -> str:
+    """Return the start of the links to media: the sandbox's own address on localhost, else the made-up host."""
     local = request.url.hostname in ("localhost", "127.0.0.1")
     return str(request.base_url).rstrip("/") if local else MEDIA_ORIGIN

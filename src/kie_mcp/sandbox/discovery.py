@@ -1,4 +1,4 @@
-"""KIE's discovery API: which models there are, what they take and what they cost."""
+"""KIE's discovery API (the live catalogue): list of models, schemas, prices and success rates."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,85 +7,99 @@ from typing import Any
 from kie_mcp.catalog import dynamic_model
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.kie.routes import JOBS
+from kie_mcp.sandbox.fake_task import to_iso
 from kie_mcp.sandbox.offers import OFFERS, Offer
-from kie_mcp.sandbox.task import iso
 
 Json = dict[str, Any]
 
 BUCKET_SECONDS = 600
+"""Length of the periods that KIE states success rates for."""
 DAY_SECONDS = 24 * 60 * 60
 
 
 @dataclass
 class Discovery:
-    """What the sandbox says it offers; a test may add models, drop some, and let some fail."""
+    """The sandbox's live catalogue; tests may add and remove models, and set their prices and success rates."""
 
     legacy: bool = False
-    """Whether models that KIE documents no more are there."""
-    strangers: dict[str, Offer] = field(default_factory=dict)
-    """Models that the catalogue does not have, by id."""
-    schemas: dict[str, Json | None] = field(default_factory=dict)
-    """Their schemas, as they were given."""
-    dropped: set[str] = field(default_factory=set)
-    """Models that are not there any more."""
-    success: dict[str, float] = field(default_factory=dict)
-    """How many per cent of a model's tasks succeed, where it is not all."""
+    """Whether models that KIE no longer documents are listed."""
+    extra_models: dict[str, Offer] = field(default_factory=dict)
+    """Models that the built-in catalogue does not have, by id."""
+    extra_schemas: dict[str, Json | None] = field(default_factory=dict)
+    """JSON Schemas of the extra models, by id; None for a model without one."""
+    removed: set[str] = field(default_factory=set)
+    """Ids of models that are not offered any more."""
+    success_rates: dict[str, float] = field(default_factory=dict)
+    """Success rate in per cent by model id; 100 for all others."""
     prices: dict[str, str] = field(default_factory=dict)
-    """What a model costs in KIE's words, where it is not what the catalogue knows."""
+    """KIE's price text by model id; for all others it is written from the catalogue's price."""
 
-    def add(self, id_: str, schema: Json | None, *, kind: Kind = "image", does: str = "text-to-image") -> None:
-        """Offer a model that the catalogue does not have; without a schema, as KIE does with some."""
+    def add_model(self, id_: str, schema: Json | None, *, kind: Kind = "image", does: str = "text-to-image") -> None:
+        """Offer a model that the built-in catalogue does not have.
+
+        Args:
+            id_: KIE's id.
+            schema: The JSON Schema of its input; None for a model without a published schema.
+            kind: The kind of result.
+            does: The mode.
+        """
         model = (
             dynamic_model.model_from_schema(id_, schema, kind=kind, does=does)
             if schema
             else dynamic_model.unchecked_model(id_, kind=kind, does=does)
         )
-        self.strangers[id_] = Offer(model, "jobs")
-        self.schemas[id_] = schema
+        self.extra_models[id_] = Offer(model, "jobs")
+        self.extra_schemas[id_] = schema
 
-    def stranger(self, path: str, body: Json) -> list[Offer]:
-        """The model that a request asks for, if the catalogue does not have it."""
-        offer = self.strangers.get(str(body.get("model"))) if path == JOBS.create else None
+    def find_extra_model(self, path: str, body: Json) -> list[Offer]:
+        """Find the extra model that a create is for; the list has one item or none."""
+        offer = self.extra_models.get(str(body.get("model"))) if path == JOBS.create else None
         return [offer] if offer else []
 
-    def models(self, *, task_types: Iterable[str] = (), provider: str = "", words: str = "") -> Json:
-        """The models that answer to every filter given."""
+    def list_models(self, *, task_types: Iterable[str] = (), provider: str = "", words: str = "") -> Json:
+        """List the models that match all given filters; case does not count.
+
+        Args:
+            task_types: KIE's task types, of which one must match.
+            provider: KIE's name of the vendor.
+            words: A part of the id or the title.
+        """
         wanted = {each.casefold() for each in task_types if each}
         listed = [
             entry
-            for entry in map(self._entry, self._offered().values())
+            for entry in map(self._build_entry, self._listed_offers().values())
             if (not wanted or wanted & {each.casefold() for each in entry["taskType"]})
             and provider.casefold() in ("", entry["provider"].casefold())
             and words.casefold() in f"{entry['model']} {entry['title']}".casefold()
         ]
         return {"total": len(listed), "models": listed}
 
-    def detail(self, of: str, model: str, now: float) -> Json | None:
-        """What one of the three detail reads answers; None for a model that is not there.
+    def read_detail(self, of: str, model: str, now: float) -> Json | None:
+        """Return the answer of one of the three detail routes, or None if the model is not offered.
 
         Args:
             of: `schema`, `price` or `success-rate`.
             model: KIE's id.
-            now: Seconds since 1970.
+            now: The time, in seconds since 1970.
         """
-        if not (offer := self._offered().get(model)):
+        if not (offer := self._listed_offers().get(model)):
             return None
         match of:
             case "schema":
-                schema = self.schemas.get(model, offer.input_schema)
-                return {"model": model, "openapi": _openapi(offer, schema) if schema else None}
+                schema = self.extra_schemas.get(model, offer.input_schema)
+                return {"model": model, "openapi": _build_openapi(offer, schema) if schema else None}
             case "price":
                 return {"model": model, "pricingDesc": self._price(offer)}
             case "success-rate":
-                return {"model": model, "points": list(_points(now, self.success.get(model, 100.0)))}
+                return {"model": model, "points": list(_success_points(now, self.success_rates.get(model, 100.0)))}
             case _:
                 return None
 
-    def _offered(self) -> dict[str, Offer]:
+    def _listed_offers(self) -> dict[str, Offer]:
         built_in = {offer.id: offer for offer in reversed(OFFERS[JOBS.create]) if self.legacy or not offer.model.legacy}
-        return {id_: offer for id_, offer in (built_in | self.strangers).items() if id_ not in self.dropped}
+        return {id_: offer for id_, offer in (built_in | self.extra_models).items() if id_ not in self.removed}
 
-    def _entry(self, offer: Offer) -> Json:
+    def _build_entry(self, offer: Offer) -> Json:
         return {
             "model": offer.id,
             "slug": offer.id,
@@ -101,14 +115,16 @@ class Discovery:
         return self.prices.get(offer.id, known)
 
 
-def _points(now: float, rate: float) -> Iterable[Json]:
+def _success_points(now: float, rate: float) -> Iterable[Json]:
+    """Generate one point for each period of the last day, all with the same success rate in per cent."""
     last = int(now) // BUCKET_SECONDS * BUCKET_SECONDS
     for start in range(last - DAY_SECONDS, last, BUCKET_SECONDS):
-        span = {"start": iso(start), "end": iso(start + BUCKET_SECONDS)}
+        span = {"start": to_iso(start), "end": to_iso(start + BUCKET_SECONDS)}
         yield {**span, "successRate": rate, "errorRate": 100.0 - rate, "isNormal": rate > 50}
 
 
-def _openapi(offer: Offer, schema: Json) -> Json:
+def _build_openapi(offer: Offer, schema: Json) -> Json:
+    """Build the OpenAPI document that KIE publishes of a model, around the schema of its input."""
     body = {
         "type": "object",
         "required": ["model", "input"],

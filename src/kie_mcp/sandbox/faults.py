@@ -1,4 +1,4 @@
-"""How the sandbox misbehaves when a test or a demonstration asks it to."""
+"""Fault injection: errors, broken connections, cut answers and failing tasks, for the next requests of a kind."""
 
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
@@ -12,106 +12,124 @@ from starlette.types import Message, Receive, Scope, Send
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-On = Literal["create", "status", "media", "upload", "credit", "discovery"]
-ONS: tuple[str, ...] = get_args(On)
+FaultTarget = Literal["create", "status", "media", "upload", "credit", "discovery"]
+FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 
-FATES = "fail", "stall", "no-urls"
-BROKEN = "reset-before", "reset-after", "hang-before", "hang-after"
-INSTEAD = "garbage", "empty", "null-record"
-WORDS = (*FATES, *BROKEN, *INSTEAD, "truncated", "cut")
-AFTER = "after:"
-"""Before what is answered instead: the request takes effect all the same."""
+TASK_FAULTS = "fail", "stall", "no-urls"
+"""Faults of the task that a request creates or asks about."""
+CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
+"""Faults of the connection, before or after the request takes effect."""
+ANSWER_FAULTS = "garbage", "empty", "null-record"
+"""Answers that are sent instead of the right one."""
+FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, "truncated", "cut")
+"""All faults, besides HTTP codes and codes in the body."""
+AFTER_PREFIX = "after:"
+"""Prefix of an answer fault: the request takes effect first, and only then is answered with the fault."""
 
 
-def envelope(code: int, message: str, data: Any = None, *, http: int = 200) -> JSONResponse:
-    """An answer as KIE frames it."""
+def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200) -> JSONResponse:
+    """Build an answer in KIE's envelope of code, message and data.
+
+    Args:
+        code: The code in the body.
+        message: The text in the body.
+        data: The data in the body.
+        http: The HTTP status.
+    """
     return JSONResponse({"code": code, "msg": message, "data": data}, http)
 
 
-def no_record() -> JSONResponse:
-    """The answer about a task that KIE does not know, or not yet, or not here."""
-    return envelope(422, "recordInfo is null")
+def build_no_record() -> JSONResponse:
+    """Build KIE's status answer for a task that it does not know, does not know yet, or created by another route."""
+    return build_envelope(422, "recordInfo is null")
 
 
 class Faults:
-    """The faults that are due, by what they befall."""
+    """The faults still to happen, in a queue for each kind of request."""
 
     def __init__(self) -> None:
         self._due: defaultdict[str, deque[str]] = defaultdict(deque)
 
     def add(self, on: str, how: int | str, times: int) -> None:
-        """Let the next requests of a kind go wrong.
+        """Inject a fault into the next requests of a kind.
+
+        Args:
+            on: The kind of request, one of FAULT_TARGETS.
+            how: The fault; `Sandbox.inject_fault` lists them.
+            times: How many requests it happens to.
 
         Raises:
             ValueError: There is no such kind, or no such fault.
         """
         how = str(how)
-        if on not in ONS:
-            raise ValueError(f"on is one of {', '.join(ONS)}")
-        instead = how.removeprefix(AFTER)
-        known = WORDS if instead == how else INSTEAD
+        if on not in FAULT_TARGETS:
+            raise ValueError(f"on is one of {', '.join(FAULT_TARGETS)}")
+        instead = how.removeprefix(AFTER_PREFIX)
+        known = FAULT_NAMES if instead == how else ANSWER_FAULTS
         if instead not in known and not instead.removeprefix("code:").isdecimal():
             raise ValueError(f"how is an HTTP code, code:<body code>, or one of {', '.join(known)}")
         self._due[on].extend([how] * times)
 
-    async def answer(self, on: On, request: Request, handler: Handler) -> Response:
-        """The handler's answer, or what the next fault makes of it."""
+    async def answer(self, on: FaultTarget, request: Request, handler: Handler) -> Response:
+        """Answer a request by its handler, or with the next fault that waits for its kind."""
         due = self._due[on]
         how = due.popleft() if due else ""
-        request.state.fate = how if how in FATES else ""
-        if how.startswith(AFTER) or how.endswith("-after"):
+        request.state.task_fault = how if how in TASK_FAULTS else ""
+        if how.startswith(AFTER_PREFIX) or how.endswith("-after"):
             await handler(request)
-            how = how.removeprefix(AFTER)
+            how = how.removeprefix(AFTER_PREFIX)
         code = how.removeprefix("code:")
         match how:
             case "reset-before" | "reset-after":
-                return Broken()
+                return BrokenConnection()
             case "hang-before" | "hang-after":
-                return Silent()
+                return HangingConnection()
             case "garbage":
                 return PlainTextResponse("<html><title>Just a moment...</title></html>")
             case "empty":
                 return Response()
             case "null-record":
-                return no_record()
+                return build_no_record()
             case "truncated":
-                return Half(await handler(request), announced=False)
+                return HalfResponse(await handler(request), announced=False)
             case "cut":
-                return Half(await handler(request), announced=True)
+                return HalfResponse(await handler(request), announced=True)
             case _ if code.isdecimal():
-                return envelope(int(code), "The sandbox was told to answer so", http=int(code) if code == how else 200)
+                return build_envelope(
+                    int(code), "The sandbox was told to answer so", http=int(code) if code == how else 200
+                )
             case _:
                 return await handler(request)
 
 
-class Broken(Response):
-    """A connection that breaks before the answer is there."""
+class BrokenConnection(Response):
+    """A response that breaks the connection before the body is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Begin, so that no server sends an error page instead, and break."""
+        """Send the headers, so that no server sends an error page instead, and raise a read error."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
         raise httpx2.ReadError("The sandbox was told to break the connection")
 
 
-class Silent(Response):
-    """A connection that stays open and never answers."""
+class HangingConnection(Response):
+    """A response that keeps the connection open and never sends anything."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Wait until the other side gives up."""
+        """Wait until the client disconnects."""
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
-class Half(Response):
-    """Another answer's first half."""
+class HalfResponse(Response):
+    """The first half of another response."""
 
     def __init__(self, whole: Response, *, announced: bool) -> None:
         self.whole = whole
         self.announced = announced
-        """Whether the headers still tell the length of the whole."""
+        """Whether the headers state the length of the whole, so that a client notices the cut."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the headers and half of the content."""
+        """Send the headers and half of the body."""
         left = 0
 
         async def cut(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""What the sandbox runs and what it asks of a request: all of it follows from the catalogue."""
+"""Offers: which models the sandbox runs on which routes, and what a request for each needs; made from the catalogue."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -14,174 +14,178 @@ from kie_mcp.catalog.price import Unit
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.catalog.wire_schema import wire_schema
-from kie_mcp.kie.routes import JOBS, Route, find, spelled
+from kie_mcp.kie.routes import JOBS, Route, find, wire_name
 
 Json = Mapping[str, Any]
 
-FLAT_PRICE = 1.0
-"""Credits for what KIE publishes no figure of."""
+FALLBACK_CREDITS = 1.0
+"""Credits that the sandbox charges where KIE publishes no price."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One model run one way."""
+    """One model on one of its routes."""
 
     model: type[KieModel]
-    way: str
-    """`jobs`, `jobs:<id>`, a product's name, or `service:<path>`."""
+    route_id: str
+    """Id of the route: `jobs`, `jobs:<id>`, the name of a product API, or `service:<path>`."""
 
     @cached_property
     def route(self) -> Route:
-        """Where it is asked for."""
-        return find(self.way)
+        """The route with its paths."""
+        return find(self.route_id)
 
     @property
     def id(self) -> str:
-        """What the request calls the model."""
-        kind, _, other = self.way.partition(":")
+        """The name of the model in the request."""
+        kind, _, other = self.route_id.partition(":")
         return other if kind == "jobs" and other else self.model.id
 
     @property
-    def makes(self) -> str:
-        """The shape in which the model's product API answers, whichever way it is run; else `jobs`."""
+    def result_shape(self) -> str:
+        """Shape of the answers of the model's product API, on any route; `jobs` if it has no product API."""
         return next((find(way).shape for way in self.model.routes if not way.startswith("jobs")), "jobs")
 
     @cached_property
-    def names(self) -> dict[str, str]:
-        """Our name of each field that the request may have, by its name there."""
+    def argument_names(self) -> dict[str, str]:
+        """Our name of each field that the request may have, by the route's name of it."""
         fields = self.model.model_fields.items()
-        return {spelled(field.serialization_alias or name, self.way): name for name, field in fields}
+        return {wire_name(field.serialization_alias or name, self.route_id): name for name, field in fields}
 
     @cached_property
-    def required(self) -> frozenset[str]:
-        """What the request must have, in its spelling."""
-        sent = _always_sent(self.model)
+    def required_fields(self) -> frozenset[str]:
+        """The fields that the request must have, under the route's names."""
+        sent = _required_wire_names(self.model)
         constants = set(self.model.constants) - {"model"} if self.route != JOBS else set()
         callback = {self.route.callback} if self.route.wants_callback or self.model.wants_callback else set()
-        return frozenset({spelled(name, self.way) for name in sent | constants}) | callback
+        return frozenset({wire_name(name, self.route_id) for name in sent | constants}) | callback
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """What KIE's documentation would say of the request's fields."""
-        wired = wire_schema(self.model)["properties"]
-        required = self.required - {self.route.callback}
-        named = {spelled(name, self.way): schema for name, schema in wired.items()}
+        """JSON Schema of the request's fields, as KIE would publish it."""
+        wire_properties = wire_schema(self.model)["properties"]
+        required = self.required_fields - {self.route.callback}
+        named = {wire_name(name, self.route_id): schema for name, schema in wire_properties.items()}
         return {"type": "object", "properties": {name: {} for name in required} | named, "required": sorted(required)}
 
-    def fits(self, body: Json) -> bool:
-        """Whether the request is for this model."""
+    def matches(self, body: Json) -> bool:
+        """Return whether the request is for this model."""
         name = body.get("model")
         if self.route == JOBS:
             return bool(name == self.id)
         constants = self.model.constants
-        known = {constants.get("model", self.model.id)}
+        accepted_names = {constants.get("model", self.model.id)}
         if self.route.shape == "service":
-            known.add(self.model.id)
-        if "model" in self.names:
-            known.update(_admitted(self.model, self.names["model"]))
-        # The product APIs have a default model, or only one.
-        named = name in known or (name is None and self.route.shape != "service")
+            accepted_names.add(self.model.id)
+        if "model" in self.argument_names:
+            accepted_names.update(_allowed_values(self.model, self.argument_names["model"]))
+        # On a product API the model may be left out: there is a default, or only one.
+        named = name in accepted_names or (name is None and self.route.shape != "service")
         return named and all(body.get(key, value) == value for key, value in constants.items() if key != "model")
 
-    def knows(self, body: Json) -> bool:
-        """Whether every field of the request is the model's, in this way's spelling."""
+    def knows_all_fields(self, body: Json) -> bool:
+        """Return whether the model has every field of the request, under this route's names."""
         also = {"model", self.route.callback} if self.route.shape == "service" else {self.route.callback}
-        return set(body) <= {*self.names, *self.required, *self.model.constants, *also}
+        return set(body) <= {*self.argument_names, *self.required_fields, *self.model.constants, *also}
 
-    def fields(self, body: Json) -> dict[str, Any]:
-        """The fields of the request, without its frame; empty if it has none."""
+    def input_fields(self, body: Json) -> dict[str, Any]:
+        """Return the model's fields in the request, without what `jobs` puts around them; empty if there are none."""
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
-    def missing(self, body: Json) -> list[str]:
-        """The required fields that the request lacks."""
-        given = {**self.fields(body), self.route.callback: body.get(self.route.callback)}
-        return sorted(name for name in self.required if given.get(name) is None)
+    def missing_fields(self, body: Json) -> list[str]:
+        """Return the required fields that the request does not have."""
+        given = {**self.input_fields(body), self.route.callback: body.get(self.route.callback)}
+        return sorted(name for name in self.required_fields if given.get(name) is None)
 
-    def said(self, body: Json) -> dict[str, Any]:
-        """The request's fields in our names and words, defaults included; KIE overlooks what it does not know."""
-        frame = {"model", self.route.callback, *self.model.unshown()} - set(self.names)
-        given = self.model.received({name: value for name, value in self.fields(body).items() if name not in frame})
+    def parse_arguments(self, body: Json) -> dict[str, Any]:
+        """Return the request's arguments under our names, with defaults; invalid values pass, as they do at KIE."""
+        frame = {"model", self.route.callback, *self.model.hidden_fields()} - set(self.argument_names)
+        given = self.model.received(
+            {name: value for name, value in self.input_fields(body).items() if name not in frame}
+        )
         try:
             return dict(self.model.model_validate(given))
         except ValidationError:
             return dict(self.model.model_construct(**given))
 
-    def credits(self, body: Json) -> float:
-        """What the request costs."""
-        call = SimpleNamespace(**self.said(body))
-        estimate = self.model.price.estimate(call, _units(self.model.price.unit, call))
-        return FLAT_PRICE if estimate.low is None else estimate.low
+    def price(self, body: Json) -> float:
+        """Return the credits that the request costs."""
+        call = SimpleNamespace(**self.parse_arguments(body))
+        estimate = self.model.price.estimate(call, _count_units(self.model.price.unit, call))
+        return FALLBACK_CREDITS if estimate.low is None else estimate.low
 
 
-def _offers() -> Iterable[Offer]:
+def _build_offers() -> Iterable[Offer]:
     for model in MODELS.values():
         service = (f"service:{model.service}",) if model.service else ()
         yield from (Offer(model, way) for way in (*model.routes, *service))
 
 
 OFFERS: dict[str, list[Offer]] = {}
-"""All offers by the path that runs them, product APIs before the list's pattern."""
+"""All offers by the path of the create; product APIs come before the common pattern of KIE's model list."""
 
-for _offer in sorted(_offers(), key=lambda offer: offer.route.shape == "service"):
+for _offer in sorted(_build_offers(), key=lambda offer: offer.route.shape == "service"):
     OFFERS.setdefault(_offer.route.create, []).append(_offer)
 
 
-def choose(path: str, body: Json) -> list[Offer]:
-    """What a request asks for: none, one, or two where two ways look alike, the likelier first."""
-    fitting = [offer for offer in OFFERS[path] if offer.fits(body)]
-    return [offer for offer in fitting if offer.knows(body)] or fitting[:1]
+def find_offers(path: str, body: Json) -> list[Offer]:
+    """Find the offers that match a request: none, one, or two where two routes look alike, the likelier first."""
+    fitting = [offer for offer in OFFERS[path] if offer.matches(body)]
+    return [offer for offer in fitting if offer.knows_all_fields(body)] or fitting[:1]
 
 
 @cache
-def _admitted(model: type[KieModel], name: str) -> list[Any]:
+def _allowed_values(model: type[KieModel], name: str) -> list[Any]:
     values: list[Any] = plain_schema(model)["properties"][name]["enum"]
     return values
 
 
-def _always_sent(model: type[KieModel]) -> set[str]:
-    """The names on the wire of the required fields, and of what the model sends besides its fields."""
+def _required_wire_names(model: type[KieModel]) -> set[str]:
+    """Return KIE's names of the required fields, and of what `sent()` adds to every request."""
     required = {field.serialization_alias or name for name, field in model.model_fields.items() if field.is_required()}
-    if not (call := _simplest(model)):
+    if not (call := build_minimal_call(model)):
         return required
     sent = set(call.sent(str))
     return required & sent | sent - set(call.model_dump(by_alias=True, exclude_none=True))
 
 
-def _simplest(model: type[KieModel]) -> KieModel | None:
+def build_minimal_call(model: type[KieModel]) -> KieModel | None:
+    """Build a call with example values for the required fields, and a prompt if it needs one; None if that fails."""
     schema = plain_schema(model)
-    needed = {name: _example(schema["properties"][name]) for name in schema.get("required", ())}
+    needed = {name: _example_value(schema["properties"][name]) for name in schema.get("required", ())}
     for more in ({}, {"prompt": "x"}):
         with contextlib.suppress(ValidationError):
             return model.model_validate(needed | more)
     return None
 
 
-def _example(schema: dict[str, Any]) -> Any:
+def _example_value(schema: dict[str, Any]) -> Any:
     match schema["type"]:
         case "array":
-            return [_example(schema["items"])] * schema.get("minItems", 1)
+            return [_example_value(schema["items"])] * schema.get("minItems", 1)
         case "object":
-            return {name: _example(schema["properties"][name]) for name in schema.get("required", ())}
+            return {name: _example_value(schema["properties"][name]) for name in schema.get("required", ())}
         case "integer" | "number":
             return schema.get("minimum", 1)
         case _:
             return "x"
 
 
-def _units(unit: Unit, call: SimpleNamespace) -> float:
+def _count_units(unit: Unit, call: SimpleNamespace) -> float:
+    """Count the price units of a request; a value that is no number counts as 1."""
     match unit:
         case "second":
-            return _number(getattr(call, "duration", None))
+            return _parse_amount(getattr(call, "duration", None))
         case "image":
-            return _number(getattr(call, "count", None))
+            return _parse_amount(getattr(call, "count", None))
         case "1000 characters":
             return len(str(getattr(call, "prompt", ""))) / 1000
         case _:
             return 1
 
 
-def _number(value: Any) -> float:
+def _parse_amount(value: Any) -> float:
     try:
         return max(float(value), 1)
     except (TypeError, ValueError):

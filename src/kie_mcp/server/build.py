@@ -1,4 +1,4 @@
-"""The MCP server, put together from handlers and extensions."""
+"""Build the MCP server from handlers and extensions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,12 +37,12 @@ run_model makes everything: find a model, read its arguments, run it. Answers ma
 run_model runs their models."""
 
 
-def build(app: App, *, sessions: bool = True) -> Server[App]:
-    """The MCP server over an app.
+def build_server(app: App, *, sessions: bool = True) -> Server[App]:
+    """Build the MCP server of an app.
 
     Args:
-        app: What it serves.
-        sessions: Whether a client keeps a connection of its own, on which it can be told of changes unasked.
+        app: The parts of the server.
+        sessions: Whether each client has a connection of its own, on which it can be sent resources/updated.
     """
     subscriptions = Subscriptions()
 
@@ -63,15 +63,15 @@ def build(app: App, *, sessions: bool = True) -> Server[App]:
         on_list_tools=dispatcher.list_tools,
         on_call_tool=dispatcher.call_tool,
         on_list_resources=resources.list_resources,
-        on_list_resource_templates=resources.list_templates,
-        on_read_resource=resources.read,
+        on_list_resource_templates=resources.list_resource_templates,
+        on_read_resource=resources.read_resource,
         on_subscribe_resource=subscriptions.subscribe if sessions else None,
         on_unsubscribe_resource=subscriptions.unsubscribe if sessions else None,
         on_subscriptions_listen=subscriptions.listen,
         on_list_prompts=prompts.list_prompts,
-        on_get_prompt=prompts.get,
+        on_get_prompt=prompts.get_prompt,
         on_completion=completions.complete,
     )
-    tasks.mount(server, tasks.TasksExtension())
+    tasks.add_extension(server, tasks.TasksExtension())
     server.extensions[Apps.identifier] = Apps().settings()
     return server

@@ -1,76 +1,68 @@
-"""One paid call through MCP: from arguments to the answer that the client is given."""
+"""One paid call through MCP: price, quote, health check, confirmation, start, wait, answer."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from mcp_types import CallToolRequestParams, CallToolResult, InputRequiredResult
-from pydantic import ValidationError
+from mcp_types import CallToolResult, InputRequiredResult
 
-from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import Options
 from kie_mcp.catalog.family import Family
-from kie_mcp.errors import ConfirmationNeeded, InvalidCall
+from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, elicitation, health, live_models
-from kie_mcp.server.app import App, Context
+from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
-from kie_mcp.server.progress import progress_of
+from kie_mcp.server.orders import build_family_order
+from kie_mcp.server.progress import make_progress_reporter
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.order import Order
 
-WAITED_FOR = 60
-"""A task that usually takes no longer than this, in seconds, is waited for inside the call."""
+QUICK_SECONDS = 60
+"""A call waits for its task when such a task usually takes at most this many seconds."""
 
 
-class Asked(NamedTuple):
-    """A call as it came in."""
-
-    context: Context
-    params: CallToolRequestParams
-
-
-async def call_family(
-    app: App, asked: Asked, family: Family, arguments: dict[str, Any]
+async def run_family_tool(
+    app: App, call: ToolCall, family: Family, arguments: dict[str, Any]
 ) -> CallToolResult | InputRequiredResult:
-    """Run the call of a family's tool.
+    """Answer a call of a family's tool.
 
     Raises:
         InvalidCall: When the arguments are wrong.
         KieMcpError: When the task was not accepted.
     """
-    try:
-        given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
-        options = Options.model_validate(coerce_arguments(given, {"properties": OPTIONS}))
-        order = Order(family.tool, family.parse(arguments), variation=options.variation)
-    except ValidationError as error:
-        raise _refused("; ".join(explain_problem(problem) for problem in error.errors(include_url=False))) from None
-    except ValueError as error:
-        raise _refused(str(error)) from None
-    return await generate(app, asked, order, options)
+    order, options = build_family_order(family, arguments)
+    return await generate(app, call, order, options)
 
 
-def _refused(reason: str) -> InvalidCall:
-    return InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
+async def generate(app: App, call: ToolCall, order: Order, options: Options) -> CallToolResult | InputRequiredResult:
+    """Start the order's task and wait for it if it is quick, or only quote its cost.
 
+    Returns:
+        The task as it then is, a quote, or a question that the client has to put to its user first.
 
-async def generate(app: App, asked: Asked, order: Order, options: Options) -> CallToolResult | InputRequiredResult:
-    """Start a task and wait for it if it is a quick one, unless the client can wait better; or only tell its cost."""
-    model, runner = order.call, await app.runner()
-    order = await live_models.priced(app, order)
-    with failures.before_kie_is_asked():
-        known = await runner.made_before(order)
+    Raises:
+        KieMcpError: When the task was not accepted.
+    """
+    runner = await app.runner()
+    order = await live_models.add_live_price(app, order)
+    with failures.explain_ledger_errors():
+        earlier = await runner.find_repeated(order)
         if options.quote:
-            cost, balance = await runner.quote(order), await runner.client.credits()
-            return answers.quoted(order, known, cost, balance, now=app.clock.time())
-    if not known and not options.anyway:
-        await health.check_health(await app.live(), type(model))
-    try:
-        task = await runner.submit(order, confirm=elicitation.brought(asked.params) or options.confirm)
-    except ConfirmationNeeded as needed:
-        if question := await elicitation.ask(asked.context, needed):
-            return question
-        task = await runner.submit(order, confirm=needed.confirm)
-    usual = (await runner.usual(task)).seconds
-    if model.usual_seconds <= WAITED_FOR and not tasks.declared(asked.context):
-        report = progress_of(app, asked.context, {task.id: usual})
+            cost, balance = await runner.quote(order), await runner.client.read_balance()
+            return answers.build_quote_result(order, earlier, cost, balance, now=app.clock.time())
+    if not earlier and not options.anyway:
+        await health.check_health(await app.discovery(), type(order.call))
+    task = await elicitation.run_confirmed(call, options.confirm, lambda confirm: runner.submit(order, confirm=confirm))
+    if isinstance(task, InputRequiredResult):
+        return task
+    return await _wait_and_answer(app, call, order, task)
+
+
+async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -> CallToolResult:
+    """Wait for a quick task, unless the client follows tasks itself (MCP Tasks), and answer with it."""
+    runner = await app.runner()
+    usual = (await runner.estimate_duration(task)).seconds
+    if order.call.usual_seconds <= QUICK_SECONDS and not tasks.client_supports_tasks(call.context):
+        report = make_progress_reporter(app, call.context, {task.id: usual})
         (task,) = await runner.wait([task], app.settings.wait_seconds, report)
     repeats = order if task.id != order.id else None
-    result = answers.task_result(task, now=app.clock.time(), usual=usual, repeats=repeats)
-    return tasks.Started.of(task, result) if runner.busy(task) else result
+    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, repeats=repeats)
+    return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result

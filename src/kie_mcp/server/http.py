@@ -1,4 +1,4 @@
-"""Streamable HTTP, for clients that do not start a process of their own."""
+"""The streamable HTTP transport: an ASGI application with a bearer token and DNS rebinding protection."""
 
 import ipaddress
 from typing import Any
@@ -9,43 +9,45 @@ from starlette.types import ASGIApp
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.app import App
-from kie_mcp.server.build import build
+from kie_mcp.server.build import build_server
 from kie_mcp.server.middleware.bearer_token import BearerToken
 from kie_mcp.server.middleware.capability_session import CapabilitySession
 
 PATH = "/mcp"
 
 
-def asgi(app: App, *, host: str, token: str = "") -> ASGIApp:
-    """The server as an ASGI application.
+def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
+    """Build the ASGI application that serves MCP over HTTP.
 
     Args:
-        app: What it serves.
-        host: The address it will listen on.
-        token: What callers have to show; needed when others than this machine can connect.
+        app: The parts of the server.
+        host: The address that it will listen on.
+        token: The bearer token that callers must send; may be empty on a loopback address only.
 
     Raises:
-        ConfigurationError: When the address is open to others and there is no token: each call costs credits.
+        ConfigurationError: When other machines can connect and there is no token: each call costs credits.
     """
     if not token and not _is_loopback(host):
         raise ConfigurationError(
             f"{host} can be reached by others, and every call spends your credits.",
             "Set KIE_MCP_HTTP_TOKEN to a long random text that callers send as a bearer token, or use 127.0.0.1.",
         )
-    served = streamable(build(app, sessions=False), host)
-    return BearerToken(served, token) if token else served
+    asgi = build_streamable_app(build_server(app, sessions=False), host)
+    return BearerToken(asgi, token) if token else asgi
 
 
-def streamable(server: Server[Any], host: str) -> ASGIApp:
-    """A server as an ASGI application, open to whoever reaches it."""
-    # Clients mix protocol eras on one connection; only a stateless server answers all of them.
+def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
+    """Build the ASGI application of a server, without authentication."""
+    # Clients may mix protocol versions on one connection; only a stateless server answers all of them.
     return CapabilitySession(
-        server.streamable_http_app(streamable_http_path=PATH, stateless_http=True, transport_security=_security(host))
+        server.streamable_http_app(
+            streamable_http_path=PATH, stateless_http=True, transport_security=_transport_security(host)
+        )
     )
 
 
-def _security(host: str) -> TransportSecuritySettings:
-    """Where no token is asked for, a web page must not reach the server by a name of its own that leads here."""
+def _transport_security(host: str) -> TransportSecuritySettings:
+    """Protect against DNS rebinding: a web page must not reach the server through a host name of its own."""
     names = [f"{name}{port}" for name in ("localhost", "127.0.0.1", "[::1]", host) for port in ("", ":*")]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=_is_loopback(host),

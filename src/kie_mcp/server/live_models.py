@@ -1,4 +1,4 @@
-"""What KIE offers today: its models beside the built-in ones, and its own words on their prices."""
+"""The live catalogue: models in KIE's list of today, beside the built-in ones, and KIE's texts on their prices."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,55 +13,65 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.discovery import Discovery, OfferedModel
-from kie_mcp.kie.routes import listed
-from kie_mcp.server import answers
+from kie_mcp.kie.routes import listed_ids
+from kie_mcp.server import formatting
 from kie_mcp.tasks.order import Order
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
 
-TOOL = "run_model"
-"""The tool that runs what is only in KIE's list."""
-PATIENCE = 5
-"""Seconds that a call waits for what KIE says of its model's price."""
+RUN_MODEL_TOOL = "run_model"
+"""The tool that runs models which are in KIE's list but not built in."""
+PRICE_TIMEOUT_SECONDS = 5
+"""Seconds that a call waits for KIE's text on its model's price."""
 LONGEST_PRICE = 200
-"""Characters of KIE's price text that a description shows."""
+"""Characters of KIE's price text in a description."""
 LONGEST_IN_LIST = 60
-"""Characters of KIE's text that a row of a list shows."""
-LONGEST_DESCRIPTION = 2300
-"""Bytes of a description, whichever form is larger."""
+"""Characters of KIE's texts in a row of a list."""
+MAX_DESCRIPTION_BYTES = 2300
+"""Bytes of a description, in its larger form (JSON or text)."""
 
-Offered = Mapping[str, OfferedModel]
+OfferedModels = Mapping[str, OfferedModel]
+"""KIE's list of models, by id; empty when KIE could not be asked."""
 
 
-def built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
-    """The class that has this id, alias or unified id, and the way that the latter means."""
-    way = f"jobs:{name.strip()}"
+def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
+    """Find a built-in model by id, alias, or the model id of one of its routes.
+
+    Returns:
+        Its family, its class, and the id of the route that the name stands for; empty when it stands for any route.
+    """
+    route_id = f"jobs:{name.strip()}"
     for entry in search.ENTRIES:
-        if way in entry.model.routes and way != f"jobs:{entry.model.id}":
-            return entry.family, entry.model, way
-    found = search.named(name)
+        if route_id in entry.model.routes and route_id != f"jobs:{entry.model.id}":
+            return entry.family, entry.model, route_id
+    found = search.find_by_name(name)
     return (found.family, found.model, "") if found else None
 
 
-async def stranger(live: Discovery, name: str, *, unchecked: bool = False) -> type[KieModel]:
-    """A class for a model that only KIE knows.
+async def load_live_model(discovery: Discovery, name: str, *, unchecked: bool = False) -> type[KieModel]:
+    """Make a class for a model that is not built in, from the schema that KIE publishes.
+
+    Args:
+        discovery: Where KIE's list and schemas are read.
+        name: KIE's id of the model.
+        unchecked: Whether a model without a published schema gets a class that accepts any fields.
 
     Raises:
-        InvalidCall: When KIE does not know it either, or publishes no schema of it.
+        InvalidCall: When KIE does not offer the model, or publishes no schema of it.
         ApiError: When KIE cannot be asked.
     """
     try:
-        offered = await live.models()
+        offered = await discovery.read_models()
     except ApiError as error:
         error.message = f"{name!r} is not built in, and KIE could not be asked for it. {error.message}"
-        error.next_step = f"{_near(name)}{error.next_step}"
+        error.next_step = f"{_did_you_mean(name)}{error.next_step}"
         raise
     if name not in offered:
-        hint = f"{_near(name, offered)}find_models lists the models."
+        hint = f"{_did_you_mean(name, offered)}find_models lists the models."
         raise InvalidCall(f"KIE offers no model {name!r}.", hint)
-    kind, mode = kind_of(offered[name]), does(offered[name])
-    if schema := await live.schema(name):
+    kind, mode = derive_kind(offered[name]), derive_mode(offered[name])
+    if schema := await discovery.read_schema(name):
         return dynamic_model.model_from_schema(name, schema, kind=kind, does=mode)
     if unchecked:
         return dynamic_model.unchecked_model(name, kind=kind, does=mode)
@@ -71,14 +81,14 @@ async def stranger(live: Discovery, name: str, *, unchecked: bool = False) -> ty
     )
 
 
-def _near(name: str, offered: Iterable[str] = ()) -> str:
-    close = search.near(name, offered)
+def _did_you_mean(name: str, offered: Iterable[str] = ()) -> str:
+    close = search.suggest_ids(name, offered)
     return f"Did you mean {' or '.join(close)}? " if close else ""
 
 
-def kind_of(model: OfferedModel) -> Kind:
-    """What a model makes, by KIE's task types."""
-    ends = {mode.rpartition("-")[2] for mode in model.does}
+def derive_kind(model: OfferedModel) -> Kind:
+    """Derive what a model makes from KIE's task types."""
+    ends = {mode.rpartition("-")[2] for mode in model.modes}
     if "video" in ends:
         return "video"
     if ends & {"speech", "audio", "music", "sound", "dialogue", "effect"}:
@@ -86,118 +96,123 @@ def kind_of(model: OfferedModel) -> Kind:
     return "text" if ends & {"text", "lyrics"} else "image"
 
 
-def does(model: OfferedModel) -> str:
-    """A model's mode."""
-    return model.does[0] if model.does else ""
+def derive_mode(model: OfferedModel) -> str:
+    """Derive a model's mode: the first of KIE's task types, such as image-to-video."""
+    return model.modes[0] if model.modes else ""
 
 
-async def ask(app: "App") -> Offered:
-    """What KIE offers today; nothing when it cannot be asked."""
+async def fetch_offered_models(app: "App") -> OfferedModels:
+    """Return KIE's list of models; empty when KIE cannot be asked."""
     try:
-        return await (await app.live()).models()
+        return await (await app.discovery()).read_models()
     except KieMcpError:
         return {}
 
 
-async def priced(app: "App", order: Order) -> Order:
-    """The order with KIE's own words on the price, where the catalogue has no figure."""
+async def add_live_price(app: "App", order: Order) -> Order:
+    """Return the order with KIE's text on the price, where the catalogue cannot compute a highest price."""
     if order.call.estimate().high is not None:
         return order
-    offered: Offered = {}
-    with anyio.move_on_after(PATIENCE):
-        offered = await ask(app)
-    known = (offered[id_] for id_ in (order.call.id, *listed(type(order.call))) if id_ in offered)
+    offered: OfferedModels = {}
+    with anyio.move_on_after(PRICE_TIMEOUT_SECONDS):
+        offered = await fetch_offered_models(app)
+    known = (offered[id_] for id_ in (order.call.id, *listed_ids(type(order.call))) if id_ in offered)
     return replace(order, live_price=next((model.price for model in known), ""))
 
 
-KNOWN = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *listed(entry.model)))
-"""Every id that the catalogue has a class for."""
+BUILT_IN_IDS = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *listed_ids(entry.model)))
+"""Every id of KIE's list that a built-in model covers."""
 
 
-async def describe(app: "App", name: str) -> dict[str, Any]:
-    """All about one model, ours or only KIE's.
+async def describe_model(app: "App", name: str) -> dict[str, Any]:
+    """Describe one model, built in or not: arguments, limits, price.
 
     Raises:
         KieMcpError: When there is no such model, or KIE would have to be asked and cannot be.
     """
-    offered = await ask(app)
-    if found := built_in(name):
+    offered = await fetch_offered_models(app)
+    if found := find_built_in(name):
         family, model, _ = found
-        return search.describe(model, family.tool) | standing(model, offered)
+        return search.describe_model(model, family.tool) | read_live_status(model, offered)
     if not offered:
-        raise InvalidCall(f"There is no model {name!r} here.", f"{_near(name)}find_models lists the models.")
-    live, name = await app.live(), name.strip()
-    model = await stranger(live, name, unchecked=True)
-    told = {"live_price": answers.short(offered[name].price, LONGEST_PRICE) or "not told"}
-    return _cut(
-        search.describe(model, TOOL)
-        | told
-        | {"input_schema": dynamic_model.summarize_schema(await live.schema(name) or {})}
+        raise InvalidCall(f"There is no model {name!r} here.", f"{_did_you_mean(name)}find_models lists the models.")
+    discovery, name = await app.discovery(), name.strip()
+    model = await load_live_model(discovery, name, unchecked=True)
+    price = {"live_price": formatting.shorten(offered[name].price, LONGEST_PRICE) or "not told"}
+    return _shorten_description(
+        search.describe_model(model, RUN_MODEL_TOOL)
+        | price
+        | {"input_schema": dynamic_model.summarize_schema(await discovery.read_schema(name) or {})}
     )
 
 
-def _cut(description: dict[str, Any]) -> dict[str, Any]:
-    """Say less of the longest fields, and nothing of the last ones, until the description is short enough."""
+def _shorten_description(description: dict[str, Any]) -> dict[str, Any]:
+    """Summarize the longest fields, then drop the last ones, until the description is short enough."""
     fields, about = description["input_schema"]["properties"], description["about"]
     for name in sorted(fields, key=lambda each: len(json.dumps(fields[each])), reverse=True):
-        if not _too_long(description):
+        if not _is_too_long(description):
             break
-        fields[name] = _gist(fields[name])
+        fields[name] = _summarize_field(fields[name])
     everything = len(fields)
-    while fields and _too_long(description):
+    while fields and _is_too_long(description):
         fields.popitem()
         description["about"] = f"{about} {everything - len(fields)} more fields have no room here."
     return description
 
 
-def _too_long(description: Mapping[str, Any]) -> bool:
-    forms = json.dumps(description, ensure_ascii=False), search.text(description)
-    return any(len(form.encode()) > LONGEST_DESCRIPTION for form in forms)
+def _is_too_long(description: Mapping[str, Any]) -> bool:
+    forms = json.dumps(description, ensure_ascii=False), search.format_description(description)
+    return any(len(form.encode()) > MAX_DESCRIPTION_BYTES for form in forms)
 
 
-def _gist(field: Mapping[str, Any]) -> dict[str, Any]:
-    gist = {"type": field["type"]} if "type" in field else {}
+def _summarize_field(field: Mapping[str, Any]) -> dict[str, Any]:
+    summary = {"type": field["type"]} if "type" in field else {}
     if choices := field.get("enum"):
-        return gist | {
-            "description": answers.short(f"one of {len(choices)}: {', '.join(map(str, choices))}", LONGEST_IN_LIST)
+        return summary | {
+            "description": formatting.shorten(f"one of {len(choices)}: {', '.join(map(str, choices))}", LONGEST_IN_LIST)
         }
-    return gist | ({"items": {}} if "items" in field else {})
+    return summary | ({"items": {}} if "items" in field else {})
 
 
-def standing(model: type[KieModel], offered: Offered) -> dict[str, str]:
-    """What KIE's list of today says of a built-in model; nothing when it was not asked."""
-    ids = listed(model)
+def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str, str]:
+    """Return what KIE's list says of a built-in model: its live price, or that it is gone.
+
+    Empty when KIE was not asked, or when KIE's list never holds such models.
+    """
+    ids = listed_ids(model)
     if not offered or not ids:
         return {}
     found = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
     if found is None:
         return {"live": "gone from KIE's list of today"}
-    return {"live_price": answers.short(found.price, LONGEST_PRICE)} if found.price else {}
+    return {"live_price": formatting.shorten(found.price, LONGEST_PRICE)} if found.price else {}
 
 
-def marked(row: dict[str, str], standing_: Mapping[str, str]) -> dict[str, str]:
-    """A row of a list, with a word when KIE's list lacks the model."""
-    return row | {"about": f"{row['about']} ({standing_['live']})"} if "live" in standing_ else row
+def add_live_status(row: dict[str, str], status: Mapping[str, str]) -> dict[str, str]:
+    """Return a row of a list of models; it says so when KIE's list has the model no more."""
+    return row | {"about": f"{row['about']} ({status['live']})"} if "live" in status else row
 
 
-def strangers(offered: Offered, words: str = "", kind: Kind | None = None, mode: str = "") -> list[dict[str, str]]:
-    """Rows of the models that only KIE knows and that fit."""
+def list_live_only_models(
+    offered: OfferedModels, words: str = "", kind: Kind | None = None, mode: str = ""
+) -> list[dict[str, str]]:
+    """List the models that only KIE's list has and that match, one row each."""
     wanted = words.casefold().split()
     return [
         {
             "model": id_,
-            "tool": TOOL,
-            "mode": does(model),
-            "credits": answers.short(model.price, LONGEST_IN_LIST) or "unknown",
-            "about": f"New at KIE: {answers.short(_whose(id_, model), LONGEST_IN_LIST)}.",
+            "tool": RUN_MODEL_TOOL,
+            "mode": derive_mode(model),
+            "credits": formatting.shorten(model.price, LONGEST_IN_LIST) or "unknown",
+            "about": f"New at KIE: {formatting.shorten(_title_and_provider(id_, model), LONGEST_IN_LIST)}.",
         }
         for id_, model in offered.items()
-        if id_ not in KNOWN
-        and (kind is None or kind_of(model) == kind)
-        and any(mode.casefold() in each for each in model.does or ("",))
-        and all(word in f"{id_} {model.title} {model.provider} {' '.join(model.does)}".casefold() for word in wanted)
+        if id_ not in BUILT_IN_IDS
+        and (kind is None or derive_kind(model) == kind)
+        and any(mode.casefold() in each for each in model.modes or ("",))
+        and all(word in f"{id_} {model.title} {model.provider} {' '.join(model.modes)}".casefold() for word in wanted)
     ]
 
 
-def _whose(id_: str, model: OfferedModel) -> str:
+def _title_and_provider(id_: str, model: OfferedModel) -> str:
     return f"{model.title or id_}, {model.provider}".strip(", ")

@@ -1,4 +1,4 @@
-"""What can be read at kie:// addresses."""
+"""Handlers of MCP resources: what can be read at kie:// addresses."""
 
 import json
 from base64 import b64encode
@@ -37,8 +37,8 @@ TEMPLATES = (
     ("kie://tasks/{id}/media/{n}", "File", "The n-th file that a task made, up to 4 MB.", None),
     ("kie://uploads/{id}", "Upload", "A file at KIE.", JSON),
 )
-LARGEST = 4_000_000
-"""Bytes of a file that is handed over here."""
+MAX_FILE_BYTES = 4_000_000
+"""Bytes of the largest file that resources/read returns."""
 
 
 async def list_resources(context: Context, _: PaginatedRequestParams | None) -> ListResourcesResult:
@@ -49,10 +49,10 @@ async def list_resources(context: Context, _: PaginatedRequestParams | None) -> 
             for uri, name, description in RESOURCES
         ]
     )
-    return gallery.with_page(listed) if gallery.can_show(context) else listed
+    return gallery.add_page_to_resources(listed) if gallery.client_shows_gallery(context) else listed
 
 
-async def list_templates(_: Context, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+async def list_resource_templates(_: Context, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
     """Answer resources/templates/list."""
     return ListResourceTemplatesResult(
         resource_templates=[
@@ -62,13 +62,13 @@ async def list_templates(_: Context, __: PaginatedRequestParams | None) -> ListR
     )
 
 
-async def read(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+async def read_resource(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
     """Answer resources/read."""
     uri = str(params.uri)
     if uri == gallery.URI:
-        return await gallery.read()
+        return await gallery.read_page()
     try:
-        content = await _content(context.lifespan_context, uri)
+        content = await _read_content(context.lifespan_context, uri)
     except KieMcpError as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}".strip(), {"uri": uri}) from None
     if content is None:
@@ -79,91 +79,94 @@ async def read(context: Context, params: ReadResourceRequestParams) -> ReadResou
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=text)])
 
 
-async def _content(app: App, uri: str) -> Any:
+async def _read_content(app: App, uri: str) -> Any:
+    """The content at an address: a file, or an object for JSON; None when there is nothing."""
     scheme, _, rest = uri.partition("://")
-    # A client that fills a template in writes the slash of an id as %2F.
+    # Clients that fill in a template write the slash of a model's id as %2F.
     what, _, id_ = unquote(rest).partition("/")
     match what if scheme == "kie" else "":
         case "models":
-            return await _models(app, id_)
+            return await _read_models(app, id_)
         case "credits" if not id_:
-            return {"credits": await (await app.runner()).client.credits()}
+            return {"credits": await (await app.runner()).client.read_balance()}
         case "library" if not id_:
-            return await _library(app)
+            return await _read_library(app)
         case "tasks" if "/" in id_:
-            return await _file(app, uri, id_)
+            return await _read_file(app, uri, id_)
         case "tasks":
-            return await _tasks(app, id_)
+            return await _read_tasks(app, id_)
         case "uploads":
-            return await _uploads(app, id_)
+            return await _read_uploads(app, id_)
         case _:
             return None
 
 
-async def _models(app: App, id_: str) -> Any:
+async def _read_models(app: App, id_: str) -> Any:
     from kie_mcp.catalog import search
     from kie_mcp.server import live_models
 
     if not id_:
-        offered = await live_models.ask(app)
-        ours = [
-            live_models.marked(search.row(each), live_models.standing(each.model, offered)) for each in search.find()
+        offered = await live_models.fetch_offered_models(app)
+        built_in = [
+            live_models.add_live_status(search.summarize_entry(each), live_models.read_live_status(each.model, offered))
+            for each in search.find_models()
         ]
-        return {"models": [*ours, *live_models.strangers(offered)]}
-    return await live_models.describe(app, id_)
+        return {"models": [*built_in, *live_models.list_live_only_models(offered)]}
+    return await live_models.describe_model(app, id_)
 
 
-async def _tasks(app: App, id_: str) -> Any:
+async def _read_tasks(app: App, id_: str) -> Any:
     from kie_mcp.server import answers
 
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
-    # A list of them is long enough with texts that are cut.
-    shown = [
-        answers.task_answer(task, now=now, usual=(await runner.usual(task)).seconds, whole=bool(id_))
+    # Texts are given in full for a single task only: a list would become too long.
+    described = [
+        answers.describe_task(task, now=now, usual=(await runner.estimate_duration(task)).seconds, whole=bool(id_))
         | {"prompt": task.prompt}
         for task in tasks
     ]
-    return shown[0] if id_ else {"tasks": shown}
+    return described[0] if id_ else {"tasks": described}
 
 
-async def _library(app: App) -> Any:
+async def _read_library(app: App) -> Any:
     from kie_mcp.server.tools import library
 
     ledger = (await app.runner()).ledger
-    return {"made": await library.rows(ledger, await ledger.page(states=("succeeded",), limit=50))}
+    return {"made": await library.build_rows(ledger, await ledger.page(states=("succeeded",), limit=50))}
 
 
-async def _file(app: App, uri: str, place: str) -> BlobResourceContents | None:
+async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | None:
+    """The saved file at `<task id>/media/<n>`."""
     import anyio
 
     from kie_mcp.media.stills import OPEN_LINK
-    from kie_mcp.server.tools import view_media
+    from kie_mcp.server.saved_files import find_saved_file
 
     id_, media, number = place.partition("/media/")
     if not media or not number.isdecimal():
         return None
     task = await (await app.runner()).get(id_)
-    path = view_media.saved(app, task, int(number))
+    path = find_saved_file(app, task, int(number))
     if not await anyio.Path(path).is_file():
         raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
         async with await anyio.open_file(path, "rb") as file:
-            content = await file.read(LARGEST + 1)
+            content = await file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
-    if len(content) > LARGEST:
-        raise InvalidCall(f"The file has more than {LARGEST / 1e6:g} MB.", f"Open it at {path}.")
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidCall(f"The file has more than {MAX_FILE_BYTES / 1e6:g} MB.", f"Open it at {path}.")
     mime_type = task.results[int(number) - 1].mime_type or None
     return BlobResourceContents(uri=uri, mime_type=mime_type, blob=b64encode(content).decode())
 
 
-async def _uploads(app: App, id_: str) -> Any:
+async def _read_uploads(app: App, id_: str) -> Any:
     from dataclasses import asdict
 
     runner = await app.runner()
-    uploads = [asdict(each) for each in await runner.ledger.live_uploads(app.clock.time(), id_=id_ or None)]
+    uploads = [asdict(each) for each in await runner.ledger.uploads.live(app.clock.time(), id_=id_ or None)]
     if id_:
         return uploads[0] if uploads else None
     return {"uploads": uploads}

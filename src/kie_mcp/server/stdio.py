@@ -1,4 +1,4 @@
-"""MCP on stdin and stdout, for clients that start the server themselves."""
+"""The stdio transport, for clients that start the server themselves."""
 
 import gc
 import sys
@@ -8,12 +8,12 @@ def serve_stdio(tools: str) -> None:
     """Serve MCP on stdin and stdout.
 
     Args:
-        tools: Which to show, in the words of KIE_MCP_TOOLS.
+        tools: The tools to show, as in KIE_MCP_TOOLS.
 
     Raises:
-        ConfigurationError: When there are none of that name.
+        ConfigurationError: When it names a tool or set that does not exist.
     """
-    # Importing makes hundreds of thousands of objects that live for ever: collecting among them costs 0.1 s.
+    # Imports create hundreds of thousands of permanent objects; garbage collection among them would take 0.1 s.
     gc.disable()
     import logging
     import signal
@@ -22,16 +22,16 @@ def serve_stdio(tools: str) -> None:
     from mcp.server.stdio import stdio_server
 
     from kie_mcp.server.app import App
-    from kie_mcp.server.build import build
+    from kie_mcp.server.build import build_server
     from kie_mcp.server.selection import Selection
 
-    # Ctrl-C ends the process at once: what matters is in the ledger, and a thread that reads stdin cannot be woken.
+    # Ctrl-C ends the process at once: all state is in the ledger, and the thread that reads stdin cannot be woken.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # stdout belongs to the protocol.
+    # stdout carries the protocol, so that logs go to stderr.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
 
     async def serve() -> None:
-        server = build(App(selection=Selection(tools)))
+        server = build_server(App(selection=Selection(tools)))
         gc.freeze()
         gc.enable()
         async with stdio_server() as (incoming, outgoing):

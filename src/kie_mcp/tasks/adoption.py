@@ -1,4 +1,4 @@
-"""Tasks that KIE has and the ledger has not: made elsewhere, or with a ledger that is gone."""
+"""Adoption: tasks that KIE knows and the ledger does not, found by KIE's id; made elsewhere, or the ledger was lost."""
 
 import json
 import re
@@ -12,107 +12,143 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
+from kie_mcp.kie.result_readers import parse_number
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task, new_id
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
-"""What may be an id of KIE's; ours begins with t_."""
-LOOK_UP_SECONDS = 12
-"""How long all of KIE's status routes have to answer: beside another server, Suno's nine take 9 s."""
+"""A string that may be an id of KIE's; ours begin with t_."""
+NOT_CREATED = "not created"
+"""How a person says, of a task of unknown outcome, that KIE never took it."""
+LOOKUP_SECONDS = 12
+"""Seconds that all of KIE's status routes have to answer: beside another server process, Suno's nine take 9 s."""
 
 
 async def adopt(client: KieClient, id_: str, *, now: float) -> Task:
-    """Look a task up at KIE, by every route it can belong to.
+    """Build a task from KIE's record of it, which is looked up on every route.
+
+    Args:
+        client: KIE.
+        id_: KIE's id of the task.
+        now: Seconds since 1970; the task's age where KIE does not tell when it was created.
 
     Returns:
-        A row for it, still to be written down and watched.
+        A task that runs, which is not in the ledger yet.
 
     Raises:
         InvalidCall: When KIE does not know it either.
-        ApiError: When KIE cannot be asked.
+        ApiError: When KIE's answers do not tell.
     """
-    nowhere = InvalidCall(f"There is no task {id_[:100]}, here or at KIE.", "list_tasks shows the tasks there are.")
+    not_found = InvalidCall(f"There is no task {id_[:100]}, here or at KIE.", "list_tasks shows the tasks there are.")
     if not KIE_ID.fullmatch(id_):
-        raise nowhere
+        raise not_found
     found: dict[str, Any] = {}
-    refused: list[ApiError] = []
+    errors: list[ApiError] = []
 
-    async def look(way: str) -> None:
-        route = routes.find(way)
+    async def read_status(route_id: str) -> None:
+        route = routes.find(route_id)
         try:
-            answer = await client.status(route.status, id_)
+            answer = await client.read_status(route.status, id_)
         except ApiError as error:
-            refused.append(error)
+            errors.append(error)
         else:
-            known = record(answer, id_)
-            if known and status.read(route.shape, answer).state != "missing":
-                found[way] = known
+            record = find_record(answer, id_)
+            if record and status.parse_status(route.shape, answer).state != "missing":
+                found[route_id] = record
 
-    first, *others = routes.asked_after(service=client.service)
-    with anyio.move_on_after(LOOK_UP_SECONDS) as patience:
-        await look(first)
+    first, *others = routes.status_route_ids(service=client.service)
+    with anyio.move_on_after(LOOKUP_SECONDS) as lookup:
+        await read_status(first)
         if not found:
             async with anyio.create_task_group() as group:
-                for way in others:
-                    group.start_soon(look, way)
-    for way, known in found.items():
-        return _row(id_, way, known, now)
-    if refused:
-        raise refused[0]
-    if patience.cancelled_caught:
+                for route_id in others:
+                    group.start_soon(read_status, route_id)
+    for route_id, record in found.items():
+        return _build_task(id_, route_id, record, now)
+    if errors:
+        raise errors[0]
+    if lookup.cancelled_caught:
         raise ApiError("KIE did not say in time whether it knows the task.", "Try again.", retryable=True)
-    raise nowhere
+    raise not_found
 
 
-def record(answer: object, id_: str) -> Mapping[str, Any]:
-    """What an answer tells of the task with this id.
+async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: str) -> None:
+    """Give a task of unknown outcome the id that KIE gave it, so that it runs again.
 
-    A route that does not know the task may still say that something is on its way.
+    Raises:
+        InvalidCall: When the id is another task's, or KIE does not know it.
+        ApiError: When KIE cannot be asked.
     """
-    told = answer.get("data") if isinstance(answer, dict) else None
-    return told if isinstance(told, dict) and told.get("taskId", told.get("task_id")) == id_ else {}
+    route = routes.find(task.route)
+    if route.at_once or route.repeated:
+        raise InvalidCall(f"KIE gives no id to what {task.model} makes.", f"Say {NOT_CREATED!r}, or leave it as it is.")
+    if known := await ledger.find(kie_id):
+        raise InvalidCall(
+            f"{kie_id} is task {known.id} already.",
+            f"If that is the lost one, go on with it, and say {NOT_CREATED!r} of this one. "
+            "Otherwise look for another id at https://kie.ai/logs.",
+        )
+    answer = await client.read_status(route.status, kie_id)
+    if not isinstance(answer, dict):
+        raise ApiError("KIE's answer does not say whether it knows the task.", "Try again.", retryable=True)
+    if not find_record(answer, kie_id) or status.parse_status(route.shape, answer).state == "missing":
+        raise InvalidCall(
+            f"KIE knows no task {kie_id} of this kind.",
+            f"Copy its id from https://kie.ai/logs, or say {NOT_CREATED!r}.",
+        )
+    task.state, task.kie_id, task.error, task.finished, task.saved = "running", kie_id, None, None, False
 
 
-def _row(id_: str, way: str, known: Mapping[str, Any], now: float) -> Task:
-    arguments = _arguments(known)
-    # Where the record does not name the model, what was asked for may.
-    name = str(known.get("model") or arguments.get("model") or "")
-    model = _model(way, name)
-    # It is no session's: nobody here spent on it, and when it ended nobody here saw.
+def find_record(answer: object, id_: str) -> Mapping[str, Any]:
+    """Return the record of a task in a status answer; empty where the answer has no record with its id.
+
+    A route that does not know the task may still say that some task is running.
+    """
+    record = answer.get("data") if isinstance(answer, dict) else None
+    return record if isinstance(record, dict) and record.get("taskId", record.get("task_id")) == id_ else {}
+
+
+def _build_task(id_: str, route_id: str, record: Mapping[str, Any], now: float) -> Task:
+    arguments = _find_arguments(record)
+    # Where the record does not name the model, its arguments may.
+    name = str(record.get("model") or arguments.get("model") or "")
+    model = _find_model(route_id, name)
+    # It belongs to no session: nobody spent credits on it here.
     return Task(
         id=new_id("t"),
         tool="",
-        model=model.id if model else name or way,
+        model=model.id if model else name or route_id,
         kind=model.kind if model else "image",
-        route=way,
+        route=route_id,
         arguments=arguments,
-        created=_created(known.get("createTime")) or now,
+        created=_creation_time(record.get("createTime")) or now,
         state="running",
         kie_id=id_,
-        reserved=(model.usual_estimate().high or 0) if model else 0,
+        reserved=(model.default_estimate().high or 0) if model else 0,
     )
 
 
-def _model(way: str, name: str) -> type[KieModel] | None:
-    """The model that KIE names, else one that is run this way."""
-    by_way = (model for model in MODELS.values() if way in model.routes or f"jobs:{name}" in model.routes)
-    return MODELS.get(name) or next(by_way, None)
+def _find_model(route_id: str, name: str) -> type[KieModel] | None:
+    """Return the model that KIE names, else one that runs on this route."""
+    by_route = (model for model in MODELS.values() if route_id in model.routes or f"jobs:{name}" in model.routes)
+    return MODELS.get(name) or next(by_route, None)
 
 
-def _arguments(known: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for, under KIE's names; JSON in JSON."""
+def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the create, under KIE's names; they are JSON inside JSON."""
     for name in ("param", "paramJson"):
         try:
-            told = json.loads(known.get(name) or "null")
-            inner = told.get("input", told) if isinstance(told, dict) else {}
-            wanted = json.loads(inner) if isinstance(inner, str) else inner
+            value = json.loads(record.get(name) or "null")
+            inner = value.get("input", value) if isinstance(value, dict) else {}
+            arguments = json.loads(inner) if isinstance(inner, str) else inner
         except (TypeError, ValueError, RecursionError):
             continue
-        if isinstance(wanted, dict) and wanted:
-            return wanted
+        if isinstance(arguments, dict) and arguments:
+            return arguments
     return {}
 
 
-def _created(moment: object) -> float | None:
-    """Milliseconds since 1970, as most of KIE's records have them, in seconds."""
-    figure = status.number(moment)
+def _creation_time(milliseconds: object) -> float | None:
+    """Convert milliseconds since 1970, as most of KIE's records have them, to seconds; None where they are none."""
+    figure = parse_number(milliseconds)
     return figure / 1000 if figure and figure > 1e11 else None

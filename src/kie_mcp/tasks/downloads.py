@@ -1,4 +1,4 @@
-"""What tasks made, on its way to the output folder."""
+"""Downloads: results on their way to the output folder, resumed where a connection broke, and guarded against SSRF."""
 
 import filecmp
 import ipaddress
@@ -19,129 +19,140 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats
 from kie_mcp.tasks import sidecar
 
-LARGEST = 2 * 1024**3
+LARGEST_FILE = 2 * 1024**3
 """Bytes of one result, at most."""
 DOWNLOAD_SECONDS = 900
-REDIRECTS = 5
-AT_ONCE = 4
-DEAD = (401, 403, 404, 410)
-"""What is answered to a link that is no longer good."""
+"""Seconds that one download may take before it counts as broken."""
+MOST_REDIRECTS = 5
+CONCURRENT_DOWNLOADS = 4
+EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
+"""HTTP statuses that tell that a link has expired, so that KIE is asked for a fresh one."""
 
 
 class Downloader:
-    """Downloads results; nothing in the folder is ever overwritten."""
+    """Downloads results to the output folder; no file there is ever overwritten."""
 
-    def __init__(self, client: KieClient, folder: Path, *, guarded: bool = True, largest: int = LARGEST) -> None:
+    def __init__(self, client: KieClient, folder: Path, *, guarded: bool = True, largest: int = LARGEST_FILE) -> None:
         """Tie the parts together.
 
         Args:
-            client: Its connections are used, without the key.
-            folder: Where files go.
-            guarded: Whether to keep away from private addresses.
-            largest: Bytes of one result.
+            client: KIE; links are opened by its connections, without the key.
+            folder: The output folder.
+            guarded: Whether to refuse links to private addresses (SSRF).
+            largest: Bytes of one result, at most.
         """
         self.folder = folder.expanduser().absolute()
         self._client = client
         self._guarded = guarded
         self._largest = largest
-        self._slots = anyio.CapacityLimiter(AT_ONCE)
+        self._slots = anyio.CapacityLimiter(CONCURRENT_DOWNLOADS)
 
-    async def save(self, task: Task) -> None:
-        """Save a task's files to the output folder, as far as they are not there yet.
+    async def download(self, task: Task) -> None:
+        """Download the results of a task that are not in the output folder yet.
 
-        One that cannot be saved does not keep the others from it.
+        One that cannot be downloaded does not keep the others from it.
 
         Raises:
             OSError: When the disk refuses.
-            httpx2.HTTPError: When a file cannot be fetched.
-            KieMcpError: When a file's address is none to be trusted, or has died and KIE gives no other.
+            httpx2.HTTPError: When a file cannot be downloaded.
+            KieMcpError: When a link is refused, or has expired and KIE gives no fresh one.
         """
         errors: list[Exception] = []
         for number, result in enumerate(task.results, start=1):
             if not result.path and result.url:
                 try:
                     async with self._slots:
-                        await self._save_one(task, result, number)
+                        await self._download_result(task, result, number)
                 except (OSError, httpx2.HTTPError, KieMcpError) as error:
                     errors.append(error)
         if errors:
             raise errors[0]
 
-    def write(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
-        """Save something that came without a link."""
-        final = _write(content, self.folder, _stem(task, number), formats.EXTENSIONS[mime_type])
+    def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
+        """Write a result that came without a link, and return it with its path."""
+        final = _write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type)
 
-    def describe(self, task: Task, made_from: Sequence[str]) -> None:
-        """Write beside each saved file what it is and where it came from.
+    def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
+        """Write the sidecar of each downloaded file: what it is and where it came from.
 
         Args:
-            task: What made them.
-            made_from: The tasks that it was made from.
+            task: The task.
+            made_from: Ids of the tasks that it was made from.
 
         Raises:
             OSError: When the disk refuses.
         """
         for number, result in enumerate(task.results, start=1):
             if result.path:
-                place, told = Path(result.path), sidecar.describe(task, number, made_from)
+                place, content = Path(result.path), sidecar.build_sidecar(task, number, made_from)
                 beside = place.with_name(f"{place.name}.json")
-                if sidecar.belongs(beside, task):
-                    # A server that took the task over may know more.
-                    with _part(beside.parent, place.name) as part:
+                if sidecar.belongs_to(beside, task):
+                    # A process that took the task over may know more.
+                    with _open_partial_file(beside.parent, place.name) as part:
                         part.truncate()
-                        part.write(told)
+                        part.write(content)
                         part.close()
                         Path(part.name).replace(beside)
                 else:
-                    _write(told, place.parent, place.name, "json")
+                    _write_file(content, place.parent, place.name, "json")
 
-    async def _save_one(self, task: Task, result: Result, number: int) -> None:
-        with _part(self.folder, _stem(task, number)) as part:
+    async def _download_result(self, task: Task, result: Result, number: int) -> None:
+        with _open_partial_file(self.folder, _file_stem(task, number)) as part:
             with anyio.fail_after(DOWNLOAD_SECONDS):
-                declared = await self._fetch(result.url, part)
+                declared = await self._download_with_fresh_link(result.url, part)
             part.seek(0)
-            mime_type = formats.mime_type(part.read(formats.HEAD)) or declared or "application/octet-stream"
+            detected = formats.detect_mime_type(part.read(formats.HEAD_BYTES))
+            mime_type = detected or declared or "application/octet-stream"
             extension = formats.EXTENSIONS.get(mime_type, "bin")
-            result.path = str(_settle(part, self.folder, _stem(task, number), extension))
+            result.path = str(_commit_name(part, self.folder, _file_stem(task, number), extension))
             result.mime_type = mime_type
 
-    async def _fetch(self, url: str, into: IO[bytes]) -> str:
-        """Download a file, by a new link where this one has died, and return the MIME type that is declared for it."""
+    async def _download_with_fresh_link(self, url: str, into: IO[bytes]) -> str:
+        """Download a file, by a fresh link where this one has expired, and return the MIME type that is declared."""
         try:
-            return await self._download(url, into)
+            return await self._download_resuming(url, into)
         except httpx2.HTTPStatusError as error:
-            if error.response.status_code not in DEAD:
+            if error.response.status_code not in EXPIRED_LINK_STATUSES:
                 raise
             try:
-                fresh = await self._client.download_url(url)
+                fresh = await self._client.request_download_url(url)
             except ApiError:
                 raise error from None
-        return await self._download(fresh, into)
+        return await self._download_resuming(fresh, into)
 
-    async def _download(self, url: str, into: IO[bytes]) -> str:
-        """Go on with a download, and on again where the connection breaks, as long as that helps."""
+    async def _download_resuming(self, url: str, into: IO[bytes]) -> str:
+        """Download a file; where the connection breaks, resume for as long as each attempt brings bytes."""
         while True:
             have = into.seek(0, os.SEEK_END)
             try:
-                return await self._go_on(url, into, have)
+                return await self._resume(url, into, have)
             except httpx2.TransportError:
                 if into.tell() <= have:
                     raise
 
-    async def _go_on(self, url: str, into: IO[bytes], have: int) -> str:
-        """Ask for what is not there yet (RFC 9110, section 14) and return the MIME type that is declared for it."""
-        for _ in range(REDIRECTS):
-            await self._trust(url)
-            # Of a compressed answer nobody could tell how much is there.
+    async def _resume(self, url: str, into: IO[bytes], have: int) -> str:
+        """Resume a download after the bytes of the partial file (a range request, RFC 9110, section 14).
+
+        Args:
+            url: Where the file is.
+            into: The partial file.
+            have: Bytes that it has.
+
+        Returns:
+            The MIME type that the host declares; empty where the file was complete.
+        """
+        for _ in range(MOST_REDIRECTS):
+            await self._check_address(url)
+            # The length of a compressed answer would not tell how many bytes are left.
             headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
             async with self._client.http.stream("GET", url, headers=headers) as response:
-                self._trust_peer(response)
+                self._check_peer(response)
                 if response.next_request:
                     url = str(response.next_request.url)
                     continue
                 if response.status_code == 416:
-                    # All of it was there already, or what was there is none of it.
+                    # The partial file was complete, or it is no part of this file.
                     if response.headers.get("content-range") == f"bytes */{have}":
                         return ""
                     into.truncate(0)
@@ -150,11 +161,12 @@ class Downloader:
                 if response.status_code != 206:
                     into.seek(0)
                     into.truncate()
-                await self._take(response, into)
+                await self._receive(response, into)
                 return response.headers.get("content-type", "").partition(";")[0]
         raise InvalidCall("A result's link is behind too many redirects.")
 
-    async def _take(self, response: httpx2.Response, into: IO[bytes]) -> None:
+    async def _receive(self, response: httpx2.Response, into: IO[bytes]) -> None:
+        """Append an answer to the partial file."""
         begun = into.tell()
         async for chunk in response.aiter_bytes():
             if into.tell() + len(chunk) > self._largest:
@@ -164,45 +176,50 @@ class Downloader:
         if announced.isdecimal() and into.tell() - begun < int(announced):
             raise httpx2.ReadError("The file was cut.")
 
-    async def _trust(self, url: str) -> None:
+    async def _check_address(self, url: str) -> None:
+        """Refuse a link that leads to a private address, before it is opened (SSRF).
+
+        Raises:
+            InvalidCall: When the link is no https URL, or its host resolves to a private address.
+        """
         try:
             parts = httpx2.URL(url)
         except httpx2.InvalidURL as error:
             raise InvalidCall(f"A result's link is no web address: {error}.") from None
-        if self._ours(url):
+        if self._is_trusted(url):
             return
         if parts.scheme != "https":
             raise InvalidCall("A result's link is not https, so it was not followed.")
         for *_, address in await anyio.getaddrinfo(parts.raw_host, parts.port or 443):
-            _refuse_private(str(address[0]))
+            _refuse_private_address(str(address[0]))
 
-    def _trust_peer(self, response: httpx2.Response) -> None:
-        """A name may resolve to another address the second time; what counts is who answered."""
+    def _check_peer(self, response: httpx2.Response) -> None:
+        """Refuse an answer from a private address: a name may resolve to another address than was checked (SSRF)."""
         stream = response.extensions.get("network_stream")
-        if stream and not self._ours(str(response.url)) and (address := stream.get_extra_info("server_addr")):
-            _refuse_private(str(address[0]))
+        if stream and not self._is_trusted(str(response.url)) and (address := stream.get_extra_info("server_addr")):
+            _refuse_private_address(str(address[0]))
 
-    def _ours(self, url: str) -> bool:
-        """Whether the operator's own settings vouch for the address."""
+    def _is_trusted(self, url: str) -> bool:
+        """Whether the operator's settings vouch for the address."""
         return not self._guarded or url.startswith((f"{self._client.base_url}/", f"{self._client.upload_url}/"))
 
 
-def _refuse_private(address: str) -> None:
+def _refuse_private_address(address: str) -> None:
     if not ipaddress.ip_address(address.partition("%")[0]).is_global:
         raise InvalidCall("A result's link leads to a private address, so it was not followed.")
 
 
-def _stem(task: Task, number: int) -> str:
+def _file_stem(task: Task, number: int) -> str:
     day = datetime.fromtimestamp(task.created).astimezone().date()
     model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())
     return f"{day}-{model}-{task.id}-{number}"
 
 
 @contextmanager
-def _part(folder: Path, stem: str) -> Iterator[IO[bytes]]:
-    """A file without its final name, with what came of it before.
+def _open_partial_file(folder: Path, stem: str) -> Iterator[IO[bytes]]:
+    """Open the partial file of a download, with the bytes that an earlier attempt left.
 
-    It stays for the next attempt when the connection broke, and goes when the disk refuses.
+    It is kept for the next attempt when the connection breaks, and deleted when the disk or a check refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f".{stem}.part"
@@ -215,7 +232,7 @@ def _part(folder: Path, stem: str) -> Iterator[IO[bytes]]:
             place.unlink(missing_ok=True)
         raise
     finally:
-        # A full disk refuses what is still to be written.
+        # A full disk refuses the bytes that are still in the buffer.
         with suppress(OSError):
             part.close()
         with suppress(OSError):
@@ -223,15 +240,15 @@ def _part(folder: Path, stem: str) -> Iterator[IO[bytes]]:
                 place.unlink()
 
 
-def _write(content: bytes, folder: Path, stem: str, extension: str) -> Path:
-    with _part(folder, stem) as part:
+def _write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
+    with _open_partial_file(folder, stem) as part:
         part.truncate()
         part.write(content)
-        return _settle(part, folder, stem, extension)
+        return _commit_name(part, folder, stem, extension)
 
 
-def _settle(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
-    """Give a finished file its name; what has that name already stays."""
+def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
+    """Rename a complete partial file to its final name, and return its path; an existing file is not overwritten."""
     part.flush()
     os.fsync(part.fileno())
     part.close()
@@ -240,7 +257,7 @@ def _settle(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
         try:
             final.touch(exist_ok=False)
         except FileExistsError:
-            # Saved before, by a process that ended too soon or by another one.
+            # Downloaded before, by a process that died before it saved the row, or by another one.
             if filecmp.cmp(part.name, final, shallow=False):
                 Path(part.name).unlink()
                 return final

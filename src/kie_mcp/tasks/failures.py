@@ -1,81 +1,110 @@
-"""What is said of a task that went wrong: the reason, what it cost, what to do next."""
+"""Failures: the errors of tasks that went wrong, each with its reason, what was billed, and the next step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, ConfirmationNeeded, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
-from kie_mcp.kie.client import LOOK
+from kie_mcp.kie import codes
+from kie_mcp.kie.codes import CHECK_LOGS
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Task
 
-NOT_SENT = KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
-GONE = ApiError("KIE does not know this task, or not any more: it keeps records for 14 days.", LOOK, billed=None)
-EMPTY = TaskFailed("KIE says that the task has succeeded, and names no result.", LOOK, billed=None)
-SETTLED = ApiError("KIE never took this task: resolve_task was told so.", "The same call makes it anew.")
+
+def not_sent_error() -> KieMcpError:
+    """Build the error for a task whose process died before the create was sent."""
+    return KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 
 
-def lost(balance_tells: str) -> UnknownOutcome:
-    """That a server ended in the middle of a create."""
-    message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_tells}"
-    return UnknownOutcome(message, LOOK, billed=None)
-
-
-def not_saved(error: Exception) -> ApiError:
-    """That the files of a task are gone."""
+def task_gone_error() -> ApiError:
+    """Build the error for a task that KIE does not know, or has deleted."""
     return ApiError(
-        f"The files were not saved while KIE had them, which is 14 days ({reason(error)}).",
+        "KIE does not know this task, or not any more: it keeps records for 14 days.", CHECK_LOGS, billed=None
+    )
+
+
+def no_result_error() -> TaskFailed:
+    """Build the error for a task that succeeded without a result."""
+    return TaskFailed("KIE says that the task has succeeded, and names no result.", CHECK_LOGS, billed=None)
+
+
+def not_created_error() -> ApiError:
+    """Build the error for a task of unknown outcome that `resolve_task` settled as never created."""
+    return ApiError("KIE never took this task: resolve_task was told so.", "The same call makes it anew.")
+
+
+def create_interrupted_error(balance_note: str) -> UnknownOutcome:
+    """Build the error for a create interrupted by a crash.
+
+    Args:
+        balance_note: What the account's balance says about it: a sentence after a space, or nothing.
+    """
+    message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_note}"
+    return UnknownOutcome(message, CHECK_LOGS, billed=None)
+
+
+def files_gone_error(error: Exception) -> ApiError:
+    """Build the error for a task whose files KIE deleted before they were downloaded."""
+    return ApiError(
+        f"The files were not saved while KIE had them, which is 14 days ({describe_cause(error)}).",
         "Make it again if it is still wanted.",
         billed=True,
     )
 
 
-def to_confirm(task: Task, id_: str, *, stale: bool, minutes: int) -> ConfirmationNeeded:
-    """That a person has to agree first."""
-    given = "That confirmation has expired or was for another call. " if stale else ""
+def confirmation_needed_error(task: Task, id_: str, *, stale: bool, minutes: int) -> ConfirmationNeeded:
+    """Build the error for a call whose cost a person has to confirm first.
+
+    Args:
+        task: The task, which was not created.
+        id_: The id of the confirmation, which the next call has to bring along.
+        stale: Whether this call brought a confirmation that is not valid.
+        minutes: How long the confirmation is valid.
+    """
+    stale_note = "That confirmation has expired or was for another call. " if stale else ""
     return ConfirmationNeeded(
-        f"{given}{task.cost}: so much needs the user's word.",
+        f"{stale_note}{task.cost}: so much needs the user's word.",
         f"Ask the user. If they agree, make the same call with confirm: {id_!r} within {minutes} minutes.",
         confirm=id_,
     )
 
 
 @contextmanager
-def before_kie_is_asked() -> Iterator[None]:
-    """Say of what the ledger refuses that nothing was sent."""
+def explain_ledger_errors() -> Iterator[None]:
+    """Turn an error of the ledger into one that says that nothing was sent to KIE."""
     try:
         yield
     except LedgerError as error:
-        raise not_asked(error) from None
+        raise ledger_unwritable_error(error) from None
 
 
-def not_asked(error: Exception) -> KieMcpError:
-    """That the ledger keeps a task from being started."""
+def ledger_unwritable_error(error: Exception) -> KieMcpError:
+    """Build the error for a task that was not sent because the ledger cannot record it."""
     return KieMcpError(
-        f"The ledger cannot be written ({reason(error)}), so KIE was not asked.",
+        f"The ledger cannot be written ({describe_cause(error)}), so KIE was not asked.",
         "Make room on the disk, or end what holds the ledger; then call again.",
         retryable=True,
     )
 
 
-def failure(seen: Status) -> KieMcpError:
-    """What KIE says of a task that failed."""
-    message = seen.error or "KIE says no and gives no reason."
-    billed = None if seen.credits is None else seen.credits > 0
-    if seen.code in (408, 500, 501, 531) or "try again" in message.casefold():
+def task_failed_error(answer: Status) -> KieMcpError:
+    """Build the error for a task that KIE accepted and that failed."""
+    message = answer.error or "KIE says no and gives no reason."
+    billed = None if answer.credits is None else answer.credits > 0
+    if codes.find(answer.code).failure_retryable or "try again" in message.casefold():
         return TaskFailed(message, "KIE had trouble: the same call may work later.", retryable=True, billed=billed)
     return TaskFailed(message, "Change what the message names, then call again.", billed=billed)
 
 
-def unfinished(seen: Status) -> KieMcpError:
-    """That a task has been asked after for long enough."""
-    last = f": {seen.error.rstrip('.')}" if seen.error else ""
-    return TaskFailed(f"KIE has not finished this task within an hour{last}.", LOOK, billed=None)
+def not_finished_error(answer: Status) -> KieMcpError:
+    """Build the error for a task on a repeated route that KIE has not finished in time."""
+    last = f": {answer.error.rstrip('.')}" if answer.error else ""
+    return TaskFailed(f"KIE has not finished this task within an hour{last}.", CHECK_LOGS, billed=None)
 
 
-def with_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpError:
-    """The same error, with what this model's caller can do."""
+def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpError:
+    """Add to an error of a create what the caller can do instead, and the task's id."""
     if isinstance(error, NotOffered) and call.legacy:
         error.message = f"KIE no longer offers {call.id}. {error.message}"
         error.next_step = f"Use {call.legacy} instead."
@@ -85,29 +114,29 @@ def with_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpEr
     return error
 
 
-def broken(task: Task, error: Exception) -> KieMcpError:
-    """That something here failed around a create."""
+def internal_create_error(task: Task, error: Exception) -> KieMcpError:
+    """Build the error for a create during which something failed in this process, not at KIE."""
     if task.state not in ("prepared", "submitting"):
         name = f" as {task.kie_id}" if task.kie_id else ""
         return KieMcpError(
-            f"KIE accepted task {task.id}{name}, but the ledger cannot be written ({reason(error)}).",
+            f"KIE accepted task {task.id}{name}, but the ledger cannot be written ({describe_cause(error)}).",
             "Do not repeat the call: get_task shows the result while this server runs, and asks by KIE's id later. "
             "Make room on the disk: writing is tried again.",
             billed=True,
             task_id=task.id,
         )
     if isinstance(error, LedgerError):
-        return not_asked(error)
+        return ledger_unwritable_error(error)
     return KieMcpError(
         f"Something went wrong inside kie-mcp with task {task.id}; its log tells what.",
-        LOOK,
+        CHECK_LOGS,
         billed=None if task.state == "submitting" else False,
         task_id=task.id,
     )
 
 
-def reason(error: Exception) -> str:
-    """What went wrong, without httpx2's advice, SQLAlchemy's query and a second full stop."""
+def describe_cause(error: Exception) -> str:
+    """Return an error's cause in words, without httpx2's advice, SQLAlchemy's query and a final full stop."""
     cause = getattr(error, "orig", error)
-    said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return str(said).partition("\n")[0].rstrip(".")
+    message = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return str(message).partition("\n")[0].rstrip(".")

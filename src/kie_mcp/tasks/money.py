@@ -1,4 +1,4 @@
-"""What a call is likely to cost, what may be spent, and what was."""
+"""Money: the quote of a call, its reservation, and the spending caps of a task, a day and a session."""
 
 import math
 import re
@@ -10,35 +10,35 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import CapReached
-from kie_mcp.ledger.records import Spent
+from kie_mcp.ledger.ledger import Spent
 from kie_mcp.ledger.task import Task
 
-LIVE = re.compile(
+LIVE_PRICE = re.compile(
     r"(?P<credits>\d[\d,]*(?:\.\d+)?) *credits?\b(?: *\([^)]*\))?(?: *(?:/|per\b|an?\b|for\b|every\b) *(?P<unit>\w+))?",
     re.IGNORECASE,
 )
-"""A figure in KIE's words: `10 credits/s`, `1,200 credits ($6) per video`."""
-SECOND = {"s", "sec", "second"}
-PICTURE = {"image", "picture"}
-COUNTS = ("count", "num_images", "max_images")
-"""Fields that say how many pictures a call buys."""
-WHOLE = {"", "video", "clip", "song", "task", "call", "request", "generation", "time"}
-"""What a call buys one of."""
+"""A price in KIE's words: `10 credits/s`, `1,200 credits ($6) per video`."""
+SECOND_UNITS = {"s", "sec", "second"}
+PICTURE_UNITS = {"image", "picture"}
+COUNT_FIELDS = ("count", "num_images", "max_images")
+"""Fields that hold the number of pictures a call makes."""
+WHOLE_UNITS = {"", "video", "clip", "song", "task", "call", "request", "generation", "time"}
+"""Units of which a call buys one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a call is likely to cost."""
+    """A quote: what a call is likely to cost, in credits."""
 
     estimate: Estimate
     basis: str
-    """Where the figure comes from."""
+    """Where the estimate comes from, in words."""
     reserve: float
-    """Credits that caps and confirmations count on; where the price is unknown, the highest of the like."""
+    """Credits to reserve, which caps and confirmations count with; the highest similar price where none is known."""
 
     @property
     def known(self) -> tuple[float, float] | None:
-        """From and to, where that is known."""
+        """Lowest and highest credits; None where they are unknown."""
         low, high = self.estimate.low, self.estimate.high
         return None if low is None or high is None else (low, high)
 
@@ -49,59 +49,64 @@ class Quote:
 
 
 def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quote:
-    """Tell what a call is likely to cost: what was charged before beats KIE's list, and the list KIE's prose.
+    """Quote a call: earlier charges count before the price list, and the price list before KIE's live price.
 
     Args:
-        call: What would be run.
-        charges: Credits that the last calls of the same tariff were charged for a unit.
-        live_price: KIE's own words on the price.
+        call: The call.
+        charges: Credits per unit that the last calls with the same price key were charged.
+        live_price: The price in KIE's words.
     """
     if charges:
         _, units = call.tariff()
         figure = round(median(charges) * units, 2)
         basis = f"median of your last {len(charges)}" if len(charges) > 1 else "what the last one was charged"
         return Quote(Estimate(figure, figure), basis, figure)
-    for estimate, basis in ((call.estimate(), f"price list {AS_OF}"), (_live(call, live_price), "live price")):
+    for estimate, basis in (
+        (call.estimate(), f"price list {AS_OF}"),
+        (_parse_live_price(call, live_price), "live price"),
+    ):
         if estimate.high is not None:
             return Quote(estimate, basis, estimate.high)
-    return Quote(Estimate(None, None), "KIE publishes no figure", highest(call))
+    return Quote(Estimate(None, None), "KIE publishes no figure", highest_similar_estimate(call))
 
 
-def highest(call: KieModel) -> float:
-    """What the dearest of the models behind the same tool costs; of the same kind, where no price of them is known."""
+def highest_similar_estimate(call: KieModel) -> float:
+    """Return the highest estimate among the models of the same tool, in credits; else among those of the same kind."""
     family = next((family.models for family in FAMILIES if type(call) in family.models), ())
     alike = (model for model in MODELS.values() if model.kind == call.kind)
-    return _dearest(family) or _dearest(alike)
+    return _highest_estimate(family) or _highest_estimate(alike)
 
 
-def _dearest(models: Iterable[type[KieModel]]) -> float:
-    return max((model.usual_estimate().high or 0 for model in models), default=0)
+def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
+    return max((model.default_estimate().high or 0 for model in models), default=0)
 
 
-def _live(call: KieModel, words: str) -> Estimate:
-    """The figures in KIE's words, if each of them is of something that can be counted here."""
+def _parse_live_price(call: KieModel, words: str) -> Estimate:
+    """Parse KIE's live price; the estimate is unknown unless each of its units can be counted."""
     figures = [
-        round(float(found["credits"].replace(",", "")) * _counted(call, (found["unit"] or "").lower()), 2)
-        for found in LIVE.finditer(words)
+        round(float(found["credits"].replace(",", "")) * _count_units(call, (found["unit"] or "").lower()), 2)
+        for found in LIVE_PRICE.finditer(words)
     ]
     if not figures or any(map(math.isnan, figures)):
         return Estimate(None, None)
     return Estimate(min(figures), max(figures))
 
 
-def _counted(call: KieModel, unit: str) -> float:
-    """How many of a unit the call buys; NaN where nobody can tell."""
+def _count_units(call: KieModel, unit: str) -> float:
+    """Count the units that a call buys; NaN where the call does not tell."""
     one = unit.removesuffix("s")
-    if one in SECOND or unit in SECOND:
-        return _number(getattr(call, "duration", None))
-    if one in PICTURE:
-        return next((_number(told) for name in COUNTS if (told := getattr(call, name, None)) is not None), 1)
-    return 1 if one in WHOLE else math.nan
+    if one in SECOND_UNITS or unit in SECOND_UNITS:
+        return _positive_number(getattr(call, "duration", None))
+    if one in PICTURE_UNITS:
+        return next(
+            (_positive_number(value) for name in COUNT_FIELDS if (value := getattr(call, name, None)) is not None), 1
+        )
+    return 1 if one in WHOLE_UNITS else math.nan
 
 
-def _number(told: object) -> float:
+def _positive_number(value: object) -> float:
     try:
-        figure = float(str(told))
+        figure = float(str(value))
     except ValueError:
         return math.nan
     # -1 lets KIE choose.
@@ -110,14 +115,18 @@ def _number(told: object) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What may be spent; None is no limit."""
+    """The spending caps in credits; None is no cap."""
 
     task: float | None = None
     day: float | None = None
     session: float | None = None
 
     def check(self, task: Task, spent: Spent) -> None:
-        """Refuse a task that would cost too much.
+        """Raise when a task's reservation exceeds a cap.
+
+        Args:
+            task: The task.
+            spent: Credits that were charged or are reserved already.
 
         Raises:
             CapReached: With the cap, and how much of it is left.
@@ -138,17 +147,17 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator allows."""
+    """The operator's rules on spending and repeated calls."""
 
     caps: Caps = field(default_factory=Caps)
     confirm_above: float = float("inf")
-    """Credits of one task above which a person is asked."""
+    """Reserved credits of one task above which a person has to confirm it."""
     repeat_window: float = 600
-    """Seconds for which the same call again is the same task, or longer while that runs; 0 makes each call another."""
+    """Seconds after a call in which an equal call is a repeated one, or longer while its task runs; 0: never."""
 
 
-def together(tasks: Sequence[Task]) -> Task:
-    """What stands for several tasks where their cost is weighed; it is never run."""
+def combine_tasks(tasks: Sequence[Task]) -> Task:
+    """Return one task that stands for several ones where their cost is checked; it is never run."""
     first, *_ = tasks
     reserved = sum(task.reserved for task in tasks)
     return replace(
@@ -157,5 +166,5 @@ def together(tasks: Sequence[Task]) -> Task:
         estimate=(reserved, reserved),
         basis="together" if len(tasks) > 1 else first.basis,
         reserved=reserved,
-        fingerprint=" ".join(sorted(task.fingerprint for task in tasks)),
+        idempotency_key=" ".join(sorted(task.idempotency_key for task in tasks)),
     )

@@ -1,4 +1,4 @@
-"""A call that somebody wants run, and what makes it the same as another."""
+"""Order: a call to run, and its idempotency key, by which a repeated call is recognised."""
 
 import hashlib
 import json
@@ -13,37 +13,39 @@ from kie_mcp.ledger.task import new_id
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run, for whom, and which take of it."""
+    """A call to run."""
 
     tool: str
-    """Who asks."""
+    """The tool that was called."""
     call: KieModel
     route: str = ""
-    """The only route to take; empty for those of the model."""
+    """The id of the only route to try; empty for all routes of the model."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of KIE's, which the model has no field for."""
+    """Further fields of KIE's that the model class does not have."""
     variation: int = 1
-    """The same with another number is another take, paid for again."""
+    """An equal call with another number is no repeated call: it runs and is paid for again."""
     live_price: str = ""
-    """What KIE says that the model costs, where it was asked."""
+    """The price in KIE's words, where its live catalogue was read."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The task's, if this call has not been made before."""
+    """The id of the task, unless this is a repeated call."""
 
-    def fingerprint(self, contents: Mapping[Ref, str]) -> str:
-        """A mark that is equal for calls that ask for the same, under whatever name and with whatever names of files.
+    def idempotency_key(self, contents: Mapping[Ref, str]) -> str:
+        """Return the idempotency key.
+
+        It is equal for equal model, arguments and file contents; tool and file names do not count.
 
         Args:
-            contents: What each file and each earlier task stands for.
+            contents: What each reference stands for, by `References.identify()`.
         """
         sent = self.call.sent(lambda ref: contents[ref])
-        wanted = [self.call.id, self.route, sent, dict(self.extra), self.variation]
-        return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+        request = [self.call.id, self.route, sent, dict(self.extra), self.variation]
+        return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
-    def noted(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
-        """The arguments as the ledger keeps them: of a data URI, which is a whole file, only its mark.
+    def ledger_arguments(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
+        """Return the arguments as the ledger keeps them: of a data URI, which is a whole file, only its SHA-256.
 
         Args:
-            contents: What each file and each earlier task stands for.
+            contents: What each reference stands for, by `References.identify()`.
         """
 
         def note(ref: Ref) -> str:

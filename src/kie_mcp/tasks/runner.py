@@ -1,4 +1,7 @@
-"""Every task of one server: asked for, waited for, found again; several servers may share the ledger."""
+"""Runner: submits tasks (idempotency, caps, confirmation), waits for them, and takes over those of dead processes.
+
+Several processes may share one ledger: each holds its tasks by a lease, which it renews by heartbeat.
+"""
 
 import logging
 import re
@@ -10,46 +13,46 @@ from typing import Any
 
 from anyio.abc import TaskGroup
 
-from kie_mcp.catalog.fields import Ref, task_id
+from kie_mcp.catalog.fields import Ref, parse_task_id
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
-from kie_mcp.errors import ApiError, InvalidCall
-from kie_mcp.kie import routes, status
-from kie_mcp.kie.client import CREATES, KieClient
-from kie_mcp.ledger.ledger import LEASE, Ledger, LedgerError
+from kie_mcp.errors import InvalidCall
+from kie_mcp.kie import routes
+from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.downloads import Downloader
-from kie_mcp.tasks.money import Quote, Rules, quote, together
+from kie_mcp.tasks.money import Quote, Rules, combine_tasks, quote
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.polling import NEWEST, DurationEstimate, estimate_duration
+from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
+from kie_mcp.tasks.references import References
 from kie_mcp.tasks.uploads import Uploader
-from kie_mcp.tasks.watcher import Change, Parts, Watcher
+from kie_mcp.tasks.watcher import Change, Services, Watcher
 
 logger = logging.getLogger(__name__)
 
-ANSWERED_WITHIN = 30
-"""Seconds that somebody who asks after a task waits for KIE to accept it."""
-BEAT = LEASE / 3
-"""Seconds between two signs of life, while tasks are watched."""
-CONFIRMED_FOR = 300
-"""Seconds that a person has to agree to a cost."""
-NOT_CREATED = "not created"
-"""What a person says of a task that KIE never took."""
+CREATE_WAIT_SECONDS = 30
+"""Seconds that `get()` waits for KIE to answer the create of a task."""
+HEARTBEAT_SECONDS = LEASE_SECONDS / 3
+"""Seconds between two renewals of the lease, while tasks are watched."""
+CONFIRMATION_SECONDS = 300
+"""Seconds for which a confirmation is valid."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
 
 
 class Runner:
-    """Runs tasks; what it is in the middle of, the ledger knows too."""
+    """Runs tasks. All of its state is persisted in the ledger, so another process can take over."""
 
     def __init__(
         self,
         client: KieClient,
         ledger: Ledger,
-        publisher: Uploader,
-        saver: Downloader | None,
-        group: TaskGroup,
+        uploader: Uploader,
+        downloader: Downloader | None,
+        task_group: TaskGroup,
         *,
         rules: Rules | None = None,
         callback_url: str = "",
@@ -61,139 +64,147 @@ class Runner:
 
         Args:
             client: KIE.
-            ledger: What is known of tasks, here and in other processes.
-            publisher: How files get to KIE.
-            saver: How results get to the disk; nothing leaves them at KIE.
-            group: What tasks run in.
-            rules: What the operator allows.
-            callback_url: Where KIE reports finished tasks, if anybody listens there.
-            usual_seconds: How long tasks take where that does not depend on the model.
-            on_change: Told of a task whose new state is on disk; must neither fail nor wait for anybody.
+            ledger: The tasks of this process and of others.
+            uploader: How local files get to KIE.
+            downloader: How results get to the disk; without one they stay at KIE.
+            task_group: Runs the watchers.
+            rules: The operator's rules.
+            callback_url: Where KIE reports tasks that have ended; empty where nobody listens.
+            usual_seconds: Seconds that any task takes; None leaves that to the models.
+            on_change: Called with a task whose new state is on disk; must neither raise nor wait for a client.
             clock: Time.
         """
         self.client = client
         self.ledger = ledger
-        self.publisher = publisher
+        self.uploader = uploader
+        self.references = References(uploader, ledger, clock)
         self.clock = clock
         self.id = new_id("s")
-        """This process's, among those that share the ledger."""
-        self._parts = Parts(client, ledger, publisher, saver, clock, on_change)
-        self._group = group
+        """Id of this process, which holds the leases."""
+        self._services = Services(client, ledger, uploader, self.references, downloader, clock, on_change)
+        self._task_group = task_group
         self._rules = rules or Rules()
         self._callback_url = callback_url
         self._usual_seconds = usual_seconds
-        self._watched: dict[str, Watcher] = {}
-        self._beaten = float("-inf")
-        client.turn = self._turn
+        self._watchers: dict[str, Watcher] = {}
+        self._last_heartbeat = float("-inf")
 
     async def submit(self, order: Order, *, confirm: str = "") -> Task:
-        """Start a task and return it as soon as KIE has accepted it; some have ended by then.
+        """Create a task and return it when KIE has accepted it; some tasks have ended by then.
 
-        A call that was made before, not long ago, is that task; its id is not the order's then.
+        A repeated call returns the existing task, whose id is not the order's.
 
         Args:
-            order: What to run.
-            confirm: What `ConfirmationNeeded` gave out, once a person has agreed.
+            order: The call to run.
+            confirm: The id of a confirmation that `ConfirmationNeeded` brought, once a person has agreed.
 
         Raises:
-            KieMcpError: When it was not accepted, with what that cost.
+            KieMcpError: When the task was not accepted, with what was billed.
         """
         try:
-            with failures.before_kie_is_asked():
-                contents, fingerprint, known = await self._recall(order)
-                if known:
-                    return await self.get(known.id)
-                watch = await self._prepare(order, fingerprint, contents)
-                task = watch.task
+            with failures.explain_ledger_errors():
+                contents, idempotency_key, repeated = await self._look_up_repeat(order)
+                if repeated:
+                    return await self.get(repeated.id)
+                watcher = await self._prepare(order, idempotency_key, contents)
+                task = watcher.task
                 self._rules.caps.check(task, await self.ledger.spent(task))
-                await self._agree(task, confirm)
-                await self._stay()
-                # Whoever asks after it from the moment it is written down finds it watched.
-                self._watched[task.id] = watch
-                known = await self.ledger.add(
-                    task, repeats_since=self._repeats_since(), check=partial(self._rules.caps.check, task)
+                await self._require_confirmation(task, confirm)
+                await self._renew_lease()
+                # From the moment that the row is on disk, get() has to find its watcher.
+                self._watchers[task.id] = watcher
+                repeated = await self.ledger.add(
+                    task, repeats_since=self._repeat_window_start(), check=partial(self._rules.caps.check, task)
                 )
         except BaseException:
-            self._watched.pop(order.id, None)
+            self._watchers.pop(order.id, None)
             raise
-        if known:
-            del self._watched[task.id]
-            return await self.get(known.id)
-        # A caller who hangs up must not tear the create apart.
-        self._group.start_soon(self._run, watch, order)
-        await watch.answered.wait()
-        if watch.error:
-            raise watch.error
+        if repeated:
+            del self._watchers[task.id]
+            return await self.get(repeated.id)
+        # A caller who hangs up must not cancel a create that is on its way.
+        self._task_group.start_soon(self._run, watcher, order)
+        await watcher.create_settled.wait()
+        if watcher.error:
+            raise watcher.error
         return task
 
-    async def made_before(self, order: Order) -> Task | None:
-        """The task that a call would be answered with, where the same was made not long ago; nothing is sent.
+    async def find_repeated(self, order: Order) -> Task | None:
+        """Return the task that a repeated call is answered with, or None; nothing is sent.
 
         Raises:
-            InvalidCall: When a file that the call names cannot be read, or the model does not take it.
+            InvalidCall: When a reference of the call cannot be read, or the model does not take it.
         """
-        return (await self._recall(order))[2]
+        return (await self._look_up_repeat(order))[2]
 
     async def quote(self, order: Order) -> Quote:
-        """What a call is likely to cost; nothing is sent."""
-        tariff, _ = order.call.tariff()
-        return quote(order.call, await self.ledger.charges(order.call.id, tariff), order.live_price)
+        """Return what a call is likely to cost; nothing is sent."""
+        price_key, _ = order.call.tariff()
+        return quote(order.call, await self.ledger.statistics.charges(order.call.id, price_key), order.live_price)
 
-    async def agree(self, orders: Sequence[Order], confirm: str = "") -> dict[str, str]:
-        """Make sure that several calls together are allowed and that a person wants to pay for them; nothing is sent.
+    async def authorize(self, orders: Sequence[Order], confirm: str = "") -> dict[str, str]:
+        """Check several calls together against the caps, and require one confirmation for all; nothing is sent.
 
         Args:
-            orders: What to run; what was made before is not paid for again.
-            confirm: What `ConfirmationNeeded` gave out, once a person has agreed to them all.
+            orders: The calls to run; repeated ones cost nothing.
+            confirm: The id of a confirmation that `ConfirmationNeeded` brought, once a person has agreed to all.
 
         Returns:
-            What to confirm each of them with, by its id.
+            The id of a confirmation for each call, by the order's id; empty where none is needed.
 
         Raises:
             KieMcpError: When one of them, or all together, may not be run.
         """
         tasks = []
-        with failures.before_kie_is_asked():
+        with failures.explain_ledger_errors():
             for order in orders:
-                contents, fingerprint, known = await self._recall(order)
-                if not known:
-                    tasks.append((await self._prepare(order, fingerprint, contents)).task)
+                contents, idempotency_key, repeated = await self._look_up_repeat(order)
+                if not repeated:
+                    tasks.append((await self._prepare(order, idempotency_key, contents)).task)
                     self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
             if not tasks:
                 return {}
-            whole = together(tasks)
+            whole = combine_tasks(tasks)
             replace(self._rules.caps, task=None).check(whole, await self.ledger.spent(whole))
-            await self._agree(whole, confirm)
+            await self._require_confirmation(whole, confirm)
             above = whole.reserved > self._rules.confirm_above
-            return {task.id: await self._ask_for(task) for task in tasks if above}
+            return {task.id: await self._issue_confirmation(task) for task in tasks if above}
 
     async def get(self, id_: str) -> Task:
-        """The task with this id, ours or KIE's; an open one is watched from now on, here or elsewhere.
+        """Return a task, and make sure that it is watched, here or by another process.
 
-        While KIE is being asked to run it, that is waited for a little. A task that is not in the ledger is looked up
-        at KIE, and adopted.
+        A create that is on its way is waited for, up to `CREATE_WAIT_SECONDS`. A task that is not in the ledger is
+        looked up at KIE and adopted.
+
+        Args:
+            id_: Our id or KIE's.
 
         Raises:
             InvalidCall: When there is no such task.
-            ApiError: When it is not in the ledger and KIE cannot be asked.
+            ApiError: When it is not in the ledger, and KIE's answers do not tell.
         """
-        id_ = task_id(id_)
+        id_ = parse_task_id(id_)
         task = await self.ledger.find(id_)
         if not task:
             task = await adoption.adopt(self.client, id_, now=self.clock.time())
             task = await self.ledger.add(task) or task
-        if not task.saved and task.id not in self._watched:
-            await self._take_up(task)
-        watch = self._watched.get(task.id)
-        if not watch:
+        if not task.saved and task.id not in self._watchers:
+            await self._take_over(task)
+        watcher = self._watchers.get(task.id)
+        if not watcher:
             return task if task.saved else await self.ledger.find(task.id) or task
-        if watch.task.state in ("prepared", "submitting"):
-            await self.clock.first(watch.answered.wait, partial(self.clock.sleep, ANSWERED_WITHIN))
-        watch.ask()
-        return watch.task
+        if watcher.task.state in ("prepared", "submitting"):
+            await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, CREATE_WAIT_SECONDS))
+        watcher.poll_soon()
+        return watcher.task
 
     async def wait(self, tasks: Sequence[Task], seconds: float, report: Report | None = None) -> list[Task]:
-        """Wait until all of the tasks have ended and their files are saved, but no longer than this.
+        """Wait until all of the tasks have ended and their files are downloaded, or the time is over.
+
+        Args:
+            tasks: The tasks.
+            seconds: Seconds to wait at most.
+            report: Called with the tasks again and again while they run.
 
         Returns:
             The tasks as they are then.
@@ -201,200 +212,178 @@ class Runner:
         until = self.clock.monotonic() + seconds
         found = list(tasks)
         for place, _ in enumerate(found):
-            while not self._is_over(found[place]) and (left := until - self.clock.monotonic()) > 0:
+            while not self._has_ended(found[place]) and (left := until - self.clock.monotonic()) > 0:
                 if report:
                     await report(found)
-                if watch := self._watched.get(found[place].id):
-                    # Whoever waits does not make it be looked at more often.
-                    await self.clock.first(watch.over.wait, partial(self.clock.sleep, min(left, 3)))
-                    found[place] = watch.task
+                if watcher := self._watchers.get(found[place].id):
+                    # Waiting does not make the watcher poll more often.
+                    await self.clock.wait_for_first(watcher.ended.wait, partial(self.clock.sleep, min(left, 3)))
+                    found[place] = watcher.task
                 else:
-                    # Another server watches it.
+                    # Another process watches it.
                     await self.clock.sleep(min(left, 1))
                     found[place] = await self.get(found[place].id)
         return found
 
-    def _is_over(self, task: Task) -> bool:
-        """Whether there is nothing to wait for."""
-        if watch := self._watched.get(task.id):
-            return watch.over.is_set()
+    def _has_ended(self, task: Task) -> bool:
+        """Whether nothing is left to wait for."""
+        if watcher := self._watchers.get(task.id):
+            return watcher.ended.is_set()
         return task.done or (task.final and bool(task.note))
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Settle what became of a create whose answer got lost.
+        """Settle a task of unknown outcome.
 
         Args:
-            id_: The task.
-            outcome: `not created`, or KIE's id of the task as its log shows it.
+            id_: The task's id.
+            outcome: `not created`, or KIE's id of the task as KIE's log shows it.
 
         Raises:
-            InvalidCall: When the task is not unknown, or KIE does not know the id.
-            ApiError: When KIE cannot be asked.
+            InvalidCall: When the task's outcome is known, or KIE does not know the id.
+            ApiError: When KIE's answer does not tell.
         """
         task = await self.get(id_)
         if task.state != "unknown":
             raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
-        if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == NOT_CREATED:
-            task.state, task.credits, task.error = "failed", 0, failures.SETTLED.as_dict()
+        if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == adoption.NOT_CREATED:
+            task.state, task.credits, task.error = "failed", 0, failures.not_created_error().as_dict()
         else:
-            await self._identify(task, outcome.strip())
-        await self._parts.write(task)
+            await adoption.attach_kie_id(self.client, self.ledger, task, outcome.strip())
+        await self._services.save(task)
         return await self.get(task.id)
 
-    async def usual(self, task: Task) -> DurationEstimate:
-        """How long such a task usually takes, by the last ones of its model and duration."""
-        if watch := self._watched.get(task.id):
-            return watch.usual
-        lengths = await self.ledger.lengths(task.model, task.arguments.get("duration"), newest=NEWEST)
+    async def estimate_duration(self, task: Task) -> DurationEstimate:
+        """Estimate how long a task takes, by the last tasks of its model and length."""
+        if watcher := self._watchers.get(task.id):
+            return watcher.duration
+        lengths = await self.ledger.statistics.durations(
+            task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS
+        )
         model = MODELS.get(task.model)
         return estimate_duration(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
 
-    def busy(self, task: Task) -> bool:
-        """Whether the task has not ended, or its files are being saved and that has not failed yet."""
-        return not task.final or (task.id in self._watched and not task.note)
+    def is_busy(self, task: Task) -> bool:
+        """Return whether a task has not ended, or its files are being downloaded and that has not failed yet."""
+        return not task.final or (task.id in self._watchers and not task.note)
 
     async def resume(self) -> None:
-        """Take up what an earlier process left, and from now on what other servers leave."""
-        await self._take_over()
-        self._group.start_soon(self._live)
+        """Take over the tasks of dead processes, now and from now on, and begin the heartbeat."""
+        await self._take_over_claimable()
+        self._task_group.start_soon(self._heartbeat)
 
-    async def leave(self) -> None:
-        """Let other servers have what this one watched."""
+    async def release_lease(self) -> None:
+        """End this process's lease, so that other processes can take its tasks over at once."""
         with suppress(LedgerError):
-            await self.ledger.leave(self.id)
+            await self.ledger.leases.release(self.id)
 
-    async def _live(self) -> None:
+    async def _heartbeat(self) -> None:
+        """Renew the lease and take over tasks, for ever."""
         while True:
-            await self.clock.idle(BEAT)
+            await self.clock.idle(HEARTBEAT_SECONDS)
             try:
-                if self._watched:
-                    await self._stay()
-                await self._take_over()
+                if self._watchers:
+                    await self._renew_lease()
+                await self._take_over_claimable()
             except LedgerError as error:
-                logger.warning("The ledger cannot be used: %s", failures.reason(error))
+                logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
 
-    async def _take_over(self) -> None:
-        for id_ in await self.ledger.unwatched(self.id, self.clock.time()):
-            if id_ not in self._watched and (task := await self.ledger.find(id_)):
-                await self._take_up(task)
+    async def _take_over_claimable(self) -> None:
+        """Take over each task that no live process watches."""
+        for id_ in await self.ledger.leases.claimable(self.id, self.clock.time()):
+            if id_ not in self._watchers and (task := await self.ledger.find(id_)):
+                await self._take_over(task)
 
-    async def _stay(self) -> None:
-        """Tell the other servers that this one watches its tasks."""
-        if self.clock.monotonic() >= self._beaten + BEAT:
-            self._beaten = self.clock.monotonic()
-            self.client.share_reads(await self.ledger.beat(self.id, self.clock.time()))
+    async def _renew_lease(self) -> None:
+        """Renew this process's lease if it is time to, and share the read limit among the live processes."""
+        if self.clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
+            self._last_heartbeat = self.clock.monotonic()
+            self.client.share_read_limit(await self.ledger.leases.renew(self.id, self.clock.time()))
 
-    async def _turn(self, id_: str) -> float:
-        """Let a task have a turn to be sent, and write down that it is; what waits for one has not been."""
-        task = self._watched[id_].task
-        wait = await self.ledger.turn(self.client.account, self.clock.time, *CREATES, replace(task, state="submitting"))
-        task.state = task.state if wait else "submitting"
-        return wait
+    async def _look_up_repeat(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
+        """Return what the references stand for, the idempotency key, and the existing task of a repeated call."""
+        contents = await self.references.identify(order.call.references())
+        idempotency_key, since = order.idempotency_key(contents), self._repeat_window_start()
+        repeated = None if since is None else await self.ledger.find_repeated(idempotency_key, since)
+        return contents, idempotency_key, repeated
 
-    async def _recall(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
-        """What a call refers to, its mark, and the task it would be answered with, where it was made before."""
-        contents = await self.publisher.contents(order.call.references())
-        fingerprint, since = order.fingerprint(contents), self._repeats_since()
-        return contents, fingerprint, None if since is None else await self.ledger.repeated(fingerprint, since)
-
-    def _repeats_since(self) -> float | None:
+    def _repeat_window_start(self) -> float | None:
+        """Seconds since 1970 at which the repeat window began; None where no call counts as repeated."""
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
 
-    async def _prepare(self, order: Order, fingerprint: str, contents: Mapping[Ref, str]) -> Watcher:
-        """The order as a task, not written down yet."""
-        call, cost = order.call, await self.quote(order)
-        tariff, units = call.tariff()
+    async def _prepare(self, order: Order, idempotency_key: str, contents: Mapping[Ref, str]) -> Watcher:
+        """Build the task of an order with its reservation, not on disk yet, and a watcher for it."""
+        call, quoted = order.call, await self.quote(order)
+        price_key, units = call.tariff()
         task = Task(
             id=order.id,
             tool=order.tool,
             model=call.id,
             kind=call.kind,
             route="",
-            arguments=order.noted(contents),
+            arguments=order.ledger_arguments(contents),
             created=self.clock.time(),
-            estimate=cost.known,
-            basis=cost.basis,
-            reserved=cost.reserve,
-            tariff=tariff,
+            estimate=quoted.known,
+            basis=quoted.basis,
+            reserved=quoted.reserve,
+            price_key=price_key,
             units=units,
-            fingerprint=fingerprint,
+            idempotency_key=idempotency_key,
             session=self.id,
         )
-        return Watcher(task, self._parts, await self.usual(task))
+        return Watcher(task, self._services, await self.estimate_duration(task))
 
-    async def _agree(self, task: Task, confirm: str) -> None:
-        """Make sure that a person wants to pay that much."""
+    async def _require_confirmation(self, task: Task, confirm: str) -> None:
+        """Raise unless the task costs little, or a valid confirmation is given."""
         if task.reserved <= self._rules.confirm_above:
             return
-        if confirm and await self.ledger.is_confirmed(confirm, task.fingerprint, self.clock.time()):
+        if confirm and await self.ledger.confirmations.is_valid(confirm, task.idempotency_key, self.clock.time()):
             return
-        raise failures.to_confirm(task, await self._ask_for(task), stale=bool(confirm), minutes=CONFIRMED_FOR // 60)
+        id_, minutes = await self._issue_confirmation(task), CONFIRMATION_SECONDS // 60
+        raise failures.confirmation_needed_error(task, id_, stale=bool(confirm), minutes=minutes)
 
-    async def _ask_for(self, task: Task) -> str:
-        """What a person may agree to a task with."""
+    async def _issue_confirmation(self, task: Task) -> str:
+        """Record a confirmation that a person may give, and return its id."""
         id_ = new_id("c")
-        await self.ledger.ask_for_confirmation(id_, task.fingerprint, self.clock.time(), CONFIRMED_FOR)
+        await self.ledger.confirmations.add(id_, task.idempotency_key, self.clock.time(), CONFIRMATION_SECONDS)
         return id_
 
-    def _bodies(self, order: Order, sent_to: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
-        """The requests to try, best way first."""
-        ways = (order.route,) if order.route else routes.ways(order.call, service=self.client.service)
+    def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
+        """Build the request bodies by route id, best route first."""
+        route_ids = (order.route,) if order.route else routes.route_ids(order.call, service=self.client.service)
+
+        def resolve(ref: Ref) -> str:
+            return resolved.get(ref, str(ref))
+
         return {
-            way: routes.body(order.call, way, lambda ref: sent_to.get(ref, str(ref)), self._callback_url, order.extra)
-            for way in ways
+            route_id: routes.build_body(order.call, route_id, resolve, self._callback_url, order.extra)
+            for route_id in route_ids
         }
 
-    async def _take_up(self, known: Task) -> None:
-        """Watch a task that nobody watches."""
-        if known.final and not self._parts.saver:
-            # What is only to be saved is left to a server that saves.
+    async def _take_over(self, known: Task) -> None:
+        """Claim a task and watch it, unless another live process holds it."""
+        if known.final and not self._services.downloader:
+            # A task that only has to be downloaded is left to a process with a downloader.
             return
-        await self._stay()
-        task = await self.ledger.claim(known.id, self.id, self.clock.time())
-        usual = await self.usual(known)
-        if task and task.id not in self._watched:
-            self._watched[task.id] = watch = Watcher(task, self._parts, usual)
-            self._group.start_soon(self._run, watch, None)
+        await self._renew_lease()
+        task = await self.ledger.leases.claim(known.id, self.id, self.clock.time())
+        duration = await self.estimate_duration(known)
+        if task and task.id not in self._watchers:
+            self._watchers[task.id] = watcher = Watcher(task, self._services, duration)
+            self._task_group.start_soon(self._run, watcher, None)
 
-    async def _run(self, watch: Watcher, order: Order | None) -> None:
-        with self._until_over(watch):
+    async def _run(self, watcher: Watcher, order: Order | None) -> None:
+        """Start an order's task, or go on with one that was taken over, and follow it to its end."""
+        with self._watched_until_ended(watcher):
             if order:
-                await watch.create(order, lambda sent_to: self._bodies(order, sent_to))
-            await watch.see_through(at_once=not order)
+                await watcher.start(order, lambda resolved: self._build_bodies(order, resolved))
+            await watcher.follow(poll_now=not order)
 
     @contextmanager
-    def _until_over(self, watch: Watcher) -> Iterator[None]:
+    def _watched_until_ended(self, watcher: Watcher) -> Iterator[None]:
+        """Forget a watcher when it ends, however it does, and wake everybody who waits for it."""
         try:
             yield
         finally:
-            del self._watched[watch.task.id]
-            watch.answered.set()
-            watch.over.set()
-
-    async def _identify(self, task: Task, kie_id: str) -> None:
-        """Take this for KIE's id of a task.
-
-        Raises:
-            InvalidCall: When it cannot be.
-            ApiError: When KIE cannot be asked.
-        """
-        route = routes.find(task.route)
-        if route.at_once or route.repeated:
-            raise InvalidCall(
-                f"KIE gives no id to what {task.model} makes.", f"Say {NOT_CREATED!r}, or leave it as it is."
-            )
-        if known := await self.ledger.find(kie_id):
-            raise InvalidCall(
-                f"{kie_id} is task {known.id} already.",
-                f"If that is the lost one, go on with it, and say {NOT_CREATED!r} of this one. "
-                "Otherwise look for another id at https://kie.ai/logs.",
-            )
-        answer = await self.client.status(route.status, kie_id)
-        if not isinstance(answer, dict):
-            raise ApiError("KIE's answer does not say whether it knows the task.", "Try again.", retryable=True)
-        if not adoption.record(answer, kie_id) or status.read(route.shape, answer).state == "missing":
-            raise InvalidCall(
-                f"KIE knows no task {kie_id} of this kind.",
-                f"Copy its id from https://kie.ai/logs, or say {NOT_CREATED!r}.",
-            )
-        task.state, task.kie_id, task.error, task.finished, task.saved = "running", kie_id, None, None, False
+            del self._watchers[watcher.task.id]
+            watcher.create_settled.set()
+            watcher.ended.set()

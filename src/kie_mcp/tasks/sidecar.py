@@ -1,4 +1,4 @@
-"""What is written beside a saved file: where it came from, for people and programs without this server."""
+"""Sidecar: the JSON beside a downloaded file, which tells people and other programs where it came from."""
 
 import json
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from typing import Any
 from kie_mcp.ledger.task import Task
 
 
-def describe(task: Task, number: int, made_from: Sequence[str]) -> bytes:
-    """A file of a task, as JSON; what is not known is left out.
+def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
+    """Build the sidecar of one file, as JSON; unknown fields are left out.
 
     Args:
-        task: What made it.
+        task: The task that made the file.
         number: Which of its files, counted from 1.
-        made_from: The tasks that it was made from.
+        made_from: Ids of the tasks that it was made from.
     """
-    made = task.results[number - 1]
-    known: dict[str, Any] = {
+    result = task.results[number - 1]
+    fields: dict[str, Any] = {
         "task_id": task.id,
         "kie_id": task.kie_id,
         "file": number,
-        "mime_type": made.mime_type,
-        "label": made.label,
+        "mime_type": result.mime_type,
+        "label": result.label,
         "model": task.model,
         "tool": task.tool,
         "prompt": task.prompt,
@@ -32,23 +32,23 @@ def describe(task: Task, number: int, made_from: Sequence[str]) -> bytes:
         "credits": task.credits,
         "estimated_credits": task.estimate,
         "basis": task.basis,
-        "created": moment(task.created),
-        "finished": None if task.finished is None else moment(task.finished),
+        "created": format_iso_time(task.created),
+        "finished": None if task.finished is None else format_iso_time(task.finished),
         "made_from": made_from,
     }
-    told = {name: value for name, value in known.items() if value not in (None, "", [], ())}
-    return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
+    known_fields = {name: value for name, value in fields.items() if value not in (None, "", [], ())}
+    return (json.dumps(known_fields, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
 
 
-def belongs(place: Path, task: Task) -> bool:
-    """Whether what lies there was written for this task, by this server or another one."""
+def belongs_to(path: Path, task: Task) -> bool:
+    """Return whether a file is a sidecar of this task, written by this process or another one."""
     try:
-        told = json.loads(place.read_bytes())
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(told, dict) and told.get("task_id") == task.id
+    return isinstance(content, dict) and content.get("task_id") == task.id
 
 
-def moment(seconds: float) -> str:
-    """A time as ISO 8601 writes it."""
+def format_iso_time(seconds: float) -> str:
+    """Format seconds since 1970 as ISO 8601, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

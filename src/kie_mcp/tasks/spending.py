@@ -1,4 +1,4 @@
-"""What the tasks of a ledger cost, by day, model or kind."""
+"""Spending report: what the tasks in the ledger cost, by day, model or kind."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -19,19 +19,19 @@ class Line:
     tasks: int = 0
     succeeded: int = 0
     charged: float = 0
-    """For what succeeded, or for what KIE told of later."""
+    """Charged for tasks that succeeded or expired."""
     failed: int = 0
     failed_charged: float = 0
-    """For what failed and was charged all the same."""
+    """Charged for tasks that failed all the same."""
     refunded: float = 0
-    """What the other failed ones would have cost."""
+    """Reserved for failed tasks that were not charged."""
     unknown: int = 0
-    """Creates that nobody knows the end of; `resolve_task` settles them."""
+    """Tasks of unknown outcome; `resolve_task` settles them."""
     open: float = 0
-    """What may still be charged: for tasks under way, or unknown."""
+    """Reserved for tasks that are under way or of unknown outcome, and may still be charged."""
 
     def add(self, task: Task) -> None:
-        """Count a task in."""
+        """Add a task to the figures."""
         self.tasks += 1
         match task.state:
             case "failed":
@@ -48,13 +48,16 @@ class Line:
                 self.charged += task.reserved if task.credits is None else task.credits
 
     def rounded(self) -> dict[str, str | float]:
-        """The line as an object."""
+        """Return the line as an object, with figures rounded to two places."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def report(tasks: Iterable[Task], by: By) -> list[Line]:
-    """One line for each day, model or kind, and a last one for all; days in local time, newest first."""
+    """Return a line for each day, model or kind, and a last one for all tasks.
+
+    Days are in local time, newest first; models and kinds come with the highest charge first.
+    """
     lines: dict[str, Line] = {}
     total = Line("all")
     for task in tasks:

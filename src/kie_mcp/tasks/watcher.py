@@ -1,7 +1,8 @@
-"""One task on its way, from being asked for until its files are saved.
+"""Watcher: follows one task from its create, by polling KIE, until its files are downloaded.
 
-What is paid for is never lost: the row is on disk before KIE is asked and KIE's id before anybody is answered. What
-may have been paid for is never sent again: a create whose answer got lost becomes `unknown`.
+What was paid for is never lost: the row is on disk before the create is sent, and KIE's id before anybody is answered.
+What may have been paid for is never sent again: a create whose outcome is unknown leaves the task `unknown`. What a
+status answer makes of a task is decided in `transitions`, and when to poll in `polling`.
 """
 
 import logging
@@ -16,355 +17,350 @@ import httpx2
 
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, KieMcpError, NotOffered, UnknownOutcome
-from kie_mcp.kie import routes, status
+from kie_mcp.kie import codes, routes, status
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import Ledger, LedgerError
-from kie_mcp.ledger.task import KEPT_FOR, Result, State, Task
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
-from kie_mcp.tasks import failures, polling
+from kie_mcp.tasks import failures, polling, transitions
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.polling import DurationEstimate
+from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
+from kie_mcp.tasks.references import References
+from kie_mcp.tasks.transitions import Times, Transition
 from kie_mcp.tasks.uploads import Uploader
 
 logger = logging.getLogger(__name__)
 
-GRACE = 90
-"""Seconds that KIE may not know a new task, or name no result of one that succeeded, before that is believed."""
-FRESH = 3
-"""Seconds for which a look is good enough for whoever asks."""
-MISSED = 3
-"""How often KIE has to say then that it does not know the task; a second lies between."""
-BETWEEN_REPEATS = 30
-"""Seconds that KIE wants between two of the same request, where that is how one asks."""
-REPEATED_FOR = 3600
-"""Seconds after which such a task is given up: a 4K clip takes ten minutes, and no code of KIE's says never."""
+FRESH_SECONDS = 3
+"""Seconds after a poll during which nobody who asks makes KIE be polled again."""
 BALANCE_SECONDS = 5
-"""How long a task waits for what its account has."""
-GONE_UPLOAD = 451
-"""KIE's code for a file that it could not fetch."""
-UNWRITTEN_PAUSE = 30
-"""Seconds at most between two attempts to write down what the ledger refused."""
-SAVE_PAUSES = (5, 30, 120, 600, 3600)
-"""Seconds between attempts to save; the last one for ever, until KIE has deleted the files."""
+"""Seconds that a task waits for the account's balance."""
+LONGEST_LEDGER_BACKOFF = 30
+"""Seconds at most between two attempts to save a row that the ledger refused."""
+DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
+"""Seconds between attempts to download; the last one is repeated until KIE has deleted the files."""
 
 MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
-"""The model whose result is notes as JSON, which are saved as a MIDI file."""
+"""The model whose result is notes as JSON, which become a MIDI file."""
 
 Change = Callable[[Task], Awaitable[None]]
+"""Called with a task whose new state is on disk."""
 Bodies = Callable[[Mapping[Any, str]], Mapping[str, dict[str, Any]]]
-"""The requests to try, by way, once it is known what each reference is for KIE."""
+"""Builds the request bodies to try, by route id, from KIE's URL or id of each reference."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What every task needs."""
+class Services:
+    """What every watcher works with."""
 
     client: KieClient
     ledger: Ledger
-    publisher: Uploader
-    saver: Downloader | None
+    uploader: Uploader
+    references: References
+    downloader: Downloader | None
     clock: Clock
     on_change: Change | None = None
 
-    async def write(self, task: Task) -> None:
-        """Write a task's present state down, and tell who wants to know."""
+    async def save(self, task: Task) -> None:
+        """Save a task's present state, then call `on_change`."""
         await self.ledger.save(task)
         if self.on_change:
             await self.on_change(task)
 
-    async def balance(self) -> float | None:
-        """The credits on the account, if KIE tells at once."""
+    async def read_balance(self) -> float | None:
+        """Return the account's credits; None where KIE does not answer within seconds."""
         with anyio.move_on_after(BALANCE_SECONDS), suppress(ApiError):
-            return await self.client.credits()
+            return await self.client.read_balance()
         return None
 
 
 class Watcher:
-    """One task, however many wait for it."""
+    """Follows one task to its end, for everybody who waits for it."""
 
-    def __init__(self, task: Task, parts: Parts, usual: DurationEstimate) -> None:
+    def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         self.task = task
-        self.usual = usual
-        self.answered = anyio.Event()
-        """When KIE has accepted the task or refused it."""
+        self.duration = duration
+        self.create_settled = anyio.Event()
+        """Set when KIE has accepted the task or refused it."""
         self.error: KieMcpError | None = None
         """Why it was not accepted."""
-        self.over = anyio.Event()
-        """When there is nothing to wait for any more, though a file may still be missing."""
-        self._parts = parts
-        # The time of day may be set meanwhile, so it is asked once.
-        age = max(parts.clock.time() - task.created, 0)
-        self._heard = parts.clock.monotonic()
-        self._born = self._heard - age
-        """When KIE last said that the task goes on; at first, since when it has been asked."""
-        self._missed = 0
-        self._failed_looks = 0
-        self._unwritten: Exception | None = None
-        """Why the row is not as the task is."""
-        self._looked = self._heard
-        self._asked = anyio.Event()
+        self.ended = anyio.Event()
+        """Set when nothing is left to wait for, though a file may still have to be downloaded again later."""
+        self._services = services
+        # The machine's clock may be set meanwhile, so the time of day is read once.
+        age = max(services.clock.time() - task.created, 0)
+        self._last_progress = services.clock.monotonic()
+        """When KIE last said that the task is running; at first, when the watcher began."""
+        self._created_at = self._last_progress - age
+        self._misses = 0
+        self._failed_polls = 0
+        self._ledger_error: Exception | None = None
+        """Why the row on disk is behind the task."""
+        self._last_poll = self._last_progress
+        self._woken = anyio.Event()
 
-    def ask(self) -> None:
-        """Look at the task at once, if it was not looked at just now; try again to save what could not be saved."""
-        if self.over.is_set() and not self.task.saved:
+    def poll_soon(self) -> None:
+        """Poll at once, unless the last poll was just now; download at once what could not be downloaded."""
+        fresh_seconds = REPEAT_SECONDS if self.task.request else FRESH_SECONDS
+        if self.ended.is_set() and not self.task.saved:
             self._reopen()
-            self._asked.set()
-        elif self._parts.clock.monotonic() - self._looked >= (BETWEEN_REPEATS if self.task.request else FRESH):
-            self._asked.set()
+            self._woken.set()
+        elif self._services.clock.monotonic() - self._last_poll >= fresh_seconds:
+            self._woken.set()
 
     @property
     def _age(self) -> float:
-        """Seconds since the task was asked for."""
-        return self._parts.clock.monotonic() - self._born
+        """Seconds since the task was created."""
+        return self._services.clock.monotonic() - self._created_at
 
     def _reopen(self) -> None:
-        if self.over.is_set():
-            self.over = anyio.Event()
+        if self.ended.is_set():
+            self.ended = anyio.Event()
 
-    async def _rest(self, wait: Callable[[float], Awaitable[object]], seconds: float) -> None:
-        """Wait, until somebody asks."""
-        self._asked = anyio.Event()
-        await self._parts.clock.first(self._asked.wait, partial(wait, seconds))
+    async def _sleep_until_woken(self, wait: Callable[[float], Awaitable[object]], seconds: float) -> None:
+        """Wait for some seconds, or until `poll_soon()` is called."""
+        self._woken = anyio.Event()
+        await self._services.clock.wait_for_first(self._woken.wait, partial(wait, seconds))
 
-    async def create(self, order: Order, bodies: Bodies) -> None:
-        """Have KIE run the task, which is on disk as prepared."""
+    async def start(self, order: Order, bodies: Bodies) -> None:
+        """Send the create of a task that is on disk as `prepared`."""
         task = self.task
         try:
             try:
-                await self._publish_and_ask(order, bodies)
+                await self._start_with_uploads(order, bodies)
             except KieMcpError as error:
                 if isinstance(error, UnknownOutcome):
-                    error.message += await self._balance_tells()
-                self.error = failures.with_alternative(error, order.call, task)
-                await self._end("unknown" if isinstance(error, UnknownOutcome) else "failed", error)
+                    error.message += await self._explain_balance()
+                self.error = failures.add_alternative(error, order.call, task)
+                await self._finish(transitions.refuse(error))
         except Exception as error:
             # Other tasks run in the same group: nothing may end it.
             logger.exception("task %s", task.id)
-            self.error = failures.broken(task, error)
+            self.error = failures.internal_create_error(task, error)
             if self.error.billed is False:
-                await self._end("failed", self.error)
+                await self._finish(transitions.refuse(self.error))
         finally:
-            if self._unwritten and not self.error:
-                self.error = None if task.final else failures.broken(task, self._unwritten)
-            self.answered.set()
+            if self._ledger_error and not self.error:
+                self.error = None if task.final else failures.internal_create_error(task, self._ledger_error)
+            self.create_settled.set()
 
-    async def see_through(self, *, at_once: bool) -> None:
-        """Bring the task to its end, and its files to the disk.
+    async def follow(self, *, poll_now: bool) -> None:
+        """Poll until the task has ended, then download its files.
 
         Args:
-            at_once: Whether nobody has looked at it for some time.
+            poll_now: Whether to poll at once, because nobody has polled for some time.
         """
         task = self.task
         try:
-            match task.state:
-                case "prepared":
-                    await self._end("failed", failures.NOT_SENT)
-                case "submitting":
-                    lost = failures.lost(await self._balance_tells())
-                    await self._end("unknown", lost)
+            await self._recover()
             while not task.final:
                 route = routes.find(task.route)
-                await self._rest(self._parts.clock.sleep, 0 if at_once else self._pause(route))
-                at_once = False
-                if self._unwritten:
-                    await self._write()
-                await self._look(route)
-            if task.state == "succeeded" and not task.saved and self._parts.saver:
-                await self._collect(self._parts.saver)
-            self.over.set()
-            pause = 1
-            while self._unwritten:
-                await self._parts.clock.idle(pause)
-                pause = min(2 * pause, UNWRITTEN_PAUSE)
-                await self._write()
+                await self._sleep_until_woken(self._services.clock.sleep, 0 if poll_now else self._poll_delay(route))
+                poll_now = False
+                if self._ledger_error:
+                    await self._save_task()
+                await self._poll(route)
+            if task.state == "succeeded" and not task.saved and self._services.downloader:
+                await self._save_files(self._services.downloader)
+            self.ended.set()
+            backoff = 1
+            while self._ledger_error:
+                await self._services.clock.idle(backoff)
+                backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
+                await self._save_task()
         except Exception:
-            # The row keeps its old state, so that the next start or question takes the task up again.
+            # The row keeps its old state, so that the next start or get_task takes the task over again.
             logger.exception("task %s", task.id)
 
-    async def _publish_and_ask(self, order: Order, bodies: Bodies) -> None:
-        """Upload what is local, then send the create; again with fresh uploads when KIE did not find an old one."""
+    async def _recover(self) -> None:
+        """Settle what an interrupted create left."""
+        task = self.task
+        note = await self._explain_balance() if task.state == "submitting" else ""
+        transition = transitions.recover(task.state, note)
+        if transition.state != task.state:
+            await self._finish(transition)
+
+    async def _start_with_uploads(self, order: Order, bodies: Bodies) -> None:
+        """Upload local files, then try the routes; once more with fresh uploads where KIE no longer has one."""
         task, refs = self.task, order.call.references()
-        sent_to = await self._parts.publisher.resolve(refs)
-        task.balance = await self._parts.balance()
+        resolved = await self._services.references.resolve(refs)
+        task.balance = await self._services.read_balance()
         try:
-            await self._create(bodies(sent_to))
+            await self._try_routes(bodies(resolved))
         except ApiError as error:
-            if error.code != GONE_UPLOAD or not await self._parts.publisher.forget(sent_to.values()):
+            if not codes.find(error.code).upload_gone or not await self._services.uploader.forget(resolved.values()):
                 raise
             logger.info("task %s: %s", task.id, error)
-            await self._create(bodies(await self._parts.publisher.resolve(refs)))
+            await self._try_routes(bodies(await self._services.references.resolve(refs)))
 
-    async def _create(self, bodies: Mapping[str, dict[str, Any]]) -> None:
-        """Send the body of the first way that KIE has."""
+    async def _try_routes(self, bodies: Mapping[str, dict[str, Any]]) -> None:
+        """Create the task on the first route that KIE offers."""
         task = self.task
-        for tried, (way, body) in enumerate(bodies.items(), start=1):
-            route = routes.find(way)
-            task.route, task.request = way, body if route.repeated else None
+        for number, (route_id, body) in enumerate(bodies.items(), start=1):
+            route = routes.find(route_id)
+            task.route, task.request = route_id, body if route.repeated else None
             try:
-                await self._ask(route, body)
+                await self._create_on(route, body)
             except NotOffered:
-                # Nothing was created there; the next way may still exist.
-                if tried == len(bodies):
+                # Nothing was created there; the next route may still exist.
+                if number == len(bodies):
                     raise
             else:
                 return
 
-    async def _ask(self, route: Route, body: Mapping[str, Any]) -> None:
-        """Have KIE run the task; what is known of it then is on disk."""
+    async def _create_on(self, route: Route, body: Mapping[str, Any]) -> None:
+        """Create the task on one route, and save what KIE answers before anybody is told of it."""
         task = self.task
         if route.at_once or route.repeated:
-            answer = await self._parts.client.ask(route, body, task.id)
+            answer = await self._services.client.create_and_read(route, body, task)
             task.state = "running"
-            await self._learn(route, status.read(route.shape, answer))
+            await self._apply(route, status.parse_status(route.shape, answer))
         else:
-            task.kie_id = await self._parts.client.create(route.create, body, task.id)
+            task.kie_id = await self._services.client.create_task(route.create, body, task)
             task.state = "running"
         if not task.final:
-            await self._write()
+            await self._save_task()
 
-    def _pause(self, route: Route) -> float:
-        """Seconds until the next look."""
-        if self._failed_looks:
-            return min(0.5 * 2.0 ** min(self._failed_looks - 1, 7), 60)
-        if self._missed and self._age > GRACE:
-            return 1
-        return max(polling.next_poll(self._age, self.usual), BETWEEN_REPEATS if route.repeated else 0)
+    def _poll_delay(self, route: Route) -> float:
+        """Seconds until the next poll."""
+        return polling.poll_delay(
+            self._age,
+            self.duration,
+            failed_polls=self._failed_polls,
+            doubted=self._misses > 0 and self._age > transitions.GRACE_SECONDS,
+            repeated=route.repeated,
+        )
 
-    async def _look(self, route: Route) -> None:
-        """Ask KIE once how the task is."""
-        task, client = self.task, self._parts.client
-        self._looked = self._parts.clock.monotonic()
+    async def _poll(self, route: Route) -> None:
+        """Read the task's status from KIE once."""
+        task, client = self.task, self._services.client
+        self._last_poll = self._services.clock.monotonic()
         try:
             if route.repeated:
-                answer = await client.ask_again(route, task.request or {})
+                answer = await client.repeat_create(route, task.request or {})
             else:
-                answer = await client.status(route.status, task.kie_id or "")
+                answer = await client.read_status(route.status, task.kie_id or "")
         except ApiError as error:
-            told = logger.warning if isinstance(error, AuthError) else logger.info
-            told("task %s cannot be asked after: %s", task.id, error)
-            self._failed_looks += 1
+            log = logger.warning if isinstance(error, AuthError) else logger.info
+            log("task %s cannot be asked after: %s", task.id, error)
+            self._failed_polls += 1
             if error.retry_after:
-                await self._parts.clock.sleep(error.retry_after)
+                await self._services.clock.sleep(error.retry_after)
         else:
-            self._failed_looks = 0
-            await self._learn(route, status.read(route.shape, answer))
+            self._failed_polls = 0
+            await self._apply(route, status.parse_status(route.shape, answer))
 
-    async def _learn(self, route: Route, seen: Status) -> None:
-        """Write down what KIE says of the task, if that is the end of it."""
-        task, now = self.task, self._parts.clock.monotonic()
-        shape = status.SHAPES[route.shape]
-        self._missed = self._missed + 1 if seen.state == "missing" else 0
-        match seen.state:
-            # Some say no more than yes.
-            case "succeeded" if seen.media or seen.texts or not (shape.media or shape.texts):
-                task.results = [Result(media.url, id=media.id, label=media.label) for media in seen.media]
-                task.texts = list(seen.texts)
-                await self._end("succeeded", charged=seen.credits)
-            case "succeeded" if route.at_once or now - self._heard > GRACE:
-                await self._end("failed", failures.EMPTY, charged=seen.credits)
-            case "failed":
-                await self._end("failed", failures.failure(seen), charged=seen.credits)
-            case "missing" if self._age > GRACE and self._missed >= MISSED:
-                await self._end("expired", failures.GONE)
-            case "running" if route.repeated and self._age > REPEATED_FOR:
-                await self._end("failed", failures.unfinished(seen))
-            case "running" if self._age > KEPT_FOR:
-                await self._end("expired", failures.GONE)
-            case "running":
-                self._heard = now
+    async def _apply(self, route: Route, answer: Status) -> None:
+        """Apply a status answer to the task."""
+        task, now = self.task, self._services.clock.monotonic()
+        times = Times(self._age, now - self._last_progress)
+        transition = transitions.decide(task.state, route, answer, times, self._misses)
+        self._misses = transition.misses
+        if transition.progresses:
+            self._last_progress = now
+        if transition.takes_results:
+            task.results = [Result(media.url, id=media.id, label=media.label) for media in answer.media]
+            task.texts = list(answer.texts)
+        if transition.state != task.state:
+            await self._finish(transition)
 
-    async def _end(self, state: State, error: KieMcpError | None = None, charged: float | None = None) -> None:
-        task = self.task
+    async def _finish(self, transition: Transition) -> None:
+        """Save a task's final state, with its charge, which is measured by the balance where KIE does not tell it."""
+        task, state, error, charged = self.task, transition.state, transition.error, transition.charged
         if task.state == "running":
-            task.credits = await self._fall_of_balance() if charged is None else charged
+            task.credits = await self._measure_charge() if charged is None else charged
         task.state = state
         if error and task.credits is not None and error.billed is None and state == "failed":
             error = replace(error, billed=task.credits > 0)
         task.error = error.as_dict() if error else None
-        task.finished = self._parts.clock.time()
-        to_save = task.results or (task.texts and task.model == MIDI_MODEL)
-        task.saved = state != "succeeded" or self._parts.saver is None or not to_save
-        await self._write()
+        task.finished = self._services.clock.time()
+        has_files = task.results or (task.texts and task.model == MIDI_MODEL)
+        task.saved = state != "succeeded" or self._services.downloader is None or not has_files
+        await self._save_task()
 
-    async def _write(self) -> None:
-        """Write the task's present state down; what the ledger refuses is tried again later."""
+    async def _save_task(self) -> None:
+        """Save the task's present state; a row that the ledger refuses is saved again later."""
         task = self.task
-        if self._unwritten:
+        if self._ledger_error:
             task.note = ""
         try:
-            await self._parts.write(task)
+            await self._services.save(task)
         except LedgerError as error:
-            logger.warning("task %s cannot be written down: %s", task.id, failures.reason(error))
-            self._unwritten = error
-            task.note = f"Not written down: {failures.reason(error)}."
+            logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
+            self._ledger_error = error
+            task.note = f"Not written down: {failures.describe_cause(error)}."
         else:
-            self._unwritten = None
+            self._ledger_error = None
 
-    async def _fall_of_balance(self) -> float | None:
-        """The credits that are gone since before the task, if nothing else can have taken them."""
-        task, ledger = self.task, self._parts.ledger
+    async def _measure_charge(self) -> float | None:
+        """Return the credits that the balance fell by since before the create; None where another task may have run."""
+        task, ledger = self.task, self._services.ledger
         with suppress(LedgerError):
-            if task.balance is not None and await ledger.runs_alone(task):
-                after = await self._parts.balance()
-                # While that was asked, another one may have begun; and with more than before, somebody topped up.
-                if after is not None and after <= task.balance and await ledger.runs_alone(task):
+            if task.balance is not None and await ledger.ran_alone(task):
+                after = await self._services.read_balance()
+                # Another task may have begun during the read; a higher balance means that somebody topped up.
+                if after is not None and after <= task.balance and await ledger.ran_alone(task):
                     return round(task.balance - after, 2)
         return None
 
-    async def _balance_tells(self) -> str:
-        """Whether the account shows that a create was accepted."""
-        fall = await self._fall_of_balance()
-        if fall is None:
+    async def _explain_balance(self) -> str:
+        """Return a sentence on whether the balance shows that a create was accepted; empty where it cannot."""
+        charge = await self._measure_charge()
+        if charge is None:
             return ""
-        if fall:
-            return f" The balance fell by {fall:g} credits around the call, so it probably was."
+        if charge:
+            return f" The balance fell by {charge:g} credits around the call, so it probably was."
         return " The balance is the same as before the call, so it probably was not."
 
-    async def _collect(self, saver: Downloader) -> None:
-        """Save the files; whatever goes wrong here leaves the task succeeded and is tried again."""
+    async def _save_files(self, downloader: Downloader) -> None:
+        """Download the files, with backoff: whatever goes wrong here leaves the task succeeded."""
         attempt = 0
-        while not await self._save(saver):
-            self.over.set()
-            await self._rest(self._parts.clock.idle, SAVE_PAUSES[min(attempt, len(SAVE_PAUSES) - 1)])
+        while not await self._try_to_save_files(downloader):
+            self.ended.set()
+            backoff = DOWNLOAD_BACKOFF[min(attempt, len(DOWNLOAD_BACKOFF) - 1)]
+            await self._sleep_until_woken(self._services.clock.idle, backoff)
             attempt += 1
             self._reopen()
 
-    async def _save(self, saver: Downloader) -> bool:
-        task, refused = self.task, None
+    async def _try_to_save_files(self, downloader: Downloader) -> bool:
+        task, download_error = self.task, None
         try:
             if task.model == MIDI_MODEL and task.texts:
-                _write_notes(task, saver)
-            await saver.save(task)
+                _write_notes(task, downloader)
+            await downloader.download(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
-            refused = error
-        undescribed = await self._describe(saver)
-        if not refused:
-            task.saved, task.note = True, undescribed
-        elif self._age > KEPT_FOR:
-            await self._end("expired", failures.not_saved(refused))
+            download_error = error
+        sidecar_note = await self._write_sidecars(downloader)
+        if not download_error:
+            task.saved, task.note = True, sidecar_note
+        elif (transition := transitions.retry_saving(download_error, self._age)).state != task.state:
+            await self._finish(transition)
             return True
         else:
-            task.note = f"Not saved: {failures.reason(refused)}. It is tried again; the links stay good for 14 days."
-        await self._write()
+            reason = failures.describe_cause(download_error)
+            task.note = f"Not saved: {reason}. It is tried again; the links stay good for 14 days."
+        await self._save_task()
         return task.saved
 
-    async def _describe(self, saver: Downloader) -> str:
-        """Write beside each file what it is; the reason where that fails, which harms no file."""
+    async def _write_sidecars(self, downloader: Downloader) -> str:
+        """Write the sidecar of each file; return a note where that fails, which harms no file."""
         try:
-            saver.describe(self.task, await self._parts.ledger.sources(self.task))
+            downloader.write_sidecars(self.task, await self._services.ledger.sources_of(self.task))
         except (OSError, LedgerError) as error:
-            return f"The JSON beside the files could not be written: {failures.reason(error)}."
+            return f"The JSON beside the files could not be written: {failures.describe_cause(error)}."
         return ""
 
 
-def _write_notes(task: Task, saver: Downloader) -> None:
-    """Make files of the notes; what are no notes stays text."""
+def _write_notes(task: Task, downloader: Downloader) -> None:
+    """Turn notes as JSON into MIDI files; a text that holds no notes stays a text."""
     try:
-        files = [midi.file(text) for text in task.texts]
+        files = [midi.build_midi_file(text) for text in task.texts]
     except ValueError:
         return
-    task.results = [saver.write(task, number, content, "audio/midi") for number, content in enumerate(files, start=1)]
+    task.results = [
+        downloader.write_file(task, number, file, "audio/midi") for number, file in enumerate(files, start=1)
+    ]
     task.texts = []

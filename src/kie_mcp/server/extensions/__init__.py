@@ -1,1 +1,1 @@
-"""What extends the core protocol: MCP Tasks, the gallery (MCP Apps), subscriptions."""
+"""Extensions of the core protocol: MCP Tasks, the gallery (MCP Apps), subscriptions."""

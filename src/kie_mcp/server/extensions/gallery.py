@@ -1,4 +1,4 @@
-"""A gallery in the chat (MCP Apps): its page, the tools that show it, and the tool that only the page calls."""
+"""The gallery (MCP Apps): an HTML page in the chat, the tools that show it, and the tool that the page calls."""
 
 import base64
 import json
@@ -33,28 +33,29 @@ if TYPE_CHECKING:
 
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
-"""Where KIE keeps results."""
+"""Hosts of KIE's result files, which the page may load (Content-Security-Policy)."""
 
-SHOWING = frozenset({"get_task", "run_model"})
-"""Of the tools that are no model's, those whose answer is a task."""
+TASK_TOOLS = frozenset({"get_task", "run_model"})
+"""The utilities whose answer is a task, so that the gallery shows it."""
 
-SESSION = "shows-pages-"
-"""How the session id of a client begins that can show the gallery, where nothing else tells."""
+SESSION_PREFIX = "shows-pages-"
+"""Prefix of the session id of an HTTP client that declared MCP Apps in `initialize`; see `CapabilitySession`."""
 
-MOST = 4
+MAX_PREVIEWS = 4
 """Previews in one answer."""
-BUDGET = 44_000
-"""Bytes of a preview; as a data URI it is a third longer, and stays below 60 kB."""
-SIDE_PX = 640
+MAX_PREVIEW_BYTES = 44_000
+"""Bytes of a preview; as a data URI it is a third longer, which stays below 60 kB."""
+PREVIEW_SIDE_PX = 640
+"""Pixels of a preview's longer side, at most."""
 
-TOOL = Tool(
+GALLERY_TASK = Tool(
     name="gallery_task",
     description="How a task is, for the gallery; preview names the files to send along, small.",
     input_schema={
         "type": "object",
         "properties": {
             "task_id": {"type": "string"},
-            "preview": {"type": "array", "items": {"type": "integer"}, "maxItems": MOST},
+            "preview": {"type": "array", "items": {"type": "integer"}, "maxItems": MAX_PREVIEWS},
         },
         "required": ["task_id"],
     },
@@ -63,15 +64,15 @@ TOOL = Tool(
 )
 
 
-def can_show(context: Context) -> bool:
-    """Whether the client that asks can show the gallery."""
+def client_shows_gallery(context: Context) -> bool:
+    """Whether the client of this request can show the gallery."""
     if context.session.client_capabilities is None and context.request:
-        return str(context.request.headers.get(MCP_SESSION_ID_HEADER, "")).startswith(SESSION)
+        return str(context.request.headers.get(MCP_SESSION_ID_HEADER, "")).startswith(SESSION_PREFIX)
     return client_supports_apps(context)
 
 
-def introduces(body: bytes) -> bool:
-    """Whether this is a client of the older era that introduces itself as one that can show the gallery."""
+def declares_gallery(body: bytes) -> bool:
+    """Whether a request's body is an `initialize` that declares MCP Apps with HTML pages."""
     with suppress(ValueError, RecursionError):
         match json.loads(body):
             case {
@@ -83,8 +84,8 @@ def introduces(body: bytes) -> bool:
 
 
 @cache
-def page() -> "Page":
-    """The page, with what it asks of a host."""
+def load_page() -> "Page":
+    """Load the page, with its requirements on the host."""
     apps = Apps()
     apps.add_html_resource(
         URI,
@@ -98,87 +99,91 @@ def page() -> "Page":
     return binding.resource
 
 
-def with_gallery(listed: ListToolsResult, utilities: Collection[str]) -> ListToolsResult:
-    """The tools for a host that can show the gallery.
+def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) -> ListToolsResult:
+    """Return tools/list for a client that can show the gallery: with its tool, and its page on the others.
 
     Args:
-        listed: The tools for everybody else.
-        utilities: The tools that are no model's.
+        listed: The answer for other clients.
+        utilities: Names of the tools that are no model's.
     """
     tools = [
         tool.model_copy(update={"meta": {**(tool.meta or {}), "ui": {"resourceUri": URI}}})
-        if tool.name in SHOWING or tool.name not in utilities
+        if tool.name in TASK_TOOLS or tool.name not in utilities
         else tool
         for tool in listed.tools
     ]
-    return listed.model_copy(update={"tools": [*tools, TOOL]})
+    return listed.model_copy(update={"tools": [*tools, GALLERY_TASK]})
 
 
-def with_page(listed: ListResourcesResult) -> ListResourcesResult:
-    """The resources for a host that can show the gallery."""
+def add_page_to_resources(listed: ListResourcesResult) -> ListResourcesResult:
+    """Return resources/list for a client that can show the gallery: with its page."""
     entry = Resource(
-        uri=URI, name=page().name, description=page().description, mime_type=page().mime_type, _meta=page().meta
+        uri=URI,
+        name=load_page().name,
+        description=load_page().description,
+        mime_type=load_page().mime_type,
+        _meta=load_page().meta,
     )
     return listed.model_copy(update={"resources": [*listed.resources, entry]})
 
 
-async def read() -> ReadResourceResult:
-    """The page as resources/read gives it."""
-    content = await page().read()
+async def read_page() -> ReadResourceResult:
+    """Return the page as resources/read answers it."""
+    content = await load_page().read()
     if not isinstance(content, str):
         raise TypeError(type(content))
     return ReadResourceResult(
-        contents=[TextResourceContents(uri=URI, mime_type=page().mime_type, text=content, _meta=page().meta)]
+        contents=[TextResourceContents(uri=URI, mime_type=load_page().mime_type, text=content, _meta=load_page().meta)]
     )
 
 
-async def show(app: App, arguments: Mapping[str, Any]) -> CallToolResult:
-    """Answer the page: the task, what was asked for, and previews.
+async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolResult:
+    """Answer a call of `gallery_task`: the task, its kind and prompt, and previews.
 
     Raises:
         KieMcpError: When there is no such task.
     """
     from kie_mcp.catalog.arguments import coerce_arguments
-    from kie_mcp.server import answers
+    from kie_mcp.server import answers, formatting
 
-    given = coerce_arguments(arguments, TOOL.input_schema)
+    given = coerce_arguments(arguments, GALLERY_TASK.input_schema)
     id_, numbers = given.get("task_id"), given.get("preview") or []
-    if not isinstance(id_, str) or not isinstance(numbers, list) or len(numbers) > MOST:
-        raise InvalidCall(f"{TOOL.name} takes a task_id, and in preview at most {MOST} numbers.")
+    if not isinstance(id_, str) or not isinstance(numbers, list) or len(numbers) > MAX_PREVIEWS:
+        raise InvalidCall(f"{GALLERY_TASK.name} takes a task_id, and in preview at most {MAX_PREVIEWS} numbers.")
     runner = await app.runner()
     task = await runner.get(id_)
     if task.state == "succeeded" and not task.saved:
-        # The files are on their way to the disk.
+        # The downloads are still running.
         (task,) = await runner.wait([task], 10)
-    answer = answers.task_answer(task, now=app.clock.time(), usual=(await runner.usual(task)).seconds)
-    answer |= {"kind": task.kind, "prompt": answers.one_line(task.prompt)[:300]}
+    answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
+    answer |= {"kind": task.kind, "prompt": formatting.to_one_line(task.prompt)[:300]}
     if numbers:
         answer["previews"] = await _previews(task, numbers)
-    return answers.result(answer, answers.task_text(answer))
+    return answers.build_result(answer, answers.format_task(answer))
 
 
 async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
-    """A data URI for each of the task's files that has a number here and can be shown small."""
+    """Return data URIs by number, for those of these numbered files of which there is a small preview."""
     previews = {}
-    for number, made in enumerate(task.results, start=1):
-        if number in numbers and made.path:
+    for number, result in enumerate(task.results, start=1):
+        if number in numbers and result.path:
             with suppress(OSError, InvalidCall):
-                content, mime_type = await _small(anyio.Path(made.path), made.mime_type)
+                content, mime_type = await _read_small(anyio.Path(result.path), result.mime_type)
                 if content:
                     previews[str(number)] = f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
     return previews
 
 
-async def _small(path: anyio.Path, mime_type: str) -> tuple[bytes, str]:
-    """The file itself where it is small, else a picture of it; nothing where there is none.
+async def _read_small(path: anyio.Path, mime_type: str) -> tuple[bytes, str]:
+    """Return the file itself when it is small, else a preview; empty when there is no preview of it.
 
     Raises:
         OSError: When it cannot be read.
         InvalidCall: When it is broken.
     """
-    from kie_mcp.media.preview import picture
+    from kie_mcp.media.preview import render_preview
 
-    if 0 < (await path.stat()).st_size <= BUDGET:
+    if 0 < (await path.stat()).st_size <= MAX_PREVIEW_BYTES:
         return await path.read_bytes(), mime_type
-    drawn = await picture(Path(path), budget=BUDGET, side=SIDE_PX)
-    return drawn.content, drawn.mime_type
+    picture = await render_preview(Path(path), max_bytes=MAX_PREVIEW_BYTES, max_side_px=PREVIEW_SIDE_PX)
+    return picture.content, picture.mime_type

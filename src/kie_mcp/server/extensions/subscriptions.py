@@ -1,7 +1,7 @@
-"""Telling clients that a task or the balance has changed.
+"""Subscriptions: notify clients that a task, the lists of tasks or the balance have changed (resources/updated).
 
-Clients of 2026 open a stream with subscriptions/listen. Those before it ask with resources/subscribe and are told on
-their connection, which such a server serves alone.
+Clients of 2026-07-28 open a stream with subscriptions/listen. Clients of older protocols call resources/subscribe and
+are notified on their connection; a server that offers this has only that one connection.
 """
 
 import logging
@@ -32,81 +32,83 @@ logger = logging.getLogger(__name__)
 CREDITS = "kie://credits"
 LIBRARY = "kie://library"
 TASKS = "kie://tasks"
-TASK = f"{TASKS}/"
-MOST = 100
-"""Addresses that one stream, or one connection, is told of."""
+TASK_PREFIX = f"{TASKS}/"
+MAX_SUBSCRIPTIONS = 100
+"""Addresses that one stream, or one connection, may subscribe to."""
 
 
 class Subscriptions:
-    """Who wants to be told of what, for as long as a server runs."""
+    """Registry of resource subscriptions, in memory, and the loop that sends the notifications."""
 
     def __init__(self) -> None:
         self._bus = InMemorySubscriptionBus()
-        self._streams = ListenHandler(self._bus)
+        self._handle_stream = ListenHandler(self._bus)
         self._session: ServerSession | None = None
         self._subscribed: set[str] = set()
-        self._due: dict[str, None] = {}
-        """What the connection is yet to be told of, once each."""
+        self._pending: dict[str, None] = {}
+        """Addresses whose change has not been sent to the connection yet; an ordered set."""
         self._balance: float | None = None
-        """As last told of; None when somebody has come since."""
+        """Credits as last notified; None when a client has subscribed since."""
         self._balance_readers = 0
-        """Streams that are told of the balance."""
-        self._spent = False
+        """Number of streams that subscribe to the balance."""
+        self._balance_may_have_changed = False
         self._wake = anyio.Event()
 
     async def run(self, app: App) -> None:
-        """Tell the connection what is due, and read the balance when a task may have changed it; never return."""
+        """Send pending notifications, and read the balance when a task may have changed it; never return."""
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
-            while self._due and self._session:
-                uri = next(iter(self._due))
-                del self._due[uri]
+            while self._pending and self._session:
+                uri = next(iter(self._pending))
+                del self._pending[uri]
                 await self._session.send_resource_updated(uri)
-            if self._spent:
-                self._spent = False
+            if self._balance_may_have_changed:
+                self._balance_may_have_changed = False
                 await self._compare_balance(app)
 
     async def task_changed(self, task: "Task") -> None:
-        """Note that a task's state was written down; waits for no client."""
+        """Queue notifications for a task whose new state was written to the ledger; never wait for a client."""
         for id_ in (task.id, task.kie_id):
             if id_:
-                await self._publish(f"{TASK}{id_}")
+                await self._publish(f"{TASK_PREFIX}{id_}")
         await self._publish(TASKS)
         if task.state == "succeeded":
             await self._publish(LIBRARY)
         if self._balance_readers or CREDITS in self._subscribed:
-            self._spent = True
+            self._balance_may_have_changed = True
             self._wake.set()
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Answer subscriptions/listen: the stream lasts until the client leaves."""
-        uris = [uri for uri in params.notifications.resource_subscriptions or () if _changes(uri)][:MOST]
-        # Changes of lists may be asked for, as the SDK says that they can be: there are none.
+        """Answer subscriptions/listen; the stream lasts until the client closes it."""
+        uris = [uri for uri in params.notifications.resource_subscriptions or () if _can_change(uri)][
+            :MAX_SUBSCRIPTIONS
+        ]
+        # The SDK advertises changes of lists too; clients may subscribe to them, though the lists never change.
         honored = params.notifications.model_copy(update={"resource_subscriptions": uris})
         for uri in uris:
-            # What does not exist never changes; that is no error here.
+            # A task that does not exist never changes; in this method that is no error.
             with suppress(KieMcpError):
-                await _take_up(context.lifespan_context, uri)
-        reader = CREDITS in uris
-        self._balance_readers += reader
-        self._balance = None if reader else self._balance
+                await _watch_task(context.lifespan_context, uri)
+        reads_balance = CREDITS in uris
+        self._balance_readers += reads_balance
+        self._balance = None if reads_balance else self._balance
         try:
-            return await self._streams(context, params.model_copy(update={"notifications": honored}))
+            return await self._handle_stream(context, params.model_copy(update={"notifications": honored}))
         finally:
-            self._balance_readers -= reader
+            self._balance_readers -= reads_balance
 
     async def subscribe(self, context: Context, params: SubscribeRequestParams) -> EmptyResult:
         """Answer resources/subscribe."""
         uri = str(params.uri)
-        if not _changes(uri):
-            raise _refused(uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK}{{id}} tell when they change.")
-        if len(self._subscribed) >= MOST and uri not in self._subscribed:
-            raise _refused(uri, f"This connection has {MOST} subscriptions already: unsubscribe from one.")
+        if not _can_change(uri):
+            raise _refusal(uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK_PREFIX}{{id}} tell when they change.")
+        if len(self._subscribed) >= MAX_SUBSCRIPTIONS and uri not in self._subscribed:
+            raise _refusal(uri, f"This connection has {MAX_SUBSCRIPTIONS} subscriptions already: unsubscribe from one.")
         try:
-            await _take_up(context.lifespan_context, uri)
+            await _watch_task(context.lifespan_context, uri)
         except KieMcpError as error:
-            raise _refused(uri, f"{error} {error.next_step}".strip()) from None
+            raise _refusal(uri, f"{error} {error.next_step}".strip()) from None
         self._session = context.session
         self._subscribed.add(uri)
         self._balance = None if uri == CREDITS else self._balance
@@ -115,22 +117,23 @@ class Subscriptions:
     async def unsubscribe(self, _: Context, params: UnsubscribeRequestParams) -> EmptyResult:
         """Answer resources/unsubscribe."""
         self._subscribed.discard(str(params.uri))
-        self._due.pop(str(params.uri), None)
+        self._pending.pop(str(params.uri), None)
         return EmptyResult()
 
     async def _publish(self, uri: str) -> None:
         if uri in self._subscribed:
-            self._due[uri] = None
+            self._pending[uri] = None
             self._wake.set()
         await self._bus.publish(ResourceUpdated(uri))
 
     async def _compare_balance(self, app: App) -> None:
+        """Read the balance, and notify when it differs from the last one."""
         try:
-            balance = await (await app.runner()).client.credits()
+            balance = await (await app.runner()).client.read_balance()
         except KieMcpError as error:
             logger.info("balance: %s", error)
         except Exception:
-            # Tasks run in the same group: nothing may end it.
+            # An exception would end the task group that this loop shares with the server.
             logger.exception("balance")
         else:
             if balance != self._balance:
@@ -138,19 +141,19 @@ class Subscriptions:
                 await self._publish(CREDITS)
 
 
-def _changes(uri: str) -> bool:
-    return uri in {CREDITS, LIBRARY, TASKS} or (uri.startswith(TASK) and uri != TASK)
+def _can_change(uri: str) -> bool:
+    return uri in {CREDITS, LIBRARY, TASKS} or (uri.startswith(TASK_PREFIX) and uri != TASK_PREFIX)
 
 
-async def _take_up(app: App, uri: str) -> None:
-    """See to it that a task is watched here, though another process may have started it.
+async def _watch_task(app: App, uri: str) -> None:
+    """Have this process watch the task at an address, though another process may have started it.
 
     Raises:
         KieMcpError: When there is no such task, or the ledger cannot be opened.
     """
-    if uri.startswith(TASK):
-        await (await app.runner()).get(uri.removeprefix(TASK))
+    if uri.startswith(TASK_PREFIX):
+        await (await app.runner()).get(uri.removeprefix(TASK_PREFIX))
 
 
-def _refused(uri: str, reason: str) -> MCPError:
+def _refusal(uri: str, reason: str) -> MCPError:
     return MCPError(INVALID_PARAMS, reason, {"uri": uri})

@@ -1,10 +1,14 @@
-"""A session id that tells what the client can do.
+"""Session ids that carry one client capability, over stateless HTTP: whether the client shows pages (MCP Apps).
 
-A client of the protocol before 2026-07-28 says only in `initialize` whether it shows pages (MCP Apps), and this server
-keeps no sessions in which to remember that. So the session id that the client is given, and sends with every later
-request, carries it: an id that begins with `shows-pages-` means that the client shows pages. The id grants nothing: a
-client that makes one up is offered a page and one more tool, which it could have had by declaring MCP Apps. Clients of
-2026-07-28 declare what they can do with each request, and get no id.
+A client of a protocol before 2026-07-28 declares its capabilities only once, in `initialize`, and this server keeps no
+sessions in which to remember them (a stateless server answers clients of all protocol versions). The protocol lets a
+server hand out a session id (`Mcp-Session-Id`) with the answer to `initialize`, and the client sends it with every
+later request. So the id itself carries the capability: it begins with `shows-pages-` when the client declared MCP Apps
+with HTML pages; other clients get no id. `gallery.client_shows_gallery` reads it.
+
+The id is not signed, because it grants nothing: a client that invents one is listed a page and one more tool, which it
+could have had by declaring MCP Apps. Clients of 2026-07-28 declare their capabilities with each request, send no
+`initialize` and get no id. Should the SDK offer a way to keep capabilities in a stateless server, this module can go.
 """
 
 import secrets
@@ -15,40 +19,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kie_mcp.server.extensions import gallery
 
-LONGEST_INTRODUCTION = 16 * 1024
-"""Bytes in which a client has said what it can do."""
+MAX_INITIALIZE_BYTES = 16 * 1024
+"""Bytes of a request's body that are read in search of an `initialize` with MCP Apps."""
 
 
 class CapabilitySession:
-    """Gives a client that can show the gallery an id that says so.
-
-    Clients of the older era tell what they can do only once, and the server keeps no sessions.
-    """
+    """Adds a session id to the answer to an `initialize` that declares MCP Apps."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; if it is a first one, read it before."""
+        """Pass the request on; read the body of a POST without a session id first, and replay it."""
         header = MCP_SESSION_ID_HEADER.encode()
         if scope["type"] != "http" or scope["method"] != "POST" or header in dict(scope["headers"]):
             await self._app(scope, receive, send)
             return
-        read: deque[Message] = deque()
+        messages: deque[Message] = deque()
         body, more = b"", True
-        while more and len(body) < LONGEST_INTRODUCTION:
+        while more and len(body) < MAX_INITIALIZE_BYTES:
             message = await receive()
-            read.append(message)
+            messages.append(message)
             body += message.get("body", b"")
             more = message.get("more_body", False)
 
-        async def again() -> Message:
-            return read.popleft() if read else await receive()
+        async def replay() -> Message:
+            return messages.popleft() if messages else await receive()
 
-        async def named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                id_ = f"{gallery.SESSION}{secrets.token_hex(16)}".encode()
+                id_ = f"{gallery.SESSION_PREFIX}{secrets.token_hex(16)}".encode()
                 message = {**message, "headers": [*message["headers"], (header, id_)]}
             await send(message)
 
-        await self._app(scope, again, named if gallery.introduces(body) else send)
+        await self._app(scope, replay, send_with_id if gallery.declares_gallery(body) else send)

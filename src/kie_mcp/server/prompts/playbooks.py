@@ -1,4 +1,4 @@
-"""What each prompt tells the agent: the steps to take, in which order, through which tools."""
+"""Playbooks: the text of each MCP prompt, which tells the agent the steps to take and the tools to use."""
 
 import json
 import re
@@ -13,50 +13,51 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from kie_mcp.errors import InvalidCall
 
 LONGEST = 4000
-"""Characters of one argument that a prompt repeats."""
+"""Characters of one argument that a prompt repeats; more are cut."""
 LONGEST_PROBLEM = 200
-# JSON escapes the other ends of lines.
+"""Characters of the explanation of one wrong argument."""
+# The characters that some readers take for the end of a line; JSON escapes the other ones itself.
 LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x7f\x85\u2028\u2029"}
 
 Ratio = Literal["16:9", "9:16", "1:1"]
 Voice = Annotated[str, Field(description="Of ElevenLabs, by name or id, or one of Gemini's.")]
 
 
-def _own(song: str) -> str:
-    if not OWN.fullmatch(song):
+def _check_own_song(song: str) -> str:
+    if not OWN_SONG.fullmatch(song):
         raise ValueError("give task:<id>#<n>, a song that suno_music made")
     return song
 
 
-OWN = re.compile(r"(task:)?[\w-]+(#[\w-]+)?")
-OwnSong = Annotated[str, AfterValidator(_own)]
+OWN_SONG = re.compile(r"(task:)?[\w-]+(#[\w-]+)?")
+OwnSong = Annotated[str, AfterValidator(_check_own_song)]
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """A tool as a step calls it, and the model that the call runs."""
+class ToolUse:
+    """A call that a step asks for: the tool, the model that it runs, and the arguments to give."""
 
     tool: str
     model: str
     arguments: tuple[str, ...]
 
-    def told(self, shown: Collection[str]) -> str:
-        """The call in words; run_model makes it where the tool is not shown."""
+    def describe(self, tools: Collection[str]) -> str:
+        """Describe the call for the agent; without the tool among the server's `tools`, it is one of run_model."""
         names = ", ".join(self.arguments)
-        return f"{self.tool} ({names})" if self.tool in shown else f"run_model (model {self.model}; input: {names})"
+        return f"{self.tool} ({names})" if self.tool in tools else f"run_model (model {self.model}; input: {names})"
 
 
-PICTURE = Use("nano_banana_image", "google/nano-banana", ("prompt", "aspect_ratio"))
-EDIT = Use("nano_banana_image", "google/nano-banana-edit", ("prompt", "images", "aspect_ratio"))
-GHIBLI = Use("ghibli_image", "flux-kontext-pro", ("prompt", "image", "aspect_ratio"))
-UPSCALE = Use("recraft_upscale", "recraft/crisp-upscale", ("image",))
-CLIP = Use("kling_video", "kling-3.0/video", ("prompt", "image", "duration"))
-SONG = Use("suno_music", "ai-music-api/generate", ("prompt",))
-SONG_VIDEO = Use("suno_music_video", "ai-music-api/create-music-video", ("track",))
-COVER = Use("suno_cover_art", "ai-music-api/cover-generate", ("task_id",))
-SPEECH = Use("elevenlabs_speech", "elevenlabs/text-to-speech-turbo-2-5", ("prompt", "voice"))
-GEMINI_SPEECH = Use("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt", "speakers"))
-USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
+PICTURE = ToolUse("nano_banana_image", "google/nano-banana", ("prompt", "aspect_ratio"))
+EDIT = ToolUse("nano_banana_image", "google/nano-banana-edit", ("prompt", "images", "aspect_ratio"))
+GHIBLI = ToolUse("ghibli_image", "flux-kontext-pro", ("prompt", "image", "aspect_ratio"))
+UPSCALE = ToolUse("recraft_upscale", "recraft/crisp-upscale", ("image",))
+CLIP = ToolUse("kling_video", "kling-3.0/video", ("prompt", "image", "duration"))
+SONG = ToolUse("suno_music", "ai-music-api/generate", ("prompt",))
+SONG_VIDEO = ToolUse("suno_music_video", "ai-music-api/create-music-video", ("track",))
+COVER = ToolUse("suno_cover_art", "ai-music-api/cover-generate", ("task_id",))
+SPEECH = ToolUse("elevenlabs_speech", "elevenlabs/text-to-speech-turbo-2-5", ("prompt", "voice"))
+GEMINI_SPEECH = ToolUse("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt", "speakers"))
+TOOL_USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
 
 ASK_FIRST = (
     "Add up what the steps below will cost: describe_model tells the price of each model, get_credits the balance. "
@@ -72,7 +73,7 @@ wait_seconds 50, until it has ended.
 
 
 class Playbook(BaseModel):
-    """One prompt: its fields are what the user may say, its steps what the agent is told."""
+    """One prompt: its fields are the prompt's arguments, its steps the instructions for the agent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -80,17 +81,17 @@ class Playbook(BaseModel):
     title: ClassVar[str]
 
     @abstractmethod
-    def steps(self, shown: Collection[str]) -> Iterator[str]:
-        """What to do, in order, with the tools that are shown."""
+    def steps(self, tools: Collection[str]) -> Iterator[str]:
+        """Yield the steps, in order, for a server that shows these tools."""
 
     @classmethod
-    def read(cls, arguments: Mapping[str, str]) -> Self:
-        """The playbook that the arguments ask for.
+    def from_arguments(cls, arguments: Mapping[str, str]) -> Self:
+        """Build the playbook from a prompt's arguments.
 
         Raises:
             InvalidCall: When one is missing, wrong or unknown.
         """
-        # Hosts send an empty text for what the user left out.
+        # Hosts send an empty string for an argument that the user left out.
         given = {name: value.strip() for name, value in arguments.items() if value.strip()}
         try:
             return cls.model_validate(given)
@@ -103,18 +104,18 @@ class Playbook(BaseModel):
             raise InvalidCall(f"{cls.name}: {words}.", f"It takes {', '.join(cls.model_fields)}.") from None
 
     @classmethod
-    def listed(cls) -> Prompt:
-        """The prompt as prompts/list gives it."""
+    def as_prompt(cls) -> Prompt:
+        """Describe the prompt for prompts/list."""
         arguments = [
-            PromptArgument(name=name, description=_described(field), required=field.is_required())
+            PromptArgument(name=name, description=_describe_argument(field), required=field.is_required())
             for name, field in cls.model_fields.items()
         ]
         return Prompt(name=cls.name, title=cls.title, description=cls.__doc__, arguments=arguments)
 
-    def told(self, shown: Collection[str]) -> str:
-        """The whole text."""
-        given = [f"- {name}: {quoted(value)}" for name, value in self if value not in ("", None)]
-        steps = [f"{number}. {step}" for number, step in enumerate(self.steps(shown), start=1)]
+    def render(self, tools: Collection[str]) -> str:
+        """Return the prompt's whole text."""
+        given = [f"- {name}: {quote(value)}" for name, value in self if value not in ("", None)]
+        steps = [f"{number}. {step}" for number, step in enumerate(self.steps(tools), start=1)]
         return "\n".join(
             [
                 f"{self.__doc__} Use the tools of the kie-mcp server.",
@@ -139,7 +140,7 @@ class Storyboard(Playbook):
     aspect_ratio: Ratio = "16:9"
     model: str = Field("", description="The id of a video model that takes a first frame.")
 
-    def steps(self, shown: Collection[str]) -> Iterator[str]:
+    def steps(self, tools: Collection[str]) -> Iterator[str]:
         """Scenes, pictures, then one video call each."""
         yield (
             f"Write {self.scenes} scenes from idea. Each has a picture (who, where, light) and a movement (what "
@@ -147,10 +148,10 @@ class Storyboard(Playbook):
         )
         yield ASK_FIRST
         yield (
-            f"Draw the first scene with {PICTURE.told(shown)}, in the given aspect_ratio. Draw each further one with "
-            f"{EDIT.told(shown)}, images being the first one's task:<id>#1, so that figures stay alike."
+            f"Draw the first scene with {PICTURE.describe(tools)}, in the given aspect_ratio. Draw each further one "
+            f"with {EDIT.describe(tools)}, images being the first one's task:<id>#1, so that figures stay alike."
         )
-        video = _chosen(self.model, shown) if self.model else CLIP.told(shown)
+        video = _video_call(self.model, tools) if self.model else CLIP.describe(tools)
         yield (
             f"Make one video of each scene with {video}: the scene's task:<id>#1 is the first frame, the prompt tells "
             "the movement only. Start them all, then ask get_task with all their ids."
@@ -170,22 +171,22 @@ class GhibliPortrait(Playbook):
         None, description="Left out, that of picture."
     )
 
-    def steps(self, shown: Collection[str]) -> Iterator[str]:
+    def steps(self, tools: Collection[str]) -> Iterator[str]:
         """One picture, more only when the user asks for more."""
         style = (
             ""
-            if GHIBLI.tool in shown
+            if GHIBLI.tool in tools
             else " Name the style as well: Studio Ghibli animation, hand-drawn, soft watercolor."
         )
         shape = "aspect_ratio as given" if self.aspect_ratio else "leave aspect_ratio out"
         yield (
-            f"Call {GHIBLI.told(shown)} once: image is picture, {shape}. The prompt asks to keep face, hair, pose and "
-            f"clothes, and {'puts the person into scene' if self.scene else 'the background'}.{style}"
+            f"Call {GHIBLI.describe(tools)} once: image is picture, {shape}. The prompt asks to keep face, hair, pose "
+            f"and clothes, and {'puts the person into scene' if self.scene else 'the background'}.{style}"
         )
         yield "Tell the user where it was saved, and ask whether the likeness is right."
         yield (
             "Only if the user wants a change, say what another picture costs and call once more, with what should be "
-            f"different in the prompt. If the user wants it larger, call {UPSCALE.told(shown)} with task:<id>#1."
+            f"different in the prompt. If the user wants it larger, call {UPSCALE.describe(tools)} with task:<id>#1."
         )
 
 
@@ -200,7 +201,7 @@ class ProductAd(Playbook):
     aspect_ratio: Ratio = "9:16"
     voice: Voice = "Rachel"
 
-    def steps(self, shown: Collection[str]) -> Iterator[str]:
+    def steps(self, tools: Collection[str]) -> Iterator[str]:
         """Idea, picture, video, voice."""
         yield (
             "Write one scene that shows the product, how the camera moves in 5 seconds, and a line of at most 15 words "
@@ -209,16 +210,16 @@ class ProductAd(Playbook):
         yield ASK_FIRST
         if self.picture:
             yield (
-                f"Put the product into the scene with {EDIT.told(shown)}: images is picture, aspect_ratio as given, "
-                "and the prompt asks to keep its shape, colors and lettering exactly."
+                f"Put the product into the scene with {EDIT.describe(tools)}: images is picture, aspect_ratio as "
+                "given, and the prompt asks to keep its shape, colors and lettering exactly."
             )
         else:
-            yield f"Draw the scene with {PICTURE.told(shown)}, aspect_ratio as given."
+            yield f"Draw the scene with {PICTURE.describe(tools)}, aspect_ratio as given."
         yield (
             "Ask the user whether the picture is right before you go on. Then make the video with "
-            f"{CLIP.told(shown)}: image is the picture's task:<id>#1, duration 5, the prompt tells the movement."
+            f"{CLIP.describe(tools)}: image is the picture's task:<id>#1, duration 5, the prompt tells the movement."
         )
-        yield f"Have the line spoken with {_speech(self.voice, shown)}."
+        yield f"Have the line spoken with {_speech_call(self.voice, tools)}."
         yield "Name the video and the voice. Join them only if you have a tool of your own for that."
 
 
@@ -234,22 +235,22 @@ class MusicVideo(Playbook):
     clips: int = Field(0, ge=0, le=8, description="Filmed scenes to make besides.")
     aspect_ratio: Ratio = Field("16:9", description="Of the filmed scenes.")
 
-    def steps(self, shown: Collection[str]) -> Iterator[str]:
+    def steps(self, tools: Collection[str]) -> Iterator[str]:
         """Song, video, cover, and scenes if wanted."""
         yield ASK_FIRST
         if self.song:
             yield "The song is there: ask get_task how it is, and take task:<id>#<n> of it below."
         else:
             yield (
-                f"Make the song with {SONG.told(shown)}, the prompt being idea and style in at most 400 characters. "
-                "One call makes two takes, #1 and #2. Let the user choose one."
+                f"Make the song with {SONG.describe(tools)}, the prompt being idea and style in at most 400 "
+                "characters. One call makes two takes, #1 and #2. Let the user choose one."
             )
-        yield f"Make the video with {SONG_VIDEO.told(shown)}: track is task:<id>#<n> of that take."
-        yield f"Offer album covers, which are free: {COVER.told(shown)} with the id of the song's task."
+        yield f"Make the video with {SONG_VIDEO.describe(tools)}: track is task:<id>#<n> of that take."
+        yield f"Offer album covers, which are free: {COVER.describe(tools)} with the id of the song's task."
         if self.clips:
             yield (
-                f"Write {self.clips} scenes that fit the song. Draw each with {PICTURE.told(shown)}, aspect_ratio as "
-                f"given, then film each with {CLIP.told(shown)}: image is the picture's task:<id>#1, duration 5."
+                f"Write {self.clips} scenes that fit the song. Draw each with {PICTURE.describe(tools)}, aspect_ratio "
+                f"as given, then film each with {CLIP.describe(tools)}: image is the picture's task:<id>#1, duration 5."
             )
 
 
@@ -264,23 +265,23 @@ class NarratedSlides(Playbook):
     voice: Voice = "Rachel"
     aspect_ratio: Ratio = "16:9"
 
-    def steps(self, shown: Collection[str]) -> Iterator[str]:
+    def steps(self, tools: Collection[str]) -> Iterator[str]:
         """Outline, pictures, recordings."""
         yield (
             f"Write {self.slides} slides in the language of topic. Each has a title, a picture in one sentence and a "
             "text to speak of 40 to 70 words. Give all pictures one style. Show them to the user."
         )
         yield ASK_FIRST
-        yield f"Draw a picture for each slide with {PICTURE.told(shown)}, aspect_ratio as given, without lettering."
-        yield f"Have each text spoken with {_speech(self.voice, shown)}."
+        yield f"Draw a picture for each slide with {PICTURE.describe(tools)}, aspect_ratio as given, without lettering."
+        yield f"Have each text spoken with {_speech_call(self.voice, tools)}."
         yield "List the slides in order: title, picture, recording. Join them only if you have a tool for that."
 
 
 PLAYBOOKS: tuple[type[Playbook], ...] = (Storyboard, GhibliPortrait, ProductAd, MusicVideo, NarratedSlides)
 
 
-def named(name: str) -> type[Playbook]:
-    """The playbook of this name.
+def find_playbook(name: str) -> type[Playbook]:
+    """Return the playbook with this name.
 
     Raises:
         InvalidCall: When there is none.
@@ -289,17 +290,17 @@ def named(name: str) -> type[Playbook]:
         if playbook.name == name:
             return playbook
     names = ", ".join(each.name for each in PLAYBOOKS)
-    raise InvalidCall(f"There is no prompt {quoted(name, 60)}.", f"There are {names}.")
+    raise InvalidCall(f"There is no prompt {quote(name, 60)}.", f"There are {names}.")
 
 
-def quoted(value: object, most: int = LONGEST) -> str:
-    """A value on one line, unable to end its own quotes, and cut when it is long."""
+def quote(value: object, most: int = LONGEST) -> str:
+    """Quote a value from the user as a JSON string on one line, cut when it is long."""
     text = str(value)
     cut = f" (cut: {len(text)} characters were given)" if len(text) > most else ""
     return json.dumps(text[:most], ensure_ascii=False).translate(LINE_ENDS) + cut
 
 
-def _described(field: Any) -> str:
+def _describe_argument(field: Any) -> str:
     words = [field.description or "Width to height."]
     bounds = {type(each).__name__: each for each in field.metadata}
     if "Ge" in bounds:
@@ -309,21 +310,21 @@ def _described(field: Any) -> str:
     return " ".join(words)
 
 
-def _speech(voice: str, shown: Collection[str]) -> str:
+def _speech_call(voice: str, tools: Collection[str]) -> str:
     from kie_mcp.catalog.vendors.gemini import VoiceName
 
     if voice.casefold() in (name.casefold() for name in get_args(VoiceName)):
-        return f"{GEMINI_SPEECH.told(shown)}, speakers being a list of one: the given voice as voice"
-    return f"{SPEECH.told(shown)}, voice as given"
+        return f"{GEMINI_SPEECH.describe(tools)}, speakers being a list of one: the given voice as voice"
+    return f"{SPEECH.describe(tools)}, voice as given"
 
 
-def _chosen(name: str, shown: Collection[str]) -> str:
-    """The call of a video model that the user named."""
+def _video_call(name: str, tools: Collection[str]) -> str:
+    """Describe the call of a video model that the user named."""
     from kie_mcp.catalog import search
 
-    found = search.named(name)
+    found = search.find_by_name(name)
     if found and found.model.kind != "video":
         raise InvalidCall(f"{found.model.id} makes no video.", "find_models with kind video lists those that do.")
-    if found and found.family.tool in shown:
+    if found and found.family.tool in tools:
         return f"{found.family.tool} (model {found.model.id}; describe_model tells how it takes a first frame)"
-    return f"run_model (model {found.model.id if found else quoted(name, 60)}; describe_model tells its input)"
+    return f"run_model (model {found.model.id if found else quote(name, 60)}; describe_model tells its input)"

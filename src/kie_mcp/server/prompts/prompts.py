@@ -1,4 +1,4 @@
-"""The prompts: what a person starts with one word, and the agent then does."""
+"""Handlers of MCP prompts: prompts/list and prompts/get."""
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -16,20 +16,20 @@ from kie_mcp.server.app import Context
 
 
 async def list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPromptsResult:
-    """Answer prompts/list."""
+    """Answer prompts/list with every playbook."""
     from kie_mcp.server.prompts.playbooks import PLAYBOOKS
 
-    return ListPromptsResult(prompts=[playbook.listed() for playbook in PLAYBOOKS])
+    return ListPromptsResult(prompts=[playbook.as_prompt() for playbook in PLAYBOOKS])
 
 
-async def get(context: Context, params: GetPromptRequestParams) -> GetPromptResult:
-    """Answer prompts/get."""
+async def get_prompt(context: Context, params: GetPromptRequestParams) -> GetPromptResult:
+    """Answer prompts/get with the playbook that the arguments describe."""
     from kie_mcp.server.prompts import playbooks
 
     app = context.lifespan_context
     try:
-        playbook = playbooks.named(params.name).read(params.arguments or {})
-        text = playbook.told(app.selection.names)
+        playbook = playbooks.find_playbook(params.name).from_arguments(params.arguments or {})
+        text = playbook.render(app.selection.names)
     except InvalidCall as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}", {"prompt": params.name}) from None
     message = PromptMessage(role="user", content=TextContent(type="text", text=text))

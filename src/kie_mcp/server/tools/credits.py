@@ -1,4 +1,4 @@
-"""`get_credits`, `spend_report`."""
+"""`get_credits`, `spend_report`: the balance, and what was spent."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,48 +7,55 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from kie_mcp.server import answers
-from kie_mcp.server.app import App
-from kie_mcp.server.generate import Asked
+from kie_mcp.server import answers, formatting
+from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.spending import DAY, By, report
 
 USD_PER_CREDIT = 0.005
-LONGEST_REPORT = 7000
-"""Bytes of a report, whichever form is larger."""
+MAX_REPORT_BYTES = 7000
+"""Bytes of a report, in its larger form (JSON or text)."""
 LONGEST_NAME = 60
-"""Characters of a model's id in it."""
+"""Characters of a model's id in a report."""
 
 
-async def get_credits(app: App, _: Asked, __: Arguments) -> CallToolResult:
+async def get_credits(app: App, _: ToolCall, __: Arguments) -> CallToolResult:
     """Read the balance."""
-    balance = await (await app.runner()).client.credits()
+    balance = await (await app.runner()).client.read_balance()
     usd = round(balance * USD_PER_CREDIT, 2)
-    return answers.result({"credits": balance, "usd": usd}, f"{balance:,.10g} credits, about {usd:.2f} USD.")
+    return answers.build_result({"credits": balance, "usd": usd}, f"{balance:,.10g} credits, about {usd:.2f} USD.")
 
 
 class SpendReport(Arguments):
-    """Of what."""
+    """Arguments of spend_report."""
 
     by: By = "day"
     days: Annotated[int, Field(ge=1, le=3650)] = 30
 
 
-async def spend_report(app: App, _: Asked, wanted: SpendReport) -> CallToolResult:
-    """Tell what was spent."""
+async def spend_report(app: App, _: ToolCall, arguments: SpendReport) -> CallToolResult:
+    """Report the credits spent, by day, model or kind."""
     runner = await app.runner()
-    lines = report(await runner.ledger.since(app.clock.time() - wanted.days * DAY), wanted.by)
+    lines = report(await runner.ledger.since(app.clock.time() - arguments.days * DAY), arguments.by)
     *rows, total = [line.rounded() for line in lines]
-    shown = [*_fitting({**row, "of": answers.one_line(str(row["of"]))[:LONGEST_NAME]} for row in rows)]
-    text = [_spent(line) for line in (*shown, total)] if rows else [f"No tasks in the last {wanted.days} days."]
-    if len(rows) > len(shown):
-        text.insert(-1, f"{len(rows) - len(shown)} more.")
-    answer = {"by": wanted.by, "days": wanted.days, "lines": shown, "more": len(rows) - len(shown), "all": total}
-    return answers.result(answer, "\n".join(text))
+    fitting = [*_rows_that_fit({**row, "of": formatting.to_one_line(str(row["of"]))[:LONGEST_NAME]} for row in rows)]
+    text = (
+        [_format_line(line) for line in (*fitting, total)] if rows else [f"No tasks in the last {arguments.days} days."]
+    )
+    if len(rows) > len(fitting):
+        text.insert(-1, f"{len(rows) - len(fitting)} more.")
+    answer = {
+        "by": arguments.by,
+        "days": arguments.days,
+        "lines": fitting,
+        "more": len(rows) - len(fitting),
+        "all": total,
+    }
+    return answers.build_result(answer, "\n".join(text))
 
 
-def _spent(line: Mapping[str, Any]) -> str:
-    """A line of the report in words, without what is nothing."""
+def _format_line(line: Mapping[str, Any]) -> str:
+    """Format a line of the report, leaving out what is 0."""
     text = "{of}: {charged:,.10g} credits for {succeeded} of {tasks} tasks"
     if line["failed"]:
         text += "; failed {failed} ({failed_charged:,.10g} charged, {refunded:,.10g} refunded)"
@@ -59,11 +66,11 @@ def _spent(line: Mapping[str, Any]) -> str:
     return text.format(**line)
 
 
-def _fitting(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The first rows, as long as there is room."""
-    room = LONGEST_REPORT
+def _rows_that_fit(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the first rows that fit into `MAX_REPORT_BYTES`."""
+    room = MAX_REPORT_BYTES
     for row in rows:
-        room -= max(len(json.dumps(row, ensure_ascii=False).encode()), len(_spent(row).encode())) + 1
+        room -= max(len(json.dumps(row, ensure_ascii=False).encode()), len(_format_line(row).encode())) + 1
         if room < 0:
             return
         yield row

@@ -1,4 +1,4 @@
-"""tools/list and tools/call: what is listed comes from a file, what is called from the catalogue."""
+"""Handlers of tools/list, which reads a generated file, and of tools/call, which finds the tool and runs it."""
 
 import logging
 
@@ -11,56 +11,61 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import InvalidCall, KieMcpError
-from kie_mcp.server.app import App, Context
+from kie_mcp.server.app import App, Context, ToolCall
 from kie_mcp.server.extensions import gallery
-from kie_mcp.server.selection import tool_list
+from kie_mcp.server.selection import load_tool_list
 
 logger = logging.getLogger(__name__)
 
 BEFORE_LINKS = frozenset({"2024-11-05", "2025-03-26"})
-"""Versions of the protocol that know no resource links."""
+"""Protocol versions without resource links."""
 
 
 async def list_tools(context: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
-    """Answer tools/list."""
+    """Answer tools/list with the selected tools."""
     app = context.lifespan_context
-    listed = app.selection.listed
-    return gallery.with_gallery(listed, tool_list()["utilities"]) if gallery.can_show(context) else listed
+    listed = app.selection.list_result
+    return (
+        gallery.add_gallery_to_tools(listed, load_tool_list()["utilities"])
+        if gallery.client_shows_gallery(context)
+        else listed
+    )
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-    """Answer tools/call; whatever goes wrong is an answer too."""
+    """Answer tools/call; every error becomes a result that the client's model can read."""
     from kie_mcp.server import answers
 
     app = context.lifespan_context
     try:
-        told = await _call(app, context, params)
+        result = await _call(app, context, params)
     except KieMcpError as error:
-        return answers.failure(error)
+        return answers.build_error_result(error)
     except Exception:
         logger.exception("tool %r", params.name)
-        # Whatever spends nothing cannot have been charged; of the others the ledger may know.
+        # A read-only tool cannot have spent anything; for the others, the ledger may know.
         billed = False if app.selection.is_read_only(params.name) else None
-        return answers.failure(
+        return answers.build_error_result(
             KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
         )
-    if context.protocol_version in BEFORE_LINKS and isinstance(told, CallToolResult):
-        return answers.without_links(told)
-    return told
+    if context.protocol_version in BEFORE_LINKS and isinstance(result, CallToolResult):
+        return answers.remove_links(result)
+    return result
 
 
 async def _call(app: App, context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+    """Find the called tool and run it: the gallery's own, a family's, or a utility."""
     from kie_mcp.catalog.registry import FAMILIES
-    from kie_mcp.server.generate import Asked, call_family
+    from kie_mcp.server.generate import run_family_tool
     from kie_mcp.server.tools.registry import TOOLS
 
     name, arguments = params.name, params.arguments or {}
-    if name == gallery.TOOL.name:
-        return await gallery.show(app, arguments)
+    if name == gallery.GALLERY_TASK.name:
+        return await gallery.call_gallery_task(app, arguments)
     if name not in app.selection.names:
         raise InvalidCall(f"There is no tool {name!r}.", "Ask for the list of tools; run_model runs any model.")
     for family in FAMILIES:
         if family.tool == name:
-            return await call_family(app, Asked(context, params), family, arguments)
+            return await run_family_tool(app, ToolCall(context, params), family, arguments)
     (tool,) = (tool for tool in TOOLS if tool.name == name)
-    return await tool(app, Asked(context, params), arguments)
+    return await tool(app, ToolCall(context, params), arguments)

@@ -1,21 +1,19 @@
-"""`upload_file`, `get_download_url`."""
+"""`upload_file`, `get_download_url`: files at KIE."""
 
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.server import answers
-from kie_mcp.server.answers import when
-from kie_mcp.server.app import App
-from kie_mcp.server.generate import Asked
+from kie_mcp.server import answers, formatting
+from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 
 LINK_MINUTES = 20
-"""How long a link of get_download_url lives."""
+"""Minutes for which KIE's download link works."""
 
 
 class UploadFile(Arguments):
-    """The file to hand over: exactly one of path, url and base64."""
+    """Arguments of upload_file: exactly one of path, url and base64."""
 
     path: str | None = None
     url: str | None = None
@@ -23,40 +21,40 @@ class UploadFile(Arguments):
     name: str = Field("", description="File name to give it.")
 
 
-async def upload_file(app: App, _: Asked, wanted: UploadFile) -> CallToolResult:
-    """Hand a file over to KIE."""
-    given = [name for name in ("path", "url", "base64") if getattr(wanted, name)]
+async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolResult:
+    """Upload a file to KIE."""
+    given = [name for name in ("path", "url", "base64") if getattr(arguments, name)]
     if len(given) != 1:
         raise InvalidCall("upload_file takes exactly one of path, url and base64.", "Give one of them.")
-    publisher = (await app.runner()).publisher
-    if wanted.path:
-        upload = await publisher.upload_path(wanted.path)
-    elif wanted.url:
-        upload = await publisher.upload_url(wanted.url, wanted.name)
+    uploader = (await app.runner()).uploader
+    if arguments.path:
+        upload = await uploader.upload_path(arguments.path)
+    elif arguments.url:
+        upload = await uploader.upload_url(arguments.url, arguments.name)
     else:
-        upload = await publisher.upload_base64(wanted.base64 or "", wanted.name)
+        upload = await uploader.upload_base64(arguments.base64 or "", arguments.name)
     answer = {
         "upload_id": upload.id,
         "url": upload.url,
         "name": upload.name,
-        "expires": when(upload.expires),
+        "expires": formatting.format_time(upload.expires),
     }
     text = f"{upload.name} is at {upload.url} until {answer['expires']}: pass the URL, or kie://uploads/{upload.id}."
-    return answers.result(answer, answers.one_line(text))
+    return answers.build_result(answer, formatting.to_one_line(text))
 
 
 class GetDownloadUrl(Arguments):
-    """The file to link to."""
+    """Arguments of get_download_url."""
 
     file: str = Field(description="task:<id>#<n>, or a URL of KIE's.")
 
 
-async def get_download_url(app: App, _: Asked, wanted: GetDownloadUrl) -> CallToolResult:
-    """Make a link that a browser saves."""
+async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> CallToolResult:
+    """Ask KIE for a download link of a file."""
     runner = await app.runner()
-    url = await runner.client.download_url(await runner.publisher.address(wanted.file))
-    text = answers.one_line(f"{url} (for {LINK_MINUTES} minutes)")
-    return answers.result({"url": url, "minutes": LINK_MINUTES}, text)
+    url = await runner.client.request_download_url(await runner.references.find_url(arguments.file))
+    text = formatting.to_one_line(f"{url} (for {LINK_MINUTES} minutes)")
+    return answers.build_result({"url": url, "minutes": LINK_MINUTES}, text)
 
 
 UPLOAD_FILE = Tool(

@@ -1,4 +1,4 @@
-"""`find_models`, `describe_model`."""
+"""`find_models`, `describe_model`: the catalogue of models, with KIE's list of today."""
 
 import math
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from kie_mcp.catalog import search
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server import answers, live_models
-from kie_mcp.server.app import App
-from kie_mcp.server.generate import Asked
+from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 
-PAGE = 12
+PAGE_SIZE = 12
+"""Models on one page."""
 
 
 class FindModels(Arguments):
-    """What the model should do."""
+    """Arguments of find_models."""
 
     words: str = Field("", description="Such as: kling image.")
     kind: Kind | None = None
@@ -28,42 +28,47 @@ class FindModels(Arguments):
     page: Annotated[int, Field(ge=1)] = 1
 
 
-async def find_models(app: App, __: Asked, wanted: FindModels) -> CallToolResult:
-    """Find models by words, kind, mode and price, among ours and KIE's of today."""
-    offered = await live_models.ask(app)
-    found = search.find(wanted.words, kind=wanted.kind, mode=wanted.mode, max_credits=wanted.max_credits)
-    rows = [live_models.marked(search.row(entry), live_models.standing(entry.model, offered)) for entry in found]
-    if wanted.max_credits is None:
-        rows += live_models.strangers(offered, wanted.words, wanted.kind, wanted.mode)
-    pages = math.ceil(len(rows) / PAGE)
-    shown = rows[(wanted.page - 1) * PAGE : wanted.page * PAGE]
-    answer = {"models": shown, "page": wanted.page, "pages": pages}
-    lines = ["{model} ({tool}, {mode}, {credits} credits): {about}".format(**row) for row in shown]
+async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:
+    """Find models by words, kind, mode and price: built-in ones, and those that only KIE's list has."""
+    offered = await live_models.fetch_offered_models(app)
+    found = search.find_models(
+        arguments.words, kind=arguments.kind, mode=arguments.mode, max_credits=arguments.max_credits
+    )
+    rows = [
+        live_models.add_live_status(search.summarize_entry(entry), live_models.read_live_status(entry.model, offered))
+        for entry in found
+    ]
+    if arguments.max_credits is None:
+        rows += live_models.list_live_only_models(offered, arguments.words, arguments.kind, arguments.mode)
+    pages = math.ceil(len(rows) / PAGE_SIZE)
+    page = rows[(arguments.page - 1) * PAGE_SIZE : arguments.page * PAGE_SIZE]
+    answer = {"models": page, "page": arguments.page, "pages": pages}
+    lines = ["{model} ({tool}, {mode}, {credits} credits): {about}".format(**row) for row in page]
     if pages > 1:
-        lines.append(f"Page {wanted.page} of {pages}.")
-    return _informed(app, answer, "\n".join(lines) or "No model fits. Try fewer words.")
+        lines.append(f"Page {arguments.page} of {pages}.")
+    return _result_with_key_note(app, answer, "\n".join(lines) or "No model fits. Try fewer words.")
 
 
 class DescribeModel(Arguments):
-    """Which model."""
+    """Arguments of describe_model."""
 
     model: str
 
 
-async def describe_model(app: App, __: Asked, wanted: DescribeModel) -> CallToolResult:
-    """Tell all about one model."""
-    description = await live_models.describe(app, wanted.model)
-    return _informed(app, description, search.text(description))
+async def describe_model(app: App, _: ToolCall, arguments: DescribeModel) -> CallToolResult:
+    """Describe one model: arguments, limits and price."""
+    description = await live_models.describe_model(app, arguments.model)
+    return _result_with_key_note(app, description, search.format_description(description))
 
 
-def _informed(app: App, answer: Mapping[str, Any], text: str) -> CallToolResult:
-    """What needs no key answers without one, and says that nothing can be made yet."""
+def _result_with_key_note(app: App, answer: Mapping[str, Any], text: str) -> CallToolResult:
+    """Build a result that also works without an API key, and then says how to set one."""
     try:
         _ = app.settings.key
     except ConfigurationError as error:
         note = f"{error} {error.next_step}"
-        return answers.result({**answer, "note": note}, f"{text}\n{note}")
-    return answers.result(answer, text)
+        return answers.build_result({**answer, "note": note}, f"{text}\n{note}")
+    return answers.build_result(answer, text)
 
 
 FIND_MODELS = Tool("find_models", "Find models by words, kind, mode or price.", FindModels, find_models)

@@ -1,4 +1,4 @@
-"""Pages of tasks, and the cursor that leads to the next one."""
+"""Pages of tasks, and the cursor of the next page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,17 +10,24 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers
 
 
-def page_result(answer: dict[str, Any], lines: Sequence[str], last: Task | None, nothing: str) -> CallToolResult:
-    """A page, with how to ask for the next one when it is not the last."""
+def build_page_result(answer: dict[str, Any], lines: Sequence[str], last: Task | None, nothing: str) -> CallToolResult:
+    """Answer one page.
+
+    Args:
+        answer: The page as an object; gets `next_cursor` added when there is a next page.
+        lines: The same page as text.
+        last: The last task of this page; None when there is no next page.
+        nothing: The text of a page without tasks.
+    """
     text = "\n".join(lines) or nothing
     if last:
         answer["next_cursor"] = f"{last.created!r}:{last.id}"
         text += f"\nMore with cursor {answer['next_cursor']}"
-    return answers.result(answer, text)
+    return answers.build_result(answer, text)
 
 
-def read_cursor(cursor: str) -> tuple[float, str] | None:
-    """The time and id of the last task of the page before; None for the first page.
+def parse_cursor(cursor: str) -> tuple[float, str] | None:
+    """Return the creation time and the id of the last task of the page before; None for the first page.
 
     Raises:
         InvalidCall: When this is no cursor.

@@ -1,4 +1,4 @@
-"""Every tool that is no model's, in the order that clients list them."""
+"""Registry of the utilities, the tools that are no model's, in the order in which tools/list gives them."""
 
 from kie_mcp.server.tools.compare_models import COMPARE_MODELS
 from kie_mcp.server.tools.credits import GET_CREDITS, SPEND_REPORT

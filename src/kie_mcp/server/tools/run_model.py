@@ -1,25 +1,21 @@
-"""`run_model`: any model that KIE offers, whether this server has a class for it or not."""
+"""`run_model`: any model that KIE offers, whether it is built into the catalogue or not."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
-from kie_mcp.catalog import dynamic_model
-from kie_mcp.catalog.arguments import OPTIONS, Options
-from kie_mcp.errors import InvalidCall
-from kie_mcp.kie.discovery import Discovery
-from kie_mcp.server.app import App
-from kie_mcp.server.generate import Asked, generate
-from kie_mcp.server.live_models import TOOL, built_in, stranger
+from kie_mcp.catalog.arguments import Options
+from kie_mcp.server.app import App, ToolCall
+from kie_mcp.server.generate import generate
+from kie_mcp.server.live_models import RUN_MODEL_TOOL
+from kie_mcp.server.orders import build_model_order
 from kie_mcp.server.tools.tool import Tool
-from kie_mcp.tasks.order import Order
 
 
 class RunModel(Options):
-    """Which model, and its input."""
+    """Arguments of run_model."""
 
     model: str
     input: dict[str, Any] = Field(
@@ -29,51 +25,15 @@ class RunModel(Options):
     unchecked: bool = Field(default=False, description="For a model without a published schema.")
 
 
-async def run_model(app: App, asked: Asked, wanted: RunModel) -> CallToolResult | InputRequiredResult:
+async def run_model(app: App, call: ToolCall, arguments: RunModel) -> CallToolResult | InputRequiredResult:
     """Run any model that KIE offers."""
-    order = await prepare(await app.live(), wanted.model, wanted.input, unchecked=wanted.unchecked)
-    return await generate(app, asked, replace(order, variation=wanted.variation), wanted)
-
-
-async def prepare(live: Discovery, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
-    """The order that KIE's own words, or ours, describe.
-
-    Args:
-        live: What KIE offers today.
-        name: Any id or alias.
-        fields: The input.
-        unchecked: Whether a model without a schema may be run on the caller's word.
-
-    Raises:
-        InvalidCall: When there is no such model, or the fields are wrong. Nothing was sent.
-        ApiError: When the catalogue does not have the model and KIE cannot be asked.
-    """
-    if found := built_in(name):
-        family, model, way = found
-        if misplaced := [key for key in fields if key in OPTIONS]:
-            raise InvalidCall(
-                f"{' and '.join(misplaced)}: not a field of {model.id}'s input, but an argument of {TOOL} itself.",
-                f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
-            )
-        extra = {key: value for key, value in fields.items() if key in model.unshown()}
-        shown = {key: value for key, value in fields.items() if key not in extra}
-        try:
-            return Order(TOOL, family.parse({**model.received(shown), "model": model.id}), way, extra)
-        except ValueError as error:
-            raise _refused(model.id, error) from None
-    model = await stranger(live, name.strip(), unchecked=unchecked)
-    try:
-        return Order(TOOL, dynamic_model.parse_call(model, fields))
-    except ValueError as error:
-        raise _refused(model.id, error) from None
-
-
-def _refused(name: str, error: ValueError) -> InvalidCall:
-    return InvalidCall(f"{error}.", f"Nothing was sent. describe_model tells what {name} takes.")
+    discovery = await app.discovery()
+    order = await build_model_order(discovery, arguments.model, arguments.input, unchecked=arguments.unchecked)
+    return await generate(app, call, replace(order, variation=arguments.variation), arguments)
 
 
 RUN_MODEL = Tool(
-    TOOL,
+    RUN_MODEL_TOOL,
     "Run any model that KIE offers, by its id. Spends credits like the tool of its own.",
     RunModel,
     run_model,

@@ -1,4 +1,4 @@
-"""`get_task`, `list_tasks`, `resolve_task`."""
+"""`get_task`, `list_tasks`, `resolve_task`: the tasks of the ledger."""
 
 from typing import Annotated, Any
 
@@ -7,39 +7,37 @@ from pydantic import Field
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.ledger.task import State
-from kie_mcp.server import answers
-from kie_mcp.server.answers import when
-from kie_mcp.server.app import App
-from kie_mcp.server.generate import Asked
-from kie_mcp.server.progress import progress_of
-from kie_mcp.server.tools.paging import page_result, read_cursor
+from kie_mcp.server import answers, formatting
+from kie_mcp.server.app import App, ToolCall
+from kie_mcp.server.progress import make_progress_reporter
+from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.tasks.runner import NOT_CREATED
+from kie_mcp.tasks.adoption import NOT_CREATED
 
 
 class GetTask(Arguments):
-    """Which tasks, and for how long to wait."""
+    """Arguments of get_task."""
 
     task_ids: tuple[str, ...] = Field(min_length=1, max_length=10)
     wait_seconds: Annotated[float, Field(ge=0, le=600)] = 0
 
 
-async def get_task(app: App, asked: Asked, wanted: GetTask) -> CallToolResult:
-    """Answer how tasks are, waiting for them if asked to."""
+async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResult:
+    """Describe tasks, after waiting up to `wait_seconds` for all of them to end."""
     runner = await app.runner()
-    tasks = [await runner.get(id_) for id_ in wanted.task_ids]
-    usual = {task.id: (await runner.usual(task)).seconds for task in tasks}
-    if wanted.wait_seconds:
-        tasks = await runner.wait(tasks, wanted.wait_seconds, progress_of(app, asked.context, usual))
+    tasks = [await runner.get(id_) for id_ in arguments.task_ids]
+    usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
+    if arguments.wait_seconds:
+        tasks = await runner.wait(tasks, arguments.wait_seconds, make_progress_reporter(app, call.context, usual))
     now = app.clock.time()
     if len(tasks) == 1:
-        return answers.task_result(tasks[0], now=now, usual=usual[tasks[0].id])
-    shown = [answers.task_answer(task, now=now, usual=usual[task.id]) for task in tasks]
-    return answers.result({"tasks": shown}, "\n\n".join(answers.task_text(each) for each in shown))
+        return answers.build_task_result(tasks[0], now=now, usual=usual[tasks[0].id])
+    described = [answers.describe_task(task, now=now, usual=usual[task.id]) for task in tasks]
+    return answers.build_result({"tasks": described}, "\n\n".join(answers.format_task(each) for each in described))
 
 
 class ListTasks(Arguments):
-    """Which tasks to list."""
+    """Arguments of list_tasks."""
 
     status: State | None = None
     kind: Kind | None = None
@@ -49,48 +47,48 @@ class ListTasks(Arguments):
     cursor: str = Field("", description="next_cursor of the page before.")
 
 
-async def list_tasks(app: App, _: Asked, wanted: ListTasks) -> CallToolResult:
-    """List tasks, newest first."""
+async def list_tasks(app: App, _: ToolCall, arguments: ListTasks) -> CallToolResult:
+    """List one page of tasks, newest first."""
     runner = await app.runner()
     found = await runner.ledger.page(
-        states=(wanted.status,) if wanted.status else (),
-        kind=wanted.kind,
-        model=wanted.model,
-        words=wanted.words,
-        before=read_cursor(wanted.cursor),
-        limit=wanted.limit + 1,
+        states=(arguments.status,) if arguments.status else (),
+        kind=arguments.kind,
+        model=arguments.model,
+        words=arguments.words,
+        before=parse_cursor(arguments.cursor),
+        limit=arguments.limit + 1,
     )
-    shown, more = found[: wanted.limit], found[wanted.limit :]
-    shown_as = [
+    page, more = found[: arguments.limit], found[arguments.limit :]
+    rows = [
         {
             "task_id": task.id,
             "status": task.state,
             "model": task.model,
-            "created": when(task.created),
-            "prompt": answers.one_line(task.prompt)[:60],
+            "created": formatting.format_time(task.created),
+            "prompt": formatting.to_one_line(task.prompt)[:60],
             "files": len(task.results),
         }
-        for task in shown
+        for task in page
     ]
-    answer: dict[str, Any] = {"tasks": shown_as}
-    lines = ["{task_id} {status} {model} {created} files: {files} {prompt}".format(**row).strip() for row in shown_as]
-    return page_result(answer, lines, shown[-1] if more else None, "No tasks.")
+    answer: dict[str, Any] = {"tasks": rows}
+    lines = ["{task_id} {status} {model} {created} files: {files} {prompt}".format(**row).strip() for row in rows]
+    return build_page_result(answer, lines, page[-1] if more else None, "No tasks.")
 
 
 class ResolveTask(Arguments):
-    """Which task, and what became of it."""
+    """Arguments of resolve_task."""
 
     task_id: str
     outcome: str = Field(description=f"KIE's id of it, as its log shows it, or: {NOT_CREATED}.", min_length=1)
 
 
-async def resolve_task(app: App, _: Asked, wanted: ResolveTask) -> CallToolResult:
-    """Settle what became of a task that is unknown."""
+async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToolResult:
+    """Record what became of a task whose outcome is unknown."""
     runner = await app.runner()
-    task = await runner.resolve(wanted.task_id, wanted.outcome)
-    answer = answers.task_answer(task, now=app.clock.time(), usual=(await runner.usual(task)).seconds)
-    # That it was never made is what was asked for, no error.
-    return answers.result(answer, answers.task_text(answer))
+    task = await runner.resolve(arguments.task_id, arguments.outcome)
+    answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
+    # A task that the user says was never created is recorded as failed, yet this call succeeded.
+    return answers.build_result(answer, answers.format_task(answer))
 
 
 GET_TASK = Tool(

@@ -1,4 +1,4 @@
-"""A tool that is no model's: its words, its arguments, what it does."""
+"""A utility, which is a tool that is no model's: name, description, arguments and handler."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -11,43 +11,50 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kie_mcp.catalog.arguments import coerce_arguments, explain_problem
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
-from kie_mcp.server.app import App
-from kie_mcp.server.generate import Asked
+from kie_mcp.server.app import App, ToolCall
 
 
 class Arguments(BaseModel):
-    """What a utility takes."""
+    """Base class of the arguments of a utility."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-Run = Callable[[App, Asked, Any], Awaitable[CallToolResult | InputRequiredResult]]
+Handler = Callable[[App, ToolCall, Any], Awaitable[CallToolResult | InputRequiredResult]]
+"""Called with checked arguments, an instance of the tool's arguments class."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool: its words, its arguments, what it does."""
+    """One utility, as tools/list describes it and tools/call runs it."""
 
     name: str
     description: str
     arguments: type[BaseModel]
-    run: Run
+    handler: Handler
     read_only: bool = True
+    """The tool changes nothing and spends nothing (`readOnlyHint`)."""
     open_world: bool = True
+    """The tool talks to KIE, not only to the ledger (`openWorldHint`)."""
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """The arguments as hosts take them."""
+        """The JSON Schema of the arguments."""
         return {"required": [], **plain_schema(self.arguments)}
 
     async def __call__(
-        self, app: App, asked: Asked, arguments: Mapping[str, Any]
+        self, app: App, call: ToolCall, arguments: Mapping[str, Any]
     ) -> CallToolResult | InputRequiredResult:
-        """Check the arguments, then run."""
+        """Check the arguments and run the handler.
+
+        Raises:
+            InvalidCall: When the arguments are wrong.
+            KieMcpError: When the handler raises it.
+        """
         given = {name: value for name, value in arguments.items() if value is not None}
         try:
             checked = self.arguments.model_validate(coerce_arguments(given, self.input_schema))
         except ValidationError as error:
-            words = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
-            raise InvalidCall(f"{self.name}: {words}.", "Mend the arguments and call again.") from None
-        return await self.run(app, asked, checked)
+            problems = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
+            raise InvalidCall(f"{self.name}: {problems}.", "Mend the arguments and call again.") from None
+        return await self.handler(app, call, checked)

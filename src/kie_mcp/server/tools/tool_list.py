@@ -1,4 +1,4 @@
-"""Writes down what the models say: the tools that the server answers from, the README's table, the page of models."""
+"""Generate tool_list.json, the README's table of tools and the page of models from the catalogue, or check them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from kie_mcp.server.tools import compare_models
 from kie_mcp.server.tools.registry import TOOLS
 from kie_mcp.server.tools.tool import Tool
 
-TOOL_LIST = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
+TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
 COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md"
 
 COMPACT = (
@@ -35,46 +35,46 @@ COMPACT = (
     "spend_report",
     "resolve_task",
 )
-"""What it takes to run any model."""
+"""The utilities in the size `compact`: enough to run any model."""
 
 BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
-"""Tokens that a size may take of a client's context."""
+"""Tokens of a client's context that each size may take."""
 
 
-def tools() -> list[dict[str, Any]]:
-    """Every tool as tools/list gives it."""
-    return [_family(family) for family in FAMILIES] + [_utility(utility) for utility in TOOLS]
+def build_tools() -> list[dict[str, Any]]:
+    """Return every tool as tools/list gives it."""
+    return [_family_tool(family) for family in FAMILIES] + [_utility_tool(utility) for utility in TOOLS]
 
 
-def sets() -> dict[str, list[str]]:
-    """The names of the tools in each size, and of those that make each kind; the tools that make nothing join them."""
+def build_sets() -> dict[str, list[str]]:
+    """Return the names of the tools in each size, and of each kind; all but `compact` include every utility."""
     utilities = [utility.name for utility in TOOLS]
     kinds = {kind: [family.tool for family in FAMILIES if family.kind == kind] for kind in get_args(Kind)}
-    made = {"standard": [family.tool for family in STANDARD], "all": [family.tool for family in FAMILIES], **kinds}
+    families = {"standard": [family.tool for family in STANDARD], "all": [family.tool for family in FAMILIES], **kinds}
     compact = {"compact": [name for name in utilities if name in COMPACT]}
-    return compact | {name: [*tools, *utilities] for name, tools in made.items()}
+    return compact | {name: [*tools, *utilities] for name, tools in families.items()}
 
 
-def tokens(tool: dict[str, Any]) -> float:
-    """The size of a tool: bytes of compact JSON divided by four."""
-    return len(_compact(tool).encode()) / 4
+def count_tokens(tool: dict[str, Any]) -> float:
+    """Estimate the tokens that a tool's definition takes: bytes of compact JSON divided by 4."""
+    return len(_compact_json(tool).encode()) / 4
 
 
-def _compact(value: object) -> str:
+def _compact_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _family(family: Family) -> dict[str, Any]:
+def _family_tool(family: Family) -> dict[str, Any]:
     return {
         "name": family.tool,
         "description": family.description,
         "inputSchema": family.input_schema,
-        # It spends credits, outside this machine, and a second call spends them again.
+        # A call spends credits at KIE, and a second call spends them again (so it is not idempotent).
         "annotations": {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": True},
     }
 
 
-def _utility(utility: Tool) -> dict[str, Any]:
+def _utility_tool(utility: Tool) -> dict[str, Any]:
     hints: dict[str, bool] = {"readOnlyHint": utility.read_only, "openWorldHint": utility.open_world}
     if not utility.read_only:
         hints["destructiveHint"] = False
@@ -86,16 +86,18 @@ def _utility(utility: Tool) -> dict[str, Any]:
     }
 
 
-def table() -> str:
-    """The README's tables: the tools of the standard size, and the names of the others."""
+def format_tool_tables() -> str:
+    """Format the README's tables: the tools of the size `standard`, and the names of the others."""
     lines = ["| tool | makes | models | credits |", "|---|---|---|---|"]
     for family in STANDARD:
         ids = ", ".join(f"`{model.id}`" for model in family.models)
-        lines.append(f"| `{family.tool}` | {_makes(family)} | {ids} | {family.cost or '?'} |")
-    free = [utility.name for utility in TOOLS if utility.name not in (live_models.TOOL, compare_models.TOOL)]
+        lines.append(f"| `{family.tool}` | {_kind_label(family)} | {ids} | {family.cost or '?'} |")
+    free = [
+        utility.name for utility in TOOLS if utility.name not in (live_models.RUN_MODEL_TOOL, compare_models.TOOL_NAME)
+    ]
     lines += [f"| `{name}` | - | - | 0 |" for name in free]
-    lines.append(f"| `{live_models.TOOL}` | anything | any that KIE offers | the model's |")
-    lines.append(f"| `{compare_models.TOOL}` | the same several times | 2 to 6 that KIE offers | the models' |")
+    lines.append(f"| `{live_models.RUN_MODEL_TOOL}` | anything | any that KIE offers | the model's |")
+    lines.append(f"| `{compare_models.TOOL_NAME}` | the same several times | 2 to 6 that KIE offers | the models' |")
     lines += ["", "`KIE_MCP_TOOLS=all` shows these as well:", "", "| makes | tools |", "|---|---|"]
     for kind in get_args(Kind):
         others = [f"`{family.tool}`" for family in FAMILIES if family.kind == kind and family not in STANDARD]
@@ -103,46 +105,49 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def models() -> str:
-    """Every model with its arguments, limits and price, by tool."""
-    return "\n".join(line for family in FAMILIES for line in _chapter(family))
+def format_models() -> str:
+    """Format the page of models: arguments, limits and price of every model, by tool."""
+    return "\n".join(line for family in FAMILIES for line in _family_chapter(family))
 
 
-def _chapter(family: Family) -> Iterator[str]:
-    yield f"## {family.tool}: {_makes(family)}\n"
-    yield f"{_plain(family.description)}\n"
+def _family_chapter(family: Family) -> Iterator[str]:
+    yield f"## {family.tool}: {_kind_label(family)}\n"
+    yield f"{_escape_markdown(family.description)}\n"
     for model in family.models:
-        head, time, price, *arguments = search.text(search.describe(model, family.tool)).splitlines()
+        head, time, price, *arguments = search.format_description(
+            search.describe_model(model, family.tool)
+        ).splitlines()
         _, _, about = head.partition("): ")
         yield f"### `{model.id}`\n"
-        yield f"{_plain(about)} {time} {_plain(price)}\n"
+        yield f"{_escape_markdown(about)} {time} {_escape_markdown(price)}\n"
         if model.aliases:
             yield f"Also called {', '.join(f'`{alias}`' for alias in model.aliases)}.\n"
         for argument in arguments:
             name, _, admits = argument.partition(": ")
-            yield f"- `{name.removesuffix('*')}`{' (required)' if name.endswith('*') else ''}: {_plain(admits)}"
+            required = " (required)" if name.endswith("*") else ""
+            yield f"- `{name.removesuffix('*')}`{required}: {_escape_markdown(admits)}"
         yield ""
 
 
-def _makes(family: Family) -> str:
+def _kind_label(family: Family) -> str:
     return f"{family.kind} (legacy)" if family.legacy else family.kind
 
 
-def _plain(text: str) -> str:
-    """The text, with what Markdown would take for its own marked as text."""
+def _escape_markdown(text: str) -> str:
+    """Escape the characters that have a meaning in Markdown."""
     return re.sub(r"([\\`*<\[])", r"\\\1", text)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"tools": table, "models": models}
-"""What stands between `<!-- name: … -->` and `<!-- /name -->` in a document."""
+BLOCKS: dict[str, Callable[[], str]] = {"tools": format_tool_tables, "models": format_models}
+"""Generated blocks of documents, by the name in `<!-- name: … -->` and `<!-- /name -->` around them."""
 
 
-def written(path: Path) -> str:
-    """The file as it should be."""
-    if path == TOOL_LIST:
-        fields = {"utilities": [utility.name for utility in TOOLS], "sets": sets()}
-        lines = [f"{_compact(name)}:{_compact(value)}" for name, value in fields.items()]
-        return "{" + ",\n".join([*lines, '"tools":[\n' + ",\n".join(map(_compact, tools())) + "\n]"]) + "}\n"
+def render(path: Path) -> str:
+    """Return what a generated file, or a document with generated blocks, should contain."""
+    if path == TOOL_LIST_PATH:
+        fields = {"utilities": [utility.name for utility in TOOLS], "sets": build_sets()}
+        lines = [f"{_compact_json(name)}:{_compact_json(value)}" for name, value in fields.items()]
+        return "{" + ",\n".join([*lines, '"tools":[\n' + ",\n".join(map(_compact_json, build_tools())) + "\n]"]) + "}\n"
     text = path.read_text(encoding="utf-8")
     for name, block in BLOCKS.items():
         before, start, rest = text.partition(f"<!-- {name}: {COMMAND} -->\n")
@@ -152,12 +157,12 @@ def written(path: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the tools and the named documents, or with --check only say which are stale."""
-    paths = [TOOL_LIST, *(Path(name) for name in arguments if name != "--check")]
-    stale = [path for path in paths if not path.exists() or path.read_text(encoding="utf-8") != written(path)]
+    """Write tool_list.json and the named documents; with --check, only report which are stale and return 1."""
+    paths = [TOOL_LIST_PATH, *(Path(name) for name in arguments if name != "--check")]
+    stale = [path for path in paths if not path.exists() or path.read_text(encoding="utf-8") != render(path)]
     if "--check" not in arguments:
         for path in stale:
-            path.write_text(written(path), encoding="utf-8")
+            path.write_text(render(path), encoding="utf-8")
         return 0
     for path in stale:
         sys.stderr.write(f"{path.name} is stale: run {COMMAND}\n")

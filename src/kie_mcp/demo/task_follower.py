@@ -1,0 +1,65 @@
+"""A client extension for MCP Tasks: it takes a task handle and polls it until the task has ended."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
+from mcp_types import CallToolResult, Request, RequestParams, Result
+from pydantic import RootModel
+
+from kie_mcp.clock import Clock
+from kie_mcp.server.extensions.tasks import EXTENSION_ID
+
+
+class TaskHandle(Result):
+    """The result of a call that started a task (CreateTaskResult)."""
+
+    result_type: Literal["task"] = "task"
+    task_id: str
+    status: str
+    status_message: str
+    created_at: str
+    last_updated_at: str
+    ttl_ms: int
+    poll_interval_ms: int
+
+
+class GetTaskParams(RequestParams):
+    """Parameters of tasks/get."""
+
+    task_id: str
+
+
+class GetTaskRequest(Request[GetTaskParams, str]):
+    """A tasks/get request; over HTTP, `name_param` also puts the task's id into the Mcp-Name header."""
+
+    name_param = "taskId"
+
+
+class GetTaskResult(RootModel[dict[str, Any]]):
+    """The answer to tasks/get."""
+
+
+class TaskFollower(ClientExtension):
+    """Polls the task of each call that returns a task handle, and reports its status."""
+
+    identifier = EXTENSION_ID
+
+    def __init__(self, report: Callable[[str], None], clock: Clock | None = None) -> None:
+        self._report = report
+        self._clock = clock or Clock()
+
+    def claims(self) -> list[ResultClaim[TaskHandle]]:
+        """Claim results of type "task" and resolve them by polling."""
+        return [ResultClaim(result_type="task", model=TaskHandle, resolve=self.follow)]
+
+    async def follow(self, handle: TaskHandle, context: ClaimContext) -> CallToolResult:
+        """Poll a task until it has ended, and return the result of its call."""
+        self._report(f"{handle.task_id}: {handle.status_message}")
+        while True:
+            await self._clock.sleep(handle.poll_interval_ms / 1000)
+            request = GetTaskRequest(method="tasks/get", params=GetTaskParams(task_id=handle.task_id))
+            answer = (await context.session.send_request(request, GetTaskResult)).root
+            self._report(f"tasks/get: {answer['status']}, {answer['statusMessage']}")
+            if answer["status"] != "working":
+                return CallToolResult.model_validate(answer["result"])

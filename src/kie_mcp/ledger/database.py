@@ -1,0 +1,200 @@
+"""The database that the ledger's queries share: engine, transactions, integrity check, moving a broken file aside."""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+import anyio.to_thread
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.migrations import MIGRATIONS, Migration, migrate
+from kie_mcp.ledger.tables import versions
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "ledger.sqlite3"
+BUSY_SECONDS = 10
+"""Seconds to wait while another process writes."""
+MALFORMED = "malformed"
+"""The word in SQLite's errors about a broken page."""
+
+
+class Database:
+    """An open SQLite file and its transactions; several processes may share the file."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writers = anyio.Lock()
+        """Held by the one transaction of this process that may write."""
+
+    @classmethod
+    async def open(
+        cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, migrations: Sequence[Migration] = MIGRATIONS
+    ) -> Self:
+        """Open the file in a folder; create or upgrade it first where that is needed.
+
+        A broken file is moved aside, and a new one begun.
+
+        Args:
+            folder: Where the file is.
+            busy_seconds: Seconds to wait while another process writes.
+            migrations: All migrations, from version 1 on.
+
+        Raises:
+            ConfigurationError: When the folder cannot be used, or a newer kie-mcp wrote the file.
+        """
+        _create_folder(folder)
+        path = folder / FILE_NAME
+        for is_first_attempt in (True, False):
+            inode = _inode(path)
+            engine = _create_engine(path, busy_seconds)
+            try:
+                await _check_and_migrate(engine, migrations)
+            except sa.exc.DBAPIError as error:
+                await _dispose(engine)
+                # Of two processes that create the file at once, SQLite refuses one without letting it wait.
+                if is_first_attempt and "locked" in str(error.orig):
+                    continue
+                if (
+                    is_first_attempt
+                    and _is_broken(error)
+                    and await anyio.to_thread.run_sync(_move_broken_file, path, inode)
+                ):
+                    continue
+                raise ConfigurationError(
+                    f"The ledger in {folder} cannot be opened: {error.orig}.", "Set KIE_MCP_DATA_DIR to another folder."
+                ) from None
+            except ConfigurationError:
+                await _dispose(engine)
+                raise
+            return cls(engine)
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Close all connections to the file."""
+        await _dispose(self._engine)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction that only reads."""
+        # A driver's thread whose caller was cancelled would never end, nor would the process.
+        with anyio.CancelScope(shield=True):
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction that writes; this process has one at a time."""
+        # SQLite lets a connection that waits for its lock try again from time to time: among many, some never get it.
+        with anyio.CancelScope(shield=True):
+            async with self._writers, self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction during which no other process writes: what it reads stays true until it ends."""
+        async with self.writing() as connection:
+            # SQLite gives the write lock to the first statement that writes.
+            await connection.execute(sa.update(versions).values(version=versions.c.version))
+            yield connection
+
+    async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """Return the rows of a query, read in a transaction of its own."""
+        async with self.reading() as connection:
+            return await fetch_rows(connection, query)
+
+
+async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    """Return the rows of a query, read in an open transaction."""
+    return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
+def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": busy_seconds})
+    sa.event.listen(engine.sync_engine, "connect", _configure)
+    return engine
+
+
+def _configure(connection: DBAPIConnection, _: object) -> None:
+    """Set up a new connection."""
+    cursor = connection.cursor()
+    # Several processes may share the file; what is committed survives a power cut.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    # SQLite's own `lower` knows ASCII only.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: Any) -> Any:
+    return text and text.casefold()
+
+
+async def _dispose(engine: AsyncEngine) -> None:
+    with anyio.CancelScope(shield=True):
+        await engine.dispose()
+
+
+async def _check_and_migrate(engine: AsyncEngine, migrations: Sequence[Migration]) -> None:
+    # A driver's thread whose caller was cancelled would never end, nor would the process.
+    with anyio.CancelScope(shield=True):
+        async with engine.begin() as connection:
+            await _check_integrity(connection)
+            await migrate(connection, migrations)
+
+
+async def _check_integrity(connection: AsyncConnection) -> None:
+    """Read every page once: a broken one would otherwise be met in the middle of a paid task.
+
+    Raises:
+        sqlalchemy.exc.DatabaseError: When one is broken.
+    """
+    found = (await connection.execute(sa.text("PRAGMA quick_check(1)"))).scalar()
+    if found != "ok":
+        raise sa.exc.DatabaseError("PRAGMA quick_check(1)", None, Exception(f"{MALFORMED}: {found}"))
+
+
+def _is_broken(error: sa.exc.DBAPIError) -> bool:
+    return MALFORMED in str(error.orig) or "not a database" in str(error.orig)
+
+
+def _inode(path: Path) -> int:
+    """Return the number that tells a file from one that replaced it, 0 when there is none."""
+    return path.stat().st_ino if path.exists() else 0
+
+
+def _move_broken_file(path: Path, inode: int) -> bool:
+    """Give the broken file another name, unless another process has done that; return whether a new one can begin."""
+    if _inode(path) != inode:
+        return True
+    number = 1
+    while (aside := path.with_name(f"{FILE_NAME}.broken-{number}")).exists():
+        number += 1
+    try:
+        for ending in ("", "-wal", "-shm"):
+            part = path.with_name(FILE_NAME + ending)
+            if part.exists():
+                part.replace(aside.with_name(aside.name + ending))
+    except OSError:
+        return False
+    logger.error(
+        "The ledger was broken. It is now %s, and a new one was begun; get_task finds earlier tasks by KIE's id.", aside
+    )
+    return True
+
+
+def _create_folder(folder: Path) -> None:
+    try:
+        # The ledger holds prompts: nobody but its owner may read it.
+        for each in (*reversed(folder.parents), folder):
+            each.mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The ledger's folder {folder} cannot be made: {error.strerror}.", "Set KIE_MCP_DATA_DIR."
+        ) from None

@@ -1,0 +1,64 @@
+"""Leases: which server process watches which task; a process renews its own by heartbeat, and others take over."""
+
+import sqlalchemy as sa
+
+from kie_mcp.ledger.database import Database, fetch_rows
+from kie_mcp.ledger.rows import task_from_row
+from kie_mcp.ledger.tables import servers, tasks
+from kie_mcp.ledger.task import Task
+
+LEASE_SECONDS = 15.0
+"""Seconds for which a process keeps its tasks without renewing its lease."""
+
+
+class Leases:
+    """The leases of all processes that share the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def renew(self, server: str, now: float) -> int:
+        """Renew a process's lease, drop those that have ended, and return the number of live processes."""
+        async with self._database.exclusive() as connection:
+            await connection.execute(sa.delete(servers).where(sa.or_(servers.c.id == server, ~_is_alive(now))))
+            await connection.execute(sa.insert(servers).values(id=server, alive_until=now + LEASE_SECONDS))
+            return (await connection.execute(sa.select(sa.func.count()).select_from(servers))).scalar_one()
+
+    async def release(self, server: str) -> None:
+        """End a process's lease, so that others can claim its tasks at once."""
+        async with self._database.writing() as connection:
+            await connection.execute(sa.delete(servers).where(servers.c.id == server))
+
+    async def claim(self, id_: str, server: str, now: float) -> Task | None:
+        """Make a process the one that watches a task.
+
+        Args:
+            id_: Our id of the task.
+            server: The process.
+            now: Seconds since 1970.
+
+        Returns:
+            The task as it is now; None when another live process watches it, or nothing is left to do for it.
+        """
+        claimable = sa.and_(tasks.c.id == id_, _is_claimable(server, now))
+        async with self._database.writing() as connection:
+            if not (await connection.execute(sa.update(tasks).where(claimable).values(watcher=server))).rowcount:
+                return None
+            (row,) = await fetch_rows(connection, sa.select(tasks).where(tasks.c.id == id_))
+            return task_from_row(row)
+
+    async def claimable(self, server: str, now: float) -> list[str]:
+        """Return the ids of tasks that a process may watch or save because no other live one does; oldest first."""
+        query = sa.select(tasks.c.id).where(_is_claimable(server, now)).order_by(tasks.c.created)
+        return [row["id"] for row in await self._database.select(query)]
+
+
+def _is_alive(now: float) -> sa.ColumnElement[bool]:
+    # A lease that ends later than a new one would was written by a clock that was ahead.
+    return servers.c.alive_until.between(now, now + LEASE_SECONDS)
+
+
+def _is_claimable(server: str, now: float) -> sa.ColumnElement[bool]:
+    """Select tasks with something left to do that no other live process watches."""
+    others = sa.select(servers.c.id).where(servers.c.id != server, _is_alive(now))
+    return sa.and_(tasks.c.saved == sa.false(), sa.or_(tasks.c.watcher.is_(None), tasks.c.watcher.not_in(others)))

@@ -1,0 +1,77 @@
+"""Migrations: named steps that upgrade a ledger file of an older version, in order and under the write lock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.tables import metadata, versions
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """The step from one version of the tables to the next."""
+
+    name: str
+    """Number of the version that it leads to, and what it does: `0002_task_colour`."""
+    statements: tuple[str, ...]
+    """SQL, run in one transaction."""
+
+
+# To change a table: change it in `tables.py`, append a migration here, and store what `sqlite3 <file> .schema` prints
+# for a new ledger as `tests/ledger/schema-<version>.sql`. A migration only adds columns, tables and indexes, because
+# processes of the version before may have the file open and must be able to go on.
+MIGRATIONS: tuple[Migration, ...] = ()
+"""All migrations in order; the first one leads from version 1 to version 2."""
+
+
+async def migrate(connection: AsyncConnection, migrations: Sequence[Migration]) -> None:
+    """Create the tables in a new file, or bring those of an older one to the version after the last migration.
+
+    Args:
+        connection: In a transaction that has not written yet.
+        migrations: All migrations, from version 1 on.
+
+    Raises:
+        ConfigurationError: When a newer kie-mcp wrote the file.
+    """
+    newest = 1 + len(migrations)
+    if await _read_version(connection, newest) == newest:
+        return
+    # Other processes may be about to do the same: the one that gets the lock does it, and the others find it done.
+    await connection.execute(sa.text("BEGIN IMMEDIATE"))
+    version = await _read_version(connection, newest)
+    if not version:
+        await _create_tables(connection)
+        await connection.execute(sa.insert(versions).values(version=newest))
+    elif version < newest:
+        for migration in migrations[version - 1 :]:
+            for statement in migration.statements:
+                await connection.execute(sa.text(statement))
+        await connection.execute(sa.update(versions).values(version=newest))
+
+
+async def _read_version(connection: AsyncConnection, newest: int) -> int:
+    """Return the version of the tables in the file, 0 when there are none yet.
+
+    Raises:
+        ConfigurationError: When it is higher than the newest version that this program knows.
+    """
+    if not await connection.run_sync(lambda sync: sa.inspect(sync).has_table(versions.name)):
+        return 0
+    version = (await connection.execute(sa.select(versions.c.version))).scalar() or 0
+    if version > newest:
+        raise ConfigurationError(
+            f"A newer kie-mcp wrote this ledger (version {version}, this one reads {newest}).",
+            "Update kie-mcp, or set KIE_MCP_DATA_DIR to another folder.",
+        )
+    return version
+
+
+async def _create_tables(connection: AsyncConnection) -> None:
+    for table in metadata.sorted_tables:
+        await connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+        for index in table.indexes:
+            await connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))

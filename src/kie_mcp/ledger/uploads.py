@@ -1,0 +1,57 @@
+"""Uploads: the files that were handed to KIE, for as long as KIE keeps them."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from kie_mcp.ledger.database import Database
+from kie_mcp.ledger.tables import uploads
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that was handed to KIE."""
+
+    id: str
+    sha256: str | None
+    """Hash of its content; None where the content was never read here."""
+    name: str
+    url: str
+    """KIE's link to it."""
+    size: int | None
+    """Bytes, where known."""
+    mime_type: str
+    created: float
+    """Seconds since 1970."""
+    expires: float
+    """Seconds since 1970 from which KIE may have deleted it."""
+
+
+class Uploads:
+    """The table of uploads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, upload: Upload) -> None:
+        """Record an upload."""
+        async with self._database.writing() as connection:
+            await connection.execute(sa.insert(uploads).values(**dataclasses.asdict(upload)))
+
+    async def expire(self, urls: Sequence[str]) -> int:
+        """Mark the uploads with these links as expired, and return how many there were."""
+        async with self._database.writing() as connection:
+            expire = sa.update(uploads).where(uploads.c.url.in_(urls), uploads.c.expires > 0).values(expires=0)
+            return (await connection.execute(expire)).rowcount
+
+    async def live(
+        self, now: float, *, sha256: str | None = None, id_: str | None = None, url: str | None = None
+    ) -> list[Upload]:
+        """Return uploads that have not expired, newest first; with this content, id or link, where given."""
+        query = sa.select(uploads).where(uploads.c.expires > now).order_by(uploads.c.created.desc())
+        for column, wanted in ((uploads.c.sha256, sha256), (uploads.c.id, id_), (uploads.c.url, url)):
+            if wanted:
+                query = query.where(column == wanted)
+        return [Upload(**row) for row in await self._database.select(query)]

@@ -1,0 +1,46 @@
+"""Answers to creates that have no status route: those with the result in them, and those that are sent again."""
+
+from collections.abc import Callable
+
+from kie_mcp.sandbox.answer_fields import Answer
+from kie_mcp.sandbox.fake_task import FAILURE, StatusRecord
+from kie_mcp.sandbox.status_answers import build_status_answer
+
+Reply = tuple[int, str, Answer | None]
+"""Code, message and data of an answer's body."""
+
+
+def answer_with_result(record: StatusRecord) -> Reply:
+    """Answer a create whose answer is the result."""
+    return (501, FAILURE[1], None) if record.failed else (200, "success", build_status_answer(record))
+
+
+def answer_repeated_create(record: StatusRecord) -> Reply:
+    """Answer a create that the client repeats until the file is ready."""
+    if record.failed:
+        return 501, FAILURE[1], None
+    return REPEATED_CREATE_ANSWERS[record.task.offers[0].route.shape](record)
+
+
+def answer_veo_1080p(record: StatusRecord) -> Reply:
+    """Answer for a Veo video in 1080p."""
+    if not record.succeeded:
+        return 400, "The 1080p video is processing. Ask again in a minute", None
+    return 200, "success", {"resultUrl": record.first_url}
+
+
+def answer_veo_4k(record: StatusRecord) -> Reply:
+    """Answer for a Veo video in 4K; KIE uses an error code for the finished one too."""
+    if not record.succeeded:
+        first, nothing = record.now == record.task.created_at, {"resultUrls": None, "imageUrls": None}
+        code, message = (200, "success") if first else (422, "The 4K video is processing. Ask again later")
+        return code, message, {"taskId": record.task.id, **nothing}
+    result = {"resultUrls": list(record.urls.values()), "imageUrls": [record.cover_url] if record.cover_url else []}
+    return 422, "The 4K video has been made", {"taskId": record.task.id, **result}
+
+
+REPEATED_CREATE_ANSWERS: dict[str, Callable[[StatusRecord], Reply]] = {
+    "veo-1080p": answer_veo_1080p,
+    "veo-4k": answer_veo_4k,
+}
+"""Functions that answer a repeated create, by the route's `shape`."""

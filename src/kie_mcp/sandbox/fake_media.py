@@ -1,0 +1,126 @@
+"""Small but valid media files (PNG, JPEG, WebP, WAV, MP3, MP4), rendered when they are downloaded."""
+
+import io
+import json
+import math
+import re
+import struct
+import textwrap
+import wave
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from PIL import ExifTags, Image, ImageDraw, ImageFont
+
+ASSETS = files("kie_mcp.sandbox") / "media"
+SONG_SECONDS = 3.0
+LONG_SIDE_PX = 512
+"""Longer side of an image."""
+SAMPLE_RATE_HZ = 22050
+
+
+@dataclass(frozen=True, slots=True)
+class MediaContent:
+    """What a rendered file shows or contains."""
+
+    text: str
+    """Text that an image shows and a song has as its title."""
+    mark: str
+    """A text that makes this file different from all others."""
+    aspect_ratio: str = ""
+    """Such as `16:9`; anything of another form makes a square."""
+
+    @property
+    def number(self) -> int:
+        """The checksum of the mark, which colours and pitches are made of."""
+        return zlib.crc32(self.mark.encode())
+
+
+def render_file(name: str, media: MediaContent) -> bytes:
+    """Render a file in the format of its name's extension, and return its content."""
+    return RENDERERS[name.rpartition(".")[2]](media)
+
+
+def _image_renderer(image_format: str) -> Callable[[MediaContent], bytes]:
+    def paint(media: MediaContent) -> bytes:
+        image = Image.new("RGB", _image_size(media.aspect_ratio), f"hsl({media.number % 360}, 60%, 30%)")
+        font = ImageFont.load_default(size=24)
+        lines = textwrap.wrap(media.text, width=max(8, image.width // 15)) or [media.mark]
+        ImageDraw.Draw(image).multiline_text((20, 20), "\n".join(lines), fill="white", font=font, spacing=8)
+        exif, file = Image.Exif(), io.BytesIO()
+        exif[ExifTags.Base.ImageDescription] = media.mark
+        image.save(file, image_format, exif=exif)
+        return file.getvalue()
+
+    return paint
+
+
+def _image_size(shape: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+):(\d+)", shape)
+    width, height = (int(found[1]), int(found[2])) if found else (1, 1)
+    scale = LONG_SIDE_PX / max(width, height, 1)
+    return max(64, round(width * scale)), max(64, round(height * scale))
+
+
+def _render_tone(media: MediaContent) -> bytes:
+    pitch_hz = 220 + 440 * media.number / 2**32
+    samples = (int(9000 * math.sin(2 * math.pi * pitch_hz * n / SAMPLE_RATE_HZ)) for n in range(SAMPLE_RATE_HZ))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(SAMPLE_RATE_HZ)
+        sound.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
+    return file.getvalue()
+
+
+def _render_song(media: MediaContent) -> bytes:
+    # An ID3v2.4 tag: encoding 3 is UTF-8, TIT2 is the title, TCOM the composer.
+    frames = b"".join(
+        name + _synchsafe(1 + len(text)) + b"\0\0\3" + text
+        for name, text in ((b"TIT2", media.text[:80].encode()), (b"TCOM", media.mark.encode()))
+    )
+    return b"ID3\4\0\0" + _synchsafe(len(frames)) + frames + (ASSETS / "song.mp3").read_bytes()
+
+
+def _synchsafe(number: int) -> bytes:
+    """Encode a number with seven bits a byte, as ID3 requires."""
+    return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
+
+
+def _render_clip(media: MediaContent) -> bytes:
+    # The mark is put into a `free` box, which players skip.
+    mark = media.mark.encode()
+    return (ASSETS / "clip.mp4").read_bytes() + struct.pack(">I4s", 8 + len(mark), b"free") + mark
+
+
+def write_lyrics(media: MediaContent) -> str:
+    """Write a verse and a chorus about the text."""
+    about = media.text or "nothing"
+    return f"[Verse]\n{about}, I sing of {about}\nnumber {media.number}\n\n[Chorus]\nOh, {about}!"
+
+
+def write_notes(media: MediaContent) -> dict[str, Any]:
+    """Return the notes of a scale in KIE's form of MIDI data."""
+    first = 48 + media.number % 24
+    scale = [
+        {"pitch": first + step, "start": beat * 0.25, "end": beat * 0.25 + 0.2, "velocity": 0.8}
+        for beat, step in enumerate((0, 2, 4, 5, 7, 9, 11, 12))
+    ]
+    return {"state": "complete", "instruments": [{"name": "Piano", "notes": scale}]}
+
+
+RENDERERS: dict[str, Callable[[MediaContent], bytes]] = {
+    "png": _image_renderer("PNG"),
+    "jpg": _image_renderer("JPEG"),
+    "jpeg": _image_renderer("JPEG"),
+    "webp": _image_renderer("WEBP"),
+    "wav": _render_tone,
+    "mp3": _render_song,
+    "mp4": _render_clip,
+    "txt": lambda media: write_lyrics(media).encode(),
+    "json": lambda media: json.dumps(write_notes(media)).encode(),
+}

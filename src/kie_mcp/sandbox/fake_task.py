@@ -1,0 +1,200 @@
+"""A task in the sandbox; its state follows from the clock alone."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid5
+
+from kie_mcp.sandbox.fake_media import MediaContent
+from kie_mcp.sandbox.offers import Offer
+
+State = Literal["waiting", "queuing", "generating", "success", "fail"]
+"""Task states of the unified `jobs` API."""
+
+FAILURE = 500, "The sandbox was told to let this task fail"
+COVER_NAME = "cover.jpg"
+STEMS = (
+    *("drums", "bass", "guitar", "piano", "keyboard", "percussion"),
+    *("strings", "synth", "fx", "brass", "woodwinds", "backingVocals"),
+)
+
+
+@dataclass(eq=False)
+class FakeTask:
+    """A task whose create was accepted."""
+
+    id: str
+    path: str
+    model: str
+    """The name of the model in the request."""
+    body: dict[str, Any]
+    """The create's body."""
+    offers: list[Offer]
+    """The offers that match the request, the likelier first: one, or two."""
+    created_at: float
+    """Time of the create, in seconds since 1970."""
+    seconds: float
+    """How long the task takes, in seconds."""
+    credits: float
+    """Credits that were charged."""
+    fault: str = ""
+    """`fail`, `stall` or `no-urls` where a fault was injected; else empty."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The request's fields under our names, with defaults."""
+        return self.offers[0].parse_arguments(self.body)
+
+    @property
+    def prompt(self) -> str:
+        """The text that the results show: the prompt, else the model's name."""
+        return str(self.arguments.get("prompt") or self.model)
+
+    @property
+    def ends_at(self) -> float:
+        """Time of the task's end, in seconds since 1970."""
+        return self.created_at + self.seconds
+
+    def state(self, now: float) -> State:
+        """Return the task's state at a time, in the words of the `jobs` API."""
+        if now >= self.ends_at and self.fault != "stall":
+            return "fail" if self.fault == "fail" else "success"
+        share = self.progress(now)
+        return "waiting" if share < 0.2 else "queuing" if share < 0.4 else "generating"
+
+    def progress(self, now: float) -> float:
+        """Return the share of the task that is done at a time, from 0 to 1."""
+        if self.fault != "stall" and now >= self.ends_at:
+            return 1
+        return round(min((now - self.created_at) / (self.seconds or 1), 0.99), 2)
+
+    def charge(self, now: float) -> float:
+        """Return the credits charged for the task at a time; a failed task costs nothing."""
+        return 0 if self.state(now) == "fail" else self.credits
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Names of the task's result files."""
+        arguments, model = self.arguments, self.offers[0].model
+        match self.offers[0].result_shape, model.kind:
+            case "suno-music", _:
+                return "1.mp3", "2.mp3"
+            case "suno-vocal-removal", _:
+                others = STEMS if _all_stems(arguments) else ("instrumental",)
+                return tuple(f"{part}.mp3" for part in ("vocal", *others))
+            case "suno-wav", _:
+                return ("1.wav",)
+            case "suno-midi", _:
+                return ("1.json",)
+            case "suno-cover", _:
+                return "1.png", "2.png"
+            case "midjourney", "image":
+                return tuple(f"{n}.jpg" for n in range(1, 5))
+            case _:
+                ending = _extension(model.kind, str(arguments.get("format") or ""))
+                return tuple(f"{n}.{ending}" for n in range(1, _count_results(arguments) + 1))
+
+    def describe_content(self, name: str) -> MediaContent:
+        """Return what a result file of the task contains."""
+        return MediaContent(self.prompt, f"{self.id}/{name}", str(self.arguments.get("aspect_ratio") or ""))
+
+
+def _all_stems(arguments: dict[str, Any]) -> bool:
+    return bool(arguments.get("type") == "split_stem")
+
+
+def _extension(kind: str, wanted: str) -> str:
+    match kind:
+        case "image":
+            return wanted if wanted in ("png", "jpg", "jpeg", "webp") else "png"
+        case "audio":
+            return "wav" if wanted.startswith("pcm") else "mp3"
+        case "text":
+            return "txt"
+        case _:
+            return "mp4"
+
+
+def _count_results(arguments: dict[str, Any]) -> int:
+    count = str(arguments.get("count") or 1)
+    return min(int(count), 10) if count.isdecimal() else 1
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRecord:
+    """A task at one moment: what status answers are built from."""
+
+    task: FakeTask
+    now: float
+    """The moment, in seconds since 1970."""
+    base_url: str
+    """Address of the sandbox, for links to media."""
+
+    @property
+    def state(self) -> State:
+        """State of the task."""
+        return self.task.state(self.now)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the task has succeeded."""
+        return self.state == "success"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the task has failed."""
+        return self.state == "fail"
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """URLs of the result files by name; none before success."""
+        names = self.task.file_names if self.succeeded and self.task.fault != "no-urls" else ()
+        return {name: self._url(name) for name in names}
+
+    @property
+    def first_url(self) -> str:
+        """URL of the first result file; empty if there is none."""
+        return next(iter(self.urls.values()), "")
+
+    @property
+    def cover_url(self) -> str:
+        """URL of a cover picture; empty if there are no results."""
+        return self._url(COVER_NAME) if self.urls else ""
+
+    @property
+    def tracks(self) -> list[dict[str, Any]]:
+        """Songs of a music task; each API has its own names for these fields."""
+        arguments = self.task.arguments
+        return [
+            {
+                "id": str(uuid5(UUID(self.task.id), name)),
+                "url": url,
+                "title": str(arguments.get("title") or self.task.prompt[:40]),
+                "tags": str(arguments.get("style") or ""),
+                "version": str(arguments.get("version") or ""),
+            }
+            for name, url in self.urls.items()
+        ]
+
+    @property
+    def ended_at(self) -> float | None:
+        """Time of the task's end in seconds since 1970, or None while it runs."""
+        return self.task.ends_at if self.succeeded or self.failed else None
+
+    def _url(self, name: str) -> str:
+        return f"{self.base_url}/sandbox/media/{self.task.id}/{name}"
+
+
+def to_milliseconds(seconds: float | None) -> int | None:
+    """Convert seconds to milliseconds, which most of KIE's APIs use."""
+    return None if seconds is None else int(seconds * 1000)
+
+
+def to_iso(seconds: float | None) -> str | None:
+    """Format a time as `2025-01-15T10:35:27Z`."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def to_plain_time(seconds: float | None) -> str | None:
+    """Format a time as `2025-01-15 10:35:27`."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,101 @@
+"""The sandbox's store of uploaded files and rendered results, in a temporary folder."""
+
+import base64
+import binascii
+import mimetypes
+import re
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from kie_mcp.sandbox.fake_media import RENDERERS, MediaContent, render_file
+from kie_mcp.sandbox.fake_task import FakeTask, to_iso
+
+MEDIA_PATH = "/sandbox/media/"
+"""Start of the path of every download."""
+UPLOADS_PATH = f"{MEDIA_PATH}uploads/"
+DATA_URL_PATTERN = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[^,]*)?,(?P<content>.*)", re.DOTALL)
+UPLOAD_FOLDER_PATTERN = re.compile(r"[^/].*[^/]|[^/]")
+
+
+class FileStore:
+    """A temporary folder with uploads and results, deleted together with this object."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kie-sandbox-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._uploads: dict[str, Path] = {}
+
+    def save_upload(self, source: BinaryIO, path: str) -> int:
+        """Save an upload, and return its size in bytes.
+
+        Args:
+            source: The content; it is copied in pieces.
+            path: Where KIE puts it; an earlier upload with the same path is overwritten.
+        """
+        place = self._uploads.setdefault(path, self._folder / uuid4().hex)
+        with place.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        return place.stat().st_size
+
+    def find_upload(self, path: str) -> Path | None:
+        """Return the file that was uploaded to a path, or None."""
+        return self._uploads.get(path)
+
+    def drop_uploads(self) -> None:
+        """Forget all uploads."""
+        self._uploads.clear()
+
+    def render_result(self, task: FakeTask, name: str) -> Path:
+        """Return the file of a task's result, which is rendered when it is first needed."""
+        place = self._folder / f"{task.id}-{name}"
+        if not place.exists():
+            place.write_bytes(render_file(name, task.describe_content(name)))
+        return place
+
+
+def render_stand_in(url: str) -> bytes:
+    """Render the file that stands for an upload by URL: the sandbox fetches nothing, its file shows the URL."""
+    name = urlsplit(url).path
+    return render_file(name if name.rpartition(".")[2] in RENDERERS else "1.png", MediaContent(url, url))
+
+
+def decode_base64(text: str) -> tuple[bytes, str]:
+    """Decode base64 text or a data URL.
+
+    Returns:
+        The content, and the file extension of the data URL's type, with a dot; empty if there is none.
+
+    Raises:
+        ValueError: The text is not base64.
+    """
+    found = DATA_URL_PATTERN.fullmatch(text)
+    ending = mimetypes.guess_extension(found["type"] or "") if found else None
+    try:
+        return base64.b64decode(found["content"] if found else text, validate=True), ending or ""
+    except binascii.Error:
+        raise ValueError("base64Data is not base64") from None
+
+
+def build_receipt(path: str, url: str, size: int, now: float) -> dict[str, Any]:
+    """Build KIE's description of an uploaded file.
+
+    Args:
+        path: Where it was uploaded to.
+        url: Where it can be downloaded.
+        size: Its size in bytes.
+        now: The time of the upload, in seconds since 1970.
+    """
+    name = path.rpartition("/")[2]
+    return {
+        "fileName": name,
+        "filePath": path,
+        "downloadUrl": url,
+        "fileSize": size,
+        "mimeType": mimetypes.guess_type(name)[0] or "application/octet-stream",
+        "uploadedAt": to_iso(now),
+    }

@@ -1,0 +1,80 @@
+"""Results that are no files: ids of voices, characters and personas, styles, timed lyrics, checks."""
+
+from collections.abc import Callable
+from uuid import UUID, uuid5
+
+from kie_mcp.sandbox.answer_fields import Answer
+from kie_mcp.sandbox.fake_media import SONG_SECONDS, write_lyrics
+from kie_mcp.sandbox.fake_task import StatusRecord
+
+
+def omni(record: StatusRecord) -> Answer:
+    """Return the ids of a voice or a character of Gemini Omni."""
+    name = record.task.arguments.get("name")
+    if record.task.offers[0].route_id == "omni-audio":
+        return {"kieAudioId": _result_id(record, "audio"), "name": name}
+    return {
+        "characterId": _result_id(record, "character"),
+        "characterName": name,
+        "imageUrl": record.cover_url,
+        "bodyImageUrl": record.cover_url,
+    }
+
+
+def persona(record: StatusRecord) -> Answer:
+    """Return a Suno persona: the character of a song."""
+    arguments = record.task.arguments
+    name, description = arguments.get("name"), arguments.get("description")
+    return {"personaId": _result_id(record, "persona"), "name": name, "description": description}
+
+
+def style(record: StatusRecord) -> Answer:
+    """Return an elaborated style; KIE gives this success flag as text."""
+    prompt = record.task.prompt
+    result = f"{prompt}, slow at first, then with strings and a choir" if record.urls else ""
+    return {"param": prompt, "result": result, "successFlag": "1", "creditsConsumed": record.task.credits}
+
+
+def timestamped_lyrics(record: StatusRecord) -> Answer:
+    """Return the words of a song, with times spread evenly over its length."""
+    words = write_lyrics(record.task.describe_content("1.txt")).split() if record.urls else []
+    seconds = SONG_SECONDS / (len(words) or 1)
+    aligned = [
+        {"word": word, "success": True, "startS": n * seconds, "endS": (n + 1) * seconds, "palign": 0}
+        for n, word in enumerate(words)
+    ]
+    return {"alignedWords": aligned, "waveformData": [], "hootCer": 0, "isStreamed": False}
+
+
+def phrase(record: StatusRecord) -> Answer:
+    """Return the phrase that a user has to sing for a voice."""
+    return {
+        "validateInfo": f"Number {record.task.id[:4]} of the night, sing until it is light" if record.urls else None
+    }
+
+
+def voice(record: StatusRecord) -> Answer:
+    """Return the id of a custom voice."""
+    return {"voiceId": _result_id(record, "voice")}
+
+
+def voice_check(record: StatusRecord) -> Answer:
+    """Return whether a custom voice can be used."""
+    return {"isAvailable": bool(record.urls)}
+
+
+TEXT_RESULTS: dict[str, Callable[[StatusRecord], Answer]] = {
+    "omni": omni,
+    "persona": persona,
+    "style": style,
+    "timestamped-lyrics": timestamped_lyrics,
+    "suno-voice-validate": phrase,
+    "suno-voice": voice,
+    "suno-voice-check": voice_check,
+}
+"""Functions that build these results, by the route's `shape`."""
+
+
+def _result_id(record: StatusRecord, of: str) -> str | None:
+    """Make the id of a result, always the same for a task; None before the task has succeeded."""
+    return f"{of}_{uuid5(UUID(record.task.id), of).hex}" if record.urls else None

@@ -1,0 +1,70 @@
+"""Build the order of a paid call from a tool's arguments, or from a model's id and the fields of its input."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from kie_mcp.catalog import dynamic_model
+from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem
+from kie_mcp.catalog.family import Family
+from kie_mcp.errors import InvalidCall
+from kie_mcp.kie.discovery import Discovery
+from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, load_live_model
+from kie_mcp.tasks.order import Order
+
+
+def build_family_order(family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
+    """Build the order, and read the options, of a call of a family's tool.
+
+    Raises:
+        InvalidCall: When the arguments are wrong.
+    """
+    try:
+        given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
+        options = Options.model_validate(coerce_arguments(given, {"properties": OPTIONS}))
+        return Order(family.tool, family.parse(arguments), variation=options.variation), options
+    except ValidationError as error:
+        reason = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
+    except ValueError as error:
+        reason = str(error)
+    raise InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
+
+
+async def build_model_order(discovery: Discovery, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
+    """Build the order for any model that KIE offers, built in or not.
+
+    Args:
+        discovery: KIE's list of models.
+        name: Any id or alias of the model.
+        fields: The input, with KIE's names of fields or the server's own.
+        unchecked: Whether a model may be run whose schema KIE does not publish, so that its input is not checked.
+
+    Raises:
+        InvalidCall: When there is no such model, or the fields are wrong. Nothing was sent.
+        ApiError: When the model is not built in and KIE cannot be asked for it.
+    """
+    if found := find_built_in(name):
+        family, model, route_id = found
+        if misplaced := [key for key in fields if key in OPTIONS]:
+            raise InvalidCall(
+                f"{' and '.join(misplaced)}: not a field of {model.id}'s input, but an argument of {RUN_MODEL_TOOL} "
+                "itself.",
+                f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
+            )
+        extra = {key: value for key, value in fields.items() if key in model.hidden_fields()}
+        shown = {key: value for key, value in fields.items() if key not in extra}
+        try:
+            call = family.parse({**model.received(shown), "model": model.id})
+        except ValueError as error:
+            raise _wrong_input(model.id, error) from None
+        return Order(RUN_MODEL_TOOL, call, route_id, extra)
+    model = await load_live_model(discovery, name.strip(), unchecked=unchecked)
+    try:
+        return Order(RUN_MODEL_TOOL, dynamic_model.parse_call(model, fields))
+    except ValueError as error:
+        raise _wrong_input(model.id, error) from None
+
+
+def _wrong_input(name: str, error: ValueError) -> InvalidCall:
+    return InvalidCall(f"{error}.", f"Nothing was sent. describe_model tells what {name} takes.")

@@ -1,0 +1,28 @@
+"""Find the saved file of a task's result; view_media shows it, and resources/read returns it."""
+
+from pathlib import Path
+
+from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import Task
+from kie_mcp.server import formatting
+from kie_mcp.server.app import App
+
+
+def find_saved_file(app: App, task: Task, number: int) -> Path:
+    """Return the path of a task's `number`-th result, counted from 1.
+
+    Raises:
+        InvalidCall: When there is no such result, or it is not saved.
+    """
+    if task.state != "succeeded":
+        step = "Look again when get_task says succeeded." if not task.final else "get_task tells what happened."
+        raise InvalidCall(f"{task.id} is {task.state}: it has made nothing to look at.", step)
+    if not 1 <= number <= len(task.results):
+        raise InvalidCall(f"{task.id} has {len(task.results)} files, and no {number}.", "Count them from 1.")
+    result = task.results[number - 1]
+    if result.path:
+        return Path(result.path)
+    link = f"Its link: {formatting.to_one_line(result.url)}"
+    if not app.settings.save:
+        raise InvalidCall("KIE_MCP_SAVE=0: results are not saved here, so that none can be shown.", link)
+    raise InvalidCall(f"File {number} of {task.id} is not saved yet.", f"get_task tries again to save it. {link}")

@@ -1,0 +1,175 @@
+"""What `compare_models` answers: a quote, or a table of results with a contact sheet."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+from mcp_types import CallToolResult, ImageContent
+
+from kie_mcp.errors import KieMcpError
+from kie_mcp.ledger.task import Task
+from kie_mcp.media import preview
+from kie_mcp.server import answers, formatting
+from kie_mcp.server.app import App
+from kie_mcp.tasks.money import Quote
+from kie_mcp.tasks.order import Order
+
+COLUMNS = ("model", "status", "credits", "seconds", "task_id", "file")
+LONGEST_TEXT = 600
+"""Characters of each text that a task made; longer ones are cut."""
+
+Cost = tuple[Task | None, Quote]
+"""The task of an earlier equal call, which costs nothing again, and the quote."""
+Row = dict[str, Any]
+
+
+def sum_reservations(costs: Sequence[Cost]) -> float:
+    """Return the credits that all new tasks together reserve."""
+    return round(sum(quote.reserve for earlier, quote in costs if not earlier), 2)
+
+
+def describe_costs(orders: Sequence[Order], costs: Sequence[Cost]) -> Iterator[Row]:
+    """Describe the cost of each order as an object; `format_cost` gives the same as text."""
+    for order, (earlier, quote) in zip(orders, costs, strict=True):
+        row: Row = {"model": order.call.id, "counted_credits": 0 if earlier else quote.reserve, "basis": quote.basis}
+        if earlier:
+            row |= {"basis": "made before, nothing more is paid", "task_id": earlier.id}
+        elif quote.known:
+            row["estimated_credits"] = list(quote.known)
+        yield row
+
+
+def format_cost(row: Row) -> str:
+    """Format the cost that an object of `describe_costs` holds."""
+    if "task_id" in row:
+        return f"0 ({row['basis']}: {row['task_id']})"
+    if "estimated_credits" in row:
+        estimate, reserved = formatting.format_range(row["estimated_credits"]), f"{row['counted_credits']:g}"
+        if estimate.endswith(reserved):
+            return f"{estimate} ({row['basis']})"
+        return f"{estimate}, counted as {reserved} ({row['basis']})"
+    return f"unknown, counted as {row['counted_credits']:g} ({row['basis']})"
+
+
+def build_quote_result(
+    orders: Sequence[Order], costs: Sequence[Cost], max_credits: float, balance: float
+) -> CallToolResult:
+    """Answer what the comparison would cost.
+
+    Args:
+        orders: One order for each model.
+        costs: The cost of each order.
+        max_credits: The caller's cap for all orders together.
+        balance: Credits on the account.
+    """
+    rows, total = list(describe_costs(orders, costs)), sum_reservations(costs)
+    next_step = "Nothing was sent. The same call without quote makes them."
+    if total > max_credits:
+        next_step = "Nothing was sent. So much is over max_credits."
+    answer = {
+        "status": "quoted",
+        "models": rows,
+        "counted_credits": total,
+        "max_credits": max_credits,
+        "balance": balance,
+    }
+    lines = [f"{row['model']}: {format_cost(row)}" for row in rows]
+    lines.append(f"Together {total:g} credits of at most {max_credits:g}; the balance is {balance:g}. {next_step}")
+    return answers.build_result({**answer, "next_step": next_step}, "\n".join(lines))
+
+
+async def build_comparison_result(
+    app: App, orders: Sequence[Order], outcomes: Sequence[Task | KieMcpError]
+) -> CallToolResult:
+    """Answer the tasks side by side: a table, and a contact sheet of the files that are saved.
+
+    Args:
+        app: Its clock and settings are used.
+        orders: One order for each model.
+        outcomes: The task of each order, or the error that kept it from being started.
+    """
+    now = app.clock.time()
+    rows = [
+        _task_row(order, outcome, now) if isinstance(outcome, Task) else _error_row(order, outcome)
+        for order, outcome in zip(orders, outcomes, strict=True)
+    ]
+    tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]
+    open_ = [task for task in tasks if not task.done]
+    succeeded = any(task.state == "succeeded" for task in tasks)
+    answer: dict[str, Any] = {
+        "status": "running" if open_ else "succeeded" if succeeded else "failed",
+        "models": rows,
+        "credits": round(sum(task.credits or 0 for task in tasks), 2),
+    }
+    if open_:
+        answer["next_step"] = _next_step(app, open_)
+    pictures = [(Path(each.path), task.model) for task in tasks for each in task.results[:1] if each.path]
+    sheet = await preview.render_contact_sheet(pictures) if pictures else None
+    if sheet:
+        answer["sheet"] = sheet.note.splitlines()
+    result = answers.build_result(answer, _format_comparison(answer), is_error=not (open_ or succeeded))
+    if sheet and sheet.content:
+        data = b64encode(sheet.content).decode()
+        result.content.append(ImageContent(type="image", data=data, mime_type=sheet.mime_type))
+    for task in tasks:
+        result.content += answers.link_results(task)
+    return result
+
+
+def _task_row(order: Order, task: Task, now: float) -> Row:
+    row: Row = {"model": task.model, "status": task.state, "task_id": task.id}
+    if task.credits is not None:
+        row["credits"] = task.credits
+    elif task.estimate:
+        row["estimated_credits"] = list(task.estimate)
+    row["seconds"] = round((task.finished or now) - task.created)
+    if task.results:
+        row["files"] = [each.path or each.url for each in task.results]
+    if task.texts:
+        row["texts"] = [answers.truncate_text(text, task.id, LONGEST_TEXT) for text in task.texts]
+    notes = ["made before, nothing more is paid"] * (task.id != order.id) + [formatting.to_one_line(task.note)]
+    if note := "; ".join(filter(None, notes)):
+        row["note"] = note
+    return row | ({"error": task.error} if task.error else {})
+
+
+def _error_row(order: Order, error: KieMcpError) -> Row:
+    status = "unknown" if error.billed is None else "failed"
+    task_id = {"task_id": error.task_id} if error.task_id else {}
+    return {"model": order.call.id, "status": status, **task_id, "error": error.as_dict()}
+
+
+def _next_step(app: App, open_: Sequence[Task]) -> str:
+    step = "get_task with the task_ids that are still running; view_media shows what they made."
+    left = min(task.created for task in open_) + app.settings.repeat_window - app.clock.time()
+    if left > 0:
+        step += f" The same call within {left / 60:.0f} minutes shows them side by side, and pays nothing more."
+    return f"{step} Later, what has ended by then would be made and paid anew."
+
+
+def _format_comparison(answer: Mapping[str, Any]) -> str:
+    """Format the answer as text: a Markdown table, then texts, notes and errors of each model."""
+    lines = [
+        f"{answer['status']}, {answer['credits']:g} credits so far",
+        _format_table_row(COLUMNS),
+        "|---" * len(COLUMNS) + "|",
+    ]
+    for row in answer["models"]:
+        seconds, files = str(row.get("seconds", "")), " ".join(row.get("files", ()))
+        cells = (row["model"], row["status"], answers.format_cost(row), seconds, row.get("task_id", ""), files)
+        lines.append(_format_table_row(cells))
+    for row in answer["models"]:
+        lines += [f"{row['model']}:\n{indent(text, '> ', bool)}" for text in row.get("texts", ())]
+        if "note" in row:
+            lines.append(f"{row['model']}: {row['note']}")
+        if "error" in row:
+            lines.append(f"{row['model']}: {answers.format_error(row['error'])}")
+    if "sheet" in answer:
+        lines += ["The picture shows:", *answer["sheet"]]
+    return "\n".join([*lines, *([answer["next_step"]] if "next_step" in answer else [])])
+
+
+def _format_table_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(formatting.to_one_line(cell) for cell in cells)} |"

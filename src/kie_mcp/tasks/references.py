@@ -1,0 +1,159 @@
+"""References: what each file or earlier task that an argument names stands for, and its URL or id at KIE."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeGuard
+
+import anyio
+import anyio.to_thread
+
+from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, parse_task_id
+from kie_mcp.clock import Clock
+from kie_mcp.errors import InvalidCall
+from kie_mcp.kie import files
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Result, Task
+from kie_mcp.media.limits import Content, find_problems
+from kie_mcp.tasks.contents import abbreviate, check_web_address, decode_data_uri, hash_file, open_file
+from kie_mcp.tasks.uploads import Uploader
+
+RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
+"""A result of an earlier task, by its number: `task:<id>#<n>`."""
+
+
+class References:
+    """Resolves references; a local file is uploaded through the uploader."""
+
+    def __init__(self, uploader: Uploader, ledger: Ledger, clock: Clock) -> None:
+        self._uploader = uploader
+        self._ledger = ledger
+        self._clock = clock
+
+    async def identify(self, refs: Sequence[Ref]) -> dict[Ref, str]:
+        """Return what each reference stands for, however it is written: a file's SHA-256, a task's result, a URL.
+
+        Nothing is sent.
+
+        Raises:
+            InvalidCall: When there is no such file or task, it may not be read, or the model does not take it.
+        """
+        return {ref: await self._identify(ref) for ref in dict.fromkeys(refs)}
+
+    async def resolve(self, refs: Sequence[Ref]) -> dict[Ref, str]:
+        """Return KIE's URL or id of each reference; a local file is uploaded, unless it is at KIE already.
+
+        Raises:
+            InvalidCall: As `identify()`.
+            ApiError: When KIE does not take a file.
+        """
+        return {ref: await self._resolve(ref) for ref in dict.fromkeys(refs)}
+
+    async def find_url(self, reference: str) -> str:
+        """Return the URL of a task's result; a URL stands for itself.
+
+        Raises:
+            InvalidCall: When it is neither.
+        """
+        match = RESULT.fullmatch(reference)
+        if not match:
+            return check_web_address(reference, Limits())
+        _, result = await self._find_result(Ref(reference), match["task"], match["n"] or "1")
+        return result.url
+
+    async def _identify(self, ref: Ref) -> str:
+        if _is_local(ref):
+            with self._open(ref) as content:
+                await anyio.to_thread.run_sync(_check_limits, content, ref.limits, ref)
+                return await anyio.to_thread.run_sync(hash_file, content.file)
+        match = RESULT.fullmatch(ref)
+        if match and isinstance(ref, MediaRef):
+            task, result = await self._find_result(ref, match["task"], match["n"] or "1")
+            if not result.url:
+                with open_file(Path(result.path)):
+                    pass
+            return f"{task.id}#{task.results.index(result)}"
+        url = await self._resolve(ref)
+        uploads = await self._ledger.uploads.live(self._clock.time(), url=url)
+        return (uploads[0].sha256 if uploads else None) or url
+
+    async def _resolve(self, ref: Ref) -> str:
+        match ref:
+            case MediaRef():
+                return await self._resolve_media(ref)
+            case Track():
+                return await self._resolve_track(ref)
+            case _:
+                id_ = parse_task_id(ref)
+                task = await self._ledger.find(id_)
+                return (task and task.kie_id) or id_
+
+    async def _resolve_media(self, ref: MediaRef) -> str:
+        if ref.startswith(("https://", "http://")):
+            return check_web_address(ref, ref.limits)
+        if ref.startswith("kie://uploads/"):
+            return await self._resolve_upload(ref)
+        if match := RESULT.fullmatch(ref):
+            return await self._resolve_result(ref, match["task"], match["n"] or "1")
+        with self._open(ref) as content:
+            return (await self._uploader.upload(content)).url
+
+    async def _resolve_upload(self, ref: MediaRef) -> str:
+        for upload in await self._ledger.uploads.live(self._clock.time(), id_=ref.rpartition("/")[2]):
+            return upload.url
+        raise InvalidCall(f"{ref} is not there any more.", "Upload the file again with upload_file.")
+
+    async def _resolve_result(self, ref: MediaRef, task_id: str, number: str) -> str:
+        task, result = await self._find_result(ref, task_id, number)
+        if result.url and (
+            self._clock.time() < task.created + files.UPLOAD_LIFETIME or not await anyio.Path(result.path).is_file()
+        ):
+            return result.url
+        # The link may have expired, or there never was one; the saved file is still there.
+        with open_file(Path(result.path)) as content:
+            return (await self._uploader.upload(content)).url
+
+    async def _resolve_track(self, ref: Track) -> str:
+        match = RESULT.fullmatch(ref)
+        if not match:
+            raise InvalidCall(
+                f"{abbreviate(ref)} is no song.", "Write task:<id>#<n>, n counting the task's songs from 1."
+            )
+        number = match["n"] or "1"
+        if not number.isdecimal():
+            return number
+        _, result = await self._find_result(ref, match["task"], number)
+        if not result.id:
+            raise InvalidCall(f"{ref} is no song of Suno's.", "Refer to a task of suno_music or suno_extend.")
+        return result.id
+
+    async def _find_result(self, ref: Ref, task_id: str, number: str) -> tuple[Task, Result]:
+        task = await self._ledger.find(task_id)
+        if not task:
+            raise InvalidCall(f"{ref}: there is no task {task_id}.", "list_tasks shows the tasks there are.")
+        if task.state != "succeeded":
+            raise InvalidCall(f"{ref}: the task is {task.state}.", "Ask get_task until it has succeeded.")
+        if not number.isdecimal() or not 1 <= int(number) <= len(task.results):
+            raise InvalidCall(f"{ref}: the task has {len(task.results)} results.", "Count them from 1.")
+        return task, task.results[int(number) - 1]
+
+    @contextmanager
+    def _open(self, ref: str) -> Iterator[Content]:
+        if ref.startswith("data:"):
+            yield decode_data_uri(ref)
+            return
+        with self._uploader.folders.open(ref) as content:
+            yield content
+
+
+def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
+    elsewhere = ref.startswith(("https://", "http://", "kie://")) or RESULT.fullmatch(ref)
+    return isinstance(ref, MediaRef) and not elsewhere
+
+
+def _check_limits(content: Content, limits: Limits, reference: str) -> None:
+    if found := find_problems(content, limits):
+        raise InvalidCall(
+            f"{abbreviate(reference)} {'; '.join(found)}.", "Nothing was sent. Convert the file or take another."
+        )

@@ -1,0 +1,55 @@
+"""Which process watches which task."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support.ledgers import NOW, task
+
+from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import FINAL, State
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    opened = await Ledger.open(tmp_path / "data")
+    yield opened
+    await opened.close()
+
+
+async def test_tasks_that_are_open_or_not_saved_are_claimable_where_no_other_process_watches_them(
+    ledger: Ledger,
+) -> None:
+    states: tuple[State, ...] = ("submitting", "running", *sorted(FINAL))
+    for number, state in enumerate(states):
+        saved = state in FINAL and state != "succeeded"
+        await ledger.add(task(state, state=state, created=NOW - number, saved=saved))
+    await ledger.add(task("saved", state="succeeded", saved=True))
+    await ledger.add(task("others", state="running", session="s_other"))
+    await ledger.leases.renew("s_other", NOW)
+    assert await ledger.leases.claimable("s_me", NOW) == ["succeeded", "running", "submitting"]
+    assert await ledger.leases.claimable("s_other", NOW) == ["succeeded", "running", "submitting", "others"]
+
+
+async def test_one_process_watches_a_task_until_its_lease_ends(ledger: Ledger) -> None:
+    await ledger.add(task("t_1", state="running", session="s_a"))
+    assert await ledger.leases.renew("s_a", NOW) == 1
+    assert await ledger.leases.renew("s_b", NOW) == 2
+    assert await ledger.leases.claim("t_1", "s_b", NOW + LEASE_SECONDS) is None
+    claimed = await ledger.leases.claim("t_1", "s_b", NOW + LEASE_SECONDS + 1)
+    assert claimed == await ledger.find("t_1")
+    # The claim renewed no lease: that of b began at NOW as well.
+    assert await ledger.leases.renew("s_b", NOW + LEASE_SECONDS + 1) == 1
+    assert await ledger.leases.claim("t_1", "s_a", NOW + LEASE_SECONDS + 2) is None
+    await ledger.leases.release("s_b")
+    assert await ledger.leases.claim("t_1", "s_a", NOW + LEASE_SECONDS + 2)
+    assert await ledger.leases.claim("t_x", "s_a", NOW) is None
+
+
+async def test_a_lease_from_a_clock_that_was_ahead_does_not_count(ledger: Ledger) -> None:
+    await ledger.add(task("t_1", state="running", session="s_a"))
+    await ledger.leases.renew("s_a", NOW + 3600)
+    assert await ledger.leases.claim("t_1", "s_b", NOW)

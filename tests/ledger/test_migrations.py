@@ -1,0 +1,188 @@
+"""A file of an older version becomes one of today's; `schema-<version>.sql` holds the tables of every version."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from support.ledgers import NOW, task
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.database import FILE_NAME
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.migrations import MIGRATIONS, Migration
+from kie_mcp.ledger.task import Task
+
+pytestmark = pytest.mark.anyio
+
+VERSION = 1 + len(MIGRATIONS)
+SCHEMAS = Path(__file__).parent
+COLOUR = Migration(
+    "0002_task_colour",
+    ("ALTER TABLE tasks ADD COLUMN colour TEXT NOT NULL DEFAULT ''", "CREATE TABLE colours (name TEXT PRIMARY KEY)"),
+)
+SIZE = Migration("0003_task_size", ("ALTER TABLE tasks ADD COLUMN size FLOAT",))
+OLD_TASK = """
+INSERT INTO tasks (id, kie_id, tool, model, kind, route, state, arguments, created, estimate, results, texts, error,
+    saved, note)
+VALUES ('t_1', '5f0c', 'veo_video', 'veo3', 'video', 'veo', 'running', '{"prompt": "Füchse"}', 1.8e9, '[250.0, 250.0]',
+    '[]', '[]', 'null', 0, '');
+"""
+
+
+def create_file(folder: Path, version: int, *more: str) -> None:
+    """Write a ledger file as the given version created it; run further SQL."""
+    with closing(sqlite3.connect(folder / FILE_NAME)) as file:
+        file.executescript((SCHEMAS / f"schema-{version}.sql").read_text(encoding="utf-8"))
+        for each in more:
+            file.executescript(each)
+
+
+def read(folder: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(folder / FILE_NAME)) as file:
+        return file.execute(query).fetchall()
+
+
+def tables(folder: Path) -> dict[str, Any]:
+    """Return the columns and indexes of every table, in any order: an upgraded file has new columns at the end."""
+    return {
+        name: (
+            {column: rest for _, column, *rest in read(folder, f"PRAGMA table_info({name})")},
+            {
+                index: (unique, origin, read(folder, f"PRAGMA index_info({index})"))
+                for _, index, unique, origin, _ in read(folder, f"PRAGMA index_list({name})")
+                if origin == "c"
+            },
+        )
+        for (name,) in read(folder, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    }
+
+
+async def test_todays_tables_are_those_of_the_stored_schema(tmp_path: Path) -> None:
+    """A change of a table needs a migration, and a stored schema of the version that it leads to."""
+    (tmp_path / "stored").mkdir()
+    create_file(tmp_path / "stored", VERSION)
+    await (await Ledger.open(tmp_path / "new")).close()
+    assert tables(tmp_path / "new") == tables(tmp_path / "stored")
+    assert read(tmp_path / "new", "SELECT version FROM ledger") == [(VERSION,)]
+    assert read(tmp_path / "stored", "SELECT version FROM ledger") == [(VERSION,)]
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+async def test_a_file_of_every_version_is_upgraded_to_todays_tables(tmp_path: Path, version: int) -> None:
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+    create_file(tmp_path / "old", version, OLD_TASK)
+    create_file(tmp_path / "new", VERSION)
+    ledger = await Ledger.open(tmp_path / "old")
+    assert await ledger.find("t_1")
+    await ledger.close()
+    assert tables(tmp_path / "old") == tables(tmp_path / "new")
+    assert read(tmp_path / "old", "SELECT version FROM ledger") == [(VERSION,)]
+
+
+def test_a_migration_is_named_after_the_version_that_it_leads_to() -> None:
+    numbers = [migration.name.partition("_")[0] for migration in MIGRATIONS]
+    assert numbers == [f"{2 + place:04}" for place, _ in enumerate(MIGRATIONS)]
+
+
+async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(tmp_path: Path) -> None:
+    create_file(tmp_path, 1, OLD_TASK)
+    ledgers: list[Ledger] = []
+
+    async def work() -> None:
+        ledgers.append(await Ledger.open(tmp_path, migrations=[COLOUR]))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(work)
+    old = Task(
+        *("t_1", "veo_video", "veo3", "video", "veo", {"prompt": "Füchse"}, 1.8e9, "running", "5f0c"),
+        estimate=(250, 250),
+    )
+    for ledger in ledgers:
+        assert await ledger.leases.claimable("s_me", NOW) == [old.id]
+        assert await ledger.find(old.id) == old
+    old.request = {"taskId": "5f0c", "index": 0}
+    await ledgers[0].save(old)
+    assert await ledgers[-1].find("t_1") == old
+    for ledger in ledgers:
+        await ledger.close()
+    assert read(tmp_path, "SELECT version FROM ledger") == [(2,)]
+    assert read(tmp_path, "SELECT colour FROM tasks") == [("",)]
+    assert read(tmp_path, "SELECT * FROM colours") == []
+
+
+async def test_only_the_migrations_that_a_file_lacks_are_run(tmp_path: Path) -> None:
+    create_file(tmp_path, 1)
+    for migrations in ([COLOUR], [COLOUR, SIZE]):
+        await (await Ledger.open(tmp_path, migrations=migrations)).close()
+    assert read(tmp_path, "SELECT version FROM ledger") == [(3,)]
+    assert read(tmp_path, "SELECT colour, size FROM tasks") == []
+
+
+ANOTHER_PROCESS = """
+import anyio, sys
+from pathlib import Path
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.migrations import Migration
+
+async def main():
+    ledger = await Ledger.open(Path(sys.argv[1]), migrations=[Migration(sys.argv[2], tuple(sys.argv[3:]))])
+    assert await ledger.find("t_1")
+    await ledger.close()
+
+sys.stdin.readline()
+anyio.run(main)
+"""
+
+
+def test_of_two_processes_at_once_one_upgrades_the_file(tmp_path: Path) -> None:
+    create_file(tmp_path, 1, OLD_TASK)
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(tmp_path), COLOUR.name, *COLOUR.statements]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
+    for process in processes:
+        assert process.stdin
+        process.stdin.close()
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    assert read(tmp_path, "SELECT version FROM ledger") == [(2,)]
+
+
+async def test_a_process_of_the_version_before_goes_on_beside_an_upgrade(tmp_path: Path) -> None:
+    before = await Ledger.open(tmp_path)
+    await before.add(task("t_1"))
+    after = await Ledger.open(tmp_path, migrations=[*MIGRATIONS, COLOUR])
+    await before.add(task("t_2"))
+    assert [each.id for each in await after.since(0)] == ["t_1", "t_2"]
+    for ledger in (before, after):
+        await ledger.close()
+
+
+async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    create_file(tmp_path, 1)
+    before = tables(tmp_path)
+    broken = Migration(COLOUR.name, (*COLOUR.statements, COLOUR.statements[0]))
+    with pytest.raises(ConfigurationError, match="duplicate column"):
+        await Ledger.open(tmp_path, migrations=[broken])
+    assert tables(tmp_path) == before
+    assert read(tmp_path, "SELECT version FROM ledger") == [(1,)]
+
+
+@pytest.mark.parametrize("version", sorted({VERSION + 1, *range(VERSION + 1, 12)}))
+async def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path, version: int) -> None:
+    """Up to 11 were the numbers of tables that were never released."""
+    ledger = await Ledger.open(tmp_path)
+    await ledger.add(kept := task("t_1"))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file, file:
+        file.execute("UPDATE ledger SET version = ?", [version])
+    with pytest.raises(
+        ConfigurationError, match=f"newer kie-mcp .*version {version}, this one reads {VERSION}"
+    ) as caught:
+        await Ledger.open(tmp_path)
+    assert "Update kie-mcp" in caught.value.next_step
+    assert await ledger.find("t_1") == kept
+    await ledger.close()

@@ -1,0 +1,56 @@
+"""What past tasks were charged and how long they took."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.ledgers import NOW, task
+
+from kie_mcp.ledger.ledger import Ledger
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    opened = await Ledger.open(tmp_path / "data")
+    yield opened
+    await opened.close()
+
+
+async def add(ledger: Ledger, seconds: float, **more: Any) -> None:
+    """Add a task that succeeded after some seconds, in the process that created it."""
+    row = task(f"t_{seconds}", **{"finished": NOW + seconds, "state": "succeeded", "session": "s_a", **more})
+    await ledger.add(row)
+
+
+async def test_charges_are_those_of_one_price_unit_newest_first(ledger: Ledger) -> None:
+    await add(ledger, 1, price_key="720p", units=8, credits=40.0)
+    await add(ledger, 2, price_key="720p", units=4, credits=24.0)
+    await add(ledger, 3, price_key="1080p", units=4, credits=99.0)
+    await add(ledger, 4, price_key="720p", model="veo3", credits=99.0)
+    await add(ledger, 5, price_key="720p", state="failed", credits=99.0)
+    await add(ledger, 6, price_key="720p", credits=None)
+    await add(ledger, 7, price_key="720p", credits=0.0)
+    assert await ledger.statistics.charges("veo3_fast", "720p") == [6, 5]
+
+
+async def test_durations_are_those_of_tasks_of_one_length_that_no_other_process_took_over(ledger: Ledger) -> None:
+    for seconds in (30, 20, 40):
+        await add(ledger, seconds)
+    await add(ledger, 50, arguments={"duration": 8})
+    await add(ledger, 60, state="failed")
+    await add(ledger, 70)
+    await ledger.leases.claim("t_70", "s_b", NOW)
+    assert await ledger.statistics.durations("veo3_fast", None, newest=3) == [20, 30, 40]
+    assert await ledger.statistics.durations("veo3_fast", 8, newest=3) == [50]
+
+
+async def test_a_task_ran_alone_where_no_other_one_was_under_way(ledger: Ledger) -> None:
+    await ledger.add(alone := task("t_alone", created=NOW + 10))
+    await add(ledger, 5)
+    await ledger.add(task("t_prepared"))
+    assert await ledger.ran_alone(alone)
+    await add(ledger, 15)
+    assert not await ledger.ran_alone(alone)

@@ -1,0 +1,169 @@
+"""KIE's list of today in lists and descriptions of models."""
+
+import json
+from typing import Any
+
+import pytest
+from mcp import Client
+from support.answers import answer, count_tokens, text
+from support.fake_kie import retry_at_once
+
+from kie_mcp.catalog.registry import MODELS
+from kie_mcp.kie.discovery import OfferedModel
+from kie_mcp.kie.routes import listed_ids
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server import live_models
+
+pytestmark = pytest.mark.anyio
+
+NEW = "vendor/new-image"
+SCHEMA = {
+    "required": ["prompt"],
+    "properties": {
+        "prompt": {"type": "string", "maxLength": 50},
+        "image_urls": {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": 2},
+        "duration": {"type": "string", "enum": ["5", "10"], "default": "5"},
+    },
+}
+
+
+@pytest.fixture
+def new_model(sandbox: Sandbox) -> Sandbox:
+    sandbox.discovery.add_model(NEW, SCHEMA)
+    return sandbox
+
+
+async def test_finding_shows_what_is_new_and_what_is_gone(client: Client, new_model: Sandbox) -> None:
+    new_model.discovery.removed.add("z-image")
+    new_model.discovery.prices[NEW] = "1K: 4 credits\n2K: 9 credits"
+    (row,) = answer(await client.call_tool("find_models", {"words": "VENDOR image", "kind": "image"}))["models"]
+    assert row == {
+        "model": NEW,
+        "tool": "run_model",
+        "mode": "text-to-image",
+        "credits": "1K: 4 credits 2K: 9 credits",
+        "about": "New at KIE: Vendor New Image, Dynamic Model.",
+    }
+    (gone, *_) = answer(await client.call_tool("find_models", {"words": "z-image"}))["models"]
+    assert gone["about"].endswith("(gone from KIE's list of today)")
+    for other in ({"words": "vendor", "kind": "video"}, {"words": "vendor", "mode": "to-video"}, {"words": "vendr"}):
+        assert answer(await client.call_tool("find_models", other))["models"] == []
+    # What a stranger costs is told in words, and words cannot be compared.
+    assert answer(await client.call_tool("find_models", {"words": "vendor", "max_credits": 1000}))["models"] == []
+
+
+async def test_a_page_of_strangers_with_much_to_say_stays_small(client: Client, sandbox: Sandbox) -> None:
+    for number in range(30):
+        id_ = f"vendor/a-model-with-quite-a-long-name-{number}"
+        sandbox.discovery.add_model(id_, SCHEMA)
+        sandbox.discovery.prices[id_] = "720p: 10 credits a second ($0.05)\n" * 20
+    for page in (1, 2, 3):
+        result = await client.call_tool("find_models", {"words": "vendor", "page": page})
+        assert answer(result)["pages"] == 3
+        assert count_tokens(result) <= 1000
+
+
+async def test_the_resource_of_models_is_merged_too(client: Client, new_model: Sandbox) -> None:
+    new_model.discovery.removed.add("z-image")
+    (content,) = (await client.read_resource("kie://models")).contents
+    rows = {row["model"]: row for row in json.loads(getattr(content, "text", ""))["models"]}
+    assert rows.keys() == {*MODELS, NEW}
+    assert "gone" in rows["z-image"]["about"]
+    assert rows[NEW]["tool"] == "run_model"
+
+
+async def test_a_description_shows_kies_price_of_today_beside_ours(client: Client, sandbox: Sandbox) -> None:
+    sandbox.discovery.prices["z-image"] = "1 credit\n($0.005)"
+    sandbox.discovery.removed.add("google/nano-banana")
+    described = await client.call_tool("describe_model", {"model": "z-image"})
+    assert answer(described)["live_price"] == "1 credit ($0.005)"
+    assert "KIE's price today: 1 credit ($0.005)" in text(described)
+    gone = await client.call_tool("describe_model", {"model": "google/nano-banana"})
+    assert "KIE's list today: gone" in text(gone)
+
+
+async def test_a_description_has_room_for_kies_price_of_any_model(client: Client, sandbox: Sandbox) -> None:
+    for offered in (id_ for model in MODELS.values() for id_ in listed_ids(model)):
+        sandbox.discovery.prices[offered] = "720p: 10 credits a second ($0.05)\n" * 20
+    for id_ in MODELS:
+        result = await client.call_tool("describe_model", {"model": id_})
+        assert count_tokens(result) <= 600, id_
+
+
+async def test_a_new_model_is_described_in_kies_own_names(client: Client, new_model: Sandbox) -> None:
+    new_model.discovery.add_model(
+        "vendor/copy", {"properties": {"copy": {"type": "string"}, "x": {}}, "required": ["copy"]}
+    )
+    assert text(await client.call_tool("describe_model", {"model": f" {NEW}"})).splitlines() == [
+        f"{NEW} (tool run_model): {NEW}, as KIE describes it today.",
+        "text-to-image, usually 60 s.",
+        "Credits (2026-10-02): unknown.",
+        "KIE's price today: not told",
+        "prompt*: string up to 50",
+        "image_urls: list at most 2 - file",
+        "duration: 5, 10 (default 5)",
+    ]
+    assert "\ncopy*: string\nx: anything" in text(await client.call_tool("describe_model", {"model": "vendor/copy"}))
+
+
+async def test_a_model_without_a_schema_is_described_by_what_is_known(client: Client, sandbox: Sandbox) -> None:
+    sandbox.discovery.add_model("vendor/odd", None)
+    sandbox.discovery.prices["vendor/odd"] = "7 credits"
+    said = text(await client.call_tool("describe_model", {"model": "vendor/odd"}))
+    assert "unchecked: true" in said
+    assert "7 credits" in said
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {f"field_{n}": {"type": "string", "enum": [f"choice {each}" for each in range(90)]} for n in range(9)},
+        {f"field_{n}": {"type": "string", "description": "x" * 500} for n in range(9)},
+        {
+            f"field_{n}": {"type": "array", "items": {"type": "object", "properties": SCHEMA["properties"]}}
+            for n in "ab"
+        },
+        {f"a_field_with_a_long_name_{n}": {} for n in range(300)},
+        {"x" * 5000: {"type": "string"}},
+    ],
+    ids=["enums", "prose", "parts", "many", "long name"],
+)
+async def test_a_description_of_a_huge_schema_says_what_there_is_room_for(
+    client: Client, sandbox: Sandbox, properties: dict[str, Any]
+) -> None:
+    schema = {"properties": {**properties, "prompt": {"type": "string"}}, "required": ["prompt"]}
+    sandbox.discovery.add_model(NEW, schema)
+    result = await client.call_tool("describe_model", {"model": NEW})
+    assert count_tokens(result) <= 600
+    shown = answer(result)["input_schema"]["properties"]
+    assert next(iter(shown)) == "prompt"
+    left_out = len(properties) + 1 - len(shown)
+    assert (f"{left_out} more fields have no room here" in text(result)) == (left_out > 0)
+
+
+async def test_when_kie_tells_nothing_built_in_models_are_described_and_others_are_not(
+    client: Client, new_model: Sandbox
+) -> None:
+    new_model.inject_fault("discovery", "503", 100)
+    with retry_at_once():
+        assert "live_price" not in answer(await client.call_tool("describe_model", {"model": "z-image"}))
+        result = await client.call_tool("describe_model", {"model": "veo-33"})
+    assert "There is no model 'veo-33' here." in text(result)
+    assert "veo3" in text(result)
+
+
+@pytest.mark.parametrize(
+    ("modes", "kind"),
+    [
+        (("text-to-image", "image-to-video"), "video"),
+        (("text-to-speech",), "audio"),
+        (("sound-effect",), "audio"),
+        (("generate-lyrics",), "text"),
+        (("upscale",), "image"),
+        ((), "image"),
+    ],
+)
+def test_what_a_new_model_makes_is_told_by_its_task_types(modes: tuple[str, ...], kind: str) -> None:
+    model = OfferedModel(id="x", title="", provider="", modes=modes, price="")
+    assert live_models.derive_kind(model) == kind
+    assert live_models.derive_mode(model) == (modes[0] if modes else "")

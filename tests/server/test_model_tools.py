@@ -1,0 +1,46 @@
+"""`find_models`, `describe_model`: the catalogue of models."""
+
+import pytest
+from mcp import Client
+from support.answers import answer, count_tokens, text
+
+from kie_mcp.catalog.registry import MODELS
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_pages_of_models_are_small_and_together_hold_every_model(client: Client) -> None:
+    seen: list[str] = []
+    pages = answer(await client.call_tool("find_models"))["pages"]
+    for page in range(1, pages + 1):
+        result = await client.call_tool("find_models", {"page": page})
+        assert count_tokens(result) <= 1000
+        assert f"Page {page} of {pages}." in text(result)
+        for row in answer(result)["models"]:
+            assert all(value in text(result) for value in row.values())
+            seen.append(row["model"])
+    assert sorted(seen) == sorted(MODELS)
+
+
+async def test_models_are_found_by_words_kind_mode_and_price(client: Client) -> None:
+    given = {"words": "Kling image", "kind": "VIDEO", "mode": "image-to-video", "max_credits": "30"}
+    result = await client.call_tool("find_models", given)
+    assert [row["model"] for row in answer(result)["models"]] == ["kling/v2-1-standard"]
+    nothing = await client.call_tool("find_models", {"words": "no such thing"})
+    assert answer(nothing) == {"models": [], "page": 1, "pages": 0}
+    assert text(nothing) == "No model fits. Try fewer words."
+
+
+@pytest.mark.untraced
+async def test_a_model_is_described_in_600_tokens(client: Client) -> None:
+    for id_ in MODELS:
+        result = await client.call_tool("describe_model", {"model": id_})
+        assert answer(result)["model"] == id_
+        assert count_tokens(result) <= 600
+        assert answer(result)["price"] in text(result)
+        assert answer(result)["price_as_of"] in text(result)
+
+
+async def test_a_model_is_described_by_its_other_names(client: Client) -> None:
+    for name in ("veo3.1-fast", "VEO3_FAST", " veo3_fast "):
+        assert answer(await client.call_tool("describe_model", {"model": name}))["model"] == "veo3_fast"

@@ -1,0 +1,120 @@
+"""Tool calls as clients make them: spellings of arguments, files, references, calls that the client gives up."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from support.answers import answer, assert_refused, text
+from support.clock import let_others_run
+
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.selection import Selection
+from kie_mcp.server.tools.registry import TOOLS
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def sandbox(clock: Clock) -> Sandbox:
+    """A KIE that still runs what it documents no more."""
+    return Sandbox(seconds=4, clock=clock.time, legacy=True, credits=10_000)
+
+
+async def test_a_tool_that_is_not_there_is_an_answer_too(client: Client, sandbox: Sandbox) -> None:
+    result = await client.call_tool("make_coffee", {"sugar": 2})
+    assert_refused(result, sandbox)
+    assert "make_coffee" in text(result)
+
+
+@pytest.mark.parametrize("fault", ["missing", "elsewhere", "folder", "text", "link"])
+async def test_a_file_that_may_not_be_sent_is_refused_before_anything_is(
+    client: Client, sandbox: Sandbox, settings: Settings, tmp_path: Path, fault: str
+) -> None:
+    place = tmp_path / "fox.png"
+    match fault:
+        case "elsewhere":
+            place = Path("/etc/hostname")
+        case "folder":
+            place.mkdir()
+        case "text":
+            place.write_text("secret")
+        case "link":
+            place.symlink_to("/etc/hostname")
+        case _:
+            pass
+    assert str(tmp_path) in map(str, settings.readable_dirs)
+    assert_refused(await client.call_tool("recraft_remove_background", {"image": str(place)}), sandbox)
+
+
+# What clients make of arguments, and what arrives at KIE.
+SPELLINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("hailuo_video", {"duration": "10"}, {"duration": "10"}),
+    ("suno_music", {"instrumental": "true", "style": "folk", "title": "Fox"}, {"instrumental": True}),
+    ("nano_banana_image", {"images": '["https://a.example/a.png", "https://a.example/b.png"]'}, {}),
+    ("nano_banana_image", {"images": "https://a.example/a.png"}, {"image_urls": ["https://a.example/a.png"]}),
+    ("nano_banana_image", {"images": None, "aspect_ratio": None, "model": None}, {"prompt": "a fox"}),
+    ("nano_banana_image", {"format": "PNG"}, {"output_format": "png"}),
+    ("midjourney_image", {"speed": "FAST", "stylization": "100"}, {"speed": "fast", "stylization": 100}),
+    ("kling_video", {"resolution": " STD "}, {"mode": "std"}),
+]
+
+
+@pytest.mark.parametrize(("tool", "spelled", "sent"), SPELLINGS, ids=[f"{t}-{s}" for t, s, _ in SPELLINGS])
+async def test_arguments_are_understood_as_clients_spell_them(
+    client: Client, sandbox: Sandbox, tool: str, spelled: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    result = await client.call_tool(tool, {"prompt": "a fox", **spelled})
+    assert not result.is_error, text(result)
+    body = sandbox.accepted[0].body
+    fields = body.get("input", body)
+    assert {name: fields[name] for name in sent} == sent
+    assert None not in fields.values()
+
+
+async def test_what_a_task_made_goes_into_the_next(client: Client, sandbox: Sandbox) -> None:
+    first = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))
+    result = await client.call_tool("nano_banana_image", {"prompt": "blue", "images": f"task:{first['task_id']}#1"})
+    assert sandbox.accepted[1].body["input"]["image_urls"] == [first["media"][0]["url"]]
+    assert answer(result)["model"] == "google/nano-banana-edit"
+
+
+async def test_a_prompt_in_any_script_arrives_as_it_is(client: Client, sandbox: Sandbox) -> None:
+    prompt = 'лиса 🦊 狐狸 "quoted"\n\tnew line \\ \x00 \u2028'
+    result = await client.call_tool("nano_banana_image", {"prompt": prompt})
+    assert not result.is_error
+    assert sandbox.accepted[0].body["input"]["prompt"] == prompt
+
+
+async def test_a_prompt_too_long_for_the_model_is_refused(client: Client, sandbox: Sandbox) -> None:
+    result = await client.call_tool("kling_video", {"model": "kling-2.6", "prompt": "x" * 1_000_000})
+    assert_refused(result, sandbox)
+    assert len(text(result)) < 8_000
+
+
+async def test_a_caller_who_hangs_up_loses_nothing(client: Client, sandbox: Sandbox) -> None:
+    async with anyio.create_task_group() as callers:
+        callers.start_soon(client.call_tool, "nano_banana_image", {"prompt": "a fox"})
+        with anyio.fail_after(10):
+            while not sandbox.accepted:
+                await let_others_run()
+        callers.cancel_scope.cancel()
+    (row,) = answer(await client.call_tool("list_tasks"))["tasks"]
+    status = row["status"]
+    with anyio.fail_after(10):
+        while status in ("submitting", "running"):
+            result = await client.call_tool("get_task", {"task_ids": row["task_id"], "wait_seconds": 60})
+            status = answer(result)["status"]
+    assert status == "succeeded"
+    assert len(sandbox.accepted) == 1
+
+
+def test_only_what_spends_and_changes_nothing_is_sure_to_have_cost_nothing() -> None:
+    chosen = Selection("all")
+    assert {name for name in chosen.names if chosen.is_read_only(name)} == {
+        utility.name for utility in TOOLS if utility.read_only
+    }
+    assert not chosen.is_read_only("no_such_tool")

@@ -1,0 +1,163 @@
+"""What every test with a JumpingClock relies on."""
+
+import asyncio
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from kie_mcp.ledger.ledger import Ledger
+from support.clock import JumpingClock, let_others_run, ready_callbacks
+
+pytestmark = pytest.mark.anyio
+
+
+async def sleep_and_note(clock: JumpingClock, seconds: float, woken: list[float]) -> None:
+    await clock.sleep(seconds)
+    woken.append(clock.now)
+
+
+async def nothing_happens(clock: JumpingClock) -> None:
+    """Give the sleepers many chances to move the time."""
+    before = clock.now
+    for _ in range(10):
+        await let_others_run()
+    assert clock.now == before
+
+
+async def test_an_hour_passes_at_once_when_nobody_else_is_there(clock: JumpingClock) -> None:
+    began, before = time.monotonic(), clock.now
+    await clock.sleep(3600)
+    assert clock.time() == clock.monotonic() == before + 3600
+    assert time.monotonic() - began < 60
+
+
+async def test_sleepers_wake_in_the_order_of_their_deadlines_at_exactly_these_times(clock: JumpingClock) -> None:
+    before, woken = clock.now, list[float]()
+    async with anyio.create_task_group() as group:
+        for seconds in (30, 1, 7):
+            group.start_soon(sleep_and_note, clock, seconds, woken)
+    assert [each - before for each in woken] == [1, 7, 30]
+
+
+async def test_a_sleeper_that_comes_later_with_an_earlier_deadline_wakes_first(clock: JumpingClock) -> None:
+    before, woken = clock.now, list[float]()
+
+    async def sleep_twice() -> None:
+        await sleep_and_note(clock, 1, woken)
+        await sleep_and_note(clock, 2, woken)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleep_and_note, clock, 10, woken)
+        group.start_soon(sleep_twice)
+    assert [each - before for each in woken] == [1, 3, 10]
+
+
+async def test_two_sleepers_until_the_same_time_both_wake(clock: JumpingClock) -> None:
+    before, woken = clock.now, list[float]()
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleep_and_note, clock, 5, woken)
+        group.start_soon(sleep_and_note, clock, 5, woken)
+    assert [each - before for each in woken] == [5, 5]
+
+
+async def test_no_time_passes_while_a_task_can_go_on(clock: JumpingClock) -> None:
+    """However often it lets others run: each of its steps may be the one that sends an answer."""
+    woken = list[float]()
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleep_and_note, clock, 1, woken)
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            await anyio.lowlevel.checkpoint()
+            assert not woken
+    assert woken
+
+
+async def test_no_time_passes_while_a_ledger_connection_is_in_use(clock: JumpingClock, tmp_path: Path) -> None:
+    ledger = await Ledger.open(tmp_path)
+    woken = list[float]()
+    try:
+        async with anyio.create_task_group() as group:
+            async with ledger.database.reading():
+                assert JumpingClock.busy == 1
+                group.start_soon(sleep_and_note, clock, 1, woken)
+                await nothing_happens(clock)
+            assert JumpingClock.busy == 0
+    finally:
+        await ledger.close()
+    assert woken
+
+
+async def test_no_time_passes_while_a_worker_thread_runs(clock: JumpingClock) -> None:
+    release, woken = threading.Event(), list[float]()
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(anyio.to_thread.run_sync, release.wait))
+        group.start_soon(sleep_and_note, clock, 1, woken)
+        try:
+            await nothing_happens(clock)
+        finally:
+            release.set()
+    assert woken
+
+
+async def test_no_time_passes_while_it_is_held(clock: JumpingClock) -> None:
+    woken = list[float]()
+    async with anyio.create_task_group() as group:
+        with JumpingClock.hold():
+            group.start_soon(sleep_and_note, clock, 1, woken)
+            await nothing_happens(clock)
+    assert woken
+
+
+async def test_idle_does_not_make_time_pass_but_ends_when_others_do(clock: JumpingClock) -> None:
+    before, idled = clock.now, anyio.Event()
+
+    async def idle() -> None:
+        await clock.idle(5)
+        idled.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(idle)
+        await nothing_happens(clock)
+        await clock.sleep(2)
+        assert not idled.is_set()
+        await clock.sleep(2)
+        assert not idled.is_set()
+        await clock.sleep(2)
+        await idled.wait()
+    assert clock.now == before + 6
+
+
+async def test_a_sleeper_that_is_cancelled_holds_up_nobody(clock: JumpingClock) -> None:
+    before = clock.now
+    await clock.wait_for_first(partial(clock.sleep, 1), partial(clock.sleep, 1000))
+    await clock.sleep(10)
+    assert clock.now == before + 11
+
+
+async def test_a_time_that_a_test_sets_is_not_set_back_by_sleepers(clock: JumpingClock) -> None:
+    woken, later = list[float](), clock.now + 500
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleep_and_note, clock, 1, woken)
+        await anyio.lowlevel.checkpoint()
+        clock.now = later
+    assert woken == [later]
+
+
+async def test_this_python_keeps_what_it_runs_next_where_the_clock_reads_it() -> None:
+    loop = asyncio.get_running_loop()
+    before = len(ready_callbacks(loop))
+    loop.call_soon(lambda: None)
+    assert len(ready_callbacks(loop)) == before + 1, (
+        "Python's event loop still has _ready, but a callback that was just scheduled is not counted there, so the "
+        "tests' clock would jump while a task can go on: change ready_callbacks() in tests/support/clock.py."
+    )
+
+
+def test_a_loop_that_keeps_it_elsewhere_is_refused_with_the_reason() -> None:
+    with pytest.raises(RuntimeError, match=r"tests' clock cannot work on object: .*_ready, which is not"):
+        ready_callbacks(object())

@@ -1,0 +1,78 @@
+"""The create limiter that the ledger gives to all clients of one account."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+from support.clock import JumpingClock
+from support.runners import NO_REPEATS, model_call, run_runner, run_to_end, task_rows
+
+from kie_mcp.kie.rate_limit import CREATE_LIMIT
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Task
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
+from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.uploads import Uploader
+
+pytestmark = pytest.mark.anyio
+
+SLOTS, SECONDS = CREATE_LIMIT
+
+
+def prepared(number: int, clock: JumpingClock) -> Task:
+    return Task(
+        id=f"t_{number}",
+        tool="veo_video",
+        model="veo3_fast",
+        kind="video",
+        route="veo",
+        arguments={},
+        created=clock.time(),
+        idempotency_key=str(number),
+    )
+
+
+async def test_a_task_with_a_slot_is_submitting_in_the_ledger_and_one_without_is_still_prepared(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    ledger = await Ledger.open(tmp_path)
+    try:
+        limiter = LedgerCreateLimiter(ledger, clock)
+        tasks = [prepared(number, clock) for number in range(SLOTS + 1)]
+        waits = []
+        for task in tasks:
+            await ledger.add(task)
+            waits.append(await limiter.acquire("account", task))
+        stored = [await ledger.find(task.id) for task in tasks]
+    finally:
+        await ledger.close()
+    assert waits == [*[0] * SLOTS, pytest.approx(SECONDS)]
+    assert [task.state for task in tasks] == [*["submitting"] * SLOTS, "prepared"]
+    assert [task and task.state for task in stored] == [task.state for task in tasks]
+
+
+async def test_two_accounts_do_not_share_slots(clock: JumpingClock, tmp_path: Path) -> None:
+    ledger = await Ledger.open(tmp_path)
+    try:
+        limiter = LedgerCreateLimiter(ledger, clock)
+        waits = [await limiter.acquire("one", prepared(number, clock)) for number in range(SLOTS + 1)]
+        assert waits[-1] > 0
+        assert await limiter.acquire("other", prepared(99, clock)) == 0
+    finally:
+        await ledger.close()
+
+
+async def test_a_second_runner_on_the_same_client_takes_nothing_from_the_first(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as first, anyio.create_task_group() as group:
+        uploader = Uploader(first.client, first.ledger, readable=[tmp_path], clock=clock)
+        second = Runner(first.client, first.ledger, uploader, None, group, rules=NO_REPEATS, clock=clock)
+        for runner in (first, second, first):
+            task = await runner.submit(Order("veo_video", model_call("veo_video")))
+            assert (await run_to_end(runner, task)).state == "succeeded"
+        group.cancel_scope.cancel()
+    assert len(sandbox.accepted) == 3
+    assert {state for _, state, *_ in task_rows(tmp_path)} == {"succeeded"}

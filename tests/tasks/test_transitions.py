@@ -1,0 +1,172 @@
+"""Every state of a task, by every answer of KIE's, before and after each time limit."""
+
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from kie_mcp.errors import ApiError, KieMcpError, TaskFailed, UnknownOutcome
+from kie_mcp.kie import routes
+from kie_mcp.kie.result_readers import Media
+from kie_mcp.kie.status import Status
+from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
+from kie_mcp.tasks.transitions import (
+    GRACE_SECONDS,
+    MISSES_BELIEVED,
+    REPEATED_FOR,
+    Times,
+    decide,
+    recover,
+    refuse,
+    retry_saving,
+)
+
+STATES: tuple[State, ...] = get_args(State)
+ROUTES = {
+    "polled": "jobs",
+    "at once": "suno-timestamped-lyrics",
+    "at once, yes or no": "suno-voice-check",
+    "repeated": "veo-4k",
+}
+ANSWERS = {
+    "file": Status("succeeded", media=(Media("https://kie.test/heron.png"),), credits=4),
+    "text": Status("succeeded", texts=("a heron",), credits=4),
+    "nothing": Status("succeeded", credits=4),
+    "failed": Status("failed", error="No herons today.", credits=4),
+    "missing": Status("missing", credits=4),
+    "missing again": Status("missing", credits=4),
+    "running": Status("running", error="almost", credits=4),
+}
+EARLIER_MISSES = {"missing": MISSES_BELIEVED - 2, "missing again": MISSES_BELIEVED - 1}
+LIMITS = (GRACE_SECONDS, REPEATED_FOR, KEPT_FOR)
+AGES = [0, *(age for limit in LIMITS for age in (limit, limit + 1))]
+"""New; then at each limit and just after it: grace, an hour, 14 days."""
+
+# For each age of AGES. S: succeeded, r: running, f: failed, n: no result, u: unfinished, g: gone.
+TABLE = {
+    ("file", "polled"): "S S S S S S S",
+    ("file", "at once"): "S S S S S S S",
+    ("file", "at once, yes or no"): "S S S S S S S",
+    ("file", "repeated"): "S S S S S S S",
+    ("text", "polled"): "S S S S S S S",
+    ("text", "at once"): "S S S S S S S",
+    ("text", "at once, yes or no"): "S S S S S S S",
+    ("text", "repeated"): "S S S S S S S",
+    ("nothing", "polled"): "r r n n n n n",
+    ("nothing", "at once"): "n n n n n n n",
+    ("nothing", "at once, yes or no"): "S S S S S S S",
+    ("nothing", "repeated"): "r r n n n n n",
+    ("failed", "polled"): "f f f f f f f",
+    ("failed", "at once"): "f f f f f f f",
+    ("failed", "at once, yes or no"): "f f f f f f f",
+    ("failed", "repeated"): "f f f f f f f",
+    ("missing", "polled"): "r r r r r r r",
+    ("missing", "at once"): "r r r r r r r",
+    ("missing", "at once, yes or no"): "r r r r r r r",
+    ("missing", "repeated"): "r r r r r r r",
+    ("missing again", "polled"): "r r g g g g g",
+    ("missing again", "at once"): "r r g g g g g",
+    ("missing again", "at once, yes or no"): "r r g g g g g",
+    ("missing again", "repeated"): "r r g g g g g",
+    ("running", "polled"): "r r r r r r g",
+    ("running", "at once"): "r r r r r r g",
+    ("running", "at once, yes or no"): "r r r r r r g",
+    ("running", "repeated"): "r r r r u u u",
+}
+OUTCOMES: dict[str, tuple[State, str, type[KieMcpError] | None]] = {
+    "S": ("succeeded", "", None),
+    "r": ("running", "", None),
+    "f": ("failed", "No herons today.", TaskFailed),
+    "n": ("failed", "names no result", TaskFailed),
+    "u": ("failed", "within an hour: almost.", TaskFailed),
+    "g": ("expired", "does not know this task", ApiError),
+}
+ROWS = [
+    (*key, age, letter) for key, letters in TABLE.items() for age, letter in zip(AGES, letters.split(), strict=True)
+]
+
+
+def test_the_table_has_every_answer_on_every_route() -> None:
+    assert set(TABLE) == set(product(ANSWERS, ROUTES))
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if state not in FINAL])
+@pytest.mark.parametrize(("answer", "route", "age", "letter"), ROWS)
+def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age: float, letter: str) -> None:
+    """Where KIE has never said that it runs; whatever the state is called, an answer shows that KIE has the task."""
+    expected, message, kind = OUTCOMES[letter]
+    status = ANSWERS[answer]
+    misses = EARLIER_MISSES.get(answer, MISSES_BELIEVED)
+    found = decide(state, routes.find(ROUTES[route]), status, Times(age, silence=age), misses)
+    assert found.state == expected
+    assert found.takes_results == (letter == "S")
+    assert found.progresses == (answer == "running" and letter == "r")
+    assert found.misses == (misses + 1 if status.state == "missing" else 0)
+    assert type(found.error) is (kind or type(None))
+    assert message in str(found.error or "")
+    # What a task is said to have cost before it has ended is not final.
+    assert found.charged == (4 if letter in "Sfn" else None)
+
+
+@pytest.mark.parametrize("age", AGES)
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_a_final_state_stays(state: State, answer: str, route: str, age: float) -> None:
+    found = decide(state, routes.find(ROUTES[route]), ANSWERS[answer], Times(age, silence=age), MISSES_BELIEVED)
+    assert (found.state, found.error, found.takes_results) == (state, None, False)
+
+
+@pytest.mark.parametrize("route", ["polled", "repeated"])
+@pytest.mark.parametrize("age", AGES)
+def test_results_may_follow_for_as_long_after_the_last_running_however_old_the_task(route: str, age: float) -> None:
+    for silence, expected in ((0, "running"), (GRACE_SECONDS, "running"), (GRACE_SECONDS + 1, "failed")):
+        assert decide("running", routes.find(ROUTES[route]), ANSWERS["nothing"], Times(age, silence)).state == expected
+
+
+@pytest.mark.parametrize("answer", ["file", "nothing", "running"])
+def test_any_other_answer_ends_a_row_of_misses(answer: str) -> None:
+    old = Times(GRACE_SECONDS + 1, silence=0)
+    assert decide("running", routes.JOBS, ANSWERS[answer], old, misses=MISSES_BELIEVED).misses == 0
+
+
+def test_a_task_is_expired_after_enough_misses_in_a_row() -> None:
+    old, misses = Times(GRACE_SECONDS + 1, silence=0), 0
+    states = []
+    for _ in range(MISSES_BELIEVED):
+        found = decide("running", routes.JOBS, ANSWERS["missing"], old, misses)
+        states.append(found.state)
+        misses = found.misses
+    assert states == [*["running"] * (MISSES_BELIEVED - 1), "expired"]
+
+
+@pytest.mark.parametrize(
+    ("state", "expected", "billed"), [("prepared", "failed", False), ("submitting", "unknown", None)]
+)
+def test_a_create_that_a_crash_interrupted_is_not_sent_again(
+    state: State, expected: State, billed: bool | None
+) -> None:
+    found = recover(state, " The balance fell.")
+    assert found.state == expected
+    assert found.error
+    assert found.error.billed is billed
+    assert ("The balance fell." in found.error.message) == (state == "submitting")
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if state not in {"prepared", "submitting"}])
+def test_any_other_state_outlives_a_crash(state: State) -> None:
+    assert recover(state) == recover(state, " The balance fell.")
+    assert (recover(state).state, recover(state).error) == (state, None)
+
+
+def test_a_create_whose_outcome_nobody_knows_is_no_failure() -> None:
+    lost, refused = UnknownOutcome("The connection broke."), ApiError("No.")
+    assert (refuse(lost).state, refuse(lost).error) == ("unknown", lost)
+    assert (refuse(refused).state, refuse(refused).error) == ("failed", refused)
+
+
+@pytest.mark.parametrize(("age", "expected"), [(0, "succeeded"), (KEPT_FOR, "succeeded"), (KEPT_FOR + 1, "expired")])
+def test_files_are_downloaded_again_until_kie_has_deleted_them(age: float, expected: State) -> None:
+    found = retry_saving(OSError(28, "No space left on device"), age)
+    assert found.state == expected
+    assert (found.error is None) == (expected == "succeeded")
