@@ -140,8 +140,6 @@ def test_an_unknown_field_of_any_type_is_new(field: dict[str, Any]) -> None:
 
 
 def current() -> dict[str, Any]:
-    if not MARKET.exists():
-        return {}
     models: dict[str, Any] = json.loads(MARKET.read_text(encoding="utf-8"))["models"]
     return {id_: model["input"] for id_, model in models.items() if model["status"] == "current"}
 

@@ -4,6 +4,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 """The checkout."""
-FACTS = ROOT.parent / "shared" / "kie"
-"""KIE's documented API as facts, where it lies beside the checkout."""
+FACTS = ROOT / "tests" / "contract"
+"""KIE's documented API as facts, which scripts/contract writes."""
 SNAPSHOTS = ROOT / "tests" / "snapshots"
