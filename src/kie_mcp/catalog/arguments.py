@@ -1,7 +1,7 @@
 """The arguments of a call: the options that every tool takes, and how a client's spelling is read and refused."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
@@ -32,6 +32,39 @@ OPTIONS: Schema = {
     "confirm": {"type": "string"},
 }
 """The options' schemas."""
+
+
+DEEPEST = 20
+"""How deep arguments are looked through: no model's go half as deep."""
+
+
+def tidy(value: Any, depth: int = 0) -> Any:
+    """The same without what says nothing: blank texts, empty lists and objects, nulls, blanks around names.
+
+    KIE's own pages send a field that is not wanted as "", [] or [""]; so do clients that fill in every argument.
+    """
+    if depth == DEEPEST:
+        return value
+    if isinstance(value, Mapping):
+        told = ((str(name).strip(), tidy(each, depth + 1)) for name, each in value.items())
+        return {name: each for name, each in told if not is_empty(each)}
+    if isinstance(value, list | tuple):
+        items = [tidy(each, depth + 1) for each in value]
+        # An empty list in a list holds its place: no boxes for the first picture.
+        return [each for each in items if isinstance(each, list) or not is_empty(each)]
+    return "" if isinstance(value, str) and not value.strip() else value
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a tidied value says nothing."""
+    return value is None or (isinstance(value, str | list | dict) and not value)
+
+
+def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()) -> dict[str, Any]:
+    """The tidied arguments; what is required and empty stays as it is, to be refused for that."""
+    given = {str(name).strip(): value for name, value in arguments.items()}
+    empty = {name: given[name] for name in required if given.get(name) is not None}
+    return {**empty, **tidy(given)}
 
 
 def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
-from kie_mcp.catalog.arguments import coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import coerce_arguments, explain_problem, is_empty, tidy
 from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Video, snake_case
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
@@ -31,6 +31,8 @@ LIMITS = {
 }
 # A whole number stays one: KIE may not take 5.0 for 5.
 NUMBER = Annotated[int | float, WithJsonSchema({"type": "number"})]
+ENVELOPE = ("model", "callBackUrl")
+"""What KIE's examples have beside the input, and people paste with it."""
 SHOWN = ("enum", "default", *SPAN, *LENGTH, *LIMITS["array"])
 LONGEST_PROSE = 100
 """Characters of KIE's words on a field that an answer shows."""
@@ -72,12 +74,47 @@ def parse_call(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
     """
     shown = {name: field.alias or name for name, field in model.model_fields.items()}
     known = {shown[name]: schema for name, schema in plain_schema(model)["properties"].items()}
-    told = {name: value for name, value in fields.items() if value is not None}
-    given = {name if name in known else shown.get(name, name): value for name, value in told.items()}
+    given = {_spelled(name, known, shown): value for name, value in fields.items() if value is not None}
+    required = [shown[name] for name, field in model.model_fields.items() if field.is_required()]
+    whole = {"properties": known, "required": required}
+    if model.model_config.get("extra") != "allow":
+        # What stands beside input in KIE's examples.
+        given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
+        given = _without_empty(coerce_arguments(_without_empty(given, whole), whole), whole)
     try:
-        return model.model_validate(coerce_arguments(given, {"properties": known}))
+        return model.model_validate(given)
     except ValidationError as error:
         raise ValueError("; ".join(explain_problem(problem) for problem in error.errors(include_url=False))) from None
+
+
+def _spelled(name: str, known: Collection[str], shown: Mapping[str, str]) -> str:
+    return next((each for each in (name, name.strip()) if each in known), shown.get(name.strip(), name))
+
+
+def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """The fields without what says nothing, as far as the schema tells what is a field."""
+    known, required = schema.get("properties", {}), schema.get("required", ())
+    inner = {name: _without_empty_parts(value, known.get(name, {})) for name, value in fields.items()}
+    return {
+        name: value
+        for name, value in inner.items()
+        if value is not None
+        and (name in required or value in known.get(name, {}).get("enum", ()) or not is_empty(tidy(value)))
+        and (name in required or not _is_any_seed(name, value, known.get(name, {})))
+    }
+
+
+def _without_empty_parts(value: Any, schema: Schema) -> Any:
+    if isinstance(value, list) and schema.get("items"):
+        return [_without_empty_parts(each, schema["items"]) for each in value]
+    return _without_empty(value, schema) if isinstance(value, Mapping) and schema.get("properties") else value
+
+
+def _is_any_seed(name: str, value: Any, schema: Schema) -> bool:
+    """Whether a seed is everybody's word for a random one, and not KIE's."""
+    if str(value) != "-1" or snake_case(name).rpartition("_")[2] not in ("seed", "seeds"):
+        return False
+    return schema.get("default") != -1 and schema.get("minimum", 0) > -1
 
 
 def summarize_schema(schema: Schema) -> dict[str, Any]:
@@ -109,8 +146,8 @@ def _fields(schema: Schema, base: type[BaseModel]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for wire_name, field in (schema.get("properties") or {}).items():
         kind = _type(field, wire_name)
-        # A file that KIE's page shows as an example is not what the caller wants.
-        given = None if _is_media(kind) else field.get("default")
+        # A file that KIE's page shows as an example is not what the caller wants; nor is a gap to be filled in.
+        given = None if _is_media(kind) or is_empty(tidy(field.get("default"))) else field.get("default")
         default = ... if given is None and wire_name in required else given
         limits = {} if field.get("enum") else _limits(field)
         made[_name(wire_name, made, base)] = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kie_mcp.catalog.arguments import OPTIONS, coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import OPTIONS, coerce_arguments, explain_problem, leave_out_empty, tidy
 from kie_mcp.catalog.fields import Kind, MediaRef
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
@@ -80,15 +80,18 @@ class Family:
         Raises:
             ValueError: With a message that tells the caller what to change.
         """
-        given = {name: value for name, value in arguments.items() if value is not None and name not in OPTIONS}
+        given = {name: value for name, value in tidy(arguments).items() if name not in OPTIONS}
         name = given.pop("model", None)
         if self._is_version(name):
             # People call a version of Suno or Midjourney a model.
             given.setdefault("version", name)
             name = None
         model = self._choose(name, given)
+        schema = self._schemas[model.id]
+        needed = schema.get("required", ())
+        given |= {field: value for field, value in leave_out_empty(arguments, needed).items() if field in needed}
         try:
-            return model.model_validate(coerce_arguments(given, self._schemas[model.id]))
+            return model.model_validate(leave_out_empty(coerce_arguments(given, schema), needed))
         except ValidationError as error:
             raise ValueError(self._explain(model, error)) from None
 

@@ -99,7 +99,9 @@ class KieModel(BaseModel):
 
         Our own names pass, and so does the snake case of a product API's camel case.
         """
-        constant = {*cls.constants, "callBackUrl"} - {field.serialization_alias for field in cls.model_fields.values()}
+        constant = {*cls.constants, "callBackUrl", "calBackUrl"} - {
+            field.serialization_alias for field in cls.model_fields.values()
+        }
         return arguments_from_wire(cls, {name: value for name, value in fields.items() if name not in constant})
 
     def ways(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from mcp_types import CallToolRequestParams, CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
-from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem, tidy
 from kie_mcp.catalog.family import Family
 from kie_mcp.errors import ConfirmationNeeded, InvalidCall
 from kie_mcp.server import answers, elicitation, health, live_models
@@ -36,7 +36,7 @@ async def call_family(
         KieMcpError: When the task was not accepted.
     """
     try:
-        given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
+        given = {name: value for name, value in tidy(arguments).items() if name in OPTIONS}
         options = Options.model_validate(coerce_arguments(given, {"properties": OPTIONS}))
         order = Order(family.tool, family.parse(arguments), variation=options.variation)
     except ValidationError as error:

@@ -8,7 +8,7 @@ from typing import Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kie_mcp.catalog.arguments import coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import coerce_arguments, explain_problem, is_empty, tidy
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
@@ -44,9 +44,14 @@ class Tool:
         self, app: App, asked: Asked, arguments: Mapping[str, Any]
     ) -> CallToolResult | InputRequiredResult:
         """Check the arguments, then run."""
-        given = {name: value for name, value in arguments.items() if value is not None}
+        schema = self.input_schema
+        given = {
+            name.strip(): value
+            for name, value in arguments.items()
+            if value is not None and (name in schema["required"] or not is_empty(tidy(value)))
+        }
         try:
-            checked = self.arguments.model_validate(coerce_arguments(given, self.input_schema))
+            checked = self.arguments.model_validate(coerce_arguments(given, schema))
         except ValidationError as error:
             words = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
             raise InvalidCall(f"{self.name}: {words}.", "Mend the arguments and call again.") from None
