@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
@@ -15,6 +15,7 @@ from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
 
 Answer = dict[str, Any]
+Made = TypeVar("Made")
 
 LONGEST_TEXT = 6_000
 """Characters of a text that an answer tells."""
@@ -129,6 +130,15 @@ def task_result(task: Task, *, now: float, usual: float, repeats: Order | None =
 def without_links(told: CallToolResult) -> CallToolResult:
     """The answer for a client that is older than resource links: it would take none of it."""
     told.content = [block for block in told.content if not isinstance(block, ResourceLink)]
+    return told
+
+
+def noted(told: Made, words: str) -> Made:
+    """The same answer with a word more; a question stays as it is."""
+    match told:
+        case CallToolResult(content=[TextContent() as text, *_], structured_content=dict(answer)):
+            text.text += f"\n{words}"
+            answer["note"] = " ".join(filter(None, (answer.get("note"), words)))
     return told
 
 

@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from mcp_types import CallToolResult, InputRequiredResult
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from kie_mcp.catalog import dynamic_model
-from kie_mcp.catalog.arguments import OPTIONS, Options
+from kie_mcp.catalog.arguments import OPTIONS, Options, leave_out_empty
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.discovery import Discovery
+from kie_mcp.server import answers
 from kie_mcp.server.app import App
 from kie_mcp.server.generate import Asked, generate
 from kie_mcp.server.live_models import TOOL, built_in, stranger
@@ -27,12 +29,25 @@ class RunModel(Options):
         json_schema_extra={"properties": {"prompt": {"type": "string"}}},
     )
     unchecked: bool = Field(default=False, description="For a model without a published schema.")
+    # Every example of KIE's has it; here nobody is called back.
+    call_back_url: SkipJsonSchema[str] = Field("", alias="callBackUrl")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_input(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A body of a product API has its fields beside the model."""
+        own = {field.alias or name for name, field in cls.model_fields.items()}
+        beside = {name: value for name, value in given.items() if name not in own}
+        if "input" in given or not beside or given.get("unchecked"):
+            return given
+        return {**{name: value for name, value in given.items() if name in own}, "input": beside}
 
 
 async def run_model(app: App, asked: Asked, wanted: RunModel) -> CallToolResult | InputRequiredResult:
     """Run any model that KIE offers."""
     order = await prepare(await app.live(), wanted.model, wanted.input, unchecked=wanted.unchecked)
-    return await generate(app, asked, replace(order, variation=wanted.variation), wanted)
+    answer = await generate(app, asked, replace(order, variation=wanted.variation), wanted)
+    return answers.noted(answer, "callBackUrl: ignored.") if wanted.call_back_url else answer
 
 
 async def prepare(live: Discovery, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
@@ -55,8 +70,9 @@ async def prepare(live: Discovery, name: str, fields: Mapping[str, Any], *, unch
                 f"{' and '.join(misplaced)}: not a field of {model.id}'s input, but an argument of {TOOL} itself.",
                 f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
             )
-        extra = {key: value for key, value in fields.items() if key in model.unshown()}
-        shown = {key: value for key, value in fields.items() if key not in extra}
+        given = leave_out_empty(fields)
+        extra = {key: value for key, value in given.items() if key in model.unshown()}
+        shown = {key: value for key, value in given.items() if key not in extra}
         try:
             return Order(TOOL, family.parse({**model.received(shown), "model": model.id}), way, extra)
         except ValueError as error:
