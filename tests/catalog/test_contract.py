@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import re
 from functools import cache
 from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
-from support.example_calls import EXAMPLES
+from support.example_calls import ARGUMENTS, EXAMPLES, GIVEN
 from support.paths import FACTS
 from support.strategies import arguments
 
@@ -24,6 +25,9 @@ BODIES: dict[tuple[str, str], list[str]] = {}
 for _id, _model in MODELS.items():
     for _way in _model.routes:
         BODIES.setdefault((_way, _id if _way == "jobs" else ""), []).append(_id)
+
+OF_ONE_FIELD = re.compile(r"does not take \w+\.|: (Input|String|List|Tuple|there is no)")
+"""What a refusal says that is of a field or its value, and not of a rule between several."""
 
 UNDOCUMENTED = {
     "a unified id, whose fields are those of the product API in snake case": {
@@ -155,3 +159,40 @@ def test_every_call_makes_a_body_that_kie_documents_and_reaches_every_field_of_i
     reached = {name for id_ in ids for name in fields_sent(id_, way, schema)}
     assert reached - fields == set(), "KIE ignores unknown fields and bills all the same"
     assert fields - reached - set(LEFT_OUT) - set(LEFT_OUT_OF.get(ids[0], ())) == set()
+
+
+def values(field: dict[str, Any]) -> list[Any]:
+    """What a page says in so many words that a field takes."""
+    items = field.get("items", {})
+    named = [*field.get("enum", ()), *(field[name] for name in ("default", "minimum", "maximum") if name in field)]
+    return [
+        *named,
+        *([each] for each in items.get("enum", ())),
+        *((True, False) if field.get("type") == "boolean" else ()),
+    ]
+
+
+def refusal(model: type[KieModel], pasted: dict[str, Any]) -> str:
+    """Why a field or its value is refused; empty where it is not, or where it only needs others beside it."""
+    (family,) = (family for family in FAMILIES if model in family.models)
+    required = {name: GIVEN[name] for name, field in model.model_fields.items() if field.is_required()}
+    needed = required | ARGUMENTS.get(model.id, {})
+    try:
+        family.parse({**needed, **model.received(pasted), "model": model.id})
+    except ValueError as error:
+        return str(error) if OF_ONE_FIELD.search(str(error)) else ""
+    return ""
+
+
+@pytest.mark.parametrize(("ids", "way"), DOCUMENTED, ids=[f"{ids[0]} by {way}" for ids, way in DOCUMENTED])
+def test_every_value_that_kie_documents_is_taken(ids: list[str], way: str) -> None:
+    schema = documented(ids[0], way) or {}
+    parts = [schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())]
+    fields = {name: field for part in parts for name, field in part.get("properties", {}).items()}
+    refused: dict[str, str] = {}
+    for name, value in [(name, value) for name, field in fields.items() for value in values(field)]:
+        models = [MODELS[id_] for id_ in ids if name not in {*MODELS[id_].unshown(), *MODELS[id_].constants}]
+        reasons = [refusal(model, {name: value}) for model in models]
+        if reasons and all(reasons):
+            refused[f"{name}: {value}"] = reasons[0]
+    assert refused == {}
