@@ -48,6 +48,7 @@ URLS = {
     "suno-mp4": ["https://..mp4"],
     "suno-vocal-removal": ["https://..mp3", "https://..mp3"],
     "suno-cover": ["https://..1.png", "https://..2.png"],
+    "sync: omni audio / character": ["https://..", "https://.."],
 }
 TEXTS = {
     "suno-lyrics": ["..\n\n[Verse]\n.."],
@@ -169,6 +170,8 @@ def test_an_unknown_word_means_that_the_task_goes_on(shape: str, word: Any) -> N
         ("suno-wav", {"successFlag": " Success "}, "succeeded"),
         ("style", {"successFlag": "2"}, "failed"),
         ("style", {"successFlag": "0"}, "running"),
+        ("style", {"successFlag": "成功"}, "succeeded"),
+        ("style", {"successFlag": "失败"}, "failed"),
         ("jobs", {"state": "queueing"}, "running"),
         ("jobs", {"state": "waiting", "successFlag": 1}, "running"),
         ("runway", {"state": "wait"}, "running"),
@@ -230,6 +233,14 @@ def test_the_envelope_tells_where_the_record_does_not(
     shape: str, code: Any, msg: str, data: Any, expected: str
 ) -> None:
     assert state(shape, answer(data, code, msg)) == expected
+
+
+def test_a_character_is_its_id_and_both_pictures_of_it() -> None:
+    made = {"characterId": "c1", "imageUrl": "https://k/face.png", "bodyImageUrl": "https://k/body.png"}
+    status = read("omni", answer(made))
+    assert status.texts == ("c1",)
+    assert status.media == (Media("https://k/face.png", label="face"), Media("https://k/body.png", label="body"))
+    assert urls(read("omni", answer(made | {"bodyImageUrl": None}))) == ["https://k/face.png"]
 
 
 @pytest.mark.parametrize("shape", [name for name, row in SHAPES.items() if row.state])

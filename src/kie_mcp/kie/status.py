@@ -381,9 +381,14 @@ SHAPES = {
     "suno-voice": replace(VOICE, texts=(words("voiceId"),)),
     "suno-voice-check": Shape("isAvailable", done="true", failed="false", at_once=True),
     "timestamped-lyrics": Shape(texts=(timed("alignedWords"),), at_once=True),
-    "style": Shape("successFlag", done="1", failed="2", texts=(words("result"),), at_once=True),
+    # The page has digits, the live API Chinese words.
+    "style": Shape("successFlag", done="1 成功", failed="2 失败", texts=(words("result"),), at_once=True),
     "persona": Shape(texts=(words("personaId"),), at_once=True),
-    "omni": Shape(texts=(words("kieAudioId", "characterId"),), at_once=True),
+    "omni": Shape(
+        media=(files("imageUrl", label="face"), files("bodyImageUrl", label="body")),
+        texts=(words("kieAudioId", "characterId"),),
+        at_once=True,
+    ),
     "credits": Shape(at=("",), texts=(words("data"),), at_once=True),
     # The model list's own pattern.
     "service": Shape("status", done="1", failed="2", media=(files("resultUrls"),)),
