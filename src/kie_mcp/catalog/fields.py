@@ -133,6 +133,8 @@ RandomLeftOut = BeforeValidator(lambda given: None if given == -1 else given)
 """For a seed of a model that has no value for "random": -1 is left out."""
 # Any number will do, so the schema need not spend words on the range.
 Seed = Annotated[int | None, Field(ge=0, le=2147483647), RandomLeftOut, WithJsonSchema({"type": "integer"})]
+AnySeed = Annotated[int | None, RandomLeftOut, WithJsonSchema({"type": "integer"})]
+"""For a model of which KIE names no range."""
 RandomSeed = Annotated[int, Field(ge=-1, le=2147483647), WithJsonSchema({"type": "integer"})]
 """For a model whose own word for "random" is -1: it is sent."""
 SignedSeed = Annotated[int, Field(ge=-2147483648, le=2147483647), WithJsonSchema({"type": "integer"})]
