@@ -79,6 +79,7 @@ FAMILIES: tuple[Family, ...] = (
     kling.MOTION,
     kling_omni.OMNI,
     runway.EXTEND,
+    wan.VIDEO3,
     wan.ANIMATE,
     wan.EDIT,
     grok.VIDEO,
