@@ -55,7 +55,7 @@ SPELLINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("hailuo_video", {"duration": "10"}, {"duration": "10"}),
     ("suno_music", {"instrumental": "true", "style": "folk", "title": "Fox"}, {"instrumental": True}),
     ("nano_banana_image", {"images": '["https://a.example/a.png", "https://a.example/b.png"]'}, {}),
-    ("nano_banana_image", {"images": "https://a.example/a.png"}, {"image_urls": ["https://a.example/a.png"]}),
+    ("nano_banana_image", {"images": "https://a.example/a.png"}, {"image_input": ["https://a.example/a.png"]}),
     ("nano_banana_image", {"images": None, "aspect_ratio": None, "model": None}, {"prompt": "a fox"}),
     ("nano_banana_image", {"images": [""], "quote": "", "variation": "", "model ": " "}, {"prompt": "a fox"}),
     ("nano_banana_image", {"format": "PNG"}, {"output_format": "png"}),
@@ -95,8 +95,8 @@ async def test_an_empty_argument_of_any_tool_is_left_out(
 async def test_what_a_task_made_goes_into_the_next(client: Client, sandbox: Sandbox) -> None:
     first = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))
     result = await client.call_tool("nano_banana_image", {"prompt": "blue", "images": f"task:{first['task_id']}#1"})
-    assert sandbox.accepted[1].body["input"]["image_urls"] == [first["media"][0]["url"]]
-    assert answer(result)["model"] == "google/nano-banana-edit"
+    assert sandbox.accepted[1].body["input"]["image_input"] == [first["media"][0]["url"]]
+    assert answer(result)["model"] == "nano-banana-2-1"
 
 
 async def test_a_prompt_in_any_script_arrives_as_it_is(client: Client, sandbox: Sandbox) -> None:

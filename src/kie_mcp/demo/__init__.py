@@ -47,13 +47,13 @@ WISHES = (
     Wish(
         "A picture of a red fox in fresh snow.",
         "nano_banana_image",
-        "google/nano-banana",
+        "nano-banana-2-1",
         {"prompt": "A red fox in fresh snow at sunrise", "aspect_ratio": "16:9"},
     ),
     Wish(
         "My sketch of a house as a watercolour.",
         "nano_banana_image",
-        "google/nano-banana-edit",
+        "nano-banana-2-1",
         {"prompt": "Paint this sketch as a watercolour", "images": [str(SKETCH)]},
     ),
     Wish(
@@ -79,7 +79,7 @@ WISHES = (
 
 SHOWN: tuple[str, dict[str, Any]] = (
     "run_model",
-    {"model": "google/nano-banana", "input": {"prompt": "A lighthouse in a storm", "aspect_ratio": "16:9"}},
+    {"model": "nano-banana-2-1", "input": {"prompt": "A lighthouse in a storm", "aspect_ratio": "16:9"}},
 )
 """The call that is followed, and shown as a chat shows it."""
 

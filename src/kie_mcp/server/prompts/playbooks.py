@@ -46,8 +46,8 @@ class Use:
         return f"{self.tool} ({names})" if self.tool in shown else f"run_model (model {self.model}; input: {names})"
 
 
-PICTURE = Use("nano_banana_image", "google/nano-banana", ("prompt", "aspect_ratio"))
-EDIT = Use("nano_banana_image", "google/nano-banana-edit", ("prompt", "images", "aspect_ratio"))
+PICTURE = Use("nano_banana_image", "nano-banana-2-1", ("prompt", "aspect_ratio"))
+EDIT = Use("nano_banana_image", "nano-banana-2-1", ("prompt", "images", "aspect_ratio"))
 GHIBLI = Use("ghibli_image", "flux-kontext-pro", ("prompt", "image", "aspect_ratio"))
 UPSCALE = Use("recraft_upscale", "recraft/crisp-upscale", ("image",))
 CLIP = Use("kling_video", "kling-3.0/video", ("prompt", "image", "duration"))
