@@ -36,7 +36,7 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     ours = ("sketch.png", "chat.html", "chat.png")
     made = {file for file in saved_files(tmp_path / "demo-output") if file.name not in ours}
     # A picture, an edit, a video, a voice, a song in two takes, and the picture that a task was followed for.
-    assert sorted(file.suffix for file in made) == [".mp3", ".mp3", ".mp3", ".mp4", ".png", ".png", ".png"]
+    assert sorted(file.suffix for file in made) == [".jpg", ".jpg", ".jpg", ".mp3", ".mp3", ".mp3", ".mp4"]
     assert all(session.describe_file(file) for file in made)
     assert all(file.name in run.stdout for file in made)
     assert "5 of 5 made" in run.stdout

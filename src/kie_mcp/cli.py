@@ -1,4 +1,4 @@
-"""The command line: serve, sandbox, demo, tools, spend, catalog check."""
+"""The command line, with the commands serve, sandbox, demo, tools, spend and catalog check."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kie_mcp.kie.drift import ModelDrift
     from kie_mcp.server.selection import Selection
-    from kie_mcp.tasks.spending import By
+    from kie_mcp.tasks.spend_report import By
 
 SANDBOX_MESSAGE = """\
 A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp finds it with
@@ -161,14 +161,14 @@ def spend(
 
         writer = DictWriter(sys.stdout, lines[0], lineterminator="\n")
         writer.writeheader()
-        # The last line is the total, which programs compute themselves.
+        # The last line is the total. It is left out, because programs that read the values can add them up.
         writer.writerows(lines[:-1])
         return
     if len(lines) == 1:
         typer.echo(f"No tasks in the last {days} days.")
         return
     figures = list(lines[0])[1:]
-    # In 80 columns the figures and a date fit; longer names wrap, so that nothing is cut.
+    # The figures and a date fit into 80 columns; longer names are wrapped, so that no text is cut off.
     titles = (Column(name.replace("_", "\n"), justify="right", no_wrap=True) for name in figures)
     table = Table(Column(by, overflow="fold", min_width=10), *titles, box=box.SIMPLE_HEAD, padding=0)
     console = Console(highlight=False)
@@ -185,7 +185,7 @@ async def _read_report(by: "By", days: int) -> list[dict[str, str | float]]:
 
     from kie_mcp import config
     from kie_mcp.ledger.ledger import Ledger
-    from kie_mcp.tasks.spending import DAY, report
+    from kie_mcp.tasks.spend_report import DAY, report
 
     ledger = await Ledger.open(config.load().state_dir)
     try:
@@ -206,7 +206,7 @@ def check(
 
     from kie_mcp.errors import ApiError
 
-    # A failed attempt that is retried is logged as a warning; only the final error matters here.
+    # Warnings are not shown, because each attempt that fails and is retried logs one; only errors matter here.
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
     try:
         compared = anyio.run(_compare_with_kie, model or ())
@@ -236,7 +236,7 @@ async def _compare_with_kie(only: "Sequence[str]") -> "list[ModelDrift]":
 
         transport = httpx2.ASGITransport(app=Sandbox().app)
     found: list[ModelDrift] = []
-    # Rich draws the status on a terminal only.
+    # Rich shows the status only when stderr is a terminal.
     with Console(stderr=True).status("Asking KIE") as status:
         async with KieClient(settings.key, base_url=settings.base_url, transport=transport) as client:
             async for each in compare_models(Discovery(client, settings.state_dir / "live"), only):
@@ -270,15 +270,15 @@ def _sizes_table(sizes: "Mapping[str, Selection]") -> Table:
 
 
 def _print_to_stderr(text: str) -> None:
-    """Print a message for the user; stdout may carry the protocol."""
+    """Print a message for the user to stderr, because stdout may carry the protocol."""
     typer.echo(text, err=True)
 
 
 def _listen(asgi: "ASGIApp", host: str, port: int, message: str) -> None:
-    """Serve until stopped; print the message, with the URL in it, once the port is bound."""
+    """Print the message, with the server's URL in place of `{url}`, when the port is bound, and serve until stopped."""
     import uvicorn
 
-    # Without a timeout, streams that clients keep open would prevent the end of the server.
+    # Without a timeout, the server would wait at its end for streams that clients keep open.
     config = uvicorn.Config(asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
     with config.bind_socket() as bound:
         bound.listen(config.backlog)

@@ -1,4 +1,4 @@
-"""The clock of the whole package: time of day, monotonic time and sleeping; tests pass one of their own."""
+"""The clock of the whole package: time of day, monotonic time and sleeping; tests pass a clock of their own."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ class Clock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, for measuring how long something takes."""
+        """Return the seconds of a clock that never goes back, for measuring how long something takes."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -26,7 +26,7 @@ class Clock:
         await anyio.sleep(seconds)
 
     async def wait_for_first(self, *waits: Callable[[], Awaitable[object]]) -> None:
-        """Wait until one of the functions has returned, and cancel the others."""
+        """Run the functions at once, wait until one of them has returned, and cancel the other functions."""
         async with anyio.create_task_group() as group:
 
             async def run(wait: Callable[[], Awaitable[object]]) -> None:

@@ -17,7 +17,8 @@ NO_KEY = (
 )
 
 
-# MCP clients pass ~ on as it is. os.path, as Path.expanduser raises RuntimeError for an unknown user's home.
+# MCP clients pass `~` to the server unchanged. os.path.expanduser is used because Path.expanduser raises RuntimeError
+# when the home folder of a user is unknown.
 ExpandedPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
 Credits = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
@@ -41,7 +42,7 @@ class Settings(BaseSettings):
     callback_url: Url | Literal[""] = ""
     """URL that KIE calls when a task has ended, if the operator runs a receiver there."""
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
-    """Folder of the ledger; the sandbox's ledger has a folder of its own in it."""
+    """Folder of the ledger; the sandbox's ledger is in a subfolder."""
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Folder that results are downloaded to."""
     save: bool = True
@@ -51,18 +52,18 @@ class Settings(BaseSettings):
     wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
     """Seconds that a tool call waits for a picture, a voice or lyrics."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
-    """Repeat window: seconds in which a repeated call returns the first one's task; longer while that task runs."""
+    """Repeat window: seconds in which a repeated call returns the first call's task; longer while that task runs."""
     max_credits_per_task: Credits | None = None
     max_credits_per_day: Credits | None = None
-    """Cap for any 24 hours, over all servers on this ledger."""
+    """Cap on the credits of the last 24 hours, for all server processes on this ledger together."""
     max_credits_per_session: Credits | None = None
-    """Cap for the lifetime of this server process."""
+    """Cap on the credits of this server process, from its start to its end."""
     confirm_above: Credits = 150
-    """Credits of one task above which a person has to confirm."""
+    """Credits that one task may cost before a person has to confirm the cost."""
     http_token: SecretStr | None = None
     """Bearer token that HTTP clients have to send."""
     sandbox: bool = False
-    """Whether to use the built-in KIE instead of the real one."""
+    """Whether to use the sandbox, which is a built-in KIE, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)
     """Seconds that a task takes in the sandbox."""
 
@@ -76,14 +77,15 @@ class Settings(BaseSettings):
         """KIE's API key.
 
         Raises:
-            ConfigurationError: When there is none, or its file cannot be read.
+            ConfigurationError: When there is no valid key, or when the key's file cannot be read.
         """
         if self.sandbox:
             return "sandbox"
         key = self.api_key.get_secret_value().strip() if self.api_key else ""
         if not key and self.api_key_file:
             try:
-                # Notepad writes a byte order mark; a file that is not text holds no key, which raises below.
+                # Notepad writes a byte order mark, which utf-8-sig drops. A file that is not text gives characters
+                # that no key has, so the last check below raises.
                 key = self.api_key_file.read_text(encoding="utf-8-sig", errors="replace").strip()
             except OSError as error:
                 raise ConfigurationError(f"KIE_API_KEY_FILE cannot be read: {error.strerror}.", NO_KEY) from None
@@ -95,7 +97,7 @@ class Settings(BaseSettings):
 
     @property
     def state_dir(self) -> Path:
-        """Folder of the ledger and of the discovery cache; the sandbox has its own, as nothing is paid there."""
+        """Folder of the ledger and of the discovery cache; the sandbox, where nothing is paid, has its own folder."""
         return self.data_dir / "sandbox" if self.sandbox else self.data_dir
 
     @property
@@ -115,7 +117,7 @@ def load() -> Settings:
     """Load the settings from the environment variables of this process.
 
     Raises:
-        ConfigurationError: When a variable has a value that makes no sense.
+        ConfigurationError: When a variable has an invalid value.
     """
     try:
         return Settings()
@@ -127,5 +129,5 @@ def load() -> Settings:
 
 
 def _variable(name: str) -> str:
-    """The name of a setting's environment variable; an alias is one already."""
+    """Return the name of a setting's environment variable; a name in capitals is already such a name."""
     return name if name.isupper() else f"KIE_MCP_{name.upper()}"

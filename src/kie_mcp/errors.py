@@ -1,16 +1,16 @@
-"""Errors: the tree of all that callers see, each with what was billed and the next step.
+"""Errors: the tree of all errors that callers see; each says whether credits were charged and what to do next.
 
 * KieMcpError
     * InvalidCall           the arguments are wrong; nothing was sent
-    * CapReached            it would cost more than the operator allows; nothing was sent
+    * CapReached            the task would cost more than the operator allows; nothing was sent
     * ConfirmationNeeded    a person has to agree to the cost first; nothing was sent
     * ConfigurationError    the operator has to set something
     * ApiError              KIE answered with an error, or not at all
         * AuthError             the key is missing, wrong or not allowed
         * InsufficientCredits   the balance is too low
-        * RateLimited           refused for now; not queued, not billed
+        * RateLimited           KIE refused the request for now; it was neither queued nor billed
         * NotOffered            KIE has no such route or model id; not billed
-        * UnknownOutcome        a create may have been accepted; it is never sent again
+        * UnknownOutcome        KIE may have accepted the create; it is never sent again
     * TaskFailed            KIE accepted the task and could not finish it
 """
 
@@ -23,12 +23,12 @@ class KieMcpError(Exception):
     """Base class of all errors that callers see."""
 
     category: ClassVar[str] = "internal"
-    """Name of the class in every answer."""
+    """Name of the kind of error, as answers show it."""
 
     message: str
     """What went wrong, in one or two sentences."""
     next_step: str = ""
-    """What the caller can do about it."""
+    """What the caller can do about the error."""
     retryable: bool = False
     """Whether the same call may succeed later."""
     billed: bool | None = False
@@ -40,7 +40,7 @@ class KieMcpError(Exception):
         return self.message
 
     def as_dict(self) -> dict[str, str | bool | None]:
-        """Return the error as every answer shows it."""
+        """Return the error's fields as answers show them."""
         return {
             "category": self.category,
             "message": self.message,
@@ -69,7 +69,7 @@ class ConfirmationNeeded(KieMcpError):
     category: ClassVar[str] = "confirmation_needed"
 
     confirm: str = ""
-    """The confirmation: the same call passes it as `confirm` once a person has agreed."""
+    """Confirmation id: once a person has agreed, the caller repeats the call with this id as `confirm`."""
 
 
 class ConfigurationError(KieMcpError):
@@ -85,7 +85,7 @@ class ApiError(KieMcpError):
     category: ClassVar[str] = "kie"
 
     code: int | None = None
-    """KIE's code from the body, else the HTTP status; None when there was no answer."""
+    """KIE's code from the body, or the HTTP status when the body has no code; None when there was no answer."""
     retry_after: float | None = None
     """Seconds that KIE asked to wait before the next attempt."""
 

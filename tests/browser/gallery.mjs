@@ -106,7 +106,7 @@ const scenes = {
     assert.equal(await at.view.getByRole("progressbar").count(), 0);
     await at.frames("shown").waitFor();
     assert.equal(await at.view.locator(".cost").textContent(), "4 credits");
-    assert.match(await at.view.locator(".path").textContent(), /^Saved as .+\.png$/);
+    assert.match(await at.view.locator(".path").textContent(), /^Saved as .+\.jpg$/);
     assert.match(await at.view.locator("#news").textContent(), /: Done$/);
     const picture = at.view.getByRole("img", { name: `Picture: ${prompt}` });
     assert.match(await picture.getAttribute("src"), new RegExp(`^${MEDIA}/`));
@@ -135,8 +135,8 @@ const scenes = {
     assert.deepEqual(order.map((each) => each.trim()), ["Save", "Open", "Use as input", "Another take"]);
     const [{ contents: [link] }] = await at.asked("ui/download-file");
     assert.equal(link.type, "resource_link");
-    assert.equal(link.mimeType, "image/png");
-    assert.match(link.name, /-1\.png$/);
+    assert.equal(link.mimeType, "image/jpeg");
+    assert.match(link.name, /-1\.jpg$/);
     const [{ url }] = await at.asked("ui/open-link");
     assert.equal(url, link.uri);
     assert.ok(url.startsWith(`${MEDIA}/`));

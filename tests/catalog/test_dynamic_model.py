@@ -134,6 +134,81 @@ def test_defaults_are_sent_and_the_rest_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "empty"),
+    [
+        ({"type": "string", "minLength": 2}, ""),
+        ({"type": "string", "enum": ["a"], "default": "a"}, " "),
+        ({"type": "array", "items": {"type": "string"}, "minItems": 1}, []),
+        ({"type": "array", "items": {"type": "string", "format": "uri"}}, [""]),
+        ({"type": "integer"}, ""),
+        ({"type": "object"}, {}),
+        ({"type": "object", "properties": {"y": {"type": "integer"}}}, {"y": ""}),
+    ],
+    ids=str,
+)
+def test_an_empty_optional_field_is_left_out(field: Schema, empty: Any) -> None:
+    assert sent_body({"x": field}, x=empty) == sent_body({"x": field})
+    part = {"type": "object", "properties": {"x": field, "z": {"type": "integer"}}}
+    parts = {"part": part, "parts": {"type": "array", "items": part}}
+    assert sent_body(parts, part={"x": empty, "z": 1}, parts=[{"x": empty, "z": 1}]) == sent_body(
+        parts, part={"z": 1}, parts=[{"z": 1}]
+    )
+
+
+def test_an_empty_list_that_arrives_as_text_is_left_out() -> None:
+    assert sent_body({"x": {"type": "array", "items": {"type": "string"}}}, x='[""]') == {}
+
+
+def test_an_empty_field_that_kie_names_among_the_choices_is_sent() -> None:
+    assert sent_body({"x": {"type": "string", "enum": ["", "a"]}}, x="") == {"x": ""}
+
+
+def test_an_empty_field_that_is_needed_is_not_left_out() -> None:
+    assert refusal({"x": {"type": "string", "minLength": 1}}, "x", x="").startswith("x: String should have at least 1")
+    assert refusal({"x": {"type": "string"}}, "x", x=None) == "x is required"
+
+
+def test_a_default_of_kies_that_says_nothing_is_not_sent() -> None:
+    gaps = {"image_urls": {"type": "array", "items": {"type": "string"}, "default": [""]}, "p": {"default": ""}}
+    assert sent_body(gaps) == {}
+    assert refusal({"prompt": {"type": "string", "default": ""}}, "prompt") == "prompt is required"
+
+
+@pytest.mark.parametrize(
+    ("field", "sent_seed"),
+    [
+        ({"type": "integer"}, {}),
+        ({"type": "integer", "minimum": 0}, {}),
+        ({"type": "integer", "minimum": 0, "default": 7}, {"seed": 7}),
+        ({"type": "integer", "minimum": -1}, {"seed": -1}),
+        ({"type": "number", "default": -1}, {"seed": -1}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("random", [-1, "-1"])
+def test_a_random_seed_is_sent_where_kie_has_a_word_for_it(
+    field: Schema, sent_seed: dict[str, Any], random: Any
+) -> None:
+    assert sent_body({"seed": field}, seed=random) == sent_seed
+
+
+def test_what_stands_around_the_input_in_kies_examples_is_no_field() -> None:
+    given = {"model": ID, "callBackUrl": "https://example.com", "prompt": "x"}
+    assert sent_body({"prompt": {"type": "string"}}, **given) == {"prompt": "x"}
+    assert sent_body({"prompt": {"type": "string"}, "model": {"type": "string"}}, **given) == {
+        "prompt": "x",
+        "model": ID,
+    }
+
+
+def test_blanks_around_a_name_do_not_count() -> None:
+    assert sent_body({"x": {"type": "string"}, "a b ": {"type": "string"}}, **{" x": "1", "a b ": "2"}) == {
+        "x": "1",
+        "a b ": "2",
+    }
+
+
+@pytest.mark.parametrize(
     ("name", "field", "medium"),
     [
         ("image_url", {"type": "string"}, Image),

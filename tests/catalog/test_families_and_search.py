@@ -251,7 +251,7 @@ def test_an_unknown_argument_is_answered_with_those_there_are(family: Family) ->
 
 def test_an_argument_of_another_model_is_answered_with_where_it_works() -> None:
     with pytest.raises(ValueError, match=r"does not take \w+\. \w+ works with .*kling-3\.0/video"):
-        TOOLS["kling_video"].parse({"model": "kling-2.6", "prompt": "x", "elements": []})
+        TOOLS["kling_video"].parse({"model": "kling-2.6", "prompt": "x", "elements": [{"name": "tom"}]})
 
 
 WORDS = st.sampled_from(["kling", "v2", "pro", "text", "to", "video", "image", "3.0"])

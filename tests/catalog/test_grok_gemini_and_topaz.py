@@ -72,8 +72,20 @@ def resolve(ref: Ref) -> str:
         (
             grok.IMAGE,
             TASK | RAIN | {"segments": [1, 3]},
-            "grok-imagine-image-2-0/image-edit",
+            "grok-imagine-image-2-0/segment-edit",
             OF_TASK | RAIN | {"mask_indexs": [1, 3]},
+        ),
+        (
+            grok.IMAGE,
+            RAIN | {"images": [A, B], "aspect_ratio": "16:9"},
+            "grok-imagine-image-2-0/image-edit",
+            RAIN | {"image_urls": [A, B], "aspect_ratio": "16:9"},
+        ),
+        (
+            grok.VIDEO,
+            {"images": [A], "aspect_ratio": "1:1"},
+            "grok-imagine/image-to-video",
+            {"image_urls": [A], "aspect_ratio": "1:1", "duration": "6", "resolution": "480p", "mode": "normal"},
         ),
         (
             happyhorse.VIDEO,
@@ -271,16 +283,10 @@ def test_speakers_pasted_from_kies_pages_keep_their_voices_in_any_order() -> Non
     ("family", "arguments", "message"),
     [
         (grok.VIDEO, {"images": [A, B], "resolution": "1080p"}, "1080p takes one picture"),
-        (grok.VIDEO, {"images": [A], "aspect_ratio": "1:1"}, "one picture keeps its shape: leave aspect_ratio out"),
-        (
-            grok.VIDEO,
-            {"model": "grok-imagine-1.5", "images": [A], "aspect_ratio": "1:1"},
-            "one picture keeps its shape: leave aspect_ratio out",
-        ),
         (grok.VIDEO, {"images": [A], "mode": "spicy"}, "mode spicy does not take images: choose fun or normal"),
         (grok.VIDEO, {"images": [A], "image_task": "t_1"}, "give either images or image_task"),
         (grok.VIDEO, {"images": [A], "image_index": 1}, "image_index goes with image_task"),
-        (grok.VIDEO, {"image_task": "t_1", "aspect_ratio": "1:1"}, "one picture keeps its shape"),
+        (grok.IMAGE, RAIN | {"model": "grok-image-edit", "task_id": "t_1"}, r"task_id works with \*segment\*"),
         (grok.VIDEO, {"model": "grok-imagine-1.5"}, "give prompt, images, or both"),
         (grok.VIDEO, RAIN | {"duration": 5}, "duration: .*greater than or equal to 6"),
         (grok.VIDEO, TASK | RAIN | {"duration": 8}, "duration: .*6 or 10"),

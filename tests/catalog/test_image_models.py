@@ -131,6 +131,16 @@ def test_a_shape_may_be_given_as_a_ratio(ratio: str, shape: str) -> None:
 def test_nano_banana_pictures_and_formats_are_named_by_generation() -> None:
     given = {"prompt": "a cat", "images": ["a.png"], "format": "jpg"}
     assert jobs("nano_banana_image", **given) == {
+        "model": "nano-banana-2-1",
+        "input": {
+            "prompt": "a cat",
+            "image_input": ["https://f.example/a.png"],
+            "aspect_ratio": "auto",
+            "resolution": "1K",
+            "output_format": "jpg",
+        },
+    }
+    assert jobs("nano_banana_image", model="google/nano-banana-edit", **given) == {
         "model": "google/nano-banana-edit",
         "input": {
             "prompt": "a cat",
@@ -264,7 +274,8 @@ def test_a_refusal_says_what_to_change(tool: str, arguments: dict[str, Any], say
         ("flux_kontext_image", {"prompt": "a cat", "model": "flux-kontext-max"}, "10"),
         ("midjourney_image", {"prompt": "a cat"}, "unknown"),
         ("seedream_image", {"prompt": "a cat", "count": 4}, "20"),
-        ("nano_banana_image", {"prompt": "a cat", "resolution": "4K"}, "18"),
+        ("nano_banana_image", {"prompt": "a cat", "resolution": "4K"}, "9"),
+        ("nano_banana_image", {"model": "nano-banana-2", "prompt": "a cat", "resolution": "4K"}, "18"),
         ("qwen_image", {"prompt": "a cat", "aspect_ratio": "16:9"}, "2.36"),
         ("qwen_image", {"prompt": "a hat", "image": "a.png", "count": 2}, "9.44"),
         ("ghibli_image", {"prompt": "a cat"}, "5"),

@@ -14,7 +14,7 @@ from kie_mcp.kie.client import CREATE_ATTEMPTS, CREATE_SECONDS
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import build_envelope
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
@@ -167,6 +167,6 @@ async def test_a_file_that_kie_has_lost_is_uploaded_again(
     async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
         await run_to_end(runner, await runner.submit(order("another", images=images)))
     assert gate.requests.count("POST /api/file-stream-upload") == 2
-    sent = [task.body["input"]["image_urls"] for task in sandbox.accepted]
+    sent = [task.body["input"]["image_input"] for task in sandbox.accepted]
     assert sent[0] != sent[1]
     compare(sandbox, "451, an upload is gone", "create", accepted=2, charged=8, recorded="2 succeeded", saved=2)

@@ -13,8 +13,8 @@ from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.file_store import MEDIA_PATH
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.downloads import CONCURRENT_DOWNLOADS
-from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]

@@ -22,7 +22,7 @@ from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 
@@ -226,7 +226,7 @@ def test_two_servers_asked_for_the_same_at_once_ask_kie_once(
         (made,) = sandbox.accepted
         (saved,) = saved_files(folder / "out")
         assert id_ in saved.name
-        assert saved.read_bytes() == sandbox._files.render_result(made, "1.png").read_bytes()
+        assert saved.read_bytes() == sandbox._files.render_result(made, "1.jpeg").read_bytes()
 
 
 def test_two_servers_keep_to_kies_limit_of_creates_together(

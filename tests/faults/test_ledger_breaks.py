@@ -18,7 +18,7 @@ from kie_mcp.kie.routes import DOCUMENTED, JOBS
 from kie_mcp.ledger.database import BUSY_SECONDS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.file_store import MEDIA_PATH
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 

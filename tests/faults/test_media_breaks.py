@@ -11,7 +11,7 @@ from support.runners import InterceptedKie, run_runner, run_to_end
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.task import KEPT_FOR
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
@@ -82,7 +82,7 @@ async def test_a_file_that_is_cut_is_gone_on_with(
     sandbox.inject_fault("media", "cut", 3)
     async with run_runner(tmp_path, note, clock, rules=Rules()) as runner:
         await run_to_end(runner, await runner.submit(order()))
-    length = len(sandbox._files.render_result(sandbox.accepted[0], "1.png").read_bytes())
+    length = len(sandbox._files.render_result(sandbox.accepted[0], "1.jpeg").read_bytes())
     have = [0, length // 2]
     have.append(have[-1] + (length - have[-1]) // 2)
     have.append(have[-1] + (length - have[-1]) // 2)

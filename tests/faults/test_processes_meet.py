@@ -16,7 +16,7 @@ from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.file_store import MEDIA_PATH
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.runner import Runner
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]

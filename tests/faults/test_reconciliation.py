@@ -11,7 +11,7 @@ from support.runners import run_runner, run_to_end, saved_files
 
 from kie_mcp.ledger.database import FILE_NAME
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 

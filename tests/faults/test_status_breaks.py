@@ -14,7 +14,7 @@ from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.task import KEPT_FOR
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import build_no_record
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.transitions import GRACE_SECONDS
 from kie_mcp.tasks.watcher import FRESH_SECONDS
 

@@ -361,7 +361,6 @@ def test_the_rate_is_the_last_hours_whatever_its_scale(points: list[Any], rate: 
     assert mean_recent_rate(points, NOW) == (rate if rate is None else pytest.approx(rate))
 
 
-@pytest.mark.skipif(not DOCUMENTED.exists(), reason="the project's notes on KIE are not beside it")
 async def test_the_documented_answers_are_read(clock: JumpingClock, tmp_path: Path) -> None:
     known = json.loads(DOCUMENTED.read_text(encoding="utf-8"))
     shapes = {name: shape["data"] for name, shape in known["shapes"].items()}

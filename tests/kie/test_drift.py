@@ -1,14 +1,13 @@
 """How the built-in classes differ from what KIE publishes, found by changing what it publishes."""
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.clock import JumpingClock
+from support.facts import market
 from support.fake_kie import retry_at_once
-from support.paths import FACTS
 
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
@@ -20,7 +19,6 @@ from kie_mcp.sandbox.offers import Offer
 pytestmark = pytest.mark.anyio
 
 ID = "kling-2.6/image-to-video"
-MARKET = FACTS / "market.json"
 
 
 @pytest.fixture
@@ -140,10 +138,7 @@ def test_an_unknown_field_of_any_type_is_new(field: dict[str, Any]) -> None:
 
 
 def current() -> dict[str, Any]:
-    if not MARKET.exists():
-        return {}
-    models: dict[str, Any] = json.loads(MARKET.read_text(encoding="utf-8"))["models"]
-    return {id_: model["input"] for id_, model in models.items() if model["status"] == "current"}
+    return {id_: model["input"] for id_, model in market().items() if model["status"] == "current"}
 
 
 @pytest.mark.parametrize(("id_", "published"), current().items())

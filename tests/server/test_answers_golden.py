@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 ANSWERS = SNAPSHOTS / "answers"
 FOX = {"prompt": "a fox"}
-PICTURES = {"models": ["google/nano-banana", "z-image"], "max_credits": 50, **FOX}
+PICTURES = {"models": ["nano-banana-2-1", "z-image"], "max_credits": 50, **FOX}
 
 Scene = Callable[[Client, Sandbox], Awaitable[CallToolResult]]
 
@@ -84,7 +84,7 @@ def finished_call(tool: str, **given: Any) -> Scene:
 
 
 async def call_unhealthy_model(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.discovery.success_rates["google/nano-banana"] = 20.0
+    sandbox.discovery.success_rates["nano-banana-2-1"] = 20.0
     return await client.call_tool("nano_banana_image", FOX)
 
 
@@ -145,7 +145,7 @@ async def compare_running(client: Client, sandbox: Sandbox) -> CallToolResult:
 
 
 async def compare_with_unhealthy_model(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.discovery.success_rates["google/nano-banana"] = 20.0
+    sandbox.discovery.success_rates["nano-banana-2-1"] = 20.0
     return await client.call_tool("compare_models", PICTURES)
 
 

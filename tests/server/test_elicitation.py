@@ -31,7 +31,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.elicitation import INPUT_KEY
 from kie_mcp.server.http import build_http_app
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import CONFIRMATION_SECONDS
 

@@ -62,6 +62,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "kling_motion": {"image": "fox.png", "video": "task:{veo_video}#1"},
     "kling_omni": {"prompt": "a fox"},
     "runway_extend": {"task_id": "{runway_video}", "prompt": "it runs"},
+    "wan3_video": {"prompt": "a fox"},
     "wan_animate": {"image": "fox.png", "video": "clip.mp4"},
     "wan_edit": {"video": "clip.mp4"},
     "grok_video": {"prompt": "a fox"},
@@ -96,6 +97,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "suno_recover": {"task_id": "{suno_music}"},
 }
 
+# What has pictures beside its words.
+PICTURED = {"gemini-omni-character"}
 # What else a tool does when its arguments say so, and the model that does it.
 MORE: list[tuple[str, dict[str, Any], str]] = [
     ("veo_upscale", {"model": "veo-4k", "task_id": "{veo_video}"}, "veo/get-4k-video"),
@@ -105,13 +108,14 @@ MORE: list[tuple[str, dict[str, Any], str]] = [
     ("grok_video", {"task_id": "{grok_video}"}, "grok-imagine/upscale"),
     ("grok_video", {"task_id": "{grok_video}", "prompt": "it runs"}, "grok-imagine/extend"),
     ("grok_video", {"image_task": "{grok_image}", "image_index": 0}, "grok-imagine/image-to-video"),
-    ("grok_image", {"task_id": "{grok_image}", "prompt": "blue"}, "grok-imagine-image-2-0/image-edit"),
+    ("grok_image", {"task_id": "{grok_image}", "prompt": "blue"}, "grok-imagine-image-2-0/segment-edit"),
+    ("grok_image", {"images": ["fox.png"], "aspect_ratio": "1:1"}, "grok-imagine-image-2-0/image-edit"),
     ("grok_image", {"task_id": "{grok_image}"}, "grok-imagine-image-2-0/segment-map"),
     ("pixverse_video", {"task_id": "{pixverse_video}", "prompt": "it runs"}, "pixverse-v6/extend"),
     ("midjourney_follow_up", {"model": "mj_vary", "task_id": "{midjourney_image}", "index": 3}, "mj_vary"),
     ("talking_head", {"video": "clip.mp4", "audio": "song.mp3"}, "volcengine/video-to-video-lip-sync"),
     ("topaz_upscale", {"video": "clip.mp4"}, "topaz/video-upscale"),
-    ("suno_extend", {"audio": "song.mp3"}, "ai-music-api/upload-and-extend-audio"),
+    ("suno_extend", {"audio": "song.mp3", "continue_at": 1}, "ai-music-api/upload-and-extend-audio"),
     ("suno_cover_song", {"audios": ["song.mp3", "song.mp3"], "prompt": "as a waltz"}, "ai-music-api/mashup"),
     (
         "suno_add_part",
@@ -214,7 +218,7 @@ async def test_a_plain_call_ends_with_files_that_open_or_with_words(
     for each in made.get("media", ()):
         path = Path(each["path"])
         assert path.parent == settings.output_dir
-        assert each["mime_type"].partition("/")[0] == MODELS[model].kind
+        assert each["mime_type"].partition("/")[0] == ("image" if model in PICTURED else MODELS[model].kind)
         assert_opens(path)
     # Some of KIE's words come in a file.
     assert made.get("media") or (MODELS[model].kind == "text" and all(made["texts"]))

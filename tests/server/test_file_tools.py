@@ -52,7 +52,7 @@ async def test_a_file_is_uploaded_once_however_often_it_is_needed(
     again = answer(await client.call_tool("upload_file", {"path": str(tmp_path / "copy.png")}))
     assert again == first
     await make(client, images=[str(tmp_path / "fox.png"), f"kie://uploads/{first['upload_id']}"])
-    assert sandbox.accepted[0].body["input"]["image_urls"] == [first["url"]] * 2
+    assert sandbox.accepted[0].body["input"]["image_input"] == [first["url"]] * 2
 
 
 @pytest.mark.parametrize("reference", ["task:{task_id}", "task:{task_id}#1", "{url}"])

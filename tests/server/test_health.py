@@ -49,10 +49,10 @@ def new_model(sandbox: Sandbox) -> Sandbox:
 
 
 async def test_a_model_that_fails_today_is_refused_with_a_substitute(client: Client, sandbox: Sandbox) -> None:
-    sandbox.discovery.success_rates |= {"google/nano-banana": 20.0, "nano-banana-2-lite": 49.0}
+    sandbox.discovery.success_rates |= {"nano-banana-2-1": 20.0, "nano-banana-2-lite": 49.0}
     for tool, given in (
         ("nano_banana_image", {"prompt": "x"}),
-        ("run_model", {"model": "google/nano-banana", "input": {"prompt": "x"}}),
+        ("run_model", {"model": "nano-banana-2-1", "input": {"prompt": "x"}}),
     ):
         result = await client.call_tool(tool, given)
         assert answer(result)["error"]["category"] == "unhealthy"
@@ -67,7 +67,7 @@ async def test_a_model_that_fails_today_is_refused_with_a_substitute(client: Cli
         assert (await client.call_tool("nano_banana_image", {"prompt": "x", "anyway": no})).is_error
     for yes in (True, "true"):
         assert not (await client.call_tool("nano_banana_image", {"prompt": "x", "anyway": yes})).is_error
-    assert not (await run(client, "google/nano-banana", {"prompt": "y"}, anyway=True)).is_error
+    assert not (await run(client, "nano-banana-2-1", {"prompt": "y"}, anyway=True)).is_error
     assert len(sandbox.accepted) == 3
 
 

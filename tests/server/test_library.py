@@ -53,7 +53,7 @@ async def test_what_was_made_is_told_with_its_files_cost_and_origin(client: Clie
         {
             "task_id": second["task_id"],
             "when": "2027-01-15 08:00 UTC",
-            "model": "google/nano-banana-edit",
+            "model": "nano-banana-2-1",
             "prompt": "blue",
             "credits": second["credits"],
             "files": [second["media"][0]["path"]],
@@ -69,7 +69,7 @@ async def test_what_was_made_is_told_with_its_files_cost_and_origin(client: Clie
         },
     ]
     assert text(result).splitlines() == [
-        f"{second['task_id']} 2027-01-15 08:00 UTC (google/nano-banana-edit, {second['credits']:g} credits) blue",
+        f"{second['task_id']} 2027-01-15 08:00 UTC (nano-banana-2-1, {second['credits']:g} credits) blue",
         f"  {second['media'][0]['path']}",
         f"  Made from {first['task_id']}.",
         f"{first['task_id']} 2027-01-15 08:00 UTC ({first['model']}, {first['credits']:g} credits) лиса 🦊 at dawn",

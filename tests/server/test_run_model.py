@@ -70,6 +70,58 @@ async def test_what_is_pasted_from_kies_pages_is_sent_as_it_stands_there(
     assert fields.items() <= sent.items()
 
 
+async def test_an_example_of_kies_runs_with_its_callback_which_is_ignored_in_a_word(
+    client: Client, sandbox: Sandbox
+) -> None:
+    fields = {"prompt": "x", "image_url": PICTURE, "tail_image_url": "", "duration": "5", "negative_prompt ": "blur"}
+    given = {"model": "kling/v2-1-pro", "callBackUrl": "https://example.com/hook", "input": fields}
+    result = await client.call_tool("run_model", given)
+    assert not result.is_error, text(result)
+    assert text(result).endswith("\ncallBackUrl: ignored.")
+    assert answer(result)["note"] == "callBackUrl: ignored."
+    (task,) = sandbox.accepted
+    assert "callBackUrl" not in task.body
+    assert "tail_image_url" not in task.body["input"]
+    assert task.body["input"]["negative_prompt"] == "blur"
+    quoted = await client.call_tool("run_model", {**given, "quote": True})
+    assert answer(quoted)["note"].endswith("callBackUrl: ignored.")
+    assert "ignored" not in text(await client.call_tool("run_model", {**given, "callBackUrl": ""}))
+
+
+async def test_a_body_of_a_product_api_runs_with_its_fields_beside_the_model(client: Client, sandbox: Sandbox) -> None:
+    body = {"model": "veo3_fast", "prompt": "x", "imageUrls": [PICTURE], "callBackUrl": "https://example.com/hook"}
+    result = await client.call_tool("run_model", body)
+    assert not result.is_error, text(result)
+    (task,) = sandbox.accepted
+    assert task.body["imageUrls"] == [PICTURE]
+    assert text(result).endswith("callBackUrl: ignored.")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "input is required"),
+        ({"input": {"prompt": "x"}, "prompt": "y"}, "there is no argument prompt"),
+        ({"inputs": {"prompt": "x"}}, "does not take inputs"),
+        ({"prompt": "x", "unchecked": True}, "input is required"),
+    ],
+    ids=str,
+)
+async def test_fields_beside_the_model_are_no_input_where_that_is_not_clear(
+    client: Client, sandbox: Sandbox, given: dict[str, Any], words: str
+) -> None:
+    result = await client.call_tool("run_model", {"model": "z-image", **given})
+    assert words in text(result)
+    assert result.is_error
+    assert sandbox.accepted == []
+
+
+async def test_empty_fields_are_left_out_of_a_new_model_too(client: Client, new_model: Sandbox) -> None:
+    given = {"prompt ": "x", "image_urls": [""], "duration": "", "callBackUrl": "https://example.com", "model": NEW}
+    assert not (await run_model(client, NEW, given)).is_error
+    assert new_model.accepted[0].body["input"] == {"prompt": "x", "duration": "5"}
+
+
 async def test_our_own_names_and_other_names_of_a_model_do_as_well(client: Client, sandbox: Sandbox) -> None:
     await run_model(client, " Kling-2.1-Pro ", {"prompt": "x", "image": PICTURE, "duration": 10})
     await run_model(client, " veo-3-1 ", {"prompt": "x", "images": [PICTURE]})

@@ -121,7 +121,7 @@ async def test_a_client_that_starts_the_server_makes_a_picture(
         made = await client.call_tool("nano_banana_image", {"prompt": "лиса 🦊"})
     (media,) = answer(made)["media"]
     assert Path(media["path"]).parent == tmp_path / "out"
-    assert read_content(media).startswith(b"\x89PNG")
+    assert read_content(media).startswith(b"\xff\xd8")
 
 
 @pytest.mark.anyio

@@ -10,6 +10,19 @@ WAN_PICTURES: list[dict[str, Any]] = [
         "colors": [{"hex": f"#00000{n}", "percent": share} for n, share in enumerate((50, 33.3, 16.7))],
     },
 ]
+WAN_3: list[dict[str, Any]] = [
+    {"prompt": "a door opens", "image": "a.png", "last_image": "b.png", "duration": -1},
+    {"prompt": "Video1 as Image1", "images": ["a.png"], "videos": ["b.mp4"], "audios": ["c.mp3"], "resolution": "480p"},
+    {"document": "https://files.example/a.pdf", "aspect_ratio": "16:9"},
+    {"link": "https://pages.example/a", "sound": False},
+]
+TALK: list[dict[str, Any]] = [
+    {
+        "dialogue": [{"speaker": 1, "prompt": "Hello.", "style": "tired"}, {"speaker": 2, "prompt": "Oh!"}],
+        "speakers": [{"voice": "kore"}, {"voice": "Bodi"}],
+        "filler_words": True,
+    },
+]
 SECTION = {"prompt": "it rains", "lyrics": "all of it", "style": "folk", "title": "Rain", "start": 10, "end": 20.5}
 GIVEN: dict[str, Any] = {
     "prompt": "rain",
@@ -50,10 +63,16 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "pixverse-v6/extend": {"video": "a.mp4"},
     "minimax-h3/image-to-video": {"image": "a.png"},
     "minimax-h3/reference-to-video": {"images": ["a.png"]},
+    "wan/3-0-video": {"prompt": "rain"},
+    "wan/3-0-video-prime": {"prompt": "rain"},
     "google/gemini-3-1-flash-tts": {"prompt": "rain"},
+    "google/gemini-3-8-flash-tts": {"prompt": "rain"},
+    "google/gemini-3-8-flash-lite-tts": {"prompt": "rain"},
     "google/gemini-2-5-pro-tts": {"prompt": "rain"},
     "4o-image-api": {"prompt": "rain"},
     "ai-music-api/generate": {"prompt": "rain"},
+    "ai-music-api/generate-midi-from-audio": {"task_id": "t1"},
+    "ai-music-api/upload-and-extend-audio": {"continue_at": 30},
     "ai-music-api/upload-and-cover-audio": {"prompt": "rain"},
     "ai-music-api/mashup": {"prompt": "rain"},
     "ai-music-api/replace-section": {"track": "task:t1#1"},
@@ -113,6 +132,22 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         {"prompt": "a door", "image": "a.png", "last_image": "b.png"},
         {"prompt": "a door", "image": "a.png", "audio": "b.mp3"},
     ],
+    "wan/3-0-video": WAN_3,
+    "wan/3-0-video-prime": WAN_3,
+    "google/gemini-3-8-flash-tts": TALK,
+    "google/gemini-3-8-flash-lite-tts": TALK,
+    "4o-image-api": [
+        {"prompt": "a hat", "images": ["a.png"], "mask": "m.png", "count": 4},
+        {"prompt": "a hat", "images": ["a.png", "b.png"], "aspect_ratio": "3:2"},
+    ],
+    "qwen2-1/image-to-image": [
+        {"prompt": "a hat", "images": ["a.png"], "mask": "m.png", "seed": 7},
+        {"prompt": "a hat", "images": ["a.png", "b.png"], "background": "transparent", "format": "webp"},
+    ],
+    "ai-music-api/generate-midi-from-audio": [
+        {"task_id": "task:t_0001", "stem": "8551-stem"},
+        {"track": "task:t_0001#2"},
+    ],
     "wan/2-7-image": WAN_PICTURES,
     "wan/2-7-image-pro": WAN_PICTURES,
     "sora-2-pro-storyboard": [{"shots": [{"prompt": "a door", "duration": 5}], "image": "a.png"}],
@@ -139,5 +174,13 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         {"prompt": "a door opens", "image": "a.png", "second_image": "b.png", "template": "412736208886848"},
     ],
     "pixverse-v6/extend": [{"prompt": "it opens", "video": "a.mp4"}, {"prompt": "it opens", "task_id": "task:t_0001"}],
-    "gemini-omni-video": [{"prompt": "a door opens", "video": "a.mp4", "video_start": 1, "video_end": 5.5}],
+    "gemini-omni-video": [
+        {"prompt": "a door opens", "video": "a.mp4", "video_start": 1, "video_end": 5.5},
+        {"prompt": "tom waves", "images": ["a.png"], "characters": ["c1"], "voices": ["v1"], "seed": 7},
+    ],
+    "google/gemini-omni-flash-1-1": [
+        {"prompt": "a door opens", "image": "a.png", "last_image": "b.png", "resolution": "360p"},
+        {"prompt": "a door opens", "video": "a.mp4", "video_start": 1, "video_end": 5.5},
+        {"prompt": "tom waves", "images": ["a.png"], "characters": ["c1"], "voices": ["v1"], "seed": 7},
+    ],
 }

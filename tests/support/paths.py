@@ -4,6 +4,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 """The root of the checkout."""
-FACTS = ROOT.parent / "shared" / "kie"
-"""KIE's documented API as data. It lies beside the checkout on some machines only."""
+FACTS = ROOT / "tests" / "contract"
+"""KIE's documented API as data, which scripts/contract writes."""
 SNAPSHOTS = ROOT / "tests" / "snapshots"

@@ -20,9 +20,9 @@ from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.database import BUSY_SECONDS
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
-from kie_mcp.tasks.money import Rules
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.uploads import Uploader
 from support.clock import JumpingClock

@@ -34,6 +34,7 @@ DAY = 24 * 3600
 
 NEEDS: dict[str, dict[str, Any]] = {
     "suno-stems": {"track": "task:-#5f0c"},
+    "suno-midi": {"task_id": "5f0c"},
     "suno-voice-phrase": {"audio": "https://files.example/a.mp3", "start": 0, "end": 10},
 }
 """What is asked for where a little of everything is no call."""

@@ -25,7 +25,8 @@ from kie_mcp.ledger.statistics import CHARGES_READ
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
-from kie_mcp.tasks.money import Caps, Rules, highest_similar_estimate, quote
+from kie_mcp.tasks.caps import Caps, Rules
+from kie_mcp.tasks.money import highest_similar_estimate, quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 
@@ -62,13 +63,13 @@ async def test_a_quote_tells_the_price_and_sends_nothing(
     (tmp_path / "fox.png").write_bytes(picture())
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
     if tool == "run_model":
-        given = {"model": "google/nano-banana-edit", "input": given}
+        given = {"model": "nano-banana-2-1", "input": given}
     async with connect(settings, gate, clock) as client:
         result = await client.call_tool(tool, given | {"quote": yes})
         assert not result.is_error
         assert answer(result) == {
             "status": "quoted",
-            "model": "google/nano-banana-edit",
+            "model": "nano-banana-2-1",
             "estimated_credits": [4, 4],
             "basis": LIST,
             "balance": 1000,
@@ -76,7 +77,7 @@ async def test_a_quote_tells_the_price_and_sends_nothing(
             "next_step": "Nothing was sent. The same call without quote makes it.",
         }
         assert text(result) == (
-            f"google/nano-banana-edit would cost about 4 credits ({LIST}). The balance is 1,000, and would then be "
+            f"nano-banana-2-1 would cost about 4 credits ({LIST}). The balance is 1,000, and would then be "
             "996. Nothing was sent. The same call without quote makes it."
         )
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
@@ -530,7 +531,7 @@ async def test_a_client_is_told_which_cap_holds_it_and_nothing_was_sent(
     (tmp_path / "fox.png").write_bytes(picture())
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
     if tool == "run_model":
-        given = {"model": "google/nano-banana-edit", "input": given}
+        given = {"model": "nano-banana-2-1", "input": given}
     settings = settings.model_copy(update={"confirm_above": 0, setting: 3})
     async with connect(settings, gate, clock) as client:
         result = await client.call_tool(tool, given)
@@ -540,7 +541,7 @@ async def test_a_client_is_told_which_cap_holds_it_and_nothing_was_sent(
     # Nobody is asked about what would be refused anyway.
     assert (error["category"], error["billed"], error["retryable"]) == ("cap_reached", False, False)
     assert says in error["message"]
-    assert "google/nano-banana-edit may cost 4 credits" in error["message"]
+    assert "nano-banana-2-1 may cost 4 credits" in error["message"]
     assert "Nothing was charged." in text(result)
     assert error["next_step"] in text(result)
     assert not [asked for asked in gate.requests if asked.startswith("POST")]

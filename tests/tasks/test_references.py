@@ -257,7 +257,12 @@ async def test_an_address_with_a_refused_extension_stops_the_call_before_uploads
     far = limited(Image("https://a.example/clip.GIF?x=.png"), Limits("jpeg png"))
     assert "is gif; the model takes jpeg, png" in await refusal(references, local, far)
     assert not uploads(sandbox)
-    for url in ("https://a.example/a.JPG", "https://a.example/a.svgz", "https://a.example/a"):
+    for url in (
+        "https://a.example/a.JPG",
+        "https://a.example/a.webp",
+        "https://a.example/a.svgz",
+        "https://a.example/a",
+    ):
         assert await references.resolve([limited(Image(url), Limits("jpeg png"))])
 
 

@@ -20,7 +20,7 @@ from kie_mcp.errors import UnknownOutcome
 from kie_mcp.kie.routes import DOCUMENTED, JOBS
 from kie_mcp.ledger.task import KEPT_FOR, Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.money import Rules
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 
@@ -95,18 +95,18 @@ def is_repeat(again: CallToolResult, first: CallToolResult) -> bool:
         ("nano_banana_image", FOX, "", {**FOX, "images": ["{folder}/sub/fox.jpg"]}),
         ("nano_banana_image", FOX, "", {**FOX, "images": [DATA_URI]}),
         ("nano_banana_image", {**FOX, "images": [DATA_URI]}, "", FOX),
-        ("nano_banana_image", FOX, "", {**FOX, "model": "google/nano-banana-edit"}),
-        ("nano_banana_image", FOX, "", {**FOX, "model": " Google/NANO-banana-edit "}),
+        ("nano_banana_image", FOX, "", {**FOX, "model": "nano-banana-2-1"}),
+        ("nano_banana_image", FOX, "", {**FOX, "model": " Google/NANO-banana-2-1 "}),
         ("nano_banana_image", FOX, "", {**FOX, "variation": 1, "anyway": True, "quote": False, "confirm": ""}),
         ("nano_banana_image", FOX, "", {**FOX, "variation": "1", "aspect_ratio": None}),
-        ("nano_banana_image", FOX, "run_model", {"model": "google/nano-banana-edit", "input": FOX}),
+        ("nano_banana_image", FOX, "run_model", {"model": "nano-banana-2-1", "input": FOX}),
         (
             "nano_banana_image",
             FOX,
             "run_model",
             {
-                "model": "google/nano-banana-edit",
-                "input": {"prompt": "a fox", "image_urls": [DATA_URI], "output_format": "png"},
+                "model": "nano-banana-2-1",
+                "input": {"prompt": "a fox", "image_input": [DATA_URI], "output_format": "jpg"},
             },
         ),
         (
@@ -177,7 +177,7 @@ async def test_a_file_that_has_changed_makes_another_call(client: Client, sandbo
     first = await client.call_tool("nano_banana_image", placed(FOX, folder))
     (folder / "fox.png").write_bytes(picture(30, 40))
     assert not is_repeat(await client.call_tool("nano_banana_image", placed(FOX, folder)), first)
-    one, other = (task.body["input"]["image_urls"] for task in sandbox.accepted)
+    one, other = (task.body["input"]["image_input"] for task in sandbox.accepted)
     assert one != other
 
 
@@ -422,10 +422,10 @@ async def test_a_repeat_is_answered_though_the_model_fails_often_by_then(
 ) -> None:
     """Otherwise the caller is told to take another model, and pays for both."""
     given: dict[str, Any] = {"prompt": "a fox"}
-    given = {"model": "google/nano-banana", "input": given} if tool == "run_model" else given
+    given = {"model": "nano-banana-2-1", "input": given} if tool == "run_model" else given
     async with connect(settings, gate, clock, repeat_window=3600) as client:
         first = await client.call_tool(tool, given)
-        sandbox.discovery.success_rates["google/nano-banana"] = 10.0
+        sandbox.discovery.success_rates["nano-banana-2-1"] = 10.0
         # What KIE says of a model is kept for ten minutes.
         clock.now += 900
         assert is_repeat(await client.call_tool(tool, given), first)

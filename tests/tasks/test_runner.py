@@ -53,7 +53,7 @@ async def test_the_row_is_on_disk_before_kie_is_asked_and_its_id_before_anybody_
 @pytest.mark.parametrize(
     ("tool", "extensions"),
     [
-        ("nano_banana_image", [".png"]),
+        ("nano_banana_image", [".jpg"]),
         ("veo_video", [".mp4"]),
         ("suno_music", [".mp3", ".mp3"]),
         ("midjourney_image", [".jpg"] * 4),
@@ -90,7 +90,7 @@ async def test_a_local_file_is_uploaded_first(sandbox: Sandbox, clock: JumpingCl
             await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.gif"])))
         assert task_rows(tmp_path) == []
         await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.png"])))
-    assert sandbox.accepted[0].body["input"]["image_urls"][0].startswith("https://")
+    assert sandbox.accepted[0].body["input"]["image_input"][0].startswith("https://")
 
 
 async def test_kie_is_told_whom_to_call(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ async def test_the_ledger_keeps_a_data_uri_by_its_content(
         task = await runner.submit(
             Order("x", model_call("nano_banana_image", images=[whole, "https://files.example/b.png"]))
         )
-    sent = sandbox.accepted[0].body["input"]["image_urls"]
+    sent = sandbox.accepted[0].body["input"]["image_input"]
     mark = sha256(b"\x89PNG\r\n\x1a\n" + bytes(60)).hexdigest()
     assert task.arguments["images"] == [f"sha256:{mark}", "https://files.example/b.png"]
     assert not sent[0].startswith("data:")

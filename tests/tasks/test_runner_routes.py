@@ -31,6 +31,7 @@ AT_ONCE: list[tuple[str, dict[str, Any], str, float]] = [
     (STYLE, {"prompt": "a slow waltz"}, "a slow waltz, ", 0.4),
     ("ai-music-api/timeStamped-lyrics", SONG, "0.00 ", 0.5),
 ]
+PICTURES = {"gemini-omni-character": 2}
 LARGER = ["veo/get-1080p-video", "veo/get-4k-video"]
 NOBODY_KNOWS: list[int | str] = ["reset-before", "reset-after", "garbage", "truncated", "empty", 500, "code:500", 502]
 
@@ -68,11 +69,13 @@ async def test_what_is_answered_at_once_has_ended_in_the_same_call(
         assert task.credits == price
         assert await run_to_end(runner, task) == task
         assert task.saved
-    assert gate.requests == [f"POST {PRODUCTS[MODELS[model].routes[0]].create}"]
+    creates, *fetched = gate.requests
+    assert creates == f"POST {PRODUCTS[MODELS[model].routes[0]].create}"
+    assert len(fetched) == len(task.results) == PICTURES.get(model, 0)
     assert sandbox.balance == 1000 - price
     async with run_runner(tmp_path, gate, clock) as runner:
         assert await runner.get(task.id) == task
-    assert len(gate.requests) == 1
+    assert gate.requests == [creates, *fetched]
 
 
 @pytest.mark.parametrize(("model", "arguments"), [row[:2] for row in AT_ONCE])

@@ -71,7 +71,7 @@ async def test_a_file_is_not_sent_again_while_kie_has_it(sandbox: Sandbox, clock
     async with run_runner(tmp_path, gate, clock) as runner:
         await run_to_end(runner, await runner.submit(draw(tmp_path)))
     assert gate.requests.count(UPLOAD) == 2
-    urls = [task.body["input"]["image_urls"] for task in sandbox.accepted]
+    urls = [task.body["input"]["image_input"] for task in sandbox.accepted]
     assert urls[0] == urls[1] != urls[2]
 
 
@@ -86,7 +86,7 @@ async def test_calls_at_once_with_one_new_file_send_it_once(
             wanted = model_call("nano_banana_image", prompt=f"fox {number}", images=[name])
             callers.start_soon(runner.submit, Order("x", wanted))
     assert gate.requests.count(UPLOAD) == 1
-    assert len({str(task.body["input"]["image_urls"]) for task in sandbox.accepted}) == 1
+    assert len({str(task.body["input"]["image_input"]) for task in sandbox.accepted}) == 1
     assert len(sandbox.accepted) == 4
 
 
@@ -126,7 +126,7 @@ async def test_a_file_that_kie_has_lost_is_sent_again_and_the_task_made_without_
         gone.start(0)
         await run_to_end(runner, await runner.submit(draw(tmp_path)))
         assert UPLOAD not in gone.gate.requests
-    first, second, third = (task.body["input"]["image_urls"] for task in sandbox.accepted)
+    first, second, third = (task.body["input"]["image_input"] for task in sandbox.accepted)
     assert first != second == third
     assert sandbox.balance == 1000 - 3 * 4
 

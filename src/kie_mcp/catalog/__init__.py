@@ -1,1 +1,1 @@
-"""The catalogue of KIE's models: one class per model, one family of models per tool."""
+"""The catalogue of KIE's models: each model is a class, and each MCP tool runs a family of models."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
-from kie_mcp.catalog.arguments import coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import coerce_arguments, explain_problem, is_empty, tidy
 from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Video, snake_case
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
@@ -15,28 +15,30 @@ from kie_mcp.catalog.schema import plain_schema, walk_annotation
 Schema = Mapping[str, Any]
 
 FILE_FIELD = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
-"""Names of fields that take a file: KIE's schemas have no other sign of it."""
+"""Pattern of the names of fields that take a file; KIE's schemas often mark such fields in no other way."""
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
-"""Names of fields that take another URL."""
+"""Pattern of the names of fields that take a URL which is not the URL of a file."""
 MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
     (re.compile(r"video|clip|movie"), Video),
     (re.compile(r"audio|voice|sound|song|music"), Audio),
 )
-"""Names of file fields that take a video or audio; the others take an image."""
+"""Patterns of the names of file fields that take a video or audio; all other file fields take an image."""
 NUMBER_LIMITS = {"minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt"}
 TEXT_LIMITS = {"minLength": "min_length", "maxLength": "max_length"}
-# Pydantic's names of JSON Schema's limits, by JSON Schema's type.
+# For each JSON Schema type, pydantic's name of each limit by JSON Schema's name.
 LIMITS = {
     "string": TEXT_LIMITS,
     "array": {"minItems": "min_length", "maxItems": "max_length"},
     "integer": {**NUMBER_LIMITS, "multipleOf": "multiple_of"},
     "number": NUMBER_LIMITS,
 }
-# An integer stays an integer: KIE may refuse 5.0 for 5.
+# The type is not just float, so that 5 is sent as 5: KIE may refuse 5.0.
 NUMBER = Annotated[int | float, WithJsonSchema({"type": "number"})]
+ENVELOPE = ("model", "callBackUrl")
+"""Fields that stand beside `input` in KIE's examples, and that people paste together with the input."""
 SHOWN = ("enum", "default", *NUMBER_LIMITS, *TEXT_LIMITS, *LIMITS["array"])
 MAX_DESCRIPTION_CHARS = 100
-"""Length of KIE's description of a field in an answer, at most; the rest is cut off."""
+"""Largest number of characters of a field's description in an answer; the rest is cut off."""
 PYTHON_TYPES: dict[str, Any] = {
     "string": str,
     "integer": int,
@@ -53,7 +55,7 @@ def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str) -> typ
         id_: KIE's id of the model.
         schema: The JSON Schema of the request's `input`, with all references resolved.
         kind: What the model makes.
-        does: The mode, such as `text-to-video`.
+        does: The model's mode, such as `text-to-video`.
     """
     attributes = {"id": id_, "kind": kind, "does": does, "__doc__": f"{id_}, as KIE describes it today."}
     base = type("DynamicModel", (KieModel,), attributes)
@@ -61,7 +63,7 @@ def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str) -> typ
 
 
 def unchecked_model(id_: str, *, kind: Kind, does: str) -> type[KieModel]:
-    """Make a class for a model without a published schema; it accepts any fields."""
+    """Make a class that accepts any fields, for a model without a published schema."""
     attributes = {
         "id": id_,
         "kind": kind,
@@ -78,23 +80,64 @@ def parse_call(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
 
     Args:
         model: A class that this module made.
-        fields: The arguments under KIE's names or ours; None means not given.
+        fields: The arguments under KIE's names or ours; an argument that is None counts as left out.
 
     Raises:
         ValueError: A field is wrong or missing; the message says what to change.
     """
     shown = {name: field.alias or name for name, field in model.model_fields.items()}
     known = {shown[name]: schema for name, schema in plain_schema(model)["properties"].items()}
-    told = {name: value for name, value in fields.items() if value is not None}
-    given = {name if name in known else shown.get(name, name): value for name, value in told.items()}
+    given = {_spelled(name, known, shown): value for name, value in fields.items() if value is not None}
+    required = [shown[name] for name, field in model.model_fields.items() if field.is_required()]
+    whole = {"properties": known, "required": required}
+    if model.model_config.get("extra") != "allow":
+        # KIE's examples have these fields beside the input. They are dropped unless the model itself has them.
+        given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
+        given = _without_empty(coerce_arguments(_without_empty(given, whole), whole), whole)
     try:
-        return model.model_validate(coerce_arguments(given, {"properties": known}))
+        return model.model_validate(given)
     except ValidationError as error:
         raise ValueError("; ".join(explain_problem(problem) for problem in error.errors(include_url=False))) from None
 
 
+def _spelled(name: str, known: Collection[str], shown: Mapping[str, str]) -> str:
+    return next((each for each in (name, name.strip()) if each in known), shown.get(name.strip(), name))
+
+
+def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return the fields without empty values and without seeds of -1 that only mean a random seed.
+
+    Inside objects, only those are cleaned whose fields the schema lists.
+    """
+    known, required = schema.get("properties", {}), schema.get("required", ())
+    inner = {name: _without_empty_parts(value, known.get(name, {})) for name, value in fields.items()}
+    return {
+        name: value
+        for name, value in inner.items()
+        if value is not None
+        and (name in required or value in known.get(name, {}).get("enum", ()) or not is_empty(tidy(value)))
+        and (name in required or not _is_any_seed(name, value, known.get(name, {})))
+    }
+
+
+def _without_empty_parts(value: Any, schema: Schema) -> Any:
+    if isinstance(value, list) and schema.get("items"):
+        return [_without_empty_parts(each, schema["items"]) for each in value]
+    return _without_empty(value, schema) if isinstance(value, Mapping) and schema.get("properties") else value
+
+
+def _is_any_seed(name: str, value: Any, schema: Schema) -> bool:
+    """Tell whether a field is a seed of -1 that means "random" to the caller, but not to KIE.
+
+    KIE knows -1 itself if the schema has it as the default or allows it as a value.
+    """
+    if str(value) != "-1" or snake_case(name).rpartition("_")[2] not in ("seed", "seeds"):
+        return False
+    return schema.get("default") != -1 and schema.get("minimum", 0) > -1
+
+
 def summarize_schema(schema: Schema) -> dict[str, Any]:
-    """Shorten KIE's schema for an answer: the required fields first, descriptions cut, only the most useful keys."""
+    """Shorten KIE's schema for an answer: required fields come first, descriptions are cut, few keys stay."""
     required = schema.get("required") or ()
     fields = sorted((schema.get("properties") or {}).items(), key=lambda field: field[0] not in required)
     properties = {name: _summarize_field(field, name) for name, field in fields}
@@ -125,8 +168,8 @@ def _build_fields(schema: Schema, base: type[BaseModel]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for wire_name, field in (schema.get("properties") or {}).items():
         kind = _python_type(field, wire_name)
-        # KIE's schemas give an example file as the default, which no caller wants to be sent.
-        given = None if _is_media(kind) else field.get("default")
+        # Some of KIE's defaults are example files or empty placeholders, which no caller wants to send.
+        given = None if _is_media(kind) or is_empty(tidy(field.get("default"))) else field.get("default")
         default = ... if given is None and wire_name in required else given
         limits = {} if field.get("enum") else _constraints(field)
         made[_free_name(wire_name, made, base)] = (
@@ -137,7 +180,7 @@ def _build_fields(schema: Schema, base: type[BaseModel]) -> dict[str, Any]:
 
 
 def _free_name(wire_name: str, taken: Collection[str], base: type[BaseModel]) -> str:
-    """Make a Python name for a field that is no keyword, no attribute of the base class and not taken."""
+    """Make a Python name for a field; the name is no keyword, no attribute of the base class and not taken yet."""
     name = re.sub(r"\W", "_", wire_name).lstrip("_0123456789") or "field"
     while keyword.iskeyword(name) or name in taken or hasattr(base, name) or name.startswith("model_"):
         name = f"{name.removeprefix('model_')}_"
@@ -151,7 +194,7 @@ def _constraints(field: Schema) -> dict[str, Any]:
 
 
 def _json_type(field: Schema) -> str:
-    """Return a field's only JSON type besides null; empty if there is none or more than one."""
+    """Return the JSON type of a field, not counting null; empty if the field has no type or several types."""
     kinds = field.get("type")
     others = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each not in (None, "null")]
     return str(others[0]) if len(others) == 1 else ""
@@ -178,7 +221,7 @@ def _item_type(field: Schema, name: str) -> Any:
 
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the kind of file that a field takes, judged by its format and name, or None."""
+    """Return the kind of file that a field takes, judged by its format and name; None if it takes no file."""
     plain = snake_case(name)
     if NOT_A_FILE_FIELD.search(plain) or not (field.get("format") == "uri" or FILE_FIELD.search(plain)):
         return None
@@ -186,5 +229,5 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 
 
 def _is_media(kind: Any) -> bool:
-    """Tell whether a type holds a file anywhere inside."""
+    """Tell whether a type is a file reference, or has a file reference anywhere inside."""
     return any(isinstance(part, type) and issubclass(part, MediaRef) for part in walk_annotation(kind))

@@ -1,4 +1,7 @@
-"""A family: the models behind one MCP tool, with one flat input schema for hosts and exact validation by model."""
+"""A family: the models that one MCP tool runs.
+
+Hosts see one flat input schema for the whole family; each model validates the arguments of its own calls.
+"""
 
 import difflib
 import re
@@ -9,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kie_mcp.catalog.arguments import OPTIONS, coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import OPTIONS, coerce_arguments, explain_problem, leave_out_empty, tidy
 from kie_mcp.catalog.fields import Kind, MediaRef
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
@@ -19,22 +22,22 @@ from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
 Schema = dict[str, Any]
 
 VERSION_PATTERN = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
-"""What looks like a version rather than the name of a model: `v5`, `niji 6`, `4.5`."""
+"""Pattern of texts that look like a version rather than the name of a model: `v5`, `niji 6`, `4.5`."""
 
 FILES_NOTE = "Files: https URL, path, data URI, or task:<id>#<n>."
-"""What the description of a tool that takes files says about them."""
+"""Sentence about files in the description of each tool that takes files."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """The models behind one MCP tool, the default first."""
+    """The models that one MCP tool runs; the default model comes first."""
 
     tool: str
     """Name of the tool."""
     about: str
     """What the tool is for, in one line."""
     models: tuple[type[KieModel], ...]
-    """The models. Without the argument `model`, the first that takes all given arguments runs."""
+    """The models. If a call does not name a model, the first model that takes all arguments of the call runs."""
 
     @property
     def kind(self) -> Kind:
@@ -43,12 +46,12 @@ class Family:
 
     @property
     def legacy(self) -> str:
-        """What to use instead, if KIE no longer documents any of the models; else empty."""
+        """Name of what to use instead, if KIE no longer documents any model of the family; else empty."""
         return self.models[0].legacy if all(model.legacy for model in self.models) else ""
 
     @property
     def description(self) -> str:
-        """The tool's description for the agent: purpose, kinds of files it takes, cost."""
+        """The tool's description for the agent: its purpose, a note on files if it takes any, and its cost."""
         words = [f"Legacy: {self.about} Prefer {self.legacy}." if self.legacy else self.about]
         if any(issubclass(part, MediaRef) for model in self.models for part in model.argument_types()):
             words.append(FILES_NOTE)
@@ -58,7 +61,7 @@ class Family:
 
     @property
     def cost(self) -> str:
-        """Range of credits for a call with default arguments, over all models; empty when unknown."""
+        """Credits for a call with default arguments, from the cheapest to the dearest model; empty when unknown."""
         estimates = [model.default_estimate() for model in self.models]
         low = [each.low for each in estimates if each.low is not None]
         high = [each.high for each in estimates if each.high is not None]
@@ -66,7 +69,7 @@ class Family:
 
     @cached_property
     def input_schema(self) -> Schema:
-        """One flat JSON Schema that admits whatever any of the models admits; descriptions say where they differ."""
+        """One flat JSON Schema that admits every call that some model admits; descriptions say where models differ."""
         names = dict.fromkeys(name for schema in self._schemas.values() for name in schema["properties"])
         required = [name for name in names if all(name in s.get("required", ()) for s in self._schemas.values())]
         choice: Schema = {}
@@ -82,20 +85,23 @@ class Family:
         """Choose the model and validate the arguments.
 
         Args:
-            arguments: A tool call's arguments. The options that every tool takes are left out.
+            arguments: A tool call's arguments. The options that every tool takes may be among them, and are ignored.
 
         Raises:
             ValueError: An argument is wrong or missing; the message says what to change.
         """
-        given = {name: value for name, value in arguments.items() if value is not None and name not in OPTIONS}
+        given = {name: value for name, value in tidy(arguments).items() if name not in OPTIONS}
         name = given.pop("model", None)
         if self._is_version(name):
-            # People call a version of Suno or Midjourney a model.
+            # Callers often pass a version of Suno or Midjourney as `model`, such as `v5`.
             given.setdefault("version", name)
             name = None
         model = self._choose(name, given)
+        schema = self._schemas[model.id]
+        needed = schema.get("required", ())
+        given |= {field: value for field, value in leave_out_empty(arguments, needed).items() if field in needed}
         try:
-            return model.model_validate(coerce_arguments(given, self._schemas[model.id]))
+            return model.model_validate(leave_out_empty(coerce_arguments(given, schema), needed))
         except ValidationError as error:
             raise ValueError(self._explain(model, error)) from None
 
@@ -104,12 +110,12 @@ class Family:
         return {model.id: plain_schema(model) for model in self.models}
 
     def _is_version(self, name: object) -> bool:
-        """Tell whether `model` was given a version of a model instead of a name."""
+        """Tell whether the argument `model` holds a version, such as `v5`, in a family that has the field `version`."""
         versioned = any("version" in schema["properties"] for schema in self._schemas.values())
         return versioned and isinstance(name, str) and bool(VERSION_PATTERN.match(name.strip()))
 
     def _choose(self, name: object, given: Collection[str]) -> type[KieModel]:
-        """Find a model by id or alias; without a name, take the first that accepts the given arguments."""
+        """Find a model by id or alias; without a name, return the first model that accepts the arguments."""
         if name is None:
             return next((model for model in self.models if _accepts(model, given)), self.models[0])
         named = {alias.casefold(): model for model in self.models for alias in (model.id, *model.aliases)}
@@ -133,7 +139,7 @@ class Family:
         return f"{model.id} does not take {name}.{elsewhere} It takes {', '.join(model.model_fields)}"
 
     def _merge_field(self, name: str) -> Schema:
-        """Merge the models' schemas of one field: the widest limits, all enum values, and the differences in words."""
+        """Merge the models' schemas of one field: widest limits, all enum values, differences in words."""
         schemas = {id_: s["properties"][name] for id_, s in self._schemas.items() if name in s["properties"]}
         first, *others = schemas.values()
         merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
@@ -146,19 +152,19 @@ class Family:
             merged["enum"] = list(dict.fromkeys(value for each in schemas.values() for value in each["enum"]))
         numbers: list[float] = merged.pop("enum", []) if merged["type"] != "string" else []
         if numbers:
-            # Gemini takes enums of strings only.
+            # Gemini accepts enums of strings only. Numbers become a range here, and the description lists them.
             merged |= {"minimum": min(numbers), "maximum": max(numbers)}
         choice = f"{', '.join(map(str, numbers))}." if common_enum and numbers else None
         differences = self._describe_differences(schemas, merged)
         if notes := " ".join(filter(None, (choice, first.get("description"), *differences))):
             merged["description"] = notes
-        # Several hosts refuse an array without items, and items without a type.
+        # Several hosts refuse an array whose schema has no `items`, or whose `items` have no type.
         if merged["type"] == "array":
             merged["items"] = first["items"]
         return merged
 
     def _describe_differences(self, schemas: Mapping[str, Schema], merged: Schema) -> Iterable[str]:
-        """Say which models take the field at all, and where their limits differ."""
+        """Generate sentences that say which models take a field, and where their limits differ."""
         all_ids = list(self._schemas)
         if others := [id_ for id_ in all_ids if id_ not in schemas]:
             yield min(
@@ -175,6 +181,6 @@ class Family:
 
 
 def _accepts(model: type[KieModel], given: Collection[str]) -> bool:
-    """Tell whether a model has all the given arguments, and needs no others."""
+    """Tell whether a model takes all the arguments of a call, and requires no argument that the call lacks."""
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     return all(name in model.model_fields for name in given) and all(name in given for name in required)

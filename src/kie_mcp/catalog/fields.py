@@ -17,15 +17,16 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 Kind = Literal["video", "image", "audio", "text"]
-"""Kinds of results that a model makes."""
+"""The kind of result that a model makes."""
 Medium = Literal["image", "video", "audio"]
-"""Kinds of files that a field takes."""
+"""The kind of file that a field takes."""
 
 
 class Ref(str):
     """A reference to a file or an earlier task, as the caller wrote it.
 
-    When the model is dumped with a `Resolve` function as context, that function's answer is sent instead.
+    If `model_dump()` gets a `Resolve` function as its context, the dump has that function's answer in place of the
+    reference.
     """
 
     __slots__ = ()
@@ -48,7 +49,7 @@ class Limits:
     formats: str = ""
     """Allowed MIME subtypes, separated by blanks; empty means any."""
     mb: float | None = None
-    """Size in megabytes (10^6 bytes), at most."""
+    """Largest size in megabytes (10^6 bytes)."""
     seconds: tuple[float, float] | None = None
     """Shortest and longest length in seconds."""
     side_px: tuple[int, int] | None = None
@@ -94,15 +95,16 @@ class Audio(MediaRef):
 
 
 class TaskRef(Ref):
-    """An earlier task, by our id or KIE's; KIE's id is sent."""
+    """A reference to an earlier task by our id or KIE's id; the request to KIE has KIE's id."""
 
     __slots__ = ()
 
 
 class Track(Ref):
-    """One song of an earlier music task: `task:<id>#<n>`, with n from 1; KIE's audio id is sent.
+    """A reference to one song of an earlier music task: `task:<id>#<n>`, where n counts from 1.
 
-    KIE's audio id may be given for n. Then the task's id may be `-` if the call does not need it: `task:-#<audio id>`.
+    The request to KIE has KIE's audio id. A caller may also write that audio id in place of n. If the call does not
+    need the task, the caller may then write `-` for the task's id: `task:-#<audio id>`.
     """
 
     __slots__ = ()
@@ -114,7 +116,7 @@ class Track(Ref):
 
 
 def parse_task_id(reference: str) -> str:
-    """Return the task id in `task:<id>#<n>`; a reference of another form is taken for an id itself."""
+    """Return the task id in `task:<id>#<n>`; a reference without `task:` and `#` is itself the task id."""
     return reference.strip().removeprefix("task:").partition("#")[0]
 
 
@@ -122,7 +124,8 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
     """Make a field accept other spellings of its values.
 
     Args:
-        names: KIE's value by other spelling in lower case; blanks around what the caller gives do not count.
+        names: KIE's value for each other spelling, which is in lower case. Case and outer blanks of the caller's value
+            are ignored.
     """
     return BeforeValidator(
         lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given
@@ -134,18 +137,25 @@ def _parse_integer(given: Any) -> Any:
 
 
 AsText = PlainSerializer(str)
-"""For a field that KIE takes as text: 5 is sent as "5"."""
+"""Serializer of a field that KIE takes as text: 5 is sent as "5"."""
 
 InList = WrapSerializer(lambda value, inner: [inner(value)])
-"""For a field that KIE takes as a list of one: x is sent as [x]."""
+"""Serializer of a field that KIE takes as a list with one item: x is sent as [x]."""
 
-# A client may send "5" for 5, and Literal compares strictly.
+# Some clients send the text "5" instead of the number 5, and a Literal of integers does not accept the text.
 Number = BeforeValidator(_parse_integer)
-"""For a Literal of integers: digits in a text are read as an integer."""
+"""Validator of a field whose type is a Literal of integers: a text of digits is read as an integer."""
 
 Prompt = Annotated[str, Field(min_length=1)]
-# Any number will do, so the schema need not spend words on the range.
-Seed = Annotated[int, Field(ge=0, le=2147483647), WithJsonSchema({"type": "integer"})]
+# Many clients send -1 for a random seed. KIE chooses a random seed when the request has none.
+RandomLeftOut = BeforeValidator(lambda given: None if given == -1 else given)
+"""Validator of a seed, for a model that has no value for "random": a seed of -1 is not sent."""
+# Agents choose any number as a seed, so the schema saves tokens and does not state the range.
+Seed = Annotated[int | None, Field(ge=0, le=2147483647), RandomLeftOut, WithJsonSchema({"type": "integer"})]
+AnySeed = Annotated[int | None, RandomLeftOut, WithJsonSchema({"type": "integer"})]
+"""A seed of a model for which KIE states no range of seeds."""
+RandomSeed = Annotated[int, Field(ge=-1, le=2147483647), WithJsonSchema({"type": "integer"})]
+"""A seed of a model for which -1 means a random seed at KIE; -1 is sent."""
 
 
 def snake_case(name: str) -> str:
@@ -157,7 +167,7 @@ def wire(name: str, default: Any = ..., **limits: Any) -> Any:
     """Define a field whose name in KIE's request differs from ours.
 
     Args:
-        name: KIE's name, which is sent.
+        name: KIE's name of the field, which the request has.
         default: The default value; a field without one is required.
         limits: Further arguments of pydantic's `Field`.
     """

@@ -1,4 +1,4 @@
-"""The base class of KIE's models: its fields are a tool's arguments, and its dump is KIE's request."""
+"""The base class of KIE's models: the fields are a tool's arguments, and `sent()` makes KIE's request."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +15,13 @@ HIDDEN_FIELDS = frozenset(
     {"nsfw_checker", "enable_safety_checker", "upload_method", "uploadCn", "upload_cn", "sync_mode", "enable_fallback"}
     | {"enableFallback", "return_last_frame", "language_code"}
 )
-"""Fields of KIE's that no tool shows: moderation, places of storage and deprecated ones, which no agent decides."""
+"""KIE's fields that no tool shows, as agents have no use for them: moderation, places of storage, deprecated fields."""
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
-"""Fields that always count in the price key: a price may depend on them even where KIE's list does not say so."""
+"""Fields that are always part of the price key, since a price may depend on them though KIE's list does not say so."""
 
 Resolve = Callable[[Ref], str]
-"""Return what KIE is sent for a reference: the public URL of a file, or KIE's id of an earlier task or song."""
+"""A function that returns what KIE is sent for a reference: a file's public URL, or KIE's id of a task or song."""
 
 
 class Part(BaseModel):
@@ -39,11 +39,11 @@ class KieModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     id: ClassVar[str]
-    """KIE's id of the model, verbatim; for a model without one, the name in KIE's request body."""
+    """KIE's id of the model, verbatim; if KIE has no id for the model, the name in KIE's request body."""
     kind: ClassVar[Kind]
     """The kind of result that the model makes."""
     does: ClassVar[str]
-    """The mode: `text-to-video`, `image-to-image`, `text-to-speech`, …"""
+    """The model's mode: `text-to-video`, `image-to-image`, `text-to-speech`, …"""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names that people use for the model."""
     price: ClassVar[Price] = UNKNOWN
@@ -51,15 +51,15 @@ class KieModel(BaseModel):
     routes: ClassVar[tuple[str, ...]] = ("jobs",)
     """Ids of the routes that run the model, best first: `jobs`, `jobs:<another id>`, or the name of a product API."""
     service: ClassVar[str] = ""
-    """Path after /api/v1/ where the common pattern of KIE's model list runs the model."""
+    """Path after `/api/v1/` that runs the model by the common pattern of KIE's model list; empty if there is none."""
     folded: ClassVar[frozenset[str]] = frozenset()
     """Fields that `sent()` merges into other fields, so that KIE's request has no field for them."""
     constants: ClassVar[dict[str, Any]] = {}
-    """Values that a product API wants in the request body besides the fields."""
+    """Fixed values that a product API wants in the request body in addition to the fields."""
     wants_callback: ClassVar[bool] = False
     """Whether KIE requires a callBackUrl for this model on every route."""
     legacy: ClassVar[str] = ""
-    """What to use instead, for a model that KIE no longer documents; else empty."""
+    """Name of what to use instead, if KIE no longer documents the model; else empty."""
     usual_seconds: ClassVar[float] = 60
     """Usual duration of a task in seconds."""
 
@@ -90,24 +90,26 @@ class KieModel(BaseModel):
         """Return the fields of KIE's request.
 
         Args:
-            resolve: Gives what is sent for each reference.
+            resolve: Returns what KIE is sent for a reference.
         """
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, context=resolve)
 
     @classmethod
     def hidden_fields(cls) -> frozenset[str]:
-        """Return KIE's names of the fields that no tool shows for this model; if given, they are sent unchanged."""
+        """Return KIE's names of the fields that no tool shows for this model; values for them are sent unchanged."""
         return HIDDEN_FIELDS - {field.serialization_alias or name for name, field in cls.model_fields.items()}
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments that `sent()` makes these fields from, for requests that people paste from KIE's pages.
+        """Translate a request's fields back to arguments, for requests that people paste from KIE's pages.
 
         Args:
-            fields: A request's fields under KIE's names, in camel or snake case, or under ours. Values need not be
-                valid, and unknown names are kept.
+            fields: A request's fields under KIE's names, in camel or snake case, or under our names. Values need not be
+                valid, and fields with unknown names are kept.
         """
-        constant = {*cls.constants, "callBackUrl"} - {field.serialization_alias for field in cls.model_fields.values()}
+        constant = {*cls.constants, "callBackUrl", "calBackUrl"} - {
+            field.serialization_alias for field in cls.model_fields.values()
+        }
         return arguments_from_wire(cls, {name: value for name, value in fields.items() if name not in constant})
 
     def ways(self) -> tuple[str, ...]:
@@ -119,7 +121,7 @@ class KieModel(BaseModel):
         return self.price.estimate(self, self.units(), self.extra_credits())
 
     def units(self) -> float | None:
-        """Return how many of the price list's units this call buys, or None when only KIE can tell."""
+        """Return the number of price units (seconds, images) that this call buys; None when only KIE knows."""
         match self.price.unit:
             case "second":
                 seconds = getattr(self, "duration", None)
@@ -134,28 +136,33 @@ class KieModel(BaseModel):
     def tariff(self) -> tuple[str, float]:
         """Return the price key and the number of price units.
 
-        The price key is a text that is equal for calls with the same price a unit, so that past charges of such calls
+        The price key is a text. Calls with the same price for each unit have equal keys, so that their past charges
         can be compared.
         """
         units, extra = self.units(), self.extra_credits()
         if not units or extra:
-            # The cost does not grow in proportion to the units, so the units are part of the key.
+            # The cost is not proportional to the units, or the units are unknown, so the key includes them.
             return self._price_key(("extra", extra), ("units", units)), 1
         counted = {"second": "duration", "image": "count"}.get(self.price.unit)
         return self._price_key(without=counted), units
 
     def _price_key(self, *more: tuple[str, Any], without: str | None = None) -> str:
-        """Write the values that a price may depend on as JSON, plus others, without the field that counts units."""
+        """Write the values that the price may depend on as JSON.
+
+        Args:
+            more: Further names and values for the key.
+            without: The field that counts the units; the key leaves it out.
+        """
         key = dict(more)
         for name in {*PRICE_KEY_FIELDS, *(field for rate in self.price.rates for field, _ in rate.when)} - {without}:
             value = getattr(self, name, None)
             if value is not None:
-                # For file arguments the key records only whether any was given.
+                # For a file argument, the key says only whether the call has a file.
                 key[name] = value if type(value) in (bool, int, float, str) else bool(value)
         return json.dumps(key, sort_keys=True)
 
     def extra_credits(self) -> float:
-        """Return the credits that this call costs besides its units."""
+        """Return the credits that this call costs in addition to the price of its units."""
         return 0
 
 
@@ -173,7 +180,7 @@ class TwoFrames(KieModel):
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments, with the second file of the list as the last frame."""
+        """Return the arguments of KIE's request; a second file of its image list becomes `last_image`."""
         match super().received(fields):
             case {"image": [first, last], **others}:
                 return {**others, "image": first, "last_image": last}
@@ -186,7 +193,7 @@ def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> di
 
     Args:
         model: The class whose fields give the names.
-        fields: Fields under KIE's names, in camel or snake case, or under ours; unknown names are kept.
+        fields: Fields under KIE's names, in camel or snake case, or under our names; unknown names are kept.
     """
     known: dict[str, str] = {}
     for name, field in model.model_fields.items():
@@ -199,7 +206,7 @@ def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> di
 
 
 def _argument_value(field: FieldInfo, value: Any) -> Any:
-    """Undo what a field's type does to its value on the way to KIE."""
+    """Convert a field's value in KIE's request back to the value of the argument."""
     parts = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
     if InList in parts and isinstance(value, list) and len(value) == 1:
         return value[0]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 AS_OF = "2026-10-02"
-"""Date of KIE's price texts that all figures in the catalogue come from."""
+"""Date of the price texts by KIE from which all prices in the catalogue come."""
 
 Unit = Literal["task", "video", "image", "second", "megapixel", "1000 characters"]
-"""What a price counts."""
+"""The unit that a price is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,9 @@ class Rate:
     credits: float
     """Credits for one unit."""
     when: tuple[tuple[str, Any], ...] = ()
-    """Field names and values, which all must match.
+    """Conditions: field names and the values that a call must have in them; a call must meet all.
 
-    True means that the field is filled, False that it is empty; other values are compared as text, without case.
+    True means that the field is filled, False that it is empty. Other values are compared as text, ignoring case.
     """
 
     def matches(self, call: object) -> bool:
@@ -35,18 +35,23 @@ def _is_equal(actual: Any, wanted: Any) -> bool:
 
 
 def rate(amount: float, **when: Any) -> Rate:
-    """Build a rate: so many credits when the named fields have the given values (see `Rate.when`)."""
+    """Build a rate.
+
+    Args:
+        amount: Credits for one unit.
+        when: The value that each named field must have, as in `Rate.when`.
+    """
     return Rate(amount, tuple(when.items()))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Estimated cost of a call, from `low` to `high` credits; None where KIE publishes no figure."""
+    """Estimated cost of a call, from `low` to `high` credits; both are None when the cost is unknown."""
 
     low: float | None
     high: float | None
     note: str = ""
-    """The price list's remark."""
+    """The remark of the price list, for the user."""
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
@@ -56,21 +61,21 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A model's price list: rates per unit, of which the first that matches a call holds."""
+    """A model's price list. The first rate whose conditions a call meets is the price of one unit."""
 
     unit: Unit
     rates: tuple[Rate, ...] = ()
-    """The rates, in the order they are tried; without any, the price is unknown."""
+    """The rates, in the order in which they are tried; if there are none, the price is unknown."""
     note: str = ""
     """A remark for the user, such as why there is no figure."""
 
     def estimate(self, call: object, units: float | None, extra: float = 0) -> Estimate:
-        """Estimate the cost of a call; where no rate matches, from the lowest to the highest rate.
+        """Estimate the cost of a call; if no rate matches, the estimate spans the lowest to the highest rate.
 
         Args:
-            call: The call whose fields the rates are matched with.
-            units: Number of units that the call buys; None when only KIE can tell.
-            extra: Credits that are added, however many units there are.
+            call: The call; its fields decide which rate matches.
+            units: Number of units that the call buys; None when only KIE knows.
+            extra: Credits that are added once, whatever the number of units.
         """
         matching = next(((rate,) for rate in self.rates if rate.matches(call)), self.rates)
         if not matching or units is None:
@@ -98,15 +103,15 @@ def per(unit: Unit, *rates: Rate | float, note: str = "") -> Price:
 
     Args:
         unit: What the rates count.
-        rates: Rates in the order they are tried; a number is a rate without conditions.
+        rates: Rates in the order in which they are tried; a number stands for a rate without conditions.
         note: A remark for the user.
     """
     return Price(unit, tuple(each if isinstance(each, Rate) else Rate(each) for each in rates), note)
 
 
 FREE = per("task", 0)
-"""The price of a model that KIE runs for nothing."""
+"""The price of a model that KIE runs free of charge."""
 UNKNOWN = per("task")
-"""The price of a model whose class states none."""
+"""The price of a model whose class states no price."""
 UNPUBLISHED = per("task", note="KIE publishes no figure.")
-"""The price of a model of which KIE publishes none."""
+"""The price of a model for which KIE publishes no price."""

@@ -1,4 +1,4 @@
-"""The registry: explicit tuples of all families (tools that make something), and all models by id."""
+"""The registry: explicit tuples of all families, each of which is one tool, and all models by id."""
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
@@ -69,7 +69,7 @@ STANDARD: tuple[Family, ...] = (
     suno.MUSIC_VIDEO,
     suno.COVER_ART,
 )
-"""The families of the model list; these are the tools that a client sees by default."""
+"""The families of KIE's model list; clients see the tools of these families by default."""
 
 FAMILIES: tuple[Family, ...] = (
     *STANDARD,
@@ -79,6 +79,7 @@ FAMILIES: tuple[Family, ...] = (
     kling.MOTION,
     kling_omni.OMNI,
     runway.EXTEND,
+    wan.VIDEO3,
     wan.ANIMATE,
     wan.EDIT,
     grok.VIDEO,
@@ -119,5 +120,5 @@ MODELS: dict[str, type[KieModel]] = {}
 
 for _family in FAMILIES:
     for _model in _family.models:
-        # A later family may hold a variant of a model: the id stays with the plain model.
+        # A later family may have a variant with the same id; the id then keeps pointing to the first, plain model.
         MODELS.setdefault(_model.id, _model)

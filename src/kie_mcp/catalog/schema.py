@@ -9,26 +9,26 @@ from pydantic_core import core_schema
 
 
 class PlainSchema(GenerateJsonSchema):
-    """Generator of JSON Schemas without null: an optional argument is left out instead."""
+    """Generator of JSON Schemas without null, because callers leave out optional arguments and do not send null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """Return the schema of the value that is not null."""
+        """Return the schema of a nullable value as if null were not allowed."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Return the schema without a default of None, which means that the field is not sent."""
+        """Return the schema without its default if the default is None: such a field is not sent to KIE."""
         written = super().default_schema(schema)
         return {key: value for key, value in written.items() if (key, value) != ("default", None)}
 
 
 def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's JSON Schema under our field names, as one tree without anything that some host refuses."""
+    """Return a model's JSON Schema under our field names, without references and keys that some host refuses."""
     schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
     return _plain(schema, schema.get("$defs", {}))
 
 
 def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Replace references by their definitions, and leave out what hosts refuse or agents do not need."""
+    """Replace references by their definitions, and leave out keys that hosts refuse or agents do not need."""
     if "$ref" in schema:
         return _plain(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
     plain: dict[str, Any] = {}
@@ -38,15 +38,15 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
                 plain[key] = {name: _plain(each, definitions) for name, each in value.items()}
             case "items":
                 plain[key] = _plain(value, definitions)
-            # A title repeats the name; a minimum length of 1 is obvious to a caller.
+            # Some hosts refuse some of these keys, and agents need none: a title, for example, repeats the name.
             case "$defs" | "title" | "additionalProperties" | "minLength" | "multipleOf":
                 pass
-            # Several hosts know no exclusive limits; the model itself still checks the exact one.
+            # Several hosts do not know exclusive limits. The model class still checks the exact limit.
             case "exclusiveMinimum":
                 plain["minimum"] = value
             case "minItems" if value == 1:
                 pass
-            # It is the docstring of a class, which is written for those who read the code.
+            # An object's description is the docstring of its class, which is written for readers of the code.
             case "description" if schema.get("type") == "object":
                 pass
             case _:
@@ -55,7 +55,7 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
 
 
 def walk_annotation(annotation: Any) -> Iterator[Any]:
-    """Iterate over an annotation and all parts of it: the annotation first, then its arguments, at any depth."""
+    """Iterate over a type annotation and then its type arguments, at any depth."""
     yield annotation
     for part in get_args(annotation):
         yield from walk_annotation(part)

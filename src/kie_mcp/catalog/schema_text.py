@@ -1,4 +1,4 @@
-"""Short texts in tool schemas: sets of model ids as patterns, limits of a field in words. Every token counts there."""
+"""Short texts for tool schemas, where tokens are scarce: patterns for sets of ids, and a field's limits in words."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -7,13 +7,13 @@ from typing import Any
 
 
 def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
-    """Name some of a family's models by a few patterns that match all of them and no others.
+    """Describe some of a family's models by a few patterns that match these models and no other model of the family.
 
-    A greedy set cover: the pattern that matches most of the remaining ids comes first.
+    The algorithm is a greedy set cover: each step takes the pattern that matches most of the remaining ids.
 
     Args:
-        ids: The ids to name.
-        all_ids: All ids of the family; a prefix that they all share is left out of the text.
+        ids: The ids that the text describes.
+        all_ids: All ids of the family; the text leaves out a prefix that they all share.
     """
     uncovered = [id_ for id_ in all_ids if id_ in ids]
     others = [id_ for id_ in all_ids if id_ not in ids]
@@ -21,7 +21,7 @@ def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
     words: list[str] = []
     while uncovered:
         best = max(
-            # The shared prefix is not shown, so a pattern must not end inside it.
+            # The text leaves out the shared prefix, so a pattern must begin with all of it, or with `*`.
             (
                 p
                 for p in _patterns(uncovered)
@@ -36,7 +36,7 @@ def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
 
 
 def _patterns(ids: Iterable[str]) -> Iterable[str]:
-    """Generate the ids and patterns with `*` made of their parts, which end at a hyphen or a slash."""
+    """Generate the ids, and patterns of `*` and parts of the ids; a part ends at a hyphen or a slash."""
     for id_ in ids:
         yield id_
         parts = re.split(r"(?<=[-/])", id_)
@@ -62,7 +62,8 @@ def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> 
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that the reader sees beside the text; naming those that are not allowed may be shorter.
+        shown: The enum values that the reader sees beside the text. If that is shorter, the text names those of them
+            that the field does not allow.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])

@@ -1,4 +1,4 @@
-"""Search the catalogue, and describe a model to an agent in few words."""
+"""Search for models in the catalogue, and descriptions of models for agents."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from kie_mcp.catalog.schema import plain_schema, walk_annotation
 Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today"}
-"""Labels of the keys that a description has when it includes KIE's live catalogue."""
+"""Labels in a model's text description for the keys that come from KIE's live catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Entry:
 
     @property
     def search_text(self) -> str:
-        """All words that a search matches, in lower case."""
+        """The text, in lower case, in which a search looks for its words."""
         model = self.model
         names = (
             model.id,
@@ -47,13 +47,14 @@ ENTRIES = tuple(Entry(family, model) for family in FAMILIES for model in family.
 def find_models(
     query: str = "", *, kind: Kind | None = None, mode: str = "", max_credits: float | None = None
 ) -> list[Entry]:
-    """Find models that match all the given conditions, legacy ones last.
+    """Find the models that match all conditions; legacy models come last.
 
     Args:
-        query: Words that must all occur in names, tool, mode or description; case does not count.
+        query: Words that must all occur in the model's names, tool, kind, mode or description; case is ignored.
         kind: The kind of result.
         mode: A part of the mode, such as `image-to-video`.
-        max_credits: What the cheapest call with default arguments may cost; models without a price never match.
+        max_credits: Largest lower estimate, in credits, of a call with default arguments. A model without a price never
+            matches.
     """
     words = query.casefold().split()
     matches = [
@@ -85,7 +86,7 @@ def summarize_entry(entry: Entry) -> Description:
 
 
 def find_by_name(name: str) -> Entry | None:
-    """Find a model by its id or an alias; case does not count."""
+    """Find a model by its id or an alias; case is ignored."""
     wanted = name.strip().casefold()
     return next(
         (each for each in ENTRIES if wanted in {n.casefold() for n in (each.model.id, *each.model.aliases)}), None
@@ -93,11 +94,11 @@ def find_by_name(name: str) -> Entry | None:
 
 
 def suggest_ids(name: str, live_ids: Iterable[str] = ()) -> list[str]:
-    """Suggest up to four ids that a caller may have meant by a wrong name, the nearest first.
+    """Suggest up to four ids that a caller may have meant by a wrong name; the most similar comes first.
 
     Args:
         name: The name that was not found.
-        live_ids: Ids that only KIE's live catalogue has.
+        live_ids: Further ids, from KIE's live catalogue.
     """
     known = {alias: entry.model.id for entry in ENTRIES for alias in (entry.model.id, *entry.model.aliases)}
     known |= {id_: id_ for id_ in live_ids}
@@ -106,7 +107,7 @@ def suggest_ids(name: str, live_ids: Iterable[str] = ()) -> list[str]:
 
 
 def describe_model(model: type[KieModel], tool: str) -> Description:
-    """Describe a model in full: names, price, usual duration, and the JSON Schema of its arguments.
+    """Describe a model in full: its names, price, usual duration, and the JSON Schema of its arguments.
 
     Args:
         model: The model.
@@ -129,7 +130,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
 
 
 def format_description(description: Mapping[str, Any]) -> str:
-    """Format a description from `describe_model()` as text; required arguments are marked with `*`."""
+    """Format a description from `describe_model()` as text, in which `*` marks required arguments."""
     schema = description["input_schema"]
     names = f", also called {', '.join(description['aliases'])}" if description["aliases"] else ""
     lines = [
@@ -145,12 +146,12 @@ def format_description(description: Mapping[str, Any]) -> str:
 
 
 def read_summary(model: type[KieModel]) -> str:
-    """Return the model's summary in one sentence, which is its docstring."""
+    """Return the model's summary: the docstring of its class, which is one sentence."""
     return (model.__doc__ or "").strip()
 
 
 def _describe_files(model: type[KieModel]) -> Iterable[tuple[str, str]]:
-    """Generate the name of each file argument, and its medium, limits and description in words."""
+    """Generate a pair for each file argument: its name, and its medium, limits and description in words."""
     for name, field in model.model_fields.items():
         found = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
         media = [each for each in found if isinstance(each, type) and issubclass(each, MediaRef)]
@@ -172,7 +173,7 @@ def _format_limits(limits: Limits) -> str:
 
 
 def _format_field(field: Mapping[str, Any]) -> str:
-    """Format the JSON Schema of an argument in words: type or values, limits, default, description."""
+    """Describe the JSON Schema of an argument in words: its type or values, limits, default and description."""
     words = [field.get("type", "anything")]
     if "enum" in field:
         words = [", ".join(str(value) for value in field["enum"])]

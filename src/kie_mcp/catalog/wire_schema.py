@@ -1,4 +1,7 @@
-"""JSON Schemas of requests as KIE takes them: the sandbox publishes them, and drift is measured against them."""
+"""JSON Schemas of the requests that KIE takes, as the catalogue knows them.
+
+The sandbox publishes these schemas, and a check compares KIE's live schemas with them.
+"""
 
 from typing import Any
 
@@ -10,7 +13,10 @@ Schema = dict[str, Any]
 
 
 def wire_schema(model: type[KieModel]) -> Schema:
-    """Return the JSON Schema of what a model's `sent()` returns, under the names of its product API if it has one."""
+    """Return the JSON Schema of the fields that a model's `sent()` returns.
+
+    The names are those of the model's product API, if it has one.
+    """
     ours = plain_schema(model)
     names = {name: f.serialization_alias or name for name, f in model.model_fields.items() if name not in model.folded}
     return {
@@ -21,12 +27,12 @@ def wire_schema(model: type[KieModel]) -> Schema:
 
 
 def _field_schema(model: type[KieModel], name: str, schema: Schema) -> Schema:
-    """Convert the schema of an argument to that of the field which is sent."""
+    """Convert the schema of an argument to the schema of the field that is sent to KIE."""
     parts = _annotation_parts(model, name)
     if InList in parts:
         return {"type": "array", "items": schema, "maxItems": 1 + _count_folded(model, name)}
     if AsText in parts:
-        # Limits of a number have no meaning for a text.
+        # KIE takes the number as text, and a text has no minimum or maximum.
         schema = {key: value for key, value in schema.items() if key not in ("minimum", "maximum")}
         schema["type"] = "string"
     if "enum" in schema:
@@ -42,14 +48,14 @@ def _annotation_parts(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _wire_value(model: type[KieModel], name: str, value: Any) -> Any:
-    """Return what is sent for a value of a field: 5 may be sent as "5", and 16:9 as landscape_16_9."""
+    """Return the value that KIE is sent for an argument's value: 5 may be sent as "5", and 16:9 as landscape_16_9."""
     call = model.model_construct(**{name: value})
     (wire_value,) = call.model_dump(mode="json", include={name}).values()
     return wire_value
 
 
 def _count_folded(model: type[KieModel], name: str) -> int:
-    """Count the fields that `sent()` may merge into the same list: those that take the same kind of file."""
+    """Count the fields that `sent()` may merge into this field's list: folded fields for the same kind of file."""
     return sum(_media_types(model, each) == _media_types(model, name) for each in model.folded)
 
 

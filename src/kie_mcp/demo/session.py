@@ -1,4 +1,4 @@
-"""The demo session: a client starts the server on the sandbox, asks for five things, and opens the files."""
+"""The demo: an MCP client starts a server on the sandbox, asks for five results, and opens the files."""
 
 import json
 import sys
@@ -34,12 +34,12 @@ CHAT_PICTURE = FOLDER / "chat.png"
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user asks for, and the tool call that an agent makes of it."""
+    """What a user asks for, and the tool call by which an agent makes it."""
 
     words: str
     tool: str
     model: str
-    """The model for `run_model`, where the server does not show the tool."""
+    """Id of the model that `run_model` runs instead when the server does not show the tool."""
     arguments: dict[str, Any]
 
 
@@ -47,13 +47,13 @@ WISHES = (
     Wish(
         "A picture of a red fox in fresh snow.",
         "nano_banana_image",
-        "google/nano-banana",
+        "nano-banana-2-1",
         {"prompt": "A red fox in fresh snow at sunrise", "aspect_ratio": "16:9"},
     ),
     Wish(
         "My sketch of a house as a watercolour.",
         "nano_banana_image",
-        "google/nano-banana-edit",
+        "nano-banana-2-1",
         {"prompt": "Paint this sketch as a watercolour", "images": [str(SKETCH)]},
     ),
     Wish(
@@ -79,33 +79,34 @@ WISHES = (
 
 FOLLOWED_CALL: tuple[str, dict[str, Any]] = (
     "run_model",
-    {"model": "google/nano-banana", "input": {"prompt": "A lighthouse in a storm", "aspect_ratio": "16:9"}},
+    {"model": "nano-banana-2-1", "input": {"prompt": "A lighthouse in a storm", "aspect_ratio": "16:9"}},
 )
-"""The call that a client with MCP Tasks follows, and that the chat page shows."""
+"""Tool and arguments of the call whose task the client follows (MCP Tasks); the chat page shows this call."""
 
 
 async def run_demo(console: Console, seconds: float, tools: str = "", wishes: Sequence[Wish] = WISHES) -> bool:
-    """Ask a server on the sandbox for every wish, and print what happens.
+    """Start a server on the sandbox, ask it for every wish, and print what happens.
 
     Args:
-        console: Where to print.
+        console: The console to print to.
         seconds: Seconds that the sandbox takes for a task.
-        tools: The tools that the server shows, as in KIE_MCP_TOOLS.
-        wishes: What to ask for.
+        tools: The tools that the server shows, in the form of KIE_MCP_TOOLS.
+        wishes: The wishes to ask for.
 
     Returns:
-        Whether every wish came as files that open.
+        Whether every wish, and the call that is followed, gave files that can be opened.
 
     Raises:
-        ConfigurationError: When the current folder cannot be written to, or `tools` names one that does not exist.
+        ConfigurationError: When the demo cannot write its files, or `tools` names a tool that does not exist.
     """
-    # The server would refuse wrong tools as well, but its error message would not be shown.
+    # This raises an error for wrong names of tools. The server would refuse them as well, but its message would not
+    # be shown.
     Selection(tools)
     _draw_sketch()
     with tempfile.TemporaryDirectory() as data:
         async with Client(_server_parameters(data, seconds, tools)) as client:
             all_made = await _Session(console, client).make_all(wishes)
-        # A second server on the same ledger, for a client with MCP Tasks and MCP Apps.
+        # A second server uses the same ledger; its client declares MCP Tasks and MCP Apps.
         extensions = [
             TaskFollower(lambda text: print_line(console, "task", text, "dim")),
             advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]}),
@@ -146,7 +147,7 @@ def _draw_sketch() -> None:
 
 
 class _Session:
-    """One client; prints what it does."""
+    """Makes calls with one client, and prints what happens."""
 
     def __init__(self, console: Console, client: Client) -> None:
         self._console = console
@@ -155,7 +156,7 @@ class _Session:
         """The structured content of the last answer."""
 
     async def make_all(self, wishes: Sequence[Wish]) -> bool:
-        """Make every wish; return whether all were made, and print which were not."""
+        """Make every wish, print the wishes that failed, and return whether all were made."""
         tools = [tool.name for tool in (await self._client.list_tools()).tools]
         before = await self._read_credits()
         server = self._client.server_info
@@ -182,7 +183,10 @@ class _Session:
         return not failed
 
     async def _make(self, tool: str, arguments: dict[str, Any]) -> bool:
-        """Make one wish as an agent does: call the tool, wait while the task runs, open the files."""
+        """Make one wish as an agent would, and return whether it gave files that can all be opened.
+
+        An agent calls the tool, and then asks for the task until the task has ended.
+        """
         started = time.monotonic()
         answer = await self._call(tool, arguments)
         while answer.get("status") in ("submitting", "running"):
@@ -193,7 +197,10 @@ class _Session:
         return bool(opened) and all(opened)
 
     async def show_followed_call(self) -> bool:
-        """Make a call whose task the client follows (MCP Tasks), and write the page that a chat would show."""
+        """Make a call whose task the client follows (MCP Tasks), and write the page that a chat would show.
+
+        Return whether the call gave files that can be opened.
+        """
         self._print_heading("In a client that knows MCP Tasks, and in a chat that shows pages")
         made = await self._make(*FOLLOWED_CALL)
         if made:
@@ -244,7 +251,7 @@ class _Session:
 
 
 def print_line(console: Console, what: str, text: str, style: str = "") -> None:
-    """Print one line: a label, and a text that wraps beside it."""
+    """Print a label and a text beside it; a long text is wrapped in its own column."""
     row = Table.grid(padding=(0, 1))
     row.add_column(width=8, style="dim")
     row.add_column(overflow="fold")
@@ -253,11 +260,11 @@ def print_line(console: Console, what: str, text: str, style: str = "") -> None:
 
 
 def describe_file(file: Path) -> str:
-    """Open a picture, a sound or a video, and return its format and size.
+    """Open a picture, a sound or a video, and return its format, with its size in pixels or its length in seconds.
 
     Raises:
-        OSError: When it cannot be read.
-        ValueError: When its content is none of these, or broken.
+        OSError: When the file cannot be read.
+        ValueError: When the file is no picture, sound or video, or is broken.
     """
     try:
         if file.suffix in (".png", ".jpg", ".webp"):

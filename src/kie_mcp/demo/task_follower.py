@@ -1,4 +1,4 @@
-"""A client extension for MCP Tasks: it takes a task handle and polls it until the task has ended."""
+"""A client extension for MCP Tasks, which takes a task handle and polls the task until the task has ended."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from kie_mcp.server.extensions.tasks import EXTENSION_ID
 
 
 class TaskHandle(Result):
-    """The result of a call that started a task (CreateTaskResult)."""
+    """The task handle, which is the result of a call that started a task (CreateTaskResult)."""
 
     result_type: Literal["task"] = "task"
     task_id: str
@@ -31,7 +31,7 @@ class GetTaskParams(RequestParams):
 
 
 class GetTaskRequest(Request[GetTaskParams, str]):
-    """A tasks/get request; over HTTP, `name_param` also puts the task's id into the Mcp-Name header."""
+    """A tasks/get request; `name_param` makes the SDK send the task's id in the Mcp-Name header too, over HTTP."""
 
     name_param = "taskId"
 
@@ -41,7 +41,7 @@ class GetTaskResult(RootModel[dict[str, Any]]):
 
 
 class TaskFollower(ClientExtension):
-    """Polls the task of each call that returns a task handle, and reports its status."""
+    """Polls the task of each call that returned a task handle, and reports the task's status."""
 
     identifier = EXTENSION_ID
 
@@ -50,11 +50,11 @@ class TaskFollower(ClientExtension):
         self._clock = clock or Clock()
 
     def claims(self) -> list[ResultClaim[TaskHandle]]:
-        """Claim results of type "task" and resolve them by polling."""
+        """Return the claim by which the client hands results of type "task" to `follow`."""
         return [ResultClaim(result_type="task", model=TaskHandle, resolve=self.follow)]
 
     async def follow(self, handle: TaskHandle, context: ClaimContext) -> CallToolResult:
-        """Poll a task until it has ended, and return the result of its call."""
+        """Poll a task until it has ended, and return the result of the call that started it."""
         self._report(f"{handle.task_id}: {handle.status_message}")
         while True:
             await self._clock.sleep(handle.poll_interval_ms / 1000)

@@ -1,1 +1,1 @@
-"""How KIE speaks: the only place that knows its URLs and envelopes."""
+"""KIE's HTTP API: except for the sandbox, only this package knows the API's requests and envelopes."""

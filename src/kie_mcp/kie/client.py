@@ -1,7 +1,7 @@
 """KIE's HTTP API: the bearer key, the envelope `{code, msg, data}`, errors, timeouts, retries and rate limits.
 
-A read is retried. A create is sent once: only KIE's 429, which refuses and bills nothing, leads to another attempt; an
-answer that does not tell whether the task exists raises `UnknownOutcome`.
+Reads are retried, except status reads. While a task is being created, its create is sent again only after KIE's 429,
+which says that KIE made no task and billed nothing. `UnknownOutcome` is raised when the task may or may not exist.
 """
 
 import hashlib
@@ -25,32 +25,32 @@ from kie_mcp.kie.routes import Endpoints, Route
 
 T = TypeVar("T")
 
-# Cloudflare refuses bare library names with 403 "error code: 1010".
+# Cloudflare answers 403 "error code: 1010" when the User-Agent is only the name of a library.
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
 TIMEOUT = httpx2.Timeout(60, connect=10)
 CREATE_SECONDS = 90
-"""Timeout of a create; after it, the outcome is unknown."""
+"""Timeout of a create, in seconds; the outcome of a create that times out is unknown."""
 READ_SECONDS = 10
-"""Timeout of one attempt of a read."""
+"""Timeout of one attempt of a read, in seconds."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
-"""Seconds before the second attempt of a read, at least."""
+"""Shortest wait before the second attempt of a read, in seconds."""
 DISCOVERY_BACKOFF_SECONDS = 1.1
-"""The same for the discovery API, which answers one request a second."""
+"""Shortest wait before the second attempt of a discovery read, in seconds; KIE answers one such request a second."""
 CREATE_ATTEMPTS = 8
 CREATE_BACKOFF_SECONDS = 5
-"""Seconds before a create that KIE refused for its rate is sent again."""
+"""Seconds before a create that KIE refused with 429 is sent again, unless KIE names another wait."""
 STATUS_READS = 10
-"""KIE's limit of status reads a second."""
+"""KIE's rate limit: status reads per second."""
 SLOW_READS = 3
-"""KIE's limit of status reads a second for Suno, and for 4o."""
+"""KIE's rate limit for Suno, and also for 4o: status reads per second."""
 SLOW_PATHS = {
     "suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"),
     "4o": re.compile("/gpt4o-"),
 }
 LONGEST_RETRY_AFTER = 60
-"""Seconds that KIE may ask for between two attempts, at most."""
+"""Longest wait between two attempts that the client accepts from KIE's Retry-After header, in seconds."""
 
 
 class KieClient:
@@ -69,7 +69,7 @@ class KieClient:
         create_seconds: float = CREATE_SECONDS,
         create_limiter: CreateLimiter | None = None,
     ) -> None:
-        """Prepare a client; it connects with its first request.
+        """Prepare a client, which opens a connection only for its first request.
 
         Args:
             key: KIE's bearer key.
@@ -80,7 +80,7 @@ class KieClient:
             clock: The clock; the machine's when left out.
             read_seconds: Timeout of one attempt of a read, in seconds.
             create_seconds: Timeout of a create, in seconds.
-            create_limiter: Rate limiter that each create acquires a slot from; creates are not limited without one.
+            create_limiter: Rate limiter that gives each create a slot; when left out, creates are not limited.
         """
         self.base_url = base_url.rstrip("/")
         self.service = service
@@ -111,12 +111,12 @@ class KieClient:
         await self.http.aclose()
 
     async def create_task(self, path: str, body: Mapping[str, Any], task: Any = None) -> str:
-        """Create a task at KIE and return KIE's id of it.
+        """Create a task at KIE and return KIE's id of the task.
 
         Args:
             path: Path of the route's create.
             body: The request body.
-            task: The caller's task, which the create limiter is given.
+            task: The caller's task, which the client passes to the create limiter.
 
         Raises:
             UnknownOutcome: When the task may exist. Do not send the same body again.
@@ -125,12 +125,12 @@ class KieClient:
         return await self._with_create_slot(task, lambda: self._create_once(path, body))
 
     async def create_and_read(self, route: Route, body: Mapping[str, Any], task: Any = None) -> Any:
-        """Create a task on a route whose answer to the create is a status answer, and return that answer.
+        """Create a task on a route that answers the create with a status answer, and return that status answer.
 
         Args:
             route: A route that is `at_once` or `repeated`.
-            body: The request body; the query of a GET.
-            task: The caller's task, which the create limiter is given.
+            body: The request body; a GET sends these fields in the query.
+            task: The caller's task, which the client passes to the create limiter.
 
         Raises:
             UnknownOutcome: When the task may exist. Do not send the same body again.
@@ -139,24 +139,24 @@ class KieClient:
         return await self._with_create_slot(task, lambda: self._create_and_read_once(route, body))
 
     async def repeat_create(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """Send the create of a `repeated` route again, which bills nothing, and return its status answer.
+        """Send the create of a `repeated` route again, which bills nothing, and return the status answer.
 
-        It makes one attempt, since KIE wants some time between two.
+        The client makes one attempt, because KIE wants some time between two attempts.
 
         Raises:
-            ApiError: As for `read_status`.
+            ApiError: When the answer says nothing of the task; `read_status` lists the reasons.
         """
         await self._read_limiter.acquire()
         url = self.base_url + route.create
         return await self._read_once(route.method, url, is_status=True, **_body_arguments(route.method, body))
 
     async def read_status(self, path: str, task_id: str) -> Any:
-        """Return the answer to a status read as KIE gave it: an envelope, text that is not JSON, or None for no body.
+        """Return KIE's unchanged answer to a status read: an envelope, text that is not JSON, or None for no body.
 
-        It makes one attempt, once the rate limit has a slot: whoever polls a task polls again anyway.
+        The client waits for a slot in the rate limit and makes one attempt, because the caller polls again anyway.
 
         Args:
-            path: Path of the route's status.
+            path: Path of the route's status read.
             task_id: KIE's id of the task.
 
         Raises:
@@ -167,7 +167,7 @@ class KieClient:
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
     def share_read_limit(self, processes: int) -> None:
-        """Use this process's share of the limits of status reads.
+        """Set the rate limits of status reads to this process's share of KIE's limits.
 
         Args:
             processes: The number of live processes that use this account.
@@ -177,16 +177,16 @@ class KieClient:
             window.slots = max(1, SLOW_READS // processes)
 
     async def read_discovery(self, path: str) -> Any:
-        """Return the data of one of the discovery API's answers.
+        """Return the data of an answer of KIE's discovery API.
 
-        Callers keep a second between two requests, as the API answers one a second.
+        Callers must wait a second between two requests, because the discovery API answers one request a second.
         """
         return await self._read("GET", self.base_url + path, backoff=DISCOVERY_BACKOFF_SECONDS)
 
     async def read_balance(self) -> float:
         """Return the account's balance, in credits."""
         data = await self._read("GET", self.base_url + self.endpoints.credits)
-        # The model list's own endpoint may wrap the number.
+        # The endpoint of the model list's own pattern may answer an object that holds the number.
         number = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
         try:
             return float(str(number))
@@ -194,7 +194,7 @@ class KieClient:
             raise ApiError("KIE answered without a balance.", "Try again.", retryable=True) from None
 
     async def request_download_url(self, url: str) -> str:
-        """Return a link to one of KIE's own files that a browser saves instead of showing; it is valid for 20 minutes.
+        """Return a link, valid for 20 minutes, to one of KIE's files; a browser saves that file and does not show it.
 
         Raises:
             ApiError: When the URL is not one of KIE's.
@@ -205,7 +205,7 @@ class KieClient:
         return data
 
     async def upload(self, path: str, **content: Any) -> Mapping[str, Any]:
-        """Upload a file and return KIE's description of it; its `downloadUrl` is public for about a day.
+        """Upload a file and return KIE's description of the file; `downloadUrl` in it is public for about a day.
 
         Args:
             path: Path of the upload endpoint.
@@ -219,10 +219,10 @@ class KieClient:
         return data
 
     async def _with_create_slot(self, task: Any, send: Callable[[], Awaitable[T]]) -> T:
-        """Send a create once it has a slot in the rate limit; retry only when KIE refuses it for its rate."""
+        """Acquire a slot in the create rate limit, then send the create; retry only after KIE's 429."""
         attempt = 1
         while True:
-            # Creates leave in the order in which they come, and only the first one asks for a slot.
+            # Creates get their slots in the order of the calls: only the first waiting create asks the limiter.
             async with self._create_order:
                 while self._create_limiter and (wait := await self._create_limiter.acquire(self.account, task)):
                     await self.clock.sleep(wait)
@@ -235,7 +235,7 @@ class KieClient:
                 await self.clock.sleep(error.retry_after or CREATE_BACKOFF_SECONDS)
 
     async def _create_once(self, path: str, body: Mapping[str, Any]) -> str:
-        """Send a create and return the task id that KIE answers."""
+        """Send a create once, and return the task id in KIE's answer."""
         response = await self._send("POST", path, body)
         code, message, data = _read_envelope(response, _parse_body(response))
         task_id = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
@@ -245,7 +245,7 @@ class KieClient:
         raise _create_error(response, code, f"without a task id: {message or 'nothing'}", message)
 
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """Send a create and return its answer, if that tells the task's state."""
+        """Send a create once, and return KIE's answer when the answer tells the task's state; otherwise raise."""
         response = await self._send(route.method, route.create, body)
         answer = _parse_body(response)
         code, message, _ = _read_envelope(response, answer)
@@ -256,7 +256,7 @@ class KieClient:
         raise _create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """Send a create; the outcome is unknown when the connection breaks after it was made."""
+        """Send a create; raise `UnknownOutcome` when an open connection breaks or the timeout ends."""
         try:
             with anyio.fail_after(self._create_seconds):
                 return await self.http.request(
@@ -270,7 +270,7 @@ class KieClient:
             ) from None
 
     async def _read(self, method: str, url: str, *, backoff: float = READ_BACKOFF_SECONDS, **request: Any) -> Any:
-        """Return the data of an answer, with retries."""
+        """Send a read, with retries, and return the data of KIE's answer."""
         retry = stamina.AsyncRetryingCaller(
             attempts=READ_ATTEMPTS, timeout=None, wait_initial=backoff, wait_max=2, wait_jitter=0.3
         )
@@ -279,7 +279,7 @@ class KieClient:
     async def _read_once(
         self, method: str, url: str, *, is_status: bool = False, seconds: float | None = None, **request: Any
     ) -> Any:
-        """Return the data of an answer, or the whole answer to a status read; one attempt."""
+        """Send a request once, and return the data of KIE's answer, or the whole answer to a status read."""
         try:
             with anyio.fail_after(seconds or self._read_seconds):
                 response = await self.http.request(method, url, headers=self._authorization, **request)
@@ -287,7 +287,8 @@ class KieClient:
             raise _unreachable_error(error) from None
         answer = _parse_body(response)
         code, message, data = _read_envelope(response, answer)
-        # With 500 a record may come along: then it is the task that failed.
+        # A status answer that says something of the task is returned whatever its code: for example, a 500 that
+        # comes with the task's record says that the task failed, not that the request failed.
         if is_status and codes.find(code).verdict(recorded=bool(data)) != "request":
             return answer
         if code != codes.SUCCESS:
@@ -296,19 +297,19 @@ class KieClient:
 
 
 def _body_arguments(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """httpx2's arguments for a body; a GET carries its fields in the query."""
+    """Return httpx2's arguments for a request body; a GET sends the body's fields in the query."""
     return {"params" if method == "GET" else "json": body}
 
 
 def _is_retryable(error: Exception) -> bool | float:
-    """Whether to retry, or the seconds to wait before it, as stamina asks."""
+    """Tell stamina whether to retry after this error, or how many seconds to wait before the retry."""
     if isinstance(error, ApiError) and error.retryable:
         return error.retry_after or True
     return False
 
 
 def _parse_body(response: httpx2.Response) -> Any:
-    """The body as JSON, as text when it is not JSON, or None when it is empty."""
+    """Return the parsed JSON of a body, its text when it is not JSON, or None when it is empty."""
     if not response.content.strip():
         return None
     try:
@@ -318,20 +319,20 @@ def _parse_body(response: httpx2.Response) -> Any:
 
 
 def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, Any]:
-    """Code, message and data of an answer; the body's code goes before the HTTP status."""
+    """Return the code, message and data of an answer; the code is the HTTP status when the body has no code."""
     envelope = answer if isinstance(answer, dict) else {"msg": answer}
     try:
         code = int(envelope["code"])
     except (KeyError, TypeError, ValueError, OverflowError):
         code = response.status_code
-    # Whoever answers may repeat the request's headers in its message.
+    # The message may repeat the request's headers, so the API key is cut out of it.
     key = response.request.headers["Authorization"].removeprefix("Bearer ")
     message = one_line(as_text(envelope.get("msg") or envelope.get("message")).replace(key, "[key]"))
     return code, message, envelope.get("data")
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
-    """The seconds that KIE asks to wait before another attempt."""
+    """Return the seconds that KIE asks to wait before another attempt; None when KIE does not say."""
     try:
         return max(0.0, min(float(response.headers["Retry-After"]), LONGEST_RETRY_AFTER))
     except (KeyError, ValueError):
@@ -344,7 +345,7 @@ def _unreachable_error(error: Exception) -> ApiError:
 
 
 def _create_error(response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
-    """Build the error of a create that has no task: refused, or with an unknown outcome."""
+    """Build the error of a create that KIE refused, or of a create with an unknown outcome."""
     if codes.find(code).refused:
         return codes.error(code, message, _retry_after(response))
     return _unknown_outcome_error(f"KIE answered {code} {detail}.", code)

@@ -1,7 +1,7 @@
 """KIE's codes in one table: whether a create was refused, what is retryable, what a status answer says of its task.
 
-A code is the `code` of the envelope `{code, msg, data}`, else the HTTP status. The same code answers creates, status
-reads and all other requests, and stands in the record of a task that failed.
+A code is the `code` of the envelope `{code, msg, data}`, or the HTTP status when the envelope has none. The table is
+for the answers to creates, to status reads and to all other requests, and for the codes in records of failed tasks.
 """
 
 import re
@@ -12,11 +12,14 @@ from typing import Literal
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited
 
 Verdict = Literal["request", "running", "failed", "missing"]
-"""What a code in a status answer says of the task; `request`: nothing, as it is about the key, the rate or KIE."""
+"""What a code in a status answer says of the task.
+
+`request` means that the code says nothing of the task: it is about the key, the rate limit or KIE itself.
+"""
 
 SUCCESS = 200
 NO_ERROR = (None, 0, SUCCESS)
-"""The codes that stand where nothing went wrong."""
+"""The values of a code field that mean that nothing went wrong."""
 
 CHANGE_MODEL = "Choose another model: find_models lists them."
 CHANGE_ADDRESS = (
@@ -33,32 +36,32 @@ UNKNOWN_MODEL = re.compile(
     r"|\bmodel\b.{0,120}\b(not (found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b",
     re.IGNORECASE,
 )
-"""The message of a 422 that refuses the model, rather than the model's arguments."""
+"""Matches the message of a 422 when KIE refuses the model's id and not the model's arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What one of KIE's codes means, for each kind of request that it may answer."""
+    """What one of KIE's codes means, for each kind of request that KIE may answer with the code."""
 
     error: type[ApiError] = ApiError
     """The class of the error that a refused or failed request raises."""
     next_step: str = CHANGE_ARGUMENTS
     refused: bool = False
-    """Whether a create answered with it has certainly made no task, so that nothing was billed."""
+    """Whether a create that KIE answers with this code certainly made no task, so that nothing was billed."""
     retryable: bool = False
     """Whether the same request may succeed later."""
     accepted: bool = False
-    """Whether a create answered with it and a task id stands for a task that exists."""
+    """Whether the task exists when KIE answers a create with this code and a task id."""
     not_ready: bool = False
-    """Whether it may answer a repeated create until the file is ready, and even then."""
+    """Whether KIE may answer the create of a `repeated` route with this code, before and after the file is ready."""
     upload_gone: bool = False
-    """Whether a create refused with it is worth another attempt with fresh uploads."""
+    """Whether a create that KIE refused with this code may succeed once its files are uploaded again."""
     bare: Verdict = "running"
     """What a status answer says of the task when no record of the task comes with the code."""
     recorded: Verdict = "running"
-    """The same when the record comes with it."""
+    """What a status answer says of the task when the task's record comes with the code."""
     failure_retryable: bool = False
-    """Whether a task that failed with it may succeed when it is created again."""
+    """Whether a task that failed with this code may succeed when the task is created again."""
 
     def verdict(self, *, recorded: bool) -> Verdict:
         """Return what a status answer with this code says of the task.
@@ -70,17 +73,17 @@ class Code:
 
 
 OTHER = Code()
-"""A code that KIE does not document, or none: it says nothing, so a create's outcome is unknown."""
+"""Row for an undocumented or missing code: such a code says nothing, so a create's outcome is unknown."""
 REFUSED = Code(refused=True)
-"""Any 3xx or 4xx without a row of its own: KIE did not like the request."""
+"""Row for any 3xx or 4xx that `CODES` does not list: KIE refused the request."""
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
-"""Any 5xx without a row of its own."""
+"""Row for any 5xx that `CODES` does not list."""
 ACCOUNT = replace(REFUSED, bare="request", recorded="request")
-"""Refused for the key, the balance or the rate."""
+"""Base of the rows for a refusal that is about the key, the balance, the rate limit or KIE itself, not the task."""
 FAILED = Code(bare="failed", recorded="failed")
-"""The task has ended without a result."""
+"""Base of the rows for a task that ended without a result."""
 FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
-"""KIE tried, could not make it and charged nothing."""
+"""Base of the rows for a task that KIE tried to make, could not make and did not charge."""
 
 CODES: Mapping[int, Code] = {
     SUCCESS: replace(OTHER, accepted=True),
@@ -90,11 +93,12 @@ CODES: Mapping[int, Code] = {
     403: replace(ACCOUNT, error=AuthError, next_step=CHANGE_KEY),
     404: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS, bare="missing", recorded="missing"),
     405: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS),
-    # KIE gave up waiting for the vendor; the create may have been accepted.
+    # KIE answers 408 when it stopped waiting for the vendor, so a create with this answer may have been accepted.
     408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, failure_retryable=True),
-    # The task exists already, and its id comes along: that counts as created.
+    # KIE answers 409 with the id of a task that exists already, so the create counts as accepted.
     409: replace(REFUSED, next_step="Use the one that exists: list_tasks shows the tasks there are.", accepted=True),
-    # KIE's "recordInfo is null" comes without a record; with one, the code is not about the task's end.
+    # A 422 without a record is KIE's "recordInfo is null": KIE does not know the task. A 422 that comes with the
+    # task's record does not say that the task has ended.
     422: replace(REFUSED, not_ready=True, bare="missing"),
     429: replace(ACCOUNT, error=RateLimited, next_step="Wait ten seconds.", retryable=True),
     433: replace(
@@ -109,7 +113,7 @@ CODES: Mapping[int, Code] = {
         upload_gone=True,
     ),
     455: replace(ACCOUNT, next_step="KIE is under maintenance: try again later.", retryable=True),
-    # Only with its record does it say that the task failed; without one it is KIE's own trouble.
+    # A 500 that comes with the task's record says that the task failed. A 500 without a record is KIE's own trouble.
     500: replace(TROUBLE, bare="request", recorded="failed", failure_retryable=True),
     501: replace(FAILED_AT_KIE, next_step="KIE could not make it: change the arguments, or choose another model."),
     **dict.fromkeys(range(502, 531), replace(TROUBLE, bare="request", recorded="request")),
@@ -121,7 +125,7 @@ CODES: Mapping[int, Code] = {
 
 
 def find(code: int | None) -> Code:
-    """Return what a code means; every code means something, also one that KIE does not document, and None."""
+    """Return the row of a code; an undocumented code and None have a row, too."""
     number = code or 0
     if number in CODES:
         return CODES[number]
@@ -138,7 +142,7 @@ def error(code: int, message: str, retry_after: float | None = None) -> ApiError
     """Build the error of an answer whose code is not a success.
 
     Args:
-        code: KIE's code, else the HTTP status.
+        code: KIE's code, or the HTTP status when KIE's answer has no code.
         message: KIE's message on one line; may be empty.
         retry_after: Seconds that KIE asked to wait.
     """

@@ -1,7 +1,7 @@
 """KIE's discovery API: the live catalogue, each model's schema, price text and success rate, with a cache on disk.
 
-KIE answers one request a second for the whole account, so answers are cached for a day; a stale one is better than none
-when KIE does not answer.
+KIE answers one request a second for the whole account, so answers are cached for a day. When KIE does not answer, a
+stale cached answer is used.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
 
 REQUEST_INTERVAL = 1.1
-"""Seconds between two requests, at least."""
+"""Shortest time between two requests, in seconds."""
 CACHE_SECONDS = 24 * 3600
 """Seconds for which a cached answer is used."""
 SUCCESS_RATE_CACHE_SECONDS = 600
-"""The same for success rates, which KIE counts in intervals of ten minutes."""
+"""Seconds for which a cached success rate is used; KIE counts success rates in intervals of ten minutes."""
 HOUR = 3600
 
 Schema = dict[str, Any]
@@ -43,13 +43,13 @@ class OfferedModel:
     title: str
     provider: str
     modes: tuple[str, ...]
-    """Modes, spelled as in our catalogue: `text-to-video`."""
+    """Modes, spelled as in our catalogue, such as `text-to-video`."""
     price: str
     """Price text in KIE's own words; empty where KIE gives none."""
 
 
 class Discovery:
-    """Reads KIE's discovery API, with a cache on disk and one request a second."""
+    """Reader of KIE's discovery API, with a cache on disk and at most one request a second."""
 
     def __init__(self, client: KieClient, folder: Path, *, clock: Clock | None = None) -> None:
         self._client = client
@@ -67,7 +67,7 @@ class Discovery:
         return {str(row["model"]): _offered_model(row) for row in listed if row.get("model")}
 
     async def read_schema(self, id_: str) -> dict[str, Any] | None:
-        """Return the JSON Schema of a model's `input`, references resolved; None where KIE publishes none."""
+        """Return the JSON Schema of a model's `input`, with references resolved; None if KIE publishes no schema."""
         data = await self._read_cached(f"/api/v1/models/{id_}/schema", CACHE_SECONDS)
         document = data.get("openapi")
         return extract_input_schema(document) if isinstance(document, dict) else None
@@ -84,14 +84,14 @@ class Discovery:
         return mean_recent_rate(points if isinstance(points, list) else [], self._clock.time())
 
     async def _read_cached(self, path: str, cache_seconds: float) -> Schema:
-        """Return KIE's answer, from the cache when that is fresh.
+        """Return KIE's answer, or the cached answer while it is fresh or when KIE does not answer.
 
         Args:
             path: Path of the request.
             cache_seconds: Seconds for which a cached answer is fresh.
 
         Raises:
-            ApiError: When KIE does not answer and the cache has nothing.
+            ApiError: When KIE refuses the request, or when KIE does not answer and the cache has no answer.
         """
         file = self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
         async with self._path_locks[path]:
@@ -108,7 +108,7 @@ class Discovery:
             return data
 
     async def _fetch(self, path: str) -> Schema:
-        """Request an answer from KIE, at least `REQUEST_INTERVAL` after the last one."""
+        """Request an answer from KIE, at least `REQUEST_INTERVAL` seconds after the last request."""
         async with self._request_lock:
             await self._clock.sleep(max(self._last_request + REQUEST_INTERVAL - self._clock.monotonic(), 0))
             try:
@@ -133,12 +133,12 @@ def _offered_model(row: Mapping[str, Any]) -> OfferedModel:
 
 
 def _one_line(text: object) -> str:
-    """A text of KIE's on one line."""
+    """Return one of KIE's texts on one line."""
     return " ".join(str(text or "").split())
 
 
 def _spell_mode(text: object) -> str:
-    """A mode as our catalogue spells it: `text-to-video` for `Text To Video`."""
+    """Return a mode in our catalogue's spelling: `text-to-video` for `Text To Video`."""
     return "-".join(re.findall(r"[a-z0-9]+", str(text).lower()))
 
 
@@ -155,7 +155,7 @@ def _read_cache(file: Path) -> dict[str, Any] | None:
 
 
 def _write_cache(file: Path, cached: Mapping[str, Any]) -> None:
-    # A cache that cannot be written costs time, nothing else.
+    # An error here is ignored, because without the cache the server only has to ask KIE again.
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".part")
@@ -164,7 +164,10 @@ def _write_cache(file: Path, cached: Mapping[str, Any]) -> None:
 
 
 def extract_input_schema(document: Mapping[str, Any]) -> Schema | None:
-    """Return the schema of `input` in one of KIE's OpenAPI documents, without references and alternatives."""
+    """Return the schema of `input` in one of KIE's OpenAPI documents; None when the document has no such schema.
+
+    In the schema, references are resolved and alternatives are merged.
+    """
     for path in _mappings(document.get("paths")):
         for operation in _mappings(path):
             for content in _mappings(_value_at(operation, "requestBody", "content")):
@@ -191,13 +194,13 @@ def mean_recent_rate(points: list[Any], now: float) -> float | None:
     recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
     if not recent:
         return None
-    # KIE's pages do not say whether all is 1 or 100.
+    # KIE's pages do not say whether the rates are parts of 1 or of 100.
     whole = 100 if max(success + failure for success, failure in recent) > 1.5 else 1
     return sum(success for success, _ in recent) / len(recent) / whole
 
 
 def _parse_time(moment: object) -> float:
-    """Seconds since 1970, from seconds, milliseconds or ISO 8601; 0 for anything else."""
+    """Return seconds since 1970, from a time in seconds, milliseconds or ISO 8601; 0 for any other value."""
     if isinstance(moment, int | float):
         return moment / 1000 if moment > 1e11 else float(moment)
     with suppress(ValueError):
@@ -207,24 +210,25 @@ def _parse_time(moment: object) -> float:
 
 
 def _mappings(node: object) -> list[dict[str, Any]]:
-    """The values of a mapping that are mappings themselves."""
+    """Return those values of a mapping that are mappings; an empty list when the node is not a mapping."""
     return [each for each in node.values() if isinstance(each, dict)] if isinstance(node, dict) else []
 
 
 def _value_at(node: object, *names: str) -> Any:
-    """The value at a path of names; None where there is none."""
+    """Return the value at a path of names; None when the path leads to no value."""
     for name in names:
         node = node.get(name) if isinstance(node, dict) else None
     return node
 
 
 def _resolve(node: Any, document: Mapping[str, Any], within: frozenset[str] = frozenset()) -> Any:
-    """A part of a document with its references resolved and its alternatives merged.
+    """Return a part of a document with its references resolved and its alternatives merged.
 
     Args:
-        node: The part.
-        document: The document that its references point into.
-        within: The references that led here; a schema that refers to itself becomes an empty one there.
+        node: The part of the document.
+        document: The document that the references point into.
+        within: The references that are being resolved; a reference to one of these becomes an empty schema, so that
+            a schema that refers to itself comes to an end.
     """
     if isinstance(node, list):
         return [_resolve(each, document, within) for each in node]
@@ -239,7 +243,7 @@ def _resolve(node: Any, document: Mapping[str, Any], within: frozenset[str] = fr
 
 
 def _reference_target(reference: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The target of a reference, which may be percent-encoded; either side may have lost a trailing space."""
+    """Return the target of a reference, which may be percent-encoded; spaces around names are ignored."""
     node: Any = document
     for part in reference.removeprefix("#/").split("/"):
         name = unquote(part).replace("~1", "/").replace("~0", "~").strip()
@@ -249,7 +253,7 @@ def _reference_target(reference: str, document: Mapping[str, Any]) -> Mapping[st
 
 
 def _merge_alternatives(schema: Schema) -> Schema:
-    """One schema instead of `allOf`, `oneOf` and `anyOf`: it accepts what any of the alternatives accepts."""
+    """Return one schema without `allOf`, `oneOf` and `anyOf`, which accepts what any of the alternatives accepts."""
     kept = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf", "allOf")}
     either = [part for key in ("oneOf", "anyOf") for part in _subschemas(schema, key) if part.get("type") != "null"]
     every = [*_subschemas(schema, "allOf"), *([reduce(_merge_any_of, either)] if either else []), kept]
@@ -257,13 +261,13 @@ def _merge_alternatives(schema: Schema) -> Schema:
 
 
 def _subschemas(schema: Schema, key: str) -> list[Schema]:
-    """The schemas under `allOf`, `oneOf` or `anyOf`."""
+    """Return the schemas under the key `allOf`, `oneOf` or `anyOf`."""
     parts = schema.get(key)
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
 def _merge_all_of(one: Schema, other: Schema) -> Schema:
-    """One schema for two that both apply; of keys that both have, the second one's."""
+    """Return one schema for two schemas that both apply; for a key in both, the second schema's value is used."""
     both = {**one, **other}
     if "properties" in one and "properties" in other:
         both["properties"] = {**one["properties"], **other["properties"]}
@@ -273,7 +277,7 @@ def _merge_all_of(one: Schema, other: Schema) -> Schema:
 
 
 def _merge_any_of(one: Schema, other: Schema) -> Schema:
-    """One schema for two of which either may apply: keys that are equal in both, and the properties of both."""
+    """Return one schema for two schemas of which either may apply: the equal keys, and the properties of both."""
     either = {key: value for key, value in one.items() if key in other and other[key] == value}
     if "enum" in one and "enum" in other:
         either["enum"] = [*one["enum"], *(each for each in other["enum"] if each not in one["enum"])]

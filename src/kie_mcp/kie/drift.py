@@ -23,24 +23,24 @@ class ModelDrift:
     id: str
     """KIE's id of the model."""
     changes: tuple[str, ...] = ()
-    """Differences in words; none when the model is as KIE publishes it."""
+    """Differences in words; empty when the built-in model is as KIE publishes it."""
 
 
 BUILT_IN = {
     id_: (model, route_id) for model in reversed(MODELS.values()) for id_, route_id in listed_ids(model).items()
 }
-"""Class and route id for each of KIE's ids; the first class where several share one."""
+"""Class and route id for each of KIE's model ids; when several classes share an id, the first class."""
 
 
 async def compare_models(discovery: Discovery, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
-    """Compare the built-in models with KIE's: first the new and the gone ones, then the others at one a second.
+    """Yield the drift of each model: first of new and gone models, then of the others, at one model a second.
 
     Args:
         discovery: KIE's discovery API.
-        only: KIE's ids of the models to compare; all when left out.
+        only: KIE's ids of the models to compare; all models when left out.
 
     Raises:
-        ApiError: When KIE cannot be asked which models there are.
+        ApiError: When KIE's list of models cannot be read.
     """
     offered = await discovery.read_models()
     wanted = only or dict.fromkeys([*offered, *BUILT_IN])
@@ -63,7 +63,7 @@ async def _schema_changes(discovery: Discovery, id_: str) -> tuple[str, ...]:
 
 
 def schema_differences(model: type[KieModel], route_id: str, theirs: Schema) -> Iterator[str]:
-    """Yield the differences between a class and KIE's schema of the model's input, in words."""
+    """Yield the differences between a model class and KIE's schema of the model's input, in words."""
     ours = {wire_name(name, route_id): field for name, field in wire_schema(model)["properties"].items()}
     required = theirs["required"]
     for name, field in theirs["properties"].items():
@@ -79,12 +79,15 @@ def schema_differences(model: type[KieModel], route_id: str, theirs: Schema) -> 
 
 
 def _accepts(model: type[KieModel], name: str, field: Schema) -> bool:
-    """Whether the class accepts a field under this name, though none of its own has the name."""
+    """Return whether the class accepts a field under this name, though the class has no field of this name."""
     return set(model.received({name: _example(field)})) <= model.model_fields.keys()
 
 
 def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -> bool:
-    """Whether the class accepts a call without this field that has all others that KIE requires."""
+    """Return whether the class accepts a call without this field, and then sends KIE no value for the field.
+
+    The call has all other fields that KIE requires.
+    """
     others = [each for each in theirs["required"] if each != name]
     example_call = {each: _example(theirs["properties"].get(each, {})) for each in others}
     try:
@@ -95,7 +98,7 @@ def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -
 
 
 def _example(field: Schema) -> Any:
-    """A value that the schema of a field accepts."""
+    """Return a value that the schema of a field accepts."""
     if choices := field.get("enum"):
         return choices[0]
     match field.get("type"):

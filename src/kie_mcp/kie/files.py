@@ -9,9 +9,9 @@ from kie_mcp.kie.client import KieClient
 
 FOLDER = "kie-mcp"
 BASE64_LIMIT = 10_000_000
-"""Bytes up to which KIE recommends base64."""
+"""Largest file for which KIE recommends base64, in bytes."""
 UPLOAD_LIFETIME = 24 * 3600
-"""Seconds that an uploaded file stays at KIE; older pages of KIE say three days."""
+"""Seconds that KIE keeps an uploaded file; older pages of KIE say three days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ async def upload_base64(client: KieClient, content: bytes, name: str, mime_type:
 
 
 async def upload_from_url(client: KieClient, url: str, name: str) -> UploadedFile:
-    """Have KIE fetch a public file, of up to about 100 MB, within 30 s."""
+    """Let KIE fetch a file from a public URL; the file may have about 100 MB, and the fetch may take 30 seconds."""
     body = {"fileUrl": url, "uploadPath": FOLDER, "fileName": name}
     return _uploaded_file(await client.upload(client.endpoints.upload_from_url, json=body), name, "")
 

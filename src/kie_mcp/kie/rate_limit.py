@@ -1,4 +1,8 @@
-"""Rate limits: sliding windows for status reads in this process, and the limiter of creates that a client is given."""
+"""Rate limits: sliding windows for this process's status reads, and the protocol of a client's create limiter.
+
+KIE's own answer 429 is handled elsewhere: `codes.py` says what a 429 means, and `client.py` retries a create after a
+429. The client also retries reads after a 429, except status reads, which the caller repeats.
+"""
 
 from collections import deque
 from typing import Any, Protocol
@@ -8,9 +12,12 @@ import anyio
 from kie_mcp.clock import Clock
 
 CREATE_LIMIT = (20, 11.0)
-"""Slots and seconds of the create limiter's window, per account. KIE's limit is 20 in 10 s by its own clock: a create
-that was on its way for longer than the 21st after it, such as the first ones over new connections, counts later there
-than here."""
+"""Slots, and seconds, of the create limiter's sliding window for one account.
+
+KIE's limit is 20 creates in 10 s, and KIE counts a create when it arrives. The window here is one second longer because
+a slow create, such as the first over a new connection, may arrive less than 10 s before a fast create that was sent
+10 s later.
+"""
 
 
 class CreateLimiter(Protocol):
@@ -21,13 +28,13 @@ class CreateLimiter(Protocol):
 
         Args:
             account: The account's name, which is not its key.
-            task: The task to create, as the caller of the client knows it.
+            task: The task to create: the value that the client's caller passed as `task`.
         """
         ...
 
 
 class SlidingWindow:
-    """A sliding window: so many slots in so many seconds."""
+    """A sliding window: at most `slots` requests in any period of `seconds`."""
 
     def __init__(self, slots: int, seconds: float) -> None:
         self.slots = slots
@@ -35,28 +42,28 @@ class SlidingWindow:
         self._taken: deque[float] = deque()
 
     def wait(self, now: float) -> float:
-        """Return the seconds until a slot is free."""
+        """Return the seconds until a slot is free; 0 when a slot is free now."""
         since = now - self._seconds
         while self._taken and self._taken[0] <= since:
             self._taken.popleft()
         return self._taken[-self.slots] - since if len(self._taken) >= self.slots else 0
 
     def take(self, now: float) -> None:
-        """Take a slot."""
+        """Take a slot at the time `now`."""
         self._taken.append(now)
 
 
 class RateLimiter:
-    """A rate limiter for requests of one kind: they leave in their order, each once all windows have a free slot."""
+    """A rate limiter for one kind of request: it lets requests go in order, each when all windows have a free slot."""
 
     def __init__(self, clock: Clock, *windows: SlidingWindow) -> None:
-        """Use these windows; other limiters may share some of them, and no limiter waits behind another."""
+        """Prepare a limiter on these windows; several limiters may share a window, but each has its own queue."""
         self._clock = clock
         self._windows = windows
         self._order = anyio.Lock()
 
     async def acquire(self) -> None:
-        """Wait until all windows have a free slot, and take one in each at once."""
+        """Wait until all windows have a free slot, then take one slot in each window."""
         async with self._order:
             while (wait := max(window.wait(self._clock.monotonic()) for window in self._windows)) > 0:
                 await self._clock.sleep(wait)

@@ -1,4 +1,4 @@
-"""Readers of result objects: the files and texts that a task made, wherever KIE's answers put them."""
+"""Readers of result objects: they find the files and texts that a task made, wherever KIE's answers put them."""
 
 import json
 import math
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_LINE = 500
-"""Characters of KIE's text that are shown at most."""
+"""Largest number of characters of a text of KIE's that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A result: a file that a task result."""
+    """A result: one file that a task made."""
 
     url: str
     id: str = ""
@@ -29,7 +29,7 @@ TextReader = Callable[[Any], list[str]]
 
 
 def values_at(value: Any, path: str) -> list[Any]:
-    """Return the values at the end of a path of names joined by dots, through all items of lists on the way."""
+    """Return all values at a path of names joined by dots; for a list on the path, every item is followed."""
     found = [value]
     for name in path.split(".") if path else ():
         found = [item[name] for each in found for item in as_items(each) if isinstance(item, dict) and name in item]
@@ -37,7 +37,7 @@ def values_at(value: Any, path: str) -> list[Any]:
 
 
 def as_items(value: Any) -> list[Any]:
-    """Return the items of a list, or the value alone in a list; JSON inside a string is parsed first."""
+    """Return the items of a list, or a list of the one value; a string that holds JSON is parsed first."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -47,7 +47,7 @@ def as_items(value: Any) -> list[Any]:
 
 
 def parse_number(value: Any) -> float | None:
-    """Return a finite number, also from a string; None for anything else."""
+    """Return a finite number, which may be given as a string; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -58,13 +58,13 @@ def parse_number(value: Any) -> float | None:
 
 
 def parse_integer(value: Any) -> int | None:
-    """Return a code or a flag; KIE's have four digits at most. None for anything else."""
+    """Return an integer of at most four digits, as KIE's codes and flags are; None for any other value."""
     figure = parse_number(value)
     return int(figure) if figure is not None and figure.is_integer() and abs(figure) < 10_000 else None
 
 
 def normalize_word(value: Any) -> str:
-    """Return a state word in the table's spelling: 1, 1.0 and "1" are "1"; "SUCCESS" is "success"; true is "true"."""
+    """Return a state word as `status.SHAPES` spells it: "1" for 1, 1.0 and "1"; "success" for "SUCCESS"."""
     figure = parse_integer(value)
     if figure is not None:
         return str(figure)
@@ -72,29 +72,32 @@ def normalize_word(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a string as it is, any other value as JSON; an empty string for what is empty or no JSON."""
+    """Return a string without NUL characters and outer spaces, or another value as JSON.
+
+    A value that is empty, or that JSON cannot express, gives an empty string.
+    """
     if value in (None, [], {}):
         return ""
     try:
         written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return ""
-    # PostgreSQL takes no NUL, and UTF-8 no half of a surrogate pair.
+    # PostgreSQL refuses NUL characters, and UTF-8 cannot encode half of a surrogate pair.
     return written.replace("\0", "").encode(errors="replace").decode().strip()
 
 
 def one_line(value: Any) -> str:
-    """Return a text on one line, short enough to show."""
+    """Return a text on one line, cut after `LONGEST_LINE` characters."""
     return " ".join(as_text(value).split())[:LONGEST_LINE]
 
 
 def as_url(value: Any) -> str:
-    """Return a URL, or an empty string for anything else."""
+    """Return an http or https URL; an empty string for any other value."""
     return as_text(value) if isinstance(value, str) and value.strip().startswith(("https://", "http://")) else ""
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
-    """Return a reader of the URLs at the first path that leads to any."""
+    """Return a reader of the URLs at the first path that leads to a URL."""
 
     def read_files(result: Any) -> list[Media]:
         each = (
@@ -107,7 +110,7 @@ def files(*paths: str, label: str = "") -> MediaReader:
 
 
 def words(*paths: str) -> TextReader:
-    """Return a reader of the texts at all of the paths."""
+    """Return a reader of the texts at all these paths."""
     return lambda result: [found for path in paths for leaf in values_at(result, path) if (found := as_text(leaf))]
 
 
@@ -126,7 +129,10 @@ def lyrics(path: str) -> TextReader:
 
 
 def timed_lyrics(path: str) -> TextReader:
-    """Return a reader of timestamped lyrics: each line of the song after the second at which it begins."""
+    """Return a reader of timestamped lyrics: each line is the second at which a line of the song begins, and its text.
+
+    All lines are joined into one text.
+    """
 
     def read_timed_lyrics(result: Any) -> list[str]:
         lines: list[str] = []
@@ -138,7 +144,7 @@ def timed_lyrics(path: str) -> TextReader:
             if fresh:
                 lines.append(f"{parse_number(sung.get('startS')) or 0:.2f}")
             lines[-1] += f" {one_line(sung_word)}"
-            # The last word of a line brings the break along.
+            # In KIE's answer, the last word of a line ends with the line break.
             fresh = str(sung_word).rstrip(" ").endswith("\n")
         return ["\n".join(lines)] if lines else []
 
@@ -146,7 +152,7 @@ def timed_lyrics(path: str) -> TextReader:
 
 
 def tracks(path: str) -> MediaReader:
-    """Return a reader of the audio file of each song; its stream where there is no file."""
+    """Return a reader of each song's audio file, or of the song's audio stream when there is no file."""
     spellings = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url")
 
     def read_tracks(result: Any) -> list[Media]:
@@ -161,14 +167,17 @@ def tracks(path: str) -> MediaReader:
 
 
 def clips(result: Any) -> list[Media]:
-    """Return Veo's clips, and the whole film where the task extended a clip."""
+    """Return Veo's clips, and also the whole film when the task extended a clip."""
     own = files("resultUrls", "originUrls")(result)
     known = {clip.url for clip in own}
     return own + [film for film in files("fullResultUrls", label="whole film")(result) if film.url not in known]
 
 
 def stems(result: Any) -> list[Media]:
-    """Return the file at every `…Url`, with its id from `originData`, which spells the stems in another way."""
+    """Return the file at every field `…Url`, with its id from `originData`, which spells the stems' names otherwise.
+
+    A file that only `originData` has is returned, too.
+    """
     urls = {
         key.removesuffix("Url"): url for key, value in result.items() if key.endswith("Url") and (url := as_url(value))
     }
@@ -187,7 +196,7 @@ def stems(result: Any) -> list[Media]:
 
 
 def stem_key(name: str) -> str:
-    """Return one spelling of `Backing Vocals` and `backingVocals`, and of `Vocals` and `vocal`."""
+    """Return a key that is equal for a stem's spellings, such as `Backing Vocals` and `backingVocals`."""
     return re.sub("[^a-z]", "", name.lower()).removesuffix("s")
 
 

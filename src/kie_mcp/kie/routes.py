@@ -1,7 +1,8 @@
 """Routes: KIE's ways to run a model, each with its endpoints and the body of its create.
 
-Two generations of KIE's API are in use: `jobs` runs every model, the product APIs run the older ones. The third,
-`service`, is the common pattern of the model list. A task's status can only be read by the route that created it.
+KIE's documented API has two generations: `jobs` runs every model, and the product APIs run the older models. A third
+kind of route, `service`, is the common pattern in KIE's model list. A task's status can only be read by the route that
+created the task.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.registry import MODELS
 
 NO_CALLBACK_URL = "https://kie-mcp.invalid/"
-"""The callBackUrl where KIE requires one and nobody listens: a name that never resolves (RFC 2606)."""
+"""The callBackUrl to send when KIE requires one and nobody listens; its host name never resolves (RFC 2606)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +25,19 @@ class Route:
     create: str
     """Path of the create."""
     status: str
-    """Path of the status read; the create's path where the create's own answer is the status answer."""
+    """Path of the status read; the path of the create when KIE answers the create with the status answer."""
     shape: str
-    """Name in `status.SHAPES` of the shape of its status answers."""
+    """Name in `status.SHAPES` of the shape of the route's status answers."""
     wants_callback: bool = False
     """Whether KIE requires a callBackUrl."""
     callback: str = "callBackUrl"
-    """Name of that field; empty where KIE calls nobody back."""
+    """Name of the field for the callback URL; empty when KIE makes no callback on this route."""
     method: Literal["GET", "POST"] = "POST"
-    """Method of the create; a GET carries the body's fields in its query."""
+    """HTTP method of the create; a GET sends the body's fields in its query."""
     at_once: bool = False
     """Whether the answer to the create is the result, so that there is no task to poll."""
     repeated: bool = False
-    """Whether the task is polled by sending the create again, which KIE bills once: there is no id to poll by."""
+    """Whether the task has no id to poll by, and is polled by sending the create again, which KIE bills only once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def route_ids(call: KieModel, *, service: bool) -> tuple[str, ...]:
 
 
 def status_route_ids(*, service: bool) -> tuple[str, ...]:
-    """Return one route id for each path where a status can be read by a task's id, `jobs` first."""
+    """Return one route id for each path at which a task's status can be read by the task's id; `jobs` comes first."""
     all_ids: Iterable[str] = ("jobs", *PRODUCTS)
     if service:
         all_ids = dict.fromkeys(f"service:{model.service}" for model in MODELS.values() if model.service)
@@ -181,8 +182,8 @@ def build_body(
         call: The model with its arguments.
         route_id: One of `route_ids()`.
         resolve: Returns what KIE takes for a reference: the public URL of a file, or KIE's id of an earlier task.
-        callback_url: URL that KIE calls when the task has ended; empty where nobody listens.
-        extra: Further fields of KIE's, which the model has no field for.
+        callback_url: URL that KIE calls when the task has ended; empty when nobody listens.
+        extra: Further fields to send to KIE, which the model class does not have.
     """
     route = find(route_id)
     required = call.wants_callback or route.wants_callback
@@ -202,9 +203,9 @@ def build_body(
 
 
 def wire_name(name: str, route_id: str) -> str:
-    """Return the name on the wire, on one route, of a field that is named as in the product API."""
+    """Return a field's name in the requests of one route, for the field's name in the product API."""
     match route_id.partition(":"):
-        # The one unified id that kept the product API's spelling.
+        # This is the only model on `jobs` whose fields are spelled as in the product API.
         case ("jobs", _, "veo/get-1080p-video"):
             return name
         case ("jobs", ":", _):
@@ -216,6 +217,6 @@ def wire_name(name: str, route_id: str) -> str:
 
 
 def camel_case(name: str) -> str:
-    """Return `image_urls` as `imageUrls`."""
+    """Return a name in camel case, such as `imageUrls` for `image_urls`."""
     first, *rest = name.split("_")
     return first + "".join(part.title() for part in rest)

@@ -1,7 +1,7 @@
 """KIE's status answers: one parser, and a table with a row for each shape of answer.
 
-No two shapes agree: 2 is a failure for Veo and means "generating" for album covers, and a 4K clip is ready under code
-422. An answer that is null, empty, garbage or an unknown word means that the task is still running.
+No two shapes agree: state 2 means failure for Veo and "generating" for album covers, and KIE may send a finished 4K
+clip with code 422. An answer that is null, empty, garbage or an unknown word means that the task is still running.
 """
 
 from dataclasses import dataclass, replace
@@ -38,12 +38,12 @@ class Status:
     """A status answer, parsed: the state of one task and its results."""
 
     state: State
-    """State of the task; `missing` when KIE does not know it, which it also answers for some seconds after a create."""
+    """State of the task; `missing` when KIE does not know the task, as may be for some seconds after its create."""
     media: tuple[Media, ...] = ()
     texts: tuple[str, ...] = ()
     """Results that are text: lyrics under their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
     error: str = ""
-    """KIE's error message on one line; with a success it is a warning."""
+    """KIE's error message on one line; a warning when the task succeeded."""
     code: int | None = None
     """KIE's code of the error; None when there is none."""
     credits: float | None = None
@@ -54,18 +54,18 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How one family of status answers shows the task's state and its results. Lists of words are joined by spaces."""
+    """How one family of status answers shows a task's state and results. Spaces separate the words in a string."""
 
     state: str = ""
-    """Fields of `data` that hold the state, best first; without such fields, results mean success."""
+    """Fields of `data` that hold the state, best first; when this is empty, a task with results has succeeded."""
     done: str = ""
     """State words for success."""
     failed: str = ""
     """State words for failure."""
     done_with_results: str = ""
-    """State words for success when there are results, for failure when there are none."""
+    """State words that mean success when there are results, and failure when there are no results."""
     failed_with_error: str = ""
-    """State words for failure when `data` holds an error, for running when it holds none."""
+    """State words that mean failure when `data` holds an error, and running when `data` holds no error."""
     result_paths: tuple[str, ...] = ("data",)
     """Paths to the results object, best first; the first one that leads to a result is used."""
     media: tuple[MediaReader, ...] = ()
@@ -81,7 +81,7 @@ def parse_status(shape: str, answer: Any) -> Status:
 
     Args:
         shape: One of the names in `SHAPES`.
-        answer: The parsed body: an envelope, None when it was empty, text when it was not JSON.
+        answer: The parsed body: an envelope, None for an empty body, or text for a body that is not JSON.
     """
     row = SHAPES[shape]
     envelope = answer if isinstance(answer, dict) else {}
@@ -105,7 +105,7 @@ def parse_status(shape: str, answer: Any) -> Status:
 
     done = state == "succeeded"
     if done:
-        # A 4K clip is ready under 422.
+        # KIE may send a finished 4K clip with code 422, which is no error then.
         code, message = None, EXPIRED if parse_integer(record.get("expireFlag")) == 1 else ""
     progress = parse_number(record.get("progress"))
     return Status(
@@ -130,7 +130,7 @@ def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool
 
 
 def state_from_code(row: Shape, code: int | None, message: str, *, has_results: bool, has_record: bool) -> State:
-    """Return the state of a task whose record holds no state word, or is not there."""
+    """Return the state of a task when the status answer has no record, or a record without a state word."""
     if row.at_once and code is not None:
         return "failed"
     if not row.state and (has_results or (row.at_once and has_record)):
@@ -144,7 +144,7 @@ def state_from_code(row: Shape, code: int | None, message: str, *, has_results: 
 
 
 def collect_results(row: Shape, envelope: dict[str, Any]) -> tuple[tuple[Media, ...], tuple[str, ...]]:
-    """Return the files and texts at the first of the shape's paths that leads to any."""
+    """Return the files and texts at the first of the shape's paths that leads to a file or a text."""
     for path in row.result_paths:
         objects = [item for leaf in values_at(envelope, path) for item in as_items(leaf) if isinstance(item, dict)]
         media = tuple(each for result in objects for read_media in row.media for each in read_media(result))
@@ -160,7 +160,7 @@ SUNO = Shape(
     done="success",
     failed="create_task_failed generate_audio_failed generate_lyrics_failed generate_wav_failed generate_mp4_failed "
     "sensitive_word_error",
-    # KIE could not deliver its callback; the results may be there all the same.
+    # This word means that KIE could not deliver its callback; the task may have results all the same.
     done_with_results="callback_exception",
     result_paths=("data.response",),
 )
@@ -186,7 +186,7 @@ SHAPES = {
     "veo-4k": Shape(media=(files("resultUrls"),)),
     "runway": Shape("state", done="success", failed="fail", media=(files("videoInfo.videoUrl"),)),
     "aleph": replace(FLAG, failed_with_error="0", media=(files("resultVideoUrl"),)),
-    # 4: result, and only KIE's callback failed.
+    # 4 means that the result exists and that only KIE's callback failed.
     "luma": replace(FLAG, done="1 4", media=(files("resultUrls", "originUrls"),)),
     "gpt4o-image": Shape(
         "status successFlag",
@@ -203,19 +203,24 @@ SHAPES = {
     "suno-mp4": replace(SUNO, media=(files("videoUrl"),)),
     "suno-vocal-removal": replace(SUNO, media=(stems,)),
     "suno-midi": replace(FLAG, result_paths=("data.midiData",), texts=(words("instruments"),)),
-    # 2: generating.
+    # For album covers, 2 means that KIE is still generating, so 2 is not among the failures.
     "suno-cover": replace(
         FLAG, done="1 success", failed="3 create_task_failed generate_cover_failed", media=(files("images"),)
     ),
-    # The phrase to sing is ready once KIE waits for its recording.
+    # The state `wait_validating` means that KIE waits for a recording of the phrase, so the phrase is ready.
     "suno-voice-validate": replace(VOICE, done="wait_validating success", texts=(words("validateInfo"),)),
     "suno-voice": replace(VOICE, texts=(words("voiceId"),)),
     "suno-voice-check": Shape("isAvailable", done="true", failed="false", at_once=True),
     "timestamped-lyrics": Shape(texts=(timed_lyrics("alignedWords"),), at_once=True),
-    "style": Shape("successFlag", done="1", failed="2", texts=(words("result"),), at_once=True),
+    # KIE's documentation names digits as states, but the live API answers with Chinese words.
+    "style": Shape("successFlag", done="1 成功", failed="2 失败", texts=(words("result"),), at_once=True),
     "persona": Shape(texts=(words("personaId"),), at_once=True),
-    "omni": Shape(texts=(words("kieAudioId", "characterId"),), at_once=True),
+    "omni": Shape(
+        media=(files("imageUrl", label="face"), files("bodyImageUrl", label="body")),
+        texts=(words("kieAudioId", "characterId"),),
+        at_once=True,
+    ),
     "credits": Shape(result_paths=("",), texts=(words("data"),), at_once=True),
-    # The model list's own pattern.
+    # The routes of KIE's model list share this shape.
     "service": Shape("status", done="1", failed="2", media=(files("resultUrls"),)),
 }

@@ -1,1 +1,1 @@
-"""The ledger: what is kept on disk about tasks; tables, migrations and every SQL query."""
+"""The ledger: the database of tasks on disk, with its tables, its migrations and every SQL query."""

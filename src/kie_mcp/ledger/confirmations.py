@@ -1,4 +1,4 @@
-"""Confirmations: ids with which a person may agree to the cost of one call for a while."""
+"""Confirmations: ids that stand for a person's agreement to the cost of a call, and that expire."""
 
 import sqlalchemy as sa
 
@@ -7,19 +7,19 @@ from kie_mcp.ledger.tables import confirmations
 
 
 class Confirmations:
-    """The confirmation ids that were given out and have not expired."""
+    """The confirmation ids that were given out, each for one idempotency key and a limited time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, id_: str, idempotency_key: str, now: float, seconds: float) -> None:
-        """Record a confirmation id for one call, and drop those that have expired.
+        """Record a confirmation id for a call, and delete the confirmation ids that have expired.
 
         Args:
             id_: The new confirmation id.
-            idempotency_key: Key of the call, or calls, that it is for.
+            idempotency_key: Idempotency key of the call, or of the calls, that the confirmation id is for.
             now: Seconds since 1970.
-            seconds: How long it is valid.
+            seconds: Seconds for which the confirmation id is valid.
         """
         async with self._database.writing() as connection:
             await connection.execute(sa.delete(confirmations).where(confirmations.c.expires <= now))
@@ -27,7 +27,7 @@ class Confirmations:
             await connection.execute(sa.insert(confirmations).values(**row))
 
     async def is_valid(self, id_: str, idempotency_key: str, now: float) -> bool:
-        """Return whether an id was given out for this very call and has not expired."""
+        """Return whether a confirmation id was given out for the call with this key and has not expired."""
         row = confirmations.c
         query = sa.select(row.id).where(row.id == id_, row.fingerprint == idempotency_key, row.expires > now)
         return bool(await self._database.select(query))

@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "ledger.sqlite3"
 BUSY_SECONDS = 10
-"""Seconds to wait while another process writes."""
+"""Longest wait while another process writes, in seconds."""
 MALFORMED = "malformed"
-"""The word in SQLite's errors about a broken page."""
+"""Word that SQLite's error messages about a broken page contain."""
 
 
 class Database:
@@ -31,19 +31,19 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._writers = anyio.Lock()
-        """Held by the one transaction of this process that may write."""
+        """Lock of this process: the one transaction that writes holds it."""
 
     @classmethod
     async def open(
         cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, migrations: Sequence[Migration] = MIGRATIONS
     ) -> Self:
-        """Open the file in a folder; create or upgrade it first where that is needed.
+        """Open the database file in a folder; create or upgrade the file first when that is needed.
 
-        A broken file is moved aside, and a new one begun.
+        A broken file is renamed, and a new file is created.
 
         Args:
-            folder: Where the file is.
-            busy_seconds: Seconds to wait while another process writes.
+            folder: Folder of the file.
+            busy_seconds: Longest wait while another process writes, in seconds.
             migrations: All migrations, from version 1 on.
 
         Raises:
@@ -58,7 +58,8 @@ class Database:
                 await _check_and_migrate(engine, migrations)
             except sa.exc.DBAPIError as error:
                 await _dispose(engine)
-                # Of two processes that create the file at once, SQLite refuses one without letting it wait.
+                # When two processes create the file at once, SQLite refuses one of them without letting it wait for
+                # the lock, so this process tries again.
                 if is_first_attempt and "locked" in str(error.orig):
                     continue
                 if (
@@ -83,35 +84,36 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Run a transaction that only reads."""
-        # A driver's thread whose caller was cancelled would never end, nor would the process.
+        # If the caller were cancelled, the driver's thread would never end and would keep this process alive.
         with anyio.CancelScope(shield=True):
             async with self._engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that writes; this process has one at a time."""
-        # SQLite lets a connection that waits for its lock try again from time to time: among many, some never get it.
+        """Run a transaction that writes; this process runs one such transaction at a time."""
+        # Connections that wait for SQLite's write lock try again from time to time, so some of many connections may
+        # never get the lock. This process's own lock lets each of its transactions have a turn.
         with anyio.CancelScope(shield=True):
             async with self._writers, self._engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction during which no other process writes: what it reads stays true until it ends."""
+        """Run a transaction during which no other process writes, so that what was read stays true until the end."""
         async with self.writing() as connection:
-            # SQLite gives the write lock to the first statement that writes.
+            # SQLite takes the write lock at the first statement that writes, so this one writes an unchanged value.
             await connection.execute(sa.update(versions).values(version=versions.c.version))
             yield connection
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        """Return the rows of a query, read in a transaction of its own."""
+        """Return the rows of a query, which is run in a new transaction."""
         async with self.reading() as connection:
             return await fetch_rows(connection, query)
 
 
 async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
-    """Return the rows of a query, read in an open transaction."""
+    """Return the rows of a query, which is run in the connection's open transaction."""
     return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
@@ -124,11 +126,11 @@ def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
 def _configure(connection: DBAPIConnection, _: object) -> None:
     """Set up a new connection."""
     cursor = connection.cursor()
-    # Several processes may share the file; what is committed survives a power cut.
+    # WAL lets several processes share the file, and FULL lets committed transactions survive a power cut.
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-    # SQLite's own `lower` knows ASCII only.
+    # SQLite's own `lower` changes ASCII letters only.
     connection.create_function("lower", 1, _lower, deterministic=True)
 
 
@@ -142,7 +144,7 @@ async def _dispose(engine: AsyncEngine) -> None:
 
 
 async def _check_and_migrate(engine: AsyncEngine, migrations: Sequence[Migration]) -> None:
-    # A driver's thread whose caller was cancelled would never end, nor would the process.
+    # If the caller were cancelled, the driver's thread would never end and would keep this process alive.
     with anyio.CancelScope(shield=True):
         async with engine.begin() as connection:
             await _check_integrity(connection)
@@ -150,10 +152,10 @@ async def _check_and_migrate(engine: AsyncEngine, migrations: Sequence[Migration
 
 
 async def _check_integrity(connection: AsyncConnection) -> None:
-    """Read every page once: a broken one would otherwise be met in the middle of a paid task.
+    """Read every page once, so that a broken page is found now and not in the middle of a paid task.
 
     Raises:
-        sqlalchemy.exc.DatabaseError: When one is broken.
+        sqlalchemy.exc.DatabaseError: When a page is broken.
     """
     found = (await connection.execute(sa.text("PRAGMA quick_check(1)"))).scalar()
     if found != "ok":
@@ -165,12 +167,12 @@ def _is_broken(error: sa.exc.DBAPIError) -> bool:
 
 
 def _inode(path: Path) -> int:
-    """Return the number that tells a file from one that replaced it, 0 when there is none."""
+    """Return the file's inode number, which differs from the number of a file that replaced it; 0 without a file."""
     return path.stat().st_ino if path.exists() else 0
 
 
 def _move_broken_file(path: Path, inode: int) -> bool:
-    """Give the broken file another name, unless another process has done that; return whether a new one can begin."""
+    """Rename the broken file, unless another process has replaced it; return whether a new file can be created."""
     if _inode(path) != inode:
         return True
     number = 1

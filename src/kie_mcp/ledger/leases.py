@@ -1,4 +1,4 @@
-"""Leases: which server process watches which task; a process renews its own by heartbeat, and others take over."""
+"""Leases: a process watches its tasks while it renews its lease by heartbeat; then other processes take over."""
 
 import sqlalchemy as sa
 
@@ -8,7 +8,7 @@ from kie_mcp.ledger.tables import servers, tasks
 from kie_mcp.ledger.task import Task
 
 LEASE_SECONDS = 15.0
-"""Seconds for which a process keeps its tasks without renewing its lease."""
+"""Seconds that a lease lasts after its last renewal; then other processes may take over the tasks."""
 
 
 class Leases:
@@ -18,27 +18,33 @@ class Leases:
         self._database = database
 
     async def renew(self, server: str, now: float) -> int:
-        """Renew a process's lease, drop those that have ended, and return the number of live processes."""
+        """Renew a process's lease, delete the leases that have ended, and return the number of live processes.
+
+        Args:
+            server: Id of the process.
+            now: Seconds since 1970.
+        """
         async with self._database.exclusive() as connection:
             await connection.execute(sa.delete(servers).where(sa.or_(servers.c.id == server, ~_is_alive(now))))
             await connection.execute(sa.insert(servers).values(id=server, alive_until=now + LEASE_SECONDS))
             return (await connection.execute(sa.select(sa.func.count()).select_from(servers))).scalar_one()
 
     async def release(self, server: str) -> None:
-        """End a process's lease, so that others can claim its tasks at once."""
+        """End a process's lease, so that other processes can claim its tasks at once."""
         async with self._database.writing() as connection:
             await connection.execute(sa.delete(servers).where(servers.c.id == server))
 
     async def claim(self, id_: str, server: str, now: float) -> Task | None:
-        """Make a process the one that watches a task.
+        """Claim a task: record that this process watches the task, unless another live process does.
 
         Args:
             id_: Our id of the task.
-            server: The process.
+            server: Id of the process that claims the task.
             now: Seconds since 1970.
 
         Returns:
-            The task as it is now; None when another live process watches it, or nothing is left to do for it.
+            The task as the ledger has it now; None when another live process watches the task, or when nothing is
+            left to poll or download for the task.
         """
         claimable = sa.and_(tasks.c.id == id_, _is_claimable(server, now))
         async with self._database.writing() as connection:
@@ -48,17 +54,21 @@ class Leases:
             return task_from_row(row)
 
     async def claimable(self, server: str, now: float) -> list[str]:
-        """Return the ids of tasks that a process may watch or save because no other live one does; oldest first."""
+        """Return the ids of tasks that this process may claim, oldest first.
+
+        Something is left to poll or download for these tasks, and no other live process watches them.
+        """
         query = sa.select(tasks.c.id).where(_is_claimable(server, now)).order_by(tasks.c.created)
         return [row["id"] for row in await self._database.select(query)]
 
 
 def _is_alive(now: float) -> sa.ColumnElement[bool]:
-    # A lease that ends later than a new one would was written by a clock that was ahead.
+    """Select the leases of live processes."""
+    # A lease that ends more than LEASE_SECONDS from now was written while a clock was ahead, so it does not count.
     return servers.c.alive_until.between(now, now + LEASE_SECONDS)
 
 
 def _is_claimable(server: str, now: float) -> sa.ColumnElement[bool]:
-    """Select tasks with something left to do that no other live process watches."""
+    """Select tasks that have something left to poll or download, and that no other live process watches."""
     others = sa.select(servers.c.id).where(servers.c.id != server, _is_alive(now))
     return sa.and_(tasks.c.saved == sa.false(), sa.or_(tasks.c.watcher.is_(None), tasks.c.watcher.not_in(others)))

@@ -1,7 +1,7 @@
-"""The ledger: every paid task, recorded before KIE is asked, and what server processes must agree on.
+"""The ledger: it records every paid task before KIE is asked, and holds what server processes must agree on.
 
-Several processes may share the file. What must not happen twice is done in one transaction that first takes the lock
-for writing.
+Several processes may share the ledger's file. A step that must not happen twice runs in one transaction that first
+takes the write lock.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,24 +27,24 @@ from kie_mcp.ledger.task import FINAL, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
-"""States whose task is no answer to a repeated call, which runs anew: nothing is under way, and nothing came of it."""
+"""States of a task that ended without a result: a repeated call does not get this task, but creates a new one."""
 
 LedgerError = sa.exc.SQLAlchemyError
-"""What every method here raises when the database refuses."""
+"""The error that every method of the ledger raises when the database fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Credits that were charged, or are reserved because they may yet be."""
+    """Credits that count against the caps: charged credits, plus reserved credits while a charge is not known."""
 
     day: float
-    """In the last 24 hours."""
+    """Credits of the last 24 hours."""
     session: float
-    """Since this server process started."""
+    """Credits since this server process started."""
 
 
 class Ledger:
-    """The rows of tasks; the other tables are attributes."""
+    """The ledger: methods read and write table `tasks`, and attributes give access to the other tables."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -58,12 +58,12 @@ class Ledger:
     async def open(
         cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, migrations: Sequence[Migration] = MIGRATIONS
     ) -> Self:
-        """Open the ledger in a folder, creating both if need be.
+        """Open the ledger in a folder; create the folder and the ledger when they do not exist.
 
         Args:
-            folder: Where the ledger is.
-            busy_seconds: Seconds to wait while another process writes.
-            migrations: How an older ledger is upgraded.
+            folder: Folder of the ledger.
+            busy_seconds: Longest wait while another process writes, in seconds.
+            migrations: All migrations, from version 1 on, which upgrade an older ledger.
 
         Raises:
             ConfigurationError: When the folder cannot be used, or a newer kie-mcp wrote the ledger.
@@ -77,18 +77,19 @@ class Ledger:
     async def add(
         self, task: Task, *, repeats_since: float | None = None, check: Callable[[Spent], None] | None = None
     ) -> Task | None:
-        """Record a new task, unless it is there already, repeats an earlier call, or exceeds a cap.
+        """Record a new task, unless the ledger has it already, its call repeats an earlier call, or `check` raises.
 
         Args:
-            task: The task; its process holds it by lease.
-            repeats_since: Start of the repeat window, in seconds since 1970; None: no call counts as repeated.
-            check: Raises where the task would cost too much beside what was spent; nothing else is written meanwhile.
+            task: The new task; the process in `task.session` becomes its watcher.
+            repeats_since: Start of the repeat window, in seconds since 1970; None when no call counts as repeated.
+            check: Takes the credits spent so far, and raises when the new task would exceed a cap. No other process
+                can write to the ledger between this check and the recording of the task.
 
         Returns:
-            The existing task that stands for the new one; None when the new one was recorded.
+            The existing task to use instead of the new task; None when the new task was recorded.
 
         Raises:
-            Exception: What `check` raises; nothing was written.
+            Exception: The error that `check` raised; the task was not recorded.
         """
         async with self.database.exclusive() as connection:
             if task.kie_id and (
@@ -105,42 +106,42 @@ class Ledger:
         return None
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
-        """Return the task that a repeated call is answered with.
+        """Return the earlier task that a repeated call gets instead of a new task.
 
         Args:
-            idempotency_key: Key of the call.
+            idempotency_key: Idempotency key of the call.
             since: Start of the repeat window, in seconds since 1970; a task that is still under way may be older.
 
         Returns:
-            The newest such task, unless nothing came of it; None when there is none.
+            The newest task with this key that neither failed nor expired; None when there is no such task.
         """
         async with self.database.reading() as connection:
             return await _find_repeated(connection, idempotency_key, since)
 
     async def spent(self, task: Task) -> Spent:
-        """Return the credits that count against the caps, in the day and the session of a task."""
+        """Return the credits that count against the caps for a task: those of its last 24 hours and of its session."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, task)
 
     async def save(self, task: Task) -> None:
-        """Save a task's present state, but for `cancelled`: the caller of another process may have set it."""
+        """Save all attributes of a task except `cancelled`, which another process may have set in the ledger."""
         await self._execute(update_task(task))
 
     async def cancel(self, task: Task) -> None:
-        """Save when a task's caller stopped waiting."""
+        """Save `cancelled`: the time at which the task's caller stopped waiting."""
         await self._execute(sa.update(tasks).where(tasks.c.id == task.id).values(cancelled=task.cancelled))
 
     async def find(self, id_: str) -> Task | None:
-        """Return the task with this id, ours or KIE's."""
+        """Return the task with this id, which may be our id or KIE's id; None when there is no such task."""
         found = await self._select_tasks(sa.select(tasks).where(sa.or_(tasks.c.id == id_, tasks.c.kie_id == id_)))
         return found[0] if found else None
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks that a task was made from: ours, or KIE's where the ledger has no such task."""
+        """Return ids of the tasks that a task was made from: our ids, or KIE's ids of tasks that the ledger lacks."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
-        """Return the same for several tasks, by their ids."""
+        """Return, for each task's id, the ids of the tasks that this task was made from (see `sources_of`)."""
         referenced = {task.id: lineage.referenced_ids(task.arguments) for task in task_list}
         kie_ids = {id_ for ids in referenced.values() for id_ in ids}
         query = sa.select(tasks.c.id, tasks.c.kie_id).where(tasks.c.kie_id.in_(kie_ids))
@@ -165,16 +166,16 @@ class Ledger:
 
         Args:
             states: Only tasks in these states; empty means all.
-            kind: Only tasks that make this.
-            model: Only tasks whose model's id contains this.
+            kind: Only tasks that make this kind of result.
+            model: Only tasks whose model id contains this text.
             words: Only tasks whose prompt contains all of these words.
-            since: Only tasks created at this time or later, in seconds since 1970,
-            until: and earlier than this time.
-            credits_range: Only tasks that were charged from this to that many credits; the reserved credits count
-                while the charge is not known.
-            made_from: Only tasks that refer to the task with one of these ids.
-            before: Time and id of the last task of the page before.
-            limit: How many tasks to return at most.
+            since: Only tasks created at this time or later, in seconds since 1970.
+            until: Only tasks created before this time, in seconds since 1970.
+            credits_range: Least and most credits that a task was charged; while the charge is not known, the task's
+                reserved credits count.
+            made_from: Only tasks that refer to a task with one of these ids.
+            before: Creation time and id of the last task on the previous page.
+            limit: Largest number of tasks to return.
         """
         cost, arguments = sa.func.coalesce(tasks.c.credits, tasks.c.reserved), sa.cast(tasks.c.arguments, sa.Text)
         least, most = credits_range
@@ -203,7 +204,7 @@ class Ledger:
         return await self._select_tasks(sa.select(tasks).where(tasks.c.created >= moment).order_by(tasks.c.created))
 
     async def ran_alone(self, task: Task) -> bool:
-        """Return whether no other task has been under way since this one was created."""
+        """Return whether no other task in the ledger has been under way since this task was created."""
         ended_since = sa.or_(tasks.c.finished.is_(None), tasks.c.finished >= task.created)
         query = sa.select(tasks.c.id).where(tasks.c.id != task.id, tasks.c.state != "prepared", ended_since).limit(1)
         return not await self.database.select(query)
@@ -217,7 +218,7 @@ class Ledger:
 
 
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
-    # A call is repeated for as long as its task is under way, however long that takes.
+    # A task that is still under way is returned to a repeated call even after the repeat window has ended.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
     same = (tasks.c.fingerprint == idempotency_key, in_window, tasks.c.state.not_in(WITHOUT_RESULT))
     rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(tasks.c.created.desc()).limit(1))
@@ -226,7 +227,7 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     """Sum the credits that were charged or are reserved, in the day and the session of a task."""
-    # KIE refunds failed tasks: with no charge reported, they count as 0.
+    # KIE refunds failed tasks, so a failed task without a known charge counts as 0 credits.
     reserved = sa.case((tasks.c.state == "failed", 0), else_=tasks.c.reserved)
     cost = sa.func.coalesce(tasks.c.credits, reserved)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 OUR_ID = re.compile(r"(?:^|[:-])(t_[a-z2-9]{12})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
-"""An id of ours in a reference: `task:<id>#<n>`, the id alone, or the name of a saved file."""
+"""Matches our id of a task in a reference: `task:<id>#<n>`, the id alone, or the name of a saved file."""
 ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
-"""An id of ours or KIE's, where the text can be nothing else."""
+"""Matches a text that consists of a task's id, ours or KIE's, with or without `task:` and `#<n>` around the id."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)
-"""Names of the arguments that hold a task's id, ours and KIE's."""
+"""Matches the names of arguments that hold a task's id, ours or KIE's."""
 
 
 def referenced_ids(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the ids, ours and KIE's, of the tasks that arguments refer to, each once."""
+    """Return the ids, ours or KIE's, of the tasks that the arguments refer to, each id once."""
     return list(dict.fromkeys(_find_ids(arguments)))
 
 
@@ -40,5 +40,5 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def reference_texts(id_: str) -> tuple[str, ...]:
-    """Return the texts of which arguments, as JSON, contain at least one when they refer to the task with this id."""
+    """Return texts to search for: the JSON of arguments that refer to this task id contains at least one of them."""
     return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"

@@ -15,9 +15,9 @@ class Migration:
     """The step from one version of the tables to the next."""
 
     name: str
-    """Number of the version that it leads to, and what it does: `0002_task_colour`."""
+    """Number of the version that the migration leads to, and what the migration adds, such as `0002_task_colour`."""
     statements: tuple[str, ...]
-    """SQL, run in one transaction."""
+    """SQL statements, which run in one transaction."""
 
 
 # To change a table: change it in `tables.py`, append a migration here, and store what `sqlite3 <file> .schema` prints
@@ -28,10 +28,10 @@ MIGRATIONS: tuple[Migration, ...] = ()
 
 
 async def migrate(connection: AsyncConnection, migrations: Sequence[Migration]) -> None:
-    """Create the tables in a new file, or bring those of an older one to the version after the last migration.
+    """Create the tables in a new file, or upgrade the tables of an older file to the newest version.
 
     Args:
-        connection: In a transaction that has not written yet.
+        connection: A connection whose transaction has not written yet.
         migrations: All migrations, from version 1 on.
 
     Raises:
@@ -40,7 +40,8 @@ async def migrate(connection: AsyncConnection, migrations: Sequence[Migration]) 
     newest = 1 + len(migrations)
     if await _read_version(connection, newest) == newest:
         return
-    # Other processes may be about to do the same: the one that gets the lock does it, and the others find it done.
+    # Several processes may get here at once. The process that gets the lock first migrates the file; the other
+    # processes then read the newest version and change nothing.
     await connection.execute(sa.text("BEGIN IMMEDIATE"))
     version = await _read_version(connection, newest)
     if not version:
@@ -54,10 +55,10 @@ async def migrate(connection: AsyncConnection, migrations: Sequence[Migration]) 
 
 
 async def _read_version(connection: AsyncConnection, newest: int) -> int:
-    """Return the version of the tables in the file, 0 when there are none yet.
+    """Return the version of the tables in the file; 0 when the file has no tables yet.
 
     Raises:
-        ConfigurationError: When it is higher than the newest version that this program knows.
+        ConfigurationError: When the version is higher than the newest version that this program knows.
     """
     if not await connection.run_sync(lambda sync: sa.inspect(sync).has_table(versions.name)):
         return 0

@@ -10,7 +10,7 @@ from kie_mcp.ledger.tables import creates
 from kie_mcp.ledger.task import Task
 
 SHORTEST_WAIT = 0.01
-"""Seconds to wait at least where no slot is free."""
+"""Shortest wait when no slot is free, in seconds."""
 
 
 class CreateSlots:
@@ -26,17 +26,18 @@ class CreateSlots:
 
         Args:
             account: The account whose limit it is.
-            time: Tells the time in seconds since 1970, once the ledger can be written; that may take a while.
+            time: Returns the time in seconds since 1970. It is called when the write lock is held, since the wait for
+                the lock may take a while.
             slots: How many creates the account may start in one window.
-            window: Seconds.
-            task: The task to create, in its state after the slot is acquired; it is saved in the same transaction.
+            window: Length of the sliding window, in seconds.
+            task: The task to create, in its state after the slot is acquired; saved in the slot's transaction.
 
         Returns:
             0 when the slot was acquired, else the seconds until one may be free.
         """
         async with self._database.exclusive() as connection:
             now = time()
-            # A time in the future was written before a clock was set back, and says nothing.
+            # A time more than a window ahead was written before the clock was set back, so the row is deleted.
             outside = sa.or_(creates.c.at <= now - window, creates.c.at > now + window)
             await connection.execute(sa.delete(creates).where(outside))
             query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())

@@ -6,34 +6,35 @@ from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.tables import tasks
 
 CHARGES_READ = 12
-"""How many past charges an estimate is based on at most."""
+"""Largest number of past charges that an estimate is based on."""
 
 
 class Statistics:
-    """Figures of tasks that succeeded."""
+    """Charges and durations of tasks that succeeded."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def charges(self, model: str, price_key: str) -> list[float]:
-        """Return what the last tasks of a model and price key were charged, in credits a price unit, newest first."""
+        """Return the charges of the last tasks of a model and price key, in credits per price unit, newest first."""
         alike = (tasks.c.model == model, tasks.c.tariff == price_key, tasks.c.units > 0)
-        # A balance that has not fallen yet would look like a free task, and no cap would hold the next one back.
+        # Charges of 0 are left out: they may come from a balance that had not fallen yet, and an estimate of 0
+        # would let every further task pass the caps.
         known = (tasks.c.state == "succeeded", tasks.c.credits > 0)
         query = sa.select((tasks.c.credits / tasks.c.units).label("per_unit")).where(*alike, *known)
         rows = await self._database.select(query.order_by(tasks.c.finished.desc()).limit(CHARGES_READ))
         return [row["per_unit"] for row in rows]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
-        """Return how many seconds the last tasks of a model and clip length took, newest last.
+        """Return how long the last tasks of a model with this clip length took, in seconds, newest last.
 
         Args:
-            model: KIE's id.
-            duration: The argument `duration` of the tasks.
-            newest: How many to return at least, where there are that many.
+            model: KIE's id of the model.
+            duration: Value that the tasks have for the argument `duration`.
+            newest: A fifth of the number of tasks of the model, of any clip length, that are searched.
         """
         seconds = (tasks.c.finished - tasks.c.created).label("seconds")
-        # Where another process took over, the end may have been noticed long after.
+        # Tasks that another process took over are left out, since that process may have noticed the end much later.
         measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.watcher == tasks.c.session)
         query = sa.select(seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
         rows = await self._database.select(query.limit(5 * newest))

@@ -1,4 +1,4 @@
-"""The ledger's tables in today's form; a change of one comes with a migration (`migrations.py`)."""
+"""The ledger's tables in their newest version; each change of a table needs a migration (`migrations.py`)."""
 
 import sqlalchemy as sa
 
@@ -38,7 +38,7 @@ tasks = sa.Table(
     sa.Column("watcher", sa.Text),
     sa.Column("cancelled", sa.Float),
 )
-"""One row for each paid task; `rows.py` says which column holds which attribute of `Task`."""
+"""The paid tasks, one row each; `rows.py` says which column holds which attribute of `Task`."""
 
 uploads = sa.Table(
     "uploads",
@@ -52,7 +52,7 @@ uploads = sa.Table(
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
 )
-"""Files that were handed to KIE, and until when KIE keeps them."""
+"""The files that were uploaded to KIE, each with the time until which KIE keeps the file."""
 
 servers = sa.Table(
     "servers",
@@ -60,7 +60,7 @@ servers = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("alive_until", sa.Float, nullable=False),
 )
-"""Leases: the server processes that watch tasks, and until when each counts as alive."""
+"""The leases: each server process that watches tasks, with the time until which the process counts as alive."""
 
 creates = sa.Table(
     "creates",
@@ -68,7 +68,7 @@ creates = sa.Table(
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
 )
-"""The create rate limit's sliding window: when each slot was taken, by account."""
+"""The sliding window of the create rate limit: for each slot, the account and the time when the slot was taken."""
 
 confirmations = sa.Table(
     "confirmations",
@@ -77,4 +77,4 @@ confirmations = sa.Table(
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
 )
-"""Confirmation ids that a person may still agree to: the idempotency key of the call each one is for."""
+"""The confirmation ids that were given out, each with the idempotency key of the call that it may confirm."""

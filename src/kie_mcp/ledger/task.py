@@ -7,7 +7,11 @@ from typing import Any, Literal
 from kie_mcp.catalog.fields import Kind
 
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
-"""`prepared`: KIE has not been asked; `submitting`: it is being asked, so a crash now leaves the outcome unknown."""
+"""State of a task.
+
+`prepared` means that the create was not sent to KIE; `submitting` means that the create is being sent, so that a crash
+leaves the outcome unknown.
+"""
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
 """States that polling does not change."""
 
@@ -22,91 +26,91 @@ class Result:
     url: str
     """KIE's link."""
     path: str = ""
-    """Where it was saved; empty while it was not."""
+    """Path of the saved file; empty until the file is saved."""
     mime_type: str = ""
     id: str = ""
-    """KIE's id of a song or stem; later calls refer to it."""
+    """KIE's id of a song or stem, which later calls use to refer to the song or stem."""
     label: str = ""
-    """What this result is among several, such as the name of a stem."""
+    """Text that tells this result from the task's other results, such as the name of a stem."""
 
 
 @dataclass(slots=True)
 class Task:
-    """One paid task, from before it is sent until its files are saved."""
+    """One paid task, from before its create is sent until its files are saved. All times are seconds since 1970."""
 
     id: str
-    """Our id, `t_` and twelve characters."""
+    """Our id of the task: `t_` and twelve characters."""
     tool: str
     """Name of the tool that was called."""
     model: str
     """KIE's id of the model."""
     kind: Kind
     route: str
-    """Id of the route, KIE's way to run the model; empty until one is chosen."""
+    """Id of the route (KIE's way to run the model); empty until a route is chosen."""
     arguments: dict[str, Any]
-    """Arguments of the call; a data URI as the hash of its content."""
+    """Arguments of the call; the hash of its content stands in place of a data URI."""
     created: float
-    """When the call was made, in seconds since 1970, as every time here."""
+    """Time of the call."""
     state: State = "prepared"
     kie_id: str | None = None
-    """KIE's id; None until KIE has accepted the task, or where it gives none."""
+    """KIE's id of the task; None until KIE has accepted the task, or when KIE gives the task no id."""
     finished: float | None = None
-    """When its end was noticed."""
+    """Time when the task's end was noticed; None until then."""
     estimate: tuple[float, float] | None = None
-    """Credits that it is likely to cost, from and to; None when unknown."""
+    """Least and most credits that the task is likely to cost; None when unknown."""
     basis: str = ""
-    """Where the estimate comes from."""
+    """What the estimate is based on, in words."""
     reserved: float = 0
     """Credits that count against the caps until the charge is known."""
     price_key: str = ""
-    """Price key: equal for calls of a model that cost the same a price unit. Column `tariff`."""
+    """Price key: equal for calls of a model that cost the same per price unit. The database column is `tariff`."""
     units: float = 1
     """Price units that the call buys, such as seconds or pictures."""
     balance: float | None = None
     """Credits on the account just before KIE was asked; None when unknown."""
     credits: float | None = None
-    """Credits charged: what KIE says, else the fall of the balance when nothing else ran; None when unknown."""
+    """Credits charged: KIE's figure, or else the fall of the balance if no other task ran; None when unknown."""
     results: list[Result] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     """Results that are text, such as lyrics."""
     error: dict[str, Any] | None = None
-    """`KieMcpError.as_dict()` of what ended it."""
+    """`KieMcpError.as_dict()` of the error that ended the task; None when there was no error."""
     saved: bool = False
     """Whether nothing is left to poll or download."""
     note: str = ""
-    """What went wrong after KIE had finished: a full disk, a dead link."""
+    """What went wrong after KIE had finished the task, such as a full disk or a dead link."""
     request: dict[str, Any] | None = None
-    """The request, sent again in order to poll, where KIE gives no id to poll by."""
+    """Body of the create, for a `repeated` route: the create is sent again to poll, as KIE gives no id to poll by."""
     idempotency_key: str = ""
-    """Idempotency key: equal for calls that ask for the same. Column `fingerprint`."""
+    """Idempotency key: equal for calls that ask for the same result. The database column is `fingerprint`."""
     session: str = ""
-    """The server process that the call was made to."""
+    """Id of the server process that received the call."""
     cancelled: float | None = None
-    """When its caller stopped waiting; KIE cannot be stopped, so the task goes on."""
+    """Time when the caller stopped waiting, or None; KIE cannot be stopped, so the task goes on."""
 
     @property
     def final(self) -> bool:
-        """Whether its state is final: polling would change nothing."""
+        """Whether the task's state is final, so that polling would change nothing."""
         return self.state in FINAL
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, and its files are saved where there are any."""
+        """Whether the task has ended and, if it succeeded, its files are saved."""
         return self.final and (self.saved or self.state != "succeeded")
 
     @property
     def cost(self) -> str:
-        """What it may cost, as text for a person."""
+        """What the task may cost, as a text for a person."""
         if self.estimate:
             return f"{self.model} may cost {self.reserved:,.10g} credits ({self.basis})"
         return f"What {self.model} costs is unknown ({self.basis}), so it counts as {self.reserved:,.10g} credits"
 
     @property
     def prompt(self) -> str:
-        """The prompt among its arguments; empty when there is none."""
+        """The prompt among the task's arguments; empty when the task has no prompt."""
         return str(self.arguments.get("prompt", ""))
 
 
 def new_id(prefix: str) -> str:
-    """Return an id that nobody can guess and a person can read out."""
+    """Return a random id that nobody can guess and that a person can read aloud."""
     return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz23456789') for _ in range(12))}"

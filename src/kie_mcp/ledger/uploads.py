@@ -1,4 +1,4 @@
-"""Uploads: the files that were handed to KIE, for as long as KIE keeps them."""
+"""Uploads: the files that were uploaded to KIE, and how long KIE keeps them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from kie_mcp.ledger.tables import uploads
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that was handed to KIE."""
+    """A file that was uploaded to KIE."""
 
     id: str
     sha256: str | None
-    """Hash of its content; None where the content was never read here."""
+    """SHA-256 of the file's content; None when this program never read the content."""
     name: str
     url: str
-    """KIE's link to it."""
+    """KIE's link to the file."""
     size: int | None
-    """Bytes, where known."""
+    """Size of the file in bytes; None when unknown."""
     mime_type: str
     created: float
-    """Seconds since 1970."""
+    """Time of the upload, in seconds since 1970."""
     expires: float
-    """Seconds since 1970 from which KIE may have deleted it."""
+    """Time from which KIE may have deleted the file, in seconds since 1970."""
 
 
 class Uploads:
@@ -41,7 +41,7 @@ class Uploads:
             await connection.execute(sa.insert(uploads).values(**dataclasses.asdict(upload)))
 
     async def expire(self, urls: Sequence[str]) -> int:
-        """Mark the uploads with these links as expired, and return how many there were."""
+        """Mark the uploads with these links as expired, and return how many were marked."""
         async with self._database.writing() as connection:
             expire = sa.update(uploads).where(uploads.c.url.in_(urls), uploads.c.expires > 0).values(expires=0)
             return (await connection.execute(expire)).rowcount
@@ -49,7 +49,7 @@ class Uploads:
     async def live(
         self, now: float, *, sha256: str | None = None, id_: str | None = None, url: str | None = None
     ) -> list[Upload]:
-        """Return uploads that have not expired, newest first; with this content, id or link, where given."""
+        """Return the uploads that have not expired, newest first; each given hash, id or link is a filter."""
         query = sa.select(uploads).where(uploads.c.expires > now).order_by(uploads.c.created.desc())
         for column, wanted in ((uploads.c.sha256, sha256), (uploads.c.id, id_), (uploads.c.url, url)):
             if wanted:

@@ -1,1 +1,1 @@
-"""Media files: formats, limits, previews, stills, ffmpeg and MIDI. This package knows nothing of tasks."""
+"""Media files: formats, limits, previews, stills, ffmpeg and MIDI. This package does not depend on tasks."""

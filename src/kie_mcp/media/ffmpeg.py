@@ -1,4 +1,4 @@
-"""Optional ffmpeg: extract a frame of a video, decode the audio of a file."""
+"""Use ffmpeg, where it is installed, to extract a frame of a video and to decode the audio of a file."""
 
 import os
 import re
@@ -11,21 +11,22 @@ import anyio
 from kie_mcp.errors import InvalidCall
 
 TIMEOUT_SECONDS = 30.0
-"""How long one run of ffmpeg may take."""
+"""Seconds that one run of ffmpeg may take."""
 SAMPLE_RATE_HZ = 8000
-"""Sample rate of decoded audio."""
+"""Sample rate of decoded audio in hertz."""
 MAX_AUDIO_SECONDS = 1800
-"""How much of a file's audio is decoded, at most; half an hour is 29 MB of samples."""
+"""Seconds of a file's audio that are decoded at most; 1800 seconds of samples take 29 MB."""
 
-# Results are not trusted: no playlists, and no format that makes ffmpeg open another file or address.
+# Result files are not trusted. These options forbid playlists and other formats that make ffmpeg open further files
+# or addresses.
 SAFE_INPUT_OPTIONS = ("-protocol_whitelist", "file", "-format_whitelist", "mov,matroska,avi,mp3,wav,ogg,flac,aac")
 DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
 
 
 def find_ffmpeg() -> str | None:
-    """Return the path of ffmpeg if a folder of PATH has it, else None."""
+    """Return the path of ffmpeg if it is in a folder of PATH, else None."""
     program = shutil.which("ffmpeg")
-    # On Windows, `which` also finds a program in the working folder, where anybody may have put it.
+    # On Windows, `which` also finds a program in the working folder, and such a program cannot be trusted.
     return program if program and Path(program).is_absolute() else None
 
 
@@ -41,7 +42,7 @@ async def extract_frame(
         timeout_seconds: How long ffmpeg may run, in seconds.
 
     Returns:
-        The frame as PPM, empty if there is none; and the video's length in seconds, 0 if unknown.
+        The frame as PPM, empty if there is no frame at the position; and the video's length in seconds, 0 if unknown.
 
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
@@ -78,11 +79,11 @@ async def _run(
     """Run ffmpeg on one file and return its standard output and its log."""
     source = (*SAFE_INPUT_OPTIONS, *input_options, "-i", _input_url(path))
     command = [program, "-nostdin", "-hide_banner", *source, *output_options, "pipe:1"]
-    # ffmpeg does not need KIE's key, so it does not get it.
+    # ffmpeg does not need the API key of KIE, so the variables with KIE's name are not passed on.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KIE")}
     try:
         with anyio.fail_after(timeout_seconds):
-            # Over stdio, our standard input carries the client's messages: ffmpeg must not read them.
+            # With the stdio transport, standard input carries the client's messages, which ffmpeg must not read.
             process = await anyio.run_process(command, stdin=subprocess.DEVNULL, check=False, env=environment)
     except TimeoutError:
         reason = f"ffmpeg did not come to an end with {path.name} in {timeout_seconds:g} s."
@@ -94,6 +95,5 @@ async def _run(
 
 
 def _input_url(path: Path) -> str:
-    # With the prefix `file:`, ffmpeg takes no name for an option or for another protocol.
-
+    # The prefix `file:` prevents ffmpeg from reading a file name as an option or as the URL of another protocol.
     return f"file:{path.absolute()}"

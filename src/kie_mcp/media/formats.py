@@ -1,12 +1,12 @@
-"""MIME types of media files, detected by their first bytes (magic numbers), and their file extensions.
+"""MIME types of media files, detected by the first bytes (magic numbers), and the file extensions of these types.
 
-Names of files are often wrong, and KIE goes by the name: so the content decides.
+The extension of a file is often wrong, and KIE relies on the extension, so we detect the type by the content.
 """
 
 import struct
 
 HEAD_BYTES = 64
-"""How many first bytes of a file `detect_mime_type()` needs."""
+"""Number of bytes from the start of a file that `detect_mime_type()` needs."""
 
 EXTENSIONS = {
     "image/jpeg": "jpg",
@@ -73,7 +73,7 @@ def detect_mime_type(head: bytes) -> str | None:
     """Detect the MIME type of a media file.
 
     Args:
-        head: The first bytes of the file, HEAD_BYTES if it has so many.
+        head: The first HEAD_BYTES bytes of the file, or the whole file if it is shorter.
 
     Returns:
         The MIME type, or None if the content is no known media format.
@@ -94,12 +94,11 @@ def detect_mime_type(head: bytes) -> str | None:
 
 
 def _detect_mpeg_audio(head: bytes) -> str | None:
-    """Detect MP3 and AAC without a header of their own, by the sync word of the first frame."""
+    """Detect MP3 and AAC files that have no file header, by the sync word of the first audio frame."""
     if len(head) < 2:
         return None
     (sync,) = struct.unpack(">H", head[:2])
     if sync & 0xFFF6 == 0xFFF0:
         return "audio/aac"
-    # Layers II and III only: nobody uses layer I, and UTF-16 text begins with the same bytes.
-
+    # MPEG layer I is left out: nobody uses it, and UTF-16 text may begin with the same bytes.
     return "audio/mpeg" if sync & 0xFFE0 == 0xFFE0 and sync & 0x0006 in (2, 4) else None

@@ -23,8 +23,8 @@ def find_problems(content: Content, limits: Limits) -> list[str]:
     """List the reasons why a model would refuse a file; an empty list means that it fits.
 
     Args:
-        content: The file. It is read from where it stands and set back to its start.
-        limits: What the model accepts.
+        content: The file; its read position is at the start of the file afterwards.
+        limits: The limits of the model's field.
 
     Returns:
         Sentences without a subject, such as `is gif; the model takes png`.
@@ -50,7 +50,7 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
     except PIL.Image.DecompressionBombError:
         return ["has more pixels than any model takes"]
     except (OSError, ValueError):
-        # Pillow cannot read this format, such as HEIC: KIE checks it.
+        # Pillow cannot read some formats, such as HEIC. Such a file passes here, and KIE checks it.
         return []
     measures: tuple[tuple[str, float, tuple[float, float] | None], ...] = (
         ("its shorter side", min(width, height), limits.side_px),
@@ -66,7 +66,7 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
 
 
 def _find_length_problems(file: IO[bytes], span: tuple[float, float]) -> list[str]:
-    """Check the length in seconds; a file whose length is unknown passes."""
+    """List the problems with the length in seconds; a file of unknown length has none."""
     try:
         info = getattr(mutagen.File(file), "info", None)
     except mutagen.MutagenError:

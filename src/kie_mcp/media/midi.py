@@ -1,4 +1,4 @@
-"""Convert Suno's note data to a Standard MIDI File (format 1, MMA RP-001)."""
+"""Convert Suno's notes to a Standard MIDI File (format 1 of the specification MMA RP-001)."""
 
 import struct
 from typing import Annotated
@@ -6,9 +6,12 @@ from typing import Annotated
 from pydantic import BaseModel, Field, TypeAdapter
 
 TICKS_PER_SECOND = 960
-"""480 ticks a quarter at 120 beats a minute, the tempo of a MIDI file that states none."""
+"""MIDI ticks per second: 480 ticks a quarter note, at 120 beats a minute.
+
+That is the standard's tempo for a file that states no tempo.
+"""
 DRUM_CHANNEL = 9
-"""Channel that General MIDI keeps for drums, counted from 0."""
+"""Number of the channel that General MIDI reserves for drums, counted from 0."""
 
 Seconds = Annotated[float, Field(allow_inf_nan=False, le=100_000)]
 
@@ -43,7 +46,7 @@ def build_midi_file(notes_json: str) -> bytes:
         The content of the file.
 
     Raises:
-        ValueError: The text is not such a list.
+        ValueError: The text is not a list of instruments in KIE's form.
     """
     tracks = [_encode_track(each, number) for number, each in enumerate(INSTRUMENTS.validate_json(notes_json))]
     return struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS_PER_SECOND // 2) + b"".join(tracks)
@@ -51,7 +54,7 @@ def build_midi_file(notes_json: str) -> bytes:
 
 def _encode_track(instrument: Instrument, number: int) -> bytes:
     name = instrument.name or ""
-    # Drums have a channel of their own; the other instruments share the remaining fifteen in turn.
+    # Drums use their own channel; the other instruments take the remaining fifteen channels in turn.
     channel = DRUM_CHANNEL if "drum" in name.lower() else (number % 15 + (number % 15 >= DRUM_CHANNEL))
     events: list[tuple[int, bytes]] = []
     for note in instrument.notes or ():
@@ -63,7 +66,7 @@ def _encode_track(instrument: Instrument, number: int) -> bytes:
     encoded_name = name.encode()
     data = b"\x00\xff\x03" + _encode_quantity(len(encoded_name)) + encoded_name
     now = 0
-    # At the same tick a note ends before the next begins: 0x80 sorts before 0x90.
+    # At one tick, a note must end before the next note begins. Sorting does this: 0x80 (end) is less than 0x90 (begin).
     for tick, event in sorted(events):
         data += _encode_quantity(tick - now) + event
         now = tick
@@ -76,7 +79,10 @@ def _to_ticks(seconds: float) -> int:
 
 
 def _encode_quantity(value: int) -> bytes:
-    """Encode a variable-length quantity: seven bits a byte, with the high bit set where more bytes follow."""
+    """Encode a number as a MIDI variable-length quantity.
+
+    Each byte has seven bits of the number; the high bit is set in every byte except the last.
+    """
     encoded = [value & 0x7F]
     while value := value >> 7:
         encoded.append(value & 0x7F | 0x80)

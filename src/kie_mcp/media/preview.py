@@ -1,4 +1,4 @@
-"""Small JPEG previews of media files for an agent to look at: one file, or a contact sheet of several."""
+"""Small JPEG previews that agents look at: of one media file, or a contact sheet of several files."""
 
 import math
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_still
 
 MAX_BYTES = 200_000
-"""Size of a preview in bytes, at most: hosts cut larger answers."""
+"""Largest size of a preview in bytes, because hosts cut larger answers."""
 MAX_SIDE_PX = 1024
-"""Longer side of a preview in pixels, at most."""
+"""Largest length in pixels of a preview's longer side."""
 MAX_FILES = 20
-"""Number of files on one contact sheet, at most."""
+"""Largest number of files on one contact sheet."""
 
-# Every host's model reads JPEG; some know no WebP.
+# The models of all hosts read JPEG, but some cannot read WebP.
 MIME_TYPE = "image/jpeg"
 QUALITIES = (85, 70, 50, 35)
-"""JPEG qualities to try, best first."""
+"""JPEG qualities, in the order in which they are tried."""
 GAP_PX, CAPTION_PX, FONT_PX, INSET_PX = 8, 26, 15, 6
 MIN_CELL_PX = 160
 """Width in pixels that a cell needs for its caption."""
@@ -33,13 +33,13 @@ MIN_CELL_PX = 160
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A preview picture within its size limit, and a note in words."""
+    """A preview picture that is within the size limit, and a note about it in words."""
 
     content: bytes
-    """The picture; empty when nothing can be shown, and then the note says why."""
+    """The encoded picture; empty when there is nothing to show, and then the note says why."""
     mime_type: str
     note: str
-    """Dimensions, length, what is missing; for a contact sheet one line for each file."""
+    """Facts about the file, such as dimensions and length; a contact sheet's note has one line for each file."""
 
 
 async def render_preview(path: Path, *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX) -> Preview:
@@ -47,8 +47,8 @@ async def render_preview(path: Path, *, max_bytes: int = MAX_BYTES, max_side_px:
 
     Args:
         path: The file.
-        max_bytes: Size of the JPEG in bytes, at most.
-        max_side_px: Longer side of the JPEG in pixels, at most.
+        max_bytes: Largest size of the JPEG in bytes.
+        max_side_px: Largest length in pixels of the JPEG's longer side.
 
     Raises:
         InvalidCall: The file is missing, broken or too large.
@@ -62,14 +62,14 @@ async def render_preview(path: Path, *, max_bytes: int = MAX_BYTES, max_side_px:
 async def render_contact_sheet(
     files: Sequence[tuple[Path | None, str]], *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX
 ) -> Preview:
-    """Render several files side by side as one JPEG, numbered from 1.
+    """Render several files side by side as one JPEG, and number them from 1.
 
-    A file that cannot be shown keeps its place, and the note says why. Files after the first MAX_FILES are left out.
+    A file that cannot be shown gets an empty cell, and the note says why. Files after the first MAX_FILES are left out.
 
     Args:
-        files: The path of each file, or None if it was not saved, and its label, which may be empty.
-        max_bytes: Size of the JPEG in bytes, at most.
-        max_side_px: Longer side of the JPEG in pixels, at most.
+        files: The path of each file (None if the file was not saved) and its label, which may be empty.
+        max_bytes: Largest size of the JPEG in bytes.
+        max_side_px: Largest length in pixels of the JPEG's longer side.
     """
     shown = files[:MAX_FILES]
     cells = [(await _render_or_explain(path, max_side_px), " ".join(label.split())) for path, label in shown]
@@ -83,7 +83,7 @@ async def render_contact_sheet(
 
 
 async def _render_or_explain(path: Path | None, max_side_px: int) -> Still:
-    """Render a still, or return one without a picture whose facts say why there is none."""
+    """Render a file as a still; if that fails, return a still without a picture, whose facts give the reason."""
     if not path:
         return Still(None, "Not saved.")
     try:
@@ -93,7 +93,7 @@ async def _render_or_explain(path: Path | None, max_side_px: int) -> Still:
 
 
 def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: int) -> bytes:
-    """Draw the stills with their numbers and labels on a grid, and encode it as JPEG."""
+    """Draw the stills with their numbers and labels on a grid, and return the grid as JPEG."""
     columns, width, height = _grid([still.image.size for still, _ in cells if still.image], len(cells), max_side_px)
     rows = math.ceil(len(cells) / columns)
     size = (GAP_PX + columns * (width + GAP_PX), GAP_PX + rows * (height + CAPTION_PX + GAP_PX))
@@ -117,7 +117,7 @@ def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: in
 
 
 def _grid(sizes: Sequence[tuple[int, int]], count: int, max_side_px: int) -> tuple[int, int, int]:
-    """Choose the number of columns and a cell's width and height in pixels that show the pictures largest."""
+    """Return the number of columns, and the width and height of a cell in pixels, that make the pictures largest."""
     ratio = min(max(geometric_mean(width / height for width, height in sizes), 0.25), 4.0)
     best, columns = 0.0, 1
     for tried in range(1, count + 1):
@@ -126,7 +126,7 @@ def _grid(sizes: Sequence[tuple[int, int]], count: int, max_side_px: int) -> tup
         width = min((max_side_px - GAP_PX) / tried - GAP_PX, height * ratio)
         if width > best:
             best, columns = width, tried
-    # Small pictures are not enlarged, so a cell is no wider than the widest picture or its caption needs.
+    # Small pictures are not enlarged, so a cell need not be wider than the widest picture or the caption.
     largest = max(max(width, height * ratio) for width, height in sizes)
     width = max(int(min(best, max(largest, MIN_CELL_PX))), 1)
     return columns, width, max(int(width / ratio), 1)
@@ -141,10 +141,10 @@ def _shorten(text: str, width: float, font: PIL.ImageFont.ImageFont | PIL.ImageF
 
 
 def _encode_within(image: PIL.Image.Image, max_bytes: int) -> bytes:
-    """Encode a picture as JPEG of at most so many bytes: with lower quality first, then with fewer pixels.
+    """Encode a picture as JPEG of at most `max_bytes` bytes: lower the quality first, then the number of pixels.
 
     Raises:
-        ValueError: Even one pixel does not fit.
+        ValueError: Even a picture of one pixel takes more than `max_bytes`.
     """
     content = b""
     while True:

@@ -1,4 +1,4 @@
-"""Render one file as one picture: an image scaled down, a video by one frame, audio as its waveform."""
+"""Render a file as one picture: an image is scaled down, a video is shown by one frame, audio by its waveform."""
 
 import math
 import sys
@@ -22,19 +22,22 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg, formats
 
 OPEN_LINK = "Use the link that get_task tells."
-"""Next step for a file that cannot be read on this machine."""
+"""Next step that an error message suggests for a file that cannot be read on this machine."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 CHECKER_PX = 16
-"""Side of a square of the pattern behind transparent pictures."""
+"""Length in pixels of a square in the chequered pattern behind transparent pictures."""
 TICK_STEPS_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
-"""Possible distances between the time marks below a waveform; the first with MAX_TICKS marks at most is taken."""
+"""Possible distances in seconds between the time marks below a waveform.
+
+The smallest distance that makes no more than MAX_TICKS marks is taken.
+"""
 MAX_TICKS = 10
 PAPER, INK, WAVE, LINE = "#f4f4f2", "#303030", "#2563a8", "#c8c8c4"
 SILENCE_DB = -90
-"""Audio whose peak is not above this level is called silent."""
+"""Level in decibels of full scale; audio whose peak is not above it is described as silent."""
 
 Levels = list[tuple[float, float]]
-"""The lowest and the highest sample of each column of a waveform, from -1 to 1."""
+"""The lowest and the highest sample in each pixel column of a waveform; samples are from -1 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,14 @@ class Still:
     """A picture that stands for a file."""
 
     image: PIL.Image.Image | None
-    """The picture in RGB; None when nothing can be shown, and then the facts say why."""
+    """The picture in RGB; None when there is nothing to show, and then the facts say why."""
     facts: str
-    """What is known of the file (dimensions, length, loudness), in words."""
+    """Facts about the file (dimensions, length, loudness), in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """Length, sample rate and channels of a file, as its metadata states them; 0 where unknown."""
+    """Length, sample rate and number of channels in a file's metadata; each is 0 if unknown."""
 
     seconds: float = 0
     rate_hz: int = 0
@@ -69,7 +72,7 @@ async def render_still(path: Path, max_side_px: int) -> Still:
 
     Args:
         path: An image, video or audio file.
-        max_side_px: Longer side of the picture in pixels, at most.
+        max_side_px: Largest length in pixels of the picture's longer side.
 
     Raises:
         InvalidCall: The file is missing, broken or too large.
@@ -89,8 +92,8 @@ async def render_still(path: Path, max_side_px: int) -> Still:
 
 
 def _detect_mime_type(path: Path) -> str:
-    """Detect the MIME type by the file's first bytes; empty if it is no known media format."""
-    # Opening a named pipe would block until somebody writes to it.
+    """Return the MIME type that the file's first bytes show; empty if the file has no known media format."""
+    # Only regular files are opened, because opening a named pipe blocks until another process writes to it.
     if not path.is_file():
         raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
@@ -111,7 +114,7 @@ def _render_image(path: Path, side: int) -> Still:
 
 
 def _open_image(file: IO[bytes], path: Path, side: int) -> tuple[PIL.Image.Image, list[str]]:
-    """Open a picture, make it small and opaque, and describe the original in words."""
+    """Return a small, opaque copy of a picture, and facts about the original picture in words."""
     try:
         with PIL.Image.open(file) as original:
             if original.width * original.height > (PIL.Image.MAX_IMAGE_PIXELS or math.inf):
@@ -139,10 +142,10 @@ def _open_image(file: IO[bytes], path: Path, side: int) -> tuple[PIL.Image.Image
 
 def _to_plain_mode(image: PIL.Image.Image) -> PIL.Image.Image:
     if image.mode.startswith("I"):
-        # Sixteen bits a pixel: Pillow's own conversion to eight bits cuts off values above 255.
+        # The picture has 16 bits a pixel. Pillow's own conversion to 8 bits would cut off values above 255.
         return image.convert("F").point(lambda value: value * (255 / 65535)).convert("L")
     if image.mode == "RGBA" or (image.mode in ("RGB", "L", "CMYK", "YCbCr") and not image.has_transparency_data):
-        # Not converted before it is scaled down: so Pillow can decode a JPEG at a lower resolution.
+        # This picture is converted after it is scaled down, so that Pillow can decode a JPEG at a lower resolution.
         return image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
@@ -150,7 +153,7 @@ def _to_plain_mode(image: PIL.Image.Image) -> PIL.Image.Image:
 def _upright_size(image: PIL.Image.Image) -> tuple[int, int]:
     width, height = image.size
     with suppress(Exception):
-        # EXIF orientations from 5 on are rotated by a quarter turn.
+        # EXIF orientations from 5 to 8 mean a quarter turn, which swaps width and height.
         if int(image.getexif().get(0x0112, 1)) >= 5:
             return height, width
     return width, height
@@ -183,7 +186,7 @@ async def _render_video(path: Path, side: int) -> Still:
         at = 0
         frame, seconds = await ffmpeg.extract_frame(program, path, at)
     if not frame:
-        # A video container may hold audio only.
+        # A file without frames may still have sound: a video container may hold audio only.
         return await _render_audio(path, side)
     image, facts = await anyio.to_thread.run_sync(_open_image, BytesIO(frame), path, side)
     facts += [str(AudioInfo(seconds or info.seconds)), f"the frame at {at:.1f} s is shown"]
@@ -223,16 +226,16 @@ def _read_audio_info(path: Path) -> AudioInfo:
 
 
 def _read_wav_levels(path: Path, columns: int) -> tuple[Levels, float]:
-    """Read the levels and the length in seconds of a WAV file; no levels if Python's `wave` cannot read it."""
+    """Return the levels of a WAV file and its length in seconds; there are no levels if `wave` cannot read the file."""
     try:
         with wave.open(str(path), "rb") as sound:
             width, size = sound.getsampwidth(), sound.getsampwidth() * sound.getnchannels()
-            # A WAV file that was written to a pipe states an endless length in its header.
+            # A WAV file that a program wrote to a pipe states a far too large length in its header.
             frames = min(sound.getnframes(), path.stat().st_size // size)
             step = max(math.ceil(frames / columns), 1)
             parts = (sound.readframes(step) for _ in range(0, frames, step))
             return _levels(_decode_samples(part, width) for part in parts), frames / sound.getframerate()
-    # The module `wave` raises other errors than its own for broken files.
+    # For broken files, the module `wave` raises other errors besides its own `wave.Error`.
     except Exception:  # noqa: BLE001
         return [], 0
 
@@ -245,9 +248,9 @@ def _pcm_levels(content: bytes, columns: int) -> tuple[Levels, float]:
 
 
 def _decode_samples(content: bytes, width: int) -> "array[int]":
-    """Decode samples to signed numbers of 8 or 16 bits; of wider samples, only the upper 16 bits are kept."""
+    """Decode samples of `width` bytes to signed numbers of 8 or 16 bits; longer samples lose their lower bits."""
     if width == 1:
-        # Samples of 8 bits are unsigned in WAV.
+        # WAV files store samples of 8 bits as unsigned numbers.
         return array("b", content.translate(bytes((value + 128) % 256 for value in range(256))))
     # The upper two bytes of each sample are exact enough for a picture.
     upper = bytearray(len(content) // width * 2)

@@ -7,14 +7,14 @@ from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.fake_task import FAILURE, FakeTask, StatusRecord
 
 Answer = dict[str, Any]
-"""The `data` of an answer, or a part of it."""
+"""The field `data` of one of KIE's answers, or a part of it."""
 
 
 def request_json(task: FakeTask) -> str:
-    """Return the request's body as JSON, as KIE repeats it in status answers."""
+    """Return the body of the create request as JSON, which KIE repeats in status answers."""
     if task.path != JOBS.create:
         return json.dumps(task.body)
-    # Here, KIE puts JSON as a string into JSON.
+    # In the `jobs` API, KIE writes the input as a JSON string inside the JSON.
     return json.dumps({**task.body, "input": json.dumps(task.body.get("input"))})
 
 
@@ -24,11 +24,17 @@ def success_flag(record: StatusRecord) -> int:
 
 
 def error_fields(record: StatusRecord, *, code: int | None = None, message: str | None = None) -> Answer:
-    """Return the error code and message: the injected failure's, else the given ones, which stand for no error."""
+    """Return the error code and message of a task.
+
+    Args:
+        record: The task; if it failed, the code and message of the injected failure are returned.
+        code: The code that the API uses for a task without an error.
+        message: The message that the API uses for a task without an error.
+    """
     code, message = FAILURE if record.failed else (code, message)
     return {"errorCode": code, "errorMessage": message}
 
 
 def result_response(record: StatusRecord, **results: Any) -> Answer | None:
-    """Return the `response` with the results, or None before success."""
+    """Return the field `response` with the task's results, or None if the task has not succeeded."""
     return {"taskId": record.task.id, **results} if record.succeeded else None

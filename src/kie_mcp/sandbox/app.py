@@ -1,4 +1,4 @@
-"""The sandbox's ASGI application: KIE's creates, status reads, uploads, downloads and discovery, without KIE."""
+"""The sandbox's ASGI application: it imitates KIE's creates, status reads, uploads, downloads and discovery."""
 
 import contextlib
 import io
@@ -37,19 +37,19 @@ from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
 from kie_mcp.sandbox.status_answers import build_status_answer
 
 MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
-"""Host of the results' URLs, unless the sandbox is served on localhost."""
+"""Start of the URLs of result files, unless the sandbox is served on localhost."""
 
 
 class Sandbox:
     """A fake KIE: it accepts and refuses the same requests as KIE, and makes small but real media files.
 
     Args:
-        key: The only API key that it accepts.
-        credits: The balance at the start.
+        key: The only API key that the sandbox accepts.
+        credits: The balance in credits at the start.
         seconds: How long a task takes, in seconds.
-        clock: Returns the time, in seconds since 1970.
-        window: The rate limit of creates: how many, and in how many seconds.
-        legacy: Whether it still runs models that KIE no longer documents.
+        clock: A function that returns the time in seconds since 1970.
+        window: The rate limit of creates: the number of creates, and the seconds in which so many are allowed.
+        legacy: Whether the sandbox runs models that KIE no longer documents.
     """
 
     def __init__(
@@ -63,25 +63,25 @@ class Sandbox:
         legacy: bool = False,
     ) -> None:
         self.accepted: list[FakeTask] = []
-        """All tasks whose creates were accepted, the oldest first."""
+        """All tasks whose creates the sandbox accepted, the oldest first."""
         self._key = key
         self._credits = credits
         self._seconds = seconds
         self._clock = clock
         self._window = window
         self.discovery = Discovery(legacy)
-        """The live catalogue."""
+        """The sandbox's live catalogue."""
         self._create_times: deque[float] = deque()
         self._last_discovery = float("-inf")
         self._faults = Faults()
         self._files = FileStore()
         self._handlers = dict(self._build_handlers())
         self.app = Starlette(routes=self._routes(), exception_handlers={HTTPException: answer_not_found})
-        """The ASGI application. It looks at paths only, so it may be served under any host name."""
+        """The ASGI application. It ignores host names, so it answers for every host of KIE."""
 
     @property
     def balance(self) -> float:
-        """Credits that are left."""
+        """Number of credits that are left."""
         now = self._clock()
         return round(self._credits - sum(task.charge(now) for task in self.accepted), 2)
 
@@ -90,12 +90,15 @@ class Sandbox:
 
         Args:
             on: The kind of request.
-            how: An HTTP status; `code:429` for that code in the body of an HTTP 200; `garbage`, `truncated` or `empty`
-                for the answer; `reset-before` or `reset-after` for a connection that breaks before or after the request
-                takes effect; `hang-before` or `hang-after` for one that never answers; `null-record` for a task that is
-                not known yet; `fail`, `stall` or `no-urls` for the task's end; `cut` for half of the body that the
-                headers announce. With `after:`, as in `after:502`, the request takes effect before that answer.
-            times: How many requests it happens to.
+            how: The fault. A number, such as 502, is the HTTP status of the answer. `code:429` is an answer with HTTP
+                status 200 and the code 429 in its body. `garbage` is an answer that is not JSON, `empty` one without
+                a body, and `null-record` one that says that KIE does not know the task. `truncated` is half of an
+                answer, and `cut` half of an answer whose headers announce the whole length. `reset-before` and
+                `reset-after` break the connection before or after the request takes effect; `hang-before` and
+                `hang-after` keep the connection open without an answer. `fail` lets the task fail, `stall` keeps it
+                from ending, and `no-urls` lets it succeed without result URLs. With the prefix `after:`, as in
+                `after:502`, the request takes effect before the faulty answer is sent.
+            times: Number of requests that the fault happens to.
         """
         self._faults.add(on, how, times)
 
@@ -112,7 +115,10 @@ class Sandbox:
         ]
 
     def _build_handlers(self) -> Iterator[tuple[tuple[str, str], Handler]]:
-        """Generate a handler for each method and fixed path; as 150 routes of Starlette, start-up would take longer."""
+        """Generate each method and fixed path with its handler.
+
+        A dictionary of handlers makes start-up faster than 150 routes of Starlette.
+        """
         found = [offer.route for offers in OFFERS.values() for offer in offers]
         create, status = self._with_key("create", self._create_task), self._with_key("status", self._read_status)
         yield from (((route.method, route.create), create) for route in found)
@@ -133,7 +139,7 @@ class Sandbox:
         raise HTTPException(405 if any(path == request.url.path for _, path in self._handlers) else 404)
 
     def _with_faults(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler so that the injected faults of a kind of request happen to it."""
+        """Wrap a handler so that its requests get the faults that were injected for one kind of request."""
 
         async def endpoint(request: Request) -> Response:
             return await self._faults.answer(on, request, handler) if on else await handler(request)
@@ -141,7 +147,7 @@ class Sandbox:
         return endpoint
 
     def _with_key(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler so that it needs the API key, and faults happen to it."""
+        """Wrap a handler so that its requests need the API key, and get the injected faults."""
 
         async def with_key(request: Request) -> Response:
             if request.headers.get("authorization") != f"Bearer {self._key}":
@@ -190,12 +196,15 @@ class Sandbox:
         return build_envelope(200, "success", {"taskId": task.id, "recordId": task.id})
 
     def _find_repeated(self, offer: Offer, body: dict[str, Any]) -> FakeTask | None:
-        """Return the task of an equal create, for routes where a create is repeated until its result is ready."""
+        """Return the task of an earlier create with equal arguments, or None.
+
+        On some routes, a client repeats the create until the result is ready.
+        """
         arguments = offer.parse_arguments(body)
         return next((task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments), None)
 
     def _find_lost_upload(self, request: Request, body: Any) -> str:
-        """Return the first link in a body to an upload that is deleted; empty if there is none."""
+        """Return the first link in a body that leads to a deleted upload; empty if there is no such link."""
         if isinstance(body, dict | list):
             inner = body.values() if isinstance(body, dict) else body
             return next(filter(None, (self._find_lost_upload(request, each) for each in inner)), "")
@@ -205,7 +214,7 @@ class Sandbox:
         return body if is_upload_url and not self._find_file(request, body) else ""
 
     def _exceeds_window(self, now: float) -> bool:
-        """Tell whether one more create would exceed the rate limit (a sliding window)."""
+        """Tell whether one more create would exceed the rate limit, which counts creates in a sliding window."""
         limit, seconds = self._window
         while self._create_times and self._create_times[0] <= now - seconds:
             self._create_times.popleft()
@@ -235,7 +244,7 @@ class Sandbox:
         return build_envelope(200, "success", url)
 
     def _find_file(self, request: Request, url: str) -> Path | None:
-        """Return the file behind one of the sandbox's own URLs, or None."""
+        """Return the local file that one of the sandbox's own URLs leads to, or None."""
         for origin in (MEDIA_ORIGIN, _base_url(request)):
             if url.startswith(origin + MEDIA_PATH):
                 first, _, rest = unquote(urlsplit(url).path).removeprefix(MEDIA_PATH).partition("/")
@@ -243,7 +252,7 @@ class Sandbox:
         return None
 
     def _find_result(self, id_: str, name: str) -> Path | None:
-        """Return the file of a finished task's result, or None."""
+        """Return a result file of a task, or None if the task has not succeeded or has no such file."""
         if not (task := self._find_task(id_)):
             return None
         is_done = task.state(self._clock()) == "success"
@@ -311,7 +320,7 @@ class Sandbox:
         return self._answer_discovery(self.discovery.read_detail(of, model, self._clock()))
 
     def _answer_discovery(self, data: Any) -> Response:
-        """Answer a discovery request, or refuse the second one within a second."""
+        """Answer a discovery request; refuse it if the last accepted discovery request was less than a second ago."""
         now = self._clock()
         if now - self._last_discovery < 1:
             return build_envelope(429, "At most one request a second")
@@ -336,13 +345,13 @@ class Sandbox:
 
 
 async def answer_not_found(request: Request, error: Exception) -> Response:
-    """Answer as KIE does where it has no such route."""
+    """Answer a request for a path or method that does not exist, as KIE does."""
     code = error.status_code if isinstance(error, HTTPException) else 500
     return build_envelope(code, f"No {request.method} {request.url.path}", http=code)
 
 
 async def _read_json(request: Request) -> dict[str, Any]:
-    """Parse the body as a JSON object; any other body is answered with 400."""
+    """Parse the body as a JSON object; refuse any other body with HTTP status 400."""
     with contextlib.suppress(ValueError):
         body = json.loads(await request.body())
         if isinstance(body, dict):
@@ -361,6 +370,6 @@ def _refuse_upload(reason: str) -> Response:
 
 
 def _base_url(request: Request) -> str:
-    """Return the start of the links to media: the sandbox's own address on localhost, else the made-up host."""
+    """Return the start of media URLs: the sandbox's own address if it is served on localhost, else MEDIA_ORIGIN."""
     local = request.url.hostname in ("localhost", "127.0.0.1")
     return str(request.base_url).rstrip("/") if local else MEDIA_ORIGIN

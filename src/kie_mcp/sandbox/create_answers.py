@@ -1,4 +1,7 @@
-"""Answers to creates that have no status route: those with the result in them, and those that are sent again."""
+"""Answers to creates on routes without a status route.
+
+Some of these answers have the result at once; on other routes, the client repeats the create until the result is ready.
+"""
 
 from collections.abc import Callable
 
@@ -11,7 +14,7 @@ Reply = tuple[int, str, Answer | None]
 
 
 def answer_with_result(record: StatusRecord) -> Reply:
-    """Answer a create whose answer is the result."""
+    """Build the reply to a create request for a route where KIE returns the result in that same reply."""
     return (501, FAILURE[1], None) if record.failed else (200, "success", build_status_answer(record))
 
 
@@ -23,14 +26,14 @@ def answer_repeated_create(record: StatusRecord) -> Reply:
 
 
 def answer_veo_1080p(record: StatusRecord) -> Reply:
-    """Answer for a Veo video in 1080p."""
+    """Answer a create of a Veo video in 1080p: with an error until the video is ready, then with its URL."""
     if not record.succeeded:
         return 400, "The 1080p video is processing. Ask again in a minute", None
     return 200, "success", {"resultUrl": record.first_url}
 
 
 def answer_veo_4k(record: StatusRecord) -> Reply:
-    """Answer for a Veo video in 4K; KIE uses an error code for the finished one too."""
+    """Answer a create of a Veo video in 4K; KIE sends an error code even when the video is ready."""
     if not record.succeeded:
         first, nothing = record.now == record.task.created_at, {"resultUrls": None, "imageUrls": None}
         code, message = (200, "success") if first else (422, "The 4K video is processing. Ask again later")

@@ -1,4 +1,4 @@
-"""KIE's discovery API (the live catalogue): list of models, schemas, prices and success rates."""
+"""The sandbox's copy of KIE's discovery API (the live catalogue): models, schemas, prices and success rates."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from kie_mcp.sandbox.offers import OFFERS, Offer
 Json = dict[str, Any]
 
 BUCKET_SECONDS = 600
-"""Length of the periods that KIE states success rates for."""
+"""Length in seconds of the periods for which KIE states success rates."""
 DAY_SECONDS = 24 * 60 * 60
 
 
@@ -22,26 +22,26 @@ class Discovery:
     """The sandbox's live catalogue; tests may add and remove models, and set their prices and success rates."""
 
     legacy: bool = False
-    """Whether models that KIE no longer documents are listed."""
+    """Whether the list includes models that KIE no longer documents."""
     extra_models: dict[str, Offer] = field(default_factory=dict)
     """Models that the built-in catalogue does not have, by id."""
     extra_schemas: dict[str, Json | None] = field(default_factory=dict)
-    """JSON Schemas of the extra models, by id; None for a model without one."""
+    """JSON Schemas of the extra models, by id; None for a model without a schema."""
     removed: set[str] = field(default_factory=set)
-    """Ids of models that are not offered any more."""
+    """Ids of the models that the sandbox no longer offers."""
     success_rates: dict[str, float] = field(default_factory=dict)
-    """Success rate in per cent by model id; 100 for all others."""
+    """Success rate in per cent, by model id; a model that is not here has 100 per cent."""
     prices: dict[str, str] = field(default_factory=dict)
-    """KIE's price text by model id; for all others it is written from the catalogue's price."""
+    """KIE's price text, by model id; for a model that is not here, the catalogue's price is written as text."""
 
     def add_model(self, id_: str, schema: Json | None, *, kind: Kind = "image", does: str = "text-to-image") -> None:
         """Offer a model that the built-in catalogue does not have.
 
         Args:
-            id_: KIE's id.
-            schema: The JSON Schema of its input; None for a model without a published schema.
-            kind: The kind of result.
-            does: The mode.
+            id_: KIE's id of the model.
+            schema: The JSON Schema of the model's input; None for a model without a published schema.
+            kind: The kind of result that the model makes.
+            does: The model's mode.
         """
         model = (
             dynamic_model.model_from_schema(id_, schema, kind=kind, does=does)
@@ -52,17 +52,17 @@ class Discovery:
         self.extra_schemas[id_] = schema
 
     def find_extra_model(self, path: str, body: Json) -> list[Offer]:
-        """Find the extra model that a create is for; the list has one item or none."""
+        """Return the offer of the extra model that a create names, as a list of one item, or an empty list."""
         offer = self.extra_models.get(str(body.get("model"))) if path == JOBS.create else None
         return [offer] if offer else []
 
     def list_models(self, *, task_types: Iterable[str] = (), provider: str = "", words: str = "") -> Json:
-        """List the models that match all given filters; case does not count.
+        """List the models that match all filters; case is ignored.
 
         Args:
-            task_types: KIE's task types, of which one must match.
+            task_types: KIE's task types; a model must have one of them. Without any, all models match.
             provider: KIE's name of the vendor.
-            words: A part of the id or the title.
+            words: A text that must occur in the model's id or title.
         """
         wanted = {each.casefold() for each in task_types if each}
         listed = [
@@ -79,7 +79,7 @@ class Discovery:
 
         Args:
             of: `schema`, `price` or `success-rate`.
-            model: KIE's id.
+            model: KIE's id of the model.
             now: The time, in seconds since 1970.
         """
         if not (offer := self._listed_offers().get(model)):
@@ -116,7 +116,7 @@ class Discovery:
 
 
 def _success_points(now: float, rate: float) -> Iterable[Json]:
-    """Generate one point for each period of the last day, all with the same success rate in per cent."""
+    """Generate one point for each period of the last day; all points have the same success rate, in per cent."""
     last = int(now) // BUCKET_SECONDS * BUCKET_SECONDS
     for start in range(last - DAY_SECONDS, last, BUCKET_SECONDS):
         span = {"start": to_iso(start), "end": to_iso(start + BUCKET_SECONDS)}
@@ -124,7 +124,7 @@ def _success_points(now: float, rate: float) -> Iterable[Json]:
 
 
 def _build_openapi(offer: Offer, schema: Json) -> Json:
-    """Build the OpenAPI document that KIE publishes of a model, around the schema of its input."""
+    """Build the OpenAPI document that KIE publishes for a model; it contains the schema of the model's input."""
     body = {
         "type": "object",
         "required": ["model", "input"],

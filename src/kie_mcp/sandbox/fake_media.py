@@ -1,4 +1,4 @@
-"""Small but valid media files (PNG, JPEG, WebP, WAV, MP3, MP4), rendered when they are downloaded."""
+"""Small but valid media files (PNG, JPEG, WebP, WAV, MP3, MP4), which are rendered when a client downloads them."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont
 ASSETS = files("kie_mcp.sandbox") / "media"
 SONG_SECONDS = 3.0
 LONG_SIDE_PX = 512
-"""Longer side of an image."""
+"""Length in pixels of an image's longer side."""
 SAMPLE_RATE_HZ = 22050
 
 
@@ -27,20 +27,20 @@ class MediaContent:
     """What a rendered file shows or contains."""
 
     text: str
-    """Text that an image shows and a song has as its title."""
+    """The text in an image, or the title of a song."""
     mark: str
     """A text that makes this file different from all others."""
     aspect_ratio: str = ""
-    """Such as `16:9`; anything of another form makes a square."""
+    """Aspect ratio of an image, such as `16:9`; a text of any other form makes the image a square."""
 
     @property
     def number(self) -> int:
-        """The checksum of the mark, which colours and pitches are made of."""
+        """The checksum of the mark; it decides colours and pitches, so that files differ."""
         return zlib.crc32(self.mark.encode())
 
 
 def render_file(name: str, media: MediaContent) -> bytes:
-    """Render a file in the format of its name's extension, and return its content."""
+    """Return the content of a file, in the format that the extension of its name says."""
     return RENDERERS[name.rpartition(".")[2]](media)
 
 
@@ -78,7 +78,7 @@ def _render_tone(media: MediaContent) -> bytes:
 
 
 def _render_song(media: MediaContent) -> bytes:
-    # An ID3v2.4 tag: encoding 3 is UTF-8, TIT2 is the title, TCOM the composer.
+    # The song begins with an ID3v2.4 tag. Encoding 3 means UTF-8, TIT2 is the title, and TCOM is the composer.
     frames = b"".join(
         name + _synchsafe(1 + len(text)) + b"\0\0\3" + text
         for name, text in ((b"TIT2", media.text[:80].encode()), (b"TCOM", media.mark.encode()))
@@ -87,12 +87,12 @@ def _render_song(media: MediaContent) -> bytes:
 
 
 def _synchsafe(number: int) -> bytes:
-    """Encode a number with seven bits a byte, as ID3 requires."""
+    """Encode a number as four bytes of seven bits each, as ID3 requires."""
     return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
 def _render_clip(media: MediaContent) -> bytes:
-    # The mark is put into a `free` box, which players skip.
+    # The mark stands in an MP4 box of the type `free`, which players skip.
     mark = media.mark.encode()
     return (ASSETS / "clip.mp4").read_bytes() + struct.pack(">I4s", 8 + len(mark), b"free") + mark
 
@@ -104,7 +104,7 @@ def write_lyrics(media: MediaContent) -> str:
 
 
 def write_notes(media: MediaContent) -> dict[str, Any]:
-    """Return the notes of a scale in KIE's form of MIDI data."""
+    """Return the notes of a musical scale, in the form of KIE's MIDI data."""
     first = 48 + media.number % 24
     scale = [
         {"pitch": first + step, "start": beat * 0.25, "end": beat * 0.25 + 0.2, "velocity": 0.8}

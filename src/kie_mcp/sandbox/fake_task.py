@@ -1,4 +1,4 @@
-"""A task in the sandbox; its state follows from the clock alone."""
+"""A task in the sandbox, whose state depends only on the clock and on an injected fault."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,48 +28,48 @@ class FakeTask:
     model: str
     """The name of the model in the request."""
     body: dict[str, Any]
-    """The create's body."""
+    """The body of the create request."""
     offers: list[Offer]
-    """The offers that match the request, the likelier first: one, or two."""
+    """The one or two offers that match the request; the likelier offer comes first."""
     created_at: float
     """Time of the create, in seconds since 1970."""
     seconds: float
     """How long the task takes, in seconds."""
     credits: float
-    """Credits that were charged."""
+    """Price of the task in credits."""
     fault: str = ""
-    """`fail`, `stall` or `no-urls` where a fault was injected; else empty."""
+    """Name of the injected fault: `fail`, `stall` or `no-urls`; empty if there is none."""
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The request's fields under our names, with defaults."""
+        """The request's fields under our names; fields that the request lacks have their defaults."""
         return self.offers[0].parse_arguments(self.body)
 
     @property
     def prompt(self) -> str:
-        """The text that the results show: the prompt, else the model's name."""
+        """The text that the result files show: the prompt, or the model's name if there is no prompt."""
         return str(self.arguments.get("prompt") or self.model)
 
     @property
     def ends_at(self) -> float:
-        """Time of the task's end, in seconds since 1970."""
+        """Time at which the task ends, in seconds since 1970."""
         return self.created_at + self.seconds
 
     def state(self, now: float) -> State:
-        """Return the task's state at a time, in the words of the `jobs` API."""
+        """Return the task's state at the time `now`, in the words of the `jobs` API."""
         if now >= self.ends_at and self.fault != "stall":
             return "fail" if self.fault == "fail" else "success"
         share = self.progress(now)
         return "waiting" if share < 0.2 else "queuing" if share < 0.4 else "generating"
 
     def progress(self, now: float) -> float:
-        """Return the share of the task that is done at a time, from 0 to 1."""
+        """Return the share of the task that is done at the time `now`, from 0 to 1."""
         if self.fault != "stall" and now >= self.ends_at:
             return 1
         return round(min((now - self.created_at) / (self.seconds or 1), 0.99), 2)
 
     def charge(self, now: float) -> float:
-        """Return the credits charged for the task at a time; a failed task costs nothing."""
+        """Return the credits that the task costs at the time `now`; a failed task costs nothing."""
         return 0 if self.state(now) == "fail" else self.credits
 
     @property
@@ -122,17 +122,17 @@ def _count_results(arguments: dict[str, Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StatusRecord:
-    """A task at one moment: what status answers are built from."""
+    """A task at one moment; status answers are built from it."""
 
     task: FakeTask
     now: float
-    """The moment, in seconds since 1970."""
+    """The moment that the record describes, in seconds since 1970."""
     base_url: str
-    """Address of the sandbox, for links to media."""
+    """Start of the URLs of media files."""
 
     @property
     def state(self) -> State:
-        """State of the task."""
+        """State of the task at that moment."""
         return self.task.state(self.now)
 
     @property
@@ -147,23 +147,23 @@ class StatusRecord:
 
     @property
     def urls(self) -> dict[str, str]:
-        """URLs of the result files by name; none before success."""
+        """URLs of the result files, by file name; empty if the task has not succeeded."""
         names = self.task.file_names if self.succeeded and self.task.fault != "no-urls" else ()
         return {name: self._url(name) for name in names}
 
     @property
     def first_url(self) -> str:
-        """URL of the first result file; empty if there is none."""
+        """URL of the first result file; empty if there are no result files."""
         return next(iter(self.urls.values()), "")
 
     @property
     def cover_url(self) -> str:
-        """URL of a cover picture; empty if there are no results."""
+        """URL of a cover picture; empty if there are no result files."""
         return self._url(COVER_NAME) if self.urls else ""
 
     @property
     def tracks(self) -> list[dict[str, Any]]:
-        """Songs of a music task; each API has its own names for these fields."""
+        """Songs of a music task; each of KIE's APIs then gives these fields its own names."""
         arguments = self.task.arguments
         return [
             {
@@ -178,7 +178,7 @@ class StatusRecord:
 
     @property
     def ended_at(self) -> float | None:
-        """Time of the task's end in seconds since 1970, or None while it runs."""
+        """Time at which the task ended, in seconds since 1970, or None while the task runs."""
         return self.task.ends_at if self.succeeded or self.failed else None
 
     def _url(self, name: str) -> str:
@@ -186,15 +186,15 @@ class StatusRecord:
 
 
 def to_milliseconds(seconds: float | None) -> int | None:
-    """Convert seconds to milliseconds, which most of KIE's APIs use."""
+    """Convert a time or duration in seconds to milliseconds, which most of KIE's APIs use; None stays None."""
     return None if seconds is None else int(seconds * 1000)
 
 
 def to_iso(seconds: float | None) -> str | None:
-    """Format a time as `2025-01-15T10:35:27Z`."""
+    """Format a time in seconds since 1970 as `2025-01-15T10:35:27Z`; None stays None."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def to_plain_time(seconds: float | None) -> str | None:
-    """Format a time as `2025-01-15 10:35:27`."""
+    """Format a time in seconds since 1970 as `2025-01-15 10:35:27`; None stays None."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")

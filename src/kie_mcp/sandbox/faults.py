@@ -1,4 +1,4 @@
-"""Fault injection: errors, broken connections, cut answers and failing tasks, for the next requests of a kind."""
+"""Fault injection: the next requests of a kind get errors, broken connections, cut answers or failing tasks."""
 
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
@@ -18,13 +18,13 @@ FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 TASK_FAULTS = "fail", "stall", "no-urls"
 """Faults of the task that a request creates or asks about."""
 CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
-"""Faults of the connection, before or after the request takes effect."""
+"""Faults of the connection that happen before or after the request takes effect."""
 ANSWER_FAULTS = "garbage", "empty", "null-record"
-"""Answers that are sent instead of the right one."""
+"""Faulty answers that are sent instead of the right answer."""
 FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, "truncated", "cut")
-"""All faults, besides HTTP codes and codes in the body."""
+"""All faults that have a name; HTTP statuses and codes in the body are faults without a name."""
 AFTER_PREFIX = "after:"
-"""Prefix of an answer fault: the request takes effect first, and only then is answered with the fault."""
+"""Prefix of a faulty answer that is sent only after the request has taken effect."""
 
 
 def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200) -> JSONResponse:
@@ -40,12 +40,12 @@ def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200
 
 
 def build_no_record() -> JSONResponse:
-    """Build KIE's status answer for a task that it does not know, does not know yet, or created by another route."""
+    """Build KIE's status answer for a task that KIE does not know (yet), or that was created on another route."""
     return build_envelope(422, "recordInfo is null")
 
 
 class Faults:
-    """The faults still to happen, in a queue for each kind of request."""
+    """The injected faults that have not happened yet, in one queue for each kind of request."""
 
     def __init__(self) -> None:
         self._due: defaultdict[str, deque[str]] = defaultdict(deque)
@@ -54,12 +54,12 @@ class Faults:
         """Inject a fault into the next requests of a kind.
 
         Args:
-            on: The kind of request, one of FAULT_TARGETS.
-            how: The fault; `Sandbox.inject_fault` lists them.
-            times: How many requests it happens to.
+            on: The kind of request, which is one of FAULT_TARGETS.
+            how: The fault; `Sandbox.inject_fault` lists all faults.
+            times: Number of requests that the fault happens to.
 
         Raises:
-            ValueError: There is no such kind, or no such fault.
+            ValueError: There is no such kind of request, or no such fault.
         """
         how = str(how)
         if on not in FAULT_TARGETS:
@@ -71,7 +71,7 @@ class Faults:
         self._due[on].extend([how] * times)
 
     async def answer(self, on: FaultTarget, request: Request, handler: Handler) -> Response:
-        """Answer a request by its handler, or with the next fault that waits for its kind."""
+        """Answer a request with the next fault for its kind of request, or by its handler if no fault is left."""
         due = self._due[on]
         how = due.popleft() if due else ""
         request.state.task_fault = how if how in TASK_FAULTS else ""
@@ -106,7 +106,7 @@ class BrokenConnection(Response):
     """A response that breaks the connection before the body is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send the headers, so that no server sends an error page instead, and raise a read error."""
+        """Send the headers and then raise a read error; without the headers, a server would send an error page."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
         raise httpx2.ReadError("The sandbox was told to break the connection")
 
@@ -126,10 +126,10 @@ class HalfResponse(Response):
     def __init__(self, whole: Response, *, announced: bool) -> None:
         self.whole = whole
         self.announced = announced
-        """Whether the headers state the length of the whole, so that a client notices the cut."""
+        """Whether the headers state the length of the whole body, so that a client notices that half is missing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the headers and half of the body."""
+        """Send the headers and the first half of the body."""
         left = 0
 
         async def cut(message: Message) -> None:

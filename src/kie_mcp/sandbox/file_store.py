@@ -16,14 +16,14 @@ from kie_mcp.sandbox.fake_media import RENDERERS, MediaContent, render_file
 from kie_mcp.sandbox.fake_task import FakeTask, to_iso
 
 MEDIA_PATH = "/sandbox/media/"
-"""Start of the path of every download."""
+"""Start of the path of every media file's URL."""
 UPLOADS_PATH = f"{MEDIA_PATH}uploads/"
 DATA_URL_PATTERN = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[^,]*)?,(?P<content>.*)", re.DOTALL)
 UPLOAD_FOLDER_PATTERN = re.compile(r"[^/].*[^/]|[^/]")
 
 
 class FileStore:
-    """A temporary folder with uploads and results, deleted together with this object."""
+    """A temporary folder for uploads and results, which is deleted when this object is garbage-collected."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="kie-sandbox-"))
@@ -34,8 +34,8 @@ class FileStore:
         """Save an upload, and return its size in bytes.
 
         Args:
-            source: The content; it is copied in pieces.
-            path: Where KIE puts it; an earlier upload with the same path is overwritten.
+            source: The content, which is copied in pieces.
+            path: The upload's path at KIE; an earlier upload with this path is overwritten.
         """
         place = self._uploads.setdefault(path, self._folder / uuid4().hex)
         with place.open("wb") as target:
@@ -43,15 +43,15 @@ class FileStore:
         return place.stat().st_size
 
     def find_upload(self, path: str) -> Path | None:
-        """Return the file that was uploaded to a path, or None."""
+        """Return the local file of the upload with a path, or None if there is none."""
         return self._uploads.get(path)
 
     def drop_uploads(self) -> None:
-        """Forget all uploads."""
+        """Forget all uploads, so that their URLs no longer work."""
         self._uploads.clear()
 
     def render_result(self, task: FakeTask, name: str) -> Path:
-        """Return the file of a task's result, which is rendered when it is first needed."""
+        """Return a result file of a task; the file is rendered on the first call."""
         place = self._folder / f"{task.id}-{name}"
         if not place.exists():
             place.write_bytes(render_file(name, task.describe_content(name)))
@@ -59,7 +59,7 @@ class FileStore:
 
 
 def render_stand_in(url: str) -> bytes:
-    """Render the file that stands for an upload by URL: the sandbox fetches nothing, its file shows the URL."""
+    """Render a file that shows the URL, for an upload by URL: the sandbox does not fetch the real file."""
     name = urlsplit(url).path
     return render_file(name if name.rpartition(".")[2] in RENDERERS else "1.png", MediaContent(url, url))
 
@@ -68,7 +68,7 @@ def decode_base64(text: str) -> tuple[bytes, str]:
     """Decode base64 text or a data URL.
 
     Returns:
-        The content, and the file extension of the data URL's type, with a dot; empty if there is none.
+        The content, and the file extension (with a dot) for the data URL's MIME type, empty if there is none.
 
     Raises:
         ValueError: The text is not base64.
@@ -85,9 +85,9 @@ def build_receipt(path: str, url: str, size: int, now: float) -> dict[str, Any]:
     """Build KIE's description of an uploaded file.
 
     Args:
-        path: Where it was uploaded to.
-        url: Where it can be downloaded.
-        size: Its size in bytes.
+        path: The path of the upload.
+        url: The URL at which the file can be downloaded.
+        size: The file's size in bytes.
         now: The time of the upload, in seconds since 1970.
     """
     name = path.rpartition("/")[2]

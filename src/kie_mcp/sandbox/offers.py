@@ -1,4 +1,4 @@
-"""Offers: which models the sandbox runs on which routes, and what a request for each needs; made from the catalogue."""
+"""Offers, made from the catalogue: which models the sandbox runs on which routes, and the fields they need."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -19,12 +19,12 @@ from kie_mcp.kie.routes import JOBS, Route, find, wire_name
 Json = Mapping[str, Any]
 
 FALLBACK_CREDITS = 1.0
-"""Credits that the sandbox charges where KIE publishes no price."""
+"""Credits that the sandbox charges for a model for which KIE publishes no price."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One model on one of its routes."""
+    """One model on one of the routes that run it."""
 
     model: type[KieModel]
     route_id: str
@@ -32,7 +32,7 @@ class Offer:
 
     @cached_property
     def route(self) -> Route:
-        """The route with its paths."""
+        """The route of this offer."""
         return find(self.route_id)
 
     @property
@@ -43,18 +43,18 @@ class Offer:
 
     @property
     def result_shape(self) -> str:
-        """Shape of the answers of the model's product API, on any route; `jobs` if it has no product API."""
+        """Shape of the answers of the model's product API, whatever the route; `jobs` if it has no product API."""
         return next((find(way).shape for way in self.model.routes if not way.startswith("jobs")), "jobs")
 
     @cached_property
     def argument_names(self) -> dict[str, str]:
-        """Our name of each field that the request may have, by the route's name of it."""
+        """Our name of each field that the request may have, by the field's name on this route."""
         fields = self.model.model_fields.items()
         return {wire_name(field.serialization_alias or name, self.route_id): name for name, field in fields}
 
     @cached_property
     def required_fields(self) -> frozenset[str]:
-        """The fields that the request must have, under the route's names."""
+        """Names, on this route, of the fields that the request must have."""
         sent = _required_wire_names(self.model)
         constants = set(self.model.constants) - {"model"} if self.route != JOBS else set()
         callback = {self.route.callback} if self.route.wants_callback or self.model.wants_callback else set()
@@ -79,27 +79,30 @@ class Offer:
             accepted_names.add(self.model.id)
         if "model" in self.argument_names:
             accepted_names.update(_allowed_values(self.model, self.argument_names["model"]))
-        # On a product API the model may be left out: there is a default, or only one.
+        # A request to a product API may leave out the model: the API has a default model, or only one model.
         named = name in accepted_names or (name is None and self.route.shape != "service")
         return named and all(body.get(key, value) == value for key, value in constants.items() if key != "model")
 
     def knows_all_fields(self, body: Json) -> bool:
-        """Return whether the model has every field of the request, under this route's names."""
+        """Return whether the model has a field for every field of the request."""
         also = {"model", self.route.callback} if self.route.shape == "service" else {self.route.callback}
         return set(body) <= {*self.argument_names, *self.required_fields, *self.model.constants, *also}
 
     def input_fields(self, body: Json) -> dict[str, Any]:
-        """Return the model's fields in the request, without what `jobs` puts around them; empty if there are none."""
+        """Return the model's fields in the request; on the route `jobs` they stand in the object `input`."""
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
     def missing_fields(self, body: Json) -> list[str]:
-        """Return the required fields that the request does not have."""
+        """Return the names of the required fields that the request lacks."""
         given = {**self.input_fields(body), self.route.callback: body.get(self.route.callback)}
         return sorted(name for name in self.required_fields if given.get(name) is None)
 
     def parse_arguments(self, body: Json) -> dict[str, Any]:
-        """Return the request's arguments under our names, with defaults; invalid values pass, as they do at KIE."""
+        """Return the request's arguments under our names, with defaults.
+
+        Invalid values are accepted, as KIE accepts them.
+        """
         frame = {"model", self.route.callback, *self.model.hidden_fields()} - set(self.argument_names)
         given = self.model.received(
             {name: value for name, value in self.input_fields(body).items() if name not in frame}
@@ -110,7 +113,7 @@ class Offer:
             return dict(self.model.model_construct(**given))
 
     def price(self, body: Json) -> float:
-        """Return the credits that the request costs."""
+        """Return the price of the request in credits."""
         call = SimpleNamespace(**self.parse_arguments(body))
         estimate = self.model.price.estimate(call, _count_units(self.model.price.unit, call))
         return FALLBACK_CREDITS if estimate.low is None else estimate.low
@@ -123,14 +126,17 @@ def _build_offers() -> Iterable[Offer]:
 
 
 OFFERS: dict[str, list[Offer]] = {}
-"""All offers by the path of the create; product APIs come before the common pattern of KIE's model list."""
+"""All offers, by the path of the create; at each path, the common pattern of KIE's model list comes last."""
 
 for _offer in sorted(_build_offers(), key=lambda offer: offer.route.shape == "service"):
     OFFERS.setdefault(_offer.route.create, []).append(_offer)
 
 
 def find_offers(path: str, body: Json) -> list[Offer]:
-    """Find the offers that match a request: none, one, or two where two routes look alike, the likelier first."""
+    """Return the offers that match a request: none, one, or two if two routes take such requests.
+
+    The likelier offer comes first.
+    """
     fitting = [offer for offer in OFFERS[path] if offer.matches(body)]
     return [offer for offer in fitting if offer.knows_all_fields(body)] or fitting[:1]
 
@@ -142,7 +148,7 @@ def _allowed_values(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _required_wire_names(model: type[KieModel]) -> set[str]:
-    """Return KIE's names of the required fields, and of what `sent()` adds to every request."""
+    """Return KIE's names of the required fields, and of the fields that `sent()` adds to every request."""
     required = {field.serialization_alias or name for name, field in model.model_fields.items() if field.is_required()}
     if not (call := build_minimal_call(model)):
         return required
@@ -151,7 +157,10 @@ def _required_wire_names(model: type[KieModel]) -> set[str]:
 
 
 def build_minimal_call(model: type[KieModel]) -> KieModel | None:
-    """Build a call with example values for the required fields, and a prompt if it needs one; None if that fails."""
+    """Build a call with example values for the required fields; None if such a call is not valid.
+
+    If the call is valid only with a prompt, it gets a prompt too.
+    """
     schema = plain_schema(model)
     needed = {name: _example_value(schema["properties"][name]) for name in schema.get("required", ())}
     for more in ({}, {"prompt": "x"}):
@@ -173,7 +182,7 @@ def _example_value(schema: dict[str, Any]) -> Any:
 
 
 def _count_units(unit: Unit, call: SimpleNamespace) -> float:
-    """Count the price units of a request; a value that is no number counts as 1."""
+    """Return the number of price units of a request; a duration or count that is no number counts as 1."""
     match unit:
         case "second":
             return _parse_amount(getattr(call, "duration", None))

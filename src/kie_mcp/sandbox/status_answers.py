@@ -1,4 +1,4 @@
-"""Status answers in the shape of each of KIE's APIs, as its documentation shows them."""
+"""Status answers of KIE's APIs; each API has its own shape of answer, which its documentation shows."""
 
 import json
 from collections.abc import Callable
@@ -11,16 +11,17 @@ from kie_mcp.sandbox.text_results import TEXT_RESULTS
 
 
 def build_status_answer(record: StatusRecord) -> Answer:
-    """Build the `data` of a status answer."""
+    """Build the field `data` of a status answer."""
     data: Answer = {}
-    # A request that matches two routes is answered in both shapes; where they clash, the likelier route's holds.
+    # If a request matches two routes, the answer has the fields of both shapes. The likelier route is applied last, so
+    # its values win.
     for offer in reversed(record.task.offers):
         data |= ANSWER_BUILDERS[offer.route.shape](record)
     return data
 
 
 def jobs(record: StatusRecord) -> Answer:
-    """Answer of the unified `jobs` API, for every model; the results are JSON in a string."""
+    """Build the status answer of the unified `jobs` API, in which the results are a JSON string."""
     task = record.task
     code, reason = FAILURE if record.failed else ("", "") if record.succeeded else (None, None)
     result = UNIFIED_RESULTS.get(task.offers[0].result_shape, _url_results)(record) if record.succeeded else None
@@ -45,7 +46,7 @@ def jobs(record: StatusRecord) -> Answer:
 
 
 def veo(record: StatusRecord) -> Answer:
-    """Answer of Veo's product API."""
+    """Build the status answer of Veo's product API."""
     urls = list(record.urls.values())
     return {
         "taskId": record.task.id,
@@ -66,7 +67,7 @@ def veo(record: StatusRecord) -> Answer:
 
 
 def runway(record: StatusRecord) -> Answer:
-    """Answer of Runway's product API, whose states have other names than those of `jobs`."""
+    """Build the status answer of Runway's product API; some of its states have other names than in `jobs`."""
     task = record.task
     words = {"waiting": "wait", "queuing": "queueing"}
     video = {"videoId": task.id, "taskId": task.id, "videoUrl": record.first_url, "imageUrl": record.cover_url}
@@ -84,7 +85,7 @@ def runway(record: StatusRecord) -> Answer:
 
 
 def aleph(record: StatusRecord) -> Answer:
-    """Answer of Aleph's product API; its success flag 0 means both running and failed."""
+    """Build the status answer of Aleph's product API; its success flag is 0 both for running and for failed tasks."""
     return {
         "taskId": record.task.id,
         "paramJson": request_json(record.task),
@@ -97,7 +98,7 @@ def aleph(record: StatusRecord) -> Answer:
 
 
 def luma(record: StatusRecord) -> Answer:
-    """Answer of Luma's product API."""
+    """Build the status answer of Luma's product API."""
     urls, param = list(record.urls.values()), request_json(record.task)
     return {
         "taskId": record.task.id,
@@ -111,7 +112,7 @@ def luma(record: StatusRecord) -> Answer:
 
 
 def gpt4o_image(record: StatusRecord) -> Answer:
-    """Answer of 4o Image's product API; its progress is text."""
+    """Build the status answer of 4o Image's product API, whose progress is a text."""
     words = {"success": "SUCCESS", "fail": "GENERATE_FAILED"}
     return {
         "taskId": record.task.id,
@@ -127,7 +128,7 @@ def gpt4o_image(record: StatusRecord) -> Answer:
 
 
 def flux_kontext(record: StatusRecord) -> Answer:
-    """Answer of Flux Kontext's product API."""
+    """Build the status answer of Flux Kontext's product API."""
     url = record.first_url
     return {
         "taskId": record.task.id,
@@ -141,7 +142,7 @@ def flux_kontext(record: StatusRecord) -> Answer:
 
 
 def midjourney(record: StatusRecord) -> Answer:
-    """Answer of Midjourney's product API; `resultInfoJson` is an object here, and its list has objects."""
+    """Build the status answer of Midjourney's product API; `resultInfoJson` is an object with a list of objects."""
     results = {"resultUrls": [{"resultUrl": url} for url in record.urls.values()]}
     return {
         "taskId": record.task.id,
@@ -155,7 +156,7 @@ def midjourney(record: StatusRecord) -> Answer:
 
 
 def service(record: StatusRecord) -> Answer:
-    """Answer of the common pattern of KIE's model list."""
+    """Build the status answer of the common pattern of KIE's model list."""
     return {
         "taskId": record.task.id,
         "status": 2 if record.failed else int(record.succeeded),
@@ -191,4 +192,4 @@ UNIFIED_RESULTS: dict[str, Callable[[StatusRecord], Answer]] = {
     **{shape: partial(_wrap_result, build) for shape, build in TEXT_RESULTS.items()},
     **SUNO_UNIFIED_RESULTS,
 }
-"""Functions that build `resultJson` of `jobs` where the results are not just URLs, by the offer's result shape."""
+"""Functions that build `resultJson` of `jobs` for results that are not just URLs, by the offer's result shape."""

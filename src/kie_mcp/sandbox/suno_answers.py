@@ -9,7 +9,7 @@ from kie_mcp.sandbox.text_results import TEXT_RESULTS
 
 
 def suno_music(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for songs."""
+    """Build the status answer of Suno's product API for songs."""
     songs = [
         {
             "id": track["id"],
@@ -40,7 +40,7 @@ def suno_music(record: StatusRecord) -> Answer:
 
 
 def suno_lyrics(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for lyrics."""
+    """Build the status answer of Suno's product API for lyrics."""
     return {
         "taskId": record.task.id,
         "param": request_json(record.task),
@@ -52,7 +52,7 @@ def suno_lyrics(record: StatusRecord) -> Answer:
 
 
 def suno_wav(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for a WAV file."""
+    """Build the status answer of Suno's product API for a WAV file."""
     return {
         **_track_answer(record, {"audioWavUrl": record.first_url}, failed="GENERATE_WAV_FAILED"),
         "completeTime": to_plain_time(record.ended_at),
@@ -61,7 +61,7 @@ def suno_wav(record: StatusRecord) -> Answer:
 
 
 def suno_mp4(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for a music video."""
+    """Build the status answer of Suno's product API for a music video."""
     return {
         **_track_answer(record, {"videoUrl": record.first_url}, failed="GENERATE_MP4_FAILED"),
         "completeTime": to_plain_time(record.ended_at),
@@ -70,7 +70,7 @@ def suno_mp4(record: StatusRecord) -> Answer:
 
 
 def suno_vocal_removal(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for stems; each has a key of its own, which is null where there is none."""
+    """Build the status answer of Suno's product API for stems; it has a key for every stem, null if not made."""
     parts = {name.removesuffix(".mp3"): url for name, url in record.urls.items()}
     origin = [
         {"duration": SONG_SECONDS, "audio_url": track["url"], "stem_type_group_name": part.title(), "id": track["id"]}
@@ -86,7 +86,7 @@ def suno_vocal_removal(record: StatusRecord) -> Answer:
 
 
 def suno_midi(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for MIDI; it holds the notes themselves, not a file."""
+    """Build the status answer of Suno's product API for MIDI, which contains the notes and not the URL of a file."""
     code, reason = FAILURE if record.failed else (None, None)
     return {
         "taskId": record.task.id,
@@ -103,7 +103,7 @@ def suno_midi(record: StatusRecord) -> Answer:
 
 
 def suno_cover(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for album covers; its success flag 2 means running."""
+    """Build the status answer of Suno's product API for album covers; its success flag 2 means that the task runs."""
     return {
         "taskId": record.task.id,
         "parentTaskId": record.task.body.get("taskId"),
@@ -117,17 +117,20 @@ def suno_cover(record: StatusRecord) -> Answer:
 
 
 def suno_phrase(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for the phrase to sing; in the end it waits for the user's recording."""
+    """Build the status answer of Suno's product API for the phrase that the user has to sing.
+
+    When the task has succeeded, its status says that KIE waits for the user's recording.
+    """
     return _voice_answer(record, "suno-voice-validate", done="wait_validating", failed="processing_validate_fail")
 
 
 def suno_voice(record: StatusRecord) -> Answer:
-    """Answer of Suno's product API for a custom voice."""
+    """Build the status answer of Suno's product API for a custom voice."""
     return _voice_answer(record, "suno-voice", done="success", failed="fail")
 
 
 def _song_results(record: StatusRecord) -> Answer:
-    """Return a music task's songs as `jobs` gives them."""
+    """Return the songs of a music task in the shape of the `jobs` API."""
     songs = [
         {
             "id": track["id"],
@@ -152,7 +155,7 @@ def _suno_status(record: StatusRecord, *, failed: str, generating: str = "PENDIN
 
 
 def _track_answer(record: StatusRecord, response: Answer, *, failed: str) -> Answer:
-    """Build the answer of a task that processes one track; `failed` is the status after a failure."""
+    """Build the status answer of a task that processes one song; `failed` is the API's word for a failed task."""
     return {
         "taskId": record.task.id,
         "musicId": record.task.body.get("audioId"),
@@ -165,7 +168,7 @@ def _track_answer(record: StatusRecord, response: Answer, *, failed: str) -> Ans
 
 
 def _voice_answer(record: StatusRecord, makes: str, *, done: str, failed: str) -> Answer:
-    """Build the answer of a voice's task; `done` and `failed` are its statuses after the end."""
+    """Build the status answer of a voice task; `done` and `failed` are the API's words for success and failure."""
     words = {"waiting": "wait_processing", "success": done, "fail": failed}
     return {
         "taskId": record.task.id,
@@ -176,12 +179,12 @@ def _voice_answer(record: StatusRecord, makes: str, *, done: str, failed: str) -
 
 
 def _first_content(record: StatusRecord) -> MediaContent:
-    """Return what the first result file contains."""
+    """Return the content of the task's first result file."""
     return record.task.describe_content(record.task.file_names[0])
 
 
 def _lyrics_variants(record: StatusRecord, *, failure: str) -> list[Answer]:
-    """Return two variants of lyrics; `failure` is the API's name of their error field."""
+    """Return two variants of lyrics; `failure` is the API's name of the error field in each variant."""
     if not record.urls:
         return []
     variants = [MediaContent(record.task.prompt, f"{record.task.id}/{n}") for n in (1, 2)]

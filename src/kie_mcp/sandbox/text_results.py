@@ -1,4 +1,4 @@
-"""Results that are no files: ids of voices, characters and personas, styles, timed lyrics, checks."""
+"""Results that are not files: ids of voices, characters and personas; styles; timed lyrics; checks of voices."""
 
 from collections.abc import Callable
 from uuid import UUID, uuid5
@@ -9,7 +9,7 @@ from kie_mcp.sandbox.fake_task import StatusRecord
 
 
 def omni(record: StatusRecord) -> Answer:
-    """Return the ids of a voice or a character of Gemini Omni."""
+    """Return the id and the name of a voice or a character of Gemini Omni."""
     name = record.task.arguments.get("name")
     if record.task.offers[0].route_id == "omni-audio":
         return {"kieAudioId": _result_id(record, "audio"), "name": name}
@@ -22,21 +22,21 @@ def omni(record: StatusRecord) -> Answer:
 
 
 def persona(record: StatusRecord) -> Answer:
-    """Return a Suno persona: the character of a song."""
+    """Return a Suno persona, which is the musical character of a song."""
     arguments = record.task.arguments
     name, description = arguments.get("name"), arguments.get("description")
     return {"personaId": _result_id(record, "persona"), "name": name, "description": description}
 
 
 def style(record: StatusRecord) -> Answer:
-    """Return an elaborated style; KIE gives this success flag as text."""
+    """Return an elaborated description of a style; its success flag is a text, as at KIE."""
     prompt = record.task.prompt
     result = f"{prompt}, slow at first, then with strings and a choir" if record.urls else ""
     return {"param": prompt, "result": result, "successFlag": "1", "creditsConsumed": record.task.credits}
 
 
 def timestamped_lyrics(record: StatusRecord) -> Answer:
-    """Return the words of a song, with times spread evenly over its length."""
+    """Return the words of a song with their times, which are spread evenly over the song's length."""
     words = write_lyrics(record.task.describe_content("1.txt")).split() if record.urls else []
     seconds = SONG_SECONDS / (len(words) or 1)
     aligned = [
@@ -47,7 +47,7 @@ def timestamped_lyrics(record: StatusRecord) -> Answer:
 
 
 def phrase(record: StatusRecord) -> Answer:
-    """Return the phrase that a user has to sing for a voice."""
+    """Return the phrase that a user has to sing to make a custom voice."""
     return {
         "validateInfo": f"Number {record.task.id[:4]} of the night, sing until it is light" if record.urls else None
     }
@@ -72,9 +72,9 @@ TEXT_RESULTS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-voice": voice,
     "suno-voice-check": voice_check,
 }
-"""Functions that build these results, by the route's `shape`."""
+"""Functions that build the results of this module, by the route's `shape`."""
 
 
 def _result_id(record: StatusRecord, of: str) -> str | None:
-    """Make the id of a result, always the same for a task; None before the task has succeeded."""
+    """Return the id of a task's result, which never changes for a task; None if there is no result."""
     return f"{of}_{uuid5(UUID(record.task.id), of).hex}" if record.urls else None

@@ -1,1 +1,1 @@
-"""The MCP server: the only place that imports mcp."""
+"""The MCP server; only this package, and the demo's client, import the MCP SDK."""

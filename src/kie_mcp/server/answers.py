@@ -1,10 +1,13 @@
-"""Answers of tools (CallToolResult): each as an object (structuredContent) and as text that says the same."""
+"""Build the answers of tools (CallToolResult).
+
+An answer has two forms that say the same: an object (structuredContent) and text.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
@@ -16,20 +19,21 @@ from kie_mcp.tasks.order import Order
 
 Answer = dict[str, Any]
 """The object form of an answer."""
+ResultT = TypeVar("ResultT")
 
 LONGEST_TEXT = 6_000
-"""Characters of each text that a task made; longer ones are cut."""
+"""Maximum characters of each text result in an answer; longer texts are cut."""
 
 
 def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
-    """Build a result that has the answer in both forms: several hosts show only one of them."""
+    """Build a result that has the answer both as an object and as text, because several hosts show only one of them."""
     return CallToolResult(
         content=[TextContent(type="text", text=text)], structured_content=dict(answer), is_error=is_error
     )
 
 
 def build_error_result(error: KieMcpError) -> CallToolResult:
-    """Build a result from an error, which the client's model can read and act on."""
+    """Turn an error into a result that the client's model can read and act on."""
     status = "unknown" if error.billed is None else "failed"
     answer = {"task_id": error.task_id} if error.task_id else {}
     text = f"{error.task_id} {status}: {format_error(error.as_dict())}".lstrip()
@@ -37,7 +41,7 @@ def build_error_result(error: KieMcpError) -> CallToolResult:
 
 
 def format_error(error: Mapping[str, Any]) -> str:
-    """Format an error on one line: message, cost, next step, category, whether it can be retried."""
+    """Format an error on one line: message, cost, next step, category, and whether the call can be retried."""
     billed = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
     kind = f"({error['category']}, {'retryable' if error['retryable'] else 'not retryable'})"
     return formatting.to_one_line(f"{error['message']} {billed[error['billed']]} {error['next_step']} {kind}")
@@ -50,7 +54,7 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
         task: The task.
         now: Seconds since 1970.
         usual: Seconds that such a task usually takes.
-        whole: Whether long texts are given in full, instead of `LONGEST_TEXT` characters of them.
+        whole: Whether long texts are given in full; otherwise they are cut to `LONGEST_TEXT` characters.
     """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
     if task.results:
@@ -86,13 +90,13 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
 
 
 def format_task(answer: Mapping[str, Any]) -> str:
-    """Format an object of `describe_task` as text."""
+    """Format as text the object that `describe_task` returned."""
     facts = [answer["model"], *filter(None, (format_cost(answer), answer.get("basis")))]
     seconds = f"{answer['elapsed_seconds']} s"
     facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
     lines += _file_lines(answer.get("media", ()))
-    # Lyrics keep their line breaks; the `> ` shows that these lines are not the server's.
+    # Texts such as lyrics keep their line breaks; a `> ` before each line shows that the server did not write it.
     lines += [f"{n}.\n{indent(text, '> ', bool)}" for n, text in enumerate(answer.get("texts", ()), start=1)]
     if "error" in answer:
         lines.append(format_error(answer["error"]))
@@ -101,20 +105,20 @@ def format_task(answer: Mapping[str, Any]) -> str:
 
 
 def build_task_result(task: Task, *, now: float, usual: float, repeats: Order | None = None) -> CallToolResult:
-    """Build the answer that describes a task; it is an error when the task has failed.
+    """Build the answer that describes a task; the answer is marked as an error when the task has an error.
 
     Args:
         task: The task.
         now: Seconds since 1970.
         usual: Seconds that such a task usually takes.
-        repeats: The order of a repeated call, when the task is that of the earlier equal call.
+        repeats: The order of this call, if an earlier equal call already started the task; None for a new task.
     """
     answer = describe_task(task, now=now, usual=usual)
     if repeats:
         ago = max(now - task.created, 0)
         sentences = [f"The same call was made {ago:.0f} s ago: this is its task, and nothing more is paid."]
         if task.state not in ("unknown", "failed"):
-            # For a failed task, the error's next step says what to do instead.
+            # For a failed or unknown task, the next step of the task's error already says what to do instead.
             sentences.append(f"{_next_variation(repeats)} makes another.")
         answer["note"] = " ".join(filter(None, (*sentences, answer.get("note"))))
     result = build_result(answer, format_task(answer), is_error=task.error is not None)
@@ -123,8 +127,17 @@ def build_task_result(task: Task, *, now: float, usual: float, repeats: Order | 
 
 
 def remove_links(result: CallToolResult) -> CallToolResult:
-    """Remove resource links for a client of an older protocol, which would reject the whole result."""
+    """Remove the resource links from a result; clients of older protocols would reject a result that has any."""
     result.content = [block for block in result.content if not isinstance(block, ResourceLink)]
+    return result
+
+
+def add_note(result: ResultT, note: str) -> ResultT:
+    """Add a note to a tool's answer, and return the answer; a question to the user is returned unchanged."""
+    match result:
+        case CallToolResult(content=[TextContent() as text, *_], structured_content=dict(answer)):
+            text.text += f"\n{note}"
+            answer["note"] = " ".join(filter(None, (answer.get("note"), note)))
     return result
 
 
@@ -140,20 +153,21 @@ def link_results(task: Task) -> Iterator[ResourceLink]:
 
 
 def _next_variation(order: Order) -> str:
-    """The argument with which the same call starts a new task."""
+    """Return the argument to add to an equal call, as text, so that the call starts a new task."""
     return f"variation: {order.variation + 1}"
 
 
 def build_quote_result(
     order: Order, earlier: Task | None, cost: Quote, balance: float, *, now: float
 ) -> CallToolResult:
-    """Answer what a call would cost, and what balance would be left.
+    """Build the answer that tells what a call would cost, and what balance would be left.
 
     Args:
-        order: The order that the call describes; nothing of it is sent.
-        earlier: The task of an earlier equal call within the repeat window, which costs nothing again.
+        order: The order of the call; it is not sent to KIE.
+        earlier: The task of an earlier equal call within the repeat window, if there is one. Repeating that call costs
+            nothing.
         cost: The quote.
-        balance: Credits on the account.
+        balance: Credits on the account now.
         now: Seconds since 1970.
     """
     answer: Answer = {"status": "quoted", "model": order.call.id, "basis": cost.basis, "balance": balance}
@@ -178,7 +192,7 @@ def build_quote_result(
 
 
 def _file_lines(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Yield a line for each file; paths that differ only in the number are given once, before them."""
+    """Yield a line for each file; if the paths differ only in their number, yield their pattern once, before these."""
     patterns = {_path_pattern(each.get("path", ""), number) for number, each in enumerate(media, start=1)}
     together = len(patterns) == 1 and all(patterns)
     if together:
@@ -189,13 +203,13 @@ def _file_lines(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
 
 
 def _path_pattern(path: str, number: int) -> str:
-    """The path with `<n>` in place of its number; empty without such a number. A task's files share one pattern."""
+    """Return the path with `<n>` in place of the file's number; return the path itself when it lacks that number."""
     head, number_and_dot, extension = path.rpartition(f"-{number}.")
     return f"{head}-<n>.{extension}" if number_and_dot else path
 
 
 def format_cost(answer: Mapping[str, Any]) -> str:
-    """Format the charged or the estimated credits of an answer; empty when it has neither."""
+    """Format the charged or the estimated credits of an answer; return an empty string when it has neither."""
     if "credits" in answer:
         return f"{answer['credits']:,.10g} credits"
     return (
@@ -204,5 +218,5 @@ def format_cost(answer: Mapping[str, Any]) -> str:
 
 
 def truncate_text(text: str, id_: str, most: int = LONGEST_TEXT) -> str:
-    """Cut a text that a task made to `most` characters, and add the address where all of it can be read."""
+    """Cut a task's text result to `most` characters, and add the address at which the whole text can be read."""
     return text if len(text) <= most else f"{text[:most]}… the rest is at kie://tasks/{id_}"

@@ -1,4 +1,7 @@
-"""The parts of one running server: settings, runner and KIE's list of models, opened at the first call."""
+"""The parts of one running server: its settings, its runner and its access to KIE's list of models.
+
+The first call that needs them opens the runner and the list.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,11 +26,14 @@ if TYPE_CHECKING:
 
 
 RESUME_DELAY_SECONDS = 1.0
-"""Seconds between the start and resuming tasks: SQLAlchemy takes 0.2 s to import, and the handshake comes first."""
+"""Seconds after the start at which the server takes over unfinished tasks.
+
+The delay lets the MCP handshake finish first, because importing SQLAlchemy takes 0.2 s.
+"""
 
 
 class App:
-    """The parts of one running server, which its tools and resources use."""
+    """Holds the parts of one running server, which the server's tools and resources use."""
 
     def __init__(
         self,
@@ -38,14 +44,16 @@ class App:
         transport: "httpx2.AsyncBaseTransport | None" = None,
         clock: Clock | None = None,
     ) -> None:
-        """Store what is needed to open the parts; nothing is opened or imported yet.
+        """Store what is needed to open the parts later; this opens and imports nothing.
 
         Args:
-            settings: The settings; read from the environment when left out.
-            selection: The tools to show; those of the given settings when left out.
-            local_files: Whether callers run on this machine, so that local paths mean their files.
-            transport: The HTTP transport to KIE; the network when left out.
-            clock: The source of time.
+            settings: The settings. When left out, they are read from the environment.
+            selection: The tools to show. When left out, the given settings name them; without settings, the size
+                `standard` is shown.
+            local_files: Whether callers run on this machine, so that the server may read the local paths they name.
+            transport: The HTTP transport to KIE. When left out, requests go to the network, or to the sandbox if the
+                settings ask for it.
+            clock: The source of time. When left out, the system's clock is used.
         """
         self.clock = clock or Clock()
         self.selection = selection or Selection(settings.tools if settings else "")
@@ -61,7 +69,7 @@ class App:
 
     @property
     def settings(self) -> "Settings":
-        """The settings, read from the environment at first use unless they were given.
+        """The settings that were given; without any, those of the environment, which are read at first use.
 
         Raises:
             ConfigurationError: When the environment is wrong.
@@ -74,11 +82,11 @@ class App:
 
     @asynccontextmanager
     async def run(self, on_change: "Change | None" = None) -> AsyncIterator["App"]:
-        """Run background work, such as watching tasks, until the context ends; then close all parts.
+        """Run background work, such as watching tasks, until the context ends, and then close all parts.
 
         Args:
-            on_change: Called with each task whose new state has been written to the ledger; must neither raise nor
-                wait for a client.
+            on_change: A function that is called with a task each time the task's new state has been written to the
+                ledger. The function must neither raise an error nor wait for a client.
         """
         self._on_change = on_change
         async with self._stack, anyio.create_task_group() as self._task_group:
@@ -89,10 +97,10 @@ class App:
                 self._task_group.cancel_scope.cancel()
 
     async def runner(self) -> "Runner":
-        """Return the runner of tasks; the first call opens it with the ledger and the client.
+        """Return the runner of tasks; the first call opens the ledger and the connection to KIE.
 
         Raises:
-            ConfigurationError: When the key is missing, or the ledger cannot be opened.
+            ConfigurationError: When the API key is missing, or the ledger cannot be opened.
         """
         async with self._open_lock:
             if self._runner is None:
@@ -100,10 +108,10 @@ class App:
         return self._runner
 
     async def discovery(self) -> "Discovery":
-        """Return the access to KIE's list of models and their schemas.
+        """Return the object that reads KIE's list of models and the models' schemas.
 
         Raises:
-            ConfigurationError: As `runner()`.
+            ConfigurationError: When the API key is missing, or the ledger cannot be opened.
         """
         await self.runner()
         return self._discovery
@@ -112,14 +120,14 @@ class App:
         from kie_mcp.kie.client import KieClient
         from kie_mcp.kie.discovery import Discovery
         from kie_mcp.ledger.ledger import Ledger
+        from kie_mcp.tasks.caps import Caps, Rules
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
         from kie_mcp.tasks.downloads import Downloader
-        from kie_mcp.tasks.money import Caps, Rules
         from kie_mcp.tasks.runner import Runner
         from kie_mcp.tasks.uploads import Uploader
 
         settings = self.settings
-        # Without a key nothing is opened.
+        # Reading the key raises an error when there is none, so this comes before anything is opened.
         key = settings.key
         ledger = await Ledger.open(settings.state_dir)
         self._stack.push_async_callback(ledger.close)
@@ -160,7 +168,7 @@ class App:
         try:
             await self.runner()
         except KieMcpError:
-            # Each call answers with this error; here nobody would read it.
+            # Nobody would read the error here; every later call that needs the runner reports it to its caller.
             return
 
 

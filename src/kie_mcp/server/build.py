@@ -1,4 +1,4 @@
-"""Build the MCP server from handlers and extensions."""
+"""Build the MCP server from its handlers and extensions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,11 +38,11 @@ run_model runs their models."""
 
 
 def build_server(app: App, *, sessions: bool = True) -> Server[App]:
-    """Build the MCP server of an app.
+    """Build the MCP server that uses the parts of an app.
 
     Args:
         app: The parts of the server.
-        sessions: Whether each client has a connection of its own, on which it can be sent resources/updated.
+        sessions: Whether the server has one lasting connection to a client, on which it can send resources/updated.
     """
     subscriptions = Subscriptions()
 

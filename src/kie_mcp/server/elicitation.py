@@ -1,4 +1,8 @@
-"""Elicitation: ask the user to confirm the cost of a task, in the protocol of 2026-07-28 and in those before it."""
+"""Elicitation: ask the user to confirm the cost of a task, in the protocol of 2026-07-28 and in earlier protocols.
+
+In the protocol of 2026-07-28, a tool call answers with the question, and the client repeats the call with the user's
+answer. In earlier protocols, the server asks while the call is running.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -20,7 +24,7 @@ from kie_mcp.server.app import Context, ToolCall
 from kie_mcp.tasks.runner import CONFIRMATION_SECONDS
 
 INPUT_KEY = "spend"
-"""The key of the question in `inputRequests`, and of its answer in `inputResponses`."""
+"""Key of the question in `inputRequests`, and of the user's answer in `inputResponses`."""
 FORM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"spend": {"type": "boolean", "title": "Spend the credits", "default": True}},
@@ -38,18 +42,19 @@ class Declined(KieMcpError):
 async def run_confirmed(
     call: ToolCall, confirm: str, run: Callable[[str], Awaitable[Outcome]]
 ) -> Outcome | InputRequiredResult:
-    """Run something that may need the user's confirmation, and ask for the confirmation if it does.
+    """Run a function that may need the user's confirmation, and ask the user when it does.
 
     Args:
-        call: The tool call; a repeated call of 2026-07-28 brings the user's answer in it.
-        confirm: The confirmation that the call has as an argument; empty when it has none.
-        run: Called with a confirmation; raises ConfirmationNeeded, before anything is sent, when it needs another.
+        call: The tool call. In the protocol of 2026-07-28, a repeated call contains the user's answer.
+        confirm: The call's `confirm` argument, which is the id of a confirmation; empty when left out.
+        run: The function to run; it takes the id of a confirmation. It raises ConfirmationNeeded before it sends
+            anything when that confirmation is missing or not valid.
 
     Returns:
         What `run` returned, or the question that the client has to put to the user.
 
     Raises:
-        ConfirmationNeeded: When the client cannot ask its user: its model has to.
+        ConfirmationNeeded: When the client has no way to ask its user, so that the client's model has to ask.
         Declined: When the user declined.
     """
     try:
@@ -61,7 +66,9 @@ async def run_confirmed(
 
 
 def confirmation_from_request(params: CallToolRequestParams) -> str:
-    """Return the confirmation that a repeated call of 2026-07-28 brings; empty when the user was not asked.
+    """Return the id of the confirmation that the user gave, from a repeated call (2026-07-28).
+
+    The id is empty when the call contains no answer, because the user was not asked.
 
     Raises:
         Declined: When the user declined.
@@ -77,11 +84,12 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
     """Ask the user to confirm a cost.
 
     Returns:
-        The question, for the client to ask and then repeat the call (2026-07-28). None when the user was asked within
-        this call, and accepted (protocols before).
+        The question, which the client asks before it repeats the call (2026-07-28). None when the user was asked during
+        this call and accepted (earlier protocols).
 
     Raises:
-        ConfirmationNeeded: When this client cannot ask, or gave no answer that makes sense: its model has to ask.
+        ConfirmationNeeded: When the client cannot ask its user, or gave no valid answer, so that the client's model has
+            to ask.
         Declined: When the user declined.
     """
     if not _can_elicit(context):
@@ -95,7 +103,7 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
         try:
             answer = await context.session.elicit_form(message, FORM_SCHEMA, related_request_id=context.request_id)
         except (MCPError, ValidationError):
-            # The client declares elicitation but refuses it now, or its answer is malformed.
+            # The client declared elicitation but refused this question, or its answer is malformed.
             raise needed from None
     if not answer:
         raise needed
@@ -106,13 +114,13 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
 def _can_elicit(context: Context) -> bool:
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
-    # An empty capability means forms, as in the first version of elicitation.
+    # An empty capability means that the client can show forms, as in the first version of elicitation.
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
 def _require_accept(answer: object) -> None:
-    """Raise Declined unless the answer accepts the cost."""
+    """Raise Declined unless the user's answer accepts the cost."""
     result = answer if isinstance(answer, ElicitResult) else ElicitResult(action="cancel")
-    # A client may leave out a field that keeps its default, which is true.
+    # A client may leave out a field whose default the user did not change; the default of this field is true.
     if result.action != "accept" or (result.content or {}).get("spend", True) not in (True, "true"):
         raise Declined("The user did not agree to the cost.", "Nothing was sent. Ask what to do instead.")

@@ -1,4 +1,4 @@
-"""One paid call through MCP: price, quote, health check, confirmation, start, wait, answer."""
+"""The steps of one paid call through MCP: price, quote, health check, confirmation, start, wait, answer."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from kie_mcp.tasks import failures
 from kie_mcp.tasks.order import Order
 
 QUICK_SECONDS = 60
-"""A call waits for its task when such a task usually takes at most this many seconds."""
+"""Longest usual duration, in seconds, of a task that a call waits for; a call for a slower task answers at once."""
 
 
 async def run_family_tool(
     app: App, call: ToolCall, family: Family, arguments: dict[str, Any]
 ) -> CallToolResult | InputRequiredResult:
-    """Answer a call of a family's tool.
+    """Answer a call of a tool that belongs to a family of models.
 
     Raises:
         InvalidCall: When the arguments are wrong.
@@ -33,10 +33,10 @@ async def run_family_tool(
 
 
 async def generate(app: App, call: ToolCall, order: Order, options: Options) -> CallToolResult | InputRequiredResult:
-    """Start the order's task and wait for it if it is quick, or only quote its cost.
+    """Start the order's task and wait for a quick task, or only quote the cost when the options ask for a quote.
 
     Returns:
-        The task as it then is, a quote, or a question that the client has to put to its user first.
+        A result that describes the task or the quote, or a question that the client has to put to its user first.
 
     Raises:
         KieMcpError: When the task was not accepted.
@@ -57,7 +57,7 @@ async def generate(app: App, call: ToolCall, order: Order, options: Options) -> 
 
 
 async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -> CallToolResult:
-    """Wait for a quick task, unless the client follows tasks itself (MCP Tasks), and answer with it."""
+    """Wait for a quick task, unless the client follows tasks itself (MCP Tasks), and return the task's description."""
     runner = await app.runner()
     usual = (await runner.estimate_duration(task)).seconds
     if order.call.usual_seconds <= QUICK_SECONDS and not tasks.client_supports_tasks(call.context):

@@ -1,4 +1,4 @@
-"""Health check before a paid call: the success rate of the model in the last hour."""
+"""Check before a paid call how many of the model's tasks succeeded in the last hour."""
 
 import math
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from kie_mcp.kie.discovery import Discovery
 from kie_mcp.kie.routes import listed_ids
 
 HEALTH_TIMEOUT_SECONDS = 5
-"""Seconds that a call waits for KIE's figures of its model's health."""
+"""Maximum seconds that a call waits for KIE's success rates."""
 MIN_SUCCESS_RATE = 0.5
-"""The success rate of the last hour below which a call is refused, unless it has `anyway: true`."""
+"""Lowest success rate in the last hour, from 0 to 1; below it a call is refused unless it has `anyway: true`."""
 MAX_PRICE_FACTOR = 3
-"""A substitute may cost up to this many times more or less than the model."""
+"""Largest factor between the price of a model and the price of its substitute, in either direction."""
 
 
 class Unhealthy(KieMcpError):
-    """The model fails more often than it succeeds just now; nothing was sent."""
+    """The model failed more often than it succeeded in the last hour; nothing was sent."""
 
     category = "unhealthy"
 
@@ -29,22 +29,23 @@ class Unhealthy(KieMcpError):
 async def check_health(
     discovery: Discovery, model: type[KieModel], *, timeout_seconds: float = HEALTH_TIMEOUT_SECONDS
 ) -> None:
-    """Refuse to spend on a model that fails more often than it succeeds just now.
+    """Raise an error when a model failed more often than it succeeded in the last hour.
+
+    When KIE does not answer within the timeout, no error is raised.
 
     Args:
-        discovery: Where KIE's success rates are read.
+        discovery: Reads KIE's list of models and their success rates.
         model: The model that the call would run.
-        timeout_seconds: Seconds that this may take.
+        timeout_seconds: Maximum seconds to wait for KIE.
 
     Raises:
-        Unhealthy: When the model fails too often; the next step names a substitute. When KIE cannot be asked within
-            the timeout, nothing is refused.
+        Unhealthy: When the model fails too often. The error's next step names a substitute if one was found.
     """
     ids = sorted(listed_ids(model))
     if not ids:
         return
     rate, substitute = None, ""
-    # KIE is asked for one figure a second, and the paid call should not wait long for advice.
+    # Requests for success rates are limited to one a second; the timeout keeps the paid call from waiting long.
     with anyio.move_on_after(timeout_seconds), suppress(ApiError):
         rate = await discovery.read_success_rate(ids[0])
         if not _is_healthy(rate):
@@ -58,7 +59,10 @@ async def check_health(
 
 
 async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> str:
-    """Name the healthy built-in model of the same mode whose price is nearest, in a sentence; empty without one."""
+    """Return a sentence that names a healthy built-in model of the same mode with the nearest price.
+
+    The sentence is empty when no such model is found.
+    """
     offered, ids = await discovery.read_models(), listed_ids(model).keys()
     similar = sorted(_similar_models(model), key=lambda found: found[0])
     for _, entry in similar:
@@ -70,7 +74,11 @@ async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> st
 
 
 def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
-    """Yield the models of the same mode with their price factor: at most `MAX_PRICE_FACTOR`, or infinite if unknown."""
+    """Yield each other model of the same mode, with the factor between the two prices.
+
+    Legacy models, and models whose factor is above `MAX_PRICE_FACTOR`, are left out. The factor of a model with an
+    unknown price is infinite, and such a model is yielded.
+    """
     cost = model.default_estimate().low
     for entry in search.ENTRIES:
         if entry.model.does == model.does and entry.model is not model and not entry.model.legacy:

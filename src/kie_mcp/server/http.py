@@ -21,11 +21,12 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
 
     Args:
         app: The parts of the server.
-        host: The address that it will listen on.
-        token: The bearer token that callers must send; may be empty on a loopback address only.
+        host: The address that the server will listen on.
+        token: The bearer token that callers must send. The token may be empty only if `host` is a loopback address.
 
     Raises:
-        ConfigurationError: When other machines can connect and there is no token: each call costs credits.
+        ConfigurationError: When other machines can connect and there is no token, because any of them could spend
+            credits.
     """
     if not token and not _is_loopback(host):
         raise ConfigurationError(
@@ -37,8 +38,8 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
 
 
 def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
-    """Build the ASGI application of a server, without authentication."""
-    # Clients may mix protocol versions on one connection; only a stateless server answers all of them.
+    """Build the ASGI application of an MCP server, without authentication."""
+    # Clients may use several protocol versions on one connection, and only a stateless server answers all versions.
     return CapabilitySession(
         server.streamable_http_app(
             streamable_http_path=PATH, stateless_http=True, transport_security=_transport_security(host)
@@ -47,7 +48,10 @@ def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
 
 
 def _transport_security(host: str) -> TransportSecuritySettings:
-    """Protect against DNS rebinding: a web page must not reach the server through a host name of its own."""
+    """Return settings that protect against DNS rebinding when the server listens on a loopback address.
+
+    Without them, a web page could reach the server through a host name that the page's author controls.
+    """
     names = [f"{name}{port}" for name in ("localhost", "127.0.0.1", "[::1]", host) for port in ("", ":*")]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=_is_loopback(host),

@@ -1,4 +1,4 @@
-"""The live catalogue: models in KIE's list of today, beside the built-in ones, and KIE's texts on their prices."""
+"""The live catalogue: what KIE's list of models says today, including models that are not built in, and prices."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,25 +21,26 @@ if TYPE_CHECKING:
     from kie_mcp.server.app import App
 
 RUN_MODEL_TOOL = "run_model"
-"""The tool that runs models which are in KIE's list but not built in."""
+"""Name of the tool that can run any model, also one that is in KIE's list but not built in."""
 PRICE_TIMEOUT_SECONDS = 5
-"""Seconds that a call waits for KIE's text on its model's price."""
+"""Maximum seconds that a call waits for KIE's text on the price of the call's model."""
 LONGEST_PRICE = 200
-"""Characters of KIE's price text in a description."""
+"""Maximum characters of KIE's price text in the description of a model."""
 LONGEST_IN_LIST = 60
-"""Characters of KIE's texts in a row of a list."""
+"""Maximum characters of each of KIE's texts in a row of a list of models, and of a field's list of choices."""
 MAX_DESCRIPTION_BYTES = 2300
-"""Bytes of a description, in its larger form (JSON or text)."""
+"""Maximum bytes of the description of a model, both as JSON and as text."""
 
 OfferedModels = Mapping[str, OfferedModel]
-"""KIE's list of models, by id; empty when KIE could not be asked."""
+"""KIE's list of models, by id; empty when KIE did not answer."""
 
 
 def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
-    """Find a built-in model by id, alias, or the model id of one of its routes.
+    """Find a built-in model by its id, by an alias, or by KIE's model id of one of its routes.
 
     Returns:
-        Its family, its class, and the id of the route that the name stands for; empty when it stands for any route.
+        The model's family, the model's class, and the id of the route that the name means. The route id is empty when
+        the name does not mean one route. None when no built-in model has this name.
     """
     route_id = f"jobs:{name.strip()}"
     for entry in search.ENTRIES:
@@ -50,16 +51,16 @@ def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
 
 
 async def load_live_model(discovery: Discovery, name: str, *, unchecked: bool = False) -> type[KieModel]:
-    """Make a class for a model that is not built in, from the schema that KIE publishes.
+    """Make a model class, from the schema that KIE publishes, for a model that is not built in.
 
     Args:
-        discovery: Where KIE's list and schemas are read.
+        discovery: Reads KIE's list of models and their schemas.
         name: KIE's id of the model.
-        unchecked: Whether a model without a published schema gets a class that accepts any fields.
+        unchecked: Whether to return a class that accepts any fields when KIE publishes no schema of the model.
 
     Raises:
-        InvalidCall: When KIE does not offer the model, or publishes no schema of it.
-        ApiError: When KIE cannot be asked.
+        InvalidCall: When KIE does not offer the model, or publishes no schema of it and `unchecked` is false.
+        ApiError: When KIE does not answer.
     """
     try:
         offered = await discovery.read_models()
@@ -87,7 +88,7 @@ def _did_you_mean(name: str, offered: Iterable[str] = ()) -> str:
 
 
 def derive_kind(model: OfferedModel) -> Kind:
-    """Derive what a model makes from KIE's task types."""
+    """Return what a model makes (video, audio, text or image), derived from the task types in KIE's list."""
     ends = {mode.rpartition("-")[2] for mode in model.modes}
     if "video" in ends:
         return "video"
@@ -97,12 +98,12 @@ def derive_kind(model: OfferedModel) -> Kind:
 
 
 def derive_mode(model: OfferedModel) -> str:
-    """Derive a model's mode: the first of KIE's task types, such as image-to-video."""
+    """Return the first of a model's task types in KIE's list, such as image-to-video; empty when there is none."""
     return model.modes[0] if model.modes else ""
 
 
 async def fetch_offered_models(app: "App") -> OfferedModels:
-    """Return KIE's list of models; empty when KIE cannot be asked."""
+    """Return KIE's list of models, or an empty one when KIE does not answer or the server is not set up."""
     try:
         return await (await app.discovery()).read_models()
     except KieMcpError:
@@ -110,7 +111,7 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order with KIE's text on the price, where the catalogue cannot compute a highest price."""
+    """Return the order with KIE's price text added, when the catalogue does not know the highest price of the call."""
     if order.call.estimate().high is not None:
         return order
     offered: OfferedModels = {}
@@ -121,14 +122,14 @@ async def add_live_price(app: "App", order: Order) -> Order:
 
 
 BUILT_IN_IDS = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *listed_ids(entry.model)))
-"""Every id of KIE's list that a built-in model covers."""
+"""Ids of the built-in models, and all ids in KIE's list that stand for a built-in model."""
 
 
 async def describe_model(app: "App", name: str) -> dict[str, Any]:
-    """Describe one model, built in or not: arguments, limits, price.
+    """Describe the arguments, limits and price of one model, which may be built in or only in KIE's list.
 
     Raises:
-        KieMcpError: When there is no such model, or KIE would have to be asked and cannot be.
+        KieMcpError: When there is no such model, or the model is not built in and KIE does not answer.
     """
     offered = await fetch_offered_models(app)
     if found := find_built_in(name):
@@ -147,7 +148,7 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
 
 
 def _shorten_description(description: dict[str, Any]) -> dict[str, Any]:
-    """Summarize the longest fields, then drop the last ones, until the description is short enough."""
+    """Summarize the longest fields, then drop the last fields, until the description fits `MAX_DESCRIPTION_BYTES`."""
     fields, about = description["input_schema"]["properties"], description["about"]
     for name in sorted(fields, key=lambda each: len(json.dumps(fields[each])), reverse=True):
         if not _is_too_long(description):
@@ -175,9 +176,10 @@ def _summarize_field(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str, str]:
-    """Return what KIE's list says of a built-in model: its live price, or that it is gone.
+    """Return what KIE's list says about a built-in model: its live price, or that the list no longer has the model.
 
-    Empty when KIE was not asked, or when KIE's list never holds such models.
+    The result is empty when KIE did not answer, when KIE's list never contains models of this kind, or when the list
+    gives no price.
     """
     ids = listed_ids(model)
     if not offered or not ids:
@@ -189,14 +191,14 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
 
 
 def add_live_status(row: dict[str, str], status: Mapping[str, str]) -> dict[str, str]:
-    """Return a row of a list of models; it says so when KIE's list has the model no more."""
+    """Return a row of a list of models, with a remark when KIE's list no longer has the model."""
     return row | {"about": f"{row['about']} ({status['live']})"} if "live" in status else row
 
 
 def list_live_only_models(
     offered: OfferedModels, words: str = "", kind: Kind | None = None, mode: str = ""
 ) -> list[dict[str, str]]:
-    """List the models that only KIE's list has and that match, one row each."""
+    """Return a row for each matching model that is in KIE's list but not built in."""
     wanted = words.casefold().split()
     return [
         {

@@ -1,4 +1,4 @@
-"""Build the order of a paid call from a tool's arguments, or from a model's id and the fields of its input."""
+"""Build the order of a paid call, from a tool's arguments or from a model's id and the fields of its input."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog import dynamic_model
-from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem, leave_out_empty, tidy
 from kie_mcp.catalog.family import Family
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.discovery import Discovery
@@ -15,13 +15,13 @@ from kie_mcp.tasks.order import Order
 
 
 def build_family_order(family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
-    """Build the order, and read the options, of a call of a family's tool.
+    """Build the order and the options from the arguments of a family's tool.
 
     Raises:
         InvalidCall: When the arguments are wrong.
     """
     try:
-        given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
+        given = {name: value for name, value in tidy(arguments).items() if name in OPTIONS}
         options = Options.model_validate(coerce_arguments(given, {"properties": OPTIONS}))
         return Order(family.tool, family.parse(arguments), variation=options.variation), options
     except ValidationError as error:
@@ -32,17 +32,17 @@ def build_family_order(family: Family, arguments: Mapping[str, Any]) -> tuple[Or
 
 
 async def build_model_order(discovery: Discovery, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
-    """Build the order for any model that KIE offers, built in or not.
+    """Build the order for any model that KIE offers, whether it is built into the catalogue or not.
 
     Args:
-        discovery: KIE's list of models.
+        discovery: Reads KIE's list of models.
         name: Any id or alias of the model.
-        fields: The input, with KIE's names of fields or the server's own.
-        unchecked: Whether a model may be run whose schema KIE does not publish, so that its input is not checked.
+        fields: The model's input, under KIE's names of the fields or under this server's names.
+        unchecked: Whether the model may be run with unchecked input when KIE publishes no schema of it.
 
     Raises:
-        InvalidCall: When there is no such model, or the fields are wrong. Nothing was sent.
-        ApiError: When the model is not built in and KIE cannot be asked for it.
+        InvalidCall: When there is no such model, or the fields are wrong.
+        ApiError: When the model is not built in, and KIE does not answer the question what the model is.
     """
     if found := find_built_in(name):
         family, model, route_id = found
@@ -52,8 +52,9 @@ async def build_model_order(discovery: Discovery, name: str, fields: Mapping[str
                 "itself.",
                 f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
             )
-        extra = {key: value for key, value in fields.items() if key in model.hidden_fields()}
-        shown = {key: value for key, value in fields.items() if key not in extra}
+        given = leave_out_empty(fields)
+        extra = {key: value for key, value in given.items() if key in model.hidden_fields()}
+        shown = {key: value for key, value in given.items() if key not in extra}
         try:
             call = family.parse({**model.received(shown), "model": model.id})
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Progress notifications (notifications/progress) while a call waits for tasks."""
+"""Send progress notifications (notifications/progress) while a call waits for tasks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.runner import Report
 
 REPORT_INTERVAL = 1
-"""Seconds between two progress notifications, at least."""
+"""Minimum seconds between two progress notifications of a call."""
 
 STATE_WORDS = {
     "prepared": "starting",
@@ -19,28 +19,31 @@ STATE_WORDS = {
     "running": "generating",
     "succeeded": "saving the files",
 }
-"""What a task that has not ended is doing, by its state."""
+"""Words that tell a user what an unfinished task is doing, by the task's state."""
 
 
 def make_progress_reporter(app: App, context: Context, usual: Mapping[str, float]) -> "Report":
-    """Return a function that sends progress notifications: at most one a second, with numbers that only grow.
+    """Return a function that sends progress notifications to the client of a call.
+
+    The function sends at most one notification a second, and the progress number never falls.
 
     Args:
-        app: Its clock is used.
-        context: The waiting call. Without a progress token in it, the client gets no notifications.
+        app: The running server, for its clock.
+        context: The context of the waiting call. The client gets no notifications if the call has no progress token.
         usual: Seconds that each task usually takes, by task id.
     """
     clock = app.clock
-    # The time of day may be set back; the elapsed time that clients see must not go back with it.
+    # Somebody may set the system's clock back while the call waits. Times are therefore computed from the time
+    # at the start and a monotonic clock, so that the elapsed time that clients see never falls.
     start = clock.time() - clock.monotonic()
     last_share, last_report = -1.0, -math.inf
 
     async def report(tasks: Sequence["Task"]) -> None:
         nonlocal last_share, last_report
         moment = clock.monotonic()
-        # Clients show the number as it is, so it has few digits.
+        # Some clients show the number unchanged, so it is rounded to four digits.
         share = round(measure_progress(tasks, usual, now=start + moment), 4)
-        # 1 is never sent: the answer itself says that all is done.
+        # A progress of 1 is never sent, because the answer of the call says that all tasks have ended.
         if moment - last_report < REPORT_INTERVAL or not last_share < share < 1:
             return
         last_share, last_report = share, moment
@@ -50,11 +53,11 @@ def make_progress_reporter(app: App, context: Context, usual: Mapping[str, float
 
 
 def measure_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, now: float) -> float:
-    """Return the progress of several tasks together: from 0 to 1, and below 1 until all have ended.
+    """Return the common progress of several tasks, from 0 to 1; it is 1 only when all tasks have ended.
 
     Args:
         tasks: The tasks that a call waits for.
-        usual: Seconds that each usually takes, by task id.
+        usual: Seconds that each task usually takes, by task id.
         now: Seconds since 1970.
     """
     shares = [1 if task.done else estimate_progress(max(now - task.created, 0), usual[task.id]) for task in tasks]
@@ -62,7 +65,7 @@ def measure_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, now
 
 
 def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, now: float) -> str:
-    """Describe the progress of several tasks in one sentence; the arguments are those of `measure_progress`."""
+    """Describe the progress of several tasks in a few words; see `measure_progress` for the arguments."""
     open_ = [task for task in tasks if not task.done]
     done = f"{len(tasks) - len(open_)} of {len(tasks)} done"
     if not open_:
@@ -74,6 +77,13 @@ def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, no
 
 
 def estimate_progress(elapsed: float, usual: float) -> float:
-    """Estimate one task's progress from seconds: 0.9 at its usual duration, then ever closer to 1, never 1."""
+    """Estimate the progress of one task, from 0 to 1.
+
+    The estimate rises evenly to 0.9 at the usual duration, and afterwards comes ever closer to 1 without reaching it.
+
+    Args:
+        elapsed: Seconds since the task was created.
+        usual: Seconds that such a task usually takes.
+    """
     usual = max(usual, 1)
     return 0.9 * elapsed / usual if elapsed <= usual else 1 - 0.1 * usual / elapsed

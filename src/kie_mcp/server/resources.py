@@ -1,4 +1,4 @@
-"""Handlers of MCP resources: what can be read at kie:// addresses."""
+"""Handlers of MCP resources: they list and read what is at kie:// addresses."""
 
 import json
 from base64 import b64encode
@@ -42,7 +42,7 @@ MAX_FILE_BYTES = 4_000_000
 
 
 async def list_resources(context: Context, _: PaginatedRequestParams | None) -> ListResourcesResult:
-    """Answer resources/list."""
+    """Answer resources/list; the gallery's page is listed only for clients that can show it."""
     listed = ListResourcesResult(
         resources=[
             Resource(uri=uri, name=name, description=description, mime_type=JSON)
@@ -53,7 +53,7 @@ async def list_resources(context: Context, _: PaginatedRequestParams | None) -> 
 
 
 async def list_resource_templates(_: Context, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-    """Answer resources/templates/list."""
+    """Answer resources/templates/list with all templates."""
     return ListResourceTemplatesResult(
         resource_templates=[
             ResourceTemplate(uri_template=uri, name=name, description=description, mime_type=mime_type)
@@ -63,7 +63,7 @@ async def list_resource_templates(_: Context, __: PaginatedRequestParams | None)
 
 
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
-    """Answer resources/read."""
+    """Answer resources/read with the file or the JSON object at an address."""
     uri = str(params.uri)
     if uri == gallery.URI:
         return await gallery.read_page()
@@ -80,9 +80,9 @@ async def read_resource(context: Context, params: ReadResourceRequestParams) -> 
 
 
 async def _read_content(app: App, uri: str) -> Any:
-    """The content at an address: a file, or an object for JSON; None when there is nothing."""
+    """Return the content at an address, which is a file or an object for JSON; None when nothing is there."""
     scheme, _, rest = uri.partition("://")
-    # Clients that fill in a template write the slash of a model's id as %2F.
+    # A client that fills a model's id into a template writes the slash in the id as %2F.
     what, _, id_ = unquote(rest).partition("/")
     match what if scheme == "kie" else "":
         case "models":
@@ -121,7 +121,7 @@ async def _read_tasks(app: App, id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
-    # Texts are given in full for a single task only: a list would become too long.
+    # Only the answer for a single task has texts in full; they would make a list too long.
     described = [
         answers.describe_task(task, now=now, usual=(await runner.estimate_duration(task)).seconds, whole=bool(id_))
         | {"prompt": task.prompt}
@@ -138,7 +138,11 @@ async def _read_library(app: App) -> Any:
 
 
 async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | None:
-    """The saved file at `<task id>/media/<n>`."""
+    """Return the saved file at `<task id>/media/<n>`; None when the place has another form.
+
+    Raises:
+        InvalidCall: When there is no such file, or the file cannot be read or is too large.
+    """
     import anyio
 
     from kie_mcp.media.stills import OPEN_LINK

@@ -1,4 +1,4 @@
-"""Find the saved file of a task's result; view_media shows it, and resources/read returns it."""
+"""Find the saved file of a task's result, for view_media and for resources/read."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from kie_mcp.server.app import App
 
 
 def find_saved_file(app: App, task: Task, number: int) -> Path:
-    """Return the path of a task's `number`-th result, counted from 1.
+    """Return the path of the file in which the `number`-th result of a task, counted from 1, was saved.
 
     Raises:
-        InvalidCall: When there is no such result, or it is not saved.
+        InvalidCall: When there is no such result, or the result is not saved.
     """
     if task.state != "succeeded":
         step = "Look again when get_task says succeeded." if not task.final else "get_task tells what happened."

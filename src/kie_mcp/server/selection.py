@@ -1,4 +1,4 @@
-"""The selection of tools that a server shows (KIE_MCP_TOOLS, --tools)."""
+"""Select the tools that a server shows (KIE_MCP_TOOLS, --tools)."""
 
 import json
 from collections.abc import Iterable
@@ -12,17 +12,17 @@ from kie_mcp.errors import ConfigurationError
 
 
 class Selection:
-    """The tools that one server shows."""
+    """Holds the tools that one server shows."""
 
     def __init__(self, words: str = "") -> None:
-        """Select tools.
+        """Select the tools that a text names.
 
         Args:
-            words: A size (`standard`, `compact`, `all`), or names of tools and kinds, separated by commas, to which
-                the utilities are always added. Empty means `standard`.
+            words: Names of sizes (`standard`, `compact`, `all`), kinds and tools, separated by commas; empty means
+                `standard`. Every name except `compact` also adds all utilities.
 
         Raises:
-            ConfigurationError: When a word names nothing.
+            ConfigurationError: When a word is not the name of a size, kind or tool.
         """
         sets, utilities = load_tool_list()["sets"], load_tool_list()["utilities"]
         tools = {tool["name"]: tool for tool in load_tool_list()["tools"]}
@@ -38,15 +38,15 @@ class Selection:
         self.only_utilities = self.names.issubset(utilities)
 
     def is_read_only(self, name: str) -> bool:
-        """Whether this is a selected tool that spends nothing and changes nothing."""
+        """Return whether the tool is selected, spends nothing and changes nothing."""
         return any(tool["name"] == name and tool["annotations"]["readOnlyHint"] for tool in self.tools)
 
 
 @cache
 def load_tool_list() -> dict[str, Any]:
-    """Read tool_list.json, a generated file: building the list from the catalogue would take 150 ms at each start.
+    """Read tool_list.json, which `python -m kie_mcp.server.tools.tool_list` generates from the catalogue.
 
-    `python -m kie_mcp.server.tools.tool_list` writes it.
+    Reading the file saves 150 ms at each start, compared with building the list from the catalogue.
     """
     tool_list: dict[str, Any] = json.loads(files("kie_mcp.server.tools").joinpath("tool_list.json").read_bytes())
     return tool_list

@@ -8,12 +8,13 @@ def serve_stdio(tools: str) -> None:
     """Serve MCP on stdin and stdout.
 
     Args:
-        tools: The tools to show, as in KIE_MCP_TOOLS.
+        tools: The tools to show, in the form of KIE_MCP_TOOLS.
 
     Raises:
-        ConfigurationError: When it names a tool or set that does not exist.
+        ConfigurationError: When `tools` names a tool or set that does not exist.
     """
-    # Imports create hundreds of thousands of permanent objects; garbage collection among them would take 0.1 s.
+    # Imports create hundreds of thousands of objects that are never freed; garbage collection would search them for
+    # 0.1 s and free nothing, so it is off until the server has been built.
     gc.disable()
     import logging
     import signal
@@ -25,9 +26,10 @@ def serve_stdio(tools: str) -> None:
     from kie_mcp.server.build import build_server
     from kie_mcp.server.selection import Selection
 
-    # Ctrl-C ends the process at once: all state is in the ledger, and the thread that reads stdin cannot be woken.
+    # Ctrl-C ends the process at once, because the thread that reads stdin cannot be woken for an orderly end. Nothing
+    # is lost, because all state is in the ledger.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # stdout carries the protocol, so that logs go to stderr.
+    # Logs go to stderr, because stdout carries the protocol.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
 
     async def serve() -> None:

@@ -1,1 +1,1 @@
-"""One task, from arguments to saved media."""
+"""Tasks: create them at KIE, follow them, and save their results."""

@@ -1,4 +1,4 @@
-"""Adoption: tasks that KIE knows and the ledger does not, found by KIE's id; made elsewhere, or the ledger was lost."""
+"""Adoption: find a task by KIE's id when the ledger does not know it, for example one that another program made."""
 
 import json
 import re
@@ -17,27 +17,28 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task, new_id
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
-"""A string that may be an id of KIE's; ours begin with t_."""
+"""Matches a text that may be KIE's id of a task; the ledger's ids begin with `t_` and do not match."""
 NOT_CREATED = "not created"
-"""How a person says, of a task of unknown outcome, that KIE never took it."""
+"""What a person passes to `resolve_task` for a task that KIE never accepted."""
 LOOKUP_SECONDS = 12
-"""Seconds that all of KIE's status routes have to answer: beside another server process, Suno's nine take 9 s."""
+"""Time limit in seconds for asking all of KIE's status routes. Suno's nine routes take 9 s when two processes share the
+read limit."""
 
 
 async def adopt(client: KieClient, id_: str, *, now: float) -> Task:
-    """Build a task from KIE's record of it, which is looked up on every route.
+    """Look a task up on KIE's status routes, and build the task from KIE's record.
 
     Args:
         client: KIE.
         id_: KIE's id of the task.
-        now: Seconds since 1970; the task's age where KIE does not tell when it was created.
+        now: The current time in seconds since 1970; used as creation time when KIE's record has none.
 
     Returns:
-        A task that runs, which is not in the ledger yet.
+        A task in state `running`, which is not in the ledger yet.
 
     Raises:
-        InvalidCall: When KIE does not know it either.
-        ApiError: When KIE's answers do not tell.
+        InvalidCall: When KIE does not know the task.
+        ApiError: When KIE's answers do not say whether KIE knows the task.
     """
     not_found = InvalidCall(f"There is no task {id_[:100]}, here or at KIE.", "list_tasks shows the tasks there are.")
     if not KIE_ID.fullmatch(id_):
@@ -73,11 +74,11 @@ async def adopt(client: KieClient, id_: str, *, now: float) -> Task:
 
 
 async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: str) -> None:
-    """Give a task of unknown outcome the id that KIE gave it, so that it runs again.
+    """Set KIE's id of a task of unknown outcome, and its state to `running`, so that the task is polled again.
 
     Raises:
-        InvalidCall: When the id is another task's, or KIE does not know it.
-        ApiError: When KIE cannot be asked.
+        InvalidCall: When the id belongs to another task in the ledger, or KIE does not know the id.
+        ApiError: When KIE does not answer, or the answer does not say whether KIE knows the id.
     """
     route = routes.find(task.route)
     if route.at_once or route.repeated:
@@ -100,9 +101,9 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
 
 
 def find_record(answer: object, id_: str) -> Mapping[str, Any]:
-    """Return the record of a task in a status answer; empty where the answer has no record with its id.
+    """Return the record of a task in a status answer; empty when the answer has no record with the task's id.
 
-    A route that does not know the task may still say that some task is running.
+    The id has to be compared, because a route may answer "running" for a task that it does not know.
     """
     record = answer.get("data") if isinstance(answer, dict) else None
     return record if isinstance(record, dict) and record.get("taskId", record.get("task_id")) == id_ else {}
@@ -110,10 +111,10 @@ def find_record(answer: object, id_: str) -> Mapping[str, Any]:
 
 def _build_task(id_: str, route_id: str, record: Mapping[str, Any], now: float) -> Task:
     arguments = _find_arguments(record)
-    # Where the record does not name the model, its arguments may.
+    # Some records name the model only among the arguments.
     name = str(record.get("model") or arguments.get("model") or "")
     model = _find_model(route_id, name)
-    # It belongs to no session: nobody spent credits on it here.
+    # The task gets no session, because no session of this server spent credits on it.
     return Task(
         id=new_id("t"),
         tool="",
@@ -129,13 +130,13 @@ def _build_task(id_: str, route_id: str, record: Mapping[str, Any], now: float) 
 
 
 def _find_model(route_id: str, name: str) -> type[KieModel] | None:
-    """Return the model that KIE names, else one that runs on this route."""
+    """Return the model that KIE names, or else a model that runs on this route; None when there is neither."""
     by_route = (model for model in MODELS.values() if route_id in model.routes or f"jobs:{name}" in model.routes)
     return MODELS.get(name) or next(by_route, None)
 
 
 def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of the create, under KIE's names; they are JSON inside JSON."""
+    """Return the arguments of the create, with KIE's field names; the record holds them as JSON in a string."""
     for name in ("param", "paramJson"):
         try:
             value = json.loads(record.get(name) or "null")
@@ -149,6 +150,6 @@ def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _creation_time(milliseconds: object) -> float | None:
-    """Convert milliseconds since 1970, as most of KIE's records have them, to seconds; None where they are none."""
+    """Convert milliseconds since 1970 to seconds; None when the value is no such time, as in some of KIE's records."""
     figure = parse_number(milliseconds)
     return figure / 1000 if figure and figure > 1e11 else None

@@ -1,4 +1,4 @@
-"""Allowed folders: which local paths a call may name, so that no other file of the machine is read or uploaded."""
+"""Allowed folders: restrict the local files that a call may read and upload to the operator's folders."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from urllib.request import url2pathname
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media.limits import Content
-from kie_mcp.tasks.contents import abbreviate, open_file
+from kie_mcp.tasks.media_inputs import abbreviate, open_file
 
 
 class AllowedFolders:
@@ -17,7 +17,7 @@ class AllowedFolders:
         """Resolve the folders.
 
         Args:
-            folders: The folders, with all that is below them; none refuses every local file.
+            folders: The folders, including their subfolders; without any, every local file is refused.
         """
         self._folders = [folder.expanduser().resolve() for folder in folders]
 
@@ -26,10 +26,10 @@ class AllowedFolders:
         """Open a local media file.
 
         Args:
-            path: A path or a `file://` URL. A symbolic link counts as the file that it leads to.
+            path: A path or a `file://` URL. For a symbolic link, the folder of its target has to be allowed.
 
         Raises:
-            InvalidCall: When there is no such file, it lies outside the folders, or it is no media file.
+            InvalidCall: When the file does not exist, lies outside the folders, or is no media file.
         """
         if not self._folders:
             raise InvalidCall("This server reads no local files.", "Give a URL, a data URI, or task:<id>#<n>.")

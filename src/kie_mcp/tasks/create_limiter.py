@@ -1,4 +1,4 @@
-"""The create limiter on the ledger: a slot in the shared rate limit and the task's `submitting`, in one transaction."""
+"""Create limiter: acquire a slot in the rate limit of creates that all processes on one ledger share."""
 
 from dataclasses import replace
 
@@ -16,13 +16,14 @@ class LedgerCreateLimiter:
         self._clock = clock
 
     async def acquire(self, account: str, task: Task) -> float:
-        """Acquire a slot and write down that the task is being submitted; return 0, or the seconds to wait.
+        """Acquire a slot and save the task as `submitting`, in one transaction; return 0, or the seconds to wait.
 
-        A task that waits for a slot stays `prepared`: whoever finds it after a crash knows that KIE was not asked.
+        While a task waits for a slot, its row stays `prepared`. After a crash, this state shows that the create was
+        not sent to KIE.
 
         Args:
-            account: The account whose limit it is.
-            task: The task to create; it becomes `submitting` here once the ledger says so.
+            account: The KIE account whose rate limit applies.
+            task: The task to create; its state becomes `submitting` after the row is saved.
 
         Raises:
             LedgerError: When the ledger cannot be written.

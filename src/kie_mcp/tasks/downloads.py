@@ -1,4 +1,4 @@
-"""Downloads: results on their way to the output folder, resumed where a connection broke, and guarded against SSRF."""
+"""Downloads: save results in the output folder, resume broken downloads, and guard against SSRF."""
 
 import filecmp
 import ipaddress
@@ -20,26 +20,26 @@ from kie_mcp.media import formats
 from kie_mcp.tasks import sidecar
 
 LARGEST_FILE = 2 * 1024**3
-"""Bytes of one result, at most."""
+"""Largest size of one result, in bytes."""
 DOWNLOAD_SECONDS = 900
-"""Seconds that one download may take before it counts as broken."""
+"""Seconds that the download of one result may take; after that, the attempt has failed."""
 MOST_REDIRECTS = 5
 CONCURRENT_DOWNLOADS = 4
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
-"""HTTP statuses that tell that a link has expired, so that KIE is asked for a fresh one."""
+"""HTTP statuses of a link that may have expired; the downloader then asks KIE for a fresh link."""
 
 
 class Downloader:
     """Downloads results to the output folder; no file there is ever overwritten."""
 
     def __init__(self, client: KieClient, folder: Path, *, guarded: bool = True, largest: int = LARGEST_FILE) -> None:
-        """Tie the parts together.
+        """Build a downloader.
 
         Args:
-            client: KIE; links are opened by its connections, without the key.
+            client: The client of KIE's API; links are opened with its HTTP connections, but without the API key.
             folder: The output folder.
             guarded: Whether to refuse links to private addresses (SSRF).
-            largest: Bytes of one result, at most.
+            largest: Largest size of one result, in bytes.
         """
         self.folder = folder.expanduser().absolute()
         self._client = client
@@ -50,10 +50,10 @@ class Downloader:
     async def download(self, task: Task) -> None:
         """Download the results of a task that are not in the output folder yet.
 
-        One that cannot be downloaded does not keep the others from it.
+        When one result cannot be downloaded, the other results still are; the first error is raised at the end.
 
         Raises:
-            OSError: When the disk refuses.
+            OSError: When a file cannot be written.
             httpx2.HTTPError: When a file cannot be downloaded.
             KieMcpError: When a link is refused, or has expired and KIE gives no fresh one.
         """
@@ -69,26 +69,26 @@ class Downloader:
             raise errors[0]
 
     def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
-        """Write a result that came without a link, and return it with its path."""
+        """Save content that has no link as a file in the output folder, and return a result with the file's path."""
         final = _write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type)
 
     def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
-        """Write the sidecar of each downloaded file: what it is and where it came from.
+        """Write the sidecar of each downloaded file, a JSON file that says what made the file.
 
         Args:
-            task: The task.
-            made_from: Ids of the tasks that it was made from.
+            task: The task that made the files.
+            made_from: Ids of the earlier tasks whose results this task used.
 
         Raises:
-            OSError: When the disk refuses.
+            OSError: When a sidecar cannot be written.
         """
         for number, result in enumerate(task.results, start=1):
             if result.path:
                 place, content = Path(result.path), sidecar.build_sidecar(task, number, made_from)
                 beside = place.with_name(f"{place.name}.json")
                 if sidecar.belongs_to(beside, task):
-                    # A process that took the task over may know more.
+                    # The sidecar is written anew, because an earlier process may have written it with fewer facts.
                     with _open_partial_file(beside.parent, place.name) as part:
                         part.truncate()
                         part.write(content)
@@ -109,7 +109,7 @@ class Downloader:
             result.mime_type = mime_type
 
     async def _download_with_fresh_link(self, url: str, into: IO[bytes]) -> str:
-        """Download a file, by a fresh link where this one has expired, and return the MIME type that is declared."""
+        """Download a file, with a fresh link when this one has expired; return the MIME type that the host declares."""
         try:
             return await self._download_resuming(url, into)
         except httpx2.HTTPStatusError as error:
@@ -122,7 +122,7 @@ class Downloader:
         return await self._download_resuming(fresh, into)
 
     async def _download_resuming(self, url: str, into: IO[bytes]) -> str:
-        """Download a file; where the connection breaks, resume for as long as each attempt brings bytes."""
+        """Download a file; when the connection breaks, resume, unless the last attempt received no bytes."""
         while True:
             have = into.seek(0, os.SEEK_END)
             try:
@@ -132,19 +132,19 @@ class Downloader:
                     raise
 
     async def _resume(self, url: str, into: IO[bytes], have: int) -> str:
-        """Resume a download after the bytes of the partial file (a range request, RFC 9110, section 14).
+        """Download the rest of a file, after the bytes of the partial file, by a range request (RFC 9110, section 14).
 
         Args:
-            url: Where the file is.
+            url: The URL of the file.
             into: The partial file.
-            have: Bytes that it has.
+            have: Size of the partial file, in bytes.
 
         Returns:
-            The MIME type that the host declares; empty where the file was complete.
+            The MIME type that the host declares; empty when the partial file was complete already.
         """
         for _ in range(MOST_REDIRECTS):
             await self._check_address(url)
-            # The length of a compressed answer would not tell how many bytes are left.
+            # Compression is refused because the length of a compressed answer does not tell how many bytes are left.
             headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
             async with self._client.http.stream("GET", url, headers=headers) as response:
                 self._check_peer(response)
@@ -152,7 +152,7 @@ class Downloader:
                     url = str(response.next_request.url)
                     continue
                 if response.status_code == 416:
-                    # The partial file was complete, or it is no part of this file.
+                    # The host has no more bytes: the partial file is complete, or the file at the host has changed.
                     if response.headers.get("content-range") == f"bytes */{have}":
                         return ""
                     into.truncate(0)
@@ -166,7 +166,7 @@ class Downloader:
         raise InvalidCall("A result's link is behind too many redirects.")
 
     async def _receive(self, response: httpx2.Response, into: IO[bytes]) -> None:
-        """Append an answer to the partial file."""
+        """Append the body of a response to the partial file."""
         begun = into.tell()
         async for chunk in response.aiter_bytes():
             if into.tell() + len(chunk) > self._largest:
@@ -194,13 +194,13 @@ class Downloader:
             _refuse_private_address(str(address[0]))
 
     def _check_peer(self, response: httpx2.Response) -> None:
-        """Refuse an answer from a private address: a name may resolve to another address than was checked (SSRF)."""
+        """Refuse a response from a private address, as the host's name may resolve anew after the check (SSRF)."""
         stream = response.extensions.get("network_stream")
         if stream and not self._is_trusted(str(response.url)) and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 
     def _is_trusted(self, url: str) -> bool:
-        """Whether the operator's settings vouch for the address."""
+        """Whether the operator trusts the URL: the guard is off, or the URL is below KIE's configured base URLs."""
         return not self._guarded or url.startswith((f"{self._client.base_url}/", f"{self._client.upload_url}/"))
 
 
@@ -210,6 +210,7 @@ def _refuse_private_address(address: str) -> None:
 
 
 def _file_stem(task: Task, number: int) -> str:
+    """Return the file name of a result without its extension; the result's number makes it unique in the task."""
     day = datetime.fromtimestamp(task.created).astimezone().date()
     model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())
     return f"{day}-{model}-{task.id}-{number}"
@@ -217,9 +218,9 @@ def _file_stem(task: Task, number: int) -> str:
 
 @contextmanager
 def _open_partial_file(folder: Path, stem: str) -> Iterator[IO[bytes]]:
-    """Open the partial file of a download, with the bytes that an earlier attempt left.
+    """Open the partial file of a download, with the bytes that an earlier attempt received.
 
-    It is kept for the next attempt when the connection breaks, and deleted when the disk or a check refuses.
+    The partial file is kept when the connection breaks, and deleted when writing or a check of the download fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f".{stem}.part"
@@ -232,7 +233,7 @@ def _open_partial_file(folder: Path, stem: str) -> Iterator[IO[bytes]]:
             place.unlink(missing_ok=True)
         raise
     finally:
-        # A full disk refuses the bytes that are still in the buffer.
+        # On a full disk, close() fails because it writes the bytes that are still in the buffer.
         with suppress(OSError):
             part.close()
         with suppress(OSError):
@@ -248,7 +249,7 @@ def _write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path
 
 
 def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
-    """Rename a complete partial file to its final name, and return its path; an existing file is not overwritten."""
+    """Rename a complete partial file to its final name, and return the path; never overwrite an existing file."""
     part.flush()
     os.fsync(part.fileno())
     part.close()
@@ -257,7 +258,7 @@ def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Pa
         try:
             final.touch(exist_ok=False)
         except FileExistsError:
-            # Downloaded before, by a process that died before it saved the row, or by another one.
+            # An equal file is this result: a process downloaded it earlier and died before it saved the task's row.
             if filecmp.cmp(part.name, final, shallow=False):
                 Path(part.name).unlink()
                 return final

@@ -1,4 +1,4 @@
-"""Failures: the errors of tasks that went wrong, each with its reason, what was billed, and the next step."""
+"""Failures: build the errors of failed tasks, each with a reason, whether KIE billed the task, and a next step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,19 +18,19 @@ def not_sent_error() -> KieMcpError:
 
 
 def task_gone_error() -> ApiError:
-    """Build the error for a task that KIE does not know, or has deleted."""
+    """Build the error for a task that KIE does not know or no longer knows."""
     return ApiError(
         "KIE does not know this task, or not any more: it keeps records for 14 days.", CHECK_LOGS, billed=None
     )
 
 
 def no_result_error() -> TaskFailed:
-    """Build the error for a task that succeeded without a result."""
+    """Build the error for a task that succeeded at KIE but has no result."""
     return TaskFailed("KIE says that the task has succeeded, and names no result.", CHECK_LOGS, billed=None)
 
 
 def not_created_error() -> ApiError:
-    """Build the error for a task of unknown outcome that `resolve_task` settled as never created."""
+    """Build the error for a task of unknown outcome that `resolve_task` settled as not created."""
     return ApiError("KIE never took this task: resolve_task was told so.", "The same call makes it anew.")
 
 
@@ -38,7 +38,7 @@ def create_interrupted_error(balance_note: str) -> UnknownOutcome:
     """Build the error for a create interrupted by a crash.
 
     Args:
-        balance_note: What the account's balance says about it: a sentence after a space, or nothing.
+        balance_note: A sentence, after a space, on what the account's balance shows of the create; may be empty.
     """
     message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_note}"
     return UnknownOutcome(message, CHECK_LOGS, billed=None)
@@ -57,10 +57,10 @@ def confirmation_needed_error(task: Task, id_: str, *, stale: bool, minutes: int
     """Build the error for a call whose cost a person has to confirm first.
 
     Args:
-        task: The task, which was not created.
-        id_: The id of the confirmation, which the next call has to bring along.
-        stale: Whether this call brought a confirmation that is not valid.
-        minutes: How long the confirmation is valid.
+        task: The task to confirm, which is not created yet.
+        id_: The id of the confirmation, which the caller passes as `confirm` in the next call.
+        stale: Whether the caller passed a confirmation that is expired or belongs to another call.
+        minutes: Minutes for which the confirmation is valid.
     """
     stale_note = "That confirmation has expired or was for another call. " if stale else ""
     return ConfirmationNeeded(
@@ -72,7 +72,7 @@ def confirmation_needed_error(task: Task, id_: str, *, stale: bool, minutes: int
 
 @contextmanager
 def explain_ledger_errors() -> Iterator[None]:
-    """Turn an error of the ledger into one that says that nothing was sent to KIE."""
+    """Replace a `LedgerError` by an error for the caller, which says that nothing was sent to KIE."""
     try:
         yield
     except LedgerError as error:
@@ -80,7 +80,7 @@ def explain_ledger_errors() -> Iterator[None]:
 
 
 def ledger_unwritable_error(error: Exception) -> KieMcpError:
-    """Build the error for a task that was not sent because the ledger cannot record it."""
+    """Build the error for a task that was not sent to KIE because the ledger cannot save the task."""
     return KieMcpError(
         f"The ledger cannot be written ({describe_cause(error)}), so KIE was not asked.",
         "Make room on the disk, or end what holds the ledger; then call again.",
@@ -89,7 +89,7 @@ def ledger_unwritable_error(error: Exception) -> KieMcpError:
 
 
 def task_failed_error(answer: Status) -> KieMcpError:
-    """Build the error for a task that KIE accepted and that failed."""
+    """Build the error for a task that KIE accepted and later reported as failed."""
     message = answer.error or "KIE says no and gives no reason."
     billed = None if answer.credits is None else answer.credits > 0
     if codes.find(answer.code).failure_retryable or "try again" in message.casefold():
@@ -98,13 +98,13 @@ def task_failed_error(answer: Status) -> KieMcpError:
 
 
 def not_finished_error(answer: Status) -> KieMcpError:
-    """Build the error for a task on a repeated route that KIE has not finished in time."""
+    """Build the error for a task on a repeated route that still runs after an hour."""
     last = f": {answer.error.rstrip('.')}" if answer.error else ""
     return TaskFailed(f"KIE has not finished this task within an hour{last}.", CHECK_LOGS, billed=None)
 
 
 def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpError:
-    """Add to an error of a create what the caller can do instead, and the task's id."""
+    """Complete the error of a failed create: add the task's id and, where KIE dropped the model, another model."""
     if isinstance(error, NotOffered) and call.legacy:
         error.message = f"KIE no longer offers {call.id}. {error.message}"
         error.next_step = f"Use {call.legacy} instead."
@@ -115,7 +115,7 @@ def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpErr
 
 
 def internal_create_error(task: Task, error: Exception) -> KieMcpError:
-    """Build the error for a create during which something failed in this process, not at KIE."""
+    """Build the error for a create that failed inside this process, and not at KIE."""
     if task.state not in ("prepared", "submitting"):
         name = f" as {task.kie_id}" if task.kie_id else ""
         return KieMcpError(
@@ -136,7 +136,7 @@ def internal_create_error(task: Task, error: Exception) -> KieMcpError:
 
 
 def describe_cause(error: Exception) -> str:
-    """Return an error's cause in words, without httpx2's advice, SQLAlchemy's query and a final full stop."""
+    """Return an error's message: its first line, without SQLAlchemy's query and without a final full stop."""
     cause = getattr(error, "orig", error)
     message = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return str(message).partition("\n")[0].rstrip(".")

@@ -1,29 +1,27 @@
-"""Money: the quote of a call, its reservation, and the spending caps of a task, a day and a session."""
+"""Money: the quote of a call and its reservation; `caps.py` checks the reservation against the spending caps."""
 
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.catalog.registry import FAMILIES, MODELS
-from kie_mcp.errors import CapReached
-from kie_mcp.ledger.ledger import Spent
 from kie_mcp.ledger.task import Task
 
 LIVE_PRICE = re.compile(
     r"(?P<credits>\d[\d,]*(?:\.\d+)?) *credits?\b(?: *\([^)]*\))?(?: *(?:/|per\b|an?\b|for\b|every\b) *(?P<unit>\w+))?",
     re.IGNORECASE,
 )
-"""A price in KIE's words: `10 credits/s`, `1,200 credits ($6) per video`."""
+"""Matches a price in KIE's words, such as `10 credits/s` or `1,200 credits ($6) per video`."""
 SECOND_UNITS = {"s", "sec", "second"}
 PICTURE_UNITS = {"image", "picture"}
 COUNT_FIELDS = ("count", "num_images", "max_images")
-"""Fields that hold the number of pictures a call makes."""
+"""Names of the argument fields that may hold the number of pictures that a call makes."""
 WHOLE_UNITS = {"", "video", "clip", "song", "task", "call", "request", "generation", "time"}
-"""Units of which a call buys one."""
+"""Price units that count once per call, such as one video; the empty text is a price without a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +32,11 @@ class Quote:
     basis: str
     """Where the estimate comes from, in words."""
     reserve: float
-    """Credits to reserve, which caps and confirmations count with; the highest similar price where none is known."""
+    """Credits to reserve; caps and confirmations use this figure. Without a known price, the highest similar price."""
 
     @property
     def known(self) -> tuple[float, float] | None:
-        """Lowest and highest credits; None where they are unknown."""
+        """Lowest and highest credits that the call may cost; None when the price is unknown."""
         low, high = self.estimate.low, self.estimate.high
         return None if low is None or high is None else (low, high)
 
@@ -49,12 +47,12 @@ class Quote:
 
 
 def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quote:
-    """Quote a call: earlier charges count before the price list, and the price list before KIE's live price.
+    """Quote a call from earlier charges; else from the price list; without a figure there, from KIE's live price.
 
     Args:
-        call: The call.
-        charges: Credits per unit that the last calls with the same price key were charged.
-        live_price: The price in KIE's words.
+        call: The call to quote.
+        charges: Credits per unit that KIE charged for the last calls with the same price key.
+        live_price: The price in the words of KIE's live catalogue; empty when unknown.
     """
     if charges:
         _, units = call.tariff()
@@ -71,7 +69,7 @@ def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quo
 
 
 def highest_similar_estimate(call: KieModel) -> float:
-    """Return the highest estimate among the models of the same tool, in credits; else among those of the same kind."""
+    """Return the highest estimate, in credits, of the models of the same tool; if 0, of all models of the same kind."""
     family = next((family.models for family in FAMILIES if type(call) in family.models), ())
     alike = (model for model in MODELS.values() if model.kind == call.kind)
     return _highest_estimate(family) or _highest_estimate(alike)
@@ -82,7 +80,7 @@ def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
 
 
 def _parse_live_price(call: KieModel, words: str) -> Estimate:
-    """Parse KIE's live price; the estimate is unknown unless each of its units can be counted."""
+    """Parse KIE's live price; the estimate is unknown when the call does not tell how many units it buys."""
     figures = [
         round(float(found["credits"].replace(",", "")) * _count_units(call, (found["unit"] or "").lower()), 2)
         for found in LIVE_PRICE.finditer(words)
@@ -93,7 +91,7 @@ def _parse_live_price(call: KieModel, words: str) -> Estimate:
 
 
 def _count_units(call: KieModel, unit: str) -> float:
-    """Count the units that a call buys; NaN where the call does not tell."""
+    """Return how many price units a call buys; NaN when the call's arguments do not tell."""
     one = unit.removesuffix("s")
     if one in SECOND_UNITS or unit in SECOND_UNITS:
         return _positive_number(getattr(call, "duration", None))
@@ -109,55 +107,12 @@ def _positive_number(value: object) -> float:
         figure = float(str(value))
     except ValueError:
         return math.nan
-    # -1 lets KIE choose.
+    # A duration or count of -1 lets KIE choose, so the number of units is unknown.
     return figure if figure > 0 else math.nan
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """The spending caps in credits; None is no cap."""
-
-    task: float | None = None
-    day: float | None = None
-    session: float | None = None
-
-    def check(self, task: Task, spent: Spent) -> None:
-        """Raise when a task's reservation exceeds a cap.
-
-        Args:
-            task: The task.
-            spent: Credits that were charged or are reserved already.
-
-        Raises:
-            CapReached: With the cap, and how much of it is left.
-        """
-        if self.task is not None and task.reserved > self.task:
-            raise CapReached(
-                f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {self.task:,.10g}.",
-                "Choose a cheaper model or smaller arguments, or have the user raise the cap.",
-            )
-        for used, cap, of in ((spent.day, self.day, "day"), (spent.session, self.session, "session")):
-            if cap is not None and used + task.reserved > cap:
-                raise CapReached(
-                    f"{task.cost}, and {max(cap - used, 0):,.10g} of the {cap:,.10g} credits a {of} are left "
-                    f"(KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
-                    "Tell the user: only they can raise the cap. spend_report shows what was spent.",
-                )
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The operator's rules on spending and repeated calls."""
-
-    caps: Caps = field(default_factory=Caps)
-    confirm_above: float = float("inf")
-    """Reserved credits of one task above which a person has to confirm it."""
-    repeat_window: float = 600
-    """Seconds after a call in which an equal call is a repeated one, or longer while its task runs; 0: never."""
-
-
 def combine_tasks(tasks: Sequence[Task]) -> Task:
-    """Return one task that stands for several ones where their cost is checked; it is never run."""
+    """Return one task that has the cost of several tasks, to check them together; this task is never run."""
     first, *_ = tasks
     reserved = sum(task.reserved for task in tasks)
     return replace(

@@ -1,4 +1,4 @@
-"""Order: a call to run, and its idempotency key, by which a repeated call is recognised."""
+"""Order: a call to run, with its idempotency key, which shows whether a later call repeats it."""
 
 import hashlib
 import json
@@ -13,39 +13,39 @@ from kie_mcp.ledger.task import new_id
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A call to run."""
+    """A model call that the runner shall run, with its options."""
 
     tool: str
-    """The tool that was called."""
+    """The name of the MCP tool that was called."""
     call: KieModel
     route: str = ""
-    """The id of the only route to try; empty for all routes of the model."""
+    """The id of the only route to try; empty to try all routes of the model."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of KIE's that the model class does not have."""
+    """Further fields for KIE's request body that the model class does not define."""
     variation: int = 1
-    """An equal call with another number is no repeated call: it runs and is paid for again."""
+    """A number that is part of the idempotency key: an equal call with another number runs, and is paid for, again."""
     live_price: str = ""
-    """The price in KIE's words, where its live catalogue was read."""
+    """The price in the words of KIE's live catalogue; empty when the catalogue was not read."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The id of the task, unless this is a repeated call."""
+    """The id that the new task gets; a repeated call returns the existing task, which has another id."""
 
     def idempotency_key(self, contents: Mapping[Ref, str]) -> str:
-        """Return the idempotency key.
+        """Return the idempotency key of the call.
 
-        It is equal for equal model, arguments and file contents; tool and file names do not count.
+        Calls with equal model, arguments and file contents have equal keys; tool and file names do not count.
 
         Args:
-            contents: What each reference stands for, by `References.identify()`.
+            contents: For each reference, the string from `References.identify()` that identifies its content.
         """
         sent = self.call.sent(lambda ref: contents[ref])
         request = [self.call.id, self.route, sent, dict(self.extra), self.variation]
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
     def ledger_arguments(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
-        """Return the arguments as the ledger keeps them: of a data URI, which is a whole file, only its SHA-256.
+        """Return the arguments as the ledger stores them, with a SHA-256 in place of a data URI, which is a whole file.
 
         Args:
-            contents: What each reference stands for, by `References.identify()`.
+            contents: For each reference, the string from `References.identify()` that identifies its content.
         """
 
         def note(ref: Ref) -> str:

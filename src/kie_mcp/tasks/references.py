@@ -1,4 +1,4 @@
-"""References: what each file or earlier task that an argument names stands for, and its URL or id at KIE."""
+"""References: find the file, upload or earlier task that an argument names, and its URL or id at KIE."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ from kie_mcp.kie import files
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media.limits import Content, find_problems
-from kie_mcp.tasks.contents import abbreviate, check_web_address, decode_data_uri, hash_file, open_file
+from kie_mcp.tasks.media_inputs import abbreviate, check_web_address, decode_data_uri, hash_file, open_file
 from kie_mcp.tasks.uploads import Uploader
 
 RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
-"""A result of an earlier task, by its number: `task:<id>#<n>`."""
+"""Matches a reference to result number n of an earlier task: `task:<id>#<n>`; without n, to the first result."""
 
 
 class References:
-    """Resolves references; a local file is uploaded through the uploader."""
+    """Resolves references to KIE's URLs or ids; local files are uploaded on the way."""
 
     def __init__(self, uploader: Uploader, ledger: Ledger, clock: Clock) -> None:
         self._uploader = uploader
@@ -32,29 +32,30 @@ class References:
         self._clock = clock
 
     async def identify(self, refs: Sequence[Ref]) -> dict[Ref, str]:
-        """Return what each reference stands for, however it is written: a file's SHA-256, a task's result, a URL.
+        """Return for each reference a string that identifies its content: a SHA-256, a task's result, a URL or an id.
 
-        Nothing is sent.
+        The spelling of a reference does not matter: two paths of equal files get the same string.
+        Nothing is sent to KIE.
 
         Raises:
-            InvalidCall: When there is no such file or task, it may not be read, or the model does not take it.
+            InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
         """
         return {ref: await self._identify(ref) for ref in dict.fromkeys(refs)}
 
     async def resolve(self, refs: Sequence[Ref]) -> dict[Ref, str]:
-        """Return KIE's URL or id of each reference; a local file is uploaded, unless it is at KIE already.
+        """Return KIE's URL or id of each reference; a local file is uploaded, unless KIE has it already.
 
         Raises:
-            InvalidCall: As `identify()`.
-            ApiError: When KIE does not take a file.
+            InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
+            ApiError: When KIE refuses an upload.
         """
         return {ref: await self._resolve(ref) for ref in dict.fromkeys(refs)}
 
     async def find_url(self, reference: str) -> str:
-        """Return the URL of a task's result; a URL stands for itself.
+        """Return the URL of a task's result; a reference that is a URL is returned unchanged.
 
         Raises:
-            InvalidCall: When it is neither.
+            InvalidCall: When the reference is neither a web address nor a result of a succeeded task.
         """
         match = RESULT.fullmatch(reference)
         if not match:
@@ -110,7 +111,7 @@ class References:
             self._clock.time() < task.created + files.UPLOAD_LIFETIME or not await anyio.Path(result.path).is_file()
         ):
             return result.url
-        # The link may have expired, or there never was one; the saved file is still there.
+        # The link may have expired, or the result never had one, so the saved file is uploaded.
         with open_file(Path(result.path)) as content:
             return (await self._uploader.upload(content)).url
 
@@ -129,6 +130,7 @@ class References:
         return result.id
 
     async def _find_result(self, ref: Ref, task_id: str, number: str) -> tuple[Task, Result]:
+        """Return a succeeded task and its result with this number; raise `InvalidCall` when there is none."""
         task = await self._ledger.find(task_id)
         if not task:
             raise InvalidCall(f"{ref}: there is no task {task_id}.", "list_tasks shows the tasks there are.")
@@ -140,6 +142,7 @@ class References:
 
     @contextmanager
     def _open(self, ref: str) -> Iterator[Content]:
+        """Open a data URI, or a local file in the allowed folders."""
         if ref.startswith("data:"):
             yield decode_data_uri(ref)
             return
@@ -148,6 +151,7 @@ class References:
 
 
 def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
+    """Whether a reference is a local file or a data URI."""
     elsewhere = ref.startswith(("https://", "http://", "kie://")) or RESULT.fullmatch(ref)
     return isinstance(ref, MediaRef) and not elsewhere
 

@@ -1,12 +1,12 @@
-"""Runner: submits tasks (idempotency, caps, confirmation), waits for them, and takes over those of dead processes.
+"""Runner: submits tasks (idempotency, caps, confirmation), waits for them, and takes over tasks of dead processes.
 
-Several processes may share one ledger: each holds its tasks by a lease, which it renews by heartbeat.
+Several processes may share one ledger. Each process holds a lease on its tasks and renews the lease by heartbeat.
 """
 
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,15 +19,16 @@ from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
-from kie_mcp.ledger.leases import LEASE_SECONDS
-from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, failures
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.downloads import Downloader
-from kie_mcp.tasks.money import Quote, Rules, combine_tasks, quote
+from kie_mcp.tasks.money import Quote, combine_tasks, quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
 from kie_mcp.tasks.references import References
+from kie_mcp.tasks.takeover import Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.watcher import Change, Services, Watcher
 
@@ -35,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 CREATE_WAIT_SECONDS = 30
 """Seconds that `get()` waits for KIE to answer the create of a task."""
-HEARTBEAT_SECONDS = LEASE_SECONDS / 3
-"""Seconds between two renewals of the lease, while tasks are watched."""
 CONFIRMATION_SECONDS = 300
 """Seconds for which a confirmation is valid."""
 
@@ -44,7 +43,7 @@ Report = Callable[[Sequence[Task]], Awaitable[None]]
 
 
 class Runner:
-    """Runs tasks. All of its state is persisted in the ledger, so another process can take over."""
+    """Runs tasks and keeps their state in the ledger, so that another process can take the tasks over."""
 
     def __init__(
         self,
@@ -60,19 +59,19 @@ class Runner:
         on_change: Change | None = None,
         clock: Clock,
     ) -> None:
-        """Tie the parts together.
+        """Build a runner from its parts.
 
         Args:
-            client: KIE.
-            ledger: The tasks of this process and of others.
-            uploader: How local files get to KIE.
-            downloader: How results get to the disk; without one they stay at KIE.
-            task_group: Runs the watchers.
-            rules: The operator's rules.
-            callback_url: Where KIE reports tasks that have ended; empty where nobody listens.
-            usual_seconds: Seconds that any task takes; None leaves that to the models.
-            on_change: Called with a task whose new state is on disk; must neither raise nor wait for a client.
-            clock: Time.
+            client: The client of KIE's API.
+            ledger: The ledger, which all processes may share.
+            uploader: Uploads local files to KIE.
+            downloader: Downloads results to the output folder; without a downloader, results stay at KIE.
+            task_group: The group that runs the watchers.
+            rules: The operator's rules on spending and repeated calls.
+            callback_url: The URL that KIE calls when a task has ended; empty when no callback is wanted.
+            usual_seconds: Seconds that every task is expected to take; None takes the figure of each model.
+            on_change: Called with a task after its new state is saved; must neither raise nor wait for a client.
+            clock: The clock.
         """
         self.client = client
         self.ledger = ledger
@@ -80,26 +79,26 @@ class Runner:
         self.references = References(uploader, ledger, clock)
         self.clock = clock
         self.id = new_id("s")
-        """Id of this process, which holds the leases."""
+        """The id under which this process holds its lease."""
         self._services = Services(client, ledger, uploader, self.references, downloader, clock, on_change)
         self._task_group = task_group
         self._rules = rules or Rules()
         self._callback_url = callback_url
         self._usual_seconds = usual_seconds
         self._watchers: dict[str, Watcher] = {}
-        self._last_heartbeat = float("-inf")
+        self._takeover = Takeover(client, ledger, self.id, clock)
 
     async def submit(self, order: Order, *, confirm: str = "") -> Task:
-        """Create a task and return it when KIE has accepted it; some tasks have ended by then.
+        """Create a task and return it when KIE has accepted it; on some routes, the task has already ended by then.
 
-        A repeated call returns the existing task, whose id is not the order's.
+        A repeated call returns the existing task, whose id differs from the order's id.
 
         Args:
             order: The call to run.
-            confirm: The id of a confirmation that `ConfirmationNeeded` brought, once a person has agreed.
+            confirm: The confirmation's id from an earlier `ConfirmationNeeded`, when a person has agreed to the cost.
 
         Raises:
-            KieMcpError: When the task was not accepted, with what was billed.
+            KieMcpError: When the task was not accepted; the error says what was billed.
         """
         try:
             with failures.explain_ledger_errors():
@@ -110,8 +109,8 @@ class Runner:
                 task = watcher.task
                 self._rules.caps.check(task, await self.ledger.spent(task))
                 await self._require_confirmation(task, confirm)
-                await self._renew_lease()
-                # From the moment that the row is on disk, get() has to find its watcher.
+                await self._takeover.renew_lease()
+                # The watcher is stored before the row, because get() must find the watcher of every row on disk.
                 self._watchers[task.id] = watcher
                 repeated = await self.ledger.add(
                     task, repeats_since=self._repeat_window_start(), check=partial(self._rules.caps.check, task)
@@ -122,7 +121,7 @@ class Runner:
         if repeated:
             del self._watchers[task.id]
             return await self.get(repeated.id)
-        # A caller who hangs up must not cancel a create that is on its way.
+        # The create runs in the task group, so that it goes on when the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
         await watcher.create_settled.wait()
         if watcher.error:
@@ -130,30 +129,30 @@ class Runner:
         return task
 
     async def find_repeated(self, order: Order) -> Task | None:
-        """Return the task that a repeated call is answered with, or None; nothing is sent.
+        """Return the existing task when the call is a repeated one, else None; nothing is sent to KIE.
 
         Raises:
-            InvalidCall: When a reference of the call cannot be read, or the model does not take it.
+            InvalidCall: When a reference of the call cannot be read, or the model does not accept the file.
         """
         return (await self._look_up_repeat(order))[2]
 
     async def quote(self, order: Order) -> Quote:
-        """Return what a call is likely to cost; nothing is sent."""
+        """Return what a call is likely to cost; nothing is sent to KIE."""
         price_key, _ = order.call.tariff()
         return quote(order.call, await self.ledger.statistics.charges(order.call.id, price_key), order.live_price)
 
     async def authorize(self, orders: Sequence[Order], confirm: str = "") -> dict[str, str]:
-        """Check several calls together against the caps, and require one confirmation for all; nothing is sent.
+        """Check several calls together against the caps, and require one confirmation for all; nothing is sent to KIE.
 
         Args:
-            orders: The calls to run; repeated ones cost nothing.
-            confirm: The id of a confirmation that `ConfirmationNeeded` brought, once a person has agreed to all.
+            orders: The calls to run; repeated calls cost nothing.
+            confirm: The confirmation's id from an earlier `ConfirmationNeeded`, when a person has agreed to all calls.
 
         Returns:
-            The id of a confirmation for each call, by the order's id; empty where none is needed.
+            The id of a confirmation for each call, by the order's id; an empty mapping when no confirmation is needed.
 
         Raises:
-            KieMcpError: When one of them, or all together, may not be run.
+            KieMcpError: When one call, or all calls together, may not be run.
         """
         tasks = []
         with failures.explain_ledger_errors():
@@ -171,17 +170,17 @@ class Runner:
             return {task.id: await self._issue_confirmation(task) for task in tasks if above}
 
     async def get(self, id_: str) -> Task:
-        """Return a task, and make sure that it is watched, here or by another process.
+        """Return a task, and make sure that this process or another one watches the task.
 
-        A create that is on its way is waited for, up to `CREATE_WAIT_SECONDS`. A task that is not in the ledger is
-        looked up at KIE and adopted.
+        While KIE has not answered the create, this method waits up to `CREATE_WAIT_SECONDS`. A task that is not in the
+        ledger is looked up at KIE and adopted.
 
         Args:
-            id_: Our id or KIE's.
+            id_: The task's id in the ledger, or KIE's id of the task.
 
         Raises:
             InvalidCall: When there is no such task.
-            ApiError: When it is not in the ledger, and KIE's answers do not tell.
+            ApiError: When the task is not in the ledger, and KIE's answers do not say whether KIE knows the task.
         """
         id_ = parse_task_id(id_)
         task = await self.ledger.find(id_)
@@ -199,15 +198,15 @@ class Runner:
         return watcher.task
 
     async def wait(self, tasks: Sequence[Task], seconds: float, report: Report | None = None) -> list[Task]:
-        """Wait until all of the tasks have ended and their files are downloaded, or the time is over.
+        """Wait until all tasks have ended and their files are downloaded, or until the time is over.
 
         Args:
             tasks: The tasks.
             seconds: Seconds to wait at most.
-            report: Called with the tasks again and again while they run.
+            report: Called with all tasks every few seconds while a task runs.
 
         Returns:
-            The tasks as they are then.
+            The tasks in their latest state, in the order given.
         """
         until = self.clock.monotonic() + seconds
         found = list(tasks)
@@ -216,17 +215,17 @@ class Runner:
                 if report:
                     await report(found)
                 if watcher := self._watchers.get(found[place].id):
-                    # Waiting does not make the watcher poll more often.
+                    # This waits for the watcher without poll_soon(), so that waiting callers cause no additional polls.
                     await self.clock.wait_for_first(watcher.ended.wait, partial(self.clock.sleep, min(left, 3)))
                     found[place] = watcher.task
                 else:
-                    # Another process watches it.
+                    # Another process watches this task, so its state is read from the ledger.
                     await self.clock.sleep(min(left, 1))
                     found[place] = await self.get(found[place].id)
         return found
 
     def _has_ended(self, task: Task) -> bool:
-        """Whether nothing is left to wait for."""
+        """Whether the task has ended and its files are downloaded, or the download failed and is retried later."""
         if watcher := self._watchers.get(task.id):
             return watcher.ended.is_set()
         return task.done or (task.final and bool(task.note))
@@ -236,11 +235,11 @@ class Runner:
 
         Args:
             id_: The task's id.
-            outcome: `not created`, or KIE's id of the task as KIE's log shows it.
+            outcome: `not created`, or the id of the task that KIE's log shows.
 
         Raises:
             InvalidCall: When the task's outcome is known, or KIE does not know the id.
-            ApiError: When KIE's answer does not tell.
+            ApiError: When KIE's answer does not say whether KIE knows the task.
         """
         task = await self.get(id_)
         if task.state != "unknown":
@@ -253,7 +252,7 @@ class Runner:
         return await self.get(task.id)
 
     async def estimate_duration(self, task: Task) -> DurationEstimate:
-        """Estimate how long a task takes, by the last tasks of its model and length."""
+        """Estimate how long a task takes, from the last tasks with the same model and `duration` argument."""
         if watcher := self._watchers.get(task.id):
             return watcher.duration
         lengths = await self.ledger.statistics.durations(
@@ -263,55 +262,31 @@ class Runner:
         return estimate_duration(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
 
     def is_busy(self, task: Task) -> bool:
-        """Return whether a task has not ended, or its files are being downloaded and that has not failed yet."""
+        """Return whether a task still runs, or its files are being downloaded and no attempt has failed yet."""
         return not task.final or (task.id in self._watchers and not task.note)
 
     async def resume(self) -> None:
-        """Take over the tasks of dead processes, now and from now on, and begin the heartbeat."""
-        await self._take_over_claimable()
-        self._task_group.start_soon(self._heartbeat)
+        """Take over the tasks of dead processes, and start the heartbeat, which takes over further tasks later."""
+        await self._takeover.take_over_claimable(self._watchers, self._take_over)
+        self._task_group.start_soon(self._takeover.run, self._watchers, self._take_over)
 
     async def release_lease(self) -> None:
-        """End this process's lease, so that other processes can take its tasks over at once."""
-        with suppress(LedgerError):
-            await self.ledger.leases.release(self.id)
-
-    async def _heartbeat(self) -> None:
-        """Renew the lease and take over tasks, for ever."""
-        while True:
-            await self.clock.idle(HEARTBEAT_SECONDS)
-            try:
-                if self._watchers:
-                    await self._renew_lease()
-                await self._take_over_claimable()
-            except LedgerError as error:
-                logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
-
-    async def _take_over_claimable(self) -> None:
-        """Take over each task that no live process watches."""
-        for id_ in await self.ledger.leases.claimable(self.id, self.clock.time()):
-            if id_ not in self._watchers and (task := await self.ledger.find(id_)):
-                await self._take_over(task)
-
-    async def _renew_lease(self) -> None:
-        """Renew this process's lease if it is time to, and share the read limit among the live processes."""
-        if self.clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
-            self._last_heartbeat = self.clock.monotonic()
-            self.client.share_read_limit(await self.ledger.leases.renew(self.id, self.clock.time()))
+        """Release this process's lease, so that other processes can take over its tasks at once."""
+        await self._takeover.release_lease()
 
     async def _look_up_repeat(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
-        """Return what the references stand for, the idempotency key, and the existing task of a repeated call."""
+        """Return what each reference stands for, the idempotency key, and the existing task of a repeated call."""
         contents = await self.references.identify(order.call.references())
         idempotency_key, since = order.idempotency_key(contents), self._repeat_window_start()
         repeated = None if since is None else await self.ledger.find_repeated(idempotency_key, since)
         return contents, idempotency_key, repeated
 
     def _repeat_window_start(self) -> float | None:
-        """Seconds since 1970 at which the repeat window began; None where no call counts as repeated."""
+        """Start of the repeat window, in seconds since 1970; None when no call counts as repeated."""
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
 
     async def _prepare(self, order: Order, idempotency_key: str, contents: Mapping[Ref, str]) -> Watcher:
-        """Build the task of an order with its reservation, not on disk yet, and a watcher for it."""
+        """Build the task of an order, with its reservation, and return a watcher of the task; nothing is saved yet."""
         call, quoted = order.call, await self.quote(order)
         price_key, units = call.tariff()
         task = Task(
@@ -333,7 +308,7 @@ class Runner:
         return Watcher(task, self._services, await self.estimate_duration(task))
 
     async def _require_confirmation(self, task: Task, confirm: str) -> None:
-        """Raise unless the task costs little, or a valid confirmation is given."""
+        """Raise `ConfirmationNeeded` when the reservation needs a confirmation and `confirm` is no valid one."""
         if task.reserved <= self._rules.confirm_above:
             return
         if confirm and await self.ledger.confirmations.is_valid(confirm, task.idempotency_key, self.clock.time()):
@@ -342,13 +317,13 @@ class Runner:
         raise failures.confirmation_needed_error(task, id_, stale=bool(confirm), minutes=minutes)
 
     async def _issue_confirmation(self, task: Task) -> str:
-        """Record a confirmation that a person may give, and return its id."""
+        """Save a new confirmation, which a person may give by its id, and return the id."""
         id_ = new_id("c")
         await self.ledger.confirmations.add(id_, task.idempotency_key, self.clock.time(), CONFIRMATION_SECONDS)
         return id_
 
     def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
-        """Build the request bodies by route id, best route first."""
+        """Build the request body for each route, by route id, with the best route first."""
         route_ids = (order.route,) if order.route else routes.route_ids(order.call, service=self.client.service)
 
         def resolve(ref: Ref) -> str:
@@ -360,11 +335,11 @@ class Runner:
         }
 
     async def _take_over(self, known: Task) -> None:
-        """Claim a task and watch it, unless another live process holds it."""
+        """Claim a task and watch it, unless another live process holds the task."""
         if known.final and not self._services.downloader:
-            # A task that only has to be downloaded is left to a process with a downloader.
+            # Only the download of this task is left, which needs a process with a downloader.
             return
-        await self._renew_lease()
+        await self._takeover.renew_lease()
         task = await self.ledger.leases.claim(known.id, self.id, self.clock.time())
         duration = await self.estimate_duration(known)
         if task and task.id not in self._watchers:
@@ -372,7 +347,7 @@ class Runner:
             self._task_group.start_soon(self._run, watcher, None)
 
     async def _run(self, watcher: Watcher, order: Order | None) -> None:
-        """Start an order's task, or go on with one that was taken over, and follow it to its end."""
+        """Create the task, unless it was taken over and has no order; then follow the task to its end."""
         with self._watched_until_ended(watcher):
             if order:
                 await watcher.start(order, lambda resolved: self._build_bodies(order, resolved))
@@ -380,7 +355,7 @@ class Runner:
 
     @contextmanager
     def _watched_until_ended(self, watcher: Watcher) -> Iterator[None]:
-        """Forget a watcher when it ends, however it does, and wake everybody who waits for it."""
+        """Remove the watcher and wake every caller who waits for its task, whether the watcher returned or raised."""
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Sidecar: the JSON beside a downloaded file, which tells people and other programs where it came from."""
+"""Sidecar: the JSON file beside a downloaded file, which tells people and programs how the file was made."""
 
 import json
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from kie_mcp.ledger.task import Task
 
 
 def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
-    """Build the sidecar of one file, as JSON; unknown fields are left out.
+    """Build the sidecar of one file, as JSON; fields without a value are left out.
 
     Args:
         task: The task that made the file.
-        number: Which of its files, counted from 1.
-        made_from: Ids of the tasks that it was made from.
+        number: The number of the file among the task's results, counted from 1.
+        made_from: Ids of the earlier tasks whose results this task used.
     """
     result = task.results[number - 1]
     fields: dict[str, Any] = {
@@ -41,7 +41,7 @@ def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
 
 
 def belongs_to(path: Path, task: Task) -> bool:
-    """Return whether a file is a sidecar of this task, written by this process or another one."""
+    """Return whether a file is a sidecar of this task; False when the file does not exist or is no JSON."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):

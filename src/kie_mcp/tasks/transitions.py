@@ -1,7 +1,8 @@
 """State transitions of a task: pure functions, without I/O, clock or ledger.
 
-`prepared` -> `submitting` -> `running` -> `succeeded`, `failed`, `expired`; or `unknown`, where nobody can tell whether
-KIE accepted the create. A task that succeeded may still become `expired`, while its files are not saved.
+A task goes `prepared` -> `submitting` -> `running` -> `succeeded`, `failed` or `expired`. It becomes `unknown` when
+nobody can tell whether KIE accepted the create. A succeeded task becomes `expired` when KIE deletes its files before
+they are saved.
 """
 
 from dataclasses import dataclass
@@ -14,17 +15,17 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
 
 GRACE_SECONDS = 90
-"""Seconds that KIE may not know a new task, or name no result of one that succeeded, before that is believed."""
+"""Seconds for which an answer without the task, or a success without a result, may be only a delay at KIE."""
 MISSES_BELIEVED = 3
-"""Status answers in a row that must not know a task, before that is believed."""
+"""Number of status answers in a row without the task after which the task counts as gone."""
 REPEATED_FOR = 3600
-"""Seconds after which a task on a repeated route is given up: a 4K clip takes ten minutes, and no code of KIE's says
-never."""
+"""Seconds after which a running task on a repeated route counts as failed. A 4K clip takes ten minutes, and KIE has no
+code for a task that will never end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long things have taken when a status answer comes."""
+    """The task's age and KIE's silence, in seconds, at the time of a status answer."""
 
     age: float
     """Seconds since the task was created."""
@@ -34,31 +35,31 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What becomes of a task."""
+    """A decision on a task: its next state, and what to save with it."""
 
     state: State
     """The next state."""
     error: KieMcpError | None = None
-    """Why it did not succeed."""
+    """Why the task did not succeed; None for a task that runs or succeeded."""
     takes_results: bool = False
-    """Whether the results of the status answer are the task's."""
+    """Whether to copy the results of the status answer to the task."""
     charged: float | None = None
-    """Credits that KIE says the task cost; None where it does not say, or the task has not ended at KIE."""
+    """Credits that KIE charged for the task; None when the answer names no charge or the task still runs."""
     progresses: bool = False
-    """Whether KIE says that the task is running, so that its silence starts anew."""
+    """Whether KIE said that the task is running, so that `Times.silence` starts at 0 again."""
     misses: int = 0
-    """Status answers in a row, the present one included, that did not know the task."""
+    """Number of status answers in a row, up to this one, in which KIE did not know the task."""
 
 
 def decide(state: State, route: Route, answer: Status, times: Times, misses: int = 0) -> Transition:
-    """Decide a task's next state by a status answer.
+    """Decide a task's next state from a status answer.
 
     Args:
-        state: The present state; a final one stays.
+        state: The current state; a final state does not change.
         route: The route that the task was created on.
         answer: The status answer.
-        times: How long the task has taken.
-        misses: Status answers in a row, before this one, that did not know the task.
+        times: The task's age and KIE's silence, in seconds.
+        misses: Number of status answers in a row, before this one, in which KIE did not know the task.
     """
     if state in FINAL:
         return Transition(state)
@@ -82,11 +83,11 @@ def decide(state: State, route: Route, answer: Status, times: Times, misses: int
 
 def _decide_succeeded(route: Route, answer: Status, times: Times) -> Transition:
     shape = status.SHAPES[route.shape]
-    # Some answers say no more than yes.
+    # On some routes, the status answer of a succeeded task never contains a result.
     has_all = bool(answer.media or answer.texts or not (shape.media or shape.texts))
     if has_all:
         return Transition("succeeded", takes_results=True, charged=answer.credits)
-    # The results may follow, unless nobody can ask again.
+    # A later answer may name the results, but a route that answers at once is asked only once.
     if route.at_once or times.silence > GRACE_SECONDS:
         return Transition("failed", failures.no_result_error(), charged=answer.credits)
     return Transition("running")
@@ -102,7 +103,7 @@ def recover(state: State, balance_note: str = "") -> Transition:
 
     Args:
         state: The state that the process left.
-        balance_note: What the account's balance says about a create that was interrupted.
+        balance_note: A sentence, after a space, on what the account's balance shows of the create; may be empty.
     """
     match state:
         case "prepared":
@@ -114,10 +115,10 @@ def recover(state: State, balance_note: str = "") -> Transition:
 
 
 def retry_saving(error: Exception, age: float) -> Transition:
-    """Decide the state of a task that succeeded and whose files could not be saved.
+    """Decide the state of a succeeded task whose files could not be saved: retry, or give up when KIE deleted them.
 
     Args:
-        error: Why not.
+        error: Why the files could not be saved.
         age: Seconds since the task was created.
     """
     if age > KEPT_FOR:

@@ -1,4 +1,4 @@
-"""Uploads: local files, base64 and public URLs on their way to KIE; each content is uploaded once (deduplication)."""
+"""Uploads: send local files, base64 and public URLs to KIE, with deduplication of equal contents by SHA-256."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,36 +20,43 @@ from kie_mcp.ledger.uploads import Upload
 from kie_mcp.media import formats
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.allowed_folders import AllowedFolders
-from kie_mcp.tasks.contents import check_web_address, decode_base64, decode_data_uri, extension, hash_file, unique_name
+from kie_mcp.tasks.media_inputs import (
+    check_web_address,
+    decode_base64,
+    decode_data_uri,
+    extension,
+    hash_file,
+    unique_name,
+)
 
 TRUSTED_FOR = files.UPLOAD_LIFETIME - 3600
-"""Seconds for which an upload is taken to be at KIE; later the file is uploaded again."""
+"""Seconds for which KIE is expected to have an upload; after that, the file is uploaded again."""
 
 
 class Uploader:
-    """Uploads files, unless the ledger knows that KIE has them already."""
+    """Uploads files to KIE, unless the ledger says that KIE has an equal file already."""
 
     def __init__(self, client: KieClient, ledger: Ledger, *, readable: Iterable[Path], clock: Clock) -> None:
-        """Tie the parts together.
+        """Build an uploader.
 
         Args:
-            client: KIE.
-            ledger: Where uploads are recorded.
-            readable: Folders that local files may be read from; none refuses every local file.
-            clock: Time.
+            client: The client of KIE's API.
+            ledger: The ledger that records the uploads.
+            readable: Folders that local files may be read from; without any, every local file is refused.
+            clock: The clock.
         """
         self.folders = AllowedFolders(readable)
         self._client = client
         self._ledger = ledger
         self._clock = clock
         self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
-        """One for each content that is or was uploaded, by its SHA-256."""
+        """Locks by a content's SHA-256, so that parallel calls do not upload equal contents twice."""
 
     async def upload(self, content: Content) -> Upload:
         """Upload an open file.
 
         Raises:
-            ApiError: When KIE does not take it; so for every method here.
+            ApiError: When KIE refuses the file; all upload methods of this class raise it.
         """
         return await self._upload_deduplicated(
             content, lambda: files.upload_stream(self._client, content.file, content.name, content.mime_type)
@@ -59,7 +66,7 @@ class Uploader:
         """Upload a local file, or a data URI.
 
         Raises:
-            InvalidCall: When it may not be read, or is no media file.
+            InvalidCall: When the file may not be read, or is no media file.
         """
         if path.startswith("data:"):
             return await self.upload(decode_data_uri(path))
@@ -67,14 +74,14 @@ class Uploader:
             return await self.upload(content)
 
     async def upload_base64(self, text: str, name: str) -> Upload:
-        """Upload a file that the call contains.
+        """Upload a file whose content is in the arguments of a tool call.
 
         Args:
-            text: Base64 or a data URI.
+            text: The content as base64 or as a data URI.
             name: The file's name; may be empty.
 
         Raises:
-            InvalidCall: When the text is no base64, was cut on its way, or is too large for base64.
+            InvalidCall: When the text is no valid base64, is no media, or holds more than `files.BASE64_LIMIT` bytes.
         """
         content = decode_data_uri(text) if text.startswith("data:") else decode_base64(text)
         if content.size > files.BASE64_LIMIT:
@@ -85,14 +92,14 @@ class Uploader:
         )
 
     async def upload_url(self, url: str, name: str) -> Upload:
-        """Have KIE fetch a public file.
+        """Make KIE fetch a public file and keep it as an upload.
 
         Args:
-            url: Where the file is.
-            name: The file's name; where it is empty, the URL's path names it.
+            url: The URL of the file.
+            name: The file's name; when empty, the name is taken from the URL's path.
 
         Raises:
-            InvalidCall: When the URL is none.
+            InvalidCall: When the text is no web address.
         """
         address = check_web_address(url, Limits())
         name = name or urlsplit(address).path
@@ -101,11 +108,11 @@ class Uploader:
         return await self._record(await files.upload_from_url(self._client, address, name), None)
 
     async def forget(self, urls: Iterable[str]) -> bool:
-        """Make uploads expire that KIE does not find any more, and return whether any of the URLs was an upload."""
+        """Mark uploads as expired because KIE no longer has them; return whether any of the URLs was an upload."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
 
     async def _upload_deduplicated(self, content: Content, send: Callable[[], Awaitable[UploadedFile]]) -> Upload:
-        """Upload a content unless it is at KIE already; of several calls at once only the first one sends it."""
+        """Upload a content, unless KIE has it already; of parallel calls with equal contents, only one uploads."""
         sha256 = await anyio.to_thread.run_sync(hash_file, content.file)
         async with self._locks[sha256]:
             for upload in await self._ledger.uploads.live(self._clock.time(), sha256=sha256):

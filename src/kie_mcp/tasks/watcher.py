@@ -1,8 +1,8 @@
 """Watcher: follows one task from its create, by polling KIE, until its files are downloaded.
 
-What was paid for is never lost: the row is on disk before the create is sent, and KIE's id before anybody is answered.
-What may have been paid for is never sent again: a create whose outcome is unknown leaves the task `unknown`. What a
-status answer makes of a task is decided in `transitions`, and when to poll in `polling`.
+A paid task is never lost: its row is on disk before the create is sent, and KIE's id is on disk before the caller gets
+an answer. A create that may have been paid for is never sent again: when its outcome is unknown, the task becomes
+`unknown`. The module `transitions` decides a task's next state, and the module `polling` decides when to poll.
 """
 
 import logging
@@ -35,26 +35,26 @@ from kie_mcp.tasks.uploads import Uploader
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 3
-"""Seconds after a poll during which nobody who asks makes KIE be polled again."""
+"""Seconds after a poll during which `poll_soon()` does not poll again."""
 BALANCE_SECONDS = 5
-"""Seconds that a task waits for the account's balance."""
+"""Seconds to wait at most for KIE's answer with the account's balance."""
 LONGEST_LEDGER_BACKOFF = 30
-"""Seconds at most between two attempts to save a row that the ledger refused."""
+"""Longest time, in seconds, between two attempts to save a row that the ledger refused."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
-"""Seconds between attempts to download; the last one is repeated until KIE has deleted the files."""
+"""Seconds between two attempts to download; the last figure is repeated until KIE has deleted the files."""
 
 MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
-"""The model whose result is notes as JSON, which become a MIDI file."""
+"""The model whose results are notes as JSON, which the watcher turns into MIDI files."""
 
 Change = Callable[[Task], Awaitable[None]]
-"""Called with a task whose new state is on disk."""
+"""A function that is called with a task after the task's new state is saved."""
 Bodies = Callable[[Mapping[Any, str]], Mapping[str, dict[str, Any]]]
-"""Builds the request bodies to try, by route id, from KIE's URL or id of each reference."""
+"""A function that takes KIE's URL or id of each reference and returns the request bodies, by route id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every watcher works with."""
+    """The services that all watchers of a process share."""
 
     client: KieClient
     ledger: Ledger
@@ -65,45 +65,45 @@ class Services:
     on_change: Change | None = None
 
     async def save(self, task: Task) -> None:
-        """Save a task's present state, then call `on_change`."""
+        """Save a task's current state, then call `on_change`."""
         await self.ledger.save(task)
         if self.on_change:
             await self.on_change(task)
 
     async def read_balance(self) -> float | None:
-        """Return the account's credits; None where KIE does not answer within seconds."""
+        """Return the account's balance in credits; None when KIE does not give it within `BALANCE_SECONDS`."""
         with anyio.move_on_after(BALANCE_SECONDS), suppress(ApiError):
             return await self.client.read_balance()
         return None
 
 
 class Watcher:
-    """Follows one task to its end, for everybody who waits for it."""
+    """Follows one task to its end; any number of callers may wait for the task."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         self.task = task
         self.duration = duration
         self.create_settled = anyio.Event()
-        """Set when KIE has accepted the task or refused it."""
+        """Set when the create is over: KIE accepted the task or refused it, or the outcome is unknown."""
         self.error: KieMcpError | None = None
-        """Why it was not accepted."""
+        """The error that `Runner.submit()` raises; None when `submit()` returns the task."""
         self.ended = anyio.Event()
-        """Set when nothing is left to wait for, though a file may still have to be downloaded again later."""
+        """Set when callers need wait no longer; a failed download or an unsaved row may still be retried later."""
         self._services = services
-        # The machine's clock may be set meanwhile, so the time of day is read once.
+        # The time of day is read only once, because somebody may set the machine's clock while the task runs.
         age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()
-        """When KIE last said that the task is running; at first, when the watcher began."""
+        """Monotonic time in seconds when KIE last said that the task is running; at first, when the watcher began."""
         self._created_at = self._last_progress - age
         self._misses = 0
         self._failed_polls = 0
         self._ledger_error: Exception | None = None
-        """Why the row on disk is behind the task."""
+        """The error of the last attempt to save the task; None when the row on disk is up to date."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
 
     def poll_soon(self) -> None:
-        """Poll at once, unless the last poll was just now; download at once what could not be downloaded."""
+        """Poll at once, unless the last poll was just now; after a failed download, retry the download at once."""
         fresh_seconds = REPEAT_SECONDS if self.task.request else FRESH_SECONDS
         if self.ended.is_set() and not self.task.saved:
             self._reopen()
@@ -117,6 +117,7 @@ class Watcher:
         return self._services.clock.monotonic() - self._created_at
 
     def _reopen(self) -> None:
+        """Replace the event `ended` when it is set, so that callers wait for the next attempt to download."""
         if self.ended.is_set():
             self.ended = anyio.Event()
 
@@ -137,7 +138,7 @@ class Watcher:
                 self.error = failures.add_alternative(error, order.call, task)
                 await self._finish(transitions.refuse(error))
         except Exception as error:
-            # Other tasks run in the same group: nothing may end it.
+            # An error that leaves this method would cancel all tasks in the task group.
             logger.exception("task %s", task.id)
             self.error = failures.internal_create_error(task, error)
             if self.error.billed is False:
@@ -151,7 +152,7 @@ class Watcher:
         """Poll until the task has ended, then download its files.
 
         Args:
-            poll_now: Whether to poll at once, because nobody has polled for some time.
+            poll_now: Whether to poll at once, as after a takeover, when the last poll may be long ago.
         """
         task = self.task
         try:
@@ -172,11 +173,11 @@ class Watcher:
                 backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
                 await self._save_task()
         except Exception:
-            # The row keeps its old state, so that the next start or get_task takes the task over again.
+            # The row keeps its last saved state, so the next server start or get_task call takes the task over again.
             logger.exception("task %s", task.id)
 
     async def _recover(self) -> None:
-        """Settle what an interrupted create left."""
+        """Decide the state of a task whose create was interrupted when its process died."""
         task = self.task
         note = await self._explain_balance() if task.state == "submitting" else ""
         transition = transitions.recover(task.state, note)
@@ -184,7 +185,7 @@ class Watcher:
             await self._finish(transition)
 
     async def _start_with_uploads(self, order: Order, bodies: Bodies) -> None:
-        """Upload local files, then try the routes; once more with fresh uploads where KIE no longer has one."""
+        """Upload local files and try the routes; when KIE no longer has an upload, upload again and retry once."""
         task, refs = self.task, order.call.references()
         resolved = await self._services.references.resolve(refs)
         task.balance = await self._services.read_balance()
@@ -197,7 +198,7 @@ class Watcher:
             await self._try_routes(bodies(await self._services.references.resolve(refs)))
 
     async def _try_routes(self, bodies: Mapping[str, dict[str, Any]]) -> None:
-        """Create the task on the first route that KIE offers."""
+        """Create the task on the first of these routes that KIE offers."""
         task = self.task
         for number, (route_id, body) in enumerate(bodies.items(), start=1):
             route = routes.find(route_id)
@@ -205,14 +206,14 @@ class Watcher:
             try:
                 await self._create_on(route, body)
             except NotOffered:
-                # Nothing was created there; the next route may still exist.
+                # KIE created nothing on this route, so it is safe to try the next one.
                 if number == len(bodies):
                     raise
             else:
                 return
 
     async def _create_on(self, route: Route, body: Mapping[str, Any]) -> None:
-        """Create the task on one route, and save what KIE answers before anybody is told of it."""
+        """Create the task on one route, and save KIE's answer before the caller gets it."""
         task = self.task
         if route.at_once or route.repeated:
             answer = await self._services.client.create_and_read(route, body, task)
@@ -254,7 +255,7 @@ class Watcher:
             await self._apply(route, status.parse_status(route.shape, answer))
 
     async def _apply(self, route: Route, answer: Status) -> None:
-        """Apply a status answer to the task."""
+        """Update the task from a status answer, and save the task when it has ended."""
         task, now = self.task, self._services.clock.monotonic()
         times = Times(self._age, now - self._last_progress)
         transition = transitions.decide(task.state, route, answer, times, self._misses)
@@ -268,7 +269,7 @@ class Watcher:
             await self._finish(transition)
 
     async def _finish(self, transition: Transition) -> None:
-        """Save a task's final state, with its charge, which is measured by the balance where KIE does not tell it."""
+        """Save a task's final state and charge; when KIE names no charge, measure the charge by the balance."""
         task, state, error, charged = self.task, transition.state, transition.error, transition.charged
         if task.state == "running":
             task.credits = await self._measure_charge() if charged is None else charged
@@ -282,7 +283,7 @@ class Watcher:
         await self._save_task()
 
     async def _save_task(self) -> None:
-        """Save the task's present state; a row that the ledger refuses is saved again later."""
+        """Save the task's current state; when the ledger refuses, keep the error, so that `follow()` retries."""
         task = self.task
         if self._ledger_error:
             task.note = ""
@@ -296,18 +297,18 @@ class Watcher:
             self._ledger_error = None
 
     async def _measure_charge(self) -> float | None:
-        """Return the credits that the balance fell by since before the create; None where another task may have run."""
+        """Return how many credits the balance has fallen since before the create; None when that cannot be measured."""
         task, ledger = self.task, self._services.ledger
         with suppress(LedgerError):
             if task.balance is not None and await ledger.ran_alone(task):
                 after = await self._services.read_balance()
-                # Another task may have begun during the read; a higher balance means that somebody topped up.
+                # Another task may have begun while the balance was read; bought credits raise the balance.
                 if after is not None and after <= task.balance and await ledger.ran_alone(task):
                     return round(task.balance - after, 2)
         return None
 
     async def _explain_balance(self) -> str:
-        """Return a sentence on whether the balance shows that a create was accepted; empty where it cannot."""
+        """Return a sentence on whether the balance suggests that KIE accepted the create; empty when unknown."""
         charge = await self._measure_charge()
         if charge is None:
             return ""
@@ -316,7 +317,7 @@ class Watcher:
         return " The balance is the same as before the call, so it probably was not."
 
     async def _save_files(self, downloader: Downloader) -> None:
-        """Download the files, with backoff: whatever goes wrong here leaves the task succeeded."""
+        """Download the files; retry with backoff until they are saved, or until KIE has deleted them."""
         attempt = 0
         while not await self._try_to_save_files(downloader):
             self.ended.set()
@@ -326,6 +327,7 @@ class Watcher:
             self._reopen()
 
     async def _try_to_save_files(self, downloader: Downloader) -> bool:
+        """Try once to save the files and sidecars; return whether no retry is needed (all saved, or deleted at KIE)."""
         task, download_error = self.task, None
         try:
             if task.model == MIDI_MODEL and task.texts:
@@ -346,7 +348,7 @@ class Watcher:
         return task.saved
 
     async def _write_sidecars(self, downloader: Downloader) -> str:
-        """Write the sidecar of each file; return a note where that fails, which harms no file."""
+        """Write the sidecar of each file; return a note for the user when that fails, else an empty string."""
         try:
             downloader.write_sidecars(self.task, await self._services.ledger.sources_of(self.task))
         except (OSError, LedgerError) as error:
@@ -355,7 +357,7 @@ class Watcher:
 
 
 def _write_notes(task: Task, downloader: Downloader) -> None:
-    """Turn notes as JSON into MIDI files; a text that holds no notes stays a text."""
+    """Write the task's notes, which are JSON texts, as MIDI files; change nothing when a text holds no notes."""
     try:
         files = [midi.build_midi_file(text) for text in task.texts]
     except ValueError:

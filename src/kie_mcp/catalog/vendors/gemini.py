@@ -1,7 +1,7 @@
 """Gemini (Google): Omni makes videos with voices and characters that return; its speech models talk."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, PlainSerializer, model_validator
 
@@ -43,6 +43,8 @@ VoiceName = Literal[
     "Zubenelgenubi",
 ]
 Voice = Annotated[VoiceName, aliases({name.casefold(): name for name in get_args(VoiceName)})]
+# KIE's page lists 70: the above and others, of which Fola is the usual one.
+WideVoice = Annotated[str, Field(min_length=1), aliases({name.casefold(): name for name in get_args(VoiceName)})]
 Picture = Annotated[Image, Limits(mb=20)]
 
 SLOTS = 7
@@ -51,13 +53,11 @@ CHARACTERS_BESIDE_A_VIDEO = 3
 LONGEST_CUT = 10
 
 
-class OmniVideo(KieModel):
-    """Gemini Omni: from words, pictures, a clip, characters and voices, up to 4K."""
+class Omni(KieModel):
+    """The fields that both Gemini Omni models share."""
 
-    id = "gemini-omni-video"
     kind = "video"
     does = "multimodal-to-video"
-    aliases = ("gemini-omni", "omni-video")
     service = "gemini-omni/generate"
     usual_seconds = 180
     price = per(
@@ -90,7 +90,6 @@ class OmniVideo(KieModel):
         default_factory=lambda given: None if given.get("video") else 4, description="Default 4; not with video."
     )
     aspect_ratio: Literal["16:9", "9:16"] | None = None
-    resolution: Literal["720p", "1080p", "4k"] = "720p"
     seed: Seed | None = None
 
     @model_validator(mode="after")
@@ -134,6 +133,35 @@ class OmniVideo(KieModel):
                 return super().received({**others, "video": url, "video_start": start, "video_end": end})
             case _:
                 return super().received(fields)
+
+
+class OmniVideo(Omni):
+    """Gemini Omni: from words, pictures, a clip, characters and voices, up to 4K."""
+
+    id = "gemini-omni-video"
+    aliases = ("gemini-omni", "omni-video")
+
+    resolution: Literal["720p", "1080p", "4k"] = "720p"
+
+
+class OmniFlash11(Omni):
+    """Gemini Omni 1.1 Flash: the newer one, also from a first frame to a last, from 360p."""
+
+    id = "google/gemini-omni-flash-1-1"
+    aliases = ("gemini-omni-flash-1-1", "gemini-omni-flash-1.1", "gemini-omni-flash", "gemini-omni-1.1")
+
+    image: Picture | None = wire("first_frame_url", None)
+    last_image: Picture | None = wire("last_frame_url", None)
+    resolution: Literal["360p", "720p", "1080p", "4k"] = "720p"
+
+    @model_validator(mode="after")
+    def frames_go_alone(self) -> Self:
+        """Frames exclude all other files, and the last one needs a first."""
+        if self.last_image and not self.image:
+            raise ValueError("last_image needs image, the first frame")
+        if self.image and (self.images or self.video or self.characters or self.voices):
+            raise ValueError("frames (image, last_image) go without images, video, characters and voices")
+        return self
 
 
 class OmniVoice(KieModel):
@@ -199,6 +227,18 @@ class Turn(Part):
     prompt: Prompt = wire("text", max_length=10000)
 
 
+class VoicedSpeaker(Part):
+    """Who speaks; how, every turn says for itself."""
+
+    voice: WideVoice = wire("voice_name", "Fola")
+
+
+class StyledTurn(Turn):
+    """What one speaker says, and how."""
+
+    style: str | None = Field(None, description="In any words.")
+
+
 class Speech(KieModel):
     """The fields that every Gemini speech model has."""
 
@@ -206,22 +246,22 @@ class Speech(KieModel):
     does = "text-to-speech"
     service = "gemini-tts/generate"
     usual_seconds = 20
-    price = per("task", note="140 credits a million tokens of text and 2800 of sound.")
     folded = frozenset({"prompt"})
+
+    whoever: ClassVar[type[Part]] = Speaker
+    """Who speaks where nobody is named."""
 
     prompt: Prompt | None = Field(None, max_length=10000, description="May hold tags such as [whispers].")
     dialogue: tuple[Turn, ...] | None = wire(
         "dialogue_turns", None, min_length=1, description="Instead of prompt, for several speakers."
     )
-    speakers: tuple[Speaker, ...] | None = Field(None, min_length=1)
-    scene: str | None = None
-    context: str | None = wire("sample_context", None, description="What was said before.")
+    speakers: tuple[Any, ...] | None = Field(None, min_length=1)
     temperature: Annotated[float, Field(ge=0, le=2)] = 1
 
     @model_validator(mode="after")
     def every_turn_has_a_speaker(self) -> Self:
         """One speaker says a prompt, several share a dialogue."""
-        count = len(self.speakers or (Speaker(),))
+        count = len(self.speakers or ("one",))
         if bool(self.prompt) == bool(self.dialogue):
             raise ValueError("give either prompt or dialogue")
         if self.prompt and count > 1:
@@ -235,7 +275,7 @@ class Speech(KieModel):
         fields = super().sent(resolve)
         text = fields.pop("prompt", None)
         turns = fields.get("dialogue_turns") or [{"speaker_id": "Speaker 1", "text": text}]
-        speakers = fields.get("speakers") or [Speaker().model_dump(by_alias=True, exclude_none=True)]
+        speakers = fields.get("speakers") or [self.whoever().model_dump(by_alias=True, exclude_none=True)]
         named = [{"speaker_id": f"Speaker {number}", **each} for number, each in enumerate(speakers, 1)]
         return {**fields, "speakers": named, "dialogue_turns": turns}
 
@@ -259,24 +299,62 @@ class Speech(KieModel):
                 return given
 
 
-class Flash31(Speech):
+class Directed(Speech):
+    """The fields of the models that a speaker is described to."""
+
+    price = per("task", note="140 credits a million tokens of text and 2800 of sound.")
+
+    speakers: tuple[Speaker, ...] | None = Field(None, min_length=1)
+    scene: str | None = None
+    context: str | None = wire("sample_context", None, description="What was said before.")
+
+
+class Flash31(Directed):
     """Gemini 3.1 Flash TTS: one voice or a dialogue, with accent, style and pace."""
 
     id = "google/gemini-3-1-flash-tts"
     aliases = ("gemini-3-1-flash-tts", "gemini-3.1-flash-tts", "gemini-tts")
 
 
-class Pro25(Speech):
+class Pro25(Directed):
     """Gemini 2.5 Pro TTS: one voice or a dialogue, with accent, style and pace; the older one."""
 
     id = "google/gemini-2-5-pro-tts"
     aliases = ("gemini-2-5-pro-tts", "gemini-2.5-pro-tts")
 
 
+class Speech38(Speech):
+    """The fields that both Gemini 3.8 speech models share."""
+
+    whoever = VoicedSpeaker
+
+    dialogue: tuple[StyledTurn, ...] | None = wire(
+        "dialogue_turns", None, min_length=1, description="Instead of prompt, for several speakers."
+    )
+    speakers: tuple[VoicedSpeaker, ...] | None = Field(None, min_length=1)
+    filler_words: bool = Field(default=False, description="May say um.")
+
+
+class Flash38(Speech38):
+    """Gemini 3.8 Flash TTS: 70 voices, each turn in a style told in words, for half the price."""
+
+    id = "google/gemini-3-8-flash-tts"
+    aliases = ("gemini-3-8-flash-tts", "gemini-3.8-flash-tts")
+    price = per("task", note="70 credits a million tokens of text and 1260 of sound, until 2026-12-31.")
+
+
+class FlashLite38(Speech38):
+    """Gemini 3.8 Flash-Lite TTS: as Flash, sooner and cheapest, for much text."""
+
+    id = "google/gemini-3-8-flash-lite-tts"
+    aliases = ("gemini-3-8-flash-lite-tts", "gemini-3.8-flash-lite-tts")
+    price = per("task", note="70 credits a million tokens of text and 840 of sound, until 2026-12-31.")
+
+
 VIDEO = Family(
     "gemini_omni_video",
     "Make a video with Gemini Omni (Google) from words, pictures, a clip, and people and voices that return.",
-    (OmniVideo,),
+    (OmniVideo, OmniFlash11),
 )
 VOICE = Family("gemini_omni_voice", "Make a voice for gemini_omni_video; gives its id at once.", (OmniVoice,))
 CHARACTER = Family(
@@ -286,6 +364,6 @@ CHARACTER = Family(
 )
 SPEECH = Family(
     "gemini_speech",
-    "Speak a text or a dialogue with Gemini (Google): 30 voices, accents, styles.",
-    (Flash31, Pro25),
+    "Speak a text or a dialogue with Gemini (Google): 30 voices, accents, styles; 3.8: 70 voices, for half.",
+    (Flash31, Flash38, FlashLite38, Pro25),
 )

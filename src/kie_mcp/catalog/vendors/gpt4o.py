@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, Limits, Prompt, wire
+from kie_mcp.catalog.fields import Image, Limits, Number, Prompt, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import per
 
@@ -28,13 +28,27 @@ class Gpt4oImage(KieModel):
     prompt: Prompt | None = None
     images: tuple[Picture, ...] | None = wire("filesUrl", None, max_length=5, description="To change or combine.")
     aspect_ratio: Ratio = wire("size", "1:1")
+    # The page's schema has lost these two; KIE's quickstart shows them.
+    count: Annotated[Literal[1, 2, 4], Number] | None = wire("nVariants", None)
+    mask: Picture | None = wire("maskUrl", None, description="Black changes; with one image.")
 
     @model_validator(mode="after")
     def prompt_or_images(self) -> Self:
         """There has to be something to start from."""
         if not (self.prompt or self.images):
             raise ValueError("give prompt, images or both")
+        if self.mask and len(self.images or ()) != 1:
+            raise ValueError("mask goes with one image: give the picture that it covers as images")
         return self
+
+    @classmethod
+    def hidden_fields(cls) -> frozenset[str]:
+        """What the quickstart shows besides: a longer prompt, and another model for when this one fails."""
+        return super().hidden_fields() | {"isEnhance", "fallbackModel"}
+
+    def ways(self) -> tuple[str, ...]:
+        """The unified id has neither variants nor a mask."""
+        return self.routes[:1] if self.count or self.mask else self.routes
 
 
 IMAGE = Family(

@@ -1,13 +1,14 @@
 """Grok Imagine (xAI): video and pictures, and what can be made of them afterwards."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, Kind, Limits, Number, Prompt, TaskRef, wire
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.price import FREE, UNPUBLISHED, per, rate
+from kie_mcp.catalog.price import FREE, per, rate
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]
 LargePicture = Annotated[Image, Limits("jpeg png webp", mb=20)]
@@ -18,6 +19,9 @@ Resolution = Literal["480p", "720p", "1080p"]
 Seconds = Annotated[int, AsText, Field(ge=6, le=30)]
 
 PER_SECOND = per("second", rate(2.4, resolution="480p"), rate(4.5, resolution="720p"), rate(8, resolution="1080p"))
+
+
+ONE_PICTURE = "One picture keeps its own."
 
 
 class GrokVideo(KieModel):
@@ -51,17 +55,14 @@ class FromImages(GrokVideo):
     images: tuple[Picture, ...] | None = wire(
         "image_urls", None, min_length=1, max_length=7, description="@image1, @image2, … in the prompt."
     )
-    aspect_ratio: AnyRatio | None = None
+    aspect_ratio: AnyRatio | None = Field(None, description=ONE_PICTURE)
     resolution: Resolution = "480p"
 
     @model_validator(mode="after")
-    def pictures_leave_a_choice(self) -> Self:
-        """Several pictures exclude 1080p, and a single one dictates the shape."""
-        count = len(self.images or ())
-        if count > 1 and self.resolution == "1080p":
+    def several_pictures_are_small(self) -> Self:
+        """Several pictures exclude 1080p."""
+        if len(self.images or ()) > 1 and self.resolution == "1080p":
             raise ValueError("1080p takes one picture: give one, or choose 720p")
-        if count == 1 and self.aspect_ratio not in (None, "auto"):
-            raise ValueError("one picture keeps its shape: leave aspect_ratio out, or give several images")
         return self
 
 
@@ -72,7 +73,7 @@ class ImageToVideo(FromImages):
     price = PER_SECOND
 
     prompt: Prompt | None = Field(None, max_length=5000)
-    aspect_ratio: Ratio | None = None
+    aspect_ratio: Ratio | None = Field(None, description=ONE_PICTURE)
     image_task: TaskRef | None = wire("task_id", None, description="Of Grok's pictures, instead of images.")
     image_index: int | None = wire("index", None, ge=0, le=5, description="Which of them, from 0.")
     duration: Seconds = 6
@@ -87,9 +88,15 @@ class ImageToVideo(FromImages):
             raise ValueError("image_index goes with image_task; leave it out beside images")
         if self.images and self.mode == "spicy":
             raise ValueError("mode spicy does not take images: choose fun or normal, or give image_task")
-        if self.image_task and self.aspect_ratio:
-            raise ValueError("one picture keeps its shape: leave aspect_ratio out")
         return self
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """KIE's example has a task beside the pictures, of which its page says that they exclude each other."""
+        given = super().received(fields)
+        if given.get("images"):
+            return {name: value for name, value in given.items() if name not in ("image_task", "image_index")}
+        return given
 
 
 class Preview15(FromImages):
@@ -101,7 +108,7 @@ class Preview15(FromImages):
 
     prompt: Prompt | None = Field(None, max_length=4096)
     images: tuple[LargePicture, ...] | None = wire("image_urls", None, min_length=1, max_length=7)
-    aspect_ratio: AnyRatio = "auto"
+    aspect_ratio: AnyRatio = Field("auto", description=ONE_PICTURE)
     duration: Annotated[int, Field(ge=1, le=15)] = 8
 
     @model_validator(mode="after")
@@ -174,11 +181,23 @@ class Image2(GrokImage):
 
 
 class Image2Edit(GrokImage):
-    """Grok Imagine Image 2.0: a picture changed by words, whole or in the segments named."""
+    """Grok Imagine Image 2.0: changes or combines up to five pictures."""
 
     id = "grok-imagine-image-2-0/image-edit"
     aliases = ("grok-image-edit",)
-    price = UNPUBLISHED
+    price = per("image", 4)
+
+    prompt: Prompt | None = Field(None, max_length=390000)
+    images: tuple[Picture, ...] = wire("image_urls", min_length=1, max_length=5)
+    aspect_ratio: AnyRatio = "auto"
+
+
+class SegmentEdit(GrokImage):
+    """Grok Imagine Image 2.0: a picture of Grok's changed by words, whole or in the segments named."""
+
+    id = "grok-imagine-image-2-0/segment-edit"
+    aliases = ("grok-segment-edit",)
+    price = per("image", 4)
 
     task_id: TaskRef = Field(description="Of a 2.0 picture, or of a segment map of any.")
     prompt: Prompt
@@ -240,6 +259,6 @@ VIDEO = Family(
 )
 IMAGE = Family(
     "grok_image",
-    "Make or change a picture with Grok Imagine (xAI); segment-map finds the parts that image-edit can change.",
-    (Image2, ImageToImage, Image2Edit, SegmentMap, TextToImage),
+    "Make or change a picture with Grok Imagine (xAI); segment-map finds the parts that segment-edit can change.",
+    (Image2, ImageToImage, Image2Edit, SegmentEdit, SegmentMap, TextToImage),
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, Seed, wire
+from kie_mcp.catalog.fields import AnySeed, AsText, Image, InList, Limits, Number, Prompt, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 from kie_mcp.catalog.vendors.seedream import SixShapes
@@ -29,7 +29,7 @@ class Ideogram(KieModel):
     prompt: Prompt = Field(max_length=5000)
     speed: Literal["TURBO", "BALANCED", "QUALITY"] = wire("rendering_speed", "BALANCED")
     prompt_expansion: bool = wire("expand_prompt", default=True)
-    seed: Seed | None = None
+    seed: AnySeed | None = None
 
 
 class IdeogramNew(Ideogram):

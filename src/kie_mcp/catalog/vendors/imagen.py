@@ -2,12 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Prompt, Seed
+from kie_mcp.catalog.fields import AnySeed, Prompt
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import per
+
+# Any words will do; a number is what everybody gives.
+SeedText = Annotated[
+    str | None,
+    Field(max_length=500),
+    BeforeValidator(lambda given: None if str(given) == "-1" else str(given)),
+    WithJsonSchema({"type": "integer"}),
+]
 
 
 class Imagen(KieModel):
@@ -21,7 +29,6 @@ class Imagen(KieModel):
     prompt: Prompt = Field(max_length=5000)
     negative_prompt: str | None = Field(None, max_length=5000)
     aspect_ratio: Literal["1:1", "16:9", "9:16", "3:4", "4:3", "auto"] = "1:1"
-    seed: Annotated[Seed, AsText] | None = None
 
 
 class Imagen4(Imagen):
@@ -30,6 +37,8 @@ class Imagen4(Imagen):
     id = "google/imagen4"
     aliases = ("imagen4", "imagen-4", "imagen")
     price = per("image", 8)
+
+    seed: SeedText | None = None
 
 
 class Imagen4Fast(Imagen):
@@ -41,7 +50,7 @@ class Imagen4Fast(Imagen):
     usual_seconds = 15
 
     aspect_ratio: Literal["1:1", "16:9", "9:16", "3:4", "4:3", "auto"] = "16:9"
-    seed: Seed | None = None
+    seed: AnySeed | None = None
 
 
 class Imagen4Ultra(Imagen):
@@ -51,6 +60,8 @@ class Imagen4Ultra(Imagen):
     aliases = ("imagen4-ultra", "imagen-4-ultra")
     price = per("image", 12)
     usual_seconds = 35
+
+    seed: SeedText | None = None
 
 
 IMAGE = Family(

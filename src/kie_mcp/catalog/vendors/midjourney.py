@@ -1,5 +1,6 @@
 """Midjourney: four pictures a task, or a picture that moves, and what can follow on them."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -15,6 +16,10 @@ Version = Annotated[
     aliases({"v7": "7", "v6.1": "6.1", "v6": "6", "v5.2": "5.2", "v5.1": "5.1", "niji 6": "niji6"}),
 ]
 Speed = Annotated[Literal["relaxed", "fast", "turbo"], aliases({"relax": "relaxed"})]
+
+
+OF_ONE_TASK = frozenset({"images", "fileUrls", "speed", "ow", "omni_weight", "videoBatchSize", "count", "motion"})
+"""The fields that only some tasks have, in KIE's words and in ours."""
 
 
 class Midjourney(KieModel):
@@ -35,6 +40,14 @@ class Midjourney(KieModel):
     weirdness: Annotated[int, Field(ge=0, le=3000)] | None = None
     watermark: str | None = wire("waterMark", None)
     translate: bool = wire("enableTranslation", default=False, description="Needed unless prompt is English.")
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """KIE's example has the fields of every task, of which a task reads its own; one picture has its own name."""
+        given = super().received(fields)
+        if one := given.pop("fileUrl", None):
+            given.setdefault("images", [one])
+        return {name: value for name, value in given.items() if name in cls.model_fields or name not in OF_ONE_TASK}
 
 
 class MidjourneyText(Midjourney):

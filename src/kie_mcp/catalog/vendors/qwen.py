@@ -1,16 +1,20 @@
 """Qwen Image (Alibaba): pictures and edits with fine control."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Image, Limits, Number, Prompt, Seed, wire
+from kie_mcp.catalog.fields import AnySeed, AsText, Image, Limits, Prompt, Seed, aliases, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import per, rate
 from kie_mcp.catalog.vendors.seedream import Format, Ratio, SixShapes
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]
+AnyFormat = Annotated[Literal["png", "webp", "jpeg"], aliases({"jpg": "jpeg"})]
+LargePicture = Annotated[Image, Limits("jpeg png webp", mb=30, pixels=(1, 25_000_000))]
+WideRatio = Literal["1:1", "4:3", "3:4", "3:2", "2:3", "16:9", "9:16", "21:9", "9:21"]
+AutoRatio = Literal["1:1", "4:3", "3:4", "3:2", "2:3", "16:9", "9:16", "21:9", "9:21", "auto"]
 Guidance = Annotated[float, Field(ge=0, le=20)]
 
 # KIE does not say how large its shapes are; these are the sizes of the same words at fal.ai.
@@ -38,10 +42,10 @@ class Qwen1(Qwen):
 
     prompt: Prompt = Field(max_length=5000)
     negative_prompt: str | None = Field(None, max_length=500)
-    acceleration: Literal["none", "regular", "high"] = Field("none", description="high: not for lettering.")
+    acceleration: Literal["none", "regular", "high"] = "none"
     steps: int = wire("num_inference_steps", 30, ge=2, le=250)
     guidance_scale: Guidance = 2.5
-    seed: Seed | None = None
+    seed: AnySeed | None = None
     format: Format = wire("output_format", "png")
 
 
@@ -72,7 +76,7 @@ class QwenEdit(Qwen1):
     aspect_ratio: SixShapes = wire("image_size", "4:3")
     steps: int = wire("num_inference_steps", 25, ge=2, le=49)
     guidance_scale: Guidance = 4
-    count: Annotated[Literal[1, 2, 3, 4], Number, AsText] = wire("num_images", 1)
+    count: Annotated[int, AsText, Field(ge=1, le=4)] = wire("num_images", 1)
 
     def units(self) -> float:
         """Megapixels of all pictures."""
@@ -88,7 +92,7 @@ class QwenImage(Qwen1):
     price = per("image", 4)
 
     image: Picture = wire("image_url")
-    strength: float = Field(0.8, ge=0, le=1, description="How far from image.")
+    strength: float = Field(0.8, ge=0, le=1)
 
 
 class Qwen2(Qwen):
@@ -97,7 +101,7 @@ class Qwen2(Qwen):
     price = per("image", 6, note="From a price in dollars.")
 
     prompt: Prompt = Field(max_length=800)
-    seed: Seed | None = None
+    seed: AnySeed | None = None
     format: Format = wire("output_format", "png")
 
 
@@ -119,6 +123,55 @@ class Qwen2Edit(Qwen2):
 
     image: Picture = wire("image_url")
     aspect_ratio: Ratio = wire("image_size", "16:9")
+
+
+class Qwen21(Qwen):
+    """The fields that both Qwen Image 2.1 models share."""
+
+    price = per("image", rate(4, resolution="1K"), rate(8, resolution="2K"))
+
+    prompt: Prompt = Field(max_length=5000)
+    resolution: Literal["1K", "2K"] = "1K"
+    background: Literal["opaque", "transparent"] | None = None
+    format: AnyFormat = wire("output_format", "png")
+    prompt_expansion: bool = wire("enhance_prompt", default=True)
+    seed: AnySeed | None = None
+
+    @model_validator(mode="after")
+    def transparency_has_a_format(self) -> Self:
+        """JPEG knows no transparency."""
+        if self.background == "transparent" and self.format == "jpeg":
+            raise ValueError("jpeg is never transparent: set format to png or webp, or background to opaque")
+        return self
+
+
+class Qwen21Text(Qwen21):
+    """Qwen Image 2.1: a picture from words in any language, 1K or 2K, transparent if wanted."""
+
+    id = "qwen2-1/text-to-image"
+    aliases = ("qwen2.1", "qwen-image-2.1")
+
+    aspect_ratio: WideRatio = "1:1"
+
+
+class Qwen21Image(Qwen21):
+    """Qwen Image 2.1: changes or combines up to ten pictures, or what a mask marks in one."""
+
+    id = "qwen2-1/image-to-image"
+    does = "image-to-image"
+    aliases = ("qwen2.1-edit", "qwen-image-2.1-edit")
+    usual_seconds = 60
+
+    images: tuple[LargePicture, ...] = wire("image_urls", min_length=1, max_length=10)
+    mask: Image | None = wire("mask_url", None)
+    aspect_ratio: AutoRatio = "auto"
+
+    @model_validator(mode="after")
+    def mask_covers_one_picture(self) -> Self:
+        """A mask paints in one opaque picture, whose shape stays."""
+        if self.mask and (len(self.images) > 1 or self.background == "transparent"):
+            raise ValueError("mask works in one picture with an opaque background: give one image, or leave mask out")
+        return self
 
 
 class Qwen3Text(Qwen):
@@ -171,7 +224,7 @@ class Qwen3ProImage(Qwen3Image):
 
 IMAGE = Family(
     "qwen_image",
-    "Make or edit pictures with Qwen Image (Alibaba), good at lettering; qwen/image-to-image varies one.",
+    "Pictures by Qwen, good at lettering.",
     (
         QwenText,
         QwenEdit,
@@ -182,5 +235,7 @@ IMAGE = Family(
         Qwen3Image,
         Qwen3ProText,
         Qwen3ProImage,
+        Qwen21Text,
+        Qwen21Image,
     ),
 )

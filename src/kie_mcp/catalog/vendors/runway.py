@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Image, Number, Prompt, Seed, TaskRef, Video, wire
+from kie_mcp.catalog.fields import AnySeed, AsText, Image, Number, Prompt, TaskRef, Video, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 
@@ -84,7 +84,7 @@ class Aleph(Runway):
     video: Video = wire("videoUrl")
     image: Image | None = wire("referenceImage", None, description="A reference, e.g. for the style.")
     aspect_ratio: Literal["16:9", "9:16", "4:3", "3:4", "1:1", "21:9"] | None = wire("aspectRatio", None)
-    seed: Seed | None = None
+    seed: AnySeed | None = None
 
 
 VIDEO = Family("runway_video", "Make a video with Runway Gen-3 Alpha, from words or a first frame.", (Gen3,))

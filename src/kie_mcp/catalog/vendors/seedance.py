@@ -5,7 +5,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Audio, Image, InList, Limits, Number, Prompt, Seed, Video, wire
+from kie_mcp.catalog.fields import (
+    AsText,
+    Audio,
+    Image,
+    InList,
+    Limits,
+    Number,
+    Prompt,
+    RandomSeed,
+    Video,
+    wire,
+)
 from kie_mcp.catalog.model import KieModel, TwoFrames
 from kie_mcp.catalog.price import per, rate
 
@@ -201,6 +212,11 @@ class Seedance25(Multimodal):
     format: Literal["mp4", "mov"] | None = wire("output_format", None)
     return_last_frame: bool | None = None
 
+    @classmethod
+    def hidden_fields(cls) -> frozenset[str]:
+        """KIE's id of an earlier task to go on from, which is said to carry over little."""
+        return super().hidden_fields() | {"extension_task_id"}
+
     @model_validator(mode="after")
     def length_is_known_or_left_to_kie(self) -> Self:
         """-1 lets KIE choose, as when a clip is edited."""
@@ -229,7 +245,7 @@ class V1(Seedance):
 class V1Steady(V1):
     """The fields of every Seedance 1.0 model but the fast one."""
 
-    seed: Seed | None = None
+    seed: RandomSeed | None = None
     camera_fixed: bool | None = None
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, Limits, Prompt, Seed, aliases, wire
+from kie_mcp.catalog.fields import AnySeed, Image, Limits, Prompt, aliases, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import per, rate
 
@@ -69,7 +69,7 @@ class SeedreamV4(Seedream):
     aspect_ratio: NineShapes = wire("image_size", "1:1")
     resolution: Literal["1K", "2K", "4K"] = wire("image_resolution", "1K")
     count: int = wire("max_images", 1, ge=1, le=6, description="Say it in prompt too.")
-    seed: Seed | None = None
+    seed: AnySeed | None = None
 
 
 class SeedreamV4Text(SeedreamV4):
@@ -98,7 +98,7 @@ class SeedreamV3(Seedream):
 
     aspect_ratio: SixShapes = wire("image_size", "1:1")
     guidance_scale: float = Field(2.5, ge=1, le=10)
-    seed: Seed | None = None
+    seed: AnySeed | None = None
 
 
 class Seedream45(Seedream):
@@ -146,6 +146,30 @@ class Seedream5LiteImage(Seedream5Lite):
     aliases = ("seedream-5-lite-edit",)
 
     images: tuple[Picture, ...] = wire("image_urls", min_length=1, max_length=14)
+
+
+class Seedream5Flash(Seedream):
+    """Seedream 5 Flash: a picture from words, 1K to 2K, soon done and cheapest."""
+
+    id = "seedream/5-flash-text-to-image"
+    aliases = ("seedream-5-flash",)
+    price = per("image", 3.24)
+    usual_seconds = 15
+
+    prompt: str = Field(min_length=3, max_length=5000)
+    aspect_ratio: Ratio = "1:1"
+    resolution: Literal["1K", "1.5K", "2K"] = wire("size", "1K")
+    format: Format = wire("output_format", "png")
+
+
+class Seedream5FlashImage(Seedream5Flash):
+    """Seedream 5 Flash: changes or combines up to ten pictures, soon done and cheapest."""
+
+    id = "seedream/5-flash-image-to-image"
+    does = "image-to-image"
+    aliases = ("seedream-5-flash-edit",)
+
+    images: tuple[Picture, ...] = wire("image_urls", min_length=1, max_length=10)
 
 
 class Seedream5Pro(Seedream):
@@ -232,13 +256,15 @@ class Seedream5FlashLayers(SeedreamLayers):
 
 IMAGE = Family(
     "seedream_image",
-    "Make or edit pictures with Seedream (ByteDance), English or Chinese: v4 by default; 5-pro finest, v3 cheapest.",
+    "Make or edit pictures with Seedream (ByteDance), English, Chinese: v4 by default, 5-pro finest, 5-flash cheapest.",
     (
         SeedreamV4Text,
         SeedreamV4Edit,
         SeedreamV3,
         Seedream5Lite,
         Seedream5LiteImage,
+        Seedream5Flash,
+        Seedream5FlashImage,
         Seedream5Pro,
         Seedream5ProImage,
         Seedream45,

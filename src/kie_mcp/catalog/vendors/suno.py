@@ -215,7 +215,17 @@ class ExtendUpload(Continued):
     routes = ("suno-upload-extend", "jobs:ai-music-api/upload-and-extend-audio")
     service = "suno/upload-extend"
 
+    # Where it goes on is no detail: KIE fails without it, and takes it alone.
+    simple = frozenset({"track", "audio", "version", "continue_at"})
+
     audio: LongSong = wire("uploadUrl")
+
+    @model_validator(mode="after")
+    def it_goes_on_from_somewhere(self) -> Self:
+        """KIE's page calls it optional, and the task fails without it."""
+        if self.continue_at is None:
+            raise ValueError("a file goes on from a second of it: give continue_at")
+        return self
 
 
 class Lyrics(Suno):
@@ -326,9 +336,42 @@ class Midi(Suno):
     routes = ("suno-midi", "jobs:ai-music-api/generate-midi-from-audio")
     service = "suno/midi"
     price = FREE
+    folded = frozenset({"track"})
 
-    task_id: TaskRef = wire("taskId", description="Of suno_separate_vocals.")
-    stem: str | None = wire("audioId", None, description="KIE's id of one stem; default all.")
+    task_id: TaskRef | None = wire("taskId", None, description="Of suno_separate_vocals, for all stems.")
+    stem: str | None = wire("audioId", None, description="KIE's id of one stem.")
+    track: Track | None = Field(None, description="One stem: task:<id>#<n>, instead.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_stems(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A whole task may be given as its sisters' track."""
+        match given:
+            case {"track": str(track), **others} if "#" not in track:
+                return {"task_id": track, **others}
+            case _:
+                return given
+
+    @model_validator(mode="after")
+    def one_source(self) -> Self:
+        """A stem says which task made it."""
+        if bool(self.track) == bool(self.task_id):
+            raise ValueError("give either task_id or track")
+        if self.track and self.stem:
+            raise ValueError("track says which stem: leave stem out, or give task_id")
+        return self
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """A stem goes out with its task."""
+        fields = super().sent(resolve)
+        if not self.track:
+            return fields
+        return {"taskId": resolve(self.track.task), "audioId": fields["track"]}
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """KIE's two ids have fields of their own here."""
+        return super(Suno, cls).received(fields)
 
 
 class OfTrack(Suno):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PlainSerializer, WithJsonSchema, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Image, Limits, Prompt, Seed, Video, aliases, wire
+from kie_mcp.catalog.fields import Audio, Image, Limits, Prompt, RandomLeftOut, RandomSeed, Video, aliases, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 
@@ -42,7 +42,9 @@ class Infinitalk(TalkingHead):
     # KIE wants one; without it the call would go to OmniHuman, at nine times the price.
     prompt: Prompt = Field("Speaking to the camera.", max_length=5000)
     resolution: Literal["480p", "720p"] = "480p"
-    seed: Annotated[int, Field(ge=10000, le=1000000), WithJsonSchema({"type": "integer"})] | None = None
+    seed: (
+        Annotated[int | None, Field(ge=10000, le=1000000), RandomLeftOut, WithJsonSchema({"type": "integer"})] | None
+    ) = None
 
 
 class OmniHuman(TalkingHead):
@@ -61,7 +63,7 @@ class OmniHuman(TalkingHead):
     )
     resolution: Resolution = wire("output_resolution", "1080p")
     fast: bool = wire("pe_fast_mode", default=False)
-    seed: Seed | None = None
+    seed: RandomSeed | None = None
 
 
 class LipSync(TalkingHead):

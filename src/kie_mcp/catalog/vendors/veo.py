@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, Number, Prompt, TaskRef, wire
+from kie_mcp.catalog.fields import Image, Number, Prompt, RandomLeftOut, TaskRef, wire
 from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.price import per, rate
 
@@ -31,6 +31,11 @@ class Veo(KieModel):
     resolution: Literal["720p", "1080p", "4k"] = "720p"
     translate: bool = wire("enableTranslation", default=False)
     watermark: str | None = None
+
+    @classmethod
+    def hidden_fields(cls) -> frozenset[str]:
+        """The page's example has a seed, of which its schema knows nothing."""
+        return super().hidden_fields() | {"seeds"}
 
     @model_validator(mode="after")
     def images_fit_the_generation_type(self) -> Self:
@@ -98,7 +103,7 @@ class Extend(KieModel):
     task_id: Made = wire("taskId")
     prompt: Prompt
     tier: Literal["fast", "quality", "lite"] = wire("model", "fast")
-    seed: Annotated[int, Field(ge=10000, le=99999)] | None = wire("seeds", None)
+    seed: Annotated[int | None, Field(ge=10000, le=99999), RandomLeftOut] | None = wire("seeds", None)
     watermark: str | None = None
 
     def ways(self) -> tuple[str, ...]:

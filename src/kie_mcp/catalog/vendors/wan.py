@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Audio, Image, InList, Limits, Number, Prompt, Seed, Video, wire
+from kie_mcp.catalog.fields import AnySeed, AsText, Audio, Image, InList, Limits, Number, Prompt, Seed, Video, wire
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per, rate
 
@@ -13,6 +13,9 @@ Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]
 # KIE names no bound above; 65535 is JPEG's own.
 FirstFrame = Annotated[Image, InList, Limits("jpeg png webp", mb=10, side_px=(256, 65535))]
 Clip = Annotated[Video, Limits("mp4 quicktime x-matroska", mb=10)]
+Frame = Annotated[Image, Limits("jpeg png bmp webp", mb=20, side_px=(240, 8000), ratio=(0.125, 8))]
+ShortClip = Annotated[Video, Limits("mp4 quicktime", mb=100, seconds=(1, 15), side_px=(240, 4096), ratio=(0.125, 8))]
+Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(1, 15))]
 Short = Annotated[Literal[5, 10], Number, AsText]
 Resolution = Literal["720p", "1080p"]
 TurboResolution = Literal["480p", "720p"]
@@ -48,7 +51,7 @@ class Wan25(Wan):
     duration: Short = 5
     resolution: Resolution = "720p"
     prompt_expansion: bool | None = wire("enable_prompt_expansion", None)
-    seed: Seed | None = None
+    seed: AnySeed | None = None
 
 
 class Wan25Text(Wan25):
@@ -68,6 +71,85 @@ class Wan25Image(Wan25):
     does = "image-to-video"
 
     image: Picture = wire("image_url")
+
+
+class Wan30(Wan):
+    """The fields that both Wan 3.0 models share."""
+
+    does = "multimodal-to-video"
+
+    prompt: Prompt | None = Field(None, max_length=20000)
+    image: Frame | None = wire("first_frame_url", None)
+    last_image: Frame | None = wire("last_frame_url", None)
+    images: tuple[Frame, ...] | None = wire(
+        "reference_image_urls", None, min_length=1, max_length=10, description="Image1, Image2, … in the prompt."
+    )
+    videos: tuple[ShortClip, ...] | None = wire("reference_video_urls", None, min_length=1, max_length=5)
+    audios: tuple[Sound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=5)
+    document: Annotated[str, InList] | None = wire(
+        "reference_file_urls", None, description="URL of a PDF, slides or text."
+    )
+    link: Annotated[str, InList] | None = wire("reference_link_urls", None, description="Web page to show.")
+    aspect_ratio: Literal["16:9", "9:16", "1:1", "4:3", "3:4", "adaptive"] = "adaptive"
+    resolution: Annotated[Literal["480p", "720p", "1080p"], PlainSerializer(str.upper, return_type=str)] = "1080p"
+    duration: Annotated[int, Field(ge=-1, le=30)] = Field(5, description="2 or more; -1 lets KIE choose.")
+    sound: bool = wire("audio", default=True)
+    seed: Seed | None = None
+
+    @model_validator(mode="after")
+    def length_is_known_or_left_to_kie(self) -> Self:
+        """-1 lets KIE choose."""
+        if -1 < self.duration < 2:
+            raise ValueError("duration is 2 to 30 s, or -1 to let KIE choose")
+        return self
+
+    @model_validator(mode="after")
+    def frames_or_references(self) -> Self:
+        """A video begins with a frame, or shows what references show."""
+        frames = self.image or self.last_image
+        references = self.images or self.videos or self.audios or self.document or self.link
+        if not (self.prompt or frames or references):
+            raise ValueError("give prompt, or something to show")
+        if frames and references:
+            raise ValueError("give frames (image, last_image) or references (all other files), not both")
+        if self.last_image and not self.image:
+            raise ValueError("last_image needs image, the first frame")
+        if self.document and self.link:
+            raise ValueError("give document or link, not both")
+        return self
+
+    def units(self) -> float | None:
+        """The seconds of the input clips count too."""
+        return None if self.videos else super().units()
+
+
+class Wan30Video(Wan30):
+    """Wan 3.0: from words, frames, references, a document or a web page, up to 30 s with sound."""
+
+    id = "wan/3-0-video"
+    aliases = ("wan-3.0", "wan3.0", "wan-3")
+    price = per(
+        "second",
+        rate(8, resolution="480p"),
+        rate(16, resolution="720p"),
+        rate(32, resolution="1080p"),
+        note="The seconds of videos count too.",
+    )
+
+
+class Wan30Prime(Wan30):
+    """Wan 3.0 Prime: as Wan 3.0, sooner done and dearer."""
+
+    id = "wan/3-0-video-prime"
+    aliases = ("wan-3.0-prime", "wan3.0-prime")
+    usual_seconds = 90
+    price = per(
+        "second",
+        rate(12.2, resolution="480p"),
+        rate(25.2, resolution="720p"),
+        rate(50.4, resolution="1080p"),
+        note="The seconds of videos count too.",
+    )
 
 
 class Wan27(Wan):
@@ -305,7 +387,7 @@ class AnimateSpeech(Wan):
     frames: int = wire("num_frames", 80, ge=40, le=120, multiple_of=4)
     fps: int = wire("frames_per_second", 16, ge=4, le=60)
     negative_prompt: str | None = Field(None, max_length=500)
-    seed: Seed | None = None
+    seed: AnySeed | None = None
     steps: int = wire("num_inference_steps", 27, ge=2, le=40)
     guidance_scale: float = Field(3.5, ge=1, le=10)
     shift: float = Field(5, ge=1, le=10)
@@ -433,6 +515,11 @@ VIDEO = Family(
         Wan22TurboText,
         Wan22TurboImage,
     ),
+)
+VIDEO3 = Family(
+    "wan3_video",
+    "Make a video of up to 30 s with Wan 3.0 (Alibaba): from words, frames, references, a document or a web page.",
+    (Wan30Video, Wan30Prime),
 )
 ANIMATE = Family(
     "wan_animate",

@@ -1,4 +1,7 @@
-"""The gallery (MCP Apps): an HTML page in the chat, the tools that show it, and the tool that the page calls."""
+"""The gallery (MCP Apps): an HTML page that shows a task inside the chat.
+
+Tools whose answer is a task name the page, and the page calls the tool `gallery_task`.
+"""
 
 import base64
 import json
@@ -33,20 +36,20 @@ if TYPE_CHECKING:
 
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
-"""Hosts of KIE's result files, which the page may load (Content-Security-Policy)."""
+"""Hosts from which the page may load KIE's result files (Content-Security-Policy)."""
 
 TASK_TOOLS = frozenset({"get_task", "run_model"})
-"""The utilities whose answer is a task, so that the gallery shows it."""
+"""Names of the utilities whose answer is a task, which the gallery can show."""
 
 SESSION_PREFIX = "shows-pages-"
-"""Prefix of the session id of an HTTP client that declared MCP Apps in `initialize`; see `CapabilitySession`."""
+"""Prefix of the session id of each HTTP client that declared MCP Apps in `initialize`; see `CapabilitySession`."""
 
 MAX_PREVIEWS = 4
-"""Previews in one answer."""
+"""Maximum number of previews in one answer."""
 MAX_PREVIEW_BYTES = 44_000
-"""Bytes of a preview; as a data URI it is a third longer, which stays below 60 kB."""
+"""Maximum bytes of a preview; a data URI is a third longer, which keeps it below 60 kB."""
 PREVIEW_SIDE_PX = 640
-"""Pixels of a preview's longer side, at most."""
+"""Maximum pixels of a preview's longer side."""
 
 GALLERY_TASK = Tool(
     name="gallery_task",
@@ -65,14 +68,14 @@ GALLERY_TASK = Tool(
 
 
 def client_shows_gallery(context: Context) -> bool:
-    """Whether the client of this request can show the gallery."""
+    """Return whether the client that sent this request can show the gallery."""
     if context.session.client_capabilities is None and context.request:
         return str(context.request.headers.get(MCP_SESSION_ID_HEADER, "")).startswith(SESSION_PREFIX)
     return client_supports_apps(context)
 
 
 def declares_gallery(body: bytes) -> bool:
-    """Whether a request's body is an `initialize` that declares MCP Apps with HTML pages."""
+    """Return whether a request's body is an `initialize` in which the client declares MCP Apps with HTML pages."""
     with suppress(ValueError, RecursionError):
         match json.loads(body):
             case {
@@ -85,7 +88,7 @@ def declares_gallery(body: bytes) -> bool:
 
 @cache
 def load_page() -> "Page":
-    """Load the page, with its requirements on the host."""
+    """Load the gallery's page, with the settings that tell the host how to show the page."""
     apps = Apps()
     apps.add_html_resource(
         URI,
@@ -100,11 +103,13 @@ def load_page() -> "Page":
 
 
 def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) -> ListToolsResult:
-    """Return tools/list for a client that can show the gallery: with its tool, and its page on the others.
+    """Return the answer to tools/list for a client that can show the gallery.
+
+    The answer also has the tool `gallery_task`, and each tool whose answer is a task names the gallery's page.
 
     Args:
-        listed: The answer for other clients.
-        utilities: Names of the tools that are no model's.
+        listed: The answer for clients that cannot show the gallery.
+        utilities: Names of the tools that belong to no family of models.
     """
     tools = [
         tool.model_copy(update={"meta": {**(tool.meta or {}), "ui": {"resourceUri": URI}}})
@@ -116,7 +121,7 @@ def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) ->
 
 
 def add_page_to_resources(listed: ListResourcesResult) -> ListResourcesResult:
-    """Return resources/list for a client that can show the gallery: with its page."""
+    """Return the answer to resources/list, with the gallery's page added, for a client that can show the gallery."""
     entry = Resource(
         uri=URI,
         name=load_page().name,
@@ -128,7 +133,7 @@ def add_page_to_resources(listed: ListResourcesResult) -> ListResourcesResult:
 
 
 async def read_page() -> ReadResourceResult:
-    """Return the page as resources/read answers it."""
+    """Return the answer to resources/read for the gallery's page."""
     content = await load_page().read()
     if not isinstance(content, str):
         raise TypeError(type(content))
@@ -138,10 +143,10 @@ async def read_page() -> ReadResourceResult:
 
 
 async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolResult:
-    """Answer a call of `gallery_task`: the task, its kind and prompt, and previews.
+    """Answer a call of `gallery_task` with the task, its kind, its prompt and the requested previews.
 
     Raises:
-        KieMcpError: When there is no such task.
+        KieMcpError: When the arguments are wrong, or there is no such task.
     """
     from kie_mcp.catalog.arguments import coerce_arguments
     from kie_mcp.server import answers, formatting
@@ -153,7 +158,7 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
     runner = await app.runner()
     task = await runner.get(id_)
     if task.state == "succeeded" and not task.saved:
-        # The downloads are still running.
+        # The files may still be downloading, so wait up to 10 seconds for them.
         (task,) = await runner.wait([task], 10)
     answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
     answer |= {"kind": task.kind, "prompt": formatting.to_one_line(task.prompt)[:300]}
@@ -163,7 +168,10 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
 
 
 async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
-    """Return data URIs by number, for those of these numbered files of which there is a small preview."""
+    """Return previews of the requested files as data URIs, by file number.
+
+    Files that are not saved, cannot be read or have no preview are left out.
+    """
     previews = {}
     for number, result in enumerate(task.results, start=1):
         if number in numbers and result.path:
@@ -175,11 +183,13 @@ async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
 
 
 async def _read_small(path: anyio.Path, mime_type: str) -> tuple[bytes, str]:
-    """Return the file itself when it is small, else a preview; empty when there is no preview of it.
+    """Return the content and the MIME type of a small file itself, or of a preview of a larger file.
+
+    The content is empty when no preview can be made.
 
     Raises:
-        OSError: When it cannot be read.
-        InvalidCall: When it is broken.
+        OSError: When the file cannot be read.
+        InvalidCall: When the file is broken.
     """
     from kie_mcp.media.preview import render_preview
 

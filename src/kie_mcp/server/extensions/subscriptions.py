@@ -1,7 +1,8 @@
-"""Subscriptions: notify clients that a task, the lists of tasks or the balance have changed (resources/updated).
+"""Subscriptions: notify clients when a task, a list of tasks or the balance has changed (resources/updated).
 
-Clients of 2026-07-28 open a stream with subscriptions/listen. Clients of older protocols call resources/subscribe and
-are notified on their connection; a server that offers this has only that one connection.
+Clients of the protocol of 2026-07-28 open a stream with subscriptions/listen. Clients of older protocols call
+resources/subscribe and get the notifications on their connection. Only a server with a single connection, such as one
+on stdio, offers resources/subscribe.
 """
 
 import logging
@@ -34,11 +35,11 @@ LIBRARY = "kie://library"
 TASKS = "kie://tasks"
 TASK_PREFIX = f"{TASKS}/"
 MAX_SUBSCRIPTIONS = 100
-"""Addresses that one stream, or one connection, may subscribe to."""
+"""Maximum number of addresses that one stream or one connection may subscribe to."""
 
 
 class Subscriptions:
-    """Registry of resource subscriptions, in memory, and the loop that sends the notifications."""
+    """Keeps the resource subscriptions in memory, and sends the notifications."""
 
     def __init__(self) -> None:
         self._bus = InMemorySubscriptionBus()
@@ -46,16 +47,22 @@ class Subscriptions:
         self._session: ServerSession | None = None
         self._subscribed: set[str] = set()
         self._pending: dict[str, None] = {}
-        """Addresses whose change has not been sent to the connection yet; an ordered set."""
+        """Changed addresses of which the connection has not been notified yet.
+
+        Only the keys are used, as a set that keeps its order.
+        """
         self._balance: float | None = None
-        """Credits as last notified; None when a client has subscribed since."""
+        """Credits at the last notification of the balance.
+
+        None before the first notification, and again after a client has subscribed to the balance.
+        """
         self._balance_readers = 0
-        """Number of streams that subscribe to the balance."""
+        """Number of open streams that subscribe to the balance."""
         self._balance_may_have_changed = False
         self._wake = anyio.Event()
 
     async def run(self, app: App) -> None:
-        """Send pending notifications, and read the balance when a task may have changed it; never return."""
+        """Send pending notifications, and read the balance when a task may have changed it; run until cancelled."""
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
@@ -68,7 +75,7 @@ class Subscriptions:
                 await self._compare_balance(app)
 
     async def task_changed(self, task: "Task") -> None:
-        """Queue notifications for a task whose new state was written to the ledger; never wait for a client."""
+        """Queue notifications for a task whose new state was written to the ledger, without waiting for any client."""
         for id_ in (task.id, task.kie_id):
             if id_:
                 await self._publish(f"{TASK_PREFIX}{id_}")
@@ -80,14 +87,15 @@ class Subscriptions:
             self._wake.set()
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Answer subscriptions/listen; the stream lasts until the client closes it."""
+        """Answer subscriptions/listen; this returns when the client closes the stream."""
         uris = [uri for uri in params.notifications.resource_subscriptions or () if _can_change(uri)][
             :MAX_SUBSCRIPTIONS
         ]
-        # The SDK advertises changes of lists too; clients may subscribe to them, though the lists never change.
+        # The SDK also offers notifications about changed lists of tools, prompts and resources. Clients may subscribe
+        # to these, though the lists never change.
         honored = params.notifications.model_copy(update={"resource_subscriptions": uris})
         for uri in uris:
-            # A task that does not exist never changes; in this method that is no error.
+            # subscriptions/listen accepts a task that does not exist; nothing is ever sent for such a task.
             with suppress(KieMcpError):
                 await _watch_task(context.lifespan_context, uri)
         reads_balance = CREDITS in uris
@@ -99,7 +107,7 @@ class Subscriptions:
             self._balance_readers -= reads_balance
 
     async def subscribe(self, context: Context, params: SubscribeRequestParams) -> EmptyResult:
-        """Answer resources/subscribe."""
+        """Answer resources/subscribe, and remember the connection to notify."""
         uri = str(params.uri)
         if not _can_change(uri):
             raise _refusal(uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK_PREFIX}{{id}} tell when they change.")
@@ -115,7 +123,7 @@ class Subscriptions:
         return EmptyResult()
 
     async def unsubscribe(self, _: Context, params: UnsubscribeRequestParams) -> EmptyResult:
-        """Answer resources/unsubscribe."""
+        """Answer resources/unsubscribe, and drop a pending notification for the address."""
         self._subscribed.discard(str(params.uri))
         self._pending.pop(str(params.uri), None)
         return EmptyResult()
@@ -127,13 +135,13 @@ class Subscriptions:
         await self._bus.publish(ResourceUpdated(uri))
 
     async def _compare_balance(self, app: App) -> None:
-        """Read the balance, and notify when it differs from the last one."""
+        """Read the balance, and notify clients when it differs from the balance last notified."""
         try:
             balance = await (await app.runner()).client.read_balance()
         except KieMcpError as error:
             logger.info("balance: %s", error)
         except Exception:
-            # An exception would end the task group that this loop shares with the server.
+            # An exception that leaves this method would cancel the task group that this loop shares with the server.
             logger.exception("balance")
         else:
             if balance != self._balance:
@@ -146,7 +154,9 @@ def _can_change(uri: str) -> bool:
 
 
 async def _watch_task(app: App, uri: str) -> None:
-    """Have this process watch the task at an address, though another process may have started it.
+    """Make sure that the task at an address is watched; do nothing when the address is not a task's.
+
+    Without this, a task that another process started might change without a notification.
 
     Raises:
         KieMcpError: When there is no such task, or the ledger cannot be opened.

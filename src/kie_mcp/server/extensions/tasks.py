@@ -1,4 +1,7 @@
-"""The MCP Tasks extension (`io.modelcontextprotocol/tasks`, SEP-2663): clients get a task handle and poll it."""
+"""The MCP Tasks extension (`io.modelcontextprotocol/tasks`, SEP-2663).
+
+A client that declares the extension gets a task handle instead of a result while the task runs, and polls the task.
+"""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -31,17 +34,20 @@ if TYPE_CHECKING:
 
 EXTENSION_ID = "io.modelcontextprotocol/tasks"
 POLL_SECONDS: "dict[Kind, int]" = {"text": 2, "image": 3, "audio": 5, "video": 10}
-"""Seconds between two polls that clients are advised to keep (`pollIntervalMs`), by what the task makes."""
+"""Seconds that clients should leave between two polls (`pollIntervalMs`), by the kind of result the task makes."""
 
 
 class StartedTaskResult(CallToolResult):
-    """The answer of a call whose task has not ended yet; carries the task, for `intercept_tool_call`."""
+    """The answer of a call whose task has not ended yet, together with the task.
+
+    `intercept_tool_call` needs the task to build a task handle.
+    """
 
     _task: "Task" = PrivateAttr()
 
     @classmethod
     def of(cls, task: "Task", result: CallToolResult) -> Self:
-        """Copy an answer and attach its task."""
+        """Return a copy of an answer, with the task that the answer describes."""
         started = cls(**dict(result))
         started._task = task
         return started
@@ -65,19 +71,19 @@ class UpdateParams(TaskParams):
 
 
 def client_supports_tasks(context: Context) -> bool:
-    """Whether the client declares the extension in this request."""
+    """Return whether the client declares the MCP Tasks extension in this request."""
     capabilities = context.session.client_capabilities
     extensions = capabilities.extensions if capabilities else None
     return context.protocol_version in MODERN_PROTOCOL_VERSIONS and EXTENSION_ID in (extensions or {})
 
 
 class TasksExtension(Extension):
-    """Answers tasks/* from the ledger; whoever may call this server may see all of its tasks."""
+    """Answers the tasks/* methods from the ledger; every client of this server may see all of its tasks."""
 
     identifier = EXTENSION_ID
 
     def methods(self) -> list[MethodBinding]:
-        """The methods tasks/get, tasks/update and tasks/cancel, for protocols from 2026-07-28."""
+        """Return the methods tasks/get, tasks/update and tasks/cancel, for protocols from 2026-07-28 on."""
         versions = frozenset(MODERN_PROTOCOL_VERSIONS)
         return [
             MethodBinding("tasks/get", TaskParams, self.get, versions),
@@ -88,10 +94,11 @@ class TasksExtension(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: Context, call_next: CallNext
     ) -> HandlerResult:
-        """Answer with a task handle when the task still runs and the client declares the extension."""
+        """Answer a call with a task handle, if its task still runs and the client declares the extension."""
         del params
         result = await call_next(ctx)
-        # A cancelled task never completes as a handle, so a repeated call that leads to it gets the plain answer.
+        # A repeated call may lead to a cancelled task. The handle of such a task would never become completed, so the
+        # call gets the plain answer.
         if isinstance(result, StartedTaskResult) and client_supports_tasks(ctx) and result.task.cancelled is None:
             app = ctx.lifespan_context
             usual = (await (await app.runner()).estimate_duration(result.task)).seconds
@@ -99,18 +106,21 @@ class TasksExtension(Extension):
         return result
 
     async def get(self, context: Context, params: TaskParams) -> HandlerResult:
-        """Answer tasks/get."""
+        """Answer tasks/get with the task's handle, and with the result of its call once the task has ended."""
         check_request(context, params.task_id)
         return {"resultType": "complete", **await self.describe_task(context.lifespan_context, params.task_id)}
 
     async def update(self, context: Context, params: UpdateParams) -> HandlerResult:
-        """Answer tasks/update; the input is ignored, since all questions are asked before a task is started."""
+        """Answer tasks/update, and ignore its input, because all questions are asked before a task starts."""
         check_request(context, params.task_id)
         await find_task(context.lifespan_context, params.task_id)
         return {"resultType": "complete"}
 
     async def cancel(self, context: Context, params: TaskParams) -> HandlerResult:
-        """Answer tasks/cancel: cancel the handle only. KIE cannot stop, so the task is still watched and saved."""
+        """Answer tasks/cancel by cancelling the handle only.
+
+        KIE cannot stop a task, so the server still watches the task and saves its files.
+        """
         check_request(context, params.task_id)
         app = context.lifespan_context
         task = await find_task(app, params.task_id)
@@ -120,10 +130,10 @@ class TasksExtension(Extension):
         return {"resultType": "complete"}
 
     async def describe_task(self, app: App, id_: str) -> dict[str, Any]:
-        """Describe a task as a handle, with its result once it has ended.
+        """Describe a task as a handle; once the task has ended, add the result of its call.
 
         Raises:
-            MCPError: When there is no such task.
+            MCPError: When there is no such task, or the ledger cannot be opened.
         """
         from kie_mcp.server import answers
 
@@ -137,26 +147,26 @@ class TasksExtension(Extension):
 
 
 def check_request(context: Context, task_id: str) -> None:
-    """Check that a request may use the extension.
+    """Check that the client of a request declared the extension, and that the request's header names the task.
 
     Raises:
-        MCPError: When the client did not declare the extension, or its Mcp-Name header names another task.
+        MCPError: When the client did not declare the extension, or the Mcp-Name header does not name the task.
     """
     require_client_extension(context, EXTENSION_ID)
-    # The SDK checks this header for methods of the core protocol only.
+    # The SDK checks the Mcp-Name header only for methods of the core protocol, so tasks/* needs this check.
     if context.request and decode_header_value(context.request.headers.get(MCP_NAME_HEADER)) != task_id:
         raise MCPError(HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the request body's taskId")
 
 
 async def find_task(app: App, id_: str) -> "Task":
-    """Return the task that a handle names; this process watches it from now on if it has not ended.
+    """Return the task with this id, and make sure that a task which has not ended is watched.
 
     Raises:
-        MCPError: When there is none, or the ledger cannot be opened.
+        MCPError: When there is no such task, or the ledger cannot be opened.
     """
     try:
         task = await (await app.runner()).get(id_)
-        # Other names of a task, such as KIE's id, are no handles.
+        # The runner also finds a task by KIE's id, but only this server's own id is a handle.
         if task.id != id_:
             raise InvalidCall(f"There is no task {id_}.")
     except InvalidCall as error:
@@ -167,13 +177,13 @@ async def find_task(app: App, id_: str) -> "Task":
 
 
 def build_handle(task: "Task", *, now: float, usual: float, busy: bool) -> dict[str, Any]:
-    """Describe a task in the extension's form (the fields of `Task` in SEP-2663).
+    """Build the handle of a task, with the fields of `Task` in SEP-2663.
 
     Args:
         task: The task.
         now: Seconds since 1970.
         usual: Seconds that such a task usually takes.
-        busy: Whether it has not ended, or its files are still being downloaded.
+        busy: Whether the task has not ended, or its files are still being downloaded.
     """
     from kie_mcp.ledger.task import KEPT_FOR
 
@@ -189,7 +199,7 @@ def build_handle(task: "Task", *, now: float, usual: float, busy: bool) -> dict[
 
 
 def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> str:
-    """Describe the state of a task in a sentence (`statusMessage`); the arguments are those of `build_handle`."""
+    """Describe the state of a task as text (`statusMessage`); see `build_handle` for the arguments."""
     if task.cancelled is not None:
         return f"Not waited for any more. KIE cannot stop it: it goes on and is billed; get_task {task.id} shows it."
     if task.error:
@@ -202,12 +212,15 @@ def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> st
 
 
 def format_timestamp(seconds: float) -> str:
-    """Format seconds since 1970 as ISO 8601, in UTC with milliseconds."""
+    """Format seconds since 1970 as an ISO 8601 time in UTC, with milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def add_extension(server: Server[Any], extension: Extension) -> None:
-    """Add an extension's methods, tools/call interceptor and capability to a server, as the SDK's `MCPServer` does."""
+    """Add an extension to a low-level server, as the SDK does for its `MCPServer`.
+
+    This adds the extension's methods, its interceptor of tools/call and its capability.
+    """
     for method in extension.methods():
         server.add_request_handler(method.method, method.params_type, _limit_to_versions(method))
     if entry := server.get_request_handler("tools/call"):
@@ -217,7 +230,7 @@ def add_extension(server: Server[Any], extension: Extension) -> None:
 
 
 def _limit_to_versions(method: MethodBinding) -> RequestHandler:
-    """The method's handler; for protocol versions that lack the method, it answers that there is none."""
+    """Return a handler that runs the method, or raises "Method not found" in protocol versions without the method."""
 
     async def answer(context: Context, params: Any) -> HandlerResult:
         if method.protocol_versions is not None and context.protocol_version not in method.protocol_versions:

@@ -1,1 +1,1 @@
-"""ASGI middleware of the HTTP transport, one module for each."""
+"""ASGI middleware of the HTTP transport; each module has one middleware class."""

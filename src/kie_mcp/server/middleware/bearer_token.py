@@ -1,4 +1,4 @@
-"""Bearer token authentication (RFC 6750)."""
+"""Authenticate HTTP requests with a bearer token (RFC 6750)."""
 
 import hmac
 
@@ -7,14 +7,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class BearerToken:
-    """Answers 401 to HTTP requests that do not carry the token."""
+    """Answers 401 to each HTTP request that does not carry the token."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on a request with the right token, and anything that is not HTTP; refuse other requests."""
+        """Pass on requests with the right token and events that are not HTTP; answer 401 to all other requests."""
         given = dict(scope.get("headers", ())).get(b"authorization", b"")
         if scope["type"] != "http" or hmac.compare_digest(given, self._expected):
             await self._app(scope, receive, send)

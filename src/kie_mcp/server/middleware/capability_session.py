@@ -1,4 +1,4 @@
-"""Session ids that carry one client capability, over stateless HTTP: whether the client shows pages (MCP Apps).
+"""Session ids that tell a stateless HTTP server whether the client can show HTML pages (MCP Apps).
 
 A client of a protocol before 2026-07-28 declares its capabilities only once, in `initialize`, and this server keeps no
 sessions in which to remember them (a stateless server answers clients of all protocol versions). The protocol lets a
@@ -20,17 +20,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kie_mcp.server.extensions import gallery
 
 MAX_INITIALIZE_BYTES = 16 * 1024
-"""Bytes of a request's body that are read in search of an `initialize` with MCP Apps."""
+"""Number of bytes of a request's body after which the middleware stops looking for an `initialize`."""
 
 
 class CapabilitySession:
-    """Adds a session id to the answer to an `initialize` that declares MCP Apps."""
+    """Adds a session id to the answer when a client's `initialize` declares MCP Apps."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; read the body of a POST without a session id first, and replay it."""
+        """Pass the request on; for a POST without a session id, read the body first and then hand it on unchanged."""
         header = MCP_SESSION_ID_HEADER.encode()
         if scope["type"] != "http" or scope["method"] != "POST" or header in dict(scope["headers"]):
             await self._app(scope, receive, send)

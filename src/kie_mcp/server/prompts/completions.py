@@ -1,4 +1,4 @@
-"""Handler of completion/complete: suggested values for arguments of prompts and of resource templates."""
+"""Handler of completion/complete, which suggests values for arguments of prompts and of resource templates."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -12,18 +12,18 @@ from kie_mcp.server.app import App, Context
 if TYPE_CHECKING:
     from kie_mcp.catalog.fields import Kind
 OtherArguments = Mapping[str, str]
-"""The other arguments of the same prompt or template, as far as they are filled in."""
+"""Arguments of the prompt or template that the user has already filled in."""
 ValueSource = Callable[[App, OtherArguments], Awaitable[Sequence[str]]]
-"""Returns all values that an argument may have."""
+"""A function that returns the values to suggest for an argument."""
 
 MAX_VALUES = 100
-"""Values in one answer; the protocol's limit."""
+"""Maximum number of values in one answer, which the protocol sets."""
 SEARCHED_TASKS = 1000
-"""Number of the newest tasks that values are taken from."""
+"""Number of tasks, newest first, from which suggested values are taken."""
 
 
 async def complete(context: Context, params: CompleteRequestParams) -> CompleteResult:
-    """Answer completion/complete: the values that begin with the typed text, then those that contain it."""
+    """Answer completion/complete with the values that begin with the typed text, then those that contain it."""
     name, others = params.argument.name, (params.context and params.context.arguments) or {}
     app = context.lifespan_context
     try:
@@ -34,7 +34,7 @@ async def complete(context: Context, params: CompleteRequestParams) -> CompleteR
     except InvalidCall as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}") from None
     except KieMcpError:
-        # Each tool call reports such an error, for example a missing key; a completion stays empty instead.
+        # A tool call would report such an error, for example a missing key; a completion suggests nothing instead.
         values = ()
     found = match_values(params.argument.value, values)
     return CompleteResult(
@@ -96,7 +96,7 @@ def _ids(kind: "Kind | None") -> list[str]:
 async def _voices(_: App, __: OtherArguments) -> Sequence[str]:
     from kie_mcp.catalog.vendors import elevenlabs, gemini
 
-    # Of ElevenLabs's voices KIE publishes ids, and one name only.
+    # KIE publishes ids of the ElevenLabs voices, but a name for only one of them, so only that one is suggested.
     return [elevenlabs.Speech.model_fields["voice"].default, *get_args(gemini.VoiceName)]
 
 

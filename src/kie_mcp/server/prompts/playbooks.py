@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from kie_mcp.errors import InvalidCall
 
 LONGEST = 4000
-"""Characters of one argument that a prompt repeats; more are cut."""
+"""Maximum characters of an argument in the text of a prompt; longer arguments are cut."""
 LONGEST_PROBLEM = 200
-"""Characters of the explanation of one wrong argument."""
-# The characters that some readers take for the end of a line; JSON escapes the other ones itself.
+"""Maximum characters of the explanation why an argument is wrong."""
+# Some programs take these characters for the end of a line, and `json.dumps` does not escape them.
 LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x7f\x85\u2028\u2029"}
 
 Ratio = Literal["16:9", "9:16", "1:1"]
@@ -42,13 +42,13 @@ class ToolUse:
     arguments: tuple[str, ...]
 
     def describe(self, tools: Collection[str]) -> str:
-        """Describe the call for the agent; without the tool among the server's `tools`, it is one of run_model."""
+        """Describe the call for the agent; describe a call of run_model if the server's `tools` lack the tool."""
         names = ", ".join(self.arguments)
         return f"{self.tool} ({names})" if self.tool in tools else f"run_model (model {self.model}; input: {names})"
 
 
-PICTURE = ToolUse("nano_banana_image", "google/nano-banana", ("prompt", "aspect_ratio"))
-EDIT = ToolUse("nano_banana_image", "google/nano-banana-edit", ("prompt", "images", "aspect_ratio"))
+PICTURE = ToolUse("nano_banana_image", "nano-banana-2-1", ("prompt", "aspect_ratio"))
+EDIT = ToolUse("nano_banana_image", "nano-banana-2-1", ("prompt", "images", "aspect_ratio"))
 GHIBLI = ToolUse("ghibli_image", "flux-kontext-pro", ("prompt", "image", "aspect_ratio"))
 UPSCALE = ToolUse("recraft_upscale", "recraft/crisp-upscale", ("image",))
 CLIP = ToolUse("kling_video", "kling-3.0/video", ("prompt", "image", "duration"))
@@ -113,7 +113,7 @@ class Playbook(BaseModel):
         return Prompt(name=cls.name, title=cls.title, description=cls.__doc__, arguments=arguments)
 
     def render(self, tools: Collection[str]) -> str:
-        """Return the prompt's whole text."""
+        """Return the whole text of the prompt, for a server that shows these tools."""
         given = [f"- {name}: {quote(value)}" for name, value in self if value not in ("", None)]
         steps = [f"{number}. {step}" for number, step in enumerate(self.steps(tools), start=1)]
         return "\n".join(
@@ -284,7 +284,7 @@ def find_playbook(name: str) -> type[Playbook]:
     """Return the playbook with this name.
 
     Raises:
-        InvalidCall: When there is none.
+        InvalidCall: When no playbook has this name.
     """
     for playbook in PLAYBOOKS:
         if playbook.name == name:
@@ -294,7 +294,7 @@ def find_playbook(name: str) -> type[Playbook]:
 
 
 def quote(value: object, most: int = LONGEST) -> str:
-    """Quote a value from the user as a JSON string on one line, cut when it is long."""
+    """Format a value from the user as a JSON string on one line, cut to `most` characters."""
     text = str(value)
     cut = f" (cut: {len(text)} characters were given)" if len(text) > most else ""
     return json.dumps(text[:most], ensure_ascii=False).translate(LINE_ENDS) + cut
@@ -319,7 +319,7 @@ def _speech_call(voice: str, tools: Collection[str]) -> str:
 
 
 def _video_call(name: str, tools: Collection[str]) -> str:
-    """Describe the call of a video model that the user named."""
+    """Describe, for the agent, the call of the video model that the user named."""
     from kie_mcp.catalog import search
 
     found = search.find_by_name(name)

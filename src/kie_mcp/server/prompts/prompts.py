@@ -23,7 +23,7 @@ async def list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPro
 
 
 async def get_prompt(context: Context, params: GetPromptRequestParams) -> GetPromptResult:
-    """Answer prompts/get with the playbook that the arguments describe."""
+    """Answer prompts/get with the text of the named playbook, filled in with the given arguments."""
     from kie_mcp.server.prompts import playbooks
 
     app = context.lifespan_context

@@ -1,1 +1,1 @@
-"""The tools: one module for each that is no model's, or for a small group; the dispatcher and the generated list."""
+"""The tools that run no particular model (one module for each, or for a small group), and the list of all tools."""

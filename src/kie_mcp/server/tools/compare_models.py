@@ -1,4 +1,4 @@
-"""`compare_models`: the same request to several models, within one cap on what they cost together."""
+"""`compare_models`: send the same request to several models, with one cap on the cost of all together."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -40,7 +40,7 @@ class CompareModels(Options):
 
 
 async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> CallToolResult | InputRequiredResult:
-    """Send the same request to several models, if all together cost at most `max_credits`."""
+    """Send the same request to several models, if together they cost at most `max_credits`."""
     runner = await app.runner()
     orders = [await live_models.add_live_price(app, order) for order in await _build_orders(app, arguments)]
     with failures.explain_ledger_errors():
@@ -69,7 +69,7 @@ async def _build_orders(app: App, arguments: CompareModels) -> list[Order]:
     """Build one order for each model.
 
     Raises:
-        InvalidCall: When a model does not take these fields, or is named twice.
+        InvalidCall: When a model does not exist, does not take these fields, or is named twice.
     """
     fields = {**arguments.input, "prompt": arguments.prompt}
     orders: dict[tuple[str, str], Order] = {}
@@ -91,7 +91,7 @@ async def _build_orders(app: App, arguments: CompareModels) -> list[Order]:
 
 
 def _check_cap(orders: Sequence[Order], costs: Sequence[Cost], max_credits: float) -> None:
-    """Raise CapReached, with the price of each model, when all together cost more than `max_credits`."""
+    """Raise CapReached when the orders together may cost more than `max_credits`; the error names each price."""
     total = comparison.sum_reservations(costs)
     if total > max_credits:
         rows = comparison.describe_costs(orders, costs)
@@ -103,7 +103,7 @@ def _check_cap(orders: Sequence[Order], costs: Sequence[Cost], max_credits: floa
 
 
 async def _check_health(app: App, orders: Sequence[Order]) -> dict[str, KieMcpError]:
-    """Return the errors of the orders whose model fails too often just now, by order id."""
+    """Check the health of each order's model, and return the errors of the unhealthy models by order id."""
     discovery = await app.discovery()
     checked = await _run_each(lambda order: health.check_health(discovery, type(order.call)), orders)
     return {id_: error for id_, error in checked.items() if isinstance(error, KieMcpError)}
@@ -112,7 +112,7 @@ async def _check_health(app: App, orders: Sequence[Order]) -> dict[str, KieMcpEr
 async def _run_each(
     run: Callable[[Order], Awaitable[Outcome]], orders: Sequence[Order]
 ) -> dict[str, Outcome | KieMcpError]:
-    """Run something for each order at the same time; return its result or its error by order id."""
+    """Call a function with each order, all at the same time, and return each result or error by order id."""
     outcomes: dict[str, Outcome | KieMcpError] = {}
 
     async def run_one(order: Order) -> None:
@@ -130,7 +130,7 @@ async def _run_each(
 async def _wait_for_quick_tasks(
     app: App, call: ToolCall, orders: Sequence[Order], outcomes: dict[str, Task | KieMcpError]
 ) -> None:
-    """Wait for the tasks that usually take at most `QUICK_SECONDS`, and replace them in `outcomes`."""
+    """Wait for the tasks that usually take at most `QUICK_SECONDS`, and put their new states into `outcomes`."""
     runner = await app.runner()
     quick = {
         order.id: task

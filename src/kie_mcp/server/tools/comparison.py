@@ -1,4 +1,4 @@
-"""What `compare_models` answers: a quote, or a table of results with a contact sheet."""
+"""Build the answers of `compare_models`: a quote, or a table of results with a contact sheet."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,20 +18,23 @@ from kie_mcp.tasks.order import Order
 
 COLUMNS = ("model", "status", "credits", "seconds", "task_id", "file")
 LONGEST_TEXT = 600
-"""Characters of each text that a task made; longer ones are cut."""
+"""Maximum characters of each text result in a comparison; longer texts are cut."""
 
 Cost = tuple[Task | None, Quote]
-"""The task of an earlier equal call, which costs nothing again, and the quote."""
+"""The cost of an order: the task of an earlier equal call, or None, and the quote.
+
+An order that has such an earlier task costs nothing.
+"""
 Row = dict[str, Any]
 
 
 def sum_reservations(costs: Sequence[Cost]) -> float:
-    """Return the credits that all new tasks together reserve."""
+    """Return the sum of the credits that new tasks would reserve; orders with an earlier equal task count nothing."""
     return round(sum(quote.reserve for earlier, quote in costs if not earlier), 2)
 
 
 def describe_costs(orders: Sequence[Order], costs: Sequence[Cost]) -> Iterator[Row]:
-    """Describe the cost of each order as an object; `format_cost` gives the same as text."""
+    """Describe the cost of each order as an object, which `format_cost` turns into text."""
     for order, (earlier, quote) in zip(orders, costs, strict=True):
         row: Row = {"model": order.call.id, "counted_credits": 0 if earlier else quote.reserve, "basis": quote.basis}
         if earlier:
@@ -42,7 +45,7 @@ def describe_costs(orders: Sequence[Order], costs: Sequence[Cost]) -> Iterator[R
 
 
 def format_cost(row: Row) -> str:
-    """Format the cost that an object of `describe_costs` holds."""
+    """Format one object from `describe_costs` as text."""
     if "task_id" in row:
         return f"0 ({row['basis']}: {row['task_id']})"
     if "estimated_credits" in row:
@@ -56,13 +59,13 @@ def format_cost(row: Row) -> str:
 def build_quote_result(
     orders: Sequence[Order], costs: Sequence[Cost], max_credits: float, balance: float
 ) -> CallToolResult:
-    """Answer what the comparison would cost.
+    """Build the answer that tells what the comparison would cost.
 
     Args:
         orders: One order for each model.
-        costs: The cost of each order.
-        max_credits: The caller's cap for all orders together.
-        balance: Credits on the account.
+        costs: The cost of each order, in the same sequence.
+        max_credits: The caller's cap, in credits, for all orders together.
+        balance: Credits on the account now.
     """
     rows, total = list(describe_costs(orders, costs)), sum_reservations(costs)
     next_step = "Nothing was sent. The same call without quote makes them."
@@ -83,12 +86,12 @@ def build_quote_result(
 async def build_comparison_result(
     app: App, orders: Sequence[Order], outcomes: Sequence[Task | KieMcpError]
 ) -> CallToolResult:
-    """Answer the tasks side by side: a table, and a contact sheet of the files that are saved.
+    """Build the answer that shows the tasks side by side: a table, and a contact sheet of the tasks' first files.
 
     Args:
-        app: Its clock and settings are used.
+        app: The running server, for its clock and settings.
         orders: One order for each model.
-        outcomes: The task of each order, or the error that kept it from being started.
+        outcomes: The task of each order, or the error that prevented the task from starting, in the same sequence.
     """
     now = app.clock.time()
     rows = [
@@ -150,7 +153,7 @@ def _next_step(app: App, open_: Sequence[Task]) -> str:
 
 
 def _format_comparison(answer: Mapping[str, Any]) -> str:
-    """Format the answer as text: a Markdown table, then texts, notes and errors of each model."""
+    """Format the answer as text: a Markdown table, followed by the texts, notes and errors of each model."""
     lines = [
         f"{answer['status']}, {answer['credits']:g} credits so far",
         _format_table_row(COLUMNS),

@@ -1,4 +1,4 @@
-"""`get_credits`, `spend_report`: the balance, and what was spent."""
+"""The tools `get_credits`, which reads the balance, and `spend_report`, which adds up the credits spent."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,17 +10,17 @@ from pydantic import Field
 from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.tasks.spending import DAY, By, report
+from kie_mcp.tasks.spend_report import DAY, By, report
 
 USD_PER_CREDIT = 0.005
 MAX_REPORT_BYTES = 7000
-"""Bytes of a report, in its larger form (JSON or text)."""
+"""Maximum bytes of the rows of a report, both as JSON and as text."""
 LONGEST_NAME = 60
-"""Characters of a model's id in a report."""
+"""Maximum characters of a row's name in a report, which may be a model's id."""
 
 
 async def get_credits(app: App, _: ToolCall, __: Arguments) -> CallToolResult:
-    """Read the balance."""
+    """Answer with the account's balance, in credits and in US dollars."""
     balance = await (await app.runner()).client.read_balance()
     usd = round(balance * USD_PER_CREDIT, 2)
     return answers.build_result({"credits": balance, "usd": usd}, f"{balance:,.10g} credits, about {usd:.2f} USD.")
@@ -34,7 +34,7 @@ class SpendReport(Arguments):
 
 
 async def spend_report(app: App, _: ToolCall, arguments: SpendReport) -> CallToolResult:
-    """Report the credits spent, by day, model or kind."""
+    """Answer with the credits spent in the last days, in one row for each day, model or kind."""
     runner = await app.runner()
     lines = report(await runner.ledger.since(app.clock.time() - arguments.days * DAY), arguments.by)
     *rows, total = [line.rounded() for line in lines]
@@ -55,7 +55,7 @@ async def spend_report(app: App, _: ToolCall, arguments: SpendReport) -> CallToo
 
 
 def _format_line(line: Mapping[str, Any]) -> str:
-    """Format a line of the report, leaving out what is 0."""
+    """Format one line of the report as text, without the figures that are 0."""
     text = "{of}: {charged:,.10g} credits for {succeeded} of {tasks} tasks"
     if line["failed"]:
         text += "; failed {failed} ({failed_charged:,.10g} charged, {refunded:,.10g} refunded)"
@@ -67,7 +67,7 @@ def _format_line(line: Mapping[str, Any]) -> str:
 
 
 def _rows_that_fit(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the first rows that fit into `MAX_REPORT_BYTES`."""
+    """Yield rows from the start of the report until `MAX_REPORT_BYTES` is reached."""
     room = MAX_REPORT_BYTES
     for row in rows:
         room -= max(len(json.dumps(row, ensure_ascii=False).encode()), len(_format_line(row).encode())) + 1

@@ -1,4 +1,4 @@
-"""Handlers of tools/list, which reads a generated file, and of tools/call, which finds the tool and runs it."""
+"""Handlers of tools/list, which returns a generated list, and of tools/call, which finds the tool and runs it."""
 
 import logging
 
@@ -18,7 +18,7 @@ from kie_mcp.server.selection import load_tool_list
 logger = logging.getLogger(__name__)
 
 BEFORE_LINKS = frozenset({"2024-11-05", "2025-03-26"})
-"""Protocol versions without resource links."""
+"""Protocol versions in which a result cannot contain resource links."""
 
 
 async def list_tools(context: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
@@ -33,7 +33,7 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-    """Answer tools/call; every error becomes a result that the client's model can read."""
+    """Answer tools/call, and turn every error into a result that the client's model can read."""
     from kie_mcp.server import answers
 
     app = context.lifespan_context
@@ -43,7 +43,7 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
         return answers.build_error_result(error)
     except Exception:
         logger.exception("tool %r", params.name)
-        # A read-only tool cannot have spent anything; for the others, the ledger may know.
+        # A read-only tool spends no credits. Another tool may have, so its answer says that the cost is unknown.
         billed = False if app.selection.is_read_only(params.name) else None
         return answers.build_error_result(
             KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
@@ -54,7 +54,10 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 
 
 async def _call(app: App, context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-    """Find the called tool and run it: the gallery's own, a family's, or a utility."""
+    """Find the called tool and run it.
+
+    The tool may be the gallery's own tool, the tool of a family of models, or a utility.
+    """
     from kie_mcp.catalog.registry import FAMILIES
     from kie_mcp.server.generate import run_family_tool
     from kie_mcp.server.tools.registry import TOOLS

@@ -1,4 +1,4 @@
-"""`upload_file`, `get_download_url`: files at KIE."""
+"""The tools `upload_file`, which puts a file at KIE, and `get_download_url`, which asks KIE for a download link."""
 
 from mcp_types import CallToolResult
 from pydantic import Field
@@ -9,7 +9,7 @@ from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 
 LINK_MINUTES = 20
-"""Minutes for which KIE's download link works."""
+"""Minutes for which a download link from KIE works."""
 
 
 class UploadFile(Arguments):
@@ -22,7 +22,7 @@ class UploadFile(Arguments):
 
 
 async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolResult:
-    """Upload a file to KIE."""
+    """Upload one file to KIE, and answer with its URL."""
     given = [name for name in ("path", "url", "base64") if getattr(arguments, name)]
     if len(given) != 1:
         raise InvalidCall("upload_file takes exactly one of path, url and base64.", "Give one of them.")
@@ -50,7 +50,7 @@ class GetDownloadUrl(Arguments):
 
 
 async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> CallToolResult:
-    """Ask KIE for a download link of a file."""
+    """Ask KIE for a link from which a person can download a file, and answer with the link."""
     runner = await app.runner()
     url = await runner.client.request_download_url(await runner.references.find_url(arguments.file))
     text = formatting.to_one_line(f"{url} (for {LINK_MINUTES} minutes)")

@@ -1,4 +1,4 @@
-"""`library`: search earlier results by prompt, model, date, credits and source."""
+"""`library`: search for results of earlier tasks by prompt, model, kind, date, credits and source."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
 
 PAGE_SIZE = 20
-"""Tasks on one page, at most."""
+"""Maximum number of tasks on one page."""
 MAX_PAGE_BYTES = 5_600
-"""Bytes of a page, in its larger form (JSON or text)."""
+"""Maximum bytes of a page, both as JSON and as text."""
 MAX_FILES = 4
-"""Files listed in a row; get_task lists all."""
+"""Maximum number of files that a row lists; get_task lists all files of a task."""
 LONGEST_PROMPT = 100
-"""Characters of the prompt in a row."""
+"""Maximum characters of the prompt in a row."""
 
 
 class Library(Arguments):
@@ -61,7 +61,7 @@ async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
     for row in rows:
         line = _format_row(row)
         room -= max(len(line.encode()) + 1, len(json.dumps(row, ensure_ascii=False).encode()))
-        # A row that is larger than a page gets a page of its own.
+        # The first row is always kept, so a row that is larger than a page gets a page of its own.
         if room < 0 and lines:
             break
         lines.append(line)
@@ -70,7 +70,7 @@ async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
 
 
 async def build_rows(ledger: Ledger, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """Build a row for each task, with the ids of the tasks that its inputs were made from."""
+    """Build a row for each task; the row names the earlier tasks whose results this task used as input."""
     sources = await ledger.sources_by_task(tasks)
     return [_row(task, sources[task.id]) for task in tasks]
 
@@ -107,14 +107,20 @@ def _format_row(row: Mapping[str, Any]) -> str:
 
 
 async def _task_names(ledger: Ledger, id_: str) -> Sequence[str]:
-    """The names by which the arguments of later tasks may refer to a task: its id and KIE's."""
+    """Return the ids by which the arguments of later tasks may refer to a task: this server's id and KIE's id."""
     id_ = parse_task_id(id_)
     task = await ledger.find(id_) if id_ else None
     return [name for name in ((task.id, task.kie_id) if task else (id_,)) if name]
 
 
 def _parse_time(text: str) -> float | None:
-    """Parse a date or time into seconds since 1970; local time unless it has a time zone."""
+    """Convert a date or time to seconds since 1970; None for an empty text.
+
+    A time without a time zone is taken as local time.
+
+    Raises:
+        InvalidCall: When the text is no date.
+    """
     if not text.strip():
         return None
     try:

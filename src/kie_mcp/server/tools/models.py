@@ -1,4 +1,4 @@
-"""`find_models`, `describe_model`: the catalogue of models, with KIE's list of today."""
+"""The tools `find_models` and `describe_model`, which show the built-in models and those in KIE's list of today."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 
 PAGE_SIZE = 12
-"""Models on one page."""
+"""Maximum number of models on one page."""
 
 
 class FindModels(Arguments):
@@ -29,7 +29,11 @@ class FindModels(Arguments):
 
 
 async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:
-    """Find models by words, kind, mode and price: built-in ones, and those that only KIE's list has."""
+    """Find models by words, kind, mode and price, among the built-in models and the models in KIE's list.
+
+    When the call limits the price, models that are not built in are left out, because their price is not known as a
+    number.
+    """
     offered = await live_models.fetch_offered_models(app)
     found = search.find_models(
         arguments.words, kind=arguments.kind, mode=arguments.mode, max_credits=arguments.max_credits
@@ -56,13 +60,13 @@ class DescribeModel(Arguments):
 
 
 async def describe_model(app: App, _: ToolCall, arguments: DescribeModel) -> CallToolResult:
-    """Describe one model: arguments, limits and price."""
+    """Answer with the arguments, limits and price of one model."""
     description = await live_models.describe_model(app, arguments.model)
     return _result_with_key_note(app, description, search.format_description(description))
 
 
 def _result_with_key_note(app: App, answer: Mapping[str, Any], text: str) -> CallToolResult:
-    """Build a result that also works without an API key, and then says how to set one."""
+    """Build a result, and add a note on how to set the API key when there is none."""
     try:
         _ = app.settings.key
     except ConfigurationError as error:

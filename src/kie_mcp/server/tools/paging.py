@@ -1,4 +1,4 @@
-"""Pages of tasks, and the cursor of the next page."""
+"""Split lists of tasks into pages: build the answer of one page, and read the cursor of the next page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from kie_mcp.server import answers
 
 
 def build_page_result(answer: dict[str, Any], lines: Sequence[str], last: Task | None, nothing: str) -> CallToolResult:
-    """Answer one page.
+    """Build the answer for one page of tasks.
 
     Args:
-        answer: The page as an object; gets `next_cursor` added when there is a next page.
-        lines: The same page as text.
+        answer: The page as an object; `next_cursor` is added to it when there is a next page.
+        lines: The page as lines of text.
         last: The last task of this page; None when there is no next page.
         nothing: The text of a page without tasks.
     """
@@ -27,10 +27,12 @@ def build_page_result(answer: dict[str, Any], lines: Sequence[str], last: Task |
 
 
 def parse_cursor(cursor: str) -> tuple[float, str] | None:
-    """Return the creation time and the id of the last task of the page before; None for the first page.
+    """Return what a cursor contains: creation time and id of the previous page's last task.
+
+    An empty cursor asks for the first page, and returns None.
 
     Raises:
-        InvalidCall: When this is no cursor.
+        InvalidCall: When the text is not a cursor.
     """
     if not cursor:
         return None

@@ -1,4 +1,4 @@
-"""Registry of the utilities, the tools that are no model's, in the order in which tools/list gives them."""
+"""The list of the utilities (tools that belong to no family of models), in the order in which tools/list shows them."""
 
 from kie_mcp.server.tools.compare_models import COMPARE_MODELS
 from kie_mcp.server.tools.credits import GET_CREDITS, SPEND_REPORT

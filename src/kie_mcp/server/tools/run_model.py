@@ -1,12 +1,14 @@
-"""`run_model`: any model that KIE offers, whether it is built into the catalogue or not."""
+"""`run_model`: run any model that KIE offers, whether it is built into the catalogue or not."""
 
 from dataclasses import replace
 from typing import Any
 
 from mcp_types import CallToolResult, InputRequiredResult
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from kie_mcp.catalog.arguments import Options
+from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.generate import generate
 from kie_mcp.server.live_models import RUN_MODEL_TOOL
@@ -23,13 +25,26 @@ class RunModel(Options):
         json_schema_extra={"properties": {"prompt": {"type": "string"}}},
     )
     unchecked: bool = Field(default=False, description="For a model without a published schema.")
+    # Every example in KIE's documentation has this field. It is accepted and ignored, because kie-mcp polls instead.
+    call_back_url: SkipJsonSchema[str] = Field("", alias="callBackUrl")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_input(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Move fields that are given beside `model`, where some of KIE's APIs expect them, into `input`."""
+        own = {field.alias or name for name, field in cls.model_fields.items()}
+        beside = {name: value for name, value in given.items() if name not in own}
+        if "input" in given or not beside or given.get("unchecked"):
+            return given
+        return {**{name: value for name, value in given.items() if name in own}, "input": beside}
 
 
 async def run_model(app: App, call: ToolCall, arguments: RunModel) -> CallToolResult | InputRequiredResult:
-    """Run any model that KIE offers."""
+    """Run the named model, and answer as the tool of a family does."""
     discovery = await app.discovery()
     order = await build_model_order(discovery, arguments.model, arguments.input, unchecked=arguments.unchecked)
-    return await generate(app, call, replace(order, variation=arguments.variation), arguments)
+    result = await generate(app, call, replace(order, variation=arguments.variation), arguments)
+    return answers.add_note(result, "callBackUrl: ignored.") if arguments.call_back_url else result
 
 
 RUN_MODEL = Tool(

@@ -1,4 +1,4 @@
-"""`get_task`, `list_tasks`, `resolve_task`: the tasks of the ledger."""
+"""The tools `get_task`, `list_tasks` and `resolve_task`, which show tasks of the ledger and settle unknown ones."""
 
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ class GetTask(Arguments):
 
 
 async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResult:
-    """Describe tasks, after waiting up to `wait_seconds` for all of them to end."""
+    """Wait up to `wait_seconds` for all of the named tasks to end, and answer with their descriptions."""
     runner = await app.runner()
     tasks = [await runner.get(id_) for id_ in arguments.task_ids]
     usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
@@ -48,7 +48,7 @@ class ListTasks(Arguments):
 
 
 async def list_tasks(app: App, _: ToolCall, arguments: ListTasks) -> CallToolResult:
-    """List one page of tasks, newest first."""
+    """Answer with one page of tasks, newest first."""
     runner = await app.runner()
     found = await runner.ledger.page(
         states=(arguments.status,) if arguments.status else (),
@@ -83,11 +83,11 @@ class ResolveTask(Arguments):
 
 
 async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToolResult:
-    """Record what became of a task whose outcome is unknown."""
+    """Record the outcome of a task whose outcome is unknown, as the user found it in KIE's log."""
     runner = await app.runner()
     task = await runner.resolve(arguments.task_id, arguments.outcome)
     answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
-    # A task that the user says was never created is recorded as failed, yet this call succeeded.
+    # The answer is never marked as an error: this call succeeded, even when it records that the task failed.
     return answers.build_result(answer, answers.format_task(answer))
 
 

@@ -1,4 +1,4 @@
-"""A utility, which is a tool that is no model's: name, description, arguments and handler."""
+"""The class of a utility, which is a tool that belongs to no family of models."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kie_mcp.catalog.arguments import coerce_arguments, explain_problem
+from kie_mcp.catalog.arguments import coerce_arguments, explain_problem, is_empty, tidy
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App, ToolCall
@@ -21,21 +21,21 @@ class Arguments(BaseModel):
 
 
 Handler = Callable[[App, ToolCall, Any], Awaitable[CallToolResult | InputRequiredResult]]
-"""Called with checked arguments, an instance of the tool's arguments class."""
+"""The function that answers a call; its last parameter is an instance of the tool's arguments class."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One utility, as tools/list describes it and tools/call runs it."""
+    """One utility: what tools/list shows of it, and the function that tools/call runs."""
 
     name: str
     description: str
     arguments: type[BaseModel]
     handler: Handler
     read_only: bool = True
-    """The tool changes nothing and spends nothing (`readOnlyHint`)."""
+    """Whether the tool changes nothing and spends nothing (`readOnlyHint`)."""
     open_world: bool = True
-    """The tool talks to KIE, not only to the ledger (`openWorldHint`)."""
+    """Whether the tool talks to KIE and does not only read local data (`openWorldHint`)."""
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
@@ -49,11 +49,16 @@ class Tool:
 
         Raises:
             InvalidCall: When the arguments are wrong.
-            KieMcpError: When the handler raises it.
+            KieMcpError: When the handler fails.
         """
-        given = {name: value for name, value in arguments.items() if value is not None}
+        schema = self.input_schema
+        given = {
+            name.strip(): value
+            for name, value in arguments.items()
+            if value is not None and (name in schema["required"] or not is_empty(tidy(value)))
+        }
         try:
-            checked = self.arguments.model_validate(coerce_arguments(given, self.input_schema))
+            checked = self.arguments.model_validate(coerce_arguments(given, schema))
         except ValidationError as error:
             problems = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
             raise InvalidCall(f"{self.name}: {problems}.", "Mend the arguments and call again.") from None

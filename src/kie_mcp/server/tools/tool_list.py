@@ -1,4 +1,7 @@
-"""Generate tool_list.json, the README's table of tools and the page of models from the catalogue, or check them."""
+"""Generate files from the catalogue, or check that they are up to date.
+
+The files are tool_list.json, the tables of tools in the README, and the page of models.
+"""
 
 import json
 import re
@@ -35,19 +38,22 @@ COMPACT = (
     "spend_report",
     "resolve_task",
 )
-"""The utilities in the size `compact`: enough to run any model."""
+"""Names of the utilities in the size `compact`, which are enough to run any model."""
 
 BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
-"""Tokens of a client's context that each size may take."""
+"""Maximum tokens of a client's context that the tools of each size may take."""
 
 
 def build_tools() -> list[dict[str, Any]]:
-    """Return every tool as tools/list gives it."""
+    """Return the definition of every tool, as tools/list shows it."""
     return [_family_tool(family) for family in FAMILIES] + [_utility_tool(utility) for utility in TOOLS]
 
 
 def build_sets() -> dict[str, list[str]]:
-    """Return the names of the tools in each size, and of each kind; all but `compact` include every utility."""
+    """Return the names of the tools in each set; a set is a size, such as `compact`, or a kind, such as `video`.
+
+    Every set except `compact` includes all utilities.
+    """
     utilities = [utility.name for utility in TOOLS]
     kinds = {kind: [family.tool for family in FAMILIES if family.kind == kind] for kind in get_args(Kind)}
     families = {"standard": [family.tool for family in STANDARD], "all": [family.tool for family in FAMILIES], **kinds}
@@ -56,7 +62,7 @@ def build_sets() -> dict[str, list[str]]:
 
 
 def count_tokens(tool: dict[str, Any]) -> float:
-    """Estimate the tokens that a tool's definition takes: bytes of compact JSON divided by 4."""
+    """Estimate the tokens of a tool's definition as the bytes of its compact JSON divided by 4."""
     return len(_compact_json(tool).encode()) / 4
 
 
@@ -69,7 +75,7 @@ def _family_tool(family: Family) -> dict[str, Any]:
         "name": family.tool,
         "description": family.description,
         "inputSchema": family.input_schema,
-        # A call spends credits at KIE, and a second call spends them again (so it is not idempotent).
+        # A call after the repeat window spends credits again, so the tool is not declared idempotent.
         "annotations": {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": True},
     }
 
@@ -87,7 +93,7 @@ def _utility_tool(utility: Tool) -> dict[str, Any]:
 
 
 def format_tool_tables() -> str:
-    """Format the README's tables: the tools of the size `standard`, and the names of the others."""
+    """Format the README's tables: one of the tools in the size `standard`, and one that names all other tools."""
     lines = ["| tool | makes | models | credits |", "|---|---|---|---|"]
     for family in STANDARD:
         ids = ", ".join(f"`{model.id}`" for model in family.models)
@@ -106,7 +112,7 @@ def format_tool_tables() -> str:
 
 
 def format_models() -> str:
-    """Format the page of models: arguments, limits and price of every model, by tool."""
+    """Format the page of models, which lists the arguments, limits and price of every model under the model's tool."""
     return "\n".join(line for family in FAMILIES for line in _family_chapter(family))
 
 
@@ -134,16 +140,19 @@ def _kind_label(family: Family) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    """Escape the characters that have a meaning in Markdown."""
+    """Put a backslash before characters that have a special meaning in Markdown."""
     return re.sub(r"([\\`*<\[])", r"\\\1", text)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {"tools": format_tool_tables, "models": format_models}
-"""Generated blocks of documents, by the name in `<!-- name: … -->` and `<!-- /name -->` around them."""
+"""Functions that generate blocks of documents, by the name in the comments around the block.
+
+A block begins after `<!-- name: … -->` and ends before `<!-- /name -->`.
+"""
 
 
 def render(path: Path) -> str:
-    """Return what a generated file, or a document with generated blocks, should contain."""
+    """Return the up-to-date content of tool_list.json, or of a document that has generated blocks."""
     if path == TOOL_LIST_PATH:
         fields = {"utilities": [utility.name for utility in TOOLS], "sets": build_sets()}
         lines = [f"{_compact_json(name)}:{_compact_json(value)}" for name, value in fields.items()]
@@ -157,7 +166,10 @@ def render(path: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write tool_list.json and the named documents; with --check, only report which are stale and return 1."""
+    """Write tool_list.json and the named documents where they are stale, and return the exit status.
+
+    With --check, write nothing; report the stale files and return 1 if there are any.
+    """
     paths = [TOOL_LIST_PATH, *(Path(name) for name in arguments if name != "--check")]
     stale = [path for path in paths if not path.exists() or path.read_text(encoding="utf-8") != render(path)]
     if "--check" not in arguments:

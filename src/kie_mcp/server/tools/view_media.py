@@ -1,4 +1,4 @@
-"""`view_media`: a task's saved results as one picture that the agent sees."""
+"""`view_media`: show the saved results of a task to the agent as one picture."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -22,16 +22,16 @@ class ViewMedia(Arguments):
 
 
 async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolResult:
-    """Show one result of a task, or a contact sheet of all.
+    """Answer with a picture of one result of a task, or with a contact sheet of all results.
 
-    The answer has no structured content: several hosts show only that when it is there, and would drop the picture.
+    The answer has no structured content, because several hosts would then show only that and drop the picture.
 
     Raises:
-        InvalidCall: When there is no such result, or it is not saved.
+        InvalidCall: When there is no such result, or the result is not saved.
     """
     task = await (await app.runner()).get(arguments.task_id)
     number, fragment = arguments.n, arguments.task_id.partition("#")[2]
-    # `task:<id>#<n>` names one result, as in file arguments.
+    # The caller may name one result as `task:<id>#<n>`, which is the form that file arguments take.
     if number is None and fragment.isdecimal():
         number = int(fragment)
     if not task.results and task.texts:
@@ -43,7 +43,7 @@ async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolRes
         picture = await preview.render_preview(path)
         return _picture_result(f"task:{task.id}#{number}, {path.name}: {picture.note}", picture)
     if not any(each.path for each in task.results):
-        # Raises the error that says why there is no file.
+        # This call always raises here; its error tells the caller why there is no file.
         find_saved_file(app, task, 1)
     files = [(Path(each.path) if each.path else None, each.label) for each in task.results]
     sheet = await preview.render_contact_sheet(files)

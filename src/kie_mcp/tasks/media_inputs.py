@@ -1,4 +1,4 @@
-"""Media contents before an upload: read from a file, a data URI or base64, and checked to be media; URLs likewise."""
+"""Media contents before an upload: read a file, data URI or base64 text, check its media type, and check URLs."""
 
 import hashlib
 import re
@@ -19,13 +19,13 @@ from kie_mcp.media.limits import Content
 
 @contextmanager
 def open_file(path: Path) -> Iterator[Content]:
-    """Open a media file, wherever it lies.
+    """Open a media file in any folder; `AllowedFolders` checks the folder of a path that a call names.
 
     Raises:
-        InvalidCall: When there is none, it cannot be read, or it is no media file.
+        InvalidCall: When the file does not exist, cannot be read, or is no media file.
     """
     if not path.is_file():
-        # Opening a pipe would wait for a writer.
+        # This check comes before open(), because opening a named pipe would block until a writer opens it.
         raise InvalidCall(f"{abbreviate(path.name)} is no file.")
     try:
         file = path.open("rb")
@@ -38,10 +38,10 @@ def open_file(path: Path) -> Iterator[Content]:
 
 
 def decode_data_uri(uri: str) -> Content:
-    """Decode a data URI.
+    """Decode a data URI to a content in memory.
 
     Raises:
-        InvalidCall: When it was cut on its way, or holds no media.
+        InvalidCall: When the data URI is incomplete, or its content is no media.
     """
     head, comma, payload = uri.partition(",")
     if not comma:
@@ -50,10 +50,10 @@ def decode_data_uri(uri: str) -> Content:
 
 
 def decode_base64(text: str) -> Content:
-    """Decode base64.
+    """Decode a base64 text to a content in memory.
 
     Raises:
-        InvalidCall: When it was cut on its way, or holds no media.
+        InvalidCall: When the text is no valid base64, or its content is no media.
     """
     try:
         return _hold_in_memory(b64decode("".join(text.split()), validate=True))
@@ -65,10 +65,10 @@ def decode_base64(text: str) -> Content:
 
 
 def check_web_address(url: str, limits: Limits) -> str:
-    """Return a URL that KIE can fetch and the model can take, as far as its name tells.
+    """Return a web address unchanged, after a check of its form and of its file extension; nothing is fetched.
 
     Raises:
-        InvalidCall: When it is none.
+        InvalidCall: When the text is no web address, or its extension names a format that the model refuses.
     """
     try:
         address = urlsplit(url)
@@ -77,23 +77,25 @@ def check_web_address(url: str, limits: Limits) -> str:
     if not address.hostname or re.search(r"\s", url):
         raise InvalidCall(f"{abbreviate(url)} is no web address.", "Give a URL that anybody can open.")
     subtype = formats.MIME_TYPES.get(Path(address.path).suffix[1:].lower(), "").rpartition("/")[2]
-    if subtype and limits.formats and subtype not in limits.formats.split():
+    # KIE's own examples for models that accept JPEG and PNG have WebP addresses, so these are accepted too.
+    accepted = [*limits.formats.split(), "webp"] if "png" in limits.formats else limits.formats.split()
+    if subtype and limits.formats and subtype not in accepted:
         raise InvalidCall(f"{abbreviate(url)} is {subtype}; the model takes {', '.join(limits.formats.split())}.")
     return url
 
 
 def hash_file(file: IO[bytes]) -> str:
-    """Return the SHA-256 of an open file, in hex, and rewind it."""
+    """Return the SHA-256 of an open file, in hex, and rewind the file."""
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     file.seek(0)
     return digest
 
 
 def unique_name(name: str, suffix: str) -> str:
-    """Return a name that no other upload has: KIE overwrites a file with the same name.
+    """Return a unique name for an upload, because KIE overwrites an upload with the same name.
 
     Args:
-        name: The file's own name, whose stem is kept as far as it is plain.
+        name: The file's own name; its stem becomes the beginning, with `-` in place of unusual characters.
         suffix: The extension, with its dot.
     """
     stem = re.sub(r"[^\w.-]+", "-", Path(name).stem, flags=re.ASCII).strip("-.") or "file"
@@ -101,12 +103,12 @@ def unique_name(name: str, suffix: str) -> str:
 
 
 def extension(mime_type: str) -> str:
-    """Return the extension of a MIME type, with its dot."""
+    """Return the file extension for a MIME type, with its dot."""
     return f".{formats.EXTENSIONS[mime_type]}"
 
 
 def abbreviate(reference: str) -> str:
-    """Return a path or URL short enough for a message."""
+    """Return a path or URL, cut after 60 characters when it has more than 80."""
     return reference if len(reference) <= 80 else f"{reference[:60]}…"
 
 
@@ -116,5 +118,5 @@ def _hold_in_memory(content: bytes) -> Content:
 
 
 def _refuse_other_files(name: str) -> NoReturn:
-    # Uploads are public for a day: only media may leave the machine.
+    # Anybody can open an upload for a day, so no file but media may leave the machine.
     raise InvalidCall(f"{abbreviate(name)} is no picture, clip or sound that KIE takes.", "Give a media file.")

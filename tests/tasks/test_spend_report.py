@@ -22,7 +22,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.spending import report
+from kie_mcp.tasks.spend_report import report
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""Spending report: what the tasks in the ledger cost, by day, model or kind."""
+"""Spending report: credits that the tasks in the ledger cost, by day, model or kind."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -13,25 +13,25 @@ DAY = 24 * 3600
 
 @dataclass(slots=True)
 class Line:
-    """The tasks of one day, model or kind; every figure but the counts is in credits."""
+    """One line of the report, for the tasks of one day, model or kind; charges and reservations are in credits."""
 
     of: str
     tasks: int = 0
     succeeded: int = 0
     charged: float = 0
-    """Charged for tasks that succeeded or expired."""
+    """Credits charged for tasks that succeeded or expired."""
     failed: int = 0
     failed_charged: float = 0
-    """Charged for tasks that failed all the same."""
+    """Credits charged for tasks although they failed."""
     refunded: float = 0
-    """Reserved for failed tasks that were not charged."""
+    """Credits that were reserved for failed tasks and not charged."""
     unknown: int = 0
-    """Tasks of unknown outcome; `resolve_task` settles them."""
+    """Number of tasks of unknown outcome; `resolve_task` settles them."""
     open: float = 0
-    """Reserved for tasks that are under way or of unknown outcome, and may still be charged."""
+    """Credits reserved for tasks that still run or have an unknown outcome, so that KIE may still charge them."""
 
     def add(self, task: Task) -> None:
-        """Add a task to the figures."""
+        """Add a task to the counts and credits of this line."""
         self.tasks += 1
         match task.state:
             case "failed":
@@ -48,15 +48,15 @@ class Line:
                 self.charged += task.reserved if task.credits is None else task.credits
 
     def rounded(self) -> dict[str, str | float]:
-        """Return the line as an object, with figures rounded to two places."""
+        """Return the line as a dictionary, with credits rounded to two decimal places."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def report(tasks: Iterable[Task], by: By) -> list[Line]:
-    """Return a line for each day, model or kind, and a last one for all tasks.
+    """Return a line for each day, model or kind, and a last line for all tasks.
 
-    Days are in local time, newest first; models and kinds come with the highest charge first.
+    Days are in local time, with the newest first. Models and kinds are sorted by charge, with the highest first.
     """
     lines: dict[str, Line] = {}
     total = Line("all")

@@ -1,0 +1,78 @@
+"""Takeover: renew this process's lease by heartbeat, and find tasks whose process died."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from kie_mcp.clock import Clock
+from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.task import Task
+from kie_mcp.tasks import failures
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = LEASE_SECONDS / 3
+"""Seconds between two renewals of the lease, while this process watches tasks."""
+
+TakeOver = Callable[[Task], Awaitable[None]]
+
+
+class Takeover:
+    """Holds the lease of this process, and finds the tasks that no live process watches."""
+
+    def __init__(self, client: KieClient, ledger: Ledger, process: str, clock: Clock) -> None:
+        """Build a takeover; the lease begins with the first `renew_lease()`.
+
+        Args:
+            client: The client of KIE's API; each renewal sets its share of the read limit.
+            ledger: The ledger, which holds the leases of all processes.
+            process: The id of this process.
+            clock: The clock.
+        """
+        self._client = client
+        self._ledger = ledger
+        self._process = process
+        self._clock = clock
+        self._last_heartbeat = float("-inf")
+
+    async def run(self, watched: Mapping[str, object], take_over: TakeOver) -> None:
+        """Every `HEARTBEAT_SECONDS`, renew the lease and take over tasks of dead processes; never return.
+
+        The lease is renewed only while this process watches tasks.
+
+        Args:
+            watched: The tasks that this process watches, by task id.
+            take_over: A function that claims a task and watches it.
+        """
+        while True:
+            await self._clock.idle(HEARTBEAT_SECONDS)
+            try:
+                if watched:
+                    await self.renew_lease()
+                await self.take_over_claimable(watched, take_over)
+            except LedgerError as error:
+                logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
+
+    async def take_over_claimable(self, watched: Mapping[str, object], take_over: TakeOver) -> None:
+        """Take over each task that no live process watches.
+
+        Args:
+            watched: The tasks that this process watches, by task id.
+            take_over: A function that claims a task and watches it.
+        """
+        for id_ in await self._ledger.leases.claimable(self._process, self._clock.time()):
+            if id_ not in watched and (task := await self._ledger.find(id_)):
+                await take_over(task)
+
+    async def renew_lease(self) -> None:
+        """Renew the lease when a heartbeat is due, and share the read limit among the live processes."""
+        if self._clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
+            self._last_heartbeat = self._clock.monotonic()
+            self._client.share_read_limit(await self._ledger.leases.renew(self._process, self._clock.time()))
+
+    async def release_lease(self) -> None:
+        """Release the lease, so that other processes can take over this process's tasks at once."""
+        with suppress(LedgerError):
+            await self._ledger.leases.release(self._process)
