@@ -23,23 +23,6 @@ from kie_mcp.server.tools.tool import Tool
 TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
 COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md"
 
-COMPACT = (
-    "find_models",
-    "describe_model",
-    "run_model",
-    "compare_models",
-    "get_task",
-    "list_tasks",
-    "library",
-    "upload_file",
-    "get_download_url",
-    "view_media",
-    "get_credits",
-    "spend_report",
-    "resolve_task",
-)
-"""Names of the utilities in the size `compact`, which are enough to run any model."""
-
 BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
 """Maximum tokens of a client's context that the tools of each size may take."""
 
@@ -52,13 +35,17 @@ def build_tools() -> list[dict[str, Any]]:
 def build_sets() -> dict[str, list[str]]:
     """Return the names of the tools in each set; a set is a size, such as `compact`, or a kind, such as `video`.
 
-    Every set except `compact` includes all utilities.
+    Every set includes all utilities. `compact` has no other tools: `run_model` runs every model.
     """
     utilities = [utility.name for utility in TOOLS]
     kinds = {kind: [family.tool for family in FAMILIES if family.kind == kind] for kind in get_args(Kind)}
-    families = {"standard": [family.tool for family in STANDARD], "all": [family.tool for family in FAMILIES], **kinds}
-    compact = {"compact": [name for name in utilities if name in COMPACT]}
-    return compact | {name: [*tools, *utilities] for name, tools in families.items()}
+    families = {
+        "compact": [],
+        "standard": [family.tool for family in STANDARD],
+        "all": [family.tool for family in FAMILIES],
+        **kinds,
+    }
+    return {name: [*tools, *utilities] for name, tools in families.items()}
 
 
 def count_tokens(tool: dict[str, Any]) -> float:
