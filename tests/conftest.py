@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from mcp import Client
 from support.clock import JumpingClock
+from support.new_model import NEW, SCHEMA
 
 from kie_mcp.config import Settings
 from kie_mcp.kie.client import KieClient
@@ -62,6 +63,13 @@ def clock() -> JumpingClock:
 @pytest.fixture
 def sandbox(clock: JumpingClock) -> Sandbox:
     return Sandbox(seconds=4, clock=clock.time)
+
+
+@pytest.fixture
+def new_model(sandbox: Sandbox) -> Sandbox:
+    """The sandbox, which offers one model that is not built in."""
+    sandbox.discovery.add_model(NEW, SCHEMA)
+    return sandbox
 
 
 @pytest.fixture

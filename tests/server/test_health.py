@@ -7,10 +7,10 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult
 from support.answers import answer, text
 from support.clock import JumpingClock
 from support.fake_kie import retry_at_once
+from support.new_model import NEW, SCHEMA, read_refusal, run_model
 
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
@@ -19,33 +19,6 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import health, live_models
 
 pytestmark = pytest.mark.anyio
-
-NEW = "vendor/new-image"
-SCHEMA = {
-    "required": ["prompt"],
-    "properties": {
-        "prompt": {"type": "string", "maxLength": 50},
-        "image_urls": {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": 2},
-        "duration": {"type": "string", "enum": ["5", "10"], "default": "5"},
-    },
-}
-
-
-async def run(client: Client, model: str, fields: dict[str, Any], **more: Any) -> CallToolResult:
-    return await client.call_tool("run_model", {"model": model, "input": fields, **more})
-
-
-async def refused(client: Client, model: str, fields: dict[str, Any], **more: Any) -> str:
-    result = await run(client, model, fields, **more)
-    assert result.is_error
-    assert answer(result)["error"]["billed"] is False
-    return text(result)
-
-
-@pytest.fixture
-def new_model(sandbox: Sandbox) -> Sandbox:
-    sandbox.discovery.add_model(NEW, SCHEMA)
-    return sandbox
 
 
 async def test_a_model_that_fails_today_is_refused_with_a_substitute(client: Client, sandbox: Sandbox) -> None:
@@ -67,35 +40,35 @@ async def test_a_model_that_fails_today_is_refused_with_a_substitute(client: Cli
         assert (await client.call_tool("nano_banana_image", {"prompt": "x", "anyway": no})).is_error
     for yes in (True, "true"):
         assert not (await client.call_tool("nano_banana_image", {"prompt": "x", "anyway": yes})).is_error
-    assert not (await run(client, "nano-banana-2-1", {"prompt": "y"}, anyway=True)).is_error
+    assert not (await run_model(client, "nano-banana-2-1", {"prompt": "y"}, anyway=True)).is_error
     assert len(sandbox.accepted) == 3
 
 
 async def test_half_is_enough(client: Client, sandbox: Sandbox) -> None:
     sandbox.discovery.success_rates["google/nano-banana"] = 50.0
-    assert not (await run(client, "google/nano-banana", {"prompt": "x"})).is_error
+    assert not (await run_model(client, "google/nano-banana", {"prompt": "x"})).is_error
 
 
 async def test_where_nothing_else_does_the_same_no_substitute_is_named(client: Client, new_model: Sandbox) -> None:
     new_model.discovery.add_model(NEW, SCHEMA, does="text-to-hologram")
     new_model.discovery.success_rates[NEW] = 10.0
-    said = await refused(client, NEW, {"prompt": "x"})
+    said = await read_refusal(client, NEW, {"prompt": "x"})
     assert "Take" not in said
     assert "anyway: true" in said
-    assert not (await run(client, NEW, {"prompt": "x"}, anyway=True)).is_error
+    assert not (await run_model(client, NEW, {"prompt": "x"}, anyway=True)).is_error
 
 
 async def test_the_other_tiers_of_a_model_are_no_substitutes_for_it(client: Client, sandbox: Sandbox) -> None:
     """KIE counts their success as one."""
     sandbox.discovery.success_rates["veo-3-1"] = 10.0
-    said = await refused(client, "veo3_fast", {"prompt": "x"})
+    said = await read_refusal(client, "veo3_fast", {"prompt": "x"})
     assert "Take " in said
     assert "Take veo3" not in said
 
 
 async def test_what_kie_has_no_figures_of_is_run(client: Client, sandbox: Sandbox) -> None:
     sandbox.discovery.removed.add("veo-3-1")
-    assert not (await run(client, "veo3_fast", {"prompt": "x"})).is_error
+    assert not (await run_model(client, "veo3_fast", {"prompt": "x"})).is_error
 
 
 async def test_nobody_waits_for_figures_longer_than_they_are_worth(clock: JumpingClock, tmp_path: Path) -> None:
@@ -113,8 +86,8 @@ async def test_nobody_waits_for_figures_longer_than_they_are_worth(clock: Jumpin
 
 async def test_figures_of_another_hour_say_nothing(client: Client, sandbox: Sandbox, clock: JumpingClock) -> None:
     sandbox.discovery.success_rates["z-image"] = 0.0
-    assert "succeeded in 0%" in await refused(client, "z-image", {"prompt": "x"})
+    assert "succeeded in 0%" in await read_refusal(client, "z-image", {"prompt": "x"})
     clock.now += 2 * HOUR
     with retry_at_once():
         sandbox.inject_fault("discovery", "503", READ_ATTEMPTS)
-        assert not (await run(client, "z-image", {"prompt": "x"})).is_error
+        assert not (await run_model(client, "z-image", {"prompt": "x"})).is_error

@@ -7,6 +7,7 @@ import pytest
 from mcp import Client
 from support.answers import answer, count_tokens, text
 from support.fake_kie import retry_at_once
+from support.new_model import NEW, SCHEMA
 
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie.discovery import OfferedModel
@@ -15,22 +16,6 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server import live_models
 
 pytestmark = pytest.mark.anyio
-
-NEW = "vendor/new-image"
-SCHEMA = {
-    "required": ["prompt"],
-    "properties": {
-        "prompt": {"type": "string", "maxLength": 50},
-        "image_urls": {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": 2},
-        "duration": {"type": "string", "enum": ["5", "10"], "default": "5"},
-    },
-}
-
-
-@pytest.fixture
-def new_model(sandbox: Sandbox) -> Sandbox:
-    sandbox.discovery.add_model(NEW, SCHEMA)
-    return sandbox
 
 
 async def test_finding_shows_what_is_new_and_what_is_gone(client: Client, new_model: Sandbox) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult
 from support.answers import answer, text
 from support.fake_kie import retry_at_once
+from support.new_model import NEW, read_refusal, run_model
 
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
@@ -15,33 +15,7 @@ from kie_mcp.sandbox.fake_media import MediaContent, render_file
 
 pytestmark = pytest.mark.anyio
 
-NEW = "vendor/new-image"
-SCHEMA = {
-    "required": ["prompt"],
-    "properties": {
-        "prompt": {"type": "string", "maxLength": 50},
-        "image_urls": {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": 2},
-        "duration": {"type": "string", "enum": ["5", "10"], "default": "5"},
-    },
-}
 PICTURE = "https://files.example/a.png"
-
-
-async def run_model(client: Client, model: str, fields: dict[str, Any], **more: Any) -> CallToolResult:
-    return await client.call_tool("run_model", {"model": model, "input": fields, **more})
-
-
-async def read_refusal(client: Client, model: str, fields: dict[str, Any], **more: Any) -> str:
-    result = await run_model(client, model, fields, **more)
-    assert result.is_error
-    assert answer(result)["error"]["billed"] is False
-    return text(result)
-
-
-@pytest.fixture
-def new_model(sandbox: Sandbox) -> Sandbox:
-    sandbox.discovery.add_model(NEW, SCHEMA)
-    return sandbox
 
 
 @pytest.mark.parametrize(
