@@ -127,7 +127,7 @@ def test_the_sizes_are_told_tool_by_tool_against_what_they_may_take() -> None:
 
 @pytest.mark.anyio
 async def test_a_server_over_http_draws_with_a_sandbox_on_a_port(tmp_path: Path) -> None:
-    with serve_command("sandbox", "--port", "0", "--seconds", "0.1") as sandbox:
+    with serve_command("sandbox", "--port", "0", "--seconds", "0.1", KIE_MCP_DATA_DIR=str(tmp_path)) as sandbox:
         settings = {
             "KIE_API_KEY": "sandbox",
             "KIE_MCP_BASE_URL": sandbox,
@@ -175,8 +175,8 @@ def test_a_wrong_setting_is_named() -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_the_sandbox_says_how_to_use_it_at_an_address_of_version_6_too() -> None:
-    with serve_command("sandbox", "--host", "::1", "--port", "0") as url:
+def test_the_sandbox_says_how_to_use_it_at_an_address_of_version_6_too(tmp_path: Path) -> None:
+    with serve_command("sandbox", "--host", "::1", "--port", "0", KIE_MCP_DATA_DIR=str(tmp_path)) as url:
         assert url.startswith("http://[::1]:")
         balance = httpx2.get(f"{url}/api/v1/chat/credit", headers={"Authorization": "Bearer sandbox"}).json()
     assert balance["data"] == 1000

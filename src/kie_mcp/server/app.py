@@ -141,7 +141,7 @@ class App:
             create_limiter=LedgerCreateLimiter(ledger, self.clock),
         )
         await self._stack.enter_async_context(client)
-        self._discovery = Discovery(client, settings.state_dir / "live", clock=self.clock)
+        self._discovery = Discovery(client, settings.live_dir, clock=self.clock)
         readable = settings.readable_dirs if self._local_files else ()
         runner = Runner(
             client,
@@ -177,7 +177,13 @@ def _sandbox_transport(settings: "Settings") -> "httpx2.AsyncBaseTransport":
 
     from kie_mcp.sandbox.app import Sandbox
 
-    return httpx2.ASGITransport(app=Sandbox(seconds=settings.sandbox_seconds).app)
+    sandbox = Sandbox(
+        seconds=settings.sandbox_seconds,
+        credits=settings.sandbox_credits,
+        legacy=settings.sandbox_legacy,
+        folder=settings.sandbox_dir,
+    )
+    return httpx2.ASGITransport(app=sandbox.app)
 
 
 Context = ServerRequestContext[App, Any]
