@@ -192,16 +192,24 @@ class Sandbox:
             credits=offer.price(body),
             fault=request.state.task_fault,
         )
-        # The task is added first, so that of two processes that spend the last credits not both succeed.
-        self._tasks.save(task)
-        if (balance := self.balance) < 0:
-            self._tasks.delete(task)
-            return build_envelope(402, _describe_lack(task.credits, balance + task.credits))
+        if not self._accept(task):
+            return build_envelope(402, _describe_lack(task.credits, self.balance))
         if offer.route.at_once:
             return build_envelope(*answer_with_result(StatusRecord(task, now, base)))
         if offer.route.repeated:
             return build_envelope(*answer_repeated_create(StatusRecord(task, now, base)))
         return build_envelope(200, "success", {"taskId": task.id, "recordId": task.id})
+
+    def _accept(self, task: FakeTask) -> bool:
+        """Add a task if the balance is high enough, and return whether it is."""
+        if task.credits > self.balance:
+            return False
+        self._tasks.save(task)
+        # The balance is read again, because another process may have spent the last credits in between.
+        if self.balance >= 0:
+            return True
+        self._tasks.delete(task)
+        return False
 
     def _find_repeated(self, offer: Offer, body: dict[str, Any]) -> FakeTask | None:
         """Return the task of an earlier create with equal arguments, or None.
@@ -376,7 +384,7 @@ def _file_response(place: Path | None, name: str) -> Response:
 
 def _describe_lack(cost: float, balance: float) -> str:
     """Return KIE's words for a balance that is too low, with both amounts."""
-    return f"Credits insufficient: this task costs {cost:,.10g} credits, and the balance is {round(balance, 2):,.10g}"
+    return f"Credits insufficient: this task costs {cost:,.10g} credits, and the balance is {balance:,.10g}"
 
 
 def _refuse_upload(reason: str) -> Response:
