@@ -334,11 +334,11 @@ async def test_a_4k_veo_clip_is_there_under_the_code_of_an_error(kie: Kie) -> No
             {"taskId": "t1", "audioId": "a1", "name": "Tom", "description": "hoarse", "vocalStart": 0, "vocalEnd": 30},
             {"name": "Tom", "description": "hoarse"},
         ),
-        ("/api/v1/style/generate", {"content": "folk"}, {"param": "folk", "successFlag": "1"}),
+        ("/api/v1/style/generate", {"content": "folk"}, {"param": '{"content": "folk"}', "successFlag": "成功"}),
         (
             "/api/v1/generate/get-timestamped-lyrics",
             {"taskId": "t1", "audioId": "a1"},
-            {"isStreamed": False, "waveformData": []},
+            {"isStreamed": False, "hootCer": 0},
         ),
         ("/api/v1/voice/check-voice", {"task_id": "t1"}, {"isAvailable": True}),
         ("/api/v1/omni/audio/create", {"name": "Tom", "audio_id": "kore"}, {"name": "Tom"}),
@@ -355,7 +355,6 @@ async def test_some_requests_are_answered_with_their_result(
     answer = await kie.post(path, body)
     assert answer["code"] == 200
     assert answer["data"].items() >= found.items()
-    assert "taskId" not in answer["data"]
 
 
 async def test_timestamped_lyrics_last_as_long_as_the_song(kie: Kie) -> None:
