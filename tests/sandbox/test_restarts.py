@@ -1,6 +1,7 @@
 """What a sandbox keeps in a folder, over restarts and beside other processes on the same folder."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kie_mcp.kie import routes
 pytestmark = pytest.mark.anyio
 
 DAY = 24 * 60 * 60
+UPLOAD = {"uploadPath": "in/put", "fileName": "große Wäsche.png", "base64Data": "aGk="}
 
 
 def names(*folders: Path | str) -> list[str]:
@@ -98,8 +100,7 @@ async def test_every_way_to_the_models_is_kept(tmp_path: Path) -> None:
 
 
 async def test_an_upload_is_there_for_a_day(tmp_path: Path) -> None:
-    body = {"uploadPath": "in/put", "fileName": "große Wäsche.png", "base64Data": "aGk="}
-    url = (await Kie(folder=tmp_path).post("/api/file-base64-upload", body))["data"]["downloadUrl"]
+    url = (await Kie(folder=tmp_path).post("/api/file-base64-upload", UPLOAD))["data"]["downloadUrl"]
     next_day = Kie(folder=tmp_path)
     assert (await next_day.http.get(url)).content == b"hi"
 
@@ -107,7 +108,6 @@ async def test_an_upload_is_there_for_a_day(tmp_path: Path) -> None:
 
     edit = {"prompt": "rain", "image_urls": [url]}
     assert (await after.job("google/nano-banana-edit", **edit))["code"] == 451
-    assert names(tmp_path, "kie") == ["tasks", "uploads"]
     assert names(tmp_path, "kie", "uploads") == []
 
 
@@ -135,6 +135,18 @@ async def test_a_file_that_is_no_task_is_passed_over(tmp_path: Path, content: st
     second = Kie(folder=tmp_path)
     assert [each.id for each in second.sandbox.accepted] == [task]
     assert second.sandbox.balance == 996
+
+
+async def test_a_folder_that_is_deleted_makes_a_new_sandbox(tmp_path: Path) -> None:
+    kie = Kie(folder=tmp_path)
+    task = await kie.picture()
+    await kie.post("/api/file-base64-upload", UPLOAD)
+    shutil.rmtree(tmp_path / "kie")
+    assert kie.sandbox.balance == 1000
+    assert (await kie.get(routes.JOBS.status, taskId=task))["msg"] == "recordInfo is null"
+    assert (await kie.post("/api/file-base64-upload", UPLOAD))["code"] == 200
+    await kie.picture()
+    assert Kie(folder=tmp_path).sandbox.balance == 996
 
 
 async def test_no_upload_leaves_the_folder(tmp_path: Path) -> None:

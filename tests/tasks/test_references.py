@@ -60,7 +60,7 @@ def limited(ref: MediaRef, limits: Limits) -> MediaRef:
 
 def uploads(sandbox: Sandbox) -> list[bytes]:
     """What reached KIE."""
-    return [place.read_bytes() for place in sandbox._files._uploads.iterdir()]
+    return [place.read_bytes() for place in sandbox._files._uploads.glob("*")]
 
 
 async def fetched(kie: KieClient, url: str) -> bytes:

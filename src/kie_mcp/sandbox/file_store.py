@@ -43,7 +43,6 @@ class FileStore:
         self._folder = Path(tempfile.mkdtemp(prefix="kie-sandbox-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._uploads = uploads or self._folder / "uploads"
-        self._uploads.mkdir(parents=True, exist_ok=True)
         if uploads:
             self._delete_uploads(before=now - UPLOAD_KEPT_SECONDS)
 
@@ -56,6 +55,7 @@ class FileStore:
             now: The time of the upload, in seconds since 1970.
         """
         place = self._place_upload(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_name(f"{uuid4().hex}.part")
         with partial.open("wb") as target:
             shutil.copyfileobj(source, target)
@@ -85,7 +85,7 @@ class FileStore:
         return self._uploads / hashlib.sha256(path.encode()).hexdigest()
 
     def _delete_uploads(self, before: float) -> None:
-        for place in self._uploads.iterdir():
+        for place in self._uploads.glob("*"):
             # Another process may have deleted the file, or be sending it.
             with contextlib.suppress(OSError):
                 if place.stat().st_mtime < before:

@@ -25,7 +25,6 @@ class TaskStore:
         self._folder = folder
         self._tasks: dict[str, FakeTask] = {}
         if folder:
-            folder.mkdir(parents=True, exist_ok=True)
             self._delete_old_tasks(folder, now)
 
     def read(self) -> list[FakeTask]:
@@ -76,7 +75,8 @@ class TaskStore:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that no other process reads a part of it."""
+    """Write a file in one step, so that no other process reads a part of it; create its folder if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{uuid4().hex}.part")
     partial.write_bytes(content)
     partial.replace(path)

@@ -136,7 +136,7 @@ class App:
             base_url=settings.base_url,
             upload_url=settings.upload_url,
             service=settings.route == "service",
-            transport=self._transport or (_sandbox_transport(settings) if settings.sandbox else None),
+            transport=self._transport or (_sandbox_transport(settings, self.clock) if settings.sandbox else None),
             clock=self.clock,
             create_limiter=LedgerCreateLimiter(ledger, self.clock),
         )
@@ -172,7 +172,7 @@ class App:
             return
 
 
-def _sandbox_transport(settings: "Settings") -> "httpx2.AsyncBaseTransport":
+def _sandbox_transport(settings: "Settings", clock: Clock) -> "httpx2.AsyncBaseTransport":
     import httpx2
 
     from kie_mcp.sandbox.app import Sandbox
@@ -181,6 +181,7 @@ def _sandbox_transport(settings: "Settings") -> "httpx2.AsyncBaseTransport":
         seconds=settings.sandbox_seconds,
         credits=settings.sandbox_credits,
         legacy=settings.sandbox_legacy,
+        clock=clock.time,
         folder=settings.sandbox_dir,
     )
     return httpx2.ASGITransport(app=sandbox.app)
