@@ -10,6 +10,7 @@ from support.commands import COMMAND, environment, run_command, serve_command
 from support.runners import saved_files
 
 from kie_mcp import __version__
+from kie_mcp.kie.routes import JOBS
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.tools.tool_list import count_tokens
 
@@ -127,7 +128,7 @@ def test_the_sizes_are_told_tool_by_tool_against_what_they_may_take() -> None:
 
 @pytest.mark.anyio
 async def test_a_server_over_http_draws_with_a_sandbox_on_a_port(tmp_path: Path) -> None:
-    with serve_command("sandbox", "--port", "0", "--seconds", "0.1") as sandbox:
+    with serve_command("sandbox", "--port", "0", "--seconds", "0.1", KIE_MCP_DATA_DIR=str(tmp_path)) as sandbox:
         settings = {
             "KIE_API_KEY": "sandbox",
             "KIE_MCP_BASE_URL": sandbox,
@@ -175,8 +176,35 @@ def test_a_wrong_setting_is_named() -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_the_sandbox_says_how_to_use_it_at_an_address_of_version_6_too() -> None:
-    with serve_command("sandbox", "--host", "::1", "--port", "0") as url:
+def test_a_sandbox_on_a_port_keeps_its_tasks_over_restarts(tmp_path: Path) -> None:
+    key, settings = {"Authorization": "Bearer sandbox"}, {"KIE_MCP_DATA_DIR": str(tmp_path)}
+    picture = {"model": "google/nano-banana", "input": {"prompt": "rain"}}
+    old = {"model": "sora-2-text-to-video", "input": {"prompt": "rain"}}
+    with serve_command("sandbox", "--port", "0", KIE_MCP_SANDBOX_CREDITS="5", **settings) as url:
+        answers = [
+            httpx2.post(f"{url}{JOBS.create}", headers=key, json=body).json() for body in (picture, picture, old)
+        ]
+    assert [answer["code"] for answer in answers] == [200, 402, 422]
+    with serve_command("sandbox", "--port", "0", "--credits", "900", "--legacy", **settings) as url:
+        assert httpx2.post(f"{url}{JOBS.create}", headers=key, json=old).json()["code"] == 200
+        task = answers[0]["data"]["taskId"]
+        assert httpx2.get(f"{url}{JOBS.status}", headers=key, params={"taskId": task}).json()["data"]["taskId"] == task
+        accepted = httpx2.get(f"{url}/sandbox/accepted").json()["data"]
+        balance = httpx2.get(f"{url}/api/v1/chat/credit", headers=key).json()["data"]
+    assert balance == 900 - sum(each["credits"] for each in accepted)
+    assert len(accepted) == 2
+
+
+def test_a_sandbox_without_a_folder_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    run = run_command("sandbox", "--port", "0", KIE_MCP_DATA_DIR=str(tmp_path / "file"))
+    assert run.returncode == 2
+    assert "KIE_MCP_DATA_DIR" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_the_sandbox_says_how_to_use_it_at_an_address_of_version_6_too(tmp_path: Path) -> None:
+    with serve_command("sandbox", "--host", "::1", "--port", "0", KIE_MCP_DATA_DIR=str(tmp_path)) as url:
         assert url.startswith("http://[::1]:")
         balance = httpx2.get(f"{url}/api/v1/chat/credit", headers={"Authorization": "Bearer sandbox"}).json()
     assert balance["data"] == 1000

@@ -17,7 +17,7 @@ def check(folder: Path, *models: str, **settings: Any) -> subprocess.CompletedPr
 
 
 def test_no_drift_ends_with_0_and_drift_with_1(tmp_path: Path) -> None:
-    with serve_command("sandbox", "--port", "0") as url:
+    with serve_command("sandbox", "--port", "0", KIE_MCP_DATA_DIR=str(tmp_path)) as url:
         kie = {"KIE_API_KEY": "sandbox", "KIE_MCP_BASE_URL": url}
         same = check(tmp_path, "z-image", **kie)
         other = check(tmp_path, "z-image", "vendor/nothing", **kie)
@@ -37,7 +37,7 @@ def test_without_a_key_it_ends_with_2_and_says_how_to_set_one(tmp_path: Path) ->
 
 
 def test_a_kie_that_cannot_be_asked_ends_with_2(tmp_path: Path) -> None:
-    with serve_command("sandbox", "--port", "0") as url:
+    with serve_command("sandbox", "--port", "0", KIE_MCP_DATA_DIR=str(tmp_path)) as url:
         run = check(tmp_path, KIE_API_KEY="wrong", KIE_MCP_BASE_URL=url)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("kie-mcp: ")

@@ -113,7 +113,18 @@ def test_the_sandbox_has_a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("KIE_MCP_DATA_DIR", str(tmp_path))
     assert load().state_dir == tmp_path
     monkeypatch.setenv("KIE_MCP_SANDBOX", "1")
-    assert load().state_dir == tmp_path / "sandbox"
+    assert load().state_dir == load().sandbox_dir == tmp_path / "sandbox"
+    assert load().live_dir == tmp_path / "sandbox" / "live"
+
+
+def test_a_sandbox_with_more_models_does_not_share_its_list_of_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KIE_MCP_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("KIE_MCP_SANDBOX_LEGACY", "1")
+    assert load().live_dir == tmp_path / "live"
+    monkeypatch.setenv("KIE_MCP_SANDBOX", "1")
+    assert load().live_dir == tmp_path / "sandbox" / "live-legacy"
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +145,9 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("KIE_MCP_WAIT_SECONDS", "601"),
         ("KIE_MCP_WAIT_SECONDS", "nan"),
         ("KIE_MCP_SANDBOX_SECONDS", "inf"),
+        ("KIE_MCP_SANDBOX_CREDITS", "-1"),
+        ("KIE_MCP_SANDBOX_CREDITS", "inf"),
+        ("KIE_MCP_SANDBOX_LEGACY", "sora"),
         ("KIE_MCP_SANDBOX", "perhaps"),
         ("KIE_MCP_SAVE", "2"),
         ("KIE_MCP_BASE_URL", "api.kie.ai"),
@@ -170,6 +184,8 @@ def test_what_is_set_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "SAVE": "false",
         "WAIT_SECONDS": "0",
         "SANDBOX_SECONDS": "0.5",
+        "SANDBOX_CREDITS": "50000",
+        "SANDBOX_LEGACY": "1",
         "NOBODY_KNOWS": "1",
     }.items():
         monkeypatch.setenv(f"KIE_MCP_{name}", value)
@@ -179,6 +195,7 @@ def test_what_is_set_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert settings.callback_url == "https://hooks.example/kie"
     assert (settings.data_dir, settings.output_dir) == (tmp_path / "data", tmp_path / "out")
     assert (settings.save, settings.wait_seconds, settings.sandbox_seconds) == (False, 0, 0.5)
+    assert (settings.sandbox_credits, settings.sandbox_legacy) == (50_000, True)
 
 
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

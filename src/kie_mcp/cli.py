@@ -27,6 +27,8 @@ A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp
   KIE_API_KEY=sandbox
   KIE_MCP_BASE_URL={url}
   KIE_MCP_UPLOAD_URL={url}
+
+Its tasks and its balance are kept in {folder}; without this folder it starts anew.
 """
 
 cli = typer.Typer(
@@ -46,6 +48,13 @@ cli.add_typer(catalog, name="catalog", help="What this server knows of KIE's mod
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 Seconds = Annotated[float, typer.Option(min=0, envvar="KIE_MCP_SANDBOX_SECONDS", help="How long a task takes.")]
+StartBalance = Annotated[
+    float, typer.Option("--credits", min=0, envvar="KIE_MCP_SANDBOX_CREDITS", help="The balance at the start.")
+]
+Legacy = Annotated[
+    bool,
+    typer.Option("--legacy", envvar="KIE_MCP_SANDBOX_LEGACY", help="Offer the models that KIE no longer documents."),
+]
 
 
 TOOLS_HELP = "standard, compact, all, or a comma list of tools and kinds (video, image, audio, text)."
@@ -110,11 +119,21 @@ def serve(
 
 
 @cli.command()
-def sandbox(host: Host = "127.0.0.1", port: Port = 8766, seconds: Seconds = 2) -> None:
+def sandbox(
+    host: Host = "127.0.0.1",
+    port: Port = 8766,
+    seconds: Seconds = 2,
+    start_balance: StartBalance = 1000,
+    legacy: Legacy = False,
+) -> None:
     """Serve the sandbox, a KIE of your own, to other clients."""
+    from kie_mcp import config
+    from kie_mcp.ledger.folder import create_folder
     from kie_mcp.sandbox.app import Sandbox
 
-    _listen(Sandbox(seconds=seconds).app, host, port, SANDBOX_MESSAGE)
+    folder = create_folder(config.load().sandbox_dir)
+    kie = Sandbox(seconds=seconds, credits=start_balance, legacy=legacy, folder=folder)
+    _listen(kie.app, host, port, SANDBOX_MESSAGE.replace("{folder}", str(kie.folder)))
 
 
 @cli.command()
@@ -234,12 +253,12 @@ async def _compare_with_kie(only: "Sequence[str]") -> "list[ModelDrift]":
 
         from kie_mcp.sandbox.app import Sandbox
 
-        transport = httpx2.ASGITransport(app=Sandbox().app)
+        transport = httpx2.ASGITransport(app=Sandbox(legacy=settings.sandbox_legacy).app)
     found: list[ModelDrift] = []
     # Rich shows the status only when stderr is a terminal.
     with Console(stderr=True).status("Asking KIE") as status:
         async with KieClient(settings.key, base_url=settings.base_url, transport=transport) as client:
-            async for each in compare_models(Discovery(client, settings.state_dir / "live"), only):
+            async for each in compare_models(Discovery(client, settings.live_dir), only):
                 found.append(each)
                 status.update(f"Models compared: {len(found)}")
     return found
@@ -283,6 +302,6 @@ def _listen(asgi: "ASGIApp", host: str, port: int, message: str) -> None:
     with config.bind_socket() as bound:
         bound.listen(config.backlog)
         name = f"[{host}]" if ":" in host else host
-        _print_to_stderr(message.format(url=f"http://{name}:{bound.getsockname()[1]}"))
+        _print_to_stderr(message.replace("{url}", f"http://{name}:{bound.getsockname()[1]}"))
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[bound])

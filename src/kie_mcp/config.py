@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     """Whether to use the sandbox, which is a built-in KIE, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)
     """Seconds that a task takes in the sandbox."""
+    sandbox_credits: Credits = 1000
+    """Balance of a new sandbox, in credits."""
+    sandbox_legacy: bool = False
+    """Whether the sandbox offers the models that KIE no longer documents."""
 
     @field_validator("read_dirs", mode="before")
     @classmethod
@@ -98,7 +102,17 @@ class Settings(BaseSettings):
     @property
     def state_dir(self) -> Path:
         """Folder of the ledger and of the discovery cache; the sandbox, where nothing is paid, has its own folder."""
-        return self.data_dir / "sandbox" if self.sandbox else self.data_dir
+        return self.sandbox_dir if self.sandbox else self.data_dir
+
+    @property
+    def sandbox_dir(self) -> Path:
+        """Folder of the sandbox's ledger, and of the tasks that the sandbox keeps."""
+        return self.data_dir / "sandbox"
+
+    @property
+    def live_dir(self) -> Path:
+        """Folder of the discovery cache; a sandbox with more models has a cache of its own."""
+        return self.state_dir / ("live-legacy" if self.sandbox and self.sandbox_legacy else "live")
 
     @property
     def readable_dirs(self) -> tuple[Path, ...]:

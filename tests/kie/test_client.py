@@ -63,7 +63,7 @@ async def serving(answer: bytes | None) -> AsyncIterator[tuple[str, list[bytes]]
 CODES: list[tuple[int, type[ApiError], str, bool, str]] = [
     (400, ApiError, "kie", False, "arguments"),
     (401, AuthError, "auth", False, "KIE_API_KEY"),
-    (402, InsufficientCredits, "insufficient_credits", False, "Top up"),
+    (402, InsufficientCredits, "insufficient_credits", False, "KIE_MCP_SANDBOX_CREDITS"),
     (403, AuthError, "auth", False, "KIE_API_KEY"),
     (404, NotOffered, "not_offered", False, "find_models"),
     (405, NotOffered, "not_offered", False, "KIE_MCP_ROUTE"),

@@ -6,6 +6,7 @@ import pytest
 
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited
 from kie_mcp.kie import codes
+from kie_mcp.kie.advice import KIE
 
 
 class Row(NamedTuple):
@@ -100,7 +101,7 @@ EACH = [(code, row) for row in ROWS for code in row.numbers]
 @pytest.mark.parametrize(("code", "row"), EACH, ids=[str(code) for code, _ in EACH])
 def test_a_code_means_what_the_table_says(code: int, row: Row) -> None:
     found = codes.find(code)
-    assert (found.error, found.next_step) == (row.error, row.next_step)
+    assert (found.error, found.advise(KIE)) == (row.error, row.next_step)
     assert [name for name in FLAGS if getattr(found, name)] == [name for name in FLAGS if name in row.flags.split()]
     assert (found.verdict(recorded=False), found.verdict(recorded=True)) == (row.bare, row.recorded)
 

@@ -143,6 +143,23 @@ async def test_a_server_started_again_finishes_what_the_one_before_began(
     assert len(sandbox.accepted) == 1
 
 
+@pytest.mark.anyio
+async def test_the_sandbox_goes_on_where_each_call_starts_a_server(environment: dict[str, str]) -> None:
+    async def call(tool: str, **given: Any) -> dict[str, Any]:
+        async with Client(server_parameters(environment)) as client:
+            return answer(await client.call_tool(tool, given))
+
+    picture = await call("nano_banana_image", prompt="a fox")
+    begun = await call("kling_video", prompt="it runs", image=f"task:{picture['task_id']}#1")
+    assert begun["status"] == "running"
+    assert (await call("get_credits"))["credits"] == 1000 - picture["credits"] - begun["estimated_credits"][1]
+    ended = await call("get_task", task_ids=begun["task_id"], wait_seconds=20)
+    assert ended["status"] == "succeeded"
+    assert b"ftyp" in read_content(ended["media"][0])
+    link = await call("get_download_url", file=f"task:{begun['task_id']}#1")
+    assert link["url"] == ended["media"][0]["url"]
+
+
 @pytest.mark.parametrize(("version", "links"), [("2024-11-05", 0), ("2025-03-26", 0), ("2025-06-18", 1)])
 def test_a_client_older_than_links_gets_none(environment: dict[str, str], version: str, links: int) -> None:
     with start_server(environment, version) as process:

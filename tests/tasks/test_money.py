@@ -115,7 +115,7 @@ async def test_a_quote_says_when_the_balance_is_too_low(settings: Settings, cloc
         result = await client.call_tool("nano_banana_image", {"prompt": "x", "quote": True})
     assert (answer(result)["balance"], answer(result)["balance_after"]) == (3.5, -0.5)
     assert "too little" in text(result)
-    assert "https://kie.ai/billing" in text(result)
+    assert "KIE_MCP_SANDBOX_CREDITS" in text(result)
 
 
 async def test_a_large_balance_is_told_in_full(settings: Settings, clock: JumpingClock) -> None:

@@ -14,6 +14,7 @@ from support.clock import JumpingClock
 from support.runners import InterceptedKie, full_disk, model_call, run_runner, run_to_end, saved_files, task_rows
 
 from kie_mcp.errors import InsufficientCredits, KieMcpError
+from kie_mcp.kie.advice import SANDBOX
 from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.ledger import Ledger
@@ -205,7 +206,7 @@ async def test_a_create_that_the_process_did_not_survive_is_unknown_at_the_next_
         task = await run_to_end(runner, await runner.get(id_))
     assert task.state == "unknown"
     assert task.error
-    assert "kie.ai/logs" in str(task.error["next_step"])
+    assert task.error["next_step"] == SANDBOX.check_task
     assert not sandbox.accepted
 
 

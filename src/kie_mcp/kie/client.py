@@ -19,6 +19,7 @@ from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, RateLimited, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
+from kie_mcp.kie.advice import Advice, find_advice
 from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
 from kie_mcp.kie.result_readers import as_text, one_line
 from kie_mcp.kie.routes import Endpoints, Route
@@ -91,6 +92,8 @@ class KieClient:
         self._authorization = {"Authorization": f"Bearer {key}"}
         self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
         """Name of the account: a hash that does not reveal the key."""
+        self.advice = find_advice(key)
+        """What the account's owner can do outside of this server."""
         self._create_limiter = create_limiter
         self._create_order = anyio.Lock()
         self._read_seconds = read_seconds
@@ -242,7 +245,7 @@ class KieClient:
         # KIE answers 409 with the existing task's id: treat it as created.
         if task_id and codes.find(code).accepted:
             return str(task_id)
-        raise _create_error(response, code, f"without a task id: {message or 'nothing'}", message)
+        raise self._create_error(response, code, f"without a task id: {message or 'nothing'}", message)
 
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
         """Send a create once, and return KIE's answer when the answer tells the task's state; otherwise raise."""
@@ -253,7 +256,7 @@ class KieClient:
             state = status.parse_status(route.shape, answer).state
             if state in ("succeeded", "failed") or (state == "running" and route.repeated):
                 return answer
-        raise _create_error(response, code, f"without a result: {message or 'nothing'}", message)
+        raise self._create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         """Send a create; raise `UnknownOutcome` when an open connection breaks or the timeout ends."""
@@ -265,9 +268,8 @@ class KieClient:
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise _unreachable_error(error) from None
         except (httpx2.RequestError, TimeoutError) as error:
-            raise _unknown_outcome_error(
-                f"The connection broke while KIE was asked ({type(error).__name__})."
-            ) from None
+            message = f"The connection broke while KIE was asked ({type(error).__name__})."
+            raise _unknown_outcome_error(message, self.advice) from None
 
     async def _read(self, method: str, url: str, *, backoff: float = READ_BACKOFF_SECONDS, **request: Any) -> Any:
         """Send a read, with retries, and return the data of KIE's answer."""
@@ -292,8 +294,14 @@ class KieClient:
         if is_status and codes.find(code).verdict(recorded=bool(data)) != "request":
             return answer
         if code != codes.SUCCESS:
-            raise codes.error(code, message, _retry_after(response))
+            raise codes.error(code, message, _retry_after(response), advice=self.advice)
         return data
+
+    def _create_error(self, response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
+        """Build the error of a create that KIE refused, or of a create with an unknown outcome."""
+        if codes.find(code).refused:
+            return codes.error(code, message, _retry_after(response), advice=self.advice)
+        return _unknown_outcome_error(f"KIE answered {code} {detail}.", self.advice, code)
 
 
 def _body_arguments(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -344,17 +352,10 @@ def _unreachable_error(error: Exception) -> ApiError:
     return ApiError(f"KIE could not be reached {reason}.", "Try again in a moment.", retryable=True)
 
 
-def _create_error(response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
-    """Build the error of a create that KIE refused, or of a create with an unknown outcome."""
-    if codes.find(code).refused:
-        return codes.error(code, message, _retry_after(response))
-    return _unknown_outcome_error(f"KIE answered {code} {detail}.", code)
-
-
-def _unknown_outcome_error(message: str, code: int | None = None) -> UnknownOutcome:
+def _unknown_outcome_error(message: str, advice: Advice, code: int | None = None) -> UnknownOutcome:
     return UnknownOutcome(
         f"{message} The task may have been accepted and billed.",
-        codes.CHECK_LOGS,
+        advice.check_task,
         billed=None,
         code=code,
     )

@@ -5,11 +5,13 @@ for the answers to creates, to status reads and to all other requests, and for t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Literal
 
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited
+from kie_mcp.kie.advice import KIE, Advice
 
 Verdict = Literal["request", "running", "failed", "missing"]
 """What a code in a status answer says of the task.
@@ -25,11 +27,8 @@ CHANGE_MODEL = "Choose another model: find_models lists them."
 CHANGE_ADDRESS = (
     f"{CHANGE_MODEL} If nothing works, check KIE_MCP_BASE_URL, KIE_MCP_UPLOAD_URL and KIE_MCP_ROUTE in the environment."
 )
-CHANGE_KEY = "Check KIE_API_KEY, and the key's IP list at https://kie.ai/api-key."
 CHANGE_ARGUMENTS = "Change the arguments as the message says."
 TRY_AGAIN = "Try again in a moment."
-CHECK_LOGS = "Do not repeat the call: look at https://kie.ai/logs, then settle it with resolve_task."
-"""The next step when the outcome of a create is unknown."""
 
 UNKNOWN_MODEL = re.compile(
     r"\b(no such|unknown|invalid|unsupported) model\b"
@@ -45,7 +44,8 @@ class Code:
 
     error: type[ApiError] = ApiError
     """The class of the error that a refused or failed request raises."""
-    next_step: str = CHANGE_ARGUMENTS
+    next_step: str | Callable[[Advice], str] = CHANGE_ARGUMENTS
+    """What the caller can do; a function if that depends on where the account is."""
     refused: bool = False
     """Whether a create that KIE answers with this code certainly made no task, so that nothing was billed."""
     retryable: bool = False
@@ -62,6 +62,10 @@ class Code:
     """What a status answer says of the task when the task's record comes with the code."""
     failure_retryable: bool = False
     """Whether a task that failed with this code may succeed when the task is created again."""
+
+    def advise(self, advice: Advice) -> str:
+        """Return what the caller can do next."""
+        return self.next_step if isinstance(self.next_step, str) else self.next_step(advice)
 
     def verdict(self, *, recorded: bool) -> Verdict:
         """Return what a status answer with this code says of the task.
@@ -88,9 +92,9 @@ FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
 CODES: Mapping[int, Code] = {
     SUCCESS: replace(OTHER, accepted=True),
     400: replace(REFUSED, not_ready=True),
-    401: replace(ACCOUNT, error=AuthError, next_step=CHANGE_KEY),
-    402: replace(ACCOUNT, error=InsufficientCredits, next_step="Top up at https://kie.ai/billing, then call again."),
-    403: replace(ACCOUNT, error=AuthError, next_step=CHANGE_KEY),
+    401: replace(ACCOUNT, error=AuthError, next_step=attrgetter("change_key")),
+    402: replace(ACCOUNT, error=InsufficientCredits, next_step=lambda advice: f"{advice.top_up}, then call again."),
+    403: replace(ACCOUNT, error=AuthError, next_step=attrgetter("change_key")),
     404: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS, bare="missing", recorded="missing"),
     405: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS),
     # KIE answers 408 when it stopped waiting for the vendor, so a create with this answer may have been accepted.
@@ -138,16 +142,17 @@ def find(code: int | None) -> Code:
             return OTHER
 
 
-def error(code: int, message: str, retry_after: float | None = None) -> ApiError:
+def error(code: int, message: str, retry_after: float | None = None, *, advice: Advice = KIE) -> ApiError:
     """Build the error of an answer whose code is not a success.
 
     Args:
         code: KIE's code, or the HTTP status when KIE's answer has no code.
         message: KIE's message on one line; may be empty.
         retry_after: Seconds that KIE asked to wait.
+        advice: What the account's owner can do.
     """
     row = find(code)
-    kind, next_step = row.error, row.next_step
+    kind, next_step = row.error, row.advise(advice)
     if code == 422 and UNKNOWN_MODEL.search(message):
         kind, next_step = NotOffered, CHANGE_MODEL
     text = f"KIE says {code}: {message or 'no reason'}"

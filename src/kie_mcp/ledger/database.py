@@ -13,6 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import MIGRATIONS, Migration, migrate
 from kie_mcp.ledger.tables import versions
 
@@ -49,7 +50,7 @@ class Database:
         Raises:
             ConfigurationError: When the folder cannot be used, or a newer kie-mcp wrote the file.
         """
-        _create_folder(folder)
+        create_folder(folder)
         path = folder / FILE_NAME
         for is_first_attempt in (True, False):
             inode = _inode(path)
@@ -189,14 +190,3 @@ def _move_broken_file(path: Path, inode: int) -> bool:
         "The ledger was broken. It is now %s, and a new one was begun; get_task finds earlier tasks by KIE's id.", aside
     )
     return True
-
-
-def _create_folder(folder: Path) -> None:
-    try:
-        # The ledger holds prompts: nobody but its owner may read it.
-        for each in (*reversed(folder.parents), folder):
-            each.mkdir(exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The ledger's folder {folder} cannot be made: {error.strerror}.", "Set KIE_MCP_DATA_DIR."
-        ) from None

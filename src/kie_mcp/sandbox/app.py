@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,6 +34,7 @@ from kie_mcp.sandbox.file_store import (
 )
 from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
 from kie_mcp.sandbox.status_answers import build_status_answer
+from kie_mcp.sandbox.task_store import TaskStore
 
 MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
 """Start of the URLs of result files, unless the sandbox is served on localhost."""
@@ -50,6 +50,8 @@ class Sandbox:
         clock: A function that returns the time in seconds since 1970.
         window: The rate limit of creates: the number of creates, and the seconds in which so many are allowed.
         legacy: Whether the sandbox runs models that KIE no longer documents.
+        folder: The folder of the sandbox's ledger. Its subfolder `kie` keeps the tasks, and so the balance, and the
+            uploads: all sandboxes on one folder are one KIE. Without a folder, everything ends with this object.
     """
 
     def __init__(
@@ -61,9 +63,8 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         window: tuple[int, float] = (20, 10.0),
         legacy: bool = False,
+        folder: Path | None = None,
     ) -> None:
-        self.accepted: list[FakeTask] = []
-        """All tasks whose creates the sandbox accepted, the oldest first."""
         self._key = key
         self._credits = credits
         self._seconds = seconds
@@ -71,19 +72,26 @@ class Sandbox:
         self._window = window
         self.discovery = Discovery(legacy)
         """The sandbox's live catalogue."""
-        self._create_times: deque[float] = deque()
         self._last_discovery = float("-inf")
         self._faults = Faults()
-        self._files = FileStore()
+        self.folder = folder and folder / "kie"
+        """Where everything is kept; None if nothing is."""
+        self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
+        self._files = FileStore(self.folder and self.folder / "uploads", clock())
         self._handlers = dict(self._build_handlers())
         self.app = Starlette(routes=self._routes(), exception_handlers={HTTPException: answer_not_found})
         """The ASGI application. It ignores host names, so it answers for every host of KIE."""
 
     @property
+    def accepted(self) -> list[FakeTask]:
+        """All tasks whose creates the sandbox accepted, the oldest first."""
+        return self._tasks.read()
+
+    @property
     def balance(self) -> float:
         """Number of credits that are left."""
         now = self._clock()
-        return round(self._credits - sum(task.charge(now) for task in self.accepted), 2)
+        return round(self._credits - self._tasks.read_spent() - sum(task.charge(now) for task in self.accepted), 2)
 
     def inject_fault(self, on: FaultTarget, how: int | str, times: int = 1) -> None:
         """Inject a fault into the next requests of a kind.
@@ -171,9 +179,6 @@ class Sandbox:
         now, base = self._clock(), _base_url(request)
         if offer.route.repeated and (earlier_task := self._find_repeated(offer, body)):
             return build_envelope(*answer_repeated_create(StatusRecord(earlier_task, now, base)))
-        cost = offer.price(body)
-        if cost > self.balance:
-            return build_envelope(402, "Credits insufficient. Please top up to continue")
         if self._exceeds_window(now):
             return build_envelope(429, "Too many requests. Please try again later")
         task = FakeTask(
@@ -184,16 +189,27 @@ class Sandbox:
             offers=offers,
             created_at=now,
             seconds=0 if offer.route.at_once else self._seconds,
-            credits=cost,
+            credits=offer.price(body),
             fault=request.state.task_fault,
         )
-        self._create_times.append(now)
-        self.accepted.append(task)
+        if not self._accept(task):
+            return build_envelope(402, _describe_lack(task.credits, self.balance))
         if offer.route.at_once:
             return build_envelope(*answer_with_result(StatusRecord(task, now, base)))
         if offer.route.repeated:
             return build_envelope(*answer_repeated_create(StatusRecord(task, now, base)))
         return build_envelope(200, "success", {"taskId": task.id, "recordId": task.id})
+
+    def _accept(self, task: FakeTask) -> bool:
+        """Add a task if the balance is high enough, and return whether it is."""
+        if task.credits > self.balance:
+            return False
+        self._tasks.save(task)
+        # The balance is read again, because another process may have spent the last credits in between.
+        if self.balance >= 0:
+            return True
+        self._tasks.delete(task)
+        return False
 
     def _find_repeated(self, offer: Offer, body: dict[str, Any]) -> FakeTask | None:
         """Return the task of an earlier create with equal arguments, or None.
@@ -216,9 +232,7 @@ class Sandbox:
     def _exceeds_window(self, now: float) -> bool:
         """Tell whether one more create would exceed the rate limit, which counts creates in a sliding window."""
         limit, seconds = self._window
-        while self._create_times and self._create_times[0] <= now - seconds:
-            self._create_times.popleft()
-        return len(self._create_times) >= limit
+        return sum(task.created_at > now - seconds for task in self.accepted) >= limit
 
     async def _read_status(self, request: Request) -> Response:
         if not (id_ := request.query_params.get("taskId")):
@@ -226,7 +240,9 @@ class Sandbox:
         task = self._find_task(id_)
         if not task or request.url.path != task.offers[0].route.status:
             return build_no_record()
-        task.fault = request.state.task_fault or task.fault
+        if fault := request.state.task_fault:
+            task.fault = fault
+            self._tasks.save(task)
         record = StatusRecord(task, self._clock(), _base_url(request))
         return build_envelope(200, "success", build_status_answer(record))
 
@@ -300,9 +316,10 @@ class Sandbox:
         if not UPLOAD_FOLDER_PATTERN.fullmatch(folder):
             return _refuse_upload("uploadPath is required, without a slash at either end")
         path = f"{folder}/{fields.get('fileName') or uuid4().hex + extension}"
-        size = await anyio.to_thread.run_sync(self._files.save_upload, source, path)
+        now = self._clock()
+        size = await anyio.to_thread.run_sync(self._files.save_upload, source, path, now)
         url = f"{_base_url(request)}{UPLOADS_PATH}{quote(path)}"
-        receipt = build_receipt(path, url, size, self._clock())
+        receipt = build_receipt(path, url, size, now)
         return JSONResponse({"success": True, "code": 200, "msg": "File uploaded successfully", "data": receipt})
 
     async def _list_models(self, request: Request) -> Response:
@@ -363,6 +380,11 @@ def _file_response(place: Path | None, name: str) -> Response:
     if place is None:
         raise HTTPException(404)
     return FileResponse(place, filename=name.rpartition("/")[2], content_disposition_type="inline")
+
+
+def _describe_lack(cost: float, balance: float) -> str:
+    """Return KIE's words for a balance that is too low, with both amounts."""
+    return f"Credits insufficient: this task costs {cost:,.10g} credits, and the balance is {balance:,.10g}"
 
 
 def _refuse_upload(reason: str) -> Response:

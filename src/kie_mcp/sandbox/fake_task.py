@@ -47,8 +47,8 @@ class FakeTask:
 
     @property
     def prompt(self) -> str:
-        """The text that the result files show: the prompt, or the model's name if there is no prompt."""
-        return str(self.arguments.get("prompt") or self.model)
+        """The text that the result files show: the prompt, or the model's id if there is no prompt."""
+        return str(self.arguments.get("prompt") or self.offers[0].model.id)
 
     @property
     def ends_at(self) -> float:

@@ -1,8 +1,12 @@
-"""The sandbox's store of uploaded files and rendered results, in a temporary folder."""
+"""The sandbox's store of uploaded files and rendered results."""
 
 import base64
 import binascii
+import contextlib
+import hashlib
+import math
 import mimetypes
+import os
 import re
 import shutil
 import tempfile
@@ -18,37 +22,56 @@ from kie_mcp.sandbox.fake_task import FakeTask, to_iso
 MEDIA_PATH = "/sandbox/media/"
 """Start of the path of every media file's URL."""
 UPLOADS_PATH = f"{MEDIA_PATH}uploads/"
+UPLOAD_KEPT_SECONDS = 24 * 60 * 60
+"""Seconds for which the sandbox keeps an upload, as long as KIE does."""
 DATA_URL_PATTERN = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[^,]*)?,(?P<content>.*)", re.DOTALL)
 UPLOAD_FOLDER_PATTERN = re.compile(r"[^/].*[^/]|[^/]")
 
 
 class FileStore:
-    """A temporary folder for uploads and results, which is deleted when this object is garbage-collected."""
+    """The uploads and the rendered results.
 
-    def __init__(self) -> None:
+    Results are in a temporary folder, because they can be rendered again. This folder is deleted when this object is
+    garbage-collected.
+
+    Args:
+        uploads: A folder that keeps the uploads; without it, they are in the temporary folder too.
+        now: The time in seconds since 1970; uploads that are too old by then are deleted.
+    """
+
+    def __init__(self, uploads: Path | None, now: float) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="kie-sandbox-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self._uploads: dict[str, Path] = {}
+        self._uploads = uploads or self._folder / "uploads"
+        if uploads:
+            self._delete_uploads(before=now - UPLOAD_KEPT_SECONDS)
 
-    def save_upload(self, source: BinaryIO, path: str) -> int:
+    def save_upload(self, source: BinaryIO, path: str, now: float) -> int:
         """Save an upload, and return its size in bytes.
 
         Args:
             source: The content, which is copied in pieces.
             path: The upload's path at KIE; an earlier upload with this path is overwritten.
+            now: The time of the upload, in seconds since 1970.
         """
-        place = self._uploads.setdefault(path, self._folder / uuid4().hex)
-        with place.open("wb") as target:
+        place = self._place_upload(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f"{uuid4().hex}.part")
+        with partial.open("wb") as target:
             shutil.copyfileobj(source, target)
-        return place.stat().st_size
+            size = target.tell()
+        os.utime(partial, (now, now))
+        partial.replace(place)
+        return size
 
     def find_upload(self, path: str) -> Path | None:
         """Return the local file of the upload with a path, or None if there is none."""
-        return self._uploads.get(path)
+        place = self._place_upload(path)
+        return place if place.exists() else None
 
     def drop_uploads(self) -> None:
-        """Forget all uploads, so that their URLs no longer work."""
-        self._uploads.clear()
+        """Delete all uploads, so that their URLs no longer work."""
+        self._delete_uploads(before=math.inf)
 
     def render_result(self, task: FakeTask, name: str) -> Path:
         """Return a result file of a task; the file is rendered on the first call."""
@@ -56,6 +79,17 @@ class FileStore:
         if not place.exists():
             place.write_bytes(render_file(name, task.describe_content(name)))
         return place
+
+    def _place_upload(self, path: str) -> Path:
+        """Return the local file for an upload; its name is a hash, because KIE's path is the client's free choice."""
+        return self._uploads / hashlib.sha256(path.encode()).hexdigest()
+
+    def _delete_uploads(self, before: float) -> None:
+        for place in self._uploads.glob("*"):
+            # Another process may have deleted the file, or be sending it.
+            with contextlib.suppress(OSError):
+                if place.stat().st_mtime < before:
+                    place.unlink()
 
 
 def render_stand_in(url: str) -> bytes:

@@ -21,16 +21,18 @@ def build_status_answer(record: StatusRecord) -> Answer:
 
 
 def jobs(record: StatusRecord) -> Answer:
-    """Build the status answer of the unified `jobs` API, in which the results are a JSON string."""
+    """Build the status answer of the unified `jobs` API: with the results as a JSON string, and as JSON beside it."""
     task = record.task
     code, reason = FAILURE if record.failed else ("", "") if record.succeeded else (None, None)
     result = UNIFIED_RESULTS.get(task.offers[0].result_shape, _url_results)(record) if record.succeeded else None
-    data: Answer = {
+    return {
         "taskId": task.id,
         "model": task.model,
         "state": record.state,
         "param": request_json(task),
         "resultJson": json.dumps(result) if result else "",
+        "response": result,
+        "successFlag": success_flag(record),
         "failCode": code if code is None else str(code),
         "failMsg": reason,
         "costTime": to_milliseconds(task.seconds) if record.ended_at else None,
@@ -39,10 +41,6 @@ def jobs(record: StatusRecord) -> Answer:
         "updateTime": to_milliseconds(record.ended_at or record.now),
         "creditsConsumed": task.charge(record.now) if record.ended_at else 0,
     }
-    if task.offers[0].result_shape == "suno-music":
-        data["successFlag"] = 1 if record.succeeded else 3 if record.failed else 0
-        data["response"] = result
-    return data
 
 
 def veo(record: StatusRecord) -> Answer:
@@ -118,7 +116,7 @@ def gpt4o_image(record: StatusRecord) -> Answer:
         "taskId": record.task.id,
         "paramJson": request_json(record.task),
         "completeTime": to_milliseconds(record.ended_at),
-        "response": {"resultUrls": list(record.urls.values())} if record.ended_at else None,
+        "response": {"resultUrls": list(record.urls.values())} if record.succeeded else _no_pictures(record),
         "successFlag": 2 if record.failed else success_flag(record),
         "status": words.get(record.state, "GENERATING"),
         **error_fields(record, message="" if record.ended_at else None),
@@ -163,6 +161,11 @@ def service(record: StatusRecord) -> Answer:
         "progress": record.task.progress(record.now),
         "resultUrls": list(record.urls.values()),
     }
+
+
+def _no_pictures(record: StatusRecord) -> Answer | None:
+    """Return the response of 4o Image without results; a failed task's response spells its field in another way."""
+    return {"result_urls": []} if record.failed else None
 
 
 def _url_results(record: StatusRecord) -> Answer:

@@ -1,11 +1,12 @@
 """Results that are not files: ids of voices, characters and personas; styles; timed lyrics; checks of voices."""
 
+import json
 from collections.abc import Callable
 from uuid import UUID, uuid5
 
-from kie_mcp.sandbox.answer_fields import Answer
+from kie_mcp.sandbox.answer_fields import Answer, error_fields
 from kie_mcp.sandbox.fake_media import SONG_SECONDS, write_lyrics
-from kie_mcp.sandbox.fake_task import StatusRecord
+from kie_mcp.sandbox.fake_task import StatusRecord, to_plain_time
 
 
 def omni(record: StatusRecord) -> Answer:
@@ -29,10 +30,17 @@ def persona(record: StatusRecord) -> Answer:
 
 
 def style(record: StatusRecord) -> Answer:
-    """Return an elaborated description of a style; its success flag is a text, as at KIE."""
-    prompt = record.task.prompt
-    result = f"{prompt}, slow at first, then with strings and a choir" if record.urls else ""
-    return {"param": prompt, "result": result, "successFlag": "1", "creditsConsumed": record.task.credits}
+    """Return an elaborated description of a style; its success flag is a Chinese word, as at KIE."""
+    task = record.task
+    return {
+        "taskId": task.id,
+        "param": json.dumps({"content": task.prompt}),
+        "result": f"{task.prompt}, slow at first, then with strings and a choir" if record.urls else "",
+        "creditsConsumed": task.credits,
+        "successFlag": "成功",
+        **error_fields(record, message=""),
+        "createTime": to_plain_time(task.created_at),
+    }
 
 
 def timestamped_lyrics(record: StatusRecord) -> Answer:
@@ -43,7 +51,7 @@ def timestamped_lyrics(record: StatusRecord) -> Answer:
         {"word": word, "success": True, "startS": n * seconds, "endS": (n + 1) * seconds, "palign": 0}
         for n, word in enumerate(words)
     ]
-    return {"alignedWords": aligned, "waveformData": [], "hootCer": 0, "isStreamed": False}
+    return {"alignedWords": aligned, "waveformData": [0, 0.5, 1, 0.5], "hootCer": 0, "isStreamed": False}
 
 
 def phrase(record: StatusRecord) -> Answer:

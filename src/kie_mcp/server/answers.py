@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from kie_mcp.errors import KieMcpError
+from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import formatting
 from kie_mcp.tasks.money import Quote
@@ -158,7 +159,7 @@ def _next_variation(order: Order) -> str:
 
 
 def build_quote_result(
-    order: Order, earlier: Task | None, cost: Quote, balance: float, *, now: float
+    order: Order, earlier: Task | None, cost: Quote, balance: float, *, now: float, advice: Advice
 ) -> CallToolResult:
     """Build the answer that tells what a call would cost, and what balance would be left.
 
@@ -169,6 +170,7 @@ def build_quote_result(
         cost: The quote.
         balance: Credits on the account now.
         now: Seconds since 1970.
+        advice: What the account's owner can do about a balance that is too low.
     """
     answer: Answer = {"status": "quoted", "model": order.call.id, "basis": cost.basis, "balance": balance}
     text = f"{order.call.id} would cost {cost}. The balance is {balance:,.10g}"
@@ -178,7 +180,7 @@ def build_quote_result(
         text += f", and would then be {answer['balance_after']:,.10g}"
         if answer["balance_after"] < 0:
             text += ": that is too little"
-            answer["next_step"] = "Nothing was sent. Top up at https://kie.ai/billing, or choose something cheaper."
+            answer["next_step"] = f"Nothing was sent. {advice.top_up}, or choose something cheaper."
     if earlier:
         ago = max(now - earlier.created, 0)
         answer |= {"task_id": earlier.id, "balance_after": balance}

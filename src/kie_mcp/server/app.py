@@ -136,12 +136,12 @@ class App:
             base_url=settings.base_url,
             upload_url=settings.upload_url,
             service=settings.route == "service",
-            transport=self._transport or (_sandbox_transport(settings) if settings.sandbox else None),
+            transport=self._transport or (_sandbox_transport(settings, self.clock) if settings.sandbox else None),
             clock=self.clock,
             create_limiter=LedgerCreateLimiter(ledger, self.clock),
         )
         await self._stack.enter_async_context(client)
-        self._discovery = Discovery(client, settings.state_dir / "live", clock=self.clock)
+        self._discovery = Discovery(client, settings.live_dir, clock=self.clock)
         readable = settings.readable_dirs if self._local_files else ()
         runner = Runner(
             client,
@@ -172,12 +172,19 @@ class App:
             return
 
 
-def _sandbox_transport(settings: "Settings") -> "httpx2.AsyncBaseTransport":
+def _sandbox_transport(settings: "Settings", clock: Clock) -> "httpx2.AsyncBaseTransport":
     import httpx2
 
     from kie_mcp.sandbox.app import Sandbox
 
-    return httpx2.ASGITransport(app=Sandbox(seconds=settings.sandbox_seconds).app)
+    sandbox = Sandbox(
+        seconds=settings.sandbox_seconds,
+        credits=settings.sandbox_credits,
+        legacy=settings.sandbox_legacy,
+        clock=clock.time,
+        folder=settings.sandbox_dir,
+    )
+    return httpx2.ASGITransport(app=sandbox.app)
 
 
 Context = ServerRequestContext[App, Any]

@@ -47,7 +47,8 @@ async def generate(app: App, call: ToolCall, order: Order, options: Options) -> 
         earlier = await runner.find_repeated(order)
         if options.quote:
             cost, balance = await runner.quote(order), await runner.client.read_balance()
-            return answers.build_quote_result(order, earlier, cost, balance, now=app.clock.time())
+            advice = runner.client.advice
+            return answers.build_quote_result(order, earlier, cost, balance, now=app.clock.time(), advice=advice)
     if not earlier and not options.anyway:
         await health.check_health(await app.discovery(), type(order.call))
     task = await elicitation.run_confirmed(call, options.confirm, lambda confirm: runner.submit(order, confirm=confirm))

@@ -87,7 +87,7 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
         raise InvalidCall(
             f"{kie_id} is task {known.id} already.",
             f"If that is the lost one, go on with it, and say {NOT_CREATED!r} of this one. "
-            "Otherwise look for another id at https://kie.ai/logs.",
+            f"Otherwise look for another id: {client.advice.task_list}.",
         )
     answer = await client.read_status(route.status, kie_id)
     if not isinstance(answer, dict):
@@ -95,7 +95,7 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
     if not find_record(answer, kie_id) or status.parse_status(route.shape, answer).state == "missing":
         raise InvalidCall(
             f"KIE knows no task {kie_id} of this kind.",
-            f"Copy its id from https://kie.ai/logs, or say {NOT_CREATED!r}.",
+            f"Copy its id from {client.advice.task_list}, or say {NOT_CREATED!r}.",
         )
     task.state, task.kie_id, task.error, task.finished, task.saved = "running", kie_id, None, None, False
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, ConfirmationNeeded, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
 from kie_mcp.kie import codes
-from kie_mcp.kie.codes import CHECK_LOGS
+from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Task
@@ -17,16 +17,16 @@ def not_sent_error() -> KieMcpError:
     return KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 
 
-def task_gone_error() -> ApiError:
+def task_gone_error(advice: Advice) -> ApiError:
     """Build the error for a task that KIE does not know or no longer knows."""
     return ApiError(
-        "KIE does not know this task, or not any more: it keeps records for 14 days.", CHECK_LOGS, billed=None
+        "KIE does not know this task, or not any more: it keeps records for 14 days.", advice.check_task, billed=None
     )
 
 
-def no_result_error() -> TaskFailed:
+def no_result_error(advice: Advice) -> TaskFailed:
     """Build the error for a task that succeeded at KIE but has no result."""
-    return TaskFailed("KIE says that the task has succeeded, and names no result.", CHECK_LOGS, billed=None)
+    return TaskFailed("KIE says that the task has succeeded, and names no result.", advice.check_task, billed=None)
 
 
 def not_created_error() -> ApiError:
@@ -34,14 +34,15 @@ def not_created_error() -> ApiError:
     return ApiError("KIE never took this task: resolve_task was told so.", "The same call makes it anew.")
 
 
-def create_interrupted_error(balance_note: str) -> UnknownOutcome:
+def create_interrupted_error(balance_note: str, advice: Advice) -> UnknownOutcome:
     """Build the error for a create interrupted by a crash.
 
     Args:
         balance_note: A sentence, after a space, on what the account's balance shows of the create; may be empty.
+        advice: What the account's owner can do.
     """
     message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_note}"
-    return UnknownOutcome(message, CHECK_LOGS, billed=None)
+    return UnknownOutcome(message, advice.check_task, billed=None)
 
 
 def files_gone_error(error: Exception) -> ApiError:
@@ -97,10 +98,10 @@ def task_failed_error(answer: Status) -> KieMcpError:
     return TaskFailed(message, "Change what the message names, then call again.", billed=billed)
 
 
-def not_finished_error(answer: Status) -> KieMcpError:
+def not_finished_error(answer: Status, advice: Advice) -> KieMcpError:
     """Build the error for a task on a repeated route that still runs after an hour."""
     last = f": {answer.error.rstrip('.')}" if answer.error else ""
-    return TaskFailed(f"KIE has not finished this task within an hour{last}.", CHECK_LOGS, billed=None)
+    return TaskFailed(f"KIE has not finished this task within an hour{last}.", advice.check_task, billed=None)
 
 
 def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpError:
@@ -114,7 +115,7 @@ def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpErr
     return error
 
 
-def internal_create_error(task: Task, error: Exception) -> KieMcpError:
+def internal_create_error(task: Task, error: Exception, advice: Advice) -> KieMcpError:
     """Build the error for a create that failed inside this process, and not at KIE."""
     if task.state not in ("prepared", "submitting"):
         name = f" as {task.kie_id}" if task.kie_id else ""
@@ -129,7 +130,7 @@ def internal_create_error(task: Task, error: Exception) -> KieMcpError:
         return ledger_unwritable_error(error)
     return KieMcpError(
         f"Something went wrong inside kie-mcp with task {task.id}; its log tells what.",
-        CHECK_LOGS,
+        advice.check_task,
         billed=None if task.state == "submitting" else False,
         task_id=task.id,
     )

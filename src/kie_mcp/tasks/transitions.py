@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kie_mcp.errors import KieMcpError, UnknownOutcome
 from kie_mcp.kie import status
+from kie_mcp.kie.advice import KIE, Advice
 from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
@@ -51,7 +52,9 @@ class Transition:
     """Number of status answers in a row, up to this one, in which KIE did not know the task."""
 
 
-def decide(state: State, route: Route, answer: Status, times: Times, misses: int = 0) -> Transition:
+def decide(
+    state: State, route: Route, answer: Status, times: Times, misses: int = 0, *, advice: Advice = KIE
+) -> Transition:
     """Decide a task's next state from a status answer.
 
     Args:
@@ -60,28 +63,29 @@ def decide(state: State, route: Route, answer: Status, times: Times, misses: int
         answer: The status answer.
         times: The task's age and KIE's silence, in seconds.
         misses: Number of status answers in a row, before this one, in which KIE did not know the task.
+        advice: What the account's owner can do.
     """
     if state in FINAL:
         return Transition(state)
     misses = misses + 1 if answer.state == "missing" else 0
     match answer.state:
         case "succeeded":
-            return _decide_succeeded(route, answer, times)
+            return _decide_succeeded(route, answer, times, advice)
         case "failed":
             return Transition("failed", failures.task_failed_error(answer), charged=answer.credits)
         case "missing" if times.age > GRACE_SECONDS and misses >= MISSES_BELIEVED:
-            return Transition("expired", failures.task_gone_error(), misses=misses)
+            return Transition("expired", failures.task_gone_error(advice), misses=misses)
         case "missing":
             return Transition("running", misses=misses)
         case "running" if route.repeated and times.age > REPEATED_FOR:
-            return Transition("failed", failures.not_finished_error(answer))
+            return Transition("failed", failures.not_finished_error(answer, advice))
         case "running" if times.age > KEPT_FOR:
-            return Transition("expired", failures.task_gone_error())
+            return Transition("expired", failures.task_gone_error(advice))
         case "running":
             return Transition("running", progresses=True)
 
 
-def _decide_succeeded(route: Route, answer: Status, times: Times) -> Transition:
+def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice) -> Transition:
     shape = status.SHAPES[route.shape]
     # On some routes, the status answer of a succeeded task never contains a result.
     has_all = bool(answer.media or answer.texts or not (shape.media or shape.texts))
@@ -89,7 +93,7 @@ def _decide_succeeded(route: Route, answer: Status, times: Times) -> Transition:
         return Transition("succeeded", takes_results=True, charged=answer.credits)
     # A later answer may name the results, but a route that answers at once is asked only once.
     if route.at_once or times.silence > GRACE_SECONDS:
-        return Transition("failed", failures.no_result_error(), charged=answer.credits)
+        return Transition("failed", failures.no_result_error(advice), charged=answer.credits)
     return Transition("running")
 
 
@@ -98,18 +102,19 @@ def refuse(error: KieMcpError) -> Transition:
     return Transition("unknown" if isinstance(error, UnknownOutcome) else "failed", error)
 
 
-def recover(state: State, balance_note: str = "") -> Transition:
+def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Transition:
     """Decide the state of a task whose process has died.
 
     Args:
         state: The state that the process left.
         balance_note: A sentence, after a space, on what the account's balance shows of the create; may be empty.
+        advice: What the account's owner can do.
     """
     match state:
         case "prepared":
             return Transition("failed", failures.not_sent_error())
         case "submitting":
-            return Transition("unknown", failures.create_interrupted_error(balance_note))
+            return Transition("unknown", failures.create_interrupted_error(balance_note, advice))
         case _:
             return Transition(state)
 

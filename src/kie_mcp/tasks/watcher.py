@@ -140,12 +140,14 @@ class Watcher:
         except Exception as error:
             # An error that leaves this method would cancel all tasks in the task group.
             logger.exception("task %s", task.id)
-            self.error = failures.internal_create_error(task, error)
+            self.error = failures.internal_create_error(task, error, self._services.client.advice)
             if self.error.billed is False:
                 await self._finish(transitions.refuse(self.error))
         finally:
             if self._ledger_error and not self.error:
-                self.error = None if task.final else failures.internal_create_error(task, self._ledger_error)
+                advice = self._services.client.advice
+                internal = failures.internal_create_error(task, self._ledger_error, advice)
+                self.error = None if task.final else internal
             self.create_settled.set()
 
     async def follow(self, *, poll_now: bool) -> None:
@@ -180,7 +182,7 @@ class Watcher:
         """Decide the state of a task whose create was interrupted when its process died."""
         task = self.task
         note = await self._explain_balance() if task.state == "submitting" else ""
-        transition = transitions.recover(task.state, note)
+        transition = transitions.recover(task.state, note, advice=self._services.client.advice)
         if transition.state != task.state:
             await self._finish(transition)
 
@@ -258,7 +260,8 @@ class Watcher:
         """Update the task from a status answer, and save the task when it has ended."""
         task, now = self.task, self._services.clock.monotonic()
         times = Times(self._age, now - self._last_progress)
-        transition = transitions.decide(task.state, route, answer, times, self._misses)
+        advice = self._services.client.advice
+        transition = transitions.decide(task.state, route, answer, times, self._misses, advice=advice)
         self._misses = transition.misses
         if transition.progresses:
             self._last_progress = now

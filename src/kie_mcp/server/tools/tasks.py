@@ -107,7 +107,7 @@ LIST_TASKS = Tool(
 )
 RESOLVE_TASK = Tool(
     "resolve_task",
-    "Settle a task whose status is unknown, once the user has looked at https://kie.ai/logs.",
+    "Settle a task whose status is unknown, once the user has looked where next_step says.",
     ResolveTask,
     resolve_task,
     read_only=False,

@@ -1,0 +1,106 @@
+"""The sandbox's accepted tasks, which a folder keeps over restarts and shares between processes."""
+
+import json
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from uuid import uuid4
+
+from kie_mcp.sandbox.fake_task import FakeTask
+from kie_mcp.sandbox.offers import OFFERS
+
+KEPT_SECONDS = 14 * 24 * 60 * 60
+"""Seconds for which the sandbox keeps a task, as long as KIE does."""
+
+
+class TaskStore:
+    """All accepted tasks; each is a JSON file of its own, so that no process overwrites what another one wrote.
+
+    Args:
+        folder: The folder of the files; None keeps the tasks in memory only.
+        now: The time in seconds since 1970; tasks that are too old by then are deleted.
+    """
+
+    def __init__(self, folder: Path | None, now: float) -> None:
+        self._folder = folder
+        self._tasks: dict[str, FakeTask] = {}
+        if folder:
+            self._delete_old_tasks(folder, now)
+
+    def read(self) -> list[FakeTask]:
+        """Return all tasks, also those of other processes, the oldest first."""
+        if self._folder:
+            self._follow(self._folder)
+        return list(self._tasks.values())
+
+    def save(self, task: FakeTask) -> None:
+        """Add a task, or save the values of a task that changed."""
+        self._tasks[task.id] = task
+        if self._folder:
+            record = {field.name: getattr(task, field.name) for field in fields(task)}
+            record["offers"] = [(offer.model.id, offer.route_id) for offer in task.offers]
+            replace_file(self._folder / f"{task.id}.json", json.dumps(record).encode())
+
+    def delete(self, task: FakeTask) -> None:
+        """Delete a task, as if it had never been accepted."""
+        del self._tasks[task.id]
+        if self._folder:
+            _delete_file(self._folder / f"{task.id}.json")
+
+    def read_spent(self) -> float:
+        """Return what the tasks cost that were deleted because they were old, in credits."""
+        return sum(map(_read_number, self._folder.glob("*.spent"))) if self._folder else 0.0
+
+    def _follow(self, folder: Path) -> None:
+        """Take over which files other processes wrote and deleted since the last look."""
+        files = {path.stem: path for path in folder.glob("*.json")}
+        self._tasks = {id_: task for id_, task in self._tasks.items() if id_ in files}
+        if added := files.keys() - self._tasks.keys():
+            for id_ in added:
+                # Another process may have deleted the file by now, or another version, with other models, wrote it.
+                with suppress(OSError, ValueError, TypeError, KeyError):
+                    self._tasks[id_] = _parse_task(files[id_].read_bytes())
+            self._tasks = dict(sorted(self._tasks.items(), key=lambda item: item[1].created_at))
+
+    def _delete_old_tasks(self, folder: Path, now: float) -> None:
+        """Delete the files of old tasks, and write a file with what they cost, so that the balance stays the same.
+
+        Only one process succeeds in deleting a file, so the cost of no task is counted twice.
+        """
+        costs = {folder / f"{task.id}.json": task.charge(now) for task in self.read() if _is_old(task, now)}
+        if costs:
+            costs |= {path: _read_number(path) for path in folder.glob("*.spent")}
+            spent = sum(cost for path, cost in costs.items() if _delete_file(path))
+            replace_file(folder / f"{uuid4().hex}.spent", str(spent).encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file in one step, so that no other process reads a part of it; create its folder if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{uuid4().hex}.part")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _parse_task(content: bytes) -> FakeTask:
+    record = json.loads(content)
+    offers = {(offer.model.id, offer.route_id): offer for offer in OFFERS[record["path"]]}
+    return FakeTask(**record | {"offers": [offers[id_, route_id] for id_, route_id in record["offers"]]})
+
+
+def _is_old(task: FakeTask, now: float) -> bool:
+    return task.created_at <= now - KEPT_SECONDS
+
+
+def _read_number(path: Path) -> float:
+    with suppress(OSError, ValueError):
+        return float(path.read_bytes())
+    return 0.0
+
+
+def _delete_file(path: Path) -> bool:
+    """Delete a file, and return whether it was this process that deleted it."""
+    with suppress(OSError):
+        path.unlink()
+        return True
+    return False
