@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from kie_mcp.catalog import dynamic_model, search
-from kie_mcp.catalog.dynamic_model import Schema
+from kie_mcp.catalog.dynamic_model import DynamicModel, Schema
 from kie_mcp.catalog.fields import Audio, Image, MediaRef, Video
-from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.published_schema import read_schema
 
 ID = "vendor/new-model"
 NAMES = [
@@ -18,10 +18,9 @@ NAMES = [
 ]
 
 
-def build_model(properties: Schema, *required: str) -> type[KieModel]:
-    return dynamic_model.model_from_schema(
-        ID, {"properties": properties, "required": required}, kind="image", does="text-to-image"
-    )
+def build_model(properties: Schema, *required: str, **more: Any) -> type[DynamicModel]:
+    schema = read_schema({"properties": properties, "required": list(required), **more})
+    return dynamic_model.model_from_schema(ID, schema, kind="image", does="text-to-image")
 
 
 def sent_body(properties: Schema, *required: str, **fields: Any) -> dict[str, Any]:
@@ -129,8 +128,13 @@ def test_arguments_that_arrive_as_text_are_understood(field: Schema, given: str,
 
 def test_defaults_are_sent_and_the_rest_is_left_out() -> None:
     fields = {"size": {"type": "string", "default": "1K"}, "n": {"type": "integer"}, "o": {"default": None}}
-    assert sent_body(fields, "size") == {"size": "1K"}
+    assert sent_body(fields) == {"size": "1K"}
     assert sent_body(fields, size="2K", n=None) == {"size": "2K"}
+
+
+def test_a_required_field_has_to_be_given_though_kie_has_a_default_for_it() -> None:
+    """KIE's defaults are often examples, and a call with an example is paid like any other."""
+    assert refusal({"prompt": {"type": "string", "default": "A cat"}}, "prompt") == "prompt is required"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +208,7 @@ def test_what_stands_around_the_input_in_kies_examples_is_no_field() -> None:
 def test_blanks_around_a_name_do_not_count() -> None:
     assert sent_body({"x": {"type": "string"}, "a b ": {"type": "string"}}, **{" x": "1", "a b ": "2"}) == {
         "x": "1",
-        "a b ": "2",
+        "a b": "2",
     }
 
 
@@ -249,7 +253,7 @@ def test_a_file_inside_a_part_is_a_file_too() -> None:
     call = dynamic_model.parse_call(
         build_model({"shots": {"type": "array", "items": part}}), {"shots": [{"image_url": "a.png", "url": "b.png"}]}
     )
-    assert call.references() == ["b.png", "a.png"]
+    assert call.references() == ["a.png", "b.png"]
 
 
 def test_the_file_of_an_example_is_not_sent() -> None:
