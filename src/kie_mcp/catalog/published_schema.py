@@ -2,18 +2,18 @@
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from functools import reduce
 from typing import Any
 from urllib.parse import unquote
 
 Schema = dict[str, Any]
 
-MAX_SCHEMA_CHARS = 300_000
+MAX_SCHEMA_CHARS = 100_000
 """Largest size of a schema in characters, with all references replaced; KIE's largest has a tenth of it."""
 MAX_SCHEMA_DEPTH = 32
 """Most levels of schemas inside schemas."""
-SCHEMA_COST = 30
+SCHEMA_COST = 40
 """Characters that each schema inside a schema counts for in addition to its text."""
 MAX_DESCRIPTION_CHARS = 500
 """Most characters that are kept of KIE's description of a field."""
@@ -39,10 +39,7 @@ def extract_input_schema(document: Mapping[str, Any]) -> Schema | None:
     for path in _mappings(document.get("paths")):
         for operation in _mappings(path):
             for content in _mappings(_value_at(operation, "requestBody", "content")):
-                try:
-                    body = _Reader(document).read(content.get("schema"))
-                except RecursionError:
-                    raise UnusableSchema("it is nested too deeply") from None
+                body = _Reader(document).read(content.get("schema"))
                 found = _any_of(_schemas_of("input", body))
                 if merge_alternatives(found).get("properties"):
                     return found
@@ -121,6 +118,8 @@ class _Reader:
         """Generate the keywords that contain no schema, without those that have a wrong value."""
         for key, value in given.items():
             read = KEYWORDS.get(key)
+            if read and _is_deeper(value, MAX_SCHEMA_DEPTH):
+                raise UnusableSchema("it is nested too deeply")
             if read and (correct := read(value)) is not None:
                 self._add(len(key) + len(str(correct)))
                 yield key, correct
@@ -134,6 +133,12 @@ class _Reader:
         self._chars += chars
         if self._chars > MAX_SCHEMA_CHARS:
             raise UnusableSchema(f"it is too large (more than {MAX_SCHEMA_CHARS:,} characters)")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Return whether lists and objects contain one another in more than so many levels."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(parts) and (levels == 0 or any(_is_deeper(each, levels - 1) for each in parts))
 
 
 def _number(value: Any) -> float | None:
@@ -253,7 +258,7 @@ def merge_alternatives(schema: Mapping[str, Any]) -> Schema:
     conditional = [schema[key] for key in ("then", "else") if key in schema]
     conditional += schema.get("dependentSchemas", {}).values()
     perhaps = [_only_fields(merge_alternatives(part)) for part in conditional]
-    return reduce(_merge_all_of, [*perhaps, *every, *([reduce(_merge_any_of, either)] if either else []), kept])
+    return _merge_all_of([*perhaps, *every, *([_merge_any_of(either)] if either else []), kept])
 
 
 _NOT_MERGED = frozenset({"oneOf", "anyOf", "allOf", "if", "then", "else", "dependentSchemas", "not"})
@@ -266,29 +271,34 @@ def _only_fields(schema: Schema) -> Schema:
     return {"properties": wide} if fields else {}
 
 
-def _merge_all_of(one: Schema, other: Schema) -> Schema:
-    """Return one schema for two schemas that both apply; for a key in both, the second schema's value is used."""
-    both = {**one, **other}
-    if "properties" in one and "properties" in other:
-        mine, yours = one["properties"], other["properties"]
-        both["properties"] = {
-            **mine,
-            **yours,
-            **{name: {**mine[name], **yours[name]} for name in mine if name in yours},
-        }
-    if "required" in one and "required" in other:
-        both["required"] = sorted({*one["required"], *other["required"]})
-    return both
+def _merge_all_of(schemas: list[Schema]) -> Schema:
+    """Return one schema for schemas that all apply; for a key in several, the last schema's value is used."""
+    merged: Schema = {}
+    properties: dict[str, Schema] = {}
+    for schema in schemas:
+        merged |= schema
+        for name, field in schema.get("properties", {}).items():
+            properties[name] = {**properties.get(name, {}), **field}
+    if properties:
+        merged["properties"] = properties
+    if required := {name for schema in schemas for name in schema.get("required", ())}:
+        merged["required"] = sorted(required)
+    return merged
 
 
-def _merge_any_of(one: Schema, other: Schema) -> Schema:
-    """Return one schema for two schemas of which either may apply: the equal keys, and the properties of both."""
-    either = {key: value for key, value in one.items() if key in other and other[key] == value}
-    if "enum" in one and "enum" in other:
-        either["enum"] = list({json.dumps(each): each for each in [*one["enum"], *other["enum"]]}.values())
-    if "properties" in one or "properties" in other:
-        mine, yours = one.get("properties", {}), other.get("properties", {})
-        shared = {name: _merge_any_of(mine[name], yours[name]) for name in mine if name in yours}
-        either["properties"] = {**mine, **yours, **shared}
-        either["required"] = sorted({*one.get("required", ())} & {*other.get("required", ())})
-    return either
+def _merge_any_of(schemas: list[Schema]) -> Schema:
+    """Return one schema for schemas of which any may apply: the equal keys, and the properties of all."""
+    first, *others = schemas
+    merged = {key: value for key, value in first.items() if all(key in each and each[key] == value for each in others)}
+    if all("enum" in schema for schema in schemas):
+        merged["enum"] = list({json.dumps(each): each for schema in schemas for each in schema["enum"]}.values())
+    fields: defaultdict[str, list[Schema]] = defaultdict(list)
+    for schema in schemas:
+        for name, field in schema.get("properties", {}).items():
+            fields[name].append(field)
+    if fields:
+        merged["properties"] = {name: _merge_any_of(each) for name, each in fields.items()}
+        merged["required"] = sorted(
+            set(first.get("required", ())).intersection(*(each.get("required", ()) for each in others))
+        )
+    return merged

@@ -96,7 +96,8 @@ def _without_wrong_patterns(schema: Any) -> Any:
         kept["pattern"] = schema["pattern"]
     if isinstance(by_pattern := schema.get("patternProperties"), dict):
         kept["patternProperties"] = {name: each for name, each in by_pattern.items() if _is_pattern(name)}
-    return {key: _without_wrong_patterns(value) for key, value in kept.items()}
+    values = ("const", "enum", "default")
+    return {key: value if key in values else _without_wrong_patterns(value) for key, value in kept.items()}
 
 
 def _is_pattern(text: str) -> bool:

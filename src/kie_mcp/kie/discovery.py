@@ -7,7 +7,7 @@ stale cached answer is used, and without one the snapshot of KIE's list.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -159,6 +159,34 @@ class Discovery:
         if not isinstance(data, dict):
             raise ApiError("KIE told nothing of its models.", "Try again.", retryable=True)
         return data
+
+
+async def take_snapshot(
+    discovery: Discovery, earlier: Snapshot, as_of: str, only: Collection[str] = ()
+) -> tuple[Snapshot, list[str]]:
+    """Return a snapshot of what KIE publishes today, and the ids of the models whose schema could not be read.
+
+    Args:
+        discovery: KIE's discovery API, which answers for one model a second.
+        earlier: The snapshot from which a schema is taken that cannot be read today.
+        as_of: The day of today, such as 2026-10-08.
+        only: KIE's ids of the models whose schemas are read; all when left out.
+
+    Raises:
+        ApiError: When KIE's list of models cannot be read.
+    """
+    models = await discovery.read_models()
+    schemas, unread = {}, []
+    for id_ in models:
+        schema = earlier.schemas.get(id_)
+        try:
+            if id_ in (only or models):
+                schema = await discovery.read_schema(id_)
+        except (ApiError, UnusableSchema):
+            unread.append(id_)
+        if schema:
+            schemas[id_] = schema
+    return Snapshot(as_of, models, schemas), unread
 
 
 def _schema_path(id_: str) -> str:
