@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, Serializatio
 from kie_mcp.catalog.arguments import coerce_arguments, is_empty, tidy
 from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Ref, Video, snake_case
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.published_schema import merge_alternatives
+from kie_mcp.catalog.published_schema import merge_alternatives, one_line
 from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
 
 Schema = Mapping[str, Any]
@@ -128,8 +128,11 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     # KIE's examples have these fields beside the input. They are dropped unless the model itself has them.
     given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
     given = _read_fields(given, schema)
+    problems = model.check.find_problems(given)
+    if problems and not model.check.find_problems(numbers := _with_numbers(given, known)):
+        given, problems = numbers, []
     problems = [
-        *model.check.find_problems(given),
+        *problems,
         *(f"there is no argument {name}" for name in unknown_fields(given, schema)),
     ]
     if problems:
@@ -172,6 +175,15 @@ def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         name: _with_files(value, schema["properties"].get(name, {}), name)
         for name, value in _without_empty(_coerce_fields(given, schema), schema).items()
     }
+
+
+def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dict[str, Any]:
+    """Return the fields with a number in place of a text like "5" where the schema has no type or several types."""
+
+    def read(value: Any) -> Any:
+        return coerce_arguments({"": value}, {"properties": {"": {"type": "number"}}})[""]
+
+    return {name: value if _json_type(known.get(name, {})) else read(value) for name, value in fields.items()}
 
 
 def _defaults(schema: Schema) -> dict[str, Any]:
@@ -239,8 +251,11 @@ def _coerce(value: Any, schema: Schema) -> Any:
     value = coerce_arguments({"": value}, {"properties": {"": {"type": kind or "string", "enum": choices}}})[""]
     if isinstance(value, float) and value.is_integer() and kind == "integer":
         return int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and kind == "string" and str(value) in choices:
-        return str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if kind == "string":
+            return str(value)
+        if kind == "boolean" and value in {0, 1}:
+            return bool(value)
     if isinstance(value, list):
         return [_coerce(each, schema.get("items", {})) for each in value]
     return _coerce_fields(value, schema) if isinstance(value, Mapping) else value
@@ -267,7 +282,7 @@ def summarize_schema(schema: Schema) -> dict[str, Any]:
 
 def _summarize_field(field: Schema, name: str) -> dict[str, Any]:
     """Shorten the schema of one field; a file field is described as `file`."""
-    summary = {key: field[key] for key in SHOWN if field.get(key) is not None}
+    summary = {key: _shown(field[key]) for key in SHOWN if field.get(key) is not None}
     if kind := _json_type(field):
         summary["type"] = kind
     if kind == "array":
@@ -277,10 +292,16 @@ def _summarize_field(field: Schema, name: str) -> dict[str, Any]:
     if _has_file(field, name):
         summary.pop("default", None)
         summary["description"] = "file"
-    elif words := " ".join(str(field.get("description") or "").split()):
+    elif words := field.get("description"):
         cut = f"{words[: MAX_DESCRIPTION_CHARS - 1]}…"
         summary["description"] = words if len(words) <= MAX_DESCRIPTION_CHARS else cut
     return summary
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_shown(each) for each in value]
+    return one_line(value) if isinstance(value, str) else value
 
 
 def _build_fields(properties: Schema, required: Collection[str], base: type[BaseModel]) -> dict[str, Any]:

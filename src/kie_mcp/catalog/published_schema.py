@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -106,13 +107,17 @@ class _Reader:
         """Generate the keywords that contain schemas, with these schemas read."""
         for key in MAPS_OF_SCHEMAS:
             if isinstance(given.get(key), dict):
-                yield key, {str(name).strip(): read(part) for name, part in given[key].items()}
+                named = {str(name).strip(): part for name, part in given[key].items()}
+                # A field's name is shown as it is sent, so a name with control characters is not taken.
+                yield key, {name: read(part) for name, part in named.items() if name.isprintable()}
         for key in LISTS_OF_SCHEMAS:
             if isinstance(given.get(key), list) and given[key]:
                 yield key, [read(part) for part in given[key]]
         for key in SCHEMAS:
             if isinstance(given.get(key), dict | bool):
                 yield key, read(given[key])
+        if given.get("additionalProperties") is False:
+            yield "additionalProperties", False
 
     def _read_keywords(self, given: Schema) -> Iterator[tuple[str, Any]]:
         """Generate the keywords that contain no schema, without those that have a wrong value."""
@@ -157,6 +162,10 @@ def _count(value: Any) -> int | None:
     return int(number) if number is not None and number >= 0 and number == int(number) else None
 
 
+def _value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _step(value: Any) -> float | None:
     number = _number(value)
     return number if number is not None and number > 0 else None
@@ -190,14 +199,29 @@ def _flag(value: Any) -> bool | None:
 
 
 def _description(value: Any) -> str | None:
-    return " ".join(value.split())[:MAX_DESCRIPTION_CHARS] if isinstance(value, str) else None
+    return one_line(value[:MAX_DESCRIPTION_CHARS]) if isinstance(value, str) else None
+
+
+def one_line(text: object, most: int | None = None) -> str:
+    """Return one of KIE's texts on one line, without control characters, and cut to a length.
+
+    Args:
+        text: The text; None counts as empty.
+        most: Most characters.
+    """
+    spaced = "".join(" " if unicodedata.category(each) in CONTROL else each for each in str(text or ""))
+    return " ".join(spaced.split())[:most]
+
+
+CONTROL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of Unicode's control characters, of marks that change the direction of text, and of line breaks."""
 
 
 KEYWORDS: dict[str, Callable[[Any], Any]] = {
     "type": _types,
     "enum": _choices,
-    "const": lambda value: value,
-    "default": lambda value: value,
+    "const": _value,
+    "default": _value,
     "description": _description,
     "deprecated": _flag,
     "format": _text,

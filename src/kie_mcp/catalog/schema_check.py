@@ -1,11 +1,12 @@
 """Checks of a call's fields against a JSON Schema that KIE publishes, with problems in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kie_mcp.catalog.fields import MediaRef
-from kie_mcp.catalog.published_schema import Schema, UnusableSchema
+from kie_mcp.catalog.published_schema import Schema, UnusableSchema, one_line
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
@@ -58,7 +59,8 @@ class SchemaCheck:
         Raises:
             UnusableSchema: When the schema is not valid.
         """
-        self._validator = _compile(_without_wrong_patterns(schema))
+        self._schema = _without_wrong_patterns(schema)
+        self._validator = _compile(self._schema)
 
     def find_problems(self, fields: Mapping[str, Any]) -> list[str]:
         """Return what is wrong with the fields of a call, in words that name the field; empty when nothing is.
@@ -67,13 +69,43 @@ class SchemaCheck:
             fields: The fields under KIE's names, with files as `MediaRef`. A file that is not given as a URL counts as
                 a URL, because KIE gets a URL in its place.
         """
-        # A file's URL is known only after its upload, so only its type is checked.
         problems = (
-            _explain(each)
+            self._explain(each)
             for each in self._validator.iter_errors(_with_urls(fields))
-            if each.kind.name == "type" or not isinstance(_value_at(fields, each.instance_path), MediaRef)
+            # Before a file is uploaded, its URL is not known, so only the type is checked.
+            if each.kind.name == "type" or not _is_uploaded(_value_at(fields, each.instance_path))
         )
         return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
+
+    def _explain(self, error: "ValidationError") -> str:
+        """Describe one problem in words; empty when it is about the schema and not about the value."""
+        name, value = error.kind.name, error.kind.value
+        if name in NOT_CHECKED:
+            return ""
+        path = ".".join(map(str, error.instance_path))
+        inside = f"{path}." if path else ""
+        match name:
+            case "required":
+                return f"{inside}{_shorten(value)} is required"
+            case "additionalProperties":
+                return "; ".join(f"there is no argument {inside}{_shorten(each)}" for each in value)
+            case "anyOf" | "oneOf" if all(value):
+                ways = (" and ".join(dict.fromkeys(map(self._explain, each))) for each in value)
+                return _shorten("; or ".join(dict.fromkeys(ways)), 2 * MAX_VALUE_CHARS)
+            case "oneOf":
+                words = _explain_choice(_value_at(self._schema, error.schema_path))
+            case "type":
+                types = [TYPE_NAMES[each] for each in value if each in TYPE_NAMES]
+                words = f"Input should be a valid {' or '.join(types)}"
+            case "not":
+                words = _explain_exclusion(value)
+            case "enum":
+                words = WORDS[name].format(_shorten(_list_choices(value)))
+            case "pattern":
+                words = WORDS[name].format(_shorten(value))
+            case _:
+                words = WORDS.get(name, "KIE does not take this value").format(_shorten(repr(value)))
+        return f"{path}: {words}" if path else words
 
 
 def _compile(schema: Schema) -> "Draft202012Validator":
@@ -111,7 +143,7 @@ def _is_pattern(text: str) -> bool:
 def _with_urls(value: Any) -> Any:
     """Return a value with a URL in place of each file that is given in another form."""
     match value:
-        case MediaRef() if not value.startswith(("https://", "http://")):
+        case MediaRef() if _is_uploaded(value):
             return EXAMPLE_FILES.get(value.medium, "https://file.example/file.mp3")
         case Mapping():
             return {name: _with_urls(each) for name, each in value.items()}
@@ -122,43 +154,25 @@ def _with_urls(value: Any) -> Any:
     return value
 
 
+def _is_uploaded(value: Any) -> bool:
+    """Tell whether a value is a file that KIE gets as another URL than the caller wrote."""
+    return isinstance(value, MediaRef) and not value.startswith(("https://", "http://"))
+
+
 def _value_at(value: Any, path: Sequence[str | int]) -> Any:
-    for step in path:
-        value = value[step]
-    return value
+    with suppress(KeyError, IndexError, TypeError):
+        for step in path:
+            value = value[step]
+        return value
+    return None
 
 
-def _explain(error: "ValidationError") -> str:
-    """Describe one problem in words; empty when it is about the schema and not about the value."""
-    name, value = error.kind.name, error.kind.value
-    if name in NOT_CHECKED:
-        return ""
-    path = ".".join(map(str, error.instance_path))
-    inside = f"{path}." if path else ""
-    match name:
-        case "required":
-            return f"{inside}{_shorten(value)} is required"
-        case "additionalProperties" | "unevaluatedProperties":
-            return f"there is no argument {_shorten(', '.join(f'{inside}{each}' for each in value))}"
-        case "anyOf" | "oneOf":
-            return _explain_alternatives(path, value)
-        case "type":
-            words = f"Input should be a valid {' or '.join(TYPE_NAMES[each] for each in value if each in TYPE_NAMES)}"
-        case "not":
-            words = _explain_exclusion(value)
-        case "enum":
-            words = WORDS[name].format(_shorten(_list_choices(value)))
-        case _:
-            words = WORDS.get(name, "KIE does not take this value").format(_shorten(repr(value).strip("'")))
-    return f"{path}: {words}" if path else words
-
-
-def _explain_alternatives(path: str, alternatives: Sequence[Sequence["ValidationError"]]) -> str:
-    """Describe why no alternative of a schema, or more than one of alternatives that exclude each other, is met."""
-    ways = [" and ".join(dict.fromkeys(filter(None, map(_explain, each)))) for each in alternatives]
-    if not all(ways):
-        return f"{path or 'the fields'}: KIE takes only one of several forms, and more than one is met"
-    return _shorten("; or ".join(dict.fromkeys(ways)), 2 * MAX_VALUE_CHARS)
+def _explain_choice(alternatives: Any) -> str:
+    """Describe that a value meets more than one of several alternatives, of which it may meet only one."""
+    named = [each.get("required") if isinstance(each, dict) else None for each in alternatives or [None]]
+    if all(named):
+        return f"KIE takes only one of: {', '.join(' and '.join(each) for each in named if each)}"
+    return "Input should meet only one of several forms that KIE takes, and it meets more"
 
 
 def _explain_exclusion(excluded: Any) -> str:
@@ -169,6 +183,8 @@ def _explain_exclusion(excluded: Any) -> str:
             return f"KIE does not take {name} here"
         case {"const": value} | {"enum": [value]}:
             return f"Input should not be {value!r}"
+        case dict() if not excluded:
+            return WORDS["falseSchema"]
     return "KIE does not take these values together"
 
 
@@ -178,7 +194,7 @@ def _list_choices(choices: Sequence[Any]) -> str:
 
 
 def _shorten(text: str, most: int = MAX_VALUE_CHARS) -> str:
-    line = " ".join(str(text).split())
+    line = one_line(text)
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_input_schema
+from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_input_schema, one_line
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.snapshot import OfferedModel, Snapshot, one_line, spell_mode
+from kie_mcp.kie.snapshot import OfferedModel, Snapshot, spell_mode
 
 REQUEST_INTERVAL = 1.1
 """Shortest time between two requests, in seconds."""

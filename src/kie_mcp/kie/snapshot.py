@@ -5,7 +5,6 @@ A snapshot is part of the package. `kie-mcp catalog sync` writes a newer one int
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -105,21 +104,6 @@ def load_snapshot(folder: Path) -> Snapshot:
         synced = read_snapshot(folder / SYNCED)
         return max(synced, snapshot, key=lambda each: each.as_of)
     return snapshot
-
-
-def one_line(text: object, most: int | None = None) -> str:
-    """Return one of KIE's texts on one line, without control characters, and cut to a length.
-
-    Args:
-        text: The text; None counts as empty.
-        most: Most characters.
-    """
-    spaced = "".join(" " if unicodedata.category(each) in CONTROL else each for each in str(text or ""))
-    return " ".join(spaced.split())[:most]
-
-
-CONTROL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Categories of Unicode's control characters, of marks that change the direction of text, and of line breaks."""
 
 
 def spell_mode(text: object) -> str:
