@@ -1,6 +1,7 @@
 """Fields that KIE has added to a built-in model, or dropped, since its class was written."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,18 @@ async def test_when_kie_does_not_answer_the_snapshot_knows_the_fields(
     with retry_at_once():
         assert "does not take tempo" in await read_refusal(client, ID, {"prompt": "x", "tempo": 5})
         assert not (await call(client, "z_image", prompt="x")).is_error
+
+
+async def test_kie_is_asked_for_a_schema_only_when_a_call_has_an_unknown_field(
+    client: Client, sandbox: Sandbox, settings: Settings
+) -> None:
+    def schemas_read() -> int:
+        kept = (json.loads(file.read_text("utf-8")) for file in (settings.state_dir / "live").iterdir())
+        return sum(answer["path"].endswith("/schema") for answer in kept)
+
+    assert not (await call(client, "z_image", prompt="x", aspect_ratio="1:1")).is_error
+    assert not (await call(client, "run_model", prompt="y")).is_error
+    assert schemas_read() == 0
+    assert (await call(client, "z_image", prompt="x", tempo=5)).is_error
+    assert schemas_read() == 1
+    assert len(sandbox.accepted) == 2
