@@ -81,7 +81,7 @@ def test_when_kie_does_not_answer_its_last_known_list_is_compared(tmp_path: Path
 
 
 def test_sync_writes_what_the_server_and_check_then_take(tmp_path: Path) -> None:
-    settings = {"KIE_MCP_DATA_DIR": str(tmp_path), "KIE_MCP_SANDBOX": "1"}
+    settings: dict[str, Any] = {"KIE_MCP_DATA_DIR": str(tmp_path), "KIE_MCP_SANDBOX": "1"}
     run = run_command("catalog", "sync", "--model", "z-image", **settings)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.startswith(str(tmp_path))

@@ -27,6 +27,8 @@ RUN_MODEL_TOOL = "run_model"
 """Name of the tool that can run any model, also one that is in KIE's list but not built in."""
 LONGEST_PRICE = 200
 """Maximum characters of KIE's price text in the description of a model."""
+LONGEST_ID = 90
+"""Maximum characters of a model's id in a row of a list of models; KIE's longest has half of it."""
 LONGEST_IN_LIST = 60
 """Maximum characters of each of KIE's texts in a row of a list of models, and of a field's list of choices."""
 MAX_DESCRIPTION_BYTES = 2300
@@ -233,7 +235,7 @@ def list_live_only_models(
     wanted = words.casefold().split()
     return [
         {
-            "model": formatting.shorten(id_, LONGEST_IN_LIST),
+            "model": formatting.shorten(id_, LONGEST_ID),
             "tool": RUN_MODEL_TOOL,
             "mode": derive_mode(model),
             "credits": formatting.shorten(model.price, LONGEST_IN_LIST) or "unknown",
