@@ -180,6 +180,13 @@ def test_a_file_is_held_to_a_pattern_only_when_it_is_a_url_already(given: str) -
     )
 
 
+def test_fields_that_are_nested_too_deeply_are_refused_in_a_word() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep, 1]
+    assert refusal({"x": {}}, x=deep) == "the fields are nested too deeply"
+
+
 def test_defaults_that_contradict_what_is_given_are_left_to_kie() -> None:
     schema = read_schema(
         {
@@ -228,6 +235,7 @@ def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> No
 @pytest.mark.parametrize(
     ("field", "given", "value"),
     [
+        ({"type": "string"}, 5, "5"),
         ({"type": "integer"}, "5", 5),
         ({"type": "integer", "enum": [5]}, "5", 5),
         ({"type": "boolean"}, "true", True),

@@ -1,6 +1,7 @@
 """Dynamic models: classes made at run time from KIE's live JSON Schemas, for models that the catalogue lacks."""
 
 import keyword
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, ClassVar
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, Serializatio
 from kie_mcp.catalog.arguments import coerce_arguments, is_empty, tidy
 from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Ref, Video, snake_case
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.published_schema import merge_alternatives, one_line
+from kie_mcp.catalog.published_schema import MAX_SCHEMA_DEPTH, is_deeper, merge_alternatives, one_line
 from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
 
 Schema = Mapping[str, Any]
@@ -119,6 +120,8 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     Raises:
         ValueError: A field is wrong or missing; the message says what to change.
     """
+    if is_deeper(dict(fields), MAX_SCHEMA_DEPTH):
+        raise ValueError("the fields are nested too deeply")
     if model.check is None:
         return model.model_validate({name: value for name, value in fields.items() if value is not None})
     shown = {name: field.alias or name for name, field in model.model_fields.items()}
@@ -128,13 +131,8 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     # KIE's examples have these fields beside the input. They are dropped unless the model itself has them.
     given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
     given = _read_fields(given, schema)
-    problems = model.check.find_problems(given)
-    if problems and not model.check.find_problems(numbers := _with_numbers(given, known)):
-        given, problems = numbers, []
-    problems = [
-        *problems,
-        *(f"there is no argument {name}" for name in unknown_fields(given, schema)),
-    ]
+    given, problems = _check(model.check, given, known)
+    problems += [f"there is no argument {name}" for name in unknown_fields(given, schema)]
     if problems:
         raise ValueError("; ".join(problems))
     completed = {**_defaults(schema), **given}
@@ -156,7 +154,8 @@ def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -
     properties = {name: merge_alternatives(schema)["properties"][name] for name in fields}
     exact = {name: schema.get("properties", {}).get(name, properties[name]) for name in fields}
     given = _read_fields(fields, {"properties": properties})
-    if problems := SchemaCheck({"properties": exact}).find_problems(given):
+    given, problems = _check(SchemaCheck({"properties": exact}), given, properties)
+    if problems:
         raise ValueError("; ".join(problems))
     extended = _extend(type(call), properties)
     names = {field.serialization_alias: name for name, field in extended.model_fields.items()}
@@ -172,9 +171,17 @@ def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """Return a call's fields without the empty ones, in the types of the schema, and with files as `MediaRef`."""
     given = _without_empty(fields, schema)
     return {
-        name: _with_files(value, schema["properties"].get(name, {}), name)
+        name: _with_files(value, schema.get("properties", {}).get(name, {}), name)
         for name, value in _without_empty(_coerce_fields(given, schema), schema).items()
     }
+
+
+def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schema]) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields and their problems; texts become numbers if that solves all problems."""
+    problems = check.find_problems(fields)
+    if problems and not check.find_problems(numbers := _with_numbers(fields, known)):
+        return numbers, []
+    return fields, problems
 
 
 def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dict[str, Any]:
@@ -193,7 +200,7 @@ def _defaults(schema: Schema) -> dict[str, Any]:
     """
     return {
         name: field["default"]
-        for name, field in schema["properties"].items()
+        for name, field in schema.get("properties", {}).items()
         if name not in schema.get("required", ())
         and not is_empty(tidy(field.get("default")))
         and not _has_file(field, name)
@@ -252,7 +259,7 @@ def _coerce(value: Any, schema: Schema) -> Any:
     if isinstance(value, float) and value.is_integer() and kind == "integer":
         return int(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if kind == "string":
+        if kind == "string" and (isinstance(value, int) or math.isfinite(value)):
             return str(value)
         if kind == "boolean" and value in {0, 1}:
             return bool(value)

@@ -123,7 +123,7 @@ class _Reader:
         """Generate the keywords that contain no schema, without those that have a wrong value."""
         for key, value in given.items():
             read = KEYWORDS.get(key)
-            if read and _is_deeper(value, MAX_SCHEMA_DEPTH):
+            if read and is_deeper(value, MAX_SCHEMA_DEPTH):
                 raise UnusableSchema("it is nested too deeply")
             if read and (correct := read(value)) is not None:
                 self._add(len(key) + len(str(correct)))
@@ -140,10 +140,10 @@ class _Reader:
             raise UnusableSchema(f"it is too large (more than {MAX_SCHEMA_CHARS:,} characters)")
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
+def is_deeper(value: Any, levels: int) -> bool:
     """Return whether lists and objects contain one another in more than so many levels."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return bool(parts) and (levels == 0 or any(_is_deeper(each, levels - 1) for each in parts))
+    return bool(parts) and (levels == 0 or any(is_deeper(each, levels - 1) for each in parts))
 
 
 def _number(value: Any) -> float | None:

@@ -190,6 +190,7 @@ def _format_field(field: Mapping[str, Any]) -> str:
             ("maxLength", "up to"),
             ("minItems", "at least"),
             ("maxItems", "at most"),
+            ("multipleOf", "in steps of"),
         )
         if key in field
     ]
