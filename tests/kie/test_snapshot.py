@@ -117,6 +117,17 @@ async def test_the_last_known_schema_is_recalled_without_asking(
     assert await live.recall_schema("vendor/unknown") is None
 
 
+async def test_the_last_known_list_is_recalled_without_asking(
+    kie: KieClient, clock: JumpingClock, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    live = discovery(kie, clock, tmp_path)
+    assert await live.recall_models() == read_snapshot(SHIPPED).models
+    sandbox.discovery.prices[ID] = "9 credits"
+    await live.read_models()
+    assert (await live.recall_models())[ID].price == "9 credits"
+    assert await Discovery(kie, tmp_path / "empty").recall_models() == {}
+
+
 async def test_a_snapshot_is_taken_anew_from_kie(
     kie: KieClient, clock: JumpingClock, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -23,6 +23,8 @@ from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.snapshot import OfferedModel, Snapshot, spell_mode
 
+LIST_PATH = "/api/v1/models"
+"""Path of KIE's list of models."""
 REQUEST_INTERVAL = 1.1
 """Shortest time between two requests, in seconds."""
 CACHE_SECONDS = 24 * 3600
@@ -71,7 +73,7 @@ class Discovery:
     async def read_models(self) -> dict[str, OfferedModel]:
         """Return every model that KIE offers today, by id; those of the snapshot when KIE does not answer."""
         try:
-            return await self._read_cached("/api/v1/models", self._cache_seconds, _read_models)
+            return await self._read_cached(LIST_PATH, self._cache_seconds, _read_models)
         except ApiError as error:
             if self._snapshot and error.retryable:
                 return dict(self._snapshot.models)
@@ -91,6 +93,12 @@ class Discovery:
                 return self._snapshot.schemas.get(id_)
             raise
 
+    async def recall_models(self) -> dict[str, OfferedModel]:
+        """Return the last known list of models without asking KIE; an empty one if none is known."""
+        if cached := await anyio.to_thread.run_sync(_read_cache, self._cache_file(LIST_PATH)):
+            return _read_models(cached["data"])
+        return dict(self._snapshot.models) if self._snapshot else {}
+
     async def recall_schema(self, id_: str) -> Schema | None:
         """Return the last known schema of a model's `input` without asking KIE; None if no usable one is known."""
         cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_schema_path(id_)))
@@ -101,7 +109,7 @@ class Discovery:
 
     async def read_price_text(self, id_: str) -> str:
         """Return a model's price text in KIE's own words."""
-        path = f"/api/v1/models/{id_}/price"
+        path = f"{LIST_PATH}/{id_}/price"
         return await self._read_cached(path, self._cache_seconds, lambda data: one_line(data.get("pricingDesc")))
 
     async def read_success_rate(self, id_: str) -> float | None:
@@ -111,7 +119,7 @@ class Discovery:
             points = data.get("points")
             return mean_recent_rate(points if isinstance(points, list) else [], self._clock.time())
 
-        return await self._read_cached(f"/api/v1/models/{id_}/success-rate", SUCCESS_RATE_CACHE_SECONDS, read)
+        return await self._read_cached(f"{LIST_PATH}/{id_}/success-rate", SUCCESS_RATE_CACHE_SECONDS, read)
 
     @cached_property
     def _snapshot(self) -> Snapshot | None:
@@ -190,7 +198,7 @@ async def take_snapshot(
 
 
 def _schema_path(id_: str) -> str:
-    return f"/api/v1/models/{id_}/schema"
+    return f"{LIST_PATH}/{id_}/schema"
 
 
 def _read_models(data: Schema) -> dict[str, OfferedModel]:

@@ -141,6 +141,7 @@ async def add_live_price(app: "App", order: Order) -> Order:
     offered: OfferedModels = {}
     with anyio.move_on_after(LIVE_TIMEOUT_SECONDS):
         offered = await fetch_offered_models(app)
+    offered = offered or await (await app.discovery()).recall_models()
     known = [offered[id_] for id_ in (order.call.id, *listed_ids(type(order.call))) if id_ in offered]
     if not known:
         return order
