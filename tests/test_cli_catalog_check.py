@@ -66,3 +66,34 @@ def test_a_person_sees_how_far_it_is(tmp_path: Path) -> None:
 def test_without_a_command_it_shows_its_commands() -> None:
     run = run_command("catalog")
     assert "check" in run.stdout + run.stderr
+
+
+def test_offline_the_models_are_compared_with_what_ships_and_none_differs(tmp_path: Path) -> None:
+    run = run_command("catalog", "check", "--offline", KIE_MCP_DATA_DIR=str(tmp_path))
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.endswith("different: 0.\n")
+
+
+def test_when_kie_does_not_answer_its_last_known_list_is_compared(tmp_path: Path) -> None:
+    run = check(tmp_path, "z-image", KIE_API_KEY="sandbox", KIE_MCP_BASE_URL="http://127.0.0.1:9")
+    assert (run.returncode, run.stdout) == (0, "Models compared: 1; different: 0.\n")
+    assert "Its list of " in run.stderr
+
+
+def test_sync_writes_what_the_server_and_check_then_take(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"KIE_MCP_DATA_DIR": str(tmp_path), "KIE_MCP_SANDBOX": "1"}
+    run = run_command("catalog", "sync", "--model", "z-image", **settings)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith(str(tmp_path))
+    assert run_command("catalog", "check", "--offline", **settings).returncode == 0
+    own = run_command("catalog", "sync", "--model", "z-image", "--to", str(tmp_path / "own.json"), **settings)
+    assert own.returncode == 0
+    assert (tmp_path / "own.json").read_text("utf-8").startswith('{"as_of":')
+
+
+def test_sync_without_kie_ends_with_2(tmp_path: Path) -> None:
+    run = run_command(
+        "catalog", "sync", KIE_MCP_DATA_DIR=str(tmp_path), KIE_API_KEY="x", KIE_MCP_BASE_URL="http://127.0.0.1:9"
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("kie-mcp: ")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from kie_mcp.catalog import dynamic_model, search
-from kie_mcp.catalog.dynamic_model import Schema
+from kie_mcp.catalog.dynamic_model import DynamicModel, Schema
 from kie_mcp.catalog.fields import Audio, Image, MediaRef, Video
-from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.published_schema import merge_alternatives, read_schema
 
 ID = "vendor/new-model"
 NAMES = [
@@ -18,10 +18,9 @@ NAMES = [
 ]
 
 
-def build_model(properties: Schema, *required: str) -> type[KieModel]:
-    return dynamic_model.model_from_schema(
-        ID, {"properties": properties, "required": required}, kind="image", does="text-to-image"
-    )
+def build_model(properties: Schema, *required: str, **more: Any) -> type[DynamicModel]:
+    schema = read_schema({"properties": properties, "required": list(required), **more})
+    return dynamic_model.model_from_schema(ID, schema, kind="image", does="text-to-image")
 
 
 def sent_body(properties: Schema, *required: str, **fields: Any) -> dict[str, Any]:
@@ -86,6 +85,128 @@ def test_what_the_schema_refuses_is_refused_in_words(field: Schema, value: Any, 
     assert refusal({"x": field}, "x", x=value).startswith(words)
 
 
+AUTO_OR_SECONDS = {"oneOf": [{"type": "integer", "minimum": 2, "maximum": 15}, {"const": "auto"}]}
+A_OR_B = {"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "fields", "words"),
+    [
+        ({"properties": {"x": {"pattern": "^[a-z]+$"}}}, {"x": "A1"}, "x: String should match the pattern ^[a-z]+$"),
+        ({"properties": {"x": {"const": "v1"}}}, {"x": "v2"}, "x: Input should be 'v1'"),
+        (
+            {"properties": {"x": {"type": "number", "multipleOf": 0.1}}},
+            {"x": 0.35},
+            "x: Input should be a multiple of 0.1",
+        ),
+        (
+            {"properties": {"x": AUTO_OR_SECONDS}},
+            {"x": 1},
+            "x: Input should be greater than or equal to 2; or x: Input",
+        ),
+        (
+            {"properties": {"x": AUTO_OR_SECONDS}},
+            {"x": "long"},
+            "x: Input should be a valid integer; or x: Input should",
+        ),
+        ({"properties": {"x": False}}, {"x": 1}, "x: KIE does not take this field here"),
+        ({"properties": {"x": {"not": {"const": 5}}}}, {"x": 5}, "x: Input should not be 5"),
+        (
+            {"properties": {"x": {"type": "array", "uniqueItems": True}}},
+            {"x": [1, 1]},
+            "x: List should have no item twice",
+        ),
+        ({**A_OR_B, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {}, "a is required; or b is required"),
+        (
+            {**A_OR_B, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            {"a": "x", "b": "y"},
+            "KIE takes only one of: a, b",
+        ),
+        ({**A_OR_B, "not": {"required": ["a", "b"]}}, {"a": "x", "b": "y"}, "KIE does not take a and b together"),
+        ({**A_OR_B, "dependentRequired": {"a": ["b"]}}, {"a": "x"}, "b is required"),
+        ({**A_OR_B, "dependentSchemas": {"a": {"required": ["b"]}}}, {"a": "x"}, "b is required"),
+        (
+            {**A_OR_B, "if": {"properties": {"a": {"const": "x"}}, "required": ["a"]}, "then": {"required": ["b"]}},
+            {"a": "x"},
+            "b is required",
+        ),
+        ({"allOf": [A_OR_B, {"properties": {"a": {"maxLength": 1}}}]}, {"a": "xy"}, "a: String should have at most 1"),
+        ({**A_OR_B, "additionalProperties": False}, {"c": 1}, "there is no argument c"),
+        ({"properties": {"x": {"type": "object", **A_OR_B}}}, {"x": {"c": 1}}, "there is no argument x.c"),
+    ],
+    ids=str,
+)
+def test_every_keyword_of_a_schema_counts(schema: Schema, fields: dict[str, Any], words: str) -> None:
+    model = dynamic_model.model_from_schema(ID, read_schema(schema), kind="image", does="text-to-image")
+    with pytest.raises(ValueError, match=r".") as refused:
+        dynamic_model.parse_call(model, fields)
+    assert str(refused.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("schema", "fields"),
+    [
+        ({"properties": {"x": {"type": "number", "multipleOf": 0.1}}}, {"x": 0.3}),
+        ({"properties": {"x": {"type": "number", "multipleOf": 0.01}}}, {"x": 4.35}),
+        ({"properties": {"x": AUTO_OR_SECONDS}}, {"x": "auto"}),
+        ({"properties": {"x": AUTO_OR_SECONDS}}, {"x": 5}),
+        ({"properties": {"x": {"type": "string", "format": "a-format-of-kies"}}}, {"x": "y"}),
+        ({"properties": {"x": {"type": "string", "maxLength": "5"}}}, {"x": "12345"}),
+        ({"properties": {"x": {"type": "string", "maxLength": "long"}}}, {"x": "123456"}),
+        ({"properties": {"x": {"type": "string", "pattern": "("}}}, {"x": "y"}),
+        ({"properties": {"x": {"type": "string", "pattern": r"^(?=(a+)+$)\1"}}}, {"x": "a" * 4000}),
+        ({**A_OR_B, "additionalProperties": True}, {"c": 1}),
+        ({"properties": {"x": {}}, "if": {"required": ["x"]}, "then": {"properties": {"y": {}}}}, {"x": 1, "y": 2}),
+    ],
+    ids=lambda given: str(given)[:60],
+)
+def test_what_every_keyword_allows_is_sent(schema: Schema, fields: dict[str, Any]) -> None:
+    model = dynamic_model.model_from_schema(ID, read_schema(schema), kind="image", does="text-to-image")
+    assert dynamic_model.parse_call(model, fields).sent(str) == fields
+
+
+def test_a_text_that_is_too_long_is_refused_where_the_limit_is_a_text() -> None:
+    assert (
+        refusal({"x": {"type": "string", "maxLength": "5"}}, x="123456") == "x: String should have at most 5 characters"
+    )
+
+
+@pytest.mark.parametrize("given", ["a.png", "task:x#1", "data:image/png;base64,AAAA", "https://x.example/a.png"])
+def test_a_file_is_held_to_a_pattern_only_when_it_is_a_url_already(given: str) -> None:
+    field = {"type": "string", "format": "uri", "pattern": r"^https://.*\.png$", "maxLength": 40}
+    assert sent_body({"image_url": field}, image_url=given) == {"image_url": given}
+    assert refusal({"image_url": field}, image_url="https://x.example/a.gif").startswith(
+        "image_url: String should match"
+    )
+
+
+def test_fields_that_are_nested_too_deeply_are_refused_in_a_word() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep, 1]
+    assert refusal({"x": {}}, x=deep) == "the fields are nested too deeply"
+
+
+def test_defaults_that_contradict_what_is_given_are_left_to_kie() -> None:
+    schema = read_schema(
+        {
+            "properties": {"a": {"type": "string", "default": "x"}, "b": {"type": "string"}},
+            "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
+        }
+    )
+    model = dynamic_model.model_from_schema(ID, schema, kind="image", does="text-to-image")
+    assert dynamic_model.parse_call(model, {"b": "y"}).sent(str) == {"b": "y"}
+
+
+def test_a_problem_is_told_in_few_words_though_the_schema_is_large() -> None:
+    choices = [f"choice {number}" for number in range(500)]
+    said = refusal(
+        {f"x{n}": {"type": "string", "enum": choices} for n in range(9)}, **{f"x{n}": "no" for n in range(9)}
+    )
+    assert len(said) < 2000
+    assert said.count("Input should be") == 5
+
+
 def test_what_the_schema_does_not_have_is_refused() -> None:
     assert refusal({"prompt": {"type": "string"}}, promt="x") == "there is no argument promt"
 
@@ -114,23 +235,35 @@ def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> No
 @pytest.mark.parametrize(
     ("field", "given", "value"),
     [
+        ({"type": "string"}, 5, "5"),
         ({"type": "integer"}, "5", 5),
         ({"type": "integer", "enum": [5]}, "5", 5),
         ({"type": "boolean"}, "true", True),
         ({"type": "string", "enum": ["1K", "2K"]}, "1k", "1K"),
         ({"type": "array", "items": {"type": "string"}}, '["a"]', ["a"]),
+        ({"type": "array", "items": {"type": "integer"}}, ["5"], [5]),
+        ({"type": "object", "properties": {"n": {"type": "integer"}}}, '{"n": "5"}', {"n": 5}),
+        ({"type": "integer"}, 5.0, 5),
+        ({"type": "string", "enum": ["5", "10"]}, 5, "5"),
+        ({"type": "boolean"}, 1, True),
+        (AUTO_OR_SECONDS, "5", 5),
     ],
     ids=str,
 )
-def test_arguments_that_arrive_as_text_are_understood(field: Schema, given: str, value: Any) -> None:
+def test_arguments_that_arrive_in_another_form_are_understood(field: Schema, given: Any, value: Any) -> None:
     assert sent_body({"x-y": field}, **{"x-y": given}) == {"x-y": value}
     assert sent_body({"x-y": field}, x_y=given) == {"x-y": value}
 
 
 def test_defaults_are_sent_and_the_rest_is_left_out() -> None:
     fields = {"size": {"type": "string", "default": "1K"}, "n": {"type": "integer"}, "o": {"default": None}}
-    assert sent_body(fields, "size") == {"size": "1K"}
+    assert sent_body(fields) == {"size": "1K"}
     assert sent_body(fields, size="2K", n=None) == {"size": "2K"}
+
+
+def test_a_required_field_has_to_be_given_though_kie_has_a_default_for_it() -> None:
+    """KIE's defaults are often examples, and a call with an example is paid like any other."""
+    assert refusal({"prompt": {"type": "string", "default": "A cat"}}, "prompt") == "prompt is required"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +337,7 @@ def test_what_stands_around_the_input_in_kies_examples_is_no_field() -> None:
 def test_blanks_around_a_name_do_not_count() -> None:
     assert sent_body({"x": {"type": "string"}, "a b ": {"type": "string"}}, **{" x": "1", "a b ": "2"}) == {
         "x": "1",
-        "a b ": "2",
+        "a b": "2",
     }
 
 
@@ -249,7 +382,7 @@ def test_a_file_inside_a_part_is_a_file_too() -> None:
     call = dynamic_model.parse_call(
         build_model({"shots": {"type": "array", "items": part}}), {"shots": [{"image_url": "a.png", "url": "b.png"}]}
     )
-    assert call.references() == ["b.png", "a.png"]
+    assert call.references() == ["a.png", "b.png"]
 
 
 def test_the_file_of_an_example_is_not_sent() -> None:
@@ -268,7 +401,7 @@ def test_without_a_schema_anything_is_taken() -> None:
 
 
 def test_a_schema_is_shown_in_few_words_and_the_required_fields_first() -> None:
-    shown = dynamic_model.summarize_schema(
+    schema = read_schema(
         {
             "properties": {
                 "seed": {"type": ["integer", "null"], "default": None, "examples": [1], "minimum": 0},
@@ -280,6 +413,7 @@ def test_a_schema_is_shown_in_few_words_and_the_required_fields_first() -> None:
             "required": ["prompt"],
         }
     )
+    shown = dynamic_model.summarize_schema(merge_alternatives(schema))
     assert list(shown["properties"]) == ["prompt", "seed", "any", "image_url", "shots"]
     assert shown["required"] == ["prompt"]
     prompt = shown["properties"].pop("prompt")

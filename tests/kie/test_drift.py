@@ -9,9 +9,10 @@ from support.clock import JumpingClock
 from support.facts import market
 from support.fake_kie import retry_at_once
 
+from kie_mcp.catalog.published_schema import extract_input_schema
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
-from kie_mcp.kie.discovery import REQUEST_INTERVAL, Discovery, extract_input_schema
+from kie_mcp.kie.discovery import REQUEST_INTERVAL, Discovery
 from kie_mcp.kie.drift import BUILT_IN, ModelDrift, compare_models, schema_differences
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.offers import Offer

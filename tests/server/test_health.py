@@ -16,7 +16,7 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
 from kie_mcp.kie.discovery import HOUR, Discovery
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server import health, live_models
+from kie_mcp.server import health, live_fields
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def test_nobody_waits_for_figures_longer_than_they_are_worth(clock: Jumpin
             await health.check_health(live, MODELS["z-image"], timeout_seconds=0.01)
             # No list of KIE's has it, so nothing is asked.
             await health.check_health(live, MODELS["mj_txt2img"], timeout_seconds=60)
-    assert live_models.PRICE_TIMEOUT_SECONDS == 5
+    assert live_fields.LIVE_TIMEOUT_SECONDS == 5
 
 
 async def test_figures_of_another_hour_say_nothing(client: Client, sandbox: Sandbox, clock: JumpingClock) -> None:

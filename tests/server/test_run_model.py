@@ -1,17 +1,24 @@
 """`run_model`: built-in models, models that only KIE's list has, and wrong inputs."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client
 from support.answers import answer, text
 from support.fake_kie import retry_at_once
-from support.new_model import NEW, read_refusal, run_model
+from support.new_model import NEW, SCHEMA, read_refusal, run_model
 
+from kie_mcp.catalog import dynamic_model
+from kie_mcp.catalog.published_schema import read_schema
+from kie_mcp.config import Settings
 from kie_mcp.kie.routes import JOBS
+from kie_mcp.kie.snapshot import SYNCED, OfferedModel, Snapshot
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
+from kie_mcp.sandbox.offers import Offer
 
 pytestmark = pytest.mark.anyio
 
@@ -175,3 +182,70 @@ async def test_when_kie_tells_nothing_known_models_run_and_unknown_ones_say_so(
     assert "'vendor/new-imag' is not built in, and KIE could not be asked for it." in said
     assert "veo3" in nearest
     assert len(new_model.accepted) == 1
+
+
+FAN_OUT = {
+    "properties": {"x": {"$ref": "#/$defs/0"}},
+    "$defs": {str(level): {"anyOf": [{"$ref": f"#/$defs/{level + 1}"}] * 4} for level in range(14)} | {"14": {}},
+}
+
+
+def publish_document(sandbox: Sandbox, schema: dict[str, Any]) -> None:
+    """Let KIE publish a schema whose references lead into it."""
+    place = "#/paths/~1api~1v1~1jobs~1createTask/post/requestBody/content/application~1json/schema/properties/input"
+    written = json.dumps(schema).replace("#/$defs/", f"{place}/$defs/")
+    sandbox.discovery.extra_models["vendor/odd"] = Offer(
+        dynamic_model.unchecked_model("vendor/odd", kind="image", does="text-to-image"), "jobs"
+    )
+    sandbox.discovery.extra_schemas["vendor/odd"] = json.loads(written)
+
+
+async def test_a_schema_that_fans_out_is_refused_in_a_word_and_not_kept(client: Client, sandbox: Sandbox) -> None:
+    publish_document(sandbox, FAN_OUT)
+    with anyio.fail_after(5):
+        said = await read_refusal(client, "vendor/odd", {"prompt": "x"})
+        described = text(await client.call_tool("describe_model", {"model": "vendor/odd"}))
+    assert "KIE's schema cannot be used, because it is too large" in said
+    assert "unchecked" in said
+    assert "it is too large" in described
+    assert not (await run_model(client, "vendor/odd", {"prompt": "x"}, unchecked=True)).is_error
+    # KIE has mended its schema, and nobody has to wait until an answer that was kept is a day old.
+    sandbox.discovery.extra_schemas["vendor/odd"] = {"properties": {"prompt": {"type": "string", "maxLength": 3}}}
+    assert "at most 3" in await read_refusal(client, "vendor/odd", {"prompt": "long"})
+
+
+@pytest.mark.parametrize(
+    "odd", [{"enum": "x"}, {"multipleOf": 0}, {"maxLength": "5000"}, {"items": [{}]}, None], ids=str
+)
+async def test_no_odd_schema_is_an_internal_error(client: Client, sandbox: Sandbox, odd: Any) -> None:
+    sandbox.discovery.add_model("vendor/odd", {"properties": {"x": odd, "prompt": {"type": "string"}}})
+    described = await client.call_tool("describe_model", {"model": "vendor/odd"})
+    assert "prompt: string" in text(described)
+    assert not (await run_model(client, "vendor/odd", {"prompt": "x"})).is_error
+
+
+async def test_a_model_that_only_the_snapshot_knows_runs_checked_while_kie_tells_nothing(
+    client: Client, sandbox: Sandbox, snapshot_model: str
+) -> None:
+    sandbox.discovery.add_model(snapshot_model, None)
+    sandbox.inject_fault("discovery", "503", 100)
+    with retry_at_once():
+        refused = await read_refusal(client, snapshot_model, {"prompt": "x" * 51})
+        quoted = await run_model(client, snapshot_model, {"prompt": "x"}, quote=True)
+        result = await run_model(client, snapshot_model, {"prompt": "x"})
+        listed = text(await client.call_tool("find_models", {"words": "kept"}))
+    assert "prompt: String should have at most 50" in refused
+    assert answer(result)["status"] == "succeeded", text(result)
+    assert sandbox.accepted[0].body["input"] == {"prompt": "x", "duration": "5"}
+    assert "KIE did not answer: its price text is of 2099-01-01." in text(quoted)
+    assert answer(quoted)["estimated_credits"] == [7, 7]
+    assert "At KIE on 2099-01-01" in listed
+
+
+@pytest.fixture
+def snapshot_model(settings: Settings) -> str:
+    """A model that stands only in the snapshot in the data folder."""
+    model = OfferedModel("vendor/kept", "Kept", "Vendor", ("text-to-image",), "7 credits per image", "2099-01-01")
+    snapshot = Snapshot("2099-01-01", {model.id: model}, {model.id: read_schema(SCHEMA)})
+    snapshot.write(settings.state_dir / SYNCED)
+    return model.id

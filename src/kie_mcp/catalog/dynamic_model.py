@@ -1,16 +1,18 @@
 """Dynamic models: classes made at run time from KIE's live JSON Schemas, for models that the catalogue lacks."""
 
 import keyword
+import math
 import re
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, create_model
 
-from kie_mcp.catalog.arguments import coerce_arguments, explain_problem, is_empty, tidy
-from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Video, snake_case
-from kie_mcp.catalog.model import KieModel, Part
-from kie_mcp.catalog.schema import plain_schema, walk_annotation
+from kie_mcp.catalog.arguments import coerce_arguments, is_empty, tidy
+from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Ref, Video, snake_case
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.published_schema import MAX_SCHEMA_DEPTH, is_deeper, merge_alternatives, one_line
+from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
 
 Schema = Mapping[str, Any]
 
@@ -23,60 +25,93 @@ MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
     (re.compile(r"audio|voice|sound|song|music"), Audio),
 )
 """Patterns of the names of file fields that take a video or audio; all other file fields take an image."""
-NUMBER_LIMITS = {"minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt"}
-TEXT_LIMITS = {"minLength": "min_length", "maxLength": "max_length"}
-# For each JSON Schema type, pydantic's name of each limit by JSON Schema's name.
-LIMITS = {
-    "string": TEXT_LIMITS,
-    "array": {"minItems": "min_length", "maxItems": "max_length"},
-    "integer": {**NUMBER_LIMITS, "multipleOf": "multiple_of"},
-    "number": NUMBER_LIMITS,
-}
-# The type is not just float, so that 5 is sent as 5: KIE may refuse 5.0.
-NUMBER = Annotated[int | float, WithJsonSchema({"type": "number"})]
 ENVELOPE = ("model", "callBackUrl")
 """Fields that stand beside `input` in KIE's examples, and that people paste together with the input."""
-SHOWN = ("enum", "default", *NUMBER_LIMITS, *TEXT_LIMITS, *LIMITS["array"])
+SHOWN = (
+    *("enum", "default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("minLength", "maxLength", "minItems", "maxItems", "pattern"),
+)
+"""Keywords of a field's schema that an answer shows."""
 MAX_DESCRIPTION_CHARS = 100
 """Largest number of characters of a field's description in an answer; the rest is cut off."""
-PYTHON_TYPES: dict[str, Any] = {
-    "string": str,
-    "integer": int,
-    "number": NUMBER,
-    "boolean": bool,
-    "object": dict[str, Any],
-}
 
 
-def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str) -> type[KieModel]:
+def _to_wire(value: Any, info: SerializationInfo) -> Any:
+    """Return a value of any shape with what KIE is sent for each reference in it."""
+    match value:
+        case Ref():
+            return info.context(value) if info.context else str(value)
+        case Mapping():
+            return {name: _to_wire(each, info) for name, each in value.items()}
+        case list():
+            return [_to_wire(each, info) for each in value]
+    return value
+
+
+Value = Annotated[Any, PlainSerializer(_to_wire)]
+"""The type of every field of a dynamic model: `SchemaCheck` has checked the value before the model gets it."""
+
+
+class DynamicModel(KieModel):
+    """A model that is known only by the schema that KIE publishes."""
+
+    input_schema: ClassVar[Schema] = {}
+    """Fields of the model's input: KIE's schema, with its alternatives merged."""
+    check: ClassVar[SchemaCheck | None] = None
+    """The check against KIE's schema; None for a model without a schema."""
+
+
+def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of: str = "") -> type[DynamicModel]:
     """Make a model class from KIE's live schema; its fields have KIE's own names.
 
     Args:
         id_: KIE's id of the model.
-        schema: The JSON Schema of the request's `input`, with all references resolved.
+        schema: The JSON Schema of the request's `input`, as `published_schema` returns it.
         kind: What the model makes.
         does: The model's mode, such as `text-to-video`.
+        as_of: The day of the schema; empty for today.
+
+    Raises:
+        UnusableSchema: When the schema is not valid.
     """
-    attributes = {"id": id_, "kind": kind, "does": does, "__doc__": f"{id_}, as KIE describes it today."}
-    base = type("DynamicModel", (KieModel,), attributes)
-    return create_model(id_, __base__=base, __doc__=attributes["__doc__"], **_build_fields(schema, base))
+    merged = merge_alternatives(schema)
+    attributes: dict[str, Any] = {
+        "id": id_,
+        "kind": kind,
+        "does": does,
+        "__doc__": f"{id_}, as KIE {f'described it on {as_of}' if as_of else 'describes it today'}.",
+        "__module__": __name__,
+        "input_schema": merged,
+        "check": SchemaCheck(dict(schema)),
+        "model_config": ConfigDict(extra="allow" if "additionalProperties" in merged else "forbid", frozen=True),
+    }
+    base: type[DynamicModel] = type("DynamicModel", (DynamicModel,), attributes)
+    fields = _build_fields(merged.get("properties", {}), merged.get("required", ()), base)
+    return create_model(id_, __base__=base, __doc__=attributes["__doc__"], **fields)
 
 
-def unchecked_model(id_: str, *, kind: Kind, does: str) -> type[KieModel]:
-    """Make a class that accepts any fields, for a model without a published schema."""
+def unchecked_model(id_: str, *, kind: Kind, does: str, reason: str = "KIE publishes no schema") -> type[DynamicModel]:
+    """Make a class that accepts any fields, for a model without a usable schema.
+
+    Args:
+        id_: KIE's id of the model.
+        kind: What the model makes.
+        does: The model's mode.
+        reason: Why there is no schema.
+    """
     attributes = {
         "id": id_,
         "kind": kind,
         "does": does,
-        "__doc__": f"{id_}, of which KIE publishes no schema: run_model takes any fields with unchecked: true.",
+        "__doc__": f"{id_}: {reason}, so run_model takes any fields with unchecked: true.",
         "__module__": __name__,
         "model_config": ConfigDict(extra="allow", frozen=True),
     }
-    return type("Unchecked", (KieModel,), attributes)
+    return type("Unchecked", (DynamicModel,), attributes)
 
 
-def parse_call(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
-    """Validate the fields of a call of a dynamic model.
+def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel:
+    """Check the fields of a call of a dynamic model, and make the call.
 
     Args:
         model: A class that this module made.
@@ -85,19 +120,91 @@ def parse_call(model: type[KieModel], fields: Mapping[str, Any]) -> KieModel:
     Raises:
         ValueError: A field is wrong or missing; the message says what to change.
     """
+    if is_deeper(dict(fields), MAX_SCHEMA_DEPTH):
+        raise ValueError("the fields are nested too deeply")
+    if model.check is None:
+        return model.model_validate({name: value for name, value in fields.items() if value is not None})
     shown = {name: field.alias or name for name, field in model.model_fields.items()}
-    known = {shown[name]: schema for name, schema in plain_schema(model)["properties"].items()}
+    schema = model.input_schema
+    known = schema.get("properties", {})
     given = {_spelled(name, known, shown): value for name, value in fields.items() if value is not None}
-    required = [shown[name] for name, field in model.model_fields.items() if field.is_required()]
-    whole = {"properties": known, "required": required}
-    if model.model_config.get("extra") != "allow":
-        # KIE's examples have these fields beside the input. They are dropped unless the model itself has them.
-        given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
-        given = _without_empty(coerce_arguments(_without_empty(given, whole), whole), whole)
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise ValueError("; ".join(explain_problem(problem) for problem in error.errors(include_url=False))) from None
+    # KIE's examples have these fields beside the input. They are dropped unless the model itself has them.
+    given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
+    given = _read_fields(given, schema)
+    given, problems = _check(model.check, given, known)
+    problems += [f"there is no argument {name}" for name in unknown_fields(given, schema)]
+    if problems:
+        raise ValueError("; ".join(problems))
+    completed = {**_defaults(schema), **given}
+    # KIE's defaults may contradict what was given. In that case they are left to KIE.
+    return model.model_validate(given if model.check.find_problems(completed) else completed)
+
+
+def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -> KieModel:
+    """Return a call of a built-in model with further fields, which KIE has added since the class was written.
+
+    Args:
+        call: The call without these fields.
+        schema: The JSON Schema that KIE publishes for the model.
+        fields: The further fields, which the schema has.
+
+    Raises:
+        ValueError: A field is wrong; the message says what to change.
+    """
+    properties = {name: merge_alternatives(schema)["properties"][name] for name in fields}
+    exact = {name: schema.get("properties", {}).get(name, properties[name]) for name in fields}
+    given = _read_fields(fields, {"properties": properties})
+    given, problems = _check(SchemaCheck({"properties": exact}), given, properties)
+    if problems:
+        raise ValueError("; ".join(problems))
+    extended = _extend(type(call), properties)
+    names = {field.serialization_alias: name for name, field in extended.model_fields.items()}
+    added = {names[name]: value for name, value in given.items()}
+    return extended.model_construct({*call.model_fields_set, *added}, **dict(call), **added)
+
+
+def _extend(base: type[KieModel], properties: Schema) -> type[KieModel]:
+    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **_build_fields(properties, (), base))
+
+
+def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return a call's fields without the empty ones, in the types of the schema, and with files as `MediaRef`."""
+    given = _without_empty(fields, schema)
+    return {
+        name: _with_files(value, schema.get("properties", {}).get(name, {}), name)
+        for name, value in _without_empty(_coerce_fields(given, schema), schema).items()
+    }
+
+
+def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schema]) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields and their problems; texts become numbers if that solves all problems."""
+    problems = check.find_problems(fields)
+    if problems and not check.find_problems(numbers := _with_numbers(fields, known)):
+        return numbers, []
+    return fields, problems
+
+
+def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dict[str, Any]:
+    """Return the fields with a number in place of a text like "5" where the schema has no type or several types."""
+
+    def read(value: Any) -> Any:
+        return coerce_arguments({"": value}, {"properties": {"": {"type": "number"}}})[""]
+
+    return {name: value if _json_type(known.get(name, {})) else read(value) for name, value in fields.items()}
+
+
+def _defaults(schema: Schema) -> dict[str, Any]:
+    """Return KIE's defaults of the optional fields.
+
+    Some of KIE's defaults are example files or empty placeholders, which no caller wants to send.
+    """
+    return {
+        name: field["default"]
+        for name, field in schema.get("properties", {}).items()
+        if name not in schema.get("required", ())
+        and not is_empty(tidy(field.get("default")))
+        and not _has_file(field, name)
+    }
 
 
 def _spelled(name: str, known: Collection[str], shown: Mapping[str, str]) -> str:
@@ -115,7 +222,11 @@ def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         name: value
         for name, value in inner.items()
         if value is not None
-        and (name in required or value in known.get(name, {}).get("enum", ()) or not is_empty(tidy(value)))
+        and (
+            (name in required and not _has_file(known.get(name, {}), name))
+            or value in known.get(name, {}).get("enum", ())
+            or not is_empty(tidy(value))
+        )
         and (name in required or not _is_any_seed(name, value, known.get(name, {})))
     }
 
@@ -136,6 +247,38 @@ def _is_any_seed(name: str, value: Any, schema: Schema) -> bool:
     return schema.get("default") != -1 and schema.get("minimum", 0) > -1
 
 
+def _coerce_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    known = schema.get("properties", {})
+    return {name: _coerce(value, known.get(name, {})) for name, value in fields.items()}
+
+
+def _coerce(value: Any, schema: Schema) -> Any:
+    """Correct what clients send in another form: a number as text, a list as JSON, text in the wrong case."""
+    kind, choices = _json_type(schema), schema.get("enum", ())
+    value = coerce_arguments({"": value}, {"properties": {"": {"type": kind or "string", "enum": choices}}})[""]
+    if isinstance(value, float) and value.is_integer() and kind == "integer":
+        return int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if kind == "string" and (isinstance(value, int) or math.isfinite(value)):
+            return str(value)
+        if kind == "boolean" and value in {0, 1}:
+            return bool(value)
+    if isinstance(value, list):
+        return [_coerce(each, schema.get("items", {})) for each in value]
+    return _coerce_fields(value, schema) if isinstance(value, Mapping) else value
+
+
+def _with_files(value: Any, schema: Schema, name: str) -> Any:
+    """Return a value with a `MediaRef` in place of each text that names a file."""
+    if isinstance(value, list):
+        return [_with_files(each, schema.get("items", {}), name) for each in value]
+    if isinstance(value, Mapping):
+        inner = schema.get("properties", {})
+        return {key: _with_files(each, inner.get(key, {}), key) for key, each in value.items()}
+    medium = _media_type(schema, name) if isinstance(value, str) else None
+    return medium(value.strip()) if medium else value
+
+
 def summarize_schema(schema: Schema) -> dict[str, Any]:
     """Shorten KIE's schema for an answer: required fields come first, descriptions are cut, few keys stay."""
     required = schema.get("required") or ()
@@ -146,35 +289,36 @@ def summarize_schema(schema: Schema) -> dict[str, Any]:
 
 def _summarize_field(field: Schema, name: str) -> dict[str, Any]:
     """Shorten the schema of one field; a file field is described as `file`."""
-    summary = {key: field[key] for key in SHOWN if field.get(key) is not None}
+    summary = {key: _shown(field[key]) for key in SHOWN if field.get(key) is not None}
     if kind := _json_type(field):
         summary["type"] = kind
     if kind == "array":
         summary["items"] = _summarize_field(field.get("items") or {}, name)
     if kind == "object" and field.get("properties"):
         summary |= summarize_schema(field)
-    if _is_media(_python_type(field, name)):
+    if _has_file(field, name):
         summary.pop("default", None)
         summary["description"] = "file"
-    elif words := " ".join(str(field.get("description") or "").split()):
+    elif words := field.get("description"):
         cut = f"{words[: MAX_DESCRIPTION_CHARS - 1]}…"
         summary["description"] = words if len(words) <= MAX_DESCRIPTION_CHARS else cut
     return summary
 
 
-def _build_fields(schema: Schema, base: type[BaseModel]) -> dict[str, Any]:
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_shown(each) for each in value]
+    return one_line(value) if isinstance(value, str) else value
+
+
+def _build_fields(properties: Schema, required: Collection[str], base: type[BaseModel]) -> dict[str, Any]:
     """Build the field definitions that `create_model()` takes: a type and a default for each name."""
-    required = schema.get("required") or ()
     made: dict[str, Any] = {}
-    for wire_name, field in (schema.get("properties") or {}).items():
-        kind = _python_type(field, wire_name)
-        # Some of KIE's defaults are example files or empty placeholders, which no caller wants to send.
-        given = None if _is_media(kind) or is_empty(tidy(field.get("default"))) else field.get("default")
-        default = ... if given is None and wire_name in required else given
-        limits = {} if field.get("enum") else _constraints(field)
+    for wire_name in properties:
+        default = ... if wire_name in required else None
         made[_free_name(wire_name, made, base)] = (
-            kind | None if default is None else kind,
-            Field(default, alias=wire_name, serialization_alias=wire_name, **limits),
+            Value,
+            Field(default, alias=wire_name, serialization_alias=wire_name),
         )
     return made
 
@@ -187,47 +331,34 @@ def _free_name(wire_name: str, taken: Collection[str], base: type[BaseModel]) ->
     return name
 
 
-def _constraints(field: Schema) -> dict[str, Any]:
-    """Translate JSON Schema's limits of a field to pydantic's."""
-    limits = LIMITS.get(_json_type(field), {})
-    return {ours: field[theirs] for theirs, ours in limits.items() if isinstance(field.get(theirs), int | float)}
-
-
 def _json_type(field: Schema) -> str:
     """Return the JSON type of a field, not counting null; empty if the field has no type or several types."""
     kinds = field.get("type")
     others = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each not in (None, "null")]
+    if not others:
+        types = {type(each) for each in field.get("enum", ()) if each is not None}
+        others = [JSON_TYPES.get(each, "") for each in types]
     return str(others[0]) if len(others) == 1 else ""
 
 
-def _python_type(field: Schema, name: str) -> Any:
-    """Choose the Python type that validates a field."""
-    kind = _json_type(field)
-    choices = [value for value in field.get("enum") or () if value is not None]
-    if kind == "array":
-        return list[_item_type(field.get("items") or {}, name)]  # type: ignore[misc]
-    if choices:
-        return Literal[tuple(choices)]
-    if kind == "object" and field.get("properties"):
-        return create_model(f"{name}_part", __base__=Part, **_build_fields(field, Part))
-    if kind == "string" and (medium := _media_type(field, name)):
-        return medium
-    return PYTHON_TYPES.get(kind, Any)
-
-
-def _item_type(field: Schema, name: str) -> Any:
-    limits = {} if field.get("enum") else _constraints(field)
-    return Annotated[_python_type(field, name), Field(**limits)]
+JSON_TYPES = {str: "string", int: "integer", float: "number"}
 
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
     """Return the kind of file that a field takes, judged by its format and name; None if it takes no file."""
     plain = snake_case(name)
+    if _json_type(field) != "string" or any(each is not None for each in field.get("enum", ())):
+        return None
     if NOT_A_FILE_FIELD.search(plain) or not (field.get("format") == "uri" or FILE_FIELD.search(plain)):
         return None
     return next((medium for words, medium in MEDIUM_PATTERNS if words.search(plain)), Image)
 
 
-def _is_media(kind: Any) -> bool:
-    """Tell whether a type is a file reference, or has a file reference anywhere inside."""
-    return any(isinstance(part, type) and issubclass(part, MediaRef) for part in walk_annotation(kind))
+def _has_file(field: Schema, name: str) -> bool:
+    """Tell whether a field takes a file, or has a field that does anywhere inside."""
+    inner: Iterator[tuple[str, Schema]] = iter(field.get("properties", {}).items())
+    return (
+        _media_type(field, name) is not None
+        or ("items" in field and _has_file(field["items"], name))
+        or any(_has_file(each, key) for key, each in inner)
+    )

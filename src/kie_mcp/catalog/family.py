@@ -28,6 +28,15 @@ FILES_NOTE = "Files: https URL, path, data URI, or task:<id>#<n>."
 """Sentence about files in the description of each tool that takes files."""
 
 
+class UnknownFields(ValueError):
+    """A model does not have some of a call's fields; the message says what the model takes."""
+
+    def __init__(self, model: type[KieModel], names: Collection[str], message: str) -> None:
+        super().__init__(message)
+        self.model = model
+        self.names = names
+
+
 @dataclass(frozen=True)
 class Family:
     """The models that one MCP tool runs; the default model comes first."""
@@ -88,6 +97,7 @@ class Family:
             arguments: A tool call's arguments. The options that every tool takes may be among them, and are ignored.
 
         Raises:
+            UnknownFields: The model does not have some of the arguments.
             ValueError: An argument is wrong or missing; the message says what to change.
         """
         given = {name: value for name, value in tidy(arguments).items() if name not in OPTIONS}
@@ -96,14 +106,16 @@ class Family:
             # Callers often pass a version of Suno or Midjourney as `model`, such as `v5`.
             given.setdefault("version", name)
             name = None
-        model = self._choose(name, given)
+        model = self._choose(name, [each for each in given if each in self.input_schema["properties"]])
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
         given |= {field: value for field, value in leave_out_empty(arguments, needed).items() if field in needed}
         try:
             return model.model_validate(leave_out_empty(coerce_arguments(given, schema), needed))
         except ValidationError as error:
-            raise ValueError(self._explain(model, error)) from None
+            unknown = [str(each["loc"][0]) for each in error.errors() if _is_unknown_field(each)]
+            reason = self._explain(model, error)
+            raise (UnknownFields(model, unknown, reason) if unknown else ValueError(reason)) from None
 
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
@@ -131,7 +143,7 @@ class Family:
     def _explain_one(self, model: type[KieModel], problem: Any) -> str:
         if problem["type"] == "missing":
             return f"{explain_problem(problem)} by {model.id}"
-        if problem["type"] != "extra_forbidden" or len(problem["loc"]) > 1:
+        if not _is_unknown_field(problem):
             return explain_problem(problem)
         (name,) = problem["loc"]
         holders = [id_ for id_, schema in self._schemas.items() if name in schema["properties"]]
@@ -178,6 +190,11 @@ class Family:
             yield (
                 "; ".join([*(f"{summarize_ids(ids, all_ids)}: {text}" for text, ids in some), f"others: {rest}"]) + "."
             )
+
+
+def _is_unknown_field(problem: Any) -> bool:
+    """Tell whether a validation error is about an argument that the model does not have."""
+    return problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1
 
 
 def _accepts(model: type[KieModel], given: Collection[str]) -> bool:

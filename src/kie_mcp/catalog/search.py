@@ -14,7 +14,7 @@ from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
 Description = dict[str, Any]
 
-LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today"}
+LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
 """Labels in a model's text description for the keys that come from KIE's live catalogue."""
 
 
@@ -190,6 +190,7 @@ def _format_field(field: Mapping[str, Any]) -> str:
             ("maxLength", "up to"),
             ("minItems", "at least"),
             ("maxItems", "at most"),
+            ("multipleOf", "in steps of"),
         )
         if key in field
     ]

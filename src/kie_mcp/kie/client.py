@@ -34,6 +34,8 @@ CREATE_SECONDS = 90
 READ_SECONDS = 10
 """Timeout of one attempt of a read, in seconds."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
+MAX_ANSWER_BYTES = 10_000_000
+"""Largest answer that is read; KIE's largest, its list of models, has a tenth of it."""
 READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
 """Shortest wait before the second attempt of a read, in seconds."""
@@ -317,8 +319,8 @@ def _is_retryable(error: Exception) -> bool | float:
 
 
 def _parse_body(response: httpx2.Response) -> Any:
-    """Return the parsed JSON of a body, its text when it is not JSON, or None when it is empty."""
-    if not response.content.strip():
+    """Return the parsed JSON of a body, its text when it is not JSON, or None when it is empty or too large."""
+    if not response.content.strip() or len(response.content) > MAX_ANSWER_BYTES:
         return None
     try:
         return response.json()

@@ -1,17 +1,17 @@
 """Drift: differences between the built-in models and the schemas that KIE publishes today."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.published_schema import Schema, UnusableSchema, merge_alternatives
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.wire_schema import wire_schema
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.discovery import Discovery
 from kie_mcp.kie.routes import listed_ids, wire_name
-
-Schema = Mapping[str, Any]
+from kie_mcp.kie.snapshot import Snapshot
 
 LIMITS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
 
@@ -32,38 +32,40 @@ BUILT_IN = {
 """Class and route id for each of KIE's model ids; when several classes share an id, the first class."""
 
 
-async def compare_models(discovery: Discovery, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
-    """Yield the drift of each model: first of new and gone models, then of the others, at one model a second.
+async def compare_models(published: Discovery | Snapshot, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
+    """Yield the drift of each model: first of new and gone models, then of the others.
 
     Args:
-        discovery: KIE's discovery API.
+        published: What KIE publishes: its discovery API, which answers for one model a second, or a snapshot.
         only: KIE's ids of the models to compare; all models when left out.
 
     Raises:
         ApiError: When KIE's list of models cannot be read.
     """
-    offered = await discovery.read_models()
+    offered = await published.read_models()
     wanted = only or dict.fromkeys([*offered, *BUILT_IN])
     for id_ in wanted:
-        if id_ not in BUILT_IN:
+        # Some models are in KIE's list, but run only by an API of their own.
+        if id_ not in BUILT_IN and id_ not in MODELS:
             yield ModelDrift(id_, ("new at KIE" if id_ in offered else "neither at KIE nor built in",))
-        elif id_ not in offered and not BUILT_IN[id_][0].legacy:
+        elif id_ not in offered and id_ in BUILT_IN and not BUILT_IN[id_][0].legacy:
             yield ModelDrift(id_, ("gone from KIE's list",))
     for id_ in wanted:
         if id_ in BUILT_IN and id_ in offered:
-            yield ModelDrift(id_, await _schema_changes(discovery, id_))
+            yield ModelDrift(id_, await _schema_changes(published, id_))
 
 
-async def _schema_changes(discovery: Discovery, id_: str) -> tuple[str, ...]:
+async def _schema_changes(published: Discovery | Snapshot, id_: str) -> tuple[str, ...]:
     try:
-        theirs = await discovery.read_schema(id_)
-    except ApiError as error:
+        theirs = await published.read_schema(id_)
+    except (ApiError, UnusableSchema) as error:
         return (f"its schema cannot be read ({error})",)
     return tuple(schema_differences(*BUILT_IN[id_], theirs)) if theirs else ()
 
 
-def schema_differences(model: type[KieModel], route_id: str, theirs: Schema) -> Iterator[str]:
+def schema_differences(model: type[KieModel], route_id: str, published: Schema) -> Iterator[str]:
     """Yield the differences between a model class and KIE's schema of the model's input, in words."""
+    theirs = {"required": [], **merge_alternatives(published)}
     ours = {wire_name(name, route_id): field for name, field in wire_schema(model)["properties"].items()}
     required = theirs["required"]
     for name, field in theirs["properties"].items():

@@ -1,11 +1,13 @@
 """The sandbox's copy of KIE's discovery API (the live catalogue): models, schemas, prices and success rates."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from kie_mcp.catalog import dynamic_model
 from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.published_schema import UnusableSchema, read_schema
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.fake_task import to_iso
 from kie_mcp.sandbox.offers import OFFERS, Offer
@@ -43,11 +45,11 @@ class Discovery:
             kind: The kind of result that the model makes.
             does: The model's mode.
         """
-        model = (
-            dynamic_model.model_from_schema(id_, schema, kind=kind, does=does)
-            if schema
-            else dynamic_model.unchecked_model(id_, kind=kind, does=does)
-        )
+        model = dynamic_model.unchecked_model(id_, kind=kind, does=does)
+        # A schema that no call can be checked with is published all the same: KIE might publish it too.
+        with suppress(UnusableSchema):
+            if schema:
+                model = dynamic_model.model_from_schema(id_, read_schema(schema), kind=kind, does=does)
         self.extra_models[id_] = Offer(model, "jobs")
         self.extra_schemas[id_] = schema
 

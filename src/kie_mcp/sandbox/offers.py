@@ -170,7 +170,7 @@ def build_minimal_call(model: type[KieModel]) -> KieModel | None:
 
 
 def _example_value(schema: dict[str, Any]) -> Any:
-    match schema["type"]:
+    match schema.get("type"):
         case "array":
             return [_example_value(schema["items"])] * schema.get("minItems", 1)
         case "object":

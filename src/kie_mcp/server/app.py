@@ -5,6 +5,7 @@ The first call that needs them opens the runner and the list.
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -119,6 +120,7 @@ class App:
     async def _open(self) -> "Runner":
         from kie_mcp.kie.client import KieClient
         from kie_mcp.kie.discovery import Discovery
+        from kie_mcp.kie.snapshot import load_snapshot
         from kie_mcp.ledger.ledger import Ledger
         from kie_mcp.tasks.caps import Caps, Rules
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
@@ -141,7 +143,12 @@ class App:
             create_limiter=LedgerCreateLimiter(ledger, self.clock),
         )
         await self._stack.enter_async_context(client)
-        self._discovery = Discovery(client, settings.live_dir, clock=self.clock)
+        self._discovery = Discovery(
+            client,
+            settings.live_dir,
+            clock=self.clock,
+            snapshot=partial(load_snapshot, settings.state_dir),
+        )
         readable = settings.readable_dirs if self._local_files else ()
         runner = Runner(
             client,

@@ -7,7 +7,7 @@ from mcp_types import CallToolResult, InputRequiredResult
 from kie_mcp.catalog.arguments import Options
 from kie_mcp.catalog.family import Family
 from kie_mcp.ledger.task import Task
-from kie_mcp.server import answers, elicitation, health, live_models
+from kie_mcp.server import answers, elicitation, health, live_fields, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.orders import build_family_order
@@ -28,11 +28,23 @@ async def run_family_tool(
         InvalidCall: When the arguments are wrong.
         KieMcpError: When the task was not accepted.
     """
-    order, options = build_family_order(family, arguments)
+    order, options = await build_family_order(app, family, arguments)
     return await generate(app, call, order, options)
 
 
 async def generate(app: App, call: ToolCall, order: Order, options: Options) -> CallToolResult | InputRequiredResult:
+    """Run an order as `_run_order()` does, and add the order's notes to the answer.
+
+    Raises:
+        KieMcpError: When the task was not accepted.
+    """
+    await app.runner()
+    order = await live_fields.add_dropped_note(app, await live_models.add_live_price(app, order))
+    result = await _run_order(app, call, order, options)
+    return answers.add_note(result, " ".join(order.notes)) if order.notes else result
+
+
+async def _run_order(app: App, call: ToolCall, order: Order, options: Options) -> CallToolResult | InputRequiredResult:
     """Start the order's task and wait for a quick task, or only quote the cost when the options ask for a quote.
 
     Returns:
@@ -42,7 +54,6 @@ async def generate(app: App, call: ToolCall, order: Order, options: Options) -> 
         KieMcpError: When the task was not accepted.
     """
     runner = await app.runner()
-    order = await live_models.add_live_price(app, order)
     with failures.explain_ledger_errors():
         earlier = await runner.find_repeated(order)
         if options.quote:

@@ -11,10 +11,13 @@ from kie_mcp.catalog import dynamic_model, search
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.published_schema import UnusableSchema
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
-from kie_mcp.kie.discovery import Discovery, OfferedModel
+from kie_mcp.kie.discovery import Discovery
 from kie_mcp.kie.routes import listed_ids
+from kie_mcp.kie.snapshot import OfferedModel
 from kie_mcp.server import formatting
+from kie_mcp.server.live_fields import LIVE_TIMEOUT_SECONDS, describe_changes
 from kie_mcp.tasks.order import Order
 
 if TYPE_CHECKING:
@@ -22,10 +25,10 @@ if TYPE_CHECKING:
 
 RUN_MODEL_TOOL = "run_model"
 """Name of the tool that can run any model, also one that is in KIE's list but not built in."""
-PRICE_TIMEOUT_SECONDS = 5
-"""Maximum seconds that a call waits for KIE's text on the price of the call's model."""
 LONGEST_PRICE = 200
 """Maximum characters of KIE's price text in the description of a model."""
+LONGEST_ID = 90
+"""Maximum characters of a model's id in a row of a list of models; KIE's longest has half of it."""
 LONGEST_IN_LIST = 60
 """Maximum characters of each of KIE's texts in a row of a list of models, and of a field's list of choices."""
 MAX_DESCRIPTION_BYTES = 2300
@@ -50,16 +53,18 @@ def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
     return (found.family, found.model, "") if found else None
 
 
-async def load_live_model(discovery: Discovery, name: str, *, unchecked: bool = False) -> type[KieModel]:
+async def load_live_model(
+    discovery: Discovery, name: str, *, unchecked: bool = False
+) -> type[dynamic_model.DynamicModel]:
     """Make a model class, from the schema that KIE publishes, for a model that is not built in.
 
     Args:
         discovery: Reads KIE's list of models and their schemas.
         name: KIE's id of the model.
-        unchecked: Whether to return a class that accepts any fields when KIE publishes no schema of the model.
+        unchecked: Whether to return a class that accepts any fields when KIE publishes no usable schema.
 
     Raises:
-        InvalidCall: When KIE does not offer the model, or publishes no schema of it and `unchecked` is false.
+        InvalidCall: When KIE does not offer the model, or publishes no usable schema and `unchecked` is false.
         ApiError: When KIE does not answer.
     """
     try:
@@ -69,17 +74,36 @@ async def load_live_model(discovery: Discovery, name: str, *, unchecked: bool = 
         error.next_step = f"{_did_you_mean(name)}{error.next_step}"
         raise
     if name not in offered:
-        hint = f"{_did_you_mean(name, offered)}find_models lists the models."
-        raise InvalidCall(f"KIE offers no model {name!r}.", hint)
-    kind, mode = derive_kind(offered[name]), derive_mode(offered[name])
-    if schema := await discovery.read_schema(name):
-        return dynamic_model.model_from_schema(name, schema, kind=kind, does=mode)
+        raise _no_such_model(name, offered)
+    live = offered[name]
+    kind, mode, reason = derive_kind(live), derive_mode(live), "KIE publishes no schema"
+    try:
+        if schema := await discovery.read_schema(name):
+            return dynamic_model.model_from_schema(name, schema, kind=kind, does=mode, as_of=live.as_of)
+    except UnusableSchema as error:
+        reason = f"KIE's schema cannot be used, because {error}"
     if unchecked:
-        return dynamic_model.unchecked_model(name, kind=kind, does=mode)
+        return dynamic_model.unchecked_model(name, kind=kind, does=mode, reason=reason)
     raise InvalidCall(
-        f"KIE publishes no schema of {name}, so its input cannot be checked.",
+        f"The input of {name} cannot be checked: {reason}.",
         "Set unchecked to true if you are sure of the fields: KIE ignores what it does not know and bills it all.",
     )
+
+
+def _no_such_model(name: str, offered: OfferedModels) -> KieMcpError:
+    hint = _did_you_mean(name, offered)
+    if as_of := snapshot_date(offered):
+        return ApiError(
+            f"{name!r} is not built in, and KIE could not be asked for it. It is not in KIE's list of {as_of}.",
+            f"{hint}Try again later.",
+            retryable=True,
+        )
+    return InvalidCall(f"KIE offers no model {name!r}.", f"{hint}find_models lists the models.")
+
+
+def snapshot_date(offered: OfferedModels) -> str:
+    """Return the date of a list that is from the snapshot; empty when KIE answered."""
+    return next((model.as_of for model in offered.values()), "")
 
 
 def _did_you_mean(name: str, offered: Iterable[str] = ()) -> str:
@@ -115,10 +139,14 @@ async def add_live_price(app: "App", order: Order) -> Order:
     if order.call.estimate().high is not None:
         return order
     offered: OfferedModels = {}
-    with anyio.move_on_after(PRICE_TIMEOUT_SECONDS):
+    with anyio.move_on_after(LIVE_TIMEOUT_SECONDS):
         offered = await fetch_offered_models(app)
-    known = (offered[id_] for id_ in (order.call.id, *listed_ids(type(order.call))) if id_ in offered)
-    return replace(order, live_price=next((model.price for model in known), ""))
+    offered = offered or await (await app.discovery()).recall_models()
+    known = [offered[id_] for id_ in (order.call.id, *listed_ids(type(order.call))) if id_ in offered]
+    if not known:
+        return order
+    dated = (f"KIE did not answer: its price text is of {known[0].as_of}.",) if known[0].as_of else ()
+    return replace(order, live_price=known[0].price, notes=(*order.notes, *dated))
 
 
 BUILT_IN_IDS = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *listed_ids(entry.model)))
@@ -133,18 +161,24 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
     """
     offered = await fetch_offered_models(app)
     if found := find_built_in(name):
-        family, model, _ = found
-        return search.describe_model(model, family.tool) | read_live_status(model, offered)
+        family, model, way = found
+        changes = await describe_changes(app, model, way)
+        return search.describe_model(model, family.tool) | read_live_status(model, offered) | changes
     if not offered:
         raise InvalidCall(f"There is no model {name!r} here.", f"{_did_you_mean(name)}find_models lists the models.")
     discovery, name = await app.discovery(), name.strip()
     model = await load_live_model(discovery, name, unchecked=True)
-    price = {"live_price": formatting.shorten(offered[name].price, LONGEST_PRICE) or "not told"}
     return _shorten_description(
         search.describe_model(model, RUN_MODEL_TOOL)
-        | price
-        | {"input_schema": dynamic_model.summarize_schema(await discovery.read_schema(name) or {})}
+        | {"live_price": _price_of(offered[name]) or "not told"}
+        | {"input_schema": dynamic_model.summarize_schema(model.input_schema)}
     )
+
+
+def _price_of(model: OfferedModel) -> str:
+    """Return KIE's price text of a model, with its date when it is from the snapshot."""
+    price = formatting.shorten(model.price, LONGEST_PRICE)
+    return f"{price} (of {model.as_of})" if price and model.as_of else price
 
 
 def _shorten_description(description: dict[str, Any]) -> dict[str, Any]:
@@ -186,8 +220,8 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
         return {}
     found = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
     if found is None:
-        return {"live": "gone from KIE's list of today"}
-    return {"live_price": formatting.shorten(found.price, LONGEST_PRICE)} if found.price else {}
+        return {} if snapshot_date(offered) else {"live": "gone from KIE's list of today"}
+    return {"live_price": _price_of(found)} if found.price else {}
 
 
 def add_live_status(row: dict[str, str], status: Mapping[str, str]) -> dict[str, str]:
@@ -202,11 +236,11 @@ def list_live_only_models(
     wanted = words.casefold().split()
     return [
         {
-            "model": id_,
+            "model": formatting.shorten(id_, LONGEST_ID),
             "tool": RUN_MODEL_TOOL,
             "mode": derive_mode(model),
             "credits": formatting.shorten(model.price, LONGEST_IN_LIST) or "unknown",
-            "about": f"New at KIE: {formatting.shorten(_title_and_provider(id_, model), LONGEST_IN_LIST)}.",
+            "about": _introduce(model),
         }
         for id_, model in offered.items()
         if id_ not in BUILT_IN_IDS
@@ -216,5 +250,6 @@ def list_live_only_models(
     ]
 
 
-def _title_and_provider(id_: str, model: OfferedModel) -> str:
-    return f"{model.title or id_}, {model.provider}".strip(", ")
+def _introduce(model: OfferedModel) -> str:
+    when = f"At KIE on {model.as_of}" if model.as_of else "New at KIE"
+    return f"{when}: {formatting.shorten(f'{model.title or model.id}, {model.provider}'.strip(', '), LONGEST_IN_LIST)}."

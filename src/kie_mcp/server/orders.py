@@ -1,21 +1,28 @@
 """Build the order of a paid call, from a tool's arguments or from a model's id and the fields of its input."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from kie_mcp.catalog import dynamic_model
 from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem, leave_out_empty, tidy
-from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.family import Family, UnknownFields
 from kie_mcp.errors import InvalidCall
-from kie_mcp.kie.discovery import Discovery
+from kie_mcp.server.app import App
+from kie_mcp.server.live_fields import find_live_fields
 from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, load_live_model
 from kie_mcp.tasks.order import Order
 
 
-def build_family_order(family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
+async def build_family_order(app: App, family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
     """Build the order and the options from the arguments of a family's tool.
+
+    Args:
+        app: The running server; KIE is asked only for arguments that the models do not have.
+        family: The family.
+        arguments: The tool call's arguments.
 
     Raises:
         InvalidCall: When the arguments are wrong.
@@ -23,7 +30,8 @@ def build_family_order(family: Family, arguments: Mapping[str, Any]) -> tuple[Or
     try:
         given = {name: value for name, value in tidy(arguments).items() if name in OPTIONS}
         options = Options.model_validate(coerce_arguments(given, {"properties": OPTIONS}))
-        return Order(family.tool, family.parse(arguments), variation=options.variation), options
+        order = await _parse(app, family, arguments)
+        return replace(order, tool=family.tool, variation=options.variation), options
     except ValidationError as error:
         reason = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
     except ValueError as error:
@@ -31,11 +39,36 @@ def build_family_order(family: Family, arguments: Mapping[str, Any]) -> tuple[Or
     raise InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
 
 
-async def build_model_order(discovery: Discovery, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
+async def _parse(app: App, family: Family, arguments: Mapping[str, Any], route: str = "") -> Order:
+    """Build the order of a built-in model, whose call may have fields that KIE has added since.
+
+    Args:
+        app: The running server.
+        family: The model's family.
+        arguments: The arguments under our names; fields that the model does not have are under KIE's names.
+        route: Id of the only route to try; empty for any.
+
+    Raises:
+        ValueError: An argument is wrong; the message says what to change.
+    """
+    try:
+        return Order(RUN_MODEL_TOOL, family.parse(arguments), route)
+    except UnknownFields as error:
+        live = await find_live_fields(app, error.model, error.names, route)
+        if not live:
+            raise
+        given = {str(name).strip(): value for name, value in arguments.items()}
+        added = {name: given.pop(name) for name in error.names}
+        call = family.parse({"model": error.model.id, **given})
+        note = f"{', '.join(added)}: newer than this server; checked against KIE's schema."
+        return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=(note,))
+
+
+async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
     """Build the order for any model that KIE offers, whether it is built into the catalogue or not.
 
     Args:
-        discovery: Reads KIE's list of models.
+        app: The running server, whose list of models is read.
         name: Any id or alias of the model.
         fields: The model's input, under KIE's names of the fields or under this server's names.
         unchecked: Whether the model may be run with unchecked input when KIE publishes no schema of it.
@@ -56,11 +89,11 @@ async def build_model_order(discovery: Discovery, name: str, fields: Mapping[str
         extra = {key: value for key, value in given.items() if key in model.hidden_fields()}
         shown = {key: value for key, value in given.items() if key not in extra}
         try:
-            call = family.parse({**model.received(shown), "model": model.id})
+            order = await _parse(app, family, {**model.received(shown), "model": model.id}, route_id)
         except ValueError as error:
             raise _wrong_input(model.id, error) from None
-        return Order(RUN_MODEL_TOOL, call, route_id, extra)
-    model = await load_live_model(discovery, name.strip(), unchecked=unchecked)
+        return replace(order, extra=extra)
+    model = await load_live_model(await app.discovery(), name.strip(), unchecked=unchecked)
     try:
         return Order(RUN_MODEL_TOOL, dynamic_model.parse_call(model, fields))
     except ValueError as error:

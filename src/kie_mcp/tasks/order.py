@@ -26,6 +26,8 @@ class Order:
     """A number that is part of the idempotency key: an equal call with another number runs, and is paid for, again."""
     live_price: str = ""
     """The price in the words of KIE's live catalogue; empty when the catalogue was not read."""
+    notes: tuple[str, ...] = ()
+    """What the answer to the call says in addition, such as that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The id that the new task gets; a repeated call returns the existing task, which has another id."""
 

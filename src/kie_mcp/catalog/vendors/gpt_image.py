@@ -59,6 +59,8 @@ class GptImage2(Large):
     id = "gpt-image-2-text-to-image"
     aliases = ("gpt-image-2", "gpt-image")
 
+    background: Literal["transparent", "opaque", "auto"] | None = None
+
 
 class GptImage2Edit(LargeEdit):
     """GPT Image 2: changes or combines up to 16 pictures, up to 4K."""

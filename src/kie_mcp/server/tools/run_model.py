@@ -41,8 +41,7 @@ class RunModel(Options):
 
 async def run_model(app: App, call: ToolCall, arguments: RunModel) -> CallToolResult | InputRequiredResult:
     """Run the named model, and answer as the tool of a family does."""
-    discovery = await app.discovery()
-    order = await build_model_order(discovery, arguments.model, arguments.input, unchecked=arguments.unchecked)
+    order = await build_model_order(app, arguments.model, arguments.input, unchecked=arguments.unchecked)
     result = await generate(app, call, replace(order, variation=arguments.variation), arguments)
     return answers.add_note(result, "callBackUrl: ignored.") if arguments.call_back_url else result
 

@@ -1,0 +1,328 @@
+"""The JSON Schemas that KIE publishes, made fit for use: references replaced, mistakes left out, size limited."""
+
+import json
+import math
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+Schema = dict[str, Any]
+
+MAX_SCHEMA_CHARS = 100_000
+"""Largest size of a schema in characters, with all references replaced; KIE's largest has a tenth of it."""
+MAX_SCHEMA_DEPTH = 32
+"""Most levels of schemas inside schemas."""
+SCHEMA_COST = 40
+"""Characters that each schema inside a schema counts for in addition to its text."""
+MAX_DESCRIPTION_CHARS = 500
+"""Most characters that are kept of KIE's description of a field."""
+
+TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
+MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas")
+LISTS_OF_SCHEMAS = ("allOf", "anyOf", "oneOf", "prefixItems")
+SCHEMAS = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+
+
+class UnusableSchema(ValueError):
+    """A published schema cannot be used; the message says why."""
+
+
+def extract_input_schema(document: Mapping[str, Any]) -> Schema | None:
+    """Return the schema of `input` in one of KIE's OpenAPI documents; None when the document has no such schema.
+
+    References are replaced by what they refer to, and keywords with a wrong value are left out.
+
+    Raises:
+        UnusableSchema: When the schema is too large.
+    """
+    for path in _mappings(document.get("paths")):
+        for operation in _mappings(path):
+            for content in _mappings(_value_at(operation, "requestBody", "content")):
+                body = _Reader(document).read(content.get("schema"))
+                found = _any_of(_schemas_of("input", body))
+                if merge_alternatives(found).get("properties"):
+                    return found
+    return None
+
+
+def read_schema(schema: Any) -> Schema:
+    """Return a schema that stands by itself in the form of `extract_input_schema()`.
+
+    Raises:
+        UnusableSchema: When the schema is too large.
+    """
+    return _Reader({}).read(schema)
+
+
+def _schemas_of(field: str, schema: Schema) -> list[Schema]:
+    """Return the schemas of one field, of which there may be several if the schema around it has alternatives."""
+    if field in schema.get("properties", ()):
+        return [schema["properties"][field]]
+    parts = [part for key in ("allOf", "anyOf", "oneOf") for part in schema.get(key, ())]
+    return [found for part in parts for found in _schemas_of(field, part)]
+
+
+def _any_of(schemas: list[Schema]) -> Schema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas} if schemas else {}
+
+
+class _Reader:
+    """Reads schemas of one document, and counts their size."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._chars = 0
+
+    def read(self, node: Any, within: frozenset[str] = frozenset(), depth: int = 0) -> Schema:
+        """Return a schema with its references replaced, its names trimmed and its wrong keywords left out.
+
+        Args:
+            node: The schema as KIE publishes it.
+            within: The references that are being replaced; a reference to one of these becomes an empty schema, so
+                that a schema that refers to itself comes to an end.
+            depth: Number of schemas around this one.
+        """
+        if depth > MAX_SCHEMA_DEPTH:
+            raise UnusableSchema("it is nested too deeply")
+        self._add(SCHEMA_COST)
+        if not isinstance(node, dict):
+            return {"not": {}} if node is False else {}
+        given = {str(key).strip(): value for key, value in node.items()}
+        reference = given.pop("$ref", None)
+        if isinstance(reference, str):
+            target = {} if reference in within else _reference_target(reference, self._document)
+            return self.read({**target, **given}, within | {reference}, depth + 1)
+        if isinstance(given.get("items"), list):
+            given["prefixItems"] = given.pop("items")
+        read = dict(self._read_keywords(given))
+        read |= self._read_parts(given, lambda part: self.read(part, within, depth + 1))
+        # Some of KIE's schemas list the choices for the items beside the list's type.
+        if read.get("type") == "array" and "enum" in read and not any(isinstance(each, list) for each in read["enum"]):
+            read["items"] = {**read.get("items", {}), "enum": read.pop("enum")}
+        return read
+
+    def _read_parts(self, given: Schema, read: Callable[[Any], Schema]) -> Iterator[tuple[str, Any]]:
+        """Generate the keywords that contain schemas, with these schemas read."""
+        for key in MAPS_OF_SCHEMAS:
+            if isinstance(given.get(key), dict):
+                named = {str(name).strip(): part for name, part in given[key].items()}
+                # A field's name is shown as it is sent, so a name with control characters is not taken.
+                yield key, {name: read(part) for name, part in named.items() if name.isprintable()}
+        for key in LISTS_OF_SCHEMAS:
+            if isinstance(given.get(key), list) and given[key]:
+                yield key, [read(part) for part in given[key]]
+        for key in SCHEMAS:
+            if isinstance(given.get(key), dict | bool):
+                yield key, read(given[key])
+        if given.get("additionalProperties") is False:
+            yield "additionalProperties", False
+
+    def _read_keywords(self, given: Schema) -> Iterator[tuple[str, Any]]:
+        """Generate the keywords that contain no schema, without those that have a wrong value."""
+        for key, value in given.items():
+            read = KEYWORDS.get(key)
+            if read and is_deeper(value, MAX_SCHEMA_DEPTH):
+                raise UnusableSchema("it is nested too deeply")
+            if read and (correct := read(value)) is not None:
+                self._add(len(key) + len(str(correct)))
+                yield key, correct
+        # In older drafts of JSON Schema, true makes the limit beside it exclusive.
+        for limit in ("minimum", "maximum"):
+            exclusive = f"exclusive{limit.title()}"
+            if given.get(exclusive) is True and (number := _number(given.get(limit))) is not None:
+                yield exclusive, number
+
+    def _add(self, chars: int) -> None:
+        self._chars += chars
+        if self._chars > MAX_SCHEMA_CHARS:
+            raise UnusableSchema(f"it is too large (more than {MAX_SCHEMA_CHARS:,} characters)")
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Return whether lists and objects contain one another in more than so many levels."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(parts) and (levels == 0 or any(is_deeper(each, levels - 1) for each in parts))
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, which may be written as text; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if number else None
+
+
+def _count(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number >= 0 and number == int(number) else None
+
+
+def _value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _step(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+def _types(value: Any) -> str | list[str] | None:
+    if not isinstance(value, list):
+        return value if isinstance(value, str) and value in TYPES else None
+    known = list(dict.fromkeys(each for each in value if isinstance(each, str) and each in TYPES))
+    return known if known and len(known) == len(value) else None
+
+
+def _choices(value: Any) -> list[Any] | None:
+    return value or None if isinstance(value, list) else None
+
+
+def _names(value: Any) -> list[str] | None:
+    return list(dict.fromkeys(each.strip() for each in value if isinstance(each, str))) if _choices(value) else None
+
+
+def _names_by_name(value: Any) -> dict[str, list[str]] | None:
+    return {str(name).strip(): _names(each) or [] for name, each in value.items()} if isinstance(value, dict) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _description(value: Any) -> str | None:
+    return one_line(value[:MAX_DESCRIPTION_CHARS]) if isinstance(value, str) else None
+
+
+def one_line(text: object, most: int | None = None) -> str:
+    """Return one of KIE's texts on one line, without control characters, and cut to a length.
+
+    Args:
+        text: The text; None counts as empty.
+        most: Most characters.
+    """
+    spaced = "".join(" " if unicodedata.category(each) in CONTROL else each for each in str(text or ""))
+    return " ".join(spaced.split())[:most]
+
+
+CONTROL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of Unicode's control characters, of marks that change the direction of text, and of line breaks."""
+
+
+KEYWORDS: dict[str, Callable[[Any], Any]] = {
+    "type": _types,
+    "enum": _choices,
+    "const": _value,
+    "default": _value,
+    "description": _description,
+    "deprecated": _flag,
+    "format": _text,
+    "pattern": _text,
+    "required": _names,
+    "dependentRequired": _names_by_name,
+    "uniqueItems": _flag,
+    "multipleOf": _step,
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _number),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"), _count),
+    **dict.fromkeys(("minProperties", "maxProperties"), _count),
+}
+"""For each keyword without schemas inside, a function that returns its value, or None if the value is wrong."""
+
+
+def _mappings(node: object) -> list[Schema]:
+    """Return those values of a mapping that are mappings; an empty list when the node is not a mapping."""
+    return [each for each in node.values() if isinstance(each, dict)] if isinstance(node, dict) else []
+
+
+def _value_at(node: object, *names: str) -> Any:
+    """Return the value at a path of names; None when the path leads to no value."""
+    for name in names:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
+
+
+def _reference_target(reference: str, document: Mapping[str, Any]) -> Schema:
+    """Return the target of a reference, which may be percent-encoded; spaces around names are ignored."""
+    node: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        name = unquote(part).replace("~1", "/").replace("~0", "~").strip()
+        named = {str(key).strip(): value for key, value in node.items()} if isinstance(node, dict) else {}
+        node = named.get(name)
+    return node if isinstance(node, dict) else {}
+
+
+def merge_alternatives(schema: Mapping[str, Any]) -> Schema:
+    """Return one schema that lists all fields of a schema and of its alternatives, and accepts no less than it.
+
+    The result has neither `allOf`, `oneOf` and `anyOf` nor conditions. It serves to describe and to read a call's
+    fields; only the original schema says exactly which calls are valid.
+    """
+    kept = {key: value for key, value in schema.items() if key not in _NOT_MERGED}
+    if "const" in kept:
+        kept["enum"] = [kept.pop("const")]
+    if "properties" in kept:
+        kept["properties"] = {name: merge_alternatives(field) for name, field in kept["properties"].items()}
+    if "items" in kept:
+        kept["items"] = merge_alternatives(kept["items"])
+    either = [
+        merge_alternatives(part)
+        for key in ("oneOf", "anyOf")
+        for part in schema.get(key, ())
+        if part.get("type") != "null"
+    ]
+    every = [merge_alternatives(part) for part in schema.get("allOf", ())]
+    conditional = [schema[key] for key in ("then", "else") if key in schema]
+    conditional += schema.get("dependentSchemas", {}).values()
+    perhaps = [_only_fields(merge_alternatives(part)) for part in conditional]
+    return _merge_all_of([*perhaps, *every, *([_merge_any_of(either)] if either else []), kept])
+
+
+_NOT_MERGED = frozenset({"oneOf", "anyOf", "allOf", "if", "then", "else", "dependentSchemas", "not"})
+
+
+def _only_fields(schema: Schema) -> Schema:
+    """Return a schema that only names the fields of another one, which are fields under some condition."""
+    fields = schema.get("properties", {})
+    wide = {name: {key: field[key] for key in ("type", "format") if key in field} for name, field in fields.items()}
+    return {"properties": wide} if fields else {}
+
+
+def _merge_all_of(schemas: list[Schema]) -> Schema:
+    """Return one schema for schemas that all apply; for a key in several, the last schema's value is used."""
+    merged: Schema = {}
+    properties: dict[str, Schema] = {}
+    for schema in schemas:
+        merged |= schema
+        for name, field in schema.get("properties", {}).items():
+            properties[name] = {**properties.get(name, {}), **field}
+    if properties:
+        merged["properties"] = properties
+    if required := {name for schema in schemas for name in schema.get("required", ())}:
+        merged["required"] = sorted(required)
+    return merged
+
+
+def _merge_any_of(schemas: list[Schema]) -> Schema:
+    """Return one schema for schemas of which any may apply: the equal keys, and the properties of all."""
+    first, *others = schemas
+    merged = {key: value for key, value in first.items() if all(key in each and each[key] == value for each in others)}
+    if all("enum" in schema for schema in schemas):
+        merged["enum"] = list({json.dumps(each): each for schema in schemas for each in schema["enum"]}.values())
+    fields: defaultdict[str, list[Schema]] = defaultdict(list)
+    for schema in schemas:
+        for name, field in schema.get("properties", {}).items():
+            fields[name].append(field)
+    if fields:
+        merged["properties"] = {name: _merge_any_of(each) for name, each in fields.items()}
+        merged["required"] = sorted(
+            set(first.get("required", ())).intersection(*(each.get("required", ()) for each in others))
+        )
+    return merged

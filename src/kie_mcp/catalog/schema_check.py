@@ -1,0 +1,217 @@
+"""Checks of a call's fields against a JSON Schema that KIE publishes, with problems in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from kie_mcp.catalog.fields import MediaRef
+from kie_mcp.catalog.published_schema import Schema, UnusableSchema, one_line
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator, ValidationError
+
+MAX_PROBLEMS = 5
+"""Most problems of one call that are told."""
+MAX_VALUE_CHARS = 300
+"""Most characters of a schema's value, such as a list of choices, in a problem."""
+
+# The words are those of pydantic, so that a problem reads the same for a built-in model and for any other.
+WORDS = {
+    "const": "Input should be {}",
+    "enum": "Input should be {}",
+    "minimum": "Input should be greater than or equal to {}",
+    "maximum": "Input should be less than or equal to {}",
+    "exclusiveMinimum": "Input should be greater than {}",
+    "exclusiveMaximum": "Input should be less than {}",
+    "multipleOf": "Input should be a multiple of {}",
+    "minLength": "String should have at least {} characters",
+    "maxLength": "String should have at most {} characters",
+    "minItems": "List should have at least {} items",
+    "maxItems": "List should have at most {} items",
+    "minProperties": "Dictionary should have at least {} fields",
+    "maxProperties": "Dictionary should have at most {} fields",
+    "pattern": "String should match the pattern {}",
+    "uniqueItems": "List should have no item twice",
+    "contains": "List lacks an item that KIE requires",
+    "falseSchema": "KIE does not take this field here",
+}
+"""Description of a problem for each keyword of JSON Schema; `{}` stands for the keyword's value."""
+TYPE_NAMES = {
+    "string": "string",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "object": "dictionary",
+    "array": "list",
+}
+EXAMPLE_FILES = {"image": "https://file.example/file.png", "video": "https://file.example/file.mp4"}
+NOT_CHECKED = frozenset({"backtrackLimitExceeded", "regexEngineFailure"})
+"""Names of problems that are about a pattern of the schema, not about the value."""
+
+
+class SchemaCheck:
+    """Checks calls against one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        """Prepare the check.
+
+        Raises:
+            UnusableSchema: When the schema is not valid.
+        """
+        self._schema = _without_wrong_patterns(schema)
+        self._validator = _compile(self._schema)
+
+    def find_problems(self, fields: Mapping[str, Any]) -> list[str]:
+        """Return what is wrong with the fields of a call, in words that name the field; empty when nothing is.
+
+        Args:
+            fields: The fields under KIE's names, with files as `MediaRef`. A file that is not given as a URL counts as
+                a URL, because KIE gets a URL in its place.
+        """
+        problems = (
+            self._explain(each)
+            for each in self._validator.iter_errors(_with_urls(fields))
+            # Before a file is uploaded, its URL is not known, so only the type is checked.
+            if each.kind.name == "type" or not _is_uploaded(_value_at(fields, each.instance_path))
+        )
+        return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
+
+    def _explain(self, error: "ValidationError") -> str:
+        """Describe one problem in words; empty when it is about the schema and not about the value."""
+        name, value = error.kind.name, error.kind.value
+        if name in NOT_CHECKED:
+            return ""
+        path = ".".join(map(str, error.instance_path))
+        inside = f"{path}." if path else ""
+        match name:
+            case "required":
+                return f"{inside}{_shorten(value)} is required"
+            case "additionalProperties":
+                return "; ".join(f"there is no argument {inside}{_shorten(each)}" for each in value)
+            case "anyOf" | "oneOf" if all(value):
+                ways = (" and ".join(dict.fromkeys(map(self._explain, each))) for each in value)
+                return _shorten("; or ".join(dict.fromkeys(ways)), 2 * MAX_VALUE_CHARS)
+            case "oneOf":
+                words = _explain_choice(_value_at(self._schema, error.schema_path))
+            case "type":
+                types = [TYPE_NAMES[each] for each in value if each in TYPE_NAMES]
+                words = f"Input should be a valid {' or '.join(types)}"
+            case "not":
+                words = _explain_exclusion(value)
+            case "enum":
+                words = WORDS[name].format(_shorten(_list_choices(value)))
+            case "pattern":
+                words = WORDS[name].format(_shorten(value))
+            case _:
+                words = WORDS.get(name, "KIE does not take this value").format(_shorten(repr(value)))
+        return f"{path}: {words}" if path else words
+
+
+def _compile(schema: Schema) -> "Draft202012Validator":
+    from jsonschema_rs import Draft202012Validator
+
+    try:
+        return Draft202012Validator(schema, offline=True)
+    except ValueError as error:
+        raise UnusableSchema(str(error).partition("\n")[0][:MAX_VALUE_CHARS]) from None
+
+
+def _without_wrong_patterns(schema: Any) -> Any:
+    """Return a schema without those patterns that are not valid regular expressions, at any depth."""
+    if isinstance(schema, list):
+        return [_without_wrong_patterns(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if key not in ("pattern", "patternProperties")}
+    if "pattern" in schema and (not isinstance(schema["pattern"], str) or _is_pattern(schema["pattern"])):
+        kept["pattern"] = schema["pattern"]
+    if isinstance(by_pattern := schema.get("patternProperties"), dict):
+        kept["patternProperties"] = {name: each for name, each in by_pattern.items() if _is_pattern(name)}
+    values = ("const", "enum", "default")
+    return {key: value if key in values else _without_wrong_patterns(value) for key, value in kept.items()}
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        _compile({"pattern": text})
+    except UnusableSchema:
+        return False
+    return True
+
+
+def _with_urls(value: Any) -> Any:
+    """Return a value with a URL in place of each file that is given in another form."""
+    match value:
+        case MediaRef() if _is_uploaded(value):
+            return EXAMPLE_FILES.get(value.medium, "https://file.example/file.mp3")
+        case Mapping():
+            return {name: _with_urls(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_with_urls(each) for each in value]
+        case str():
+            return str(value)
+    return value
+
+
+def _is_uploaded(value: Any) -> bool:
+    """Tell whether a value is a file that KIE gets as another URL than the caller wrote."""
+    return isinstance(value, MediaRef) and not value.startswith(("https://", "http://"))
+
+
+def _value_at(value: Any, path: Sequence[str | int]) -> Any:
+    with suppress(KeyError, IndexError, TypeError):
+        for step in path:
+            value = value[step]
+        return value
+    return None
+
+
+def _explain_choice(alternatives: Any) -> str:
+    """Describe that a value meets more than one of several alternatives, of which it may meet only one."""
+    named = [each.get("required") if isinstance(each, dict) else None for each in alternatives or [None]]
+    if all(named):
+        return f"KIE takes only one of: {', '.join(' and '.join(each) for each in named if each)}"
+    return "Input should meet only one of several forms that KIE takes, and it meets more"
+
+
+def _explain_exclusion(excluded: Any) -> str:
+    match excluded:
+        case {"required": [_, _, *_] as names}:
+            return f"KIE does not take {' and '.join(map(str, names))} together"
+        case {"required": [name]}:
+            return f"KIE does not take {name} here"
+        case {"const": value} | {"enum": [value]}:
+            return f"Input should not be {value!r}"
+        case dict() if not excluded:
+            return WORDS["falseSchema"]
+    return "KIE does not take these values together"
+
+
+def _list_choices(choices: Sequence[Any]) -> str:
+    *others, last = [repr(each) for each in choices if each is not None] or ["null"]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _shorten(text: str, most: int = MAX_VALUE_CHARS) -> str:
+    line = one_line(text)
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def unknown_fields(fields: Mapping[str, Any], schema: Mapping[str, Any], inside: str = "") -> Iterator[str]:
+    """Generate the names of fields, at any depth, that a merged schema does not list.
+
+    KIE ignores such fields and bills the task, so they are refused though most of its schemas allow them.
+    """
+    known = schema.get("properties", {})
+    closed = bool(known) and not schema.get("patternProperties") and "additionalProperties" not in schema
+    for name, value in fields.items():
+        if name in known:
+            items = value if isinstance(value, list) else [value]
+            below = known[name].get("items", {}) if isinstance(value, list) else known[name]
+            for number, each in enumerate(items):
+                place = f"{inside}{name}.{number}." if isinstance(value, list) else f"{inside}{name}."
+                if isinstance(each, Mapping):
+                    yield from unknown_fields(each, below, place)
+        elif closed:
+            yield f"{inside}{name}"

@@ -1,0 +1,111 @@
+"""The snapshot of KIE's list of models, which stands in when KIE does not answer.
+
+A snapshot is part of the package. `kie-mcp catalog sync` writes a newer one into the user's data folder.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kie_mcp.catalog.published_schema import Schema
+
+SHIPPED = Path(__file__).with_name("snapshot.json")
+"""The snapshot of the package."""
+SYNCED = "catalog.json"
+"""Name of the snapshot in the user's data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model in KIE's live catalogue."""
+
+    id: str
+    title: str
+    provider: str
+    modes: tuple[str, ...]
+    """Modes, spelled as in our catalogue, such as `text-to-video`."""
+    price: str
+    """Price text in KIE's own words; empty where KIE gives none."""
+    as_of: str = ""
+    """Date of the snapshot that the model is from; empty when KIE answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """KIE's list of models and their schemas on one day."""
+
+    as_of: str
+    """The day, such as 2026-10-08."""
+    models: Mapping[str, OfferedModel]
+    """All models of the list, by id."""
+    schemas: Mapping[str, Schema]
+    """JSON Schema of the input, by id; a model without a published schema is not in it."""
+
+    async def read_models(self) -> dict[str, OfferedModel]:
+        """Return all models, as `Discovery.read_models()` does."""
+        return dict(self.models)
+
+    async def read_schema(self, id_: str) -> Schema | None:
+        """Return the schema of a model's input, as `Discovery.read_schema()` does."""
+        return self.schemas.get(id_)
+
+    def write(self, file: Path) -> None:
+        """Write the snapshot to a file, with one model a line."""
+        rows = {}
+        for id_, model in self.models.items():
+            row = {key: value for key, value in asdict(model).items() if value and key not in ("id", "as_of")}
+            rows[id_] = row | ({"input": self.schemas[id_]} if id_ in self.schemas else {})
+        lines = ",\n".join(f"{_dump(id_)}:{_dump(row)}" for id_, row in sorted(rows.items()))
+        partial = file.with_suffix(".part")
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(f'{{"as_of":{_dump(self.as_of)},"models":{{\n{lines}\n}}}}\n', encoding="utf-8")
+        partial.replace(file)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_snapshot(file: Path) -> Snapshot:
+    """Read a snapshot from a file.
+
+    Raises:
+        OSError: When there is no such file.
+        ValueError: When the file is not a snapshot.
+    """
+    try:
+        written = json.loads(file.read_bytes())
+        as_of, rows = str(written["as_of"]), written["models"]
+        models = {id_: _read_row(id_, row, as_of) for id_, row in rows.items()}
+        return Snapshot(as_of, models, {id_: row["input"] for id_, row in rows.items() if "input" in row})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is not a snapshot") from error
+
+
+def _read_row(id_: str, row: Mapping[str, Any], as_of: str) -> OfferedModel:
+    return OfferedModel(
+        id=id_,
+        title=row.get("title", ""),
+        provider=row.get("provider", ""),
+        modes=tuple(row.get("modes", ())),
+        price=row.get("price", ""),
+        as_of=as_of,
+    )
+
+
+def load_snapshot(folder: Path) -> Snapshot:
+    """Return the newer one of the package's snapshot and the snapshot in the user's data folder."""
+    snapshot = read_snapshot(SHIPPED)
+    with suppress(OSError, ValueError):
+        synced = read_snapshot(folder / SYNCED)
+        return max(synced, snapshot, key=lambda each: each.as_of)
+    return snapshot
+
+
+def spell_mode(text: object) -> str:
+    """Return a mode in our catalogue's spelling: `text-to-video` for `Text To Video`."""
+    return "-".join(re.findall(r"[a-z0-9]+", str(text).lower()))
