@@ -3,7 +3,6 @@
 A client that declares the extension gets a task handle instead of a result while the task runs, and polls the task.
 """
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from mcp.server.context import CallNext, HandlerResult
@@ -24,6 +23,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import PrivateAttr
 
+from kie_mcp.clock import to_utc
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.progress import describe_progress
@@ -213,7 +213,7 @@ def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> st
 
 def format_timestamp(seconds: float) -> str:
     """Format seconds since 1970 as an ISO 8601 time in UTC, with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return to_utc(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def add_extension(server: Server[Any], extension: Extension) -> None:
