@@ -150,5 +150,5 @@ async def test_when_kie_tells_nothing_built_in_models_are_described_and_others_a
 )
 def test_what_a_new_model_makes_is_told_by_its_task_types(modes: tuple[str, ...], kind: str) -> None:
     model = OfferedModel(id="x", title="", provider="", modes=modes, price="")
-    assert live_models.derive_kind(model) == kind
+    assert model.kind == kind
     assert live_models.derive_mode(model) == (modes[0] if modes else "")

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 import anyio
 import anyio.to_thread
 
+from kie_mcp.catalog.fields import Kind
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
@@ -30,6 +31,8 @@ CACHE_SECONDS = 24 * 3600
 """Seconds for which a cached answer is used."""
 SUCCESS_RATE_CACHE_SECONDS = 600
 """Seconds for which a cached success rate is used; KIE counts success rates in intervals of ten minutes."""
+KIND_SECONDS = 5
+"""Seconds that `find_kind()` waits for KIE at most."""
 HOUR = 3600
 
 Schema = dict[str, Any]
@@ -46,6 +49,16 @@ class OfferedModel:
     """Modes, spelled as in our catalogue, such as `text-to-video`."""
     price: str
     """Price text in KIE's own words; empty where KIE gives none."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the model makes, derived from its modes."""
+        ends = {mode.rpartition("-")[2] for mode in self.modes}
+        if "video" in ends:
+            return "video"
+        if ends & {"speech", "audio", "music", "sound", "dialogue", "effect"}:
+            return "audio"
+        return "text" if ends & {"text", "lyrics"} else "image"
 
 
 class Discovery:
@@ -65,6 +78,13 @@ class Discovery:
         rows = data.get("models")
         listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         return {str(row["model"]): _offered_model(row) for row in listed if row.get("model")}
+
+    async def find_kind(self, id_: str) -> Kind | None:
+        """Return what a model makes; None when KIE does not list it, or does not answer soon."""
+        with anyio.move_on_after(KIND_SECONDS), suppress(ApiError):
+            if model := (await self.read_models()).get(id_):
+                return model.kind
+        return None
 
     async def read_schema(self, id_: str) -> dict[str, Any] | None:
         """Return the JSON Schema of a model's `input`, with references resolved; None if KIE publishes no schema."""

@@ -71,7 +71,7 @@ async def load_live_model(discovery: Discovery, name: str, *, unchecked: bool = 
     if name not in offered:
         hint = f"{_did_you_mean(name, offered)}find_models lists the models."
         raise InvalidCall(f"KIE offers no model {name!r}.", hint)
-    kind, mode = derive_kind(offered[name]), derive_mode(offered[name])
+    kind, mode = offered[name].kind, derive_mode(offered[name])
     if schema := await discovery.read_schema(name):
         return dynamic_model.model_from_schema(name, schema, kind=kind, does=mode)
     if unchecked:
@@ -85,16 +85,6 @@ async def load_live_model(discovery: Discovery, name: str, *, unchecked: bool = 
 def _did_you_mean(name: str, offered: Iterable[str] = ()) -> str:
     close = search.suggest_ids(name, offered)
     return f"Did you mean {' or '.join(close)}? " if close else ""
-
-
-def derive_kind(model: OfferedModel) -> Kind:
-    """Return what a model makes (video, audio, text or image), derived from the task types in KIE's list."""
-    ends = {mode.rpartition("-")[2] for mode in model.modes}
-    if "video" in ends:
-        return "video"
-    if ends & {"speech", "audio", "music", "sound", "dialogue", "effect"}:
-        return "audio"
-    return "text" if ends & {"text", "lyrics"} else "image"
 
 
 def derive_mode(model: OfferedModel) -> str:
@@ -210,7 +200,7 @@ def list_live_only_models(
         }
         for id_, model in offered.items()
         if id_ not in BUILT_IN_IDS
-        and (kind is None or derive_kind(model) == kind)
+        and (kind is None or model.kind == kind)
         and any(mode.casefold() in each for each in model.modes or ("",))
         and all(word in f"{id_} {model.title} {model.provider} {' '.join(model.modes)}".casefold() for word in wanted)
     ]

@@ -11,6 +11,18 @@ from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Task
 
+_NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
+NO_RESULT = (
+    f"{_NAMES_NO_RESULT} What else KIE says is kept. If https://kie.ai/logs shows a file, resolve_task takes its link."
+)
+"""The note of a task that succeeded at KIE and has no result."""
+
+
+def lacks_result(task: Task) -> bool:
+    """Whether KIE named no result of a succeeded task; in ledgers of earlier versions such a task has failed."""
+    told = (task.note, (task.error or {}).get("message", ""))
+    return not task.results and any(each.startswith(_NAMES_NO_RESULT) for each in told)
+
 
 def not_sent_error() -> KieMcpError:
     """Build the error for a task whose process died before the create was sent."""
@@ -22,11 +34,6 @@ def task_gone_error() -> ApiError:
     return ApiError(
         "KIE does not know this task, or not any more: it keeps records for 14 days.", CHECK_LOGS, billed=None
     )
-
-
-def no_result_error() -> TaskFailed:
-    """Build the error for a task that succeeded at KIE but has no result."""
-    return TaskFailed("KIE says that the task has succeeded, and names no result.", CHECK_LOGS, billed=None)
 
 
 def not_created_error() -> ApiError:
