@@ -22,7 +22,9 @@ _PUNCTUATION = ".,;:!?)]"
 
 # Names are compared in small letters and without other characters, so that spellings such as callBackUrl and
 # call_back_url are the same.
-_REQUEST = re.compile("param|request|input|reference|prompt|callback|webhook|notify|error|fail|msg|message")
+_REQUEST = re.compile(
+    "param|request|input|reference|prompt|callback|webhook|notify|error|fail|msg|message|(task|music|audio)id"
+)
 """Parts of the names of fields that hold the request or an error, and no result."""
 _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
 """Parts of the names of fields beside a result that show it smaller, or as it was before."""

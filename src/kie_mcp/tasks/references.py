@@ -138,7 +138,11 @@ class References:
             raise InvalidCall(f"{ref}: the task is {task.state}.", "Ask get_task until it has succeeded.")
         if not number.isdecimal() or not 1 <= int(number) <= len(task.results):
             raise InvalidCall(f"{ref}: the task has {len(task.results)} results.", "Count them from 1.")
-        return task, task.results[int(number) - 1]
+        result = task.results[int(number) - 1]
+        if result.is_damaged or not (result.is_media or isinstance(ref, Track)):
+            step = "get_task fetches it again." if result.is_damaged else "Take another result."
+            raise InvalidCall(f"{ref}: KIE sent no whole file for it, but {result.mime_type}.", step)
+        return task, result
 
     @contextmanager
     def _open(self, ref: str) -> Iterator[Content]:
