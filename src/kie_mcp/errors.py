@@ -124,8 +124,6 @@ class UnknownOutcome(ApiError):
 class DamagedFile(ApiError):
     """The host of a result sent something else than the file, or only a part of it; the file is asked for again."""
 
-    category = "damaged_file"
-
 
 class TaskFailed(KieMcpError):
     """KIE accepted the task and could not finish it."""
