@@ -6,6 +6,7 @@ import zlib
 from importlib.resources import files
 
 import PIL.Image
+import PIL.PngImagePlugin
 import pytest
 from support import media_files
 
@@ -125,6 +126,15 @@ def test_a_mp3_is_as_long_as_its_xing_header_says() -> None:
 
     assert damage(song(3 * 417)) == ""
     assert damage(song(3 * 417 + 1)) == "breaks off"
+
+
+def test_a_picture_with_a_very_long_text_is_whole() -> None:
+    """Programs write their whole workflow into a PNG."""
+    text = PIL.PngImagePlugin.PngInfo()
+    text.add_text("workflow", "x" * 3_000_000, zip=True)
+    long = noise("PNG", pnginfo=text)
+    assert damage(long) == ""
+    assert damage(long[:-20]) == "breaks off"
 
 
 def test_a_picture_with_very_many_pixels_is_not_decoded() -> None:

@@ -41,13 +41,11 @@ def _require_parts(names: set[bytes], found: set[bytes], what: str) -> None:
 
 
 def check_boxes(file: IO[bytes], size: int) -> None:
-    """Check an MP4, MOV or M4A file: all boxes are whole, and index (`moov`) and media (`mdat`) are there."""
-    _require_parts({b"moov", b"mdat"}, set(_box_names(file, size)), "index or no media data")
-
-
-def check_still_boxes(file: IO[bytes], size: int) -> None:
-    """Check a HEIC or AVIF picture: all boxes are whole, and its index (`meta`) is there."""
-    _require_parts({b"meta"}, set(_box_names(file, size)), "index")
+    """Check an MP4, MOV, HEIC or AVIF file: all boxes are whole, and index and media data are there."""
+    found = set(_box_names(file, size))
+    # The index of a clip or sound is `moov`, and that of a picture is `meta`.
+    if not found & {b"moov", b"meta"} or b"mdat" not in found:
+        raise BrokenMedia("has no index or no media data")
 
 
 def _box_names(file: IO[bytes], size: int) -> Iterator[bytes]:

@@ -26,8 +26,8 @@ CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "image/gif": containers.check_gif,
     "image/webp": containers.check_riff,
     "image/tiff": containers.check_tiff,
-    "image/heic": containers.check_still_boxes,
-    "image/avif": containers.check_still_boxes,
+    "image/heic": containers.check_boxes,
+    "image/avif": containers.check_boxes,
     "video/mp4": containers.check_boxes,
     "video/quicktime": containers.check_boxes,
     "audio/mp4": containers.check_boxes,
@@ -95,6 +95,10 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
                     return
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         return
+    except ValueError as error:
+        # A PNG may hold a longer text, such as a workflow, than Pillow reads.
+        if "too large" not in str(error):
+            raise
     except PIL.UnidentifiedImageError:
         if mime_type in ALWAYS_READABLE:
             raise

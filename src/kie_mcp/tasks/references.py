@@ -139,9 +139,12 @@ class References:
         if not number.isdecimal() or not 1 <= int(number) <= len(task.results):
             raise InvalidCall(f"{ref}: the task has {len(task.results)} results.", "Count them from 1.")
         result = task.results[int(number) - 1]
-        if result.is_damaged or not (result.is_media or isinstance(ref, Track)):
-            step = "get_task fetches it again." if result.is_damaged else "Take another result."
-            raise InvalidCall(f"{ref}: KIE sent no whole file for it, but {result.mime_type}.", step)
+        if isinstance(ref, MediaRef) and result.is_damaged:
+            raise InvalidCall(
+                f"{ref}: KIE sent no whole file for it ({result.mime_type}).", "get_task asks for it again."
+            )
+        if isinstance(ref, MediaRef) and not result.is_media:
+            raise InvalidCall(f"{ref} is {result.mime_type}, and no picture, clip or sound.", "Take another result.")
         return task, result
 
     @contextmanager
