@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zipfile
 import zlib
 from importlib.resources import files
 
@@ -10,7 +11,7 @@ import PIL.PngImagePlugin
 import pytest
 from support import media_files
 
-from kie_mcp.media import formats
+from kie_mcp.media import formats, result_types
 from kie_mcp.media.integrity import find_damage
 
 SANDBOX = files("kie_mcp.sandbox") / "media"
@@ -27,6 +28,13 @@ def noise(image_format: str, **how: object) -> bytes:
 def animation(image_format: str) -> bytes:
     others = [NOISE.convert("RGB").rotate(90 * turn) for turn in (1, 2)]
     return noise(image_format, save_all=True, append_images=others)
+
+
+def archive() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as written:
+        written.writestr("vocals.mp3", media_files.mp3(5))
+    return file.getvalue()
 
 
 WHOLE = {
@@ -54,6 +62,11 @@ WHOLE = {
     "AAC": media_files.aac(),
     "FLAC": media_files.flac(20),
     "MIDI": media_files.midi(20),
+    "AIFF": b"FORM" + struct.pack(">I", 504) + b"AIFF" + bytes(500),
+    "SVG": b"<svg xmlns='http://www.w3.org/2000/svg'>" + b"<path/>" * 300 + b"</svg>",
+    "3D model": b"glTF" + struct.pack("<II", 2, 512) + bytes(500),
+    "ZIP": archive(),
+    "PDF": b"%PDF-1.7\n" + b"\n" * 500 + b"%%EOF\n",
 }
 """Files that state their own length, so that a cut is noticed wherever it is."""
 LENIENT = {
@@ -73,7 +86,9 @@ LENIENT = {
 
 
 def damage(content: bytes) -> str:
-    return find_damage(io.BytesIO(content), formats.detect_mime_type(content[: formats.HEAD_BYTES]) or "")
+    head = content[: result_types.HEAD_BYTES]
+    mime_type = result_types.identify(head, declared="", url="https://files.example/a", takes_text=False)
+    return find_damage(io.BytesIO(content), mime_type)
 
 
 @pytest.mark.parametrize("name", [*WHOLE, *LENIENT])

@@ -16,6 +16,7 @@ from support.answers import answer, text
 from support.clients import connect
 from support.clock import JumpingClock
 from support.fake_kie import envelope
+from support.new_model import SCHEMA
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end, saved_files, task_rows
 
 from kie_mcp.catalog.fields import Kind
@@ -343,6 +344,13 @@ async def test_a_task_of_a_model_that_is_not_built_in_keeps_its_model_and_is_of_
     assert task.results[0].path.endswith(".wav")
 
 
+async def test_a_task_of_a_new_model_that_made_words_is_of_the_kind_text(clock: JumpingClock, tmp_path: Path) -> None:
+    kie = foreign_kie(resultJson=json.dumps({"resultObject": "Twelve herons."}))
+    async with run_runner(tmp_path, kie, clock) as runner:
+        task = await run_to_end(runner, await runner.get(FOREIGN))
+    assert (task.kind, task.texts) == ("text", ["Twelve herons."])
+
+
 @pytest.mark.parametrize("name", ["", None, "sora-3", 'jobs", "x'])
 async def test_a_task_of_jobs_is_never_taken_for_one_of_another_model(
     clock: JumpingClock, tmp_path: Path, name: str | None
@@ -360,6 +368,17 @@ async def test_the_kind_of_a_task_is_that_of_kies_list(clock: JumpingClock) -> N
     async with client:
         found = await adopt(client, FOREIGN, now=clock.now, find_kind=find_kind)
     assert (found.model, found.kind) == ("studio/heron-9", "video")
+
+
+async def test_a_running_task_of_a_new_model_is_of_the_kind_that_kies_list_tells(
+    client: Client, kie: KieClient, new_model: Sandbox
+) -> None:
+    new_model.discovery.add_model("vendor/text-to-video", SCHEMA, kind="video", does="text-to-video")
+    new_model.inject_fault("create", "stall")
+    id_ = await kie.create_task(routes.JOBS.create, {"model": "vendor/text-to-video", "input": {"prompt": "x"}})
+    assert answer(await client.call_tool("get_task", {"task_ids": id_}))["model"] == "vendor/text-to-video"
+    (found,) = answer(await client.call_tool("list_tasks", {"kind": "video"}))["tasks"]
+    assert found["status"] == "running"
 
 
 AN_HOUR_AGO = 1_800_000_000 - 3600

@@ -4,6 +4,7 @@ A check reads headers only, so that the size of a file does not matter. It raise
 """
 
 import struct
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -38,6 +39,13 @@ def _require_end(end: int, size: int) -> None:
 def _require_parts(names: set[bytes], found: set[bytes], what: str) -> None:
     if not names <= found:
         raise BrokenMedia(f"has no {what}")
+
+
+def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 1024) -> None:
+    """Require a mark near the end of a file; some programs write more behind it."""
+    at = max(size - tail_bytes, 0)
+    if mark not in _read_at(file, at, size - at):
+        raise BrokenMedia("breaks off")
 
 
 def check_boxes(file: IO[bytes], size: int) -> None:
@@ -130,6 +138,32 @@ def check_wav(file: IO[bytes], size: int) -> None:
     _require_parts({b"fmt ", b"data"}, found, "format or no samples")
 
 
+def check_aiff(file: IO[bytes], size: int) -> None:
+    """Check an AIFF file by the size in its header."""
+    _require_end(8 + struct.unpack(">I", _read_at(file, 4, 4))[0], size)
+
+
+def check_glb(file: IO[bytes], size: int) -> None:
+    """Check a 3D model in one file (glTF 2.0) by the size in its header."""
+    _require_end(struct.unpack("<I", _read_at(file, 8, 4))[0], size)
+
+
+def check_zip(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check takes the size
+    """Check that a ZIP has its index, which is at the end of the file."""
+    if not zipfile.is_zipfile(file):
+        raise BrokenMedia("breaks off")
+
+
+def check_svg(file: IO[bytes], size: int) -> None:
+    """Check that the drawing in an SVG is closed."""
+    _require_in_tail(file, size, b"</svg>")
+
+
+def check_pdf(file: IO[bytes], size: int) -> None:
+    """Check that a PDF has its end mark."""
+    _require_in_tail(file, size, b"%%EOF")
+
+
 def check_png(file: IO[bytes], size: int) -> None:
     """Check that a PNG has all chunks up to its end (`IEND`)."""
     at, name = 8, b""
@@ -140,10 +174,8 @@ def check_png(file: IO[bytes], size: int) -> None:
 
 
 def check_gif(file: IO[bytes], size: int) -> None:
-    """Check that a GIF has its last byte, a semicolon; some programs write more behind it."""
-    at = max(size - GIF_TAIL_BYTES, 0)
-    if b";" not in _read_at(file, at, size - at):
-        raise BrokenMedia("breaks off")
+    """Check that a GIF has its last byte, a semicolon."""
+    _require_in_tail(file, size, b";", GIF_TAIL_BYTES)
 
 
 def check_tiff(file: IO[bytes], size: int) -> None:

@@ -41,6 +41,11 @@ CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "audio/mpeg": containers.check_mp3,
     "audio/aac": containers.check_aac,
     "audio/midi": containers.check_midi,
+    "audio/aiff": containers.check_aiff,
+    "image/svg+xml": containers.check_svg,
+    "model/gltf-binary": containers.check_glb,
+    "application/zip": containers.check_zip,
+    "application/pdf": containers.check_pdf,
 }
 """The check of each container, by MIME type."""
 
@@ -50,7 +55,7 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
 
     Args:
         file: The file, open for reading.
-        mime_type: Its MIME type, which `formats.detect_mime_type()` read from its content.
+        mime_type: Its MIME type, which `result_types.identify()` read from its content.
 
     Returns:
         A predicate, such as `breaks off`.

@@ -163,16 +163,14 @@ def find_record(answer: object, id_: str) -> Mapping[str, Any]:
     return record if record.get("taskId", record.get("task_id")) == id_ else {}
 
 
-def kind_by_content(task: Task) -> Kind:
-    """Return what a task made, by the content of its results; what was thought before when they do not tell."""
+def find_kind(task: Task) -> Kind:
+    """Return what a task makes: for an adopted task whose model is not built in, what its results show."""
+    if task.tool or task.model in MODELS:
+        return task.kind
     media = (result.mime_type.partition("/")[0] for result in task.results)
     kinds: dict[str, Kind] = {"video": "video", "audio": "audio", "image": "image", "text": "text"}
-    return next((kinds[each] for each in media if each in kinds), "text" if task.texts else task.kind)
-
-
-def is_foreign(task: Task) -> bool:
-    """Whether a task was adopted whose model is not built in, so that only the results tell what it makes."""
-    return not task.tool and task.model not in MODELS
+    told = "text" if task.texts and not task.results else task.kind
+    return next((kinds[each] for each in media if each in kinds), told)
 
 
 async def _build_task(

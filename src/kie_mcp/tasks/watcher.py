@@ -265,6 +265,7 @@ class Watcher:
         if transition.state == "succeeded":
             task.results = [Result(media.url, id=media.id, label=media.label) for media in transition.media]
             task.texts, task.note = list(transition.texts), transition.note
+            task.kind = adoption.find_kind(task)
         if transition.state != task.state:
             await self._finish(transition)
 
@@ -335,8 +336,7 @@ class Watcher:
             await downloader.download(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
             download_error = error
-        if adoption.is_foreign(task):
-            task.kind = adoption.kind_by_content(task)
+        task.kind = adoption.find_kind(task)
         sidecar_note = await self._write_sidecars(downloader)
         if not download_error:
             task.saved, task.note = True, sidecar_note

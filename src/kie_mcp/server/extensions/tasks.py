@@ -208,7 +208,7 @@ def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> st
         return answers.format_error(task.error)
     if busy:
         return describe_progress([task], {task.id: usual}, now=now)
-    return f"made in {(task.finished or now) - task.created:.0f} s"
+    return f"made in {max((task.finished or now) - task.created, 0):.0f} s"
 
 
 def format_timestamp(seconds: float) -> str:
