@@ -89,6 +89,11 @@ def test_a_picture_beside_a_clip_comes_after_it_and_a_cover_not_at_all() -> None
     assert urls(read("veo", info=info)) == [CLIP, PICTURE]
 
 
+def test_files_keep_their_order_and_each_is_there_once() -> None:
+    one, two = "https://k/1.png", "https://k/2.png"
+    assert urls(read("jobs", resultJson=json.dumps([one, two, one]), response={"all": [two, one]})) == [one, two]
+
+
 def test_a_song_in_a_new_place_keeps_its_id_and_title() -> None:
     song = {"id": "a1", "title": "Dawn", "audio_url": SONG, "image_url": COVER, "stream_audio_url": "https://k/s"}
     assert read("suno-music", songs=[song]).media == (Media(SONG, "a1", "Dawn"), Media(COVER, "a1", "Dawn"))

@@ -59,10 +59,13 @@ def search(envelope: Mapping[str, Any]) -> Findings:
     """Search a status answer of a succeeded task for its results."""
     links = [*_find_links(envelope, (), {}, 0)]
     given = {link.url for link in links if any(_REQUEST.search(name) for name in link.names)}
-    found = {link.url: link for link in reversed(links) if link.url not in given}
+    found: dict[str, _Link] = {}
+    for link in links:
+        if link.url not in given:
+            found.setdefault(link.url, link)
     has_clip = bool(_CLIP_OR_SOUND.search(" ".join(_find_names(envelope, 0))))
     ranked: tuple[list[Media], list[Media], list[Media]] = [], [], []
-    for link in reversed(found.values()):
+    for link in found.values():
         title, id_ = one_line(link.owner.get("title")), one_line(link.owner.get("id"))
         ranked[_rank(link.names, has_clip=has_clip)].append(Media(link.url, id=id_, label=title))
     results, pictures, covers = ranked

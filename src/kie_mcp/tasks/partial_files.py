@@ -40,7 +40,7 @@ class PartialFile:
 
     def commit(self, folder: Path, stem: str, extension: str) -> Path:
         """Give the complete file its name, and return the path; never overwrite an existing file."""
-        final = commit_name(self.file, folder, stem, extension)
+        final = _commit_name(self.file, folder, stem, extension)
         self._note.unlink(missing_ok=True)
         return final
 
@@ -104,7 +104,7 @@ def replace_file(content: bytes, place: Path) -> None:
         Path(part.file.name).replace(place)
 
 
-def commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
+def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
     """Rename a complete partial file to its final name, and return the path; never overwrite an existing file."""
     part.flush()
     os.fsync(part.fileno())
