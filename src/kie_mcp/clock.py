@@ -2,8 +2,22 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
 
 import anyio
+
+LAST_SECOND = 253_402_214_400.0
+"""The last day of the year 9999, in seconds since 1970: no calendar here goes further."""
+
+
+def to_utc(seconds: float) -> datetime:
+    """Convert seconds since 1970 to a time in UTC; a time outside the years 1970 to 9999 becomes the nearest in it."""
+    return datetime.fromtimestamp(min(max(seconds, 0), LAST_SECOND), UTC)
+
+
+def to_local_day(seconds: float) -> date:
+    """Convert seconds since 1970 to a day in the machine's time zone, with the same limits as `to_utc()`."""
+    return to_utc(seconds).astimezone().date()
 
 
 class Clock:

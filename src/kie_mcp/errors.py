@@ -11,6 +11,7 @@
         * RateLimited           KIE refused the request for now; it was neither queued nor billed
         * NotOffered            KIE has no such route or model id; not billed
         * UnknownOutcome        KIE may have accepted the create; it is never sent again
+        * DamagedFile           the host of a result sent something else, or only a part of it
     * TaskFailed            KIE accepted the task and could not finish it
 """
 
@@ -118,6 +119,10 @@ class UnknownOutcome(ApiError):
     """The create may or may not have been accepted, so it must not be sent again."""
 
     category = "unknown_outcome"
+
+
+class DamagedFile(ApiError):
+    """The host of a result sent something else than the file, or only a part of it; the file is asked for again."""
 
 
 class TaskFailed(KieMcpError):

@@ -6,8 +6,9 @@ import pytest
 from reconciliation import Compare, order, settle
 from starlette.types import Receive, Scope, Send
 from support.clock import JumpingClock
-from support.runners import InterceptedKie, run_runner, run_to_end
+from support.runners import InterceptedKie, run_runner, run_to_end, saved_files
 
+from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.task import KEPT_FOR
 from kie_mcp.sandbox.app import Sandbox
@@ -88,6 +89,49 @@ async def test_a_file_that_is_cut_is_gone_on_with(
     have.append(have[-1] + (length - have[-1]) // 2)
     assert ranges == [b"", *(b"bytes=%d-" % begun for begun in have[1:])]
     compare(sandbox, "media cut in the middle", "three times", accepted=1, charged=4, recorded="1 succeeded", saved=1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "how"),
+    [
+        ("media: a web page, HTTP 200", "garbage"),
+        ("media: AccessDenied as XML, HTTP 200", "xml"),
+        ("media: an error as JSON, HTTP 200", "null-record"),
+        ("media: nothing, HTTP 200", "empty"),
+        ("media: half of the file, as if it were all", "truncated"),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 5])
+@pytest.mark.parametrize("restart", [False, True])
+async def test_what_is_no_whole_file_is_not_saved_and_fetched_again(
+    sandbox: Sandbox,
+    clock: JumpingClock,
+    tmp_path: Path,
+    compare: Compare,
+    fault: str,
+    how: str,
+    times: int,
+    *,
+    restart: bool,
+) -> None:
+    gate = InterceptedKie(sandbox.app)
+    sandbox.inject_fault("media", how, times)
+    async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.submit(order()))
+        # A fresh link is asked for at once, which is enough when it happens once.
+        assert (task.state, task.saved) == ("succeeded", times == 1)
+        assert gate.requests.count(f"POST {DOCUMENTED.download_url}") == 1
+        if times > 1:
+            assert "Not saved: " in task.note
+            assert not saved_files(tmp_path / "out")
+            with pytest.raises(InvalidCall, match="no whole file"):
+                await runner.submit(order("as a drawing", images=[f"task:{task.id}#1"]))
+        if not restart:
+            await settle(clock, tmp_path)
+    async with run_runner(tmp_path, gate, clock, rules=Rules()):
+        await settle(clock, tmp_path)
+    moment = "once" if times == 1 else "five in a row; started anew" if restart else "five in a row"
+    compare(sandbox, fault, moment, accepted=1, charged=4, recorded="1 succeeded", saved=1)
 
 
 @pytest.mark.parametrize("restart", [False, True])

@@ -188,9 +188,9 @@ async def test_an_id_that_exists_nowhere_is_an_error_within_three_seconds(
     compare(sandbox, "an id that exists nowhere", "get_task", accepted=0, charged=0, recorded="nothing", saved=0)
 
 
-@pytest.mark.parametrize(("late", "state"), [(True, "succeeded"), (False, "failed")])
+@pytest.mark.parametrize("late", [True, False])
 async def test_a_success_without_urls_is_asked_after_for_a_while(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, *, late: bool, state: str
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, *, late: bool
 ) -> None:
     sandbox.inject_fault("create", "no-urls")
     async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
@@ -206,6 +206,29 @@ async def test_a_success_without_urls_is_asked_after_for_a_while(
         "status, 20 s long" if late else "status, for ever",
         accepted=1,
         charged=4,
-        recorded=f"1 {state}",
+        recorded="1 succeeded",
         saved=int(late),
+    )
+
+
+@pytest.mark.parametrize(
+    ("tool", "credits_", "files"), [("nano_banana_image", 4, 1), ("veo_video", 60, 1), ("suno_music", 12, 2)]
+)
+@pytest.mark.parametrize("legacy", [False, True])
+async def test_a_result_in_a_new_place_is_found_and_saved(
+    clock: JumpingClock, tmp_path: Path, compare: Compare, tool: str, credits_: float, files: int, *, legacy: bool
+) -> None:
+    sandbox = Sandbox(seconds=4, clock=clock.time, legacy=legacy)
+    sandbox.inject_fault("create", "moved-urls")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.submit(order(tool=tool)))
+    assert (task.error, task.note) == (None, "")
+    compare(
+        sandbox,
+        "success with its URLs in a new place",
+        f"{tool}",
+        accepted=1,
+        charged=credits_,
+        recorded="1 succeeded",
+        saved=files,
     )

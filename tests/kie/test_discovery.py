@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 SLASHED = "kling-2.6/image-to-video"
 NOW = 1_800_000_000.0
-AT_ONCE = ("garbage", "truncated")
+AT_ONCE = ("garbage", "xml", "truncated")
 """What the client does not ask again for."""
 DOCUMENTED = FACTS / "live-catalog.json"
 
@@ -73,6 +73,14 @@ async def test_the_list_tells_what_each_model_does_and_costs(live: Discovery, sa
         modes=("image-to-video",),
         price="5 s: 55 credits 10 s: 110 credits",
     )
+
+
+async def test_what_a_model_makes_is_that_of_the_list_or_unknown(live: Discovery, sandbox: Sandbox) -> None:
+    sandbox.inject_fault("discovery", 500, READ_ATTEMPTS)
+    with retry_at_once():
+        assert await live.find_kind(SLASHED) is None
+    assert await live.find_kind(SLASHED) == "video"
+    assert await live.find_kind("studio/heron-9") is None
 
 
 async def test_all_four_reads_share_one_request_a_second(live: Discovery, watched: Watched) -> None:

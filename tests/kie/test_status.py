@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -166,8 +167,12 @@ def test_an_unknown_word_means_that_the_task_goes_on(shape: str, word: Any) -> N
         ("veo", {"successFlag": 4}, "running"),
         ("veo", {"successFlag": "1"}, "succeeded"),
         ("veo", {"successFlag": 1.0}, "succeeded"),
-        ("veo", {"successFlag": True}, "running"),
-        ("suno-wav", {"successFlag": 1}, "running"),
+        ("veo", {"successFlag": True}, "succeeded"),
+        ("veo", {"successFlag": "true"}, "succeeded"),
+        ("veo", {"successFlag": False}, "running"),
+        ("veo", {"successFlag": "SUCCESS"}, "succeeded"),
+        ("suno-wav", {"successFlag": 1}, "succeeded"),
+        ("suno-wav", {"successFlag": 0}, "running"),
         ("suno-wav", {"successFlag": " Success "}, "succeeded"),
         ("style", {"successFlag": "2"}, "failed"),
         ("style", {"successFlag": "0"}, "running"),
@@ -175,6 +180,8 @@ def test_an_unknown_word_means_that_the_task_goes_on(shape: str, word: Any) -> N
         ("style", {"successFlag": "失败"}, "failed"),
         ("jobs", {"state": "queueing"}, "running"),
         ("jobs", {"state": "waiting", "successFlag": 1}, "running"),
+        ("jobs", {"successFlag": 1}, "succeeded"),
+        ("jobs", {"state": "", "successFlag": 3}, "failed"),
         ("runway", {"state": "wait"}, "running"),
         ("gpt4o-image", {"status": "GENERATING", "successFlag": 1}, "running"),
         ("gpt4o-image", {"status": "", "successFlag": 1}, "succeeded"),
@@ -185,6 +192,7 @@ def test_an_unknown_word_means_that_the_task_goes_on(shape: str, word: Any) -> N
         ("aleph", {"successFlag": 0, "errorCode": None, "errorMessage": None}, "running"),
         ("aleph", {"successFlag": 0, "errorCode": "400"}, "failed"),
         ("aleph", {"successFlag": 0, "errorMessage": "no"}, "failed"),
+        ("aleph", {"successFlag": False, "errorMessage": "no"}, "failed"),
         ("service", {"status": 0}, "running"),
         ("service", {"status": 1}, "succeeded"),
         ("service", {"status": "2"}, "failed"),
@@ -274,7 +282,10 @@ def test_a_jobs_result_is_found_in_every_form_that_kie_gives_it(fields: dict[str
     "nothing", ["", None, "{broken", "null", "7", [], {}, "[" * 100_000], ids=lambda nothing: repr(nothing)[:9]
 )
 def test_a_job_without_a_readable_result_has_none(nothing: Any) -> None:
-    assert parse_status("jobs", job(resultJson=nothing)) == Status("succeeded")
+    status = parse_status("jobs", job(resultJson=nothing))
+    assert replace(status, unread="") == Status("succeeded")
+    # What is no JSON is kept as KIE's text.
+    assert bool(status.unread) == (nothing in ("{broken", "7", "[" * 100_000))
 
 
 @pytest.mark.parametrize("word", ["waiting", "generating", "fail", "dreaming"])

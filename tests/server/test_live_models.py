@@ -157,7 +157,7 @@ async def test_no_model_is_gone_from_a_list_that_is_not_todays(client: Client, s
 )
 def test_what_a_new_model_makes_is_told_by_its_task_types(modes: tuple[str, ...], kind: str) -> None:
     model = OfferedModel(id="x", title="", provider="", modes=modes, price="")
-    assert live_models.derive_kind(model) == kind
+    assert model.kind == kind
     assert live_models.derive_mode(model) == (modes[0] if modes else "")
 
 

@@ -1,6 +1,7 @@
 """`view_media`: a task's results as pictures."""
 
 import io
+import sqlite3
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,27 @@ async def test_what_could_not_be_saved_is_not_shown_until_it_is(client: Client, 
     settings.output_dir.unlink()
     await client.call_tool("get_task", {"task_ids": id_, "wait_seconds": 60})
     read_picture(await view(client, id_))
+
+
+async def test_an_error_page_is_not_shown_until_it_is_a_picture(client: Client, sandbox: Sandbox) -> None:
+    sandbox.inject_fault("media", "garbage", 5)
+    made = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))
+    assert made["status"] == "succeeded"
+    assert "sent no media file but text/plain" in made["note"]
+    assert "not saved yet" in read_refusal(await view(client, made["task_id"]))
+    await client.call_tool("get_task", {"task_ids": made["task_id"], "wait_seconds": 300})
+    await client.call_tool("get_task", {"task_ids": made["task_id"], "wait_seconds": 300})
+    read_picture(await view(client, made["task_id"]))
+
+
+async def test_what_is_no_media_file_is_not_shown(client: Client, settings: Settings) -> None:
+    """Earlier versions saved error pages."""
+    made = await make(client, "nano_banana_image")
+    with sqlite3.connect(settings.state_dir / "ledger.sqlite3") as file:
+        file.execute("UPDATE tasks SET results = replace(results, 'image/png', 'text/html')")
+        file.execute("UPDATE tasks SET results = replace(results, 'image/jpeg', 'text/html')")
+    file.close()
+    assert "is no picture, clip or sound, but text/html" in read_refusal(await view(client, made["task_id"]))
 
 
 async def test_a_file_that_was_moved_away_is_named(client: Client) -> None:

@@ -1,6 +1,7 @@
 """Small real media files."""
 
 import io
+import struct
 import wave
 
 import PIL.Image
@@ -38,3 +39,63 @@ def tone(width: int, channels: int = 1, *, peak: float = 0.5, seconds: float = 1
         written.setframerate(8000)
         written.writeframes(content)
     return file.getvalue()
+
+
+def clip(*boxes: tuple[bytes, bytes]) -> bytes:
+    """Return an MP4 of these boxes after `ftyp`; by default an index and some media data."""
+    parts = ((b"ftyp", b"isom\0\0\0\0isom"), *(boxes or ((b"moov", bytes(100)), (b"mdat", bytes(1000)))))
+    return b"".join(struct.pack(">I4s", 8 + len(content), name) + content for name, content in parts)
+
+
+def ebml(id_: str, content: bytes, *, live: bool = False) -> bytes:
+    """Return an element of a WebM file; a live stream does not state the length."""
+    return bytes.fromhex(id_) + (b"\x01" + b"\xff" * 7 if live else struct.pack(">Q", 1 << 56 | len(content))) + content
+
+
+def webm(*, live: bool = False) -> bytes:
+    """Return a WebM of tracks and one cluster."""
+    parts = ebml("1654ae6b", bytes(20)) + ebml("1f43b675", bytes(1000), live=live)
+    return ebml("1a45dfa3", b"\x42\x82\x84webm") + ebml("18538067", parts, live=live)
+
+
+def ogg(pages: int = 3) -> bytes:
+    """Return an Ogg file of pages of 510 bytes each."""
+    return b"".join(b"OggS" + bytes(22) + b"\2\xff\xff" + bytes(510) for _ in range(pages))
+
+
+def aac(frames: int = 3) -> bytes:
+    """Return an AAC file (ADTS) of frames of 200 bytes each."""
+    return (b"\xff\xf1\x50\x80" + bytes((200 >> 3, (200 & 7) << 5, 0)) + bytes(193)) * frames
+
+
+def midi(tracks: int = 2) -> bytes:
+    """Return a MIDI file of empty tracks."""
+    return (
+        struct.pack(">4sIHHH", b"MThd", 6, 1, tracks, 480) + struct.pack(">4sI4s", b"MTrk", 4, b"\0\xff\x2f\0") * tracks
+    )
+
+
+def mp3(frames: int = 3) -> bytes:
+    """Return an MP3 of silent frames: MPEG-1 layer III, 128 kbit/s, 44,100 Hz, 417 bytes each."""
+    return (b"\xff\xfb\x90\x00" + bytes(413)) * frames
+
+
+def flac(frames: int = 3) -> bytes:
+    """Return a FLAC file of frames of 4,096 samples whose content is zeros."""
+    info = struct.pack(">HH6xQ16x", 4096, 4096, 44100 << 44 | 15 << 36 | 4096 * frames)
+    heads = (b"\xff\xf8\xc9\x08" + bytes((number,)) for number in range(frames))
+    return (
+        b"fLaC\x80"
+        + len(info).to_bytes(3, "big")
+        + info
+        + b"".join(head + bytes((_flac_crc(head),)) + bytes(300) for head in heads)
+    )
+
+
+def _flac_crc(content: bytes) -> int:
+    """Return the checksum of a FLAC frame's header: CRC-8 with the polynomial x^8 + x^2 + x + 1."""
+    value = int.from_bytes(content, "big") << 8
+    for bit in range(value.bit_length() - 1, 7, -1):
+        if value >> bit & 1:
+            value ^= 0x107 << (bit - 8)
+    return value

@@ -1,18 +1,25 @@
 """Tasks that KIE has and the ledger has not, and those of which nobody knows whether KIE has them."""
 
+import json
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from support import media_files
 from support.answers import answer, text
 from support.clients import connect
 from support.clock import JumpingClock
+from support.fake_kie import envelope
+from support.new_model import SCHEMA
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end, saved_files, task_rows
 
+from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.config import Settings
@@ -22,7 +29,7 @@ from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.offers import build_minimal_call
-from kie_mcp.tasks.adoption import LOOKUP_SECONDS, NOT_CREATED
+from kie_mcp.tasks.adoption import LOOKUP_SECONDS, NOT_CREATED, adopt
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 
@@ -308,6 +315,181 @@ async def test_a_lost_task_is_settled_by_the_id_that_kies_log_shows(
         by_kie = await client.call_tool("get_task", {"task_ids": sandbox.accepted[0].id})
         assert answer(by_kie)["task_id"] == task
     assert len(sandbox.accepted) == 1
+
+
+def foreign_kie(model: str = "studio/heron-9", created: object = None, **record: Any) -> InterceptedKie:
+    """A KIE that has made a task of a model that is not built in."""
+    made = {"taskId": FOREIGN, "model": model, "state": "success", "createTime": created, "creditsConsumed": 7}
+    made |= {"resultJson": json.dumps({"resultUrls": [f"https://kie.test/files/{FOREIGN}"]}), **record}
+
+    async def tell(path: str) -> Response | None:
+        if path == routes.JOBS.status:
+            return envelope(200, data=made)
+        return Response(media_files.sound(0.1)) if path.startswith("/files/") else None
+
+    return InterceptedKie(envelope(404), get=tell)
+
+
+FOREIGN = "5f0c5f0c5f0c5f0c"
+
+
+async def test_a_task_of_a_model_that_is_not_built_in_keeps_its_model_and_is_of_the_kind_that_it_made(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, foreign_kie(), clock) as runner:
+        found = await runner.get(FOREIGN)
+        assert (found.model, found.reserved) == ("studio/heron-9", 0)
+        task = await run_to_end(runner, found)
+    assert (task.state, task.kind, task.credits) == ("succeeded", "audio", 7)
+    assert task.results[0].path.endswith(".wav")
+
+
+async def test_a_task_of_a_new_model_that_made_words_is_of_the_kind_text(clock: JumpingClock, tmp_path: Path) -> None:
+    kie = foreign_kie(resultJson=json.dumps({"resultObject": "Twelve herons."}))
+    async with run_runner(tmp_path, kie, clock) as runner:
+        task = await run_to_end(runner, await runner.get(FOREIGN))
+    assert (task.kind, task.texts) == ("text", ["Twelve herons."])
+
+
+@pytest.mark.parametrize("name", ["", None, "sora-3", 'jobs", "x'])
+async def test_a_task_of_jobs_is_never_taken_for_one_of_another_model(
+    clock: JumpingClock, tmp_path: Path, name: str | None
+) -> None:
+    async with run_runner(tmp_path, foreign_kie(model=name), clock) as runner:  # type: ignore[arg-type]
+        assert (await runner.get(FOREIGN)).model == (name or "jobs")
+
+
+async def test_the_kind_of_a_task_is_that_of_kies_list(clock: JumpingClock) -> None:
+    client = KieClient("key", transport=httpx2.ASGITransport(foreign_kie()), clock=clock)
+
+    async def find_kind(name: str) -> Kind | None:
+        return "video" if name == "studio/heron-9" else None
+
+    async with client:
+        found = await adopt(client, FOREIGN, now=clock.now, find_kind=find_kind)
+    assert (found.model, found.kind) == ("studio/heron-9", "video")
+
+
+async def test_a_running_task_of_a_new_model_is_of_the_kind_that_kies_list_tells(
+    client: Client, kie: KieClient, new_model: Sandbox
+) -> None:
+    new_model.discovery.add_model("vendor/text-to-video", SCHEMA, kind="video", does="text-to-video")
+    new_model.inject_fault("create", "stall")
+    id_ = await kie.create_task(routes.JOBS.create, {"model": "vendor/text-to-video", "input": {"prompt": "x"}})
+    assert answer(await client.call_tool("get_task", {"task_ids": id_}))["model"] == "vendor/text-to-video"
+    (found,) = answer(await client.call_tool("list_tasks", {"kind": "video"}))["tasks"]
+    assert found["status"] == "running"
+
+
+AN_HOUR_AGO = 1_800_000_000 - 3600
+NO_TIMES: tuple[object, ...] = (None, "", 0, -1, 7, 1e308, "nan", "soon", [], {}, True, "9999-12-31", 10**30)
+
+
+@pytest.mark.parametrize(
+    ("created", "ago"),
+    [
+        *((form(AN_HOUR_AGO * factor), 3600) for factor in (1, 10**3, 10**6, 10**9) for form in (int, float, str)),
+        ("2027-01-15 07:00:00", 3600),
+        ("2027-01-15T07:00:00Z", 3600),
+        ("2027-01-15T09:00:00+02:00", 3600),
+        *((odd, 0.0) for odd in NO_TIMES),
+        (1_800_000_000 + 3600, 0),
+        (1_800_000_000_000 + 400 * DAY * 1000, 0),
+    ],
+)
+async def test_the_creation_time_is_read_in_every_unit(
+    clock: JumpingClock, tmp_path: Path, created: object, ago: float
+) -> None:
+    async with run_runner(tmp_path, foreign_kie(created=created), clock) as runner:
+        assert (await runner.get(FOREIGN)).created == clock.now - ago
+
+
+async def test_an_absurd_creation_time_in_the_ledger_does_not_break_the_lists(
+    client: Client, settings: Settings
+) -> None:
+    """Earlier versions took microseconds for milliseconds."""
+    made = answer(await client.call_tool("nano_banana_image", {"prompt": "x"}))["task_id"]
+    for created in (1.7e12, 1.7e15, -5e10, 0):
+        with sqlite3.connect(settings.state_dir / "ledger.sqlite3") as file:
+            file.execute("UPDATE tasks SET created = ?", (created,))
+        file.close()
+        for tool in ("list_tasks", "library", "spend_report"):
+            assert not (await client.call_tool(tool)).is_error
+        (found,) = answer(await client.call_tool("list_tasks"))["tasks"]
+        assert found["task_id"] == made
+        shown = answer(await client.call_tool("get_task", {"task_ids": made}))
+        assert shown["elapsed_seconds"] >= 0
+
+
+async def test_a_task_of_which_kie_named_no_result_is_settled_by_the_link_of_its_result(
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async with connect(settings, sandbox.app, clock) as client:
+        sandbox.inject_fault("create", "no-urls")
+        made = answer(await client.call_tool("veo_video", {"prompt": "x", "confirm": ""}))["task_id"]
+        found = await client.call_tool("get_task", {"task_ids": made, "wait_seconds": 200})
+        assert (answer(found)["status"], answer(found).get("media")) == ("succeeded", None)
+        assert "names no result" in answer(found)["note"]
+        assert "resolve_task" in answer(found)["note"]
+        link = f"{sandbox_media(sandbox)}/1.mp4"
+        settled = await client.call_tool("resolve_task", {"task_id": made, "outcome": f"It is {link} ."})
+        assert answer(settled)["status"] == "succeeded"
+        saved = answer(await client.call_tool("get_task", {"task_ids": made, "wait_seconds": 20}))
+        assert saved["media"][0]["url"] == link
+        assert saved["media"][0]["path"]
+        assert "note" not in saved
+        again = await client.call_tool("resolve_task", {"task_id": made, "outcome": link})
+        assert "there is nothing to settle" in text(again)
+
+
+async def test_a_task_of_which_kie_named_no_result_is_settled_by_its_own_id(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    """KIE may name the result at last; in ledgers of earlier versions such a task has failed."""
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        sandbox.inject_fault("create", "no-urls")
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
+        task.state, task.note, task.texts = "failed", "", []
+        task.error = {"message": "KIE says that the task has succeeded, and names no result."}
+        await runner.ledger.save(task)
+        sandbox.accepted[0].fault = ""
+        settled = await run_to_end(runner, await runner.resolve(task.id, task.kie_id or ""))
+        assert (settled.state, settled.saved, len(settled.results), settled.error) == ("succeeded", True, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (NOT_CREATED, "KIE has made task"),
+        ("http://kie.test/1.png", "is no https link"),
+        (f"https://{'x' * 5000}", "is no https link"),
+        ("5f0c5f0c5f0c5f0c", "KIE knows no task"),
+    ],
+)
+async def test_what_settles_no_missing_result_is_refused(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, outcome: str, says: str
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        sandbox.inject_fault("create", "no-urls")
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
+        with pytest.raises(InvalidCall, match=says):
+            await runner.resolve(task.id, outcome)
+        assert (await runner.get(task.id)).state == "succeeded"
+
+
+async def test_a_lost_task_is_settled_by_the_link_of_its_result(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        id_ = await lost(runner, sandbox)
+        clock.now += 60
+        settled = await run_to_end(runner, await runner.resolve(id_, f"{sandbox_media(sandbox)}/1.mp4"))
+    assert (settled.state, settled.saved, settled.error) == ("succeeded", True, None)
+    assert settled.finished
+
+
+def sandbox_media(sandbox: Sandbox) -> str:
+    return f"https://kie.test/sandbox/media/{sandbox.accepted[0].id}"
 
 
 @pytest.mark.parametrize("said", ["not created", "Not created.", "NOT_CREATED", " not-created ", "'not  created'"])

@@ -15,13 +15,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from support.clock import JumpingClock
+from support.fake_kie import envelope
 
-from kie_mcp.errors import InvalidCall
+from kie_mcp.errors import DamagedFile, InvalidCall
 from kie_mcp.kie.client import KieClient
+from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
-from kie_mcp.tasks.downloads import CONCURRENT_DOWNLOADS, Downloader
+from kie_mcp.tasks.downloads import CONCURRENT_DOWNLOADS, DOWNLOAD_SECONDS, Downloader
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +40,14 @@ class Host:
         self.contents: dict[str, tuple[bytes, str]] = {}
         self.now = self.most = 0
         self.crowded = anyio.Event()
+        self.fresh = ""
+        """The link that KIE gives in place of any other; without it, KIE says that the file is none of its own."""
+        self.answers: list[Response] = []
+        """The answers of `/scripted`, in order."""
         routes = [
+            Route(DOCUMENTED.download_url, self.renew, methods=["POST"]),
+            Route("/scripted", self.answer_as_scripted),
+            Route("/silent", self.say_nothing),
             Route("/redirect", self.redirect),
             Route("/crowd/{n}", self.crowd),
             Route("/{name:path}", self.answer),
@@ -49,6 +58,17 @@ class Host:
         self.asked.append(request)
         content, declared = self.contents.get(request.path_params["name"], (b"", "404"))
         return Response(content, 404 if declared == "404" else 200, {"content-type": declared} if declared else {})
+
+    async def renew(self, _: Request) -> Response:
+        return envelope(200, data=self.fresh) if self.fresh else envelope(422, "not a file of ours")
+
+    async def answer_as_scripted(self, request: Request) -> Response:
+        self.asked.append(request)
+        return self.answers.pop(0)
+
+    async def say_nothing(self, _: Request) -> Response:
+        await anyio.sleep_forever()
+        raise AssertionError
 
     async def redirect(self, request: Request) -> Response:
         self.asked.append(request)
@@ -114,11 +134,14 @@ async def test_files_are_named_by_day_model_task_and_number(downloader: Download
         (PICTURE, "video/mp4", "1.mp4", ".png", "image/png"),
         (render_file("1.wav", MediaContent("x", "x")), "audio/mpeg", "1.mp3", ".wav", "audio/wav"),
         (render_file("1.mp4", MediaContent("x", "x")), "", "result", ".mp4", "video/mp4"),
-        (b"Strophe", "text/plain; charset=utf-8", "1", ".txt", "text/plain"),
-        (b"?", "image/webp", "1.png", ".webp", "image/webp"),
-        (b"MZ?", "", "1.exe", ".bin", "application/octet-stream"),
-        (b"<html>", "text/html", "1.mp4", ".bin", "text/html"),
-        (b"", "video/mp4", "1.mp4", ".mp4", "video/mp4"),
+        (
+            b"1\n00:00:00,000 --> 00:00:01,000\nStrophe",
+            "text/plain; charset=utf-8",
+            "1",
+            ".srt",
+            "application/x-subrip",
+        ),
+        (b"\x01\x02 samples", "audio/L16", "1", ".l16", "audio/l16"),
     ],
 )
 async def test_the_content_gives_the_extension(
@@ -129,6 +152,56 @@ async def test_the_content_gives_the_extension(
     await downloader.download(made)
     (result,) = made.results
     assert (Path(result.path).suffix, result.mime_type) == (extension, mime_type)
+
+
+@pytest.mark.parametrize(("content", "mime_type"), [(b"Strophe", "text/plain"), (b"{}", "application/json")])
+async def test_a_task_that_makes_text_gets_its_text(
+    downloader: Downloader, host: Host, folder: Path, content: bytes, mime_type: str
+) -> None:
+    host.contents["1"] = content, "application/octet-stream"
+    await downloader.download(made := task(f"{KIE}/1", kind="text"))
+    assert made.results[0].mime_type == mime_type
+    assert list(files(folder).values()) == [content]
+
+
+NO_MEDIA = [
+    (b"<html>Just a moment...</html>", "text/html", "no media file but text/html"),
+    (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "application/xml", "no media file but"),
+    (b'{"code": 404}', "application/json", "no media file but application/json"),
+    (b"<html>", "image/png", "no media file but image/png"),
+    (b"Not Found", "", "no media file but application/octet-stream"),
+    (b"", "image/png", "a file that is empty"),
+    (PICTURE[: len(PICTURE) // 2], "image/png", "a file that breaks off"),
+    (render_file("1.mp4", MediaContent("x", "x"))[:-20], "video/mp4", "a file that breaks off"),
+    (render_file("1.mp3", MediaContent("x", "x"))[:-9], "audio/mpeg", "a file that breaks off"),
+]
+
+
+@pytest.mark.parametrize(("content", "declared", "reason"), NO_MEDIA)
+async def test_what_is_no_whole_media_file_is_not_saved(
+    downloader: Downloader, host: Host, folder: Path, content: bytes, declared: str, reason: str
+) -> None:
+    host.contents["2.png"] = content, declared
+    made = task(f"{KIE}/2.png", f"{KIE}/1.png")
+    with pytest.raises(DamagedFile, match=f"kie.test sent {reason}"):
+        await downloader.download(made)
+    assert [bool(each.path) for each in made.results] == [False, True]
+    assert made.results[0].mime_type
+    assert list(files(folder).values()) == [PICTURE]
+    # The next attempt begins anew, and the file is good by then.
+    host.contents["2.png"] = PICTURE, "image/png"
+    await downloader.download(made)
+    assert list(files(folder).values()) == [PICTURE, PICTURE]
+
+
+async def test_a_fresh_link_is_asked_for_when_the_first_one_leads_to_an_error_page(
+    downloader: Downloader, host: Host, folder: Path
+) -> None:
+    host.contents["2.png"] = b"<html>", "text/html"
+    host.fresh = f"{KIE}/1.png"
+    await downloader.download(made := task(f"{KIE}/2.png"))
+    assert made.results == [Result(f"{KIE}/2.png", made.results[0].path, "image/png")]
+    assert list(files(folder).values()) == [PICTURE]
 
 
 async def test_nothing_is_overwritten(downloader: Downloader, host: Host, folder: Path) -> None:
@@ -312,17 +385,16 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
 
 
 async def test_a_file_that_breaks_off_is_kept_for_the_next_attempt(folder: Path) -> None:
-    cut = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE[:-1]
+    cut = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n' % len(PICTURE) + PICTURE[:-1]
     known = task("")
     async with answering(cut) as url, KieClient("secret", base_url=url) as client:
         known.results[0].url = f"{url}/1.png"
         # Every answer begins at the start again: that does not help.
         with pytest.raises(httpx2.RemoteProtocolError):
             await Downloader(client, folder).download(known)
-    ((name, content),) = files(folder).items()
-    assert name.startswith(".")
-    assert content == PICTURE[:-1]
-    head = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\nContent-Range: bytes %d-%d/%d\r\n\r\n"
+    assert sorted(files(folder).values()) == [b'{"validator": "\\"1\\"", "total": %d}' % SIZE, PICTURE[:-1]]
+    assert all(name.startswith(".") for name in files(folder))
+    head = b'HTTP/1.1 206 Partial Content\r\nETag: "1"\r\nContent-Length: 1\r\nContent-Range: bytes %d-%d/%d\r\n\r\n'
     rest = head % (len(PICTURE) - 1, len(PICTURE) - 1, len(PICTURE)) + PICTURE[-1:]
     async with answering(rest) as url, KieClient("secret", base_url=url) as client:
         known.results[0].url = f"{url}/1.png"
@@ -334,7 +406,7 @@ async def test_a_file_that_breaks_off_is_kept_for_the_next_attempt(folder: Path)
 
 async def test_what_is_there_already_is_all_of_it(folder: Path) -> None:
     known = task("")
-    cut = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PICTURE) + 1) + PICTURE
+    cut = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n' % (len(PICTURE) + 1) + PICTURE
     whole = b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\nContent-Range: bytes */%d\r\n\r\n"
     for answer in (cut, whole % len(PICTURE)):
         async with answering(answer) as url, KieClient("secret", base_url=url) as client:
@@ -343,6 +415,139 @@ async def test_what_is_there_already_is_all_of_it(folder: Path) -> None:
                 await Downloader(client, folder).download(known)
     assert list(files(folder).values()) == [PICTURE]
     assert known.results[0].mime_type == "image/png"
+
+
+SIZE, HALF = len(PICTURE), len(PICTURE) // 2
+OTHER = render_file("1.png", MediaContent("a wolf", "2"))
+VERSION = {"etag": '"heron"', "last-modified": "Sun, 29 Nov 2026 09:00:00 GMT"}
+
+
+def first_half(**headers: str) -> Response:
+    """The first half of the picture, in an answer that announces all of it."""
+    return Response(PICTURE[:HALF], headers={"content-length": str(SIZE), **headers})
+
+
+def rest(content_range: str = f"bytes {HALF}-{SIZE - 1}/{SIZE}", *, status: int = 206, **headers: str) -> Response:
+    """The second half of the picture, or something else that the host calls so."""
+    return Response(PICTURE[HALF:] if status == 206 else b"", status, {"content-range": content_range, **headers})
+
+
+@pytest.mark.parametrize(
+    ("version", "validator"),
+    [
+        (VERSION, VERSION["etag"]),
+        ({"last-modified": VERSION["last-modified"]}, VERSION["last-modified"]),
+        (VERSION | {"etag": 'W/"weak"'}, VERSION["last-modified"]),
+    ],
+)
+@pytest.mark.parametrize("told", [True, False])
+async def test_the_rest_of_a_broken_download_is_asked_for_if_the_file_is_still_the_same(
+    downloader: Downloader, host: Host, folder: Path, version: dict[str, str], validator: str, *, told: bool
+) -> None:
+    host.answers = [
+        first_half(**version),
+        Response(
+            PICTURE[HALF:], 206, {"content-range": f"bytes {HALF}-{SIZE - 1}/{SIZE}", **(version if told else {})}
+        ),
+    ]
+    await downloader.download(task(f"{KIE}/scripted"))
+    assert list(files(folder).values()) == [PICTURE]
+    assert [request.headers.get("range") for request in host.asked] == [None, f"bytes={HALF}-"]
+    assert [request.headers.get("if-range") for request in host.asked] == [None, validator]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        rest(etag='"wolf"'),
+        rest(f"bytes {HALF + 1}-{SIZE - 1}/{SIZE}"),
+        rest(f"bytes 0-{SIZE - 1}/{SIZE}"),
+        rest(f"bytes {HALF}-{SIZE}/{SIZE + 1}"),
+        rest(f"bytes {HALF}-{SIZE - 2}/{SIZE}"),
+        rest(f"bytes {HALF}-{SIZE - 1}/*"),
+        rest("half of it"),
+        Response(PICTURE[HALF:], 206),
+        rest(f"bytes */{HALF}", status=416),
+        rest(f"bytes */{HALF}", status=416, etag='"wolf"'),
+        Response(b"", 416),
+    ],
+    ids=lambda answer: f"{answer.status_code} {answer.headers}",
+)
+async def test_a_rest_that_may_be_of_another_file_is_dropped_and_all_of_it_fetched_anew(
+    downloader: Downloader, host: Host, folder: Path, answer: Response
+) -> None:
+    host.answers = [first_half(**VERSION), answer, Response(OTHER)]
+    await downloader.download(task(f"{KIE}/scripted"))
+    assert list(files(folder).values()) == [OTHER]
+    assert "range" not in host.asked[2].headers
+
+
+async def test_a_host_that_sends_the_whole_file_again_is_taken_at_its_word(
+    downloader: Downloader, host: Host, folder: Path
+) -> None:
+    host.answers = [first_half(**VERSION), Response(OTHER, headers={"etag": '"wolf"'})]
+    await downloader.download(task(f"{KIE}/scripted"))
+    assert list(files(folder).values()) == [OTHER]
+
+
+@pytest.mark.parametrize("version", [{}, {"etag": 'W/"weak"'}])
+async def test_without_a_version_nothing_is_added_to_a_part(
+    downloader: Downloader, host: Host, folder: Path, version: dict[str, str]
+) -> None:
+    host.answers = [first_half(**version), first_half(**version), Response(OTHER)]
+    with pytest.raises(httpx2.ReadError, match="cut"):
+        await downloader.download(made := task(f"{KIE}/scripted"))
+    assert files(folder) == {}
+    await downloader.download(made)
+    assert list(files(folder).values()) == [OTHER]
+    assert not any("range" in request.headers for request in host.asked)
+
+
+@pytest.mark.parametrize(("same", "expected"), [(True, PICTURE), (False, OTHER)])
+async def test_a_restarted_server_and_a_fresh_link_go_on_only_with_the_same_version(
+    client: KieClient, host: Host, folder: Path, expected: bytes, *, same: bool
+) -> None:
+    host.answers = [first_half(**VERSION), Response(b"", 500), Response(b"", 403)]
+    host.answers.append(rest(etag=VERSION["etag"]) if same else Response(OTHER, headers={"etag": '"wolf"'}))
+    host.fresh = f"{KIE}/scripted?fresh"
+    with pytest.raises(httpx2.HTTPStatusError):
+        await Downloader(client, folder).download(task(f"{KIE}/scripted"))
+    assert len(files(folder)) == 2
+    await Downloader(client, folder).download(task(f"{KIE}/scripted"))
+    assert host.asked[3].url.query == "fresh"
+    assert host.asked[3].headers["if-range"] == VERSION["etag"]
+    assert list(files(folder).values()) == [expected]
+
+
+def leave_part(folder: Path, content: bytes, note: bytes | None) -> None:
+    folder.mkdir()
+    part = folder / ".2027-01-15-bytedance-seedance-1.5-pro-t_1-1.part"
+    part.write_bytes(content)
+    if note is not None:
+        part.with_name(f"{part.name}.version").write_bytes(note)
+
+
+@pytest.mark.parametrize("note", [None, b"", b"[]", b'{"validator": 1}'])
+async def test_a_part_of_which_nobody_knows_the_version_is_begun_anew(
+    downloader: Downloader, host: Host, folder: Path, note: bytes | None
+) -> None:
+    leave_part(folder, OTHER[:HALF], note)
+    await downloader.download(task(f"{KIE}/1.png"))
+    assert list(files(folder).values()) == [PICTURE]
+    assert "range" not in host.asked[0].headers
+
+
+def test_a_download_may_take_a_quarter_of_an_hour() -> None:
+    assert DOWNLOAD_SECONDS == 900
+
+
+async def test_a_download_that_takes_too_long_is_given_up_for_the_time_being(client: KieClient, folder: Path) -> None:
+    made = task(f"{KIE}/silent", f"{KIE}/1.png")
+    with pytest.raises(TimeoutError, match=r"the download took longer than 0.1 s"):
+        await Downloader(client, folder, seconds=0.1).download(made)
+    # The other result is saved all the same.
+    assert list(files(folder).values()) == [PICTURE]
+    assert [bool(each.path) for each in made.results] == [False, True]
 
 
 async def test_a_full_disk_leaves_nothing(downloader: Downloader, folder: Path) -> None:

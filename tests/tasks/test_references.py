@@ -324,6 +324,25 @@ async def test_what_was_not_made_is_not_referred_to(references: References, ref:
     assert reason in await refusal(references, ref)
 
 
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (Result("https://kie.example/1.png", mime_type="text/html"), "KIE sent no whole file for it (text/html)"),
+        (Result("https://kie.example/1.png", mime_type="image/png"), "KIE sent no whole file for it (image/png)"),
+        (Result("https://kie.example/1.txt", "/out/1.txt", "text/plain"), "is text/plain, and no picture"),
+        (Result("https://kie.example/1.png", "/out/1.bin", "text/html"), "is text/html, and no picture"),
+    ],
+)
+async def test_what_is_no_whole_media_file_is_not_handed_on(
+    references: References, ledger: Ledger, clock: JumpingClock, result: Result, reason: str
+) -> None:
+    made = Task("t_1", "x", "m", "image", "jobs", {}, clock.time(), "succeeded", "5f0c", results=[result])
+    await ledger.add(made)
+    assert reason in await refusal(references, Image("task:t_1#1"))
+    # KIE's link itself can be asked for.
+    assert await references.find_url("task:t_1#1") == result.url
+
+
 @pytest.mark.usefixtures("made")
 async def test_a_result_whose_link_may_be_dead_is_uploaded_from_disk(
     references: References, kie: KieClient, clock: JumpingClock

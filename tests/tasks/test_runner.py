@@ -11,8 +11,10 @@ from support.clock import JumpingClock
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffered, UnknownOutcome
+from kie_mcp.kie.advice import KIE
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.failures import no_result_note
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.transitions import GRACE_SECONDS
 
@@ -231,7 +233,7 @@ async def test_a_task_that_kie_forgets_for_a_moment_is_not_given_up(clock: Jumpi
         assert (await run_to_end(runner, task)).state == "succeeded"
 
 
-async def test_a_success_without_results_is_waited_for_and_then_a_failure(
+async def test_results_of_a_success_are_waited_for_and_then_it_is_a_success_without(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     sandbox.inject_fault("create", "no-urls", 2)
@@ -243,10 +245,12 @@ async def test_a_success_without_results_is_waited_for_and_then_a_failure(
         task = await run_to_end(
             runner, await runner.submit(Order("nano_banana_image", model_call("nano_banana_image")))
         )
-    assert (task.state, task.credits) == ("failed", 4)
-    assert task.error
-    assert "names no result" in str(task.error["message"])
-    assert task.error["billed"] is True
+    assert (task.state, task.credits, task.error, task.saved) == ("succeeded", 4, None, True)
+    assert (task.results, task.texts, task.note) == (
+        [],
+        ['{"resultJson": "{\\"resultUrls\\": []}"}'],
+        no_result_note(KIE),
+    )
 
 
 @pytest.mark.parametrize("how", [500, "code:500", 401, 429, 455, "reset-before", "garbage", "empty", "truncated"])

@@ -7,9 +7,11 @@ import pytest
 
 from kie_mcp.errors import ApiError, KieMcpError, TaskFailed, UnknownOutcome
 from kie_mcp.kie import routes
+from kie_mcp.kie.advice import KIE
 from kie_mcp.kie.result_readers import Media
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
+from kie_mcp.tasks.failures import no_result_note
 from kie_mcp.tasks.transitions import (
     GRACE_SECONDS,
     MISSES_BELIEVED,
@@ -31,7 +33,8 @@ ROUTES = {
 ANSWERS = {
     "file": Status("succeeded", media=(Media("https://kie.test/heron.png"),), credits=4),
     "text": Status("succeeded", texts=("a heron",), credits=4),
-    "nothing": Status("succeeded", credits=4),
+    "nothing": Status("succeeded", credits=4, unread='{"birds": 12}'),
+    "cover": Status("succeeded", credits=4, spare_media=(Media("https://kie.test/cover.png"),)),
     "failed": Status("failed", error="No herons today.", credits=4),
     "missing": Status("missing", credits=4),
     "missing again": Status("missing", credits=4),
@@ -42,7 +45,8 @@ LIMITS = (GRACE_SECONDS, REPEATED_FOR, KEPT_FOR)
 AGES = [0, *(age for limit in LIMITS for age in (limit, limit + 1))]
 """New; then at each limit and just after it: grace, an hour, 14 days."""
 
-# For each age of AGES. S: succeeded, r: running, f: failed, n: no result, u: unfinished, g: gone.
+# For each age of AGES. S: succeeded, r: running, f: failed, n: succeeded and KIE names no result, c: succeeded with a
+# cover alone, u: unfinished, g: gone.
 TABLE = {
     ("file", "polled"): "S S S S S S S",
     ("file", "at once"): "S S S S S S S",
@@ -56,6 +60,10 @@ TABLE = {
     ("nothing", "at once"): "n n n n n n n",
     ("nothing", "at once, yes or no"): "S S S S S S S",
     ("nothing", "repeated"): "r r n n n n n",
+    ("cover", "polled"): "r r c c c c c",
+    ("cover", "at once"): "c c c c c c c",
+    ("cover", "at once, yes or no"): "S S S S S S S",
+    ("cover", "repeated"): "r r c c c c c",
     ("failed", "polled"): "f f f f f f f",
     ("failed", "at once"): "f f f f f f f",
     ("failed", "at once, yes or no"): "f f f f f f f",
@@ -77,7 +85,8 @@ OUTCOMES: dict[str, tuple[State, str, type[KieMcpError] | None]] = {
     "S": ("succeeded", "", None),
     "r": ("running", "", None),
     "f": ("failed", "No herons today.", TaskFailed),
-    "n": ("failed", "names no result", TaskFailed),
+    "n": ("succeeded", "", None),
+    "c": ("succeeded", "", None),
     "u": ("failed", "within an hour: almost.", TaskFailed),
     "g": ("expired", "does not know this task", ApiError),
 }
@@ -99,13 +108,17 @@ def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age
     misses = EARLIER_MISSES.get(answer, MISSES_BELIEVED)
     found = decide(state, routes.find(ROUTES[route]), status, Times(age, silence=age), misses)
     assert found.state == expected
-    assert found.takes_results == (letter == "S")
+    assert (found.media, found.texts, found.note) == {
+        "S": (status.media, status.texts, ""),
+        "n": ((), ('{"birds": 12}',), no_result_note(KIE)),
+        "c": (status.spare_media, (), ""),
+    }.get(letter, ((), (), ""))
     assert found.progresses == (answer == "running" and letter == "r")
     assert found.misses == (misses + 1 if status.state == "missing" else 0)
     assert type(found.error) is (kind or type(None))
     assert message in str(found.error or "")
     # What a task is said to have cost before it has ended is not final.
-    assert found.charged == (4 if letter in "Sfn" else None)
+    assert found.charged == (4 if letter in "Sfnc" else None)
 
 
 @pytest.mark.parametrize("age", AGES)
@@ -114,13 +127,13 @@ def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age
 @pytest.mark.parametrize("state", sorted(FINAL))
 def test_a_final_state_stays(state: State, answer: str, route: str, age: float) -> None:
     found = decide(state, routes.find(ROUTES[route]), ANSWERS[answer], Times(age, silence=age), MISSES_BELIEVED)
-    assert (found.state, found.error, found.takes_results) == (state, None, False)
+    assert (found.state, found.error, found.media, found.texts) == (state, None, (), ())
 
 
 @pytest.mark.parametrize("route", ["polled", "repeated"])
 @pytest.mark.parametrize("age", AGES)
 def test_results_may_follow_for_as_long_after_the_last_running_however_old_the_task(route: str, age: float) -> None:
-    for silence, expected in ((0, "running"), (GRACE_SECONDS, "running"), (GRACE_SECONDS + 1, "failed")):
+    for silence, expected in ((0, "running"), (GRACE_SECONDS, "running"), (GRACE_SECONDS + 1, "succeeded")):
         assert decide("running", routes.find(ROUTES[route]), ANSWERS["nothing"], Times(age, silence)).state == expected
 
 

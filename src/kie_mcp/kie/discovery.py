@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_input_schema, one_line
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
@@ -31,6 +32,8 @@ CACHE_SECONDS = 24 * 3600
 """Seconds for which a cached answer is used."""
 SUCCESS_RATE_CACHE_SECONDS = 600
 """Seconds for which a cached success rate is used; KIE counts success rates in intervals of ten minutes."""
+KIND_SECONDS = 5
+"""Seconds that `find_kind()` waits for KIE at most."""
 HOUR = 3600
 LONGEST_LABEL = 200
 """Most characters of a model's id, title and provider."""
@@ -78,6 +81,13 @@ class Discovery:
             if self._snapshot and error.retryable:
                 return dict(self._snapshot.models)
             raise
+
+    async def find_kind(self, id_: str) -> Kind | None:
+        """Return what a model makes; None when KIE does not list it, or does not answer soon."""
+        with anyio.move_on_after(KIND_SECONDS), suppress(ApiError):
+            if model := (await self.read_models()).get(id_):
+                return model.kind
+        return None
 
     async def read_schema(self, id_: str) -> Schema | None:
         """Return the JSON Schema of a model's `input`; None if KIE publishes no schema.

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+DEEPEST_JSON = 5
+"""Largest number of JSON texts, each inside the one before, that are parsed."""
 LONGEST_LINE = 500
 """Largest number of characters of a text of KIE's that are shown."""
 
@@ -38,12 +40,20 @@ def values_at(value: Any, path: str) -> list[Any]:
 
 def as_items(value: Any) -> list[Any]:
     """Return the items of a list, or a list of the one value; a string that holds JSON is parsed first."""
-    if isinstance(value, str):
+    value = parse_json(value)
+    return value if isinstance(value, list) else [value]
+
+
+def parse_json(value: Any) -> Any:
+    """Return the value that a string holds as JSON, which may hold JSON again; any other value unchanged."""
+    for _ in range(DEEPEST_JSON):
+        if not isinstance(value, str):
+            break
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            return [value]
-    return value if isinstance(value, list) else [value]
+            break
+    return value
 
 
 def parse_number(value: Any) -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.published_schema import Schema
 
 SHIPPED = Path(__file__).with_name("snapshot.json")
@@ -32,6 +33,16 @@ class OfferedModel:
     """Price text in KIE's own words; empty where KIE gives none."""
     as_of: str = ""
     """Date of the snapshot that the model is from; empty when KIE answered."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the model makes, derived from its modes."""
+        ends = {mode.rpartition("-")[2] for mode in self.modes}
+        if "video" in ends:
+            return "video"
+        if ends & {"speech", "audio", "music", "sound", "dialogue", "effect"}:
+            return "audio"
+        return "text" if ends & {"text", "lyrics"} else "image"
 
 
 @dataclass(frozen=True, slots=True)

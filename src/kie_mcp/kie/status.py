@@ -4,10 +4,11 @@ No two shapes agree: state 2 means failure for Veo and "generating" for album co
 clip with code 422. An answer that is null, empty, garbage or an unknown word means that the task is still running.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from kie_mcp.kie import codes
+from kie_mcp.kie import codes, result_search
 from kie_mcp.kie.result_readers import (
     Media,
     MediaReader,
@@ -27,6 +28,7 @@ from kie_mcp.kie.result_readers import (
     values_at,
     words,
 )
+from kie_mcp.kie.result_search import Findings
 
 State = Literal["running", "succeeded", "failed", "missing"]
 
@@ -42,6 +44,10 @@ class Status:
     media: tuple[Media, ...] = ()
     texts: tuple[str, ...] = ()
     """Results that are text: lyrics under their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
+    spare_media: tuple[Media, ...] = ()
+    """Files of a succeeded task that may be no results, such as covers; empty when there are results."""
+    unread: str = ""
+    """KIE's record of a succeeded task as JSON, where no result was found in it."""
     error: str = ""
     """KIE's error message on one line; a warning when the task succeeded."""
     code: int | None = None
@@ -75,6 +81,11 @@ class Shape:
     at_once: bool = False
     """Whether the answer to the create is the result, so that there is no task to poll."""
 
+    @property
+    def makes_results(self) -> bool:
+        """Whether the answer for a succeeded task holds files or texts."""
+        return bool(self.media or self.texts)
+
 
 def parse_status(shape: str, answer: Any) -> Status:
     """Return what a status answer says of its task.
@@ -86,11 +97,14 @@ def parse_status(shape: str, answer: Any) -> Status:
     row = SHAPES[shape]
     envelope = answer if isinstance(answer, dict) else {}
     data = envelope.get("data")
-    record = data if isinstance(data, dict) else {}
+    record = find_record(envelope)
     code, message = parse_integer(envelope.get("code")), one_line(envelope.get("msg"))
     if code in codes.NO_ERROR:
         code, message = None, ""
     media, texts = collect_results(row, envelope)
+    elsewhere = result_search.search(envelope) if row.makes_results and not (media or texts) else Findings()
+    if elsewhere.certain:
+        media = elsewhere.media
     has_results = bool(media or texts)
 
     task_codes = (parse_integer(record.get(name)) for name in ("failCode", "errorCode"))
@@ -101,6 +115,8 @@ def parse_status(shape: str, answer: Any) -> Status:
     if word:
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
+        # A refused request may name files that are no results.
+        has_results = has_results and not (elsewhere.certain and code is not None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 
     done = state == "succeeded"
@@ -113,6 +129,8 @@ def parse_status(shape: str, answer: Any) -> Status:
         # Results that a task shows before it is done are not final.
         media=media if done else (),
         texts=texts if done else (),
+        spare_media=elsewhere.media if done and not elsewhere.certain else (),
+        unread=elsewhere.text if done else "",
         error=task_message or message,
         code=task_code or code,
         credits=parse_number(record.get("creditsConsumed")),
@@ -150,14 +168,19 @@ def collect_results(row: Shape, envelope: dict[str, Any]) -> tuple[tuple[Media, 
         media = tuple(each for result in objects for read_media in row.media for each in read_media(result))
         texts = tuple(each for result in objects for read_texts in row.texts for each in read_texts(result))
         if media or texts:
-            return media, texts
+            return result_search.bound(media), texts
     return (), ()
 
 
-FLAG = Shape("successFlag", done="1", failed="2 3", result_paths=("data.response",))
+def find_record(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the record in a status answer, which may be in a list or in a JSON text; empty when there is none."""
+    return next((item for item in as_items(envelope.get("data")) if isinstance(item, dict)), {})
+
+
+FLAG = Shape("successFlag", done="1 true success 成功", failed="2 3 fail failed 失败", result_paths=("data.response",))
 SUNO = Shape(
     "status successFlag",
-    done="success",
+    done="success 1 true",
     failed="create_task_failed generate_audio_failed generate_lyrics_failed generate_wav_failed generate_mp4_failed "
     "sensitive_word_error",
     # This word means that KIE could not deliver its callback; the task may have results all the same.
@@ -168,9 +191,9 @@ VOICE = Shape("status", done="success", failed="processing_validate_fail fail")
 
 SHAPES = {
     "jobs": Shape(
-        "state",
-        done="success",
-        failed="fail",
+        "state successFlag",
+        done="success succeeded completed 1 true",
+        failed="fail failed 2 3",
         result_paths=("data.response", "data.resultJson"),
         media=(
             files("resultUrls"),
@@ -185,12 +208,12 @@ SHAPES = {
     "veo-1080p": Shape(media=(files("resultUrl"),)),
     "veo-4k": Shape(media=(files("resultUrls"),)),
     "runway": Shape("state", done="success", failed="fail", media=(files("videoInfo.videoUrl"),)),
-    "aleph": replace(FLAG, failed_with_error="0", media=(files("resultVideoUrl"),)),
+    "aleph": replace(FLAG, failed_with_error="0 false", media=(files("resultVideoUrl"),)),
     # 4 means that the result exists and that only KIE's callback failed.
-    "luma": replace(FLAG, done="1 4", media=(files("resultUrls", "originUrls"),)),
+    "luma": replace(FLAG, done=f"{FLAG.done} 4", media=(files("resultUrls", "originUrls"),)),
     "gpt4o-image": Shape(
         "status successFlag",
-        done="success 1",
+        done="success 1 true",
         failed="create_task_failed generate_failed 2",
         result_paths=("data.response",),
         media=(files("resultUrls", "result_urls"),),
@@ -204,16 +227,14 @@ SHAPES = {
     "suno-vocal-removal": replace(SUNO, media=(stems,)),
     "suno-midi": replace(FLAG, result_paths=("data.midiData",), texts=(words("instruments"),)),
     # For album covers, 2 means that KIE is still generating, so 2 is not among the failures.
-    "suno-cover": replace(
-        FLAG, done="1 success", failed="3 create_task_failed generate_cover_failed", media=(files("images"),)
-    ),
+    "suno-cover": replace(FLAG, failed="3 create_task_failed generate_cover_failed", media=(files("images"),)),
     # The state `wait_validating` means that KIE waits for a recording of the phrase, so the phrase is ready.
     "suno-voice-validate": replace(VOICE, done="wait_validating success", texts=(words("validateInfo"),)),
     "suno-voice": replace(VOICE, texts=(words("voiceId"),)),
     "suno-voice-check": Shape("isAvailable", done="true", failed="false", at_once=True),
     "timestamped-lyrics": Shape(texts=(timed_lyrics("alignedWords"),), at_once=True),
     # KIE's documentation names digits as states, but the live API answers with Chinese words.
-    "style": Shape("successFlag", done="1 成功", failed="2 失败", texts=(words("result"),), at_once=True),
+    "style": replace(FLAG, result_paths=("data",), texts=(words("result"),), at_once=True),
     "persona": Shape(texts=(words("personaId"),), at_once=True),
     "omni": Shape(
         media=(files("imageUrl", label="face"), files("bodyImageUrl", label="body")),

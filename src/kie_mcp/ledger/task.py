@@ -28,10 +28,21 @@ class Result:
     path: str = ""
     """Path of the saved file; empty until the file is saved."""
     mime_type: str = ""
+    """MIME type of the saved file; without a path, of what the host sent when it sent no whole file."""
     id: str = ""
     """KIE's id of a song or stem, which later calls use to refer to the song or stem."""
     label: str = ""
     """Text that tells this result from the task's other results, such as the name of a stem."""
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the host sent something else than the file, or a part of it, when it was last asked."""
+        return bool(self.mime_type and not self.path)
+
+    @property
+    def is_media(self) -> bool:
+        """Whether this is, or may be, a picture, clip or sound."""
+        return not self.mime_type or self.mime_type.startswith(("image/", "video/", "audio/"))
 
 
 @dataclass(slots=True)

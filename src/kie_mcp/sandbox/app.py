@@ -99,13 +99,14 @@ class Sandbox:
         Args:
             on: The kind of request.
             how: The fault. A number, such as 502, is the HTTP status of the answer. `code:429` is an answer with HTTP
-                status 200 and the code 429 in its body. `garbage` is an answer that is not JSON, `empty` one without
-                a body, and `null-record` one that says that KIE does not know the task. `truncated` is half of an
-                answer, and `cut` half of an answer whose headers announce the whole length. `reset-before` and
-                `reset-after` break the connection before or after the request takes effect; `hang-before` and
-                `hang-after` keep the connection open without an answer. `fail` lets the task fail, `stall` keeps it
-                from ending, and `no-urls` lets it succeed without result URLs. With the prefix `after:`, as in
-                `after:502`, the request takes effect before the faulty answer is sent.
+                status 200 and the code 429 in its body. `garbage` is a web page, `xml` an error of a storage service,
+                `empty` an answer without a body, and `null-record` one that says that KIE does not know the task.
+                `truncated` is half of an answer, and `cut` half of an answer whose headers announce the whole length.
+                `reset-before` and `reset-after` break the connection before or after the request takes effect;
+                `hang-before` and `hang-after` keep the connection open without an answer. `fail` lets the task fail,
+                `stall` keeps it from ending, `no-urls` lets it succeed without result URLs, and `moved-urls` with the
+                result URLs in a place where KIE has never put them. With the prefix `after:`, as in `after:502`, the
+                request takes effect before the faulty answer is sent.
             times: Number of requests that the fault happens to.
         """
         self._faults.add(on, how, times)

@@ -38,7 +38,7 @@ class FakeTask:
     credits: float
     """Price of the task in credits."""
     fault: str = ""
-    """Name of the injected fault: `fail`, `stall` or `no-urls`; empty if there is none."""
+    """Name of the injected fault: `fail`, `stall`, `no-urls` or `moved-urls`; empty if there is none."""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -148,8 +148,16 @@ class StatusRecord:
     @property
     def urls(self) -> dict[str, str]:
         """URLs of the result files, by file name; empty if the task has not succeeded."""
-        names = self.task.file_names if self.succeeded and self.task.fault != "no-urls" else ()
-        return {name: self._url(name) for name in names}
+        return {} if self.task.fault in ("no-urls", "moved-urls") else self._all_urls
+
+    @property
+    def moved_urls(self) -> list[str]:
+        """URLs of the result files when the fault `moved-urls` puts them elsewhere; empty otherwise."""
+        return [*self._all_urls.values()] if self.task.fault == "moved-urls" else []
+
+    @property
+    def _all_urls(self) -> dict[str, str]:
+        return {name: self._url(name) for name in (self.task.file_names if self.succeeded else ())}
 
     @property
     def first_url(self) -> str:

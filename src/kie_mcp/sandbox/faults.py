@@ -15,14 +15,16 @@ Handler = Callable[[Request], Awaitable[Response]]
 FaultTarget = Literal["create", "status", "media", "upload", "credit", "discovery"]
 FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 
-TASK_FAULTS = "fail", "stall", "no-urls"
+TASK_FAULTS = "fail", "stall", "no-urls", "moved-urls"
 """Faults of the task that a request creates or asks about."""
 CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
 """Faults of the connection that happen before or after the request takes effect."""
-ANSWER_FAULTS = "garbage", "empty", "null-record"
+ANSWER_FAULTS = "garbage", "xml", "empty", "null-record"
 """Faulty answers that are sent instead of the right answer."""
 FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, "truncated", "cut")
 """All faults that have a name; HTTP statuses and codes in the body are faults without a name."""
+ACCESS_DENIED = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
+"""What a storage service answers for a file that nobody may read."""
 AFTER_PREFIX = "after:"
 """Prefix of a faulty answer that is sent only after the request has taken effect."""
 
@@ -86,6 +88,8 @@ class Faults:
                 return HangingConnection()
             case "garbage":
                 return PlainTextResponse("<html><title>Just a moment...</title></html>")
+            case "xml":
+                return PlainTextResponse(ACCESS_DENIED, media_type="application/xml")
             case "empty":
                 return Response()
             case "null-record":

@@ -17,7 +17,7 @@ def build_status_answer(record: StatusRecord) -> Answer:
     # its values win.
     for offer in reversed(record.task.offers):
         data |= ANSWER_BUILDERS[offer.route.shape](record)
-    return data
+    return data | ({"outcome": {"files": record.moved_urls}} if record.moved_urls else {})
 
 
 def jobs(record: StatusRecord) -> Answer:

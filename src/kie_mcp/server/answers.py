@@ -79,7 +79,7 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     elif task.estimate:
         answer["estimated_credits"] = list(task.estimate)
         answer["basis"] = task.basis
-    answer["elapsed_seconds"] = round((task.finished or now) - task.created)
+    answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
     if task.note:
         answer["note"] = formatting.to_one_line(task.note)
     if task.error:

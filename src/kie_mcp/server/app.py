@@ -164,6 +164,7 @@ class App:
             callback_url=settings.callback_url,
             usual_seconds=settings.sandbox_seconds if settings.sandbox else None,
             on_change=self._on_change,
+            find_kind=self._discovery.find_kind,
             clock=self.clock,
         )
         self._stack.push_async_callback(runner.release_lease)

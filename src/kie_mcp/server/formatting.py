@@ -1,7 +1,8 @@
 """Format short parts of an answer: one line of text, shortened text, ranges of credits, times."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+
+from kie_mcp.clock import to_utc
 
 
 def to_one_line(text: str) -> str:
@@ -25,4 +26,4 @@ def format_range(credits_: Sequence[float]) -> str:
 
 def format_time(seconds: float) -> str:
     """Format seconds since 1970 as a time such as `2026-09-30 12:00 UTC`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return to_utc(seconds).strftime("%Y-%m-%d %H:%M UTC")

@@ -76,7 +76,7 @@ async def load_live_model(
     if name not in offered:
         raise _no_such_model(name, offered)
     live = offered[name]
-    kind, mode, reason = derive_kind(live), derive_mode(live), "KIE publishes no schema"
+    kind, mode, reason = live.kind, derive_mode(live), "KIE publishes no schema"
     try:
         if schema := await discovery.read_schema(name):
             return dynamic_model.model_from_schema(name, schema, kind=kind, does=mode, as_of=live.as_of)
@@ -109,16 +109,6 @@ def snapshot_date(offered: OfferedModels) -> str:
 def _did_you_mean(name: str, offered: Iterable[str] = ()) -> str:
     close = search.suggest_ids(name, offered)
     return f"Did you mean {' or '.join(close)}? " if close else ""
-
-
-def derive_kind(model: OfferedModel) -> Kind:
-    """Return what a model makes (video, audio, text or image), derived from the task types in KIE's list."""
-    ends = {mode.rpartition("-")[2] for mode in model.modes}
-    if "video" in ends:
-        return "video"
-    if ends & {"speech", "audio", "music", "sound", "dialogue", "effect"}:
-        return "audio"
-    return "text" if ends & {"text", "lyrics"} else "image"
 
 
 def derive_mode(model: OfferedModel) -> str:
@@ -244,7 +234,7 @@ def list_live_only_models(
         }
         for id_, model in offered.items()
         if id_ not in BUILT_IN_IDS
-        and (kind is None or derive_kind(model) == kind)
+        and (kind is None or model.kind == kind)
         and any(mode.casefold() in each for each in model.modes or ("",))
         and all(word in f"{id_} {model.title} {model.provider} {' '.join(model.modes)}".casefold() for word in wanted)
     ]

@@ -2,36 +2,52 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
 
+from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import routes, status
+from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.result_readers import parse_number
+from kie_mcp.kie.result_readers import one_line, parse_number
+from kie_mcp.kie.result_search import LONGEST_URL, MOST_FILES
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.task import Task, new_id
+from kie_mcp.ledger.task import Result, Task, new_id
+from kie_mcp.tasks import failures
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
 """Matches a text that may be KIE's id of a task; the ledger's ids begin with `t_` and do not match."""
 NOT_CREATED = "not created"
 """What a person passes to `resolve_task` for a task that KIE never accepted."""
+DAY = 24 * 3600
+EARLIEST = 1_600_000_000.0
+"""A time before KIE's first task, in seconds since 1970 (September 2020)."""
+FIRST_MILLISECOND = 1e11
+"""A number above this is no time in seconds, but in a smaller unit."""
 LOOKUP_SECONDS = 12
 """Time limit in seconds for asking all of KIE's status routes. Suno's nine routes take 9 s when two processes share the
 read limit."""
 
 
-async def adopt(client: KieClient, id_: str, *, now: float) -> Task:
+KindFinder = Callable[[str], Awaitable[Kind | None]]
+"""A function that tells what a model makes that is not built in; None when nobody knows."""
+
+
+async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinder | None = None) -> Task:
     """Look a task up on KIE's status routes, and build the task from KIE's record.
 
     Args:
         client: KIE.
         id_: KIE's id of the task.
         now: The current time in seconds since 1970; used as creation time when KIE's record has none.
+        find_kind: Tells what a model makes that is not built in.
 
     Returns:
         A task in state `running`, which is not in the ledger yet.
@@ -65,7 +81,7 @@ async def adopt(client: KieClient, id_: str, *, now: float) -> Task:
                 for route_id in others:
                     group.start_soon(read_status, route_id)
     for route_id, record in found.items():
-        return _build_task(id_, route_id, record, now)
+        return await _build_task(id_, route_id, record, now, find_kind)
     if errors:
         raise errors[0]
     if lookup.cancelled_caught:
@@ -73,8 +89,45 @@ async def adopt(client: KieClient, id_: str, *, now: float) -> Task:
     raise not_found
 
 
+async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
+    """Record what became of a task whose outcome is unknown, or of which KIE named no result.
+
+    Args:
+        client: KIE.
+        ledger: The ledger.
+        task: The task; nothing is saved here.
+        outcome: `not created`, KIE's id of the task, or links of its results.
+        now: The current time in seconds since 1970.
+
+    Raises:
+        InvalidCall: When there is nothing to settle, or the outcome cannot be.
+        ApiError: When KIE does not answer, or the answer does not say whether KIE knows the id.
+    """
+    is_unknown = task.state == "unknown"
+    if not is_unknown and not failures.lacks_result(task):
+        raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
+    if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == NOT_CREATED:
+        if not is_unknown:
+            raise InvalidCall(f"KIE has made task {task.id}.", "Give the link of its result, or KIE's id of it.")
+        task.state, task.credits, task.error = "failed", 0, failures.not_created_error().as_dict()
+    elif "://" in outcome:
+        _attach_links(task, outcome, now, client.advice)
+    else:
+        await attach_kie_id(client, ledger, task, outcome.strip())
+
+
+def _attach_links(task: Task, outcome: str, now: float, advice: Advice) -> None:
+    """Set the results of a task to the links in a text, and its state to `succeeded`, so that they are downloaded."""
+    links = [link for link in re.findall(r"https://[^\s,]+", outcome) if len(link) <= LONGEST_URL]
+    if not links:
+        raise InvalidCall(f"{outcome[:100]} is no https link.", f"Copy the file's link from {advice.task_list}.")
+    task.results, task.texts = [Result(link) for link in links[:MOST_FILES]], []
+    task.state, task.error, task.note, task.saved = "succeeded", None, "", False
+    task.finished = task.finished or now
+
+
 async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: str) -> None:
-    """Set KIE's id of a task of unknown outcome, and its state to `running`, so that the task is polled again.
+    """Set KIE's id of a task, and its state to `running`, so that the task is polled again.
 
     Raises:
         InvalidCall: When the id belongs to another task in the ledger, or KIE does not know the id.
@@ -82,8 +135,9 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
     """
     route = routes.find(task.route)
     if route.at_once or route.repeated:
-        raise InvalidCall(f"KIE gives no id to what {task.model} makes.", f"Say {NOT_CREATED!r}, or leave it as it is.")
-    if known := await ledger.find(kie_id):
+        step = f"Say {NOT_CREATED!r}, or give the link of its result."
+        raise InvalidCall(f"KIE gives no id to what {task.model} makes.", step)
+    if kie_id != task.kie_id and (known := await ledger.find(kie_id)):
         raise InvalidCall(
             f"{kie_id} is task {known.id} already.",
             f"If that is the lost one, go on with it, and say {NOT_CREATED!r} of this one. "
@@ -98,6 +152,7 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
             f"Copy its id from {client.advice.task_list}, or say {NOT_CREATED!r}.",
         )
     task.state, task.kie_id, task.error, task.finished, task.saved = "running", kie_id, None, None, False
+    task.note = ""
 
 
 def find_record(answer: object, id_: str) -> Mapping[str, Any]:
@@ -105,24 +160,37 @@ def find_record(answer: object, id_: str) -> Mapping[str, Any]:
 
     The id has to be compared, because a route may answer "running" for a task that it does not know.
     """
-    record = answer.get("data") if isinstance(answer, dict) else None
-    return record if isinstance(record, dict) and record.get("taskId", record.get("task_id")) == id_ else {}
+    record = status.find_record(answer) if isinstance(answer, dict) else {}
+    return record if record.get("taskId", record.get("task_id")) == id_ else {}
 
 
-def _build_task(id_: str, route_id: str, record: Mapping[str, Any], now: float) -> Task:
+def find_kind(task: Task) -> Kind:
+    """Return what a task makes: for an adopted task whose model is not built in, what its results show."""
+    if task.tool or task.model in MODELS:
+        return task.kind
+    media = (result.mime_type.partition("/")[0] for result in task.results)
+    kinds: dict[str, Kind] = {"video": "video", "audio": "audio", "image": "image", "text": "text"}
+    told = "text" if task.texts and not task.results else task.kind
+    return next((kinds[each] for each in media if each in kinds), told)
+
+
+async def _build_task(
+    id_: str, route_id: str, record: Mapping[str, Any], now: float, find_kind: KindFinder | None
+) -> Task:
     arguments = _find_arguments(record)
     # Some records name the model only among the arguments.
-    name = str(record.get("model") or arguments.get("model") or "")
+    name = one_line(record.get("model") or arguments.get("model"))
     model = _find_model(route_id, name)
+    kind = model.kind if model else await find_kind(name) if find_kind and name else None
     # The task gets no session, because no session of this server spent credits on it.
     return Task(
         id=new_id("t"),
         tool="",
         model=model.id if model else name or route_id,
-        kind=model.kind if model else "image",
+        kind=kind or "image",
         route=route_id,
         arguments=arguments,
-        created=_creation_time(record.get("createTime")) or now,
+        created=_creation_time(record.get("createTime"), now),
         state="running",
         kie_id=id_,
         reserved=(model.default_estimate().high or 0) if model else 0,
@@ -130,9 +198,9 @@ def _build_task(id_: str, route_id: str, record: Mapping[str, Any], now: float) 
 
 
 def _find_model(route_id: str, name: str) -> type[KieModel] | None:
-    """Return the model that KIE names, or else a model that runs on this route; None when there is neither."""
-    by_route = (model for model in MODELS.values() if route_id in model.routes or f"jobs:{name}" in model.routes)
-    return MODELS.get(name) or next(by_route, None)
+    """Return the model that KIE names, or else one that runs on a product's own route; None when there is neither."""
+    route_id = f"jobs:{name}" if route_id == "jobs" else route_id
+    return MODELS.get(name) or next((model for model in MODELS.values() if route_id in model.routes), None)
 
 
 def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +217,18 @@ def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _creation_time(milliseconds: object) -> float | None:
-    """Convert milliseconds since 1970 to seconds; None when the value is no such time, as in some of KIE's records."""
-    figure = parse_number(milliseconds)
-    return figure / 1000 if figure and figure > 1e11 else None
+def _creation_time(value: object, now: float) -> float:
+    """Return the creation time in a record, in seconds since 1970; the current time when it is no time of KIE's past.
+
+    KIE's records have it in milliseconds or as text; others have been seen with seconds, micro- and nanoseconds.
+    """
+    seconds = parse_number(value)
+    if seconds is None and isinstance(value, str):
+        with suppress(ValueError):
+            found = datetime.fromisoformat(value.strip())
+            seconds = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    if seconds is None:
+        return now
+    while seconds > FIRST_MILLISECOND:
+        seconds /= 1000
+    return min(seconds, now) if EARLIEST <= seconds <= now + DAY else now

@@ -1,23 +1,21 @@
 """Downloads: save results in the output folder, resume broken downloads, and guard against SSRF."""
 
-import filecmp
 import ipaddress
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import anyio
+import anyio.to_thread
 import httpx2
 
-from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
+from kie_mcp.clock import to_local_day
+from kie_mcp.errors import ApiError, DamagedFile, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.media import formats
-from kie_mcp.tasks import sidecar
+from kie_mcp.media import formats, integrity, result_types
+from kie_mcp.tasks import partial_files, sidecar
+from kie_mcp.tasks.partial_files import PartialFile
 
 LARGEST_FILE = 2 * 1024**3
 """Largest size of one result, in bytes."""
@@ -32,7 +30,15 @@ EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 class Downloader:
     """Downloads results to the output folder; no file there is ever overwritten."""
 
-    def __init__(self, client: KieClient, folder: Path, *, guarded: bool = True, largest: int = LARGEST_FILE) -> None:
+    def __init__(
+        self,
+        client: KieClient,
+        folder: Path,
+        *,
+        guarded: bool = True,
+        largest: int = LARGEST_FILE,
+        seconds: float = DOWNLOAD_SECONDS,
+    ) -> None:
         """Build a downloader.
 
         Args:
@@ -40,11 +46,15 @@ class Downloader:
             folder: The output folder.
             guarded: Whether to refuse links to private addresses (SSRF).
             largest: Largest size of one result, in bytes.
+            seconds: Time limit of one result, in seconds of the machine's clock.
         """
         self.folder = folder.expanduser().absolute()
         self._client = client
         self._guarded = guarded
         self._largest = largest
+        self._seconds = seconds
+        # A picture in decoding may take hundreds of megabytes.
+        self._checks = anyio.Lock()
         self._slots = anyio.CapacityLimiter(CONCURRENT_DOWNLOADS)
 
     async def download(self, task: Task) -> None:
@@ -55,7 +65,7 @@ class Downloader:
         Raises:
             OSError: When a file cannot be written.
             httpx2.HTTPError: When a file cannot be downloaded.
-            KieMcpError: When a link is refused, or has expired and KIE gives no fresh one.
+            KieMcpError: When a link is refused, or has expired and KIE gives no fresh one, or leads to no whole file.
         """
         errors: list[Exception] = []
         for number, result in enumerate(task.results, start=1):
@@ -70,7 +80,7 @@ class Downloader:
 
     def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
         """Save content that has no link as a file in the output folder, and return a result with the file's path."""
-        final = _write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
+        final = partial_files.write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type)
 
     def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
@@ -89,91 +99,111 @@ class Downloader:
                 beside = place.with_name(f"{place.name}.json")
                 if sidecar.belongs_to(beside, task):
                     # The sidecar is written anew, because an earlier process may have written it with fewer facts.
-                    with _open_partial_file(beside.parent, place.name) as part:
-                        part.truncate()
-                        part.write(content)
-                        part.close()
-                        Path(part.name).replace(beside)
+                    partial_files.replace_file(content, beside)
                 else:
-                    _write_file(content, place.parent, place.name, "json")
+                    partial_files.write_file(content, place.parent, place.name, "json")
 
     async def _download_result(self, task: Task, result: Result, number: int) -> None:
-        with _open_partial_file(self.folder, _file_stem(task, number)) as part:
-            with anyio.fail_after(DOWNLOAD_SECONDS):
-                declared = await self._download_with_fresh_link(result.url, part)
-            part.seek(0)
-            detected = formats.detect_mime_type(part.read(formats.HEAD_BYTES))
-            mime_type = detected or declared or "application/octet-stream"
-            extension = formats.EXTENSIONS.get(mime_type, "bin")
-            result.path = str(_commit_name(part, self.folder, _file_stem(task, number), extension))
-            result.mime_type = mime_type
+        stem = _file_stem(task, number)
+        with partial_files.open_partial_file(self.folder, stem) as part:
+            try:
+                with anyio.fail_after(self._seconds):
+                    result.mime_type = await self._download_with_fresh_link(task, result, part)
+            except TimeoutError:
+                raise TimeoutError(f"the download took longer than {self._seconds:g} s") from None
+            extension = result_types.choose_extension(result.mime_type, result.url)
+            result.path = str(part.commit(self.folder, stem, extension))
 
-    async def _download_with_fresh_link(self, url: str, into: IO[bytes]) -> str:
-        """Download a file, with a fresh link when this one has expired; return the MIME type that the host declares."""
+    async def _download_with_fresh_link(self, task: Task, result: Result, part: PartialFile) -> str:
+        """Download and check a file, with a fresh link when this one has expired or led to no whole file.
+
+        Returns:
+            The MIME type of the file.
+        """
         try:
-            return await self._download_resuming(url, into)
-        except httpx2.HTTPStatusError as error:
-            if error.response.status_code not in EXPIRED_LINK_STATUSES:
+            return await self._download_checked(result.url, task, result, part)
+        except (DamagedFile, httpx2.HTTPStatusError) as error:
+            if isinstance(error, httpx2.HTTPStatusError) and error.response.status_code not in EXPIRED_LINK_STATUSES:
                 raise
             try:
-                fresh = await self._client.request_download_url(url)
+                fresh = await self._client.request_download_url(result.url)
             except ApiError:
+                # KIE renews the links of its own hosts only.
                 raise error from None
-        return await self._download_resuming(fresh, into)
+        return await self._download_checked(fresh, task, result, part)
 
-    async def _download_resuming(self, url: str, into: IO[bytes]) -> str:
+    async def _download_checked(self, url: str, task: Task, result: Result, part: PartialFile) -> str:
+        """Download a file, and return its MIME type.
+
+        Raises:
+            DamagedFile: When the host sent no media file, or only a part of one; the result's type is what it sent.
+        """
+        declared = await self._download_resuming(url, part)
+        part.file.seek(0)
+        head = part.file.read(result_types.HEAD_BYTES)
+        takes_text = task.kind == "text"
+        mime_type = result_types.identify(head, declared=declared, url=result.url, takes_text=takes_text)
+        async with self._checks:
+            damage = await anyio.to_thread.run_sync(integrity.find_damage, part.file, mime_type)
+        if damage or not mime_type:
+            part.begin("", None)
+            result.mime_type = mime_type or declared or "application/octet-stream"
+            what = f"a file that {damage}" if damage else f"no media file but {result.mime_type}"
+            raise DamagedFile(f"{httpx2.URL(url).host} sent {what}.", retryable=True)
+        return mime_type
+
+    async def _download_resuming(self, url: str, part: PartialFile) -> str:
         """Download a file; when the connection breaks, resume, unless the last attempt received no bytes."""
         while True:
-            have = into.seek(0, os.SEEK_END)
+            have = part.size
             try:
-                return await self._resume(url, into, have)
+                return await self._request_rest(url, part)
             except httpx2.TransportError:
-                if into.tell() <= have:
+                if part.size <= have:
                     raise
 
-    async def _resume(self, url: str, into: IO[bytes], have: int) -> str:
+    async def _request_rest(self, url: str, part: PartialFile) -> str:
         """Download the rest of a file, after the bytes of the partial file, by a range request (RFC 9110, section 14).
-
-        Args:
-            url: The URL of the file.
-            into: The partial file.
-            have: Size of the partial file, in bytes.
 
         Returns:
             The MIME type that the host declares; empty when the partial file was complete already.
         """
         for _ in range(MOST_REDIRECTS):
             await self._check_address(url)
+            have = part.size if part.validator else 0
             # Compression is refused because the length of a compressed answer does not tell how many bytes are left.
-            headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+            headers = {"Accept-Encoding": "identity"}
+            if have:
+                headers |= {"Range": f"bytes={have}-", "If-Range": part.validator}
             async with self._client.http.stream("GET", url, headers=headers) as response:
                 self._check_peer(response)
                 if response.next_request:
                     url = str(response.next_request.url)
                     continue
-                if response.status_code == 416:
-                    # The host has no more bytes: the partial file is complete, or the file at the host has changed.
-                    if response.headers.get("content-range") == f"bytes */{have}":
+                if have and response.status_code in (206, 416):
+                    if not _continues(response, part, have):
+                        # The host has another version of the file, or does not say which bytes these are.
+                        part.begin("", None)
+                        continue
+                    if response.status_code == 416:
                         return ""
-                    into.truncate(0)
-                    raise httpx2.ReadError("The file has changed.")
-                response.raise_for_status()
-                if response.status_code != 206:
-                    into.seek(0)
-                    into.truncate()
-                await self._receive(response, into)
-                return response.headers.get("content-type", "").partition(";")[0]
+                else:
+                    response.raise_for_status()
+                    part.begin(_validator(response.headers), _content_length(response.headers))
+                await self._receive(response, part)
+                return response.headers.get("content-type", "").partition(";")[0].strip().lower()
         raise InvalidCall("A result's link is behind too many redirects.")
 
-    async def _receive(self, response: httpx2.Response, into: IO[bytes]) -> None:
+    async def _receive(self, response: httpx2.Response, part: PartialFile) -> None:
         """Append the body of a response to the partial file."""
-        begun = into.tell()
+        have = begun = part.size
         async for chunk in response.aiter_bytes():
-            if into.tell() + len(chunk) > self._largest:
+            have += len(chunk)
+            if have > self._largest:
                 raise InvalidCall(f"The file at {response.url.host} is larger than {self._largest / 1e9:.1f} GB.")
-            into.write(chunk)
-        announced = response.headers.get("content-length", "")
-        if announced.isdecimal() and into.tell() - begun < int(announced):
+            part.file.write(chunk)
+        announced = _content_length(response.headers)
+        if (announced is not None and have - begun < announced) or have < (part.total or 0):
             raise httpx2.ReadError("The file was cut.")
 
     async def _check_address(self, url: str) -> None:
@@ -211,60 +241,31 @@ def _refuse_private_address(address: str) -> None:
 
 def _file_stem(task: Task, number: int) -> str:
     """Return the file name of a result without its extension; the result's number makes it unique in the task."""
-    day = datetime.fromtimestamp(task.created).astimezone().date()
+    day = to_local_day(task.created)
     model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())
     return f"{day}-{model}-{task.id}-{number}"
 
 
-@contextmanager
-def _open_partial_file(folder: Path, stem: str) -> Iterator[IO[bytes]]:
-    """Open the partial file of a download, with the bytes that an earlier attempt received.
-
-    The partial file is kept when the connection breaks, and deleted when writing or a check of the download fails.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / f".{stem}.part"
-    place.touch()
-    part = place.open("r+b")
-    try:
-        yield part
-    except (OSError, InvalidCall) as error:
-        if not isinstance(error, TimeoutError):
-            place.unlink(missing_ok=True)
-        raise
-    finally:
-        # On a full disk, close() fails because it writes the bytes that are still in the buffer.
-        with suppress(OSError):
-            part.close()
-        with suppress(OSError):
-            if not place.stat().st_size:
-                place.unlink()
+def _content_length(headers: Mapping[str, str]) -> int | None:
+    """Return the length of a body in bytes; None when it is not told, or is the length before decompression."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and "content-encoding" not in headers else None
 
 
-def _write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
-    with _open_partial_file(folder, stem) as part:
-        part.truncate()
-        part.write(content)
-        return _commit_name(part, folder, stem, extension)
+def _validator(headers: Mapping[str, str]) -> str:
+    """Return what tells this version of a file from others: a strong ETag, or else Last-Modified; may be empty."""
+    etag = headers.get("etag", "")
+    return etag if etag.startswith('"') else headers.get("last-modified", "")
 
 
-def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
-    """Rename a complete partial file to its final name, and return the path; never overwrite an existing file."""
-    part.flush()
-    os.fsync(part.fileno())
-    part.close()
-    final, taken = folder / f"{stem}.{extension}", 1
-    while True:
-        try:
-            final.touch(exist_ok=False)
-        except FileExistsError:
-            # An equal file is this result: a process downloaded it earlier and died before it saved the task's row.
-            if filecmp.cmp(part.name, final, shallow=False):
-                Path(part.name).unlink()
-                return final
-            if final.stat().st_size:
-                taken += 1
-                final = folder / f"{stem}-{taken}.{extension}"
-                continue
-        Path(part.name).replace(final)
-        return final
+def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
+    """Whether an answer to a range request is of the version of the partial file, and begins where that ends."""
+    version = _validator(response.headers)
+    if version and version != part.validator:
+        return False
+    found = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", response.headers.get("content-range", "").strip())
+    if not found or int(found[3]) != (part.total or int(found[3])):
+        return False
+    if response.status_code == 416:
+        return int(found[3]) == have
+    return bool(found[1]) and int(found[1]) == have and int(found[2]) == int(found[3]) - 1

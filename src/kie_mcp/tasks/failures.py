@@ -11,6 +11,20 @@ from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Task
 
+_NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
+
+
+def lacks_result(task: Task) -> bool:
+    """Whether KIE named no result of a succeeded task; in ledgers of earlier versions such a task has failed."""
+    told = (task.note, (task.error or {}).get("message", ""))
+    return not task.results and any(each.startswith(_NAMES_NO_RESULT) for each in told)
+
+
+def no_result_note(advice: Advice) -> str:
+    """Build the note of a task that succeeded at KIE and has no result."""
+    further = f"If {advice.task_list} shows a file, resolve_task takes its link."
+    return f"{_NAMES_NO_RESULT} What else KIE says is kept. {further}"
+
 
 def not_sent_error() -> KieMcpError:
     """Build the error for a task whose process died before the create was sent."""
@@ -22,11 +36,6 @@ def task_gone_error(advice: Advice) -> ApiError:
     return ApiError(
         "KIE does not know this task, or not any more: it keeps records for 14 days.", advice.check_task, billed=None
     )
-
-
-def no_result_error(advice: Advice) -> TaskFailed:
-    """Build the error for a task that succeeded at KIE but has no result."""
-    return TaskFailed("KIE says that the task has succeeded, and names no result.", advice.check_task, billed=None)
 
 
 def not_created_error() -> ApiError:

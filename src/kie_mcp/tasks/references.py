@@ -138,7 +138,14 @@ class References:
             raise InvalidCall(f"{ref}: the task is {task.state}.", "Ask get_task until it has succeeded.")
         if not number.isdecimal() or not 1 <= int(number) <= len(task.results):
             raise InvalidCall(f"{ref}: the task has {len(task.results)} results.", "Count them from 1.")
-        return task, task.results[int(number) - 1]
+        result = task.results[int(number) - 1]
+        if isinstance(ref, MediaRef) and result.is_damaged:
+            raise InvalidCall(
+                f"{ref}: KIE sent no whole file for it ({result.mime_type}).", "get_task asks for it again."
+            )
+        if isinstance(ref, MediaRef) and not result.is_media:
+            raise InvalidCall(f"{ref} is {result.mime_type}, and no picture, clip or sound.", "Take another result.")
+        return task, result
 
     @contextmanager
     def _open(self, ref: str) -> Iterator[Content]:

@@ -4,7 +4,6 @@ Several processes may share one ledger. Each process holds a lease on its tasks 
 """
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,12 +15,12 @@ from anyio.abc import TaskGroup
 from kie_mcp.catalog.fields import Ref, parse_task_id
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
-from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, failures
+from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.money import Quote, combine_tasks, quote
@@ -57,6 +56,7 @@ class Runner:
         callback_url: str = "",
         usual_seconds: float | None = None,
         on_change: Change | None = None,
+        find_kind: KindFinder | None = None,
         clock: Clock,
     ) -> None:
         """Build a runner from its parts.
@@ -71,6 +71,7 @@ class Runner:
             callback_url: The URL that KIE calls when a task has ended; empty when no callback is wanted.
             usual_seconds: Seconds that every task is expected to take; None takes the figure of each model.
             on_change: Called with a task after its new state is saved; must neither raise nor wait for a client.
+            find_kind: Tells what a model makes that is not built in, for tasks that are adopted.
             clock: The clock.
         """
         self.client = client
@@ -85,6 +86,7 @@ class Runner:
         self._rules = rules or Rules()
         self._callback_url = callback_url
         self._usual_seconds = usual_seconds
+        self._find_kind = find_kind
         self._watchers: dict[str, Watcher] = {}
         self._takeover = Takeover(client, ledger, self.id, clock)
 
@@ -185,7 +187,7 @@ class Runner:
         id_ = parse_task_id(id_)
         task = await self.ledger.find(id_)
         if not task:
-            task = await adoption.adopt(self.client, id_, now=self.clock.time())
+            task = await adoption.adopt(self.client, id_, now=self.clock.time(), find_kind=self._find_kind)
             task = await self.ledger.add(task) or task
         if not task.saved and task.id not in self._watchers:
             await self._take_over(task)
@@ -231,23 +233,18 @@ class Runner:
         return task.done or (task.final and bool(task.note))
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Settle a task of unknown outcome.
+        """Settle a task whose outcome is unknown, or of which KIE named no result.
 
         Args:
             id_: The task's id.
-            outcome: `not created`, or the id of the task that KIE's log shows.
+            outcome: `not created`, the id of the task that KIE's log shows, or the links of its results.
 
         Raises:
-            InvalidCall: When the task's outcome is known, or KIE does not know the id.
+            InvalidCall: When there is nothing to settle, or KIE does not know the id.
             ApiError: When KIE's answer does not say whether KIE knows the task.
         """
         task = await self.get(id_)
-        if task.state != "unknown":
-            raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
-        if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == adoption.NOT_CREATED:
-            task.state, task.credits, task.error = "failed", 0, failures.not_created_error().as_dict()
-        else:
-            await adoption.attach_kie_id(self.client, self.ledger, task, outcome.strip())
+        await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
         await self._services.save(task)
         return await self.get(task.id)
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kie_mcp.clock import to_utc
 from kie_mcp.ledger.task import Task
 
 
@@ -51,4 +51,4 @@ def belongs_to(path: Path, task: Task) -> bool:
 
 def format_iso_time(seconds: float) -> str:
     """Format seconds since 1970 as ISO 8601, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return to_utc(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import datetime
 from typing import Literal
 
+from kie_mcp.clock import to_local_day
 from kie_mcp.ledger.task import Task
 
 By = Literal["day", "model", "kind"]
@@ -70,4 +70,4 @@ def report(tasks: Iterable[Task], by: By) -> list[Line]:
 
 
 def _day(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().date().isoformat()
+    return to_local_day(seconds).isoformat()

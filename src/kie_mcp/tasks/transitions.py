@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kie_mcp.errors import KieMcpError, UnknownOutcome
 from kie_mcp.kie import status
 from kie_mcp.kie.advice import KIE, Advice
+from kie_mcp.kie.result_readers import Media
 from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
@@ -42,8 +43,12 @@ class Transition:
     """The next state."""
     error: KieMcpError | None = None
     """Why the task did not succeed; None for a task that runs or succeeded."""
-    takes_results: bool = False
-    """Whether to copy the results of the status answer to the task."""
+    media: tuple[Media, ...] = ()
+    """The files that the task made."""
+    texts: tuple[str, ...] = ()
+    """The texts that the task made."""
+    note: str = ""
+    """A sentence for the user on results that are missing or uncertain."""
     charged: float | None = None
     """Credits that KIE charged for the task; None when the answer names no charge or the task still runs."""
     progresses: bool = False
@@ -86,15 +91,19 @@ def decide(
 
 
 def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice) -> Transition:
-    shape = status.SHAPES[route.shape]
     # On some routes, the status answer of a succeeded task never contains a result.
-    has_all = bool(answer.media or answer.texts or not (shape.media or shape.texts))
-    if has_all:
-        return Transition("succeeded", takes_results=True, charged=answer.credits)
+    if answer.media or answer.texts or not status.SHAPES[route.shape].makes_results:
+        return Transition("succeeded", media=answer.media, texts=answer.texts, charged=answer.credits)
     # A later answer may name the results, but a route that answers at once is asked only once.
-    if route.at_once or times.silence > GRACE_SECONDS:
-        return Transition("failed", failures.no_result_error(advice), charged=answer.credits)
-    return Transition("running")
+    if not route.at_once and times.silence <= GRACE_SECONDS:
+        return Transition("running")
+    return Transition(
+        "succeeded",
+        media=answer.spare_media,
+        texts=(answer.unread,) if answer.unread else (),
+        note="" if answer.spare_media else failures.no_result_note(advice),
+        charged=answer.credits,
+    )
 
 
 def refuse(error: KieMcpError) -> Transition:

@@ -24,7 +24,7 @@ from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
-from kie_mcp.tasks import failures, polling, transitions
+from kie_mcp.tasks import adoption, failures, polling, transitions
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
@@ -265,9 +265,10 @@ class Watcher:
         self._misses = transition.misses
         if transition.progresses:
             self._last_progress = now
-        if transition.takes_results:
-            task.results = [Result(media.url, id=media.id, label=media.label) for media in answer.media]
-            task.texts = list(answer.texts)
+        if transition.state == "succeeded":
+            task.results = [Result(media.url, id=media.id, label=media.label) for media in transition.media]
+            task.texts, task.note = list(transition.texts), transition.note
+            task.kind = adoption.find_kind(task)
         if transition.state != task.state:
             await self._finish(transition)
 
@@ -338,6 +339,7 @@ class Watcher:
             await downloader.download(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
             download_error = error
+        task.kind = adoption.find_kind(task)
         sidecar_note = await self._write_sidecars(downloader)
         if not download_error:
             task.saved, task.note = True, sidecar_note

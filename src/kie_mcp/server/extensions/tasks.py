@@ -3,7 +3,6 @@
 A client that declares the extension gets a task handle instead of a result while the task runs, and polls the task.
 """
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from mcp.server.context import CallNext, HandlerResult
@@ -24,6 +23,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import PrivateAttr
 
+from kie_mcp.clock import to_utc
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.progress import describe_progress
@@ -208,12 +208,12 @@ def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> st
         return answers.format_error(task.error)
     if busy:
         return describe_progress([task], {task.id: usual}, now=now)
-    return f"made in {(task.finished or now) - task.created:.0f} s"
+    return f"made in {max((task.finished or now) - task.created, 0):.0f} s"
 
 
 def format_timestamp(seconds: float) -> str:
     """Format seconds since 1970 as an ISO 8601 time in UTC, with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return to_utc(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def add_extension(server: Server[Any], extension: Extension) -> None:

@@ -79,11 +79,13 @@ class ResolveTask(Arguments):
     """Arguments of resolve_task."""
 
     task_id: str
-    outcome: str = Field(description=f"KIE's id of it, as its log shows it, or: {NOT_CREATED}.", min_length=1)
+    outcome: str = Field(
+        description=f"KIE's id of it or the link of its result, as KIE's log shows it, or: {NOT_CREATED}.", min_length=1
+    )
 
 
 async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToolResult:
-    """Record the outcome of a task whose outcome is unknown, as the user found it in KIE's log."""
+    """Record the outcome of a task, as the user found it in KIE's log, where KIE did not tell it."""
     runner = await app.runner()
     task = await runner.resolve(arguments.task_id, arguments.outcome)
     answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
@@ -107,7 +109,7 @@ LIST_TASKS = Tool(
 )
 RESOLVE_TASK = Tool(
     "resolve_task",
-    "Settle a task whose status is unknown, once the user has looked where next_step says.",
+    "Settle a task whose status is unknown, or that names no result, once the user has looked where next_step says.",
     ResolveTask,
     resolve_task,
     read_only=False,

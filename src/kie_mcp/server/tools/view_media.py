@@ -7,6 +7,7 @@ from typing import Annotated
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
+from kie_mcp.errors import InvalidCall
 from kie_mcp.media import preview
 from kie_mcp.media.preview import Preview
 from kie_mcp.server.app import App, ToolCall
@@ -40,6 +41,9 @@ async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolRes
         number = 1
     if number is not None:
         path = find_saved_file(app, task, number)
+        if not task.results[number - 1].is_media:
+            kind = task.results[number - 1].mime_type
+            raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
         picture = await preview.render_preview(path)
         return _picture_result(f"task:{task.id}#{number}, {path.name}: {picture.note}", picture)
     if not any(each.path for each in task.results):

@@ -1,0 +1,126 @@
+"""Partial files: what a broken download left in the output folder, and of which version of the file the bytes are."""
+
+import filecmp
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from kie_mcp.errors import DamagedFile, InvalidCall
+
+
+class PartialFile:
+    """The bytes of a download so far, beside a note on the version of the file that they belong to (RFC 9110, 13.1.5).
+
+    Bytes without a note are never added to, because the rest may be that of another version.
+    """
+
+    def __init__(self, file: IO[bytes], place: Path) -> None:
+        self.file = file
+        self._note = place.with_name(f"{place.name}.version")
+        self.validator, self.total = _read_note(self._note)
+        """The validator is the ETag or Last-Modified of that version, and empty when the host named none. The total
+        is the size of the whole file in bytes, and None when the host did not say."""
+
+    @property
+    def size(self) -> int:
+        """Number of bytes so far."""
+        return self.file.seek(0, os.SEEK_END)
+
+    def begin(self, validator: str, total: int | None) -> None:
+        """Drop all bytes and begin anew with a version of the file."""
+        self.file.seek(0)
+        self.file.truncate()
+        self.validator, self.total = validator, total
+        self._note.unlink(missing_ok=True)
+        if validator:
+            self._note.write_text(json.dumps({"validator": validator, "total": total}), encoding="utf-8")
+
+    def commit(self, folder: Path, stem: str, extension: str) -> Path:
+        """Give the complete file its name, and return the path; never overwrite an existing file."""
+        final = _commit_name(self.file, folder, stem, extension)
+        self._note.unlink(missing_ok=True)
+        return final
+
+    def close(self, *, delete: bool) -> None:
+        """Close the file, and delete it if that is wanted, or if the next attempt cannot go on with it."""
+        # On a full disk, close() fails because it writes the bytes that are still in the buffer.
+        with suppress(OSError):
+            self.file.close()
+        place = Path(self.file.name)
+        with suppress(OSError):
+            if delete or not self.validator or not place.stat().st_size:
+                place.unlink()
+        if not place.exists():
+            with suppress(OSError):
+                self._note.unlink()
+
+
+def _read_note(place: Path) -> tuple[str, int | None]:
+    try:
+        note = json.loads(place.read_bytes())
+        total = note["total"]
+        return str(note["validator"]), total if isinstance(total, int) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", None
+
+
+@contextmanager
+def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
+    """Open the partial file of a download, with the bytes that an earlier attempt received.
+
+    The partial file is kept when the connection breaks, and deleted when writing or a check of the download fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f".{stem}.part"
+    place.touch()
+    part = PartialFile(place.open("r+b"), place)
+    delete = False
+    try:
+        yield part
+    except (OSError, InvalidCall, DamagedFile) as error:
+        delete = not isinstance(error, TimeoutError)
+        raise
+    finally:
+        part.close(delete=delete)
+
+
+def write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
+    """Write a file under a name that nothing has yet, and return its path."""
+    with open_partial_file(folder, stem) as part:
+        part.begin("", None)
+        part.file.write(content)
+        return part.commit(folder, stem, extension)
+
+
+def replace_file(content: bytes, place: Path) -> None:
+    """Write a file in place of one that exists, so that there is always one of the two."""
+    with open_partial_file(place.parent, place.name) as part:
+        part.begin("", None)
+        part.file.write(content)
+        part.file.close()
+        Path(part.file.name).replace(place)
+
+
+def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
+    """Rename a complete partial file to its final name, and return the path; never overwrite an existing file."""
+    part.flush()
+    os.fsync(part.fileno())
+    part.close()
+    final, taken = folder / f"{stem}.{extension}", 1
+    while True:
+        try:
+            final.touch(exist_ok=False)
+        except FileExistsError:
+            # An equal file is this result: a process downloaded it earlier and died before it saved the task's row.
+            if filecmp.cmp(part.name, final, shallow=False):
+                Path(part.name).unlink()
+                return final
+            if final.stat().st_size:
+                taken += 1
+                final = folder / f"{stem}-{taken}.{extension}"
+                continue
+        Path(part.name).replace(final)
+        return final

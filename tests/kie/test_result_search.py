@@ -1,0 +1,151 @@
+"""Results in places where KIE has never put them before."""
+
+import json
+from typing import Any
+
+import pytest
+
+from kie_mcp.kie.result_readers import Media
+from kie_mcp.kie.result_search import LONGEST_TEXT, LONGEST_URL, MOST_FILES
+from kie_mcp.kie.status import SHAPES, Status, parse_status
+
+CLIP, PICTURE, SONG, COVER = "https://k/1.mp4", "https://k/1.png", "https://k/1.mp3", "https://k/cover.jpg"
+STATE: dict[str, dict[str, Any]] = {
+    "jobs": {"state": "success"},
+    "veo": {"successFlag": 1},
+    "suno-music": {"status": "SUCCESS"},
+}
+
+
+def read(shape: str, **fields: Any) -> Status:
+    return parse_status(shape, {"code": 200, "msg": "success", "data": {"taskId": "t1", **STATE[shape], **fields}})
+
+
+def urls(status: Status) -> list[str]:
+    return [media.url for media in status.media]
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    ("shape", "fields"),
+    [
+        ("veo", {"info": {"resultUrls": [CLIP]}}),
+        ("veo", {"info": {"resultUrls": json.dumps([CLIP])}}),
+        ("veo", {"response": {"result_urls": [CLIP]}}),
+        ("veo", {"result_urls": [CLIP]}),
+        ("veo", {"response": {"resultUrl": CLIP}}),
+        ("veo", {"response": CLIP}),
+        ("veo", {"response": [{"video": {"url": CLIP}}]}),
+        ("jobs", {"resultJson": json.dumps({"result_urls": [CLIP]})}),
+        ("jobs", {"resultJson": json.dumps({"resultUrl": CLIP})}),
+        ("jobs", {"resultJson": json.dumps({"videoUrl": CLIP, "video_duration": 5})}),
+        ("jobs", {"resultJson": json.dumps({"videoUrls": [CLIP]})}),
+        ("jobs", {"resultJson": json.dumps({"images": [{"url": CLIP}]})}),
+        ("jobs", {"resultJson": json.dumps({"resultImageUrl": CLIP})}),
+        ("jobs", {"resultJson": json.dumps({"audioWavUrl": CLIP})}),
+        ("jobs", {"resultJson": json.dumps([CLIP])}),
+        ("jobs", {"resultJson": json.dumps({"resultUrls": [{"url": CLIP}]})}),
+        ("jobs", {"resultJson": CLIP}),
+        ("jobs", {"resultJson": json.dumps(CLIP)}),
+        ("jobs", {"resultJson": json.dumps({"resultUrls": ["//k.example/1.mp4"]})}),
+        ("jobs", {"resultJson": json.dumps(json.dumps({"resultUrls": [CLIP]}))}),
+        ("jobs", {"resultJson": json.dumps({"output": json.dumps({"files": json.dumps([CLIP])})})}),
+        ("jobs", {"resultJson": f"The video is at {CLIP}."}),
+        ("jobs", {"resultJson": '{"url": "https:\\/\\/k\\/1.mp4"'}),
+        ("jobs", {"works": [{"resource": {"resource": CLIP}}]}),
+        ("suno-music", {"response": {"suno_data": [{"audio_url": CLIP}]}}),
+        ("suno-music", {"data": [{"audio_url": CLIP}]}),
+    ],
+    ids=str,
+)
+def test_a_link_anywhere_in_the_result_is_the_result(shape: str, fields: dict[str, Any]) -> None:
+    status = read(shape, **fields)
+    assert status.state == "succeeded"
+    assert urls(status) in ([CLIP], ["https://k.example/1.mp4"])
+    assert (status.texts, status.unread) == ((), "")
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("shape", [name for name, row in SHAPES.items() if row.makes_results and name != "credits"])
+@pytest.mark.parametrize("as_list", [False, True])
+def test_every_route_is_searched_and_a_record_may_be_in_a_list(shape: str, *, as_list: bool) -> None:
+    row = SHAPES[shape]
+    states = {name: row.done.split()[0] for name in row.state.split()}
+    record = {"taskId": "t1", **states, "outcome": {"files": [CLIP]}}
+    assert urls(parse_status(shape, {"code": 200, "data": [record] if as_list else json.dumps(record)})) == [CLIP]
+
+
+def test_a_link_of_the_request_is_no_result() -> None:
+    given = "https://k/mine.png"
+    request = {"model": "x", "input": {"image_urls": [given], "prompt": "see https://k/prompt.png"}}
+    echo = {"resultJson": json.dumps({"inputImage": given, "callBackUrl": "https://me/hook", "files": [given, CLIP]})}
+    assert urls(read("jobs", param=json.dumps(request), **echo)) == [CLIP]
+    status = read("jobs", param=json.dumps(request), failMsg="look at https://k/logs", resultJson=json.dumps([given]))
+    assert (status.media, status.spare_media) == ((), ())
+
+
+def test_a_picture_beside_a_clip_comes_after_it_and_a_cover_not_at_all() -> None:
+    info = {"image": PICTURE, "cover_url": COVER, "streamAudioUrl": "https://k/s", "video": CLIP, "again": CLIP}
+    assert urls(read("veo", info=info)) == [CLIP, PICTURE]
+
+
+def test_files_keep_their_order_and_each_is_there_once() -> None:
+    one, two = "https://k/1.png", "https://k/2.png"
+    assert urls(read("jobs", resultJson=json.dumps([one, two, one]), response={"all": [two, one]})) == [one, two]
+
+
+def test_a_song_in_a_new_place_keeps_its_id_and_title() -> None:
+    song = {"id": "a1", "title": "Dawn", "audio_url": SONG, "image_url": COVER, "stream_audio_url": "https://k/s"}
+    assert read("suno-music", songs=[song]).media == (Media(SONG, "a1", "Dawn"), Media(COVER, "a1", "Dawn"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"response": {"sunoData": [{"audioUrl": "", "imageUrl": COVER}]}},
+        {"response": {"sunoData": [{"audioUrl": None, "sourceImageUrl": COVER}]}},
+        {"thumbnailUrl": COVER},
+    ],
+    ids=str,
+)
+def test_a_cover_alone_may_not_be_the_result_yet(fields: dict[str, Any]) -> None:
+    status = read("suno-music", **fields)
+    assert (status.media, status.unread) == ((), "")
+    assert [media.url for media in status.spare_media] == [COVER]
+
+
+@pytest.mark.parametrize("place", ["resultUrls", "elsewhere"])
+def test_an_answer_has_so_many_results_of_so_long_addresses(place: str) -> None:
+    many = [f"https://k/{number}.png" for number in range(300)]
+    long = f"https://k/{'x' * LONGEST_URL}.png"
+    assert urls(read("jobs", resultJson=json.dumps({place: [long, *many]}))) == many[:MOST_FILES]
+
+
+def test_what_kie_says_instead_of_a_result_is_kept() -> None:
+    status = read("jobs", param="{}", createTime=7, creditsConsumed=4, resultJson="Twelve herons were counted.")
+    assert (status.media, status.texts) == ((), ())
+    assert status.unread == '{"resultJson": "Twelve herons were counted."}'
+    assert len(read("jobs", resultJson="x" * 100_000).unread) == LONGEST_TEXT
+
+
+def test_a_refused_request_has_no_result_whatever_it_names() -> None:
+    refused = {"code": 422, "msg": "Processing", "data": {"elsewhere": CLIP}}
+    status = parse_status("veo-1080p", refused)
+    assert (status.state, status.media) == ("running", ())
+
+
+@pytest.mark.parametrize("state", ["generating", "fail"])
+def test_only_a_success_is_searched(state: str) -> None:
+    assert read("jobs", state=state, elsewhere=[CLIP]).media == ()
+
+
+def test_a_callback_that_failed_is_a_success_when_there_is_a_file_anywhere() -> None:
+    for fields, expected in (({"elsewhere": SONG}, "succeeded"), ({}, "failed")):
+        assert read("suno-music", status="CALLBACK_EXCEPTION", **fields).state == expected
+
+
+def test_a_deep_answer_is_searched_only_so_far() -> None:
+    deep: Any = [CLIP]
+    for _ in range(200):
+        deep = [deep]
+    assert read("jobs", elsewhere=deep).media == ()

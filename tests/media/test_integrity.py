@@ -1,0 +1,161 @@
+"""Which files are whole, and which break off or hold something else."""
+
+import io
+import struct
+import zipfile
+import zlib
+from importlib.resources import files
+
+import PIL.Image
+import PIL.PngImagePlugin
+import pytest
+from support import media_files
+
+from kie_mcp.media import formats, result_types
+from kie_mcp.media.integrity import find_damage
+
+SANDBOX = files("kie_mcp.sandbox") / "media"
+NOISE = PIL.Image.effect_noise((60, 40), 100)
+
+
+def noise(image_format: str, **how: object) -> bytes:
+    """A picture in which every byte counts."""
+    file = io.BytesIO()
+    NOISE.convert("RGB").save(file, image_format, **how)
+    return file.getvalue()
+
+
+def animation(image_format: str) -> bytes:
+    others = [NOISE.convert("RGB").rotate(90 * turn) for turn in (1, 2)]
+    return noise(image_format, save_all=True, append_images=others)
+
+
+def archive() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as written:
+        written.writestr("vocals.mp3", media_files.mp3(5))
+    return file.getvalue()
+
+
+WHOLE = {
+    "JPEG": noise("JPEG"),
+    "progressive JPEG": noise("JPEG", progressive=True),
+    "PNG": noise("PNG"),
+    "WebP": noise("WEBP"),
+    "animated WebP": animation("WEBP"),
+    "GIF": animation("GIF"),
+    "BMP": noise("BMP"),
+    "TIFF": noise("TIFF"),
+    "AVIF": noise("AVIF"),
+    "HEIC": media_files.clip((b"meta", bytes(100)), (b"mdat", bytes(1000))).replace(b"isom", b"heic"),
+    "MP4": (SANDBOX / "clip.mp4").read_bytes(),
+    "MP4 with its index first": media_files.clip(),
+    "MP4 with its index last": media_files.clip((b"mdat", bytes(1000)), (b"moov", bytes(100))),
+    "MP4 in fragments": media_files.clip((b"moov", b"i"), *((b"moof", b"i"), (b"mdat", bytes(50))) * 3),
+    "MOV": media_files.clip().replace(b"isom", b"qt  "),
+    "M4A": media_files.clip().replace(b"isom", b"M4A "),
+    "WebM": media_files.webm(),
+    "WAV": media_files.sound(0.1),
+    "MP3 with a tag": (SANDBOX / "song.mp3").read_bytes(),
+    "MP3": media_files.mp3(),
+    "Ogg": media_files.ogg(),
+    "AAC": media_files.aac(),
+    "FLAC": media_files.flac(20),
+    "MIDI": media_files.midi(20),
+    "AIFF": b"FORM" + struct.pack(">I", 504) + b"AIFF" + bytes(500),
+    "SVG": b"<svg xmlns='http://www.w3.org/2000/svg'>" + b"<path/>" * 300 + b"</svg>",
+    "3D model": b"glTF" + struct.pack("<II", 2, 512) + bytes(500),
+    "ZIP": archive(),
+    "PDF": b"%PDF-1.7\n" + b"\n" * 500 + b"%%EOF\n",
+}
+"""Files that state their own length, so that a cut is noticed wherever it is."""
+LENIENT = {
+    "MP4 before zeros": media_files.clip() + bytes(40),
+    "MP4 whose media data go to the end": media_files.clip((b"moov", b"i")) + b"\0\0\0\0mdat" + bytes(100),
+    "MP4 with 64-bit lengths": media_files.clip((b"moov", b"i")) + struct.pack(">I4sQ", 1, b"mdat", 26) + bytes(10),
+    "live WebM": media_files.webm(live=True),
+    "WAV from a pipe": media_files.sound(0.1)
+    .replace(struct.pack("<I", 836), b"\xff" * 4, 1)
+    .replace(struct.pack("<I", 800), b"\xff" * 4, 1),
+    "MP3 after zeros": b"ID3\4\0\0\0\0\0\0" + bytes(500) + media_files.mp3(),
+    "MP3 before a tag": media_files.mp3() + b"TAG" + bytes(125),
+    "PNG with more behind": noise("PNG") + b"more",
+    "JPEG with more behind": noise("JPEG") + b"more",
+}
+"""Files that are unusual, and whole."""
+
+
+def damage(content: bytes) -> str:
+    head = content[: result_types.HEAD_BYTES]
+    mime_type = result_types.identify(head, declared="", url="https://files.example/a", takes_text=False)
+    return find_damage(io.BytesIO(content), mime_type)
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *LENIENT])
+def test_a_whole_file_has_no_damage(name: str) -> None:
+    assert damage((WHOLE | LENIENT)[name]) == ""
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_file_that_breaks_off_is_noticed(name: str, share: float) -> None:
+    whole = WHOLE[name]
+    assert damage(whole[: max(int(len(whole) * share), formats.HEAD_BYTES)])
+
+
+@pytest.mark.parametrize("name", ["PNG", "GIF", "MP4", "WebM", "WAV", "MP3", "Ogg", "AAC", "MIDI"])
+def test_one_missing_byte_is_noticed(name: str) -> None:
+    assert damage(WHOLE[name][:-1]) == "breaks off"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "is empty"),
+        (media_files.clip((b"mdat", bytes(100))), "has no index or no media data"),
+        (media_files.clip((b"moov", bytes(100))), "has no index or no media data"),
+        (media_files.ebml("1a45dfa3", b"") + media_files.ebml("18538067", b""), "has no tracks or no media data"),
+        (media_files.ebml("1a45dfa3", b"") + media_files.ebml("1654ae6b", b""), "has no segment"),
+        (b"RIFF\x04\0\0\0WAVE", "has no format or no samples"),
+        (b"ID3\4\0\0\0\0\0\0" + bytes(500), "has no sound"),
+        (media_files.ogg() + b"<html>" + bytes(40), "is garbled"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(400), "breaks off"),
+        (b"\xff\xd8\xff" + bytes(400), "cannot be decoded (UnidentifiedImageError)"),
+    ],
+)
+def test_what_is_missing_is_named(content: bytes, expected: str) -> None:
+    assert damage(content) == expected
+
+
+def test_a_picture_of_two_halves_of_different_pictures_is_noticed() -> None:
+    one, other = noise("PNG"), animation("PNG")
+    length = min(len(one), len(other))
+    assert damage(one[: length // 2] + other[length // 2 :])
+
+
+def test_a_mp3_is_as_long_as_its_xing_header_says() -> None:
+    def song(announced: int) -> bytes:
+        head = b"\xff\xfb\x90\x00" + bytes(32) + b"Xing" + struct.pack(">III", 3, 10, announced)
+        return head.ljust(417, b"\0") + media_files.mp3(2)
+
+    assert damage(song(3 * 417)) == ""
+    assert damage(song(3 * 417 + 1)) == "breaks off"
+
+
+def test_a_picture_with_a_very_long_text_is_whole() -> None:
+    """Programs write their whole workflow into a PNG."""
+    text = PIL.PngImagePlugin.PngInfo()
+    text.add_text("workflow", "x" * 3_000_000, zip=True)
+    long = noise("PNG", pnginfo=text)
+    assert damage(long) == ""
+    assert damage(long[:-20]) == "breaks off"
+
+
+def test_a_picture_with_very_many_pixels_is_not_decoded() -> None:
+    """Its pixels would take gigabytes; the chunks tell that it is whole."""
+    chunks = (b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0), b"IDAT", b"IEND")
+    vast = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
+    )
+    assert damage(vast) == ""
