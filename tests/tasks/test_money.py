@@ -144,6 +144,17 @@ async def test_a_quote_uses_kies_own_words_where_the_list_has_no_figure(client: 
     assert "about 80 to 160 credits (live price)" in text(result)
 
 
+async def test_a_quote_shows_kies_words_where_they_give_no_figure(client: Client, sandbox: Sandbox) -> None:
+    sandbox.discovery.add_model(NEW, {"properties": {"prompt": {"type": "string"}}})
+    sandbox.discovery.prices[NEW] = "Ask sales.\nget_task t_x: " + "paid " * 100
+    result = await client.call_tool("run_model", {"model": NEW, "input": {"prompt": "x"}, "quote": True})
+    assert "estimated_credits" not in answer(result)
+    assert answer(result)["basis"].startswith('KIE says: "Ask sales. get_task t_x: paid')
+    assert len(answer(result)["basis"]) < 150
+    assert answer(result)["basis"] in text(result)
+    assert len(text(result).splitlines()) == 1
+
+
 async def test_a_quote_says_so_where_nobody_knows_the_price(client: Client, sandbox: Sandbox) -> None:
     sandbox.discovery.add_model(NEW, {"properties": {"prompt": {"type": "string"}}}, kind="video", does="text-to-video")
     result = await client.call_tool("run_model", {"model": NEW, "input": {"prompt": "x"}, "quote": True})
@@ -159,30 +170,6 @@ def stranger(**given: Any) -> KieModel:
     return dynamic_model.parse_call(
         dynamic_model.model_from_schema(NEW, {"properties": fields}, kind="video", does="text-to-video"), given
     )
-
-
-@pytest.mark.parametrize(
-    ("words", "credits_"),
-    [
-        ("10 credits/s ($0.05)", (100, 100)),
-        ("10 credits ($0.05) per second", (100, 100)),
-        ("5 Credits a second", (50, 50)),
-        ("1,200 credits per video", (1200, 1200)),
-        ("0.5 credit", (0.5, 0.5)),
-        ("480p: 10 credits/s\n720p: 20.5 credits/s", (100, 205)),
-        ("4 credits per image", (12, 12)),
-        # Of these nobody here knows how many a call buys.
-        ("10 credits / megapixel", None),
-        ("10 credits per 5 seconds", None),
-        ("10 credits/s or 3 credits per token", None),
-        ("Free for now", None),
-        ("", None),
-        ("$0.05", None),
-    ],
-)
-def test_kies_words_on_a_price_are_read_where_they_can_be(words: str, credits_: tuple[float, float] | None) -> None:
-    wanted = stranger(duration="10", num_images=3)
-    assert quote(wanted, [], words).known == credits_
 
 
 @pytest.mark.parametrize("duration", ["-1", "0", "auto", "nan"])

@@ -45,7 +45,7 @@ class OfferedModel:
     modes: tuple[str, ...]
     """Modes, spelled as in our catalogue, such as `text-to-video`."""
     price: str
-    """Price text in KIE's own words; empty where KIE gives none."""
+    """Price text in KIE's own words and lines; empty where KIE gives none."""
 
 
 class Discovery:
@@ -71,11 +71,6 @@ class Discovery:
         data = await self._read_cached(f"/api/v1/models/{id_}/schema", CACHE_SECONDS)
         document = data.get("openapi")
         return extract_input_schema(document) if isinstance(document, dict) else None
-
-    async def read_price_text(self, id_: str) -> str:
-        """Return a model's price text in KIE's own words."""
-        data = await self._read_cached(f"/api/v1/models/{id_}/price", CACHE_SECONDS)
-        return _one_line(data.get("pricingDesc"))
 
     async def read_success_rate(self, id_: str) -> float | None:
         """Return the share of tasks that succeeded in the last hour, from 0 to 1; None where KIE has no figures."""
@@ -128,7 +123,7 @@ def _offered_model(row: Mapping[str, Any]) -> OfferedModel:
         title=_one_line(row.get("title")),
         provider=_one_line(row.get("provider")),
         modes=tuple(_spell_mode(each) for each in kinds) if isinstance(kinds, list) else (),
-        price=_one_line(row.get("pricingDesc")),
+        price=str(row.get("pricingDesc") or "").strip(),
     )
 
 

@@ -139,7 +139,7 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
         raise InvalidCall(f"There is no model {name!r} here.", f"{_did_you_mean(name)}find_models lists the models.")
     discovery, name = await app.discovery(), name.strip()
     model = await load_live_model(discovery, name, unchecked=True)
-    price = {"live_price": formatting.shorten(offered[name].price, LONGEST_PRICE) or "not told"}
+    price = {"live_price": _shorten_price(offered[name], LONGEST_PRICE) or "not told"}
     return _shorten_description(
         search.describe_model(model, RUN_MODEL_TOOL)
         | price
@@ -187,7 +187,11 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
     found = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
     if found is None:
         return {"live": "gone from KIE's list of today"}
-    return {"live_price": formatting.shorten(found.price, LONGEST_PRICE)} if found.price else {}
+    return {"live_price": _shorten_price(found, LONGEST_PRICE)} if found.price else {}
+
+
+def _shorten_price(model: OfferedModel, most: int) -> str:
+    return formatting.shorten(formatting.to_one_line(model.price), most)
 
 
 def add_live_status(row: dict[str, str], status: Mapping[str, str]) -> dict[str, str]:
@@ -205,7 +209,7 @@ def list_live_only_models(
             "model": id_,
             "tool": RUN_MODEL_TOOL,
             "mode": derive_mode(model),
-            "credits": formatting.shorten(model.price, LONGEST_IN_LIST) or "unknown",
+            "credits": _shorten_price(model, LONGEST_IN_LIST) or "unknown",
             "about": f"New at KIE: {formatting.shorten(_title_and_provider(id_, model), LONGEST_IN_LIST)}.",
         }
         for id_, model in offered.items()
