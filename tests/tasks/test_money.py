@@ -71,14 +71,15 @@ async def test_a_quote_tells_the_price_and_sends_nothing(
             "status": "quoted",
             "model": "nano-banana-2-1",
             "estimated_credits": [4, 4],
+            "estimated_usd": [0.02, 0.02],
             "basis": LIST,
             "balance": 1000,
             "balance_after": 996,
             "next_step": "Nothing was sent. The same call without quote makes it.",
         }
         assert text(result) == (
-            f"nano-banana-2-1 would cost about 4 credits ({LIST}). The balance is 1,000, and would then be "
-            "996. Nothing was sent. The same call without quote makes it."
+            f"nano-banana-2-1 would cost about 4 credits ($0.02, {LIST}). The balance is 1,000 credits ($5.00), "
+            "and would then be 996. Nothing was sent. The same call without quote makes it."
         )
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
     assert not [asked for asked in gate.requests if asked.startswith("POST")]
@@ -141,7 +142,7 @@ async def test_a_quote_uses_kies_own_words_where_the_list_has_no_figure(client: 
     assert answer(result)["estimated_credits"] == [80, 160]
     assert answer(result)["basis"] == "live price"
     assert answer(result)["balance_after"] == 840
-    assert "about 80 to 160 credits (live price)" in text(result)
+    assert "about 80 to 160 credits ($0.40 to $0.80, live price)" in text(result)
 
 
 async def test_a_quote_shows_kies_words_where_they_give_no_figure(client: Client, sandbox: Sandbox) -> None:
@@ -294,7 +295,7 @@ async def test_what_was_charged_beats_every_list_also_for_caps(
 ) -> None:
     async with run_runner(tmp_path, sandbox.app, clock, rules=capped(task=5)) as runner:
         await charged(runner, sandbox, draw(), 6)
-        with pytest.raises(CapReached, match=r"may cost 6 credits \(what the last one was charged\)"):
+        with pytest.raises(CapReached, match=r"may cost 6 credits \(\$0.03, what the last one was charged\)"):
             await runner.submit(draw())
 
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
+from kie_mcp.catalog.credits import LIST_USD_PER_CREDIT
 from kie_mcp.catalog.fields import MediaRef, Medium
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
 
-KIE_USD_PER_CREDIT = 0.005
-"""US dollars for which KIE sells a credit; some texts name dollars only."""
 LONGEST_READ = 4000
 """Characters of a text that are read."""
 LONGEST_SHOWN = 120
@@ -166,7 +165,8 @@ def _normalize(text: str) -> str:
 
 def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
     """Find all prices of a text, each with its unit and with the labels before and after it."""
-    pattern, credits_ = (CREDITS, 1.0) if CREDITS.search(words) else (DOLLARS, 1 / KIE_USD_PER_CREDIT)
+    # Some texts name dollars only.
+    pattern, credits_ = (CREDITS, 1.0) if CREDITS.search(words) else (DOLLARS, 1 / LIST_USD_PER_CREDIT)
     found = [*pattern.finditer(words)]
     ends = [*(each.start() for each in found), len(words)][1:]
     figures: list[Figure] = []

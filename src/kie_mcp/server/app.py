@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from mcp.server.context import ServerRequestContext
 from mcp_types import CallToolRequestParams
 
+from kie_mcp.catalog.credits import set_worth
 from kie_mcp.clock import Clock
 from kie_mcp.errors import KieMcpError
 from kie_mcp.server.selection import Selection
@@ -58,6 +59,8 @@ class App:
         self.clock = clock or Clock()
         self.selection = selection or Selection(settings.tools if settings else "")
         self._settings = settings
+        if settings:
+            set_worth(settings.usd_per_credit)
         self._local_files = local_files
         self._transport = transport
         self._open_lock = anyio.Lock()
@@ -78,6 +81,7 @@ class App:
             from kie_mcp import config
 
             self._settings = config.load()
+            set_worth(self._settings.usd_per_credit)
         return self._settings
 
     @asynccontextmanager

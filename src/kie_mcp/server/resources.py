@@ -19,6 +19,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from kie_mcp.catalog.credits import usd_field
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions import gallery
@@ -88,7 +89,8 @@ async def _read_content(app: App, uri: str) -> Any:
         case "models":
             return await _read_models(app, id_)
         case "credits" if not id_:
-            return {"credits": await (await app.runner()).client.read_balance()}
+            balance = await (await app.runner()).client.read_balance()
+            return {"credits": balance, **usd_field("usd", balance)}
         case "library" if not id_:
             return await _read_library(app)
         case "tasks" if "/" in id_:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.catalog.price_text import estimate_from_text, quote_text
@@ -29,8 +30,8 @@ class Quote:
 
     def __str__(self) -> str:
         if self.known:
-            return f"about {self.estimate} credits ({self.basis})"
-        return f"an unknown number of credits, for caps counted as {self.reserve:,.10g} ({self.basis})"
+            return f"about {format_credits(*self.known, note=self.basis)}"
+        return f"an unknown number of credits, for caps counted as {format_credits(self.reserve, note=self.basis)}"
 
 
 def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quote:

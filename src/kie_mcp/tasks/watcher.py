@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import httpx2
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, KieMcpError, NotOffered, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
@@ -325,7 +326,7 @@ class Watcher:
         if charge is None:
             return ""
         if charge:
-            return f" The balance fell by {charge:g} credits around the call, so it probably was."
+            return f" The balance fell by {format_credits(charge)} around the call, so it probably was."
         return " The balance is the same as before the call, so it probably was not."
 
     async def _save_files(self, downloader: Downloader) -> None:

@@ -47,10 +47,16 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     pages = math.ceil(len(rows) / PAGE_SIZE)
     page = rows[(arguments.page - 1) * PAGE_SIZE : arguments.page * PAGE_SIZE]
     answer = {"models": page, "page": arguments.page, "pages": pages}
-    lines = ["{model} ({tool}, {mode}, {credits} credits): {about}".format(**row) for row in page]
+    lines = [f"{row['model']} ({row['tool']}, {row['mode']}, {_format_price(row)}): {row['about']}" for row in page]
     if pages > 1:
         lines.append(f"Page {arguments.page} of {pages}.")
     return _result_with_key_note(app, answer, "\n".join(lines) or "No model fits. Try fewer words.")
+
+
+def _format_price(row: Mapping[str, str]) -> str:
+    """Format the price in a row: credits and their worth, or KIE's own words for a model that is not built in."""
+    worth = f" ({row['usd']})" if "usd" in row else ""
+    return row["credits"] if row["tool"] == live_models.RUN_MODEL_TOOL else f"{row['credits']} credits{worth}"
 
 
 class DescribeModel(Arguments):
