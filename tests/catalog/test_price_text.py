@@ -103,8 +103,18 @@ def test_pictures_for_one_price_are_counted_up() -> None:
     assert read("4 credits per 6 images", num_images=7) == (8, 8)
 
 
-def test_seconds_for_one_price_are_counted_up() -> None:
-    assert read("10 credits per 5 seconds", duration="12") == (30, 30)
+@pytest.mark.parametrize("words", ["10 credits per 5 seconds", "10 credits/5s", "10 credits every 5 seconds"])
+def test_seconds_for_one_price_are_counted_up(words: str) -> None:
+    assert read(words, duration="12") == (30, 30)
+
+
+@pytest.mark.parametrize(
+    "rule", ["input + output", "input and output seconds are billed", "reference seconds billed", "input plus output"]
+)
+def test_the_seconds_of_a_given_video_leave_a_rate_unknown(rule: str) -> None:
+    words = f"10 credits per video second ({rule})"
+    assert read(words, duration="5") == (50, 50)
+    assert read(words, duration="5", video_url="https://example.com/a.mp4") == (None, None)
 
 
 def test_a_price_without_a_unit_may_be_for_each_picture() -> None:

@@ -58,8 +58,9 @@ AT_MOST = re.compile(r"\b(?:up to|at most|max(?:imum)?(?: of)?) ?$")
 AT_LEAST = re.compile(r"\b(?:from|starting (?:at|from)|at least|min(?:imum)?(?: of)?|more than|over) ?$")
 FREE = re.compile(r"(?<!not )(?<!no longer )\bfree\b(?! (?:tier|trial|plan|credits?|users?)\b)|\bno (?:charge|cost)\b")
 INPUT_SECONDS = re.compile(
-    r"\binput[^.;:\n]*\+|\+[^.;:\n]*\binput\b|\bvideo input is charged"
-    r"|\b(?:input|reference) (?:video )?(?:seconds|duration)"
+    r"\binput[^.;:\n]*(?:\+|\bplus\b)|(?:\+|\bplus\b)[^.;:\n]*\binput\b|\bvideo input is charged"
+    r"|\binput (?:and|or) output\b|\boutput (?:and|or) input\b"
+    r"|\b(?:input|reference|source) (?:video )?(?:seconds|duration|length)"
 )
 """Matches the rule that the seconds of a video that a call gives are paid for, too."""
 OPEN_COUNT = re.compile(r"\bnumber of (?:output|layers?)|\bper layer\b|\btokens?\b")
@@ -199,6 +200,9 @@ def _split(between: str, *, last: bool) -> tuple[str, str]:
 
 def _find_unit(own: str, before: str) -> tuple[Unit, float]:
     """Return what a price is for, and how many of it: `unsaid` when the words around the figure do not tell."""
+    # Further on, `/ 10s` is the length for which the next figure holds.
+    if seconds := re.match(r" ?/ ?(\d+)s\b", own):
+        return "second", float(seconds[1])
     for words in (
         NOTE.sub(" ", own),
         own if re.search(r"/ ?s\b", own) else "",

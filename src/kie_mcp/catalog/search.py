@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from kie_mcp.catalog.credits import format_worth, usd_field
+from kie_mcp.catalog.credits import format_worth
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind, Limits, MediaRef
 from kie_mcp.catalog.model import KieModel
@@ -128,7 +128,6 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
         "usual_seconds": model.usual_seconds,
         "price": str(model.price) + (f" ({model.price.note})" if model.price.note else ""),
         "price_as_of": AS_OF,
-        **usd_field("usd_per_credit", 1),
         "input_schema": schema,
     }
 

@@ -12,7 +12,6 @@ from anyio.abc import TaskGroup
 from mcp.server.context import ServerRequestContext
 from mcp_types import CallToolRequestParams
 
-from kie_mcp.catalog.credits import set_worth
 from kie_mcp.clock import Clock
 from kie_mcp.errors import KieMcpError
 from kie_mcp.server.selection import Selection
@@ -59,8 +58,6 @@ class App:
         self.clock = clock or Clock()
         self.selection = selection or Selection(settings.tools if settings else "")
         self._settings = settings
-        if settings:
-            set_worth(settings.usd_per_credit)
         self._local_files = local_files
         self._transport = transport
         self._open_lock = anyio.Lock()
@@ -81,7 +78,6 @@ class App:
             from kie_mcp import config
 
             self._settings = config.load()
-            set_worth(self._settings.usd_per_credit)
         return self._settings
 
     @asynccontextmanager
@@ -121,6 +117,7 @@ class App:
         return self._discovery
 
     async def _open(self) -> "Runner":
+        from kie_mcp.catalog.credits import set_worth
         from kie_mcp.kie.client import KieClient
         from kie_mcp.kie.discovery import Discovery
         from kie_mcp.ledger.ledger import Ledger
@@ -131,6 +128,7 @@ class App:
         from kie_mcp.tasks.uploads import Uploader
 
         settings = self.settings
+        set_worth(settings.usd_per_credit)
         # Reading the key raises an error when there is none, so this comes before anything is opened.
         key = settings.key
         ledger = await Ledger.open(settings.state_dir)
