@@ -37,6 +37,9 @@ A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp
 Its tasks and its balance are kept in {folder}; without this folder it starts anew.
 """
 
+NAME_WIDTH = 12
+"""Columns for the names in the table of `spend`; longer names are wrapped."""
+
 cli = typer.Typer(
     name="kie-mcp",
     help="Make video, images, speech and music with KIE.ai's models, through MCP.\n\n"
@@ -177,7 +180,7 @@ def spend(
     days: Annotated[int, typer.Option(min=1, help="How far to look back.")] = 30,
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """Tell what was spent, in credits: failed, refunded and unknown tasks apart."""
+    """Tell what was spent, in credits: expired, failed, refunded, refused and unknown tasks apart."""
     import anyio
 
     lines = anyio.run(_read_report, by, days)
@@ -192,12 +195,13 @@ def spend(
     if len(lines) == 1:
         typer.echo(f"No tasks in the last {days} days.")
         return
-    figures = list(lines[0])[1:]
-    # The figures and a date fit into 80 columns; longer names are wrapped, so that no text is cut off.
+    # Columns without a figure are left out. The others are never cut off; long names are wrapped.
+    figures = [name for name in list(lines[0])[1:] if lines[-1][name] or name in ("tasks", "succeeded", "charged")]
     titles = (Column(name.replace("_", "\n"), justify="right", no_wrap=True) for name in figures)
-    table = Table(Column(by, overflow="fold", min_width=10), *titles, box=box.SIMPLE_HEAD, padding=0)
+    table = Table(Column(by, overflow="fold", min_width=NAME_WIDTH), *titles, box=box.SIMPLE_HEAD, padding=0)
     console = Console(highlight=False)
-    console.width = max(console.width, 80)
+    figures_width = console.measure(table, options=console.options.update(width=1000)).minimum
+    console.width = max(console.width, 80, NAME_WIDTH + figures_width)
     for line in lines:
         if line is lines[-1]:
             table.add_section()
@@ -205,14 +209,17 @@ def spend(
     console.print(table)
 
 
-async def _read_report(by: "By", days: int) -> list[dict[str, str | float]]:
+async def _read_report(by: "By", days: int) -> list[dict[str, Any]]:
     import time
 
     from kie_mcp import config
+    from kie_mcp.catalog.credits import set_worth
     from kie_mcp.ledger.ledger import Ledger
     from kie_mcp.tasks.spend_report import DAY, report
 
-    ledger = await Ledger.open(config.load().state_dir)
+    settings = config.load()
+    set_worth(settings.usd_per_credit)
+    ledger = await Ledger.open(settings.state_dir)
     try:
         return [line.rounded() for line in report(await ledger.since(time.time() - days * DAY), by)]
     finally:

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """Cap on the credits of the last 24 hours, for all server processes on this ledger together."""
     max_credits_per_session: Credits | None = None
     """Cap on the credits of this server process, from its start to its end."""
+    usd_per_credit: Credits = 0.005
+    """What one credit costs the user in US dollars, to show beside credits; 0 leaves dollars out."""
     confirm_above: Credits = 150
     """Credits that one task may cost before a person has to confirm the cost."""
     http_token: SecretStr | None = None

@@ -129,7 +129,7 @@ async def test_the_balance_comes_plain_or_wrapped(data: Any, credits_left: float
         assert await kie.read_balance() == credits_left
 
 
-@pytest.mark.parametrize("data", [None, {}, [], "plenty", True, {"credits": None}])
+@pytest.mark.parametrize("data", [None, {}, [], "plenty", True, {"credits": None}, "nan", "inf", "-Infinity", 1e300])
 async def test_no_balance_in_the_answer_is_an_error(data: Any) -> None:
     async with client_for(ScriptedKie(envelope(200, data=data))) as kie:
         with retry_at_once(), pytest.raises(ApiError, match="without a balance"):

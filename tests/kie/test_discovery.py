@@ -71,7 +71,7 @@ async def test_the_list_tells_what_each_model_does_and_costs(live: Discovery, sa
         title="Kling 2.6 Image To Video",
         provider="Kling",
         modes=("image-to-video",),
-        price="5 s: 55 credits 10 s: 110 credits",
+        price="5 s:  55 credits\n10 s: 110 credits",
     )
 
 
@@ -83,23 +83,22 @@ async def test_what_a_model_makes_is_that_of_the_list_or_unknown(live: Discovery
     assert await live.find_kind("studio/heron-9") is None
 
 
-async def test_all_four_reads_share_one_request_a_second(live: Discovery, watched: Watched) -> None:
+async def test_all_three_reads_share_one_request_a_second(live: Discovery, watched: Watched) -> None:
     async with anyio.create_task_group() as group:
-        for read in (live.read_schema, live.read_price_text, live.read_success_rate):
+        for read in (live.read_schema, live.read_success_rate):
             for id_ in (SLASHED, "z-image"):
                 group.start_soon(read, id_)
         group.start_soon(live.read_models)
     gaps = [later - earlier for earlier, later in zip(watched.at, watched.at[1:], strict=False)]
-    assert len(watched.at) == 7
+    assert len(watched.at) == 5
     assert min(gaps) >= REQUEST_INTERVAL - 0.001
     assert max(gaps) < 2 * REQUEST_INTERVAL
 
 
 async def test_the_slash_of_an_id_is_sent_as_it_is(live: Discovery, watched: Watched) -> None:
     assert await live.read_schema(SLASHED)
-    assert await live.read_price_text(SLASHED)
     assert await live.read_success_rate(SLASHED) == 1
-    assert watched.asked == [f"/api/v1/models/{SLASHED}/{of}" for of in ("schema", "price", "success-rate")]
+    assert watched.asked == [f"/api/v1/models/{SLASHED}/{of}" for of in ("schema", "success-rate")]
 
 
 async def test_whoever_asks_for_the_same_at_the_same_time_shares_one_request(live: Discovery, watched: Watched) -> None:
@@ -193,7 +192,6 @@ async def test_a_cache_that_cannot_be_written_costs_time_only(
 async def test_a_model_without_a_schema_has_none(live: Discovery, sandbox: Sandbox) -> None:
     sandbox.discovery.add_model("vendor/odd", None)
     assert await live.read_schema("vendor/odd") is None
-    assert await live.read_price_text("vendor/odd") == ""
 
 
 async def test_a_model_that_is_not_there_is_an_error(live: Discovery) -> None:
@@ -207,13 +205,13 @@ async def answering(data: Any, clock: JumpingClock, folder: Path) -> list[Any]:
         live = Discovery(client, folder, clock=clock)
         return [
             await live.read_models(),
-            *[await read("x") for read in (live.read_schema, live.read_price_text, live.read_success_rate)],
+            *[await read("x") for read in (live.read_schema, live.read_success_rate)],
         ]
 
 
 @pytest.mark.parametrize("data", [{}, {"models": None, "openapi": None, "points": None}, {"models": [1, {}]}], ids=str)
 async def test_an_answer_of_another_shape_tells_nothing(data: Any, clock: JumpingClock, tmp_path: Path) -> None:
-    assert await answering(data, clock, tmp_path) == [{}, None, "", None]
+    assert await answering(data, clock, tmp_path) == [{}, None, None]
 
 
 @pytest.mark.parametrize("data", [None, [], "none"], ids=str)
@@ -256,14 +254,13 @@ async def test_the_documented_answers_are_read(clock: JumpingClock, tmp_path: Pa
     shapes = {name: shape["data"] for name, shape in known["shapes"].items()}
     models, *_ = await answering(shapes["models"], clock, tmp_path / "1")
     _, schema, *_ = await answering(shapes["schema"], clock, tmp_path / "2")
-    _, _, price, _ = await answering(shapes["price"], clock, tmp_path / "3")
     clock.now = 1_767_226_900
-    *_, rate = await answering(shapes["success_rate"], clock, tmp_path / "4")
+    *_, rate = await answering(shapes["success_rate"], clock, tmp_path / "3")
     assert models["vendor/example-video"].modes == ("text-to-video", "image-to-video")
     assert models["example-image"].price == ""
     assert sorted(schema["required"]) == ["aspect_ratio", "duration", "prompt"]
     assert {"input_urls", "generate_audio"} <= schema["properties"].keys()
-    assert price == "720p: 10 credits/s ($0.05) 1080p: 20 credits/s ($0.10)"
+    assert models["vendor/example-video"].price == "720p: 10 credits/s ($0.05)\n1080p: 20 credits/s ($0.10)"
     assert rate == pytest.approx(0.995)
 
 

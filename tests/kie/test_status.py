@@ -497,6 +497,24 @@ def test_what_a_task_cost_is_read_where_kie_tells_it(charged: Any, expected: flo
     assert parse_status("jobs", job(creditsConsumed=charged)).credits == expected
 
 
+@pytest.mark.parametrize(
+    ("charged", "shown"),
+    [
+        (-5, "-5"),
+        ("-0.5", "-0.5"),
+        (float("nan"), "NaN"),
+        ("nan", "nan"),
+        (float("inf"), "Infinity"),
+        (1e308, "1e+308"),
+        ("a lot\nof money " * 10, "a lot of money a lot of money a lot of m"),
+        ({"a": 1}, '{"a": 1}'),
+    ],
+)
+def test_a_charge_that_cannot_be_is_no_charge(charged: Any, shown: str) -> None:
+    status = parse_status("jobs", job(creditsConsumed=charged))
+    assert (status.credits, status.impossible_credits) == (None, shown)
+
+
 def nested(depth: int) -> list[Any]:
     value: list[Any] = [1]
     for _ in range(depth):

@@ -12,6 +12,7 @@ from mcp.client.context import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ImageContent, ResourceLink, TextContent
 from support.answers import answer
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
@@ -68,7 +69,7 @@ async def test_each_model_s_result_is_in_one_table_and_on_one_sheet(client: Clie
         assert cells == [
             row["model"],
             "succeeded",
-            f"{row['credits']:g} credits",
+            format_credits(row["credits"]),
             str(row["seconds"]),
             row["task_id"],
             file,
@@ -126,7 +127,7 @@ async def test_a_quote_tells_each_price_and_sends_nothing(client: Client, sandbo
     assert told["counted_credits"] > 0
     assert all(row["model"] in read_text(result) and row["basis"] in read_text(result) for row in told["models"])
     assert made["task_id"] in read_text(result)
-    assert f"Together {told['counted_credits']:g} credits of at most 100" in read_text(result)
+    assert f"Together {format_credits(told['counted_credits'])} of at most 100" in read_text(result)
     assert len(sandbox.accepted) == 1
     over = answer(await compare(client, *PICTURES, quote=True, max_credits=1))
     assert over["next_step"] == "Nothing was sent. So much is over max_credits."

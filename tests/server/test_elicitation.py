@@ -114,7 +114,10 @@ async def test_the_user_is_asked_once_and_the_task_is_made(
         again = await client.call_tool("veo_video", CLIP)
         assert answer(again)["task_id"] == answer(result)["task_id"]
     (asked,) = user.asked
-    assert asked == "veo3_fast may cost 60 credits (price list 2026-10-02): so much needs the user's word. Go ahead?"
+    assert (
+        asked
+        == "veo3_fast may cost 60 credits ($0.30, price list 2026-10-02): so much needs the user's word. Go ahead?"
+    )
     assert len(sandbox.accepted) == 1
 
 

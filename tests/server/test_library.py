@@ -9,6 +9,7 @@ from mcp import Client
 from mcp_types import TextResourceContents
 from support.answers import answer, text, wait_for_end
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
@@ -56,6 +57,7 @@ async def test_what_was_made_is_told_with_its_files_cost_and_origin(client: Clie
             "model": "nano-banana-2-1",
             "prompt": "blue",
             "credits": second["credits"],
+            "usd": second["usd"],
             "files": [second["media"][0]["path"]],
             "made_from": [first["task_id"]],
         },
@@ -65,14 +67,16 @@ async def test_what_was_made_is_told_with_its_files_cost_and_origin(client: Clie
             "model": first["model"],
             "prompt": "лиса 🦊 at dawn",
             "credits": first["credits"],
+            "usd": first["usd"],
             "files": [first["media"][0]["path"]],
         },
     ]
+    cost = format_credits(first["credits"])
     assert text(result).splitlines() == [
-        f"{second['task_id']} 2027-01-15 08:00 UTC (nano-banana-2-1, {second['credits']:g} credits) blue",
+        f"{second['task_id']} 2027-01-15 08:00 UTC (nano-banana-2-1, {format_credits(second['credits'])}) blue",
         f"  {second['media'][0]['path']}",
         f"  Made from {first['task_id']}.",
-        f"{first['task_id']} 2027-01-15 08:00 UTC ({first['model']}, {first['credits']:g} credits) лиса 🦊 at dawn",
+        f"{first['task_id']} 2027-01-15 08:00 UTC ({first['model']}, {cost}) лиса 🦊 at dawn",
         f"  {first['media'][0]['path']}",
     ]
     assert str(tmp_path) in text(result)

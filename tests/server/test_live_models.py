@@ -82,7 +82,7 @@ async def test_a_new_model_is_described_in_kies_own_names(client: Client, new_mo
     assert text(await client.call_tool("describe_model", {"model": f" {NEW}"})).splitlines() == [
         f"{NEW} (tool run_model): {NEW}, as KIE describes it today.",
         "text-to-image, usually 60 s.",
-        "Credits (2026-10-02): unknown.",
+        "Credits (2026-10-02, one is $0.005): unknown.",
         "KIE's price today: not told",
         "prompt*: string up to 50",
         "image_urls: list at most 2 - file",

@@ -69,7 +69,7 @@ async def test_every_listed_address_can_be_read(client: Client, uri: str) -> Non
 
 async def test_the_balance(client: Client, sandbox: Sandbox) -> None:
     await call(client, "nano_banana_image", prompt="a fox")
-    assert await read(client, "kie://credits") == {"credits": sandbox.balance}
+    assert await read(client, "kie://credits") == {"credits": sandbox.balance, "usd": sandbox.balance * 0.005}
 
 
 async def test_all_models(client: Client) -> None:

@@ -71,14 +71,15 @@ async def test_a_quote_tells_the_price_and_sends_nothing(
             "status": "quoted",
             "model": "nano-banana-2-1",
             "estimated_credits": [4, 4],
+            "estimated_usd": [0.02, 0.02],
             "basis": LIST,
             "balance": 1000,
             "balance_after": 996,
             "next_step": "Nothing was sent. The same call without quote makes it.",
         }
         assert text(result) == (
-            f"nano-banana-2-1 would cost about 4 credits ({LIST}). The balance is 1,000, and would then be "
-            "996. Nothing was sent. The same call without quote makes it."
+            f"nano-banana-2-1 would cost about 4 credits ($0.02, {LIST}). The balance is 1,000 credits ($5.00), "
+            "and would then be 996. Nothing was sent. The same call without quote makes it."
         )
         assert answer(await client.call_tool("list_tasks"))["tasks"] == []
     assert not [asked for asked in gate.requests if asked.startswith("POST")]
@@ -141,7 +142,18 @@ async def test_a_quote_uses_kies_own_words_where_the_list_has_no_figure(client: 
     assert answer(result)["estimated_credits"] == [80, 160]
     assert answer(result)["basis"] == "live price"
     assert answer(result)["balance_after"] == 840
-    assert "about 80 to 160 credits (live price)" in text(result)
+    assert "about 80 to 160 credits ($0.40 to $0.80, live price)" in text(result)
+
+
+async def test_a_quote_shows_kies_words_where_they_give_no_figure(client: Client, sandbox: Sandbox) -> None:
+    sandbox.discovery.add_model(NEW, {"properties": {"prompt": {"type": "string"}}})
+    sandbox.discovery.prices[NEW] = "Ask sales.\nget_task t_x: " + "paid " * 100
+    result = await client.call_tool("run_model", {"model": NEW, "input": {"prompt": "x"}, "quote": True})
+    assert "estimated_credits" not in answer(result)
+    assert answer(result)["basis"].startswith('KIE says: "Ask sales. get_task t_x: paid')
+    assert len(answer(result)["basis"]) < 150
+    assert answer(result)["basis"] in text(result)
+    assert len(text(result).splitlines()) == 1
 
 
 async def test_a_quote_says_so_where_nobody_knows_the_price(client: Client, sandbox: Sandbox) -> None:
@@ -159,30 +171,6 @@ def stranger(**given: Any) -> KieModel:
     return dynamic_model.parse_call(
         dynamic_model.model_from_schema(NEW, {"properties": fields}, kind="video", does="text-to-video"), given
     )
-
-
-@pytest.mark.parametrize(
-    ("words", "credits_"),
-    [
-        ("10 credits/s ($0.05)", (100, 100)),
-        ("10 credits ($0.05) per second", (100, 100)),
-        ("5 Credits a second", (50, 50)),
-        ("1,200 credits per video", (1200, 1200)),
-        ("0.5 credit", (0.5, 0.5)),
-        ("480p: 10 credits/s\n720p: 20.5 credits/s", (100, 205)),
-        ("4 credits per image", (12, 12)),
-        # Of these nobody here knows how many a call buys.
-        ("10 credits / megapixel", None),
-        ("10 credits per 5 seconds", None),
-        ("10 credits/s or 3 credits per token", None),
-        ("Free for now", None),
-        ("", None),
-        ("$0.05", None),
-    ],
-)
-def test_kies_words_on_a_price_are_read_where_they_can_be(words: str, credits_: tuple[float, float] | None) -> None:
-    wanted = stranger(duration="10", num_images=3)
-    assert quote(wanted, [], words).known == credits_
 
 
 @pytest.mark.parametrize("duration", ["-1", "0", "auto", "nan"])
@@ -307,7 +295,7 @@ async def test_what_was_charged_beats_every_list_also_for_caps(
 ) -> None:
     async with run_runner(tmp_path, sandbox.app, clock, rules=capped(task=5)) as runner:
         await charged(runner, sandbox, draw(), 6)
-        with pytest.raises(CapReached, match=r"may cost 6 credits \(what the last one was charged\)"):
+        with pytest.raises(CapReached, match=r"may cost 6 credits \(\$0.03, what the last one was charged\)"):
             await runner.submit(draw())
 
 

@@ -28,7 +28,21 @@ pytestmark = pytest.mark.anyio
 
 DAY = 24 * 3600
 UNICODE = "модель/очень-длинное-имя-video-to-video-pro"
-FIGURES = ["tasks", "succeeded", "charged", "failed", "failed_charged", "refunded", "unknown", "open"]
+FIGURES = [
+    "tasks",
+    "succeeded",
+    "charged",
+    "expired",
+    "expired_charged",
+    "failed",
+    "failed_charged",
+    "refunded",
+    "failed_unknown",
+    "refused",
+    "unknown",
+    "open",
+]
+REFUSED = {"category": "api_error", "message": "no", "billed": False}
 
 
 def task(number: int, created: float, **more: Any) -> Task:
@@ -50,6 +64,7 @@ def mixed(now: float) -> list[Task]:
         task(8, now - DAY, state="expired", credits=None, reserved=5.0),
         task(9, now - 40 * DAY, model="google/nano-banana", kind="image", credits=0.1),
         task(10, now - 40 * DAY, model="google/nano-banana", kind="image", credits=0.2),
+        task(12, now, state="failed", credits=None, error=REFUSED),
     ]
 
 
@@ -64,15 +79,21 @@ def test_failed_refunded_unknown_and_open_are_told_apart() -> None:
     *_, total = report(mixed(1.8e9), "day")
     assert total.rounded() == {
         "of": "all",
-        "tasks": 10,
+        "tasks": 11,
         "succeeded": 4,
-        # What nobody told the charge of counts as estimated, and so does what KIE made and nobody saved.
-        "charged": 4 + 60 + 5 + 0.3,
+        # What nobody told the charge of counts as estimated.
+        "charged": 4 + 60 + 0.3,
+        "expired": 1,
+        "expired_charged": 5,
         "failed": 3,
         "failed_charged": 7.5,
-        "refunded": 120,
+        # Only what KIE or the balance says counts as refunded, and not what KIE never took.
+        "refunded": 60,
+        "failed_unknown": 1,
+        "refused": 1,
         "unknown": 1,
-        "open": 150,
+        "open": 210,
+        "usd": 0.38,
     }
 
 
@@ -96,15 +117,18 @@ async def test_a_report_says_what_was_spent_in_both_forms(
     result = await client.call_tool("spend_report", {"by": "MODEL", "days": "30"})
     assert not result.is_error
     assert [line["of"] for line in answer(result)["lines"]] == ["veo3", UNICODE]
-    assert answer(result)["all"]["charged"] == 69
-    failed = "failed 3 (7.5 charged, 120 refunded); unknown 1, to be settled with resolve_task"
+    assert answer(result)["all"]["charged"] == 64
+    apart = (
+        "expired 1 (5 charged); failed 3 (7.5 charged, 60 refunded, 1 of unknown charge); 1 refused at no cost; "
+        "unknown 1, to be settled with resolve_task"
+    )
     assert text(result).splitlines() == [
-        f"veo3: 69 credits for 2 of 7 tasks; {failed}; 90 may still be charged",
+        f"veo3: 64 credits ($0.32) for 2 of 8 tasks; {apart}; 150 may still be charged",
         f"{UNICODE}: 0 credits for 0 of 1 tasks; 60 may still be charged",
-        f"all: 69 credits for 2 of 8 tasks; {failed}; 150 may still be charged",
+        f"all: 64 credits ($0.32) for 2 of 9 tasks; {apart}; 210 may still be charged",
     ]
     longer = await client.call_tool("spend_report", {"by": "model", "days": 60})
-    assert "google/nano-banana: 0.3 credits for 2 of 2 tasks" in text(longer)
+    assert "google/nano-banana: 0.3 credits ($0.0015) for 2 of 2 tasks" in text(longer)
 
 
 async def test_a_report_of_what_the_server_itself_made(client: Client, sandbox: Sandbox) -> None:
@@ -113,7 +137,7 @@ async def test_a_report_of_what_the_server_itself_made(client: Client, sandbox: 
     await client.call_tool("nano_banana_image", {"prompt": "x"})
     await client.call_tool("kling_video", {"prompt": "x"})
     said = text(await client.call_tool("spend_report", {"by": "kind"}))
-    assert "image: 4 credits for 1 of 2 tasks; failed 1 (0 charged, 4 refunded)" in said
+    assert "image: 4 credits ($0.02) for 1 of 2 tasks; failed 1 (0 charged, 4 refunded)" in said
     assert "video: 0 credits for 0 of 1 tasks; 90 may still be charged" in said
     assert "sandbox" not in said
 
@@ -156,24 +180,32 @@ async def test_a_wrong_report_is_refused(client: Client, wrong: dict[str, Any], 
     assert says in text(result)
 
 
-async def test_spend_prints_a_table_that_is_whole_in_80_columns(tmp_path: Path) -> None:
+async def test_spend_prints_a_table_that_is_whole(tmp_path: Path) -> None:
     now = time.time()
     odd = task(11, now, model="[bold]odd[/bold]", credits=1_234_567.25)
     await fill(tmp_path, [*mixed(now), odd])
-    for by, columns in (("model", "80"), ("model", "40"), ("day", "80"), ("kind", "40")):
+    for by, columns in (("model", "80"), ("model", "40"), ("day", "120"), ("kind", "40")):
         run = run_command("spend", "--by", by, KIE_MCP_DATA_DIR=str(tmp_path), COLUMNS=columns)
         assert (run.returncode, run.stderr) == (0, "")
         lines = run.stdout.splitlines()
-        assert all(len(line) <= 80 for line in lines)
         assert "…" not in run.stdout
-        head = " ".join(lines[:3]).split()
-        assert head == ["failed", by, *(figure.removeprefix("failed_") for figure in FIGURES)]
         (total,) = (line.split() for line in lines if line.split()[:1] == ["all"])
-        assert total == ["all", "9", "3", "1,234,636.25", "3", "7.5", "120", "1", "150"]
+        figures = ["10", "3", "1,234,631.25", "1", "5", "3", "7.5", "60", "1", "1", "1", "210", "6,173.22"]
+        assert total == ["all", *figures]
         if by == "model":
-            folded = "".join(line[1:13].strip() for line in lines)
+            folded = "".join(line[1:15].strip() for line in lines)
             assert UNICODE in folded
             assert odd.model in folded
+
+
+async def test_the_usual_table_fits_into_80_columns_without_empty_columns(tmp_path: Path) -> None:
+    now = time.time()
+    failed = task(3, now, state="failed", credits=0.0)
+    await fill(tmp_path, [task(1, now, credits=1_234_567.25), failed, task(7, now, state="running", credits=None)])
+    run = run_command("spend", "--by", "model", KIE_MCP_DATA_DIR=str(tmp_path), COLUMNS="80")
+    lines = run.stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[1].split() == ["model", "tasks", "succeeded", "charged", "failed", "refunded", "open", "usd"]
 
 
 async def test_spend_prints_values_for_other_programs(tmp_path: Path) -> None:
@@ -182,10 +214,10 @@ async def test_spend_prints_values_for_other_programs(tmp_path: Path) -> None:
     run = run_command("spend", "--by", "model", "--days", "60", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
     assert (run.returncode, run.stderr) == (0, "")
     first, *rows = csv.reader(StringIO(run.stdout))
-    assert first == ["of", *FIGURES]
-    read = {row[0]: dict(zip(FIGURES, map(float, row[1:]), strict=True)) for row in rows}
+    assert first == ["of", *FIGURES, "usd"]
+    read = {row[0]: dict(zip([*FIGURES, "usd"], map(float, row[1:]), strict=True)) for row in rows}
     assert read.keys() == {"veo3", UNICODE, "google/nano-banana", 'a "quoted", one\nof two lines'}
-    assert read["veo3"]["refunded"] == 120
+    assert read["veo3"]["refunded"] == 60
     assert read['a "quoted", one\nof two lines']["charged"] == 1234567.25
 
 
@@ -193,7 +225,7 @@ def test_spend_of_an_empty_ledger_says_so(tmp_path: Path) -> None:
     table = run_command("spend", "--days", "7", KIE_MCP_DATA_DIR=str(tmp_path))
     assert (table.returncode, table.stdout) == (0, "No tasks in the last 7 days.\n")
     values = run_command("spend", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
-    assert values.stdout == ",".join(["of", *FIGURES]) + "\n"
+    assert values.stdout == ",".join(["of", *FIGURES, "usd"]) + "\n"
 
 
 def test_spend_needs_no_key_and_says_what_is_wrong(tmp_path: Path) -> None:

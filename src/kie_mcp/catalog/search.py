@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from kie_mcp.catalog.credits import format_worth
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind, Limits, MediaRef
 from kie_mcp.catalog.model import KieModel
@@ -75,12 +76,14 @@ def _costs_at_most(limit: float, cost: float | None) -> bool:
 
 def summarize_entry(entry: Entry) -> Description:
     """Return a model's row for a list of models."""
-    model = entry.model
+    model, estimate = entry.model, entry.model.default_estimate()
+    worth = "" if estimate.low is None else format_worth(estimate.low, estimate.high)
     return {
         "model": model.id,
         "tool": entry.family.tool,
         "mode": model.does,
-        "credits": str(entry.model.default_estimate()),
+        "credits": str(estimate),
+        **({"usd": worth} if worth else {}),
         "about": ("Legacy. " if model.legacy else "") + read_summary(model),
     }
 
@@ -136,13 +139,20 @@ def format_description(description: Mapping[str, Any]) -> str:
     lines = [
         f"{description['model']} (tool {description['tool']}{names}): {description['about']}",
         f"{description['mode']}, usually {description['usual_seconds']:g} s.",
-        f"Credits ({description['price_as_of']}): {description['price']}.",
+        (
+            f"Credits ({', '.join(filter(None, (description['price_as_of'], _format_rate(description))))}): "
+            f"{description['price']}."
+        ),
         *(f"{words}: {description[key]}" for key, words in LIVE_LABELS.items() if key in description),
     ]
     for name, field in schema["properties"].items():
         star = "*" if name in schema.get("required", ()) else ""
         lines.append(f"{name}{star}: {_format_field(field)}")
     return "\n".join(lines)
+
+
+def _format_rate(description: Mapping[str, Any]) -> str:
+    return f"one is {format_worth(1)}" if "usd_per_credit" in description else ""
 
 
 def read_summary(model: type[KieModel]) -> str:

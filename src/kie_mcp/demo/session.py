@@ -20,6 +20,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.demo import chat_page
 from kie_mcp.demo.task_follower import TaskFollower
 from kie_mcp.errors import ConfigurationError
@@ -164,7 +165,7 @@ class _Session:
         self._print("started", f"{Path(sys.executable).name} -m kie_mcp on stdio, MCP {self._client.protocol_version}")
         self._print("sandbox", "nothing leaves this machine, nothing costs money")
         self._print("tools", str(len(tools)))
-        self._print("credits", f"{before:g}")
+        self._print("credits", format_credits(before))
         self._print("folder", f"{FOLDER}/")
         failed = []
         for number, wish in enumerate(wishes, start=1):
@@ -177,7 +178,8 @@ class _Session:
                 failed.append(wish)
         after = await self._read_credits()
         self._print_heading(f"{len(wishes) - len(failed)} of {len(wishes)} made")
-        self._print("credits", f"{before:g} before, {after:g} after")
+        spent = format_credits(round(before - after, 2))
+        self._print("credits", f"{format_number(before)} before, {format_number(after)} after: {spent} spent")
         for wish in failed:
             self._print("failed", wish.words, "red")
         return not failed

@@ -21,7 +21,7 @@ from kie_mcp.errors import ApiError, RateLimited, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
 from kie_mcp.kie.advice import Advice, find_advice
 from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
-from kie_mcp.kie.result_readers import as_text, one_line
+from kie_mcp.kie.result_readers import as_text, one_line, parse_number
 from kie_mcp.kie.routes import Endpoints, Route
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ READ_SECONDS = 10
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 MAX_ANSWER_BYTES = 10_000_000
 """Largest answer that is read; KIE's largest, its list of models, has a tenth of it."""
+MOST_CREDITS = 1e12
+"""More credits than any account has."""
 READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
 """Shortest wait before the second attempt of a read, in seconds."""
@@ -189,14 +191,18 @@ class KieClient:
         return await self._read("GET", self.base_url + path, backoff=DISCOVERY_BACKOFF_SECONDS)
 
     async def read_balance(self) -> float:
-        """Return the account's balance, in credits."""
+        """Return the account's balance, in credits.
+
+        Raises:
+            ApiError: When KIE does not answer, or answers with something that is no amount of credits.
+        """
         data = await self._read("GET", self.base_url + self.endpoints.credits)
         # The endpoint of the model list's own pattern may answer an object that holds the number.
         number = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
-        try:
-            return float(str(number))
-        except ValueError:
-            raise ApiError("KIE answered without a balance.", "Try again.", retryable=True) from None
+        balance = parse_number(number)
+        if balance is None or abs(balance) > MOST_CREDITS:
+            raise ApiError("KIE answered without a balance.", "Try again.", retryable=True)
+        return balance
 
     async def request_download_url(self, url: str) -> str:
         """Return a link, valid for 20 minutes, to one of KIE's files; a browser saves that file and does not show it.

@@ -117,11 +117,6 @@ class Discovery:
                 return _read_schema(cached["data"])
         return self._snapshot.schemas.get(id_) if self._snapshot else None
 
-    async def read_price_text(self, id_: str) -> str:
-        """Return a model's price text in KIE's own words."""
-        path = f"{LIST_PATH}/{id_}/price"
-        return await self._read_cached(path, self._cache_seconds, lambda data: one_line(data.get("pricingDesc")))
-
     async def read_success_rate(self, id_: str) -> float | None:
         """Return the share of tasks that succeeded in the last hour, from 0 to 1; None where KIE has no figures."""
 
@@ -230,7 +225,7 @@ def _offered_model(row: Mapping[str, Any]) -> OfferedModel:
         title=one_line(row.get("title"), LONGEST_LABEL),
         provider=one_line(row.get("provider"), LONGEST_LABEL),
         modes=tuple(spell_mode(each) for each in kinds) if isinstance(kinds, list) else (),
-        price=one_line(row.get("pricingDesc"), LONGEST_PRICE),
+        price=str(row.get("pricingDesc") or "").strip()[:LONGEST_PRICE],
     )
 
 

@@ -32,6 +32,10 @@ from kie_mcp.kie.result_search import Findings
 
 State = Literal["running", "succeeded", "failed", "missing"]
 
+MOST_CREDITS = 1_000_000
+"""More credits than any task costs."""
+LONGEST_CHARGE = 40
+"""Largest number of characters of an impossible charge that are kept."""
 EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
 
 
@@ -53,7 +57,9 @@ class Status:
     code: int | None = None
     """KIE's code of the error; None when there is none."""
     credits: float | None = None
-    """Credits charged; None when KIE does not tell."""
+    """Credits charged; None when KIE does not tell, or tells what cannot be."""
+    impossible_credits: str = ""
+    """What KIE names as the charge, if no task can cost that, such as `-5`."""
     progress: float | None = None
     """Progress from 0 to 1; None when KIE does not tell."""
 
@@ -124,6 +130,7 @@ def parse_status(shape: str, answer: Any) -> Status:
         # KIE may send a finished 4K clip with code 422, which is no error then.
         code, message = None, EXPIRED if parse_integer(record.get("expireFlag")) == 1 else ""
     progress = parse_number(record.get("progress"))
+    charged, impossible = parse_charge(record.get("creditsConsumed"))
     return Status(
         state,
         # Results that a task shows before it is done are not final.
@@ -133,9 +140,18 @@ def parse_status(shape: str, answer: Any) -> Status:
         unread=elsewhere.text if done else "",
         error=task_message or message,
         code=task_code or code,
-        credits=parse_number(record.get("creditsConsumed")),
+        credits=charged,
+        impossible_credits=impossible,
         progress=None if progress is None else min(max(progress / row.full_progress, 0), 1),
     )
+
+
+def parse_charge(value: Any) -> tuple[float | None, str]:
+    """Return a charge in credits, or KIE's words for a charge that cannot be; neither when KIE names no charge."""
+    figure = parse_number(value)
+    if figure is not None and 0 <= figure <= MOST_CREDITS:
+        return figure, ""
+    return None, one_line(value)[:LONGEST_CHARGE]
 
 
 def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool) -> State:

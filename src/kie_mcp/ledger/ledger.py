@@ -227,8 +227,9 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     """Sum the credits that were charged or are reserved, in the day and the session of a task."""
-    # KIE refunds failed tasks, so a failed task without a known charge counts as 0 credits.
-    reserved = sa.case((tasks.c.state == "failed", 0), else_=tasks.c.reserved)
+    # A call that KIE refused costs nothing. Of a task that failed later, the charge may be unknown: it stays reserved.
+    refused = sa.and_(tasks.c.state == "failed", tasks.c.error["billed"].as_boolean().is_(False))
+    reserved = sa.case((refused, 0), else_=tasks.c.reserved)
     cost = sa.func.coalesce(tasks.c.credits, reserved)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
     in_day = tasks.c.created > task.created - 24 * 3600

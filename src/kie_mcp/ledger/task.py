@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.fields import Kind
 
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
@@ -110,11 +111,18 @@ class Task:
         return self.final and (self.saved or self.state != "succeeded")
 
     @property
+    def refused(self) -> bool:
+        """Whether the task failed before KIE took it, so that it cost nothing."""
+        # Some routes give no id to what they make; there, only the error tells that nothing was billed.
+        never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
+        return self.state == "failed" and never_sent
+
+    @property
     def cost(self) -> str:
         """What the task may cost, as a text for a person."""
         if self.estimate:
-            return f"{self.model} may cost {self.reserved:,.10g} credits ({self.basis})"
-        return f"What {self.model} costs is unknown ({self.basis}), so it counts as {self.reserved:,.10g} credits"
+            return f"{self.model} may cost {format_credits(self.reserved, note=self.basis)}"
+        return f"What {self.model} costs is unknown ({self.basis}), so it counts as {format_credits(self.reserved)}"
 
     @property
     def prompt(self) -> str:

@@ -113,7 +113,8 @@ class Discovery:
         }
 
     def _price(self, offer: Offer) -> str | None:
-        known = str(offer.model.price) if offer.model.price.rates else None
+        rates = str(offer.model.price).split("; ") if offer.model.price.rates else []
+        known = "; ".join(rate.replace(" ", " credits ", 1) for rate in rates) or None
         return self.prices.get(offer.id, known)
 
 

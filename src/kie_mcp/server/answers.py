@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
+from kie_mcp.catalog.credits import format_credits, format_number, usd_field
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Task
@@ -74,10 +75,8 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
         ]
     if task.texts:
         answer["texts"] = task.texts if whole else [truncate_text(text, task.id) for text in task.texts]
-    if task.credits is not None:
-        answer["credits"] = task.credits
-    elif task.estimate:
-        answer["estimated_credits"] = list(task.estimate)
+    answer |= describe_cost(task)
+    if "estimated_credits" in answer:
         answer["basis"] = task.basis
     answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
     if task.note:
@@ -173,11 +172,12 @@ def build_quote_result(
         advice: What the account's owner can do about a balance that is too low.
     """
     answer: Answer = {"status": "quoted", "model": order.call.id, "basis": cost.basis, "balance": balance}
-    text = f"{order.call.id} would cost {cost}. The balance is {balance:,.10g}"
+    text = f"{order.call.id} would cost {cost}. The balance is {format_credits(balance)}"
     answer["next_step"] = "Nothing was sent. The same call without quote makes it."
     if cost.known:
-        answer |= {"estimated_credits": list(cost.known), "balance_after": round(balance - cost.known[1], 2)}
-        text += f", and would then be {answer['balance_after']:,.10g}"
+        answer |= {"estimated_credits": list(cost.known), **usd_field("estimated_usd", *cost.known)}
+        answer["balance_after"] = round(balance - cost.known[1], 2)
+        text += f", and would then be {format_number(answer['balance_after'])}"
         if answer["balance_after"] < 0:
             text += ": that is too little"
             answer["next_step"] = f"Nothing was sent. {advice.top_up}, or choose something cheaper."
@@ -188,7 +188,7 @@ def build_quote_result(
         answer["next_step"] = (
             f"Nothing was sent. get_task shows the task; {_next_variation(order)} makes another at this price."
         )
-        text = f"{order.call.id} costs {cost}. The balance is {balance:,.10g}. {answer['note']}"
+        text = f"{order.call.id} costs {cost}. The balance is {format_credits(balance)}. {answer['note']}"
         return build_result(answer, f"{text} {answer['next_step']}")
     return build_result(answer, f"{text}. {answer['next_step']}")
 
@@ -210,13 +210,20 @@ def _path_pattern(path: str, number: int) -> str:
     return f"{head}-<n>.{extension}" if number_and_dot else path
 
 
+def describe_cost(task: Task) -> Answer:
+    """Return the fields of an answer that hold what a task was charged, or else is likely to cost."""
+    if task.credits is not None:
+        return {"credits": task.credits, **usd_field("usd", task.credits)}
+    if task.estimate:
+        return {"estimated_credits": list(task.estimate), **usd_field("estimated_usd", *task.estimate)}
+    return {}
+
+
 def format_cost(answer: Mapping[str, Any]) -> str:
-    """Format the charged or the estimated credits of an answer; return an empty string when it has neither."""
+    """Format what `describe_cost` returned; return an empty string when it has no figure."""
     if "credits" in answer:
-        return f"{answer['credits']:,.10g} credits"
-    return (
-        f"about {formatting.format_range(answer['estimated_credits'])} credits" if "estimated_credits" in answer else ""
-    )
+        return format_credits(answer["credits"])
+    return f"about {format_credits(*answer['estimated_credits'])}" if "estimated_credits" in answer else ""
 
 
 def truncate_text(text: str, id_: str, most: int = LONGEST_TEXT) -> str:

@@ -118,6 +118,7 @@ class App:
         return self._discovery
 
     async def _open(self) -> "Runner":
+        from kie_mcp.catalog.credits import set_worth
         from kie_mcp.kie.client import KieClient
         from kie_mcp.kie.discovery import Discovery
         from kie_mcp.kie.snapshot import load_snapshot
@@ -129,6 +130,7 @@ class App:
         from kie_mcp.tasks.uploads import Uploader
 
         settings = self.settings
+        set_worth(settings.usd_per_credit)
         # Reading the key raises an error when there is none, so this comes before anything is opened.
         key = settings.key
         ledger = await Ledger.open(settings.state_dir)

@@ -1,6 +1,4 @@
-"""Format short parts of an answer: one line of text, shortened text, ranges of credits, times."""
-
-from collections.abc import Sequence
+"""Format short parts of an answer: one line of text, shortened text, times."""
 
 from kie_mcp.clock import to_utc
 
@@ -16,12 +14,6 @@ def to_one_line(text: str) -> str:
 def shorten(text: str, most: int) -> str:
     """Return the text; cut a text longer than `most` characters to that length, ellipsis included."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def format_range(credits_: Sequence[float]) -> str:
-    """Format the lowest and the highest number of a range as `30 to 60`, or as `60` when both are 60."""
-    low, high = credits_
-    return f"{low:,.10g}" if low == high else f"{low:,.10g} to {high:,.10g}"
 
 
 def format_time(seconds: float) -> str:

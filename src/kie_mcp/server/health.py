@@ -7,6 +7,7 @@ from contextlib import suppress
 import anyio
 
 from kie_mcp.catalog import search
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, KieMcpError
 from kie_mcp.kie.discovery import Discovery
@@ -69,7 +70,8 @@ async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> st
         others = sorted(listed_ids(entry.model).keys() & offered.keys() - ids)
         if others and _is_healthy(await discovery.read_success_rate(others[0])):
             price = entry.model.default_estimate()
-            return f"Take {entry.model.id} instead ({entry.family.tool}, about {price} credits). "
+            cost = "unknown credits" if price.low is None else format_credits(price.low, price.high)
+            return f"Take {entry.model.id} instead ({entry.family.tool}, about {cost}). "
     return ""
 
 

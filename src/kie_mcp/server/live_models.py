@@ -165,9 +165,9 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
     )
 
 
-def _price_of(model: OfferedModel) -> str:
-    """Return KIE's price text of a model, with its date when it is from the snapshot."""
-    price = formatting.shorten(model.price, LONGEST_PRICE)
+def _price_of(model: OfferedModel, most: int = LONGEST_PRICE) -> str:
+    """Return KIE's price text of a model on one line, with its date when it is from the snapshot."""
+    price = formatting.shorten(formatting.to_one_line(model.price), most)
     return f"{price} (of {model.as_of})" if price and model.as_of else price
 
 
@@ -229,7 +229,7 @@ def list_live_only_models(
             "model": formatting.shorten(id_, LONGEST_ID),
             "tool": RUN_MODEL_TOOL,
             "mode": derive_mode(model),
-            "credits": formatting.shorten(model.price, LONGEST_IN_LIST) or "unknown",
+            "credits": _price_of(model, LONGEST_IN_LIST) or "unknown",
             "about": _introduce(model),
         }
         for id_, model in offered.items()

@@ -88,7 +88,7 @@ async def _read_content(app: App, uri: str) -> Any:
         case "models":
             return await _read_models(app, id_)
         case "credits" if not id_:
-            return {"credits": await (await app.runner()).client.read_balance()}
+            return await _read_credits(app)
         case "library" if not id_:
             return await _read_library(app)
         case "tasks" if "/" in id_:
@@ -99,6 +99,13 @@ async def _read_content(app: App, uri: str) -> Any:
             return await _read_uploads(app, id_)
         case _:
             return None
+
+
+async def _read_credits(app: App) -> Any:
+    from kie_mcp.catalog.credits import usd_field
+
+    balance = await (await app.runner()).client.read_balance()
+    return {"credits": balance, **usd_field("usd", balance)}
 
 
 async def _read_models(app: App, id_: str) -> Any:

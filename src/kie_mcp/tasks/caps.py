@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from kie_mcp.catalog.credits import format_number
 from kie_mcp.errors import CapReached
 from kie_mcp.ledger.ledger import Spent
 from kie_mcp.ledger.task import Task
@@ -27,14 +28,14 @@ class Caps:
         """
         if self.task is not None and task.reserved > self.task:
             raise CapReached(
-                f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {self.task:,.10g}.",
+                f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {format_number(self.task)}.",
                 "Choose a cheaper model or smaller arguments, or have the user raise the cap.",
             )
         for used, cap, of in ((spent.day, self.day, "day"), (spent.session, self.session, "session")):
             if cap is not None and used + task.reserved > cap:
                 raise CapReached(
-                    f"{task.cost}, and {max(cap - used, 0):,.10g} of the {cap:,.10g} credits a {of} are left "
-                    f"(KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
+                    f"{task.cost}, and {format_number(max(cap - used, 0))} of the {format_number(cap)} credits a {of} "
+                    f"are left (KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
                     "Tell the user: only they can raise the cap. spend_report shows what was spent.",
                 )
 

@@ -1,27 +1,15 @@
 """Money: the quote of a call and its reservation; `caps.py` checks the reservation against the spending caps."""
 
-import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
+from kie_mcp.catalog.price_text import estimate_from_text, quote_text
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.ledger.task import Task
-
-LIVE_PRICE = re.compile(
-    r"(?P<credits>\d[\d,]*(?:\.\d+)?) *credits?\b(?: *\([^)]*\))?(?: *(?:/|per\b|an?\b|for\b|every\b) *(?P<unit>\w+))?",
-    re.IGNORECASE,
-)
-"""Matches a price in KIE's words, such as `10 credits/s` or `1,200 credits ($6) per video`."""
-SECOND_UNITS = {"s", "sec", "second"}
-PICTURE_UNITS = {"image", "picture"}
-COUNT_FIELDS = ("count", "num_images", "max_images")
-"""Names of the argument fields that may hold the number of pictures that a call makes."""
-WHOLE_UNITS = {"", "video", "clip", "song", "task", "call", "request", "generation", "time"}
-"""Price units that count once per call, such as one video; the empty text is a price without a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +30,8 @@ class Quote:
 
     def __str__(self) -> str:
         if self.known:
-            return f"about {self.estimate} credits ({self.basis})"
-        return f"an unknown number of credits, for caps counted as {self.reserve:,.10g} ({self.basis})"
+            return f"about {format_credits(*self.known, note=self.basis)}"
+        return f"an unknown number of credits, for caps counted as {format_credits(self.reserve, note=self.basis)}"
 
 
 def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quote:
@@ -61,11 +49,12 @@ def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quo
         return Quote(Estimate(figure, figure), basis, figure)
     for estimate, basis in (
         (call.estimate(), f"price list {AS_OF}"),
-        (_parse_live_price(call, live_price), "live price"),
+        (estimate_from_text(call, live_price), "live price"),
     ):
         if estimate.high is not None:
             return Quote(estimate, basis, estimate.high)
-    return Quote(Estimate(None, None), "KIE publishes no figure", highest_similar_estimate(call))
+    basis = quote_text(live_price) or "KIE publishes no figure"
+    return Quote(Estimate(None, None), basis, highest_similar_estimate(call))
 
 
 def highest_similar_estimate(call: KieModel) -> float:
@@ -77,38 +66,6 @@ def highest_similar_estimate(call: KieModel) -> float:
 
 def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
     return max((model.default_estimate().high or 0 for model in models), default=0)
-
-
-def _parse_live_price(call: KieModel, words: str) -> Estimate:
-    """Parse KIE's live price; the estimate is unknown when the call does not tell how many units it buys."""
-    figures = [
-        round(float(found["credits"].replace(",", "")) * _count_units(call, (found["unit"] or "").lower()), 2)
-        for found in LIVE_PRICE.finditer(words)
-    ]
-    if not figures or any(map(math.isnan, figures)):
-        return Estimate(None, None)
-    return Estimate(min(figures), max(figures))
-
-
-def _count_units(call: KieModel, unit: str) -> float:
-    """Return how many price units a call buys; NaN when the call's arguments do not tell."""
-    one = unit.removesuffix("s")
-    if one in SECOND_UNITS or unit in SECOND_UNITS:
-        return _positive_number(getattr(call, "duration", None))
-    if one in PICTURE_UNITS:
-        return next(
-            (_positive_number(value) for name in COUNT_FIELDS if (value := getattr(call, name, None)) is not None), 1
-        )
-    return 1 if one in WHOLE_UNITS else math.nan
-
-
-def _positive_number(value: object) -> float:
-    try:
-        figure = float(str(value))
-    except ValueError:
-        return math.nan
-    # A duration or count of -1 lets KIE choose, so the number of units is unknown.
-    return figure if figure > 0 else math.nan
 
 
 def combine_tasks(tasks: Sequence[Task]) -> Task:

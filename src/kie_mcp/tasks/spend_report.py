@@ -1,9 +1,10 @@
 """Spending report: credits that the tasks in the ledger cost, by day, model or kind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
+from kie_mcp.catalog.credits import format_credits, format_number, to_usd
 from kie_mcp.clock import to_local_day
 from kie_mcp.ledger.task import Task
 
@@ -19,38 +20,81 @@ class Line:
     tasks: int = 0
     succeeded: int = 0
     charged: float = 0
-    """Credits charged for tasks that succeeded or expired."""
+    """Credits charged for tasks that succeeded; where KIE named none, the reservation."""
+    expired: int = 0
+    """Number of tasks whose files or record KIE deleted before they were saved."""
+    expired_charged: float = 0
+    """Credits charged for expired tasks; where KIE named none, the reservation."""
     failed: int = 0
+    """Number of tasks that KIE took and that failed later."""
     failed_charged: float = 0
     """Credits charged for tasks although they failed."""
     refunded: float = 0
-    """Credits that were reserved for failed tasks and not charged."""
+    """Credits that were reserved for failed tasks, and not charged by KIE's word or by the balance."""
+    failed_unknown: int = 0
+    """Number of failed tasks of which nobody knows the charge."""
+    refused: int = 0
+    """Number of calls that KIE never took, so that they cost nothing."""
     unknown: int = 0
     """Number of tasks of unknown outcome; `resolve_task` settles them."""
     open: float = 0
-    """Credits reserved for tasks that still run or have an unknown outcome, so that KIE may still charge them."""
+    """Credits reserved for tasks that still run, or of which the outcome or the charge is unknown."""
 
     def add(self, task: Task) -> None:
         """Add a task to the counts and credits of this line."""
         self.tasks += 1
         match task.state:
+            case "failed" if task.refused:
+                self.refused += 1
             case "failed":
-                self.failed += 1
-                self.failed_charged += task.credits or 0
-                self.refunded += 0 if task.credits else task.reserved
+                self._add_failed(task)
             case "prepared" | "submitting" | "running":
                 self.open += task.reserved
             case "unknown":
                 self.unknown += 1
                 self.open += task.reserved
-            case _:
-                self.succeeded += task.state == "succeeded"
+            case "expired":
+                self.expired += 1
+                self.expired_charged += task.reserved if task.credits is None else task.credits
+            case "succeeded":
+                self.succeeded += 1
                 self.charged += task.reserved if task.credits is None else task.credits
 
-    def rounded(self) -> dict[str, str | float]:
-        """Return the line as a dictionary, with credits rounded to two decimal places."""
+    def _add_failed(self, task: Task) -> None:
+        self.failed += 1
+        if task.credits is None:
+            self.failed_unknown += 1
+            self.open += task.reserved
+        elif task.credits:
+            self.failed_charged += task.credits
+        else:
+            self.refunded += task.reserved
+
+    def rounded(self) -> dict[str, Any]:
+        """Return the line as a dictionary, with credits rounded to two decimals, and the worth of what was charged."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
+        figures = {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
+        worth = to_usd(self.charged + self.expired_charged + self.failed_charged)
+        return figures if worth is None else {**figures, "usd": worth}
+
+
+def format_line(line: Mapping[str, Any]) -> str:
+    """Format one line, as `Line.rounded()` returns it, as text; figures that are 0 are left out, or missing."""
+    made = f"{line['of']}: {format_credits(line['charged'])} for {line['succeeded']} of {line['tasks']} tasks"
+    failed = (
+        f"{format_number(line['failed_charged'])} charged",
+        f"{format_number(line['refunded'])} refunded",
+        f"{line['failed_unknown']} of unknown charge" if line.get("failed_unknown") else "",
+    )
+    expired_charged = format_number(line.get("expired_charged", 0))
+    parts = (
+        f"expired {line['expired']} ({expired_charged} charged)" if line.get("expired") else "",
+        f"failed {line['failed']} ({', '.join(filter(None, failed))})" if line["failed"] else "",
+        f"{line['refused']} refused at no cost" if line.get("refused") else "",
+        f"unknown {line['unknown']}, to be settled with resolve_task" if line["unknown"] else "",
+        f"{format_number(line['open'])} may still be charged" if line["open"] else "",
+    )
+    return "; ".join(filter(None, (made, *parts)))
 
 
 def report(tasks: Iterable[Task], by: By) -> list[Line]:

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import httpx2
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, KieMcpError, NotOffered, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
@@ -24,7 +25,7 @@ from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
-from kie_mcp.tasks import adoption, failures, polling, transitions
+from kie_mcp.tasks import adoption, charges, failures, polling, transitions
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
@@ -270,13 +271,13 @@ class Watcher:
             task.texts, task.note = list(transition.texts), transition.note
             task.kind = adoption.find_kind(task)
         if transition.state != task.state:
-            await self._finish(transition)
+            await self._finish(transition, answer.impossible_credits)
 
-    async def _finish(self, transition: Transition) -> None:
+    async def _finish(self, transition: Transition, impossible_charge: str = "") -> None:
         """Save a task's final state and charge; when KIE names no charge, measure the charge by the balance."""
-        task, state, error, charged = self.task, transition.state, transition.error, transition.charged
+        task, state, error = self.task, transition.state, transition.error
         if task.state == "running":
-            task.credits = await self._measure_charge() if charged is None else charged
+            await self._set_charge(transition.charged, impossible_charge)
         task.state = state
         if error and task.credits is not None and error.billed is None and state == "failed":
             error = replace(error, billed=task.credits > 0)
@@ -285,6 +286,18 @@ class Watcher:
         has_files = task.results or (task.texts and task.model == MIDI_MODEL)
         task.saved = state != "succeeded" or self._services.downloader is None or not has_files
         await self._save_task()
+
+    async def _set_charge(self, charged: float | None, impossible: str) -> None:
+        """Set the charge to KIE's figure, or else to the fall of the balance; what cannot be true changes nothing."""
+        task = self.task
+        if charged is not None and not charges.is_plausible(task, charged):
+            charged, impossible = None, f"{charged:,.10g}"
+        if charged is None:
+            charged = await self._measure_charge()
+        if charged is not None and charges.is_plausible(task, charged):
+            task.credits = charged
+        elif impossible:
+            charges.keep_reservation(task, impossible)
 
     async def _save_task(self) -> None:
         """Save the task's current state; when the ledger refuses, keep the error, so that `follow()` retries."""
@@ -317,7 +330,7 @@ class Watcher:
         if charge is None:
             return ""
         if charge:
-            return f" The balance fell by {charge:g} credits around the call, so it probably was."
+            return f" The balance fell by {format_credits(charge)} around the call, so it probably was."
         return " The balance is the same as before the call, so it probably was not."
 
     async def _save_files(self, downloader: Downloader) -> None:

@@ -9,6 +9,7 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
 from kie_mcp.catalog.arguments import Options
+from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.errors import CapReached, InvalidCall, KieMcpError
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import elicitation, health, live_models
@@ -97,7 +98,8 @@ def _check_cap(orders: Sequence[Order], costs: Sequence[Cost], max_credits: floa
         rows = comparison.describe_costs(orders, costs)
         prices = "; ".join(f"{row['model']} {comparison.format_cost(row)}" for row in rows)
         raise CapReached(
-            f"Together these may cost {total:g} credits, and max_credits is {max_credits:g}: {prices}.",
+            f"Together these may cost {format_credits(total)}, and max_credits is {format_number(max_credits)}: "
+            f"{prices}.",
             "Nothing was sent. Leave a model out, or ask the user for more.",
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mcp_types import CallToolResult, ImageContent
 
+from kie_mcp.catalog.credits import format_credits, format_number, usd_field
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.task import Task
 from kie_mcp.media import preview
@@ -40,7 +41,7 @@ def describe_costs(orders: Sequence[Order], costs: Sequence[Cost]) -> Iterator[R
         if earlier:
             row |= {"basis": "made before, nothing more is paid", "task_id": earlier.id}
         elif quote.known:
-            row["estimated_credits"] = list(quote.known)
+            row |= {"estimated_credits": list(quote.known), **usd_field("estimated_usd", *quote.known)}
         yield row
 
 
@@ -49,11 +50,10 @@ def format_cost(row: Row) -> str:
     if "task_id" in row:
         return f"0 ({row['basis']}: {row['task_id']})"
     if "estimated_credits" in row:
-        estimate, reserved = formatting.format_range(row["estimated_credits"]), f"{row['counted_credits']:g}"
-        if estimate.endswith(reserved):
-            return f"{estimate} ({row['basis']})"
-        return f"{estimate}, counted as {reserved} ({row['basis']})"
-    return f"unknown, counted as {row['counted_credits']:g} ({row['basis']})"
+        low, high = row["estimated_credits"]
+        counted = "" if row["counted_credits"] == high else f"counted as {format_number(row['counted_credits'])}, "
+        return format_credits(low, high, note=f"{counted}{row['basis']}")
+    return f"unknown, counted as {format_credits(row['counted_credits'], note=row['basis'])}"
 
 
 def build_quote_result(
@@ -75,11 +75,15 @@ def build_quote_result(
         "status": "quoted",
         "models": rows,
         "counted_credits": total,
+        **usd_field("counted_usd", total),
         "max_credits": max_credits,
         "balance": balance,
     }
     lines = [f"{row['model']}: {format_cost(row)}" for row in rows]
-    lines.append(f"Together {total:g} credits of at most {max_credits:g}; the balance is {balance:g}. {next_step}")
+    lines.append(
+        f"Together {format_credits(total)} of at most {format_number(max_credits)}; "
+        f"the balance is {format_credits(balance)}. {next_step}"
+    )
     return answers.build_result({**answer, "next_step": next_step}, "\n".join(lines))
 
 
@@ -101,10 +105,12 @@ async def build_comparison_result(
     tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]
     open_ = [task for task in tasks if not task.done]
     succeeded = any(task.state == "succeeded" for task in tasks)
+    charged = round(sum(task.credits or 0 for task in tasks), 2)
     answer: dict[str, Any] = {
         "status": "running" if open_ else "succeeded" if succeeded else "failed",
         "models": rows,
-        "credits": round(sum(task.credits or 0 for task in tasks), 2),
+        "credits": charged,
+        **usd_field("usd", charged),
     }
     if open_:
         answer["next_step"] = _next_step(app, open_)
@@ -123,10 +129,7 @@ async def build_comparison_result(
 
 def _task_row(order: Order, task: Task, now: float) -> Row:
     row: Row = {"model": task.model, "status": task.state, "task_id": task.id}
-    if task.credits is not None:
-        row["credits"] = task.credits
-    elif task.estimate:
-        row["estimated_credits"] = list(task.estimate)
+    row |= answers.describe_cost(task)
     row["seconds"] = round((task.finished or now) - task.created)
     if task.results:
         row["files"] = [each.path or each.url for each in task.results]
@@ -155,7 +158,7 @@ def _next_step(app: App, open_: Sequence[Task]) -> str:
 def _format_comparison(answer: Mapping[str, Any]) -> str:
     """Format the answer as text: a Markdown table, followed by the texts, notes and errors of each model."""
     lines = [
-        f"{answer['status']}, {answer['credits']:g} credits so far",
+        f"{answer['status']}, {format_credits(answer['credits'])} so far",
         _format_table_row(COLUMNS),
         "|---" * len(COLUMNS) + "|",
     ]

@@ -82,10 +82,7 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
         "model": task.model,
         "prompt": formatting.shorten(formatting.to_one_line(task.prompt), LONGEST_PROMPT),
     }
-    if task.credits is not None:
-        row["credits"] = task.credits
-    elif task.estimate:
-        row["estimated_credits"] = list(task.estimate)
+    row |= answers.describe_cost(task)
     row["files"] = [each.path or each.url for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
         row["more_files"] = len(task.results) - MAX_FILES

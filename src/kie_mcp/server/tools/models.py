@@ -8,6 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from kie_mcp.catalog import search
+from kie_mcp.catalog.credits import usd_field
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server import answers, live_models
@@ -47,10 +48,16 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     pages = math.ceil(len(rows) / PAGE_SIZE)
     page = rows[(arguments.page - 1) * PAGE_SIZE : arguments.page * PAGE_SIZE]
     answer = {"models": page, "page": arguments.page, "pages": pages}
-    lines = ["{model} ({tool}, {mode}, {credits} credits): {about}".format(**row) for row in page]
+    lines = [f"{row['model']} ({row['tool']}, {row['mode']}, {_format_price(row)}): {row['about']}" for row in page]
     if pages > 1:
         lines.append(f"Page {arguments.page} of {pages}.")
     return _result_with_key_note(app, answer, "\n".join(lines) or "No model fits. Try fewer words.")
+
+
+def _format_price(row: Mapping[str, str]) -> str:
+    """Format the price in a row: credits and their worth, or KIE's own words for a model that is not built in."""
+    worth = f" ({row['usd']})" if "usd" in row else ""
+    return row["credits"] if row["tool"] == live_models.RUN_MODEL_TOOL else f"{row['credits']} credits{worth}"
 
 
 class DescribeModel(Arguments):
@@ -61,7 +68,7 @@ class DescribeModel(Arguments):
 
 async def describe_model(app: App, _: ToolCall, arguments: DescribeModel) -> CallToolResult:
     """Answer with the arguments, limits and price of one model."""
-    description = await live_models.describe_model(app, arguments.model)
+    description = {**await live_models.describe_model(app, arguments.model), **usd_field("usd_per_credit", 1)}
     return _result_with_key_note(app, description, search.format_description(description))
 
 

@@ -1,0 +1,356 @@
+"""Price texts: read what a call costs from the words in KIE's live catalogue, such as `720P: 10 credits/s ($0.05)`.
+
+KIE writes these texts by hand, so a text that is not understood gives no figure, never a guess.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args, get_origin
+
+from kie_mcp.catalog.credits import LIST_USD_PER_CREDIT
+from kie_mcp.catalog.fields import MediaRef, Medium
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.price import Estimate
+
+LONGEST_READ = 4000
+"""Characters of a text that are read."""
+LONGEST_SHOWN = 120
+"""Characters of a text that are shown to the user if it could not be read."""
+
+NUMBER = r"(?:\d+(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))"
+SPELLINGS = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"(?:high-tier )?top-ups?\b.*", ""),  # This part tells of discounts.
+        (r"(?<=\d)\s*[–—]\s*(?=\d)", "-"),
+        (r"[–—]", " - "),
+        (rf"\((≈? ?{NUMBER} credits?)\)", r"\1"),
+        (r"。", ". "),
+        (r"[\"“”≤≥]", ""),
+        (r"(?<=\d)×", "x"),
+        (r"(?<=\d) (?=[pkx]\b)", ""),
+        (r"\bstandard\b", "std"),
+        (r"\bno/with audio\b", ""),
+        (r"\b(?:no|without)[ -](?:native )?(?:audio|sound)\b|\bsilent\b", "audio:no"),
+        (r"\bwith[ -](?:native )?(?:audio|sound)\b", "audio:yes"),
+        (r"\b(?:no|without) video(?: input)?\b", "video:no"),
+        (r"\bwith video(?: input)?\b", "video:yes"),
+        (r"\bvideo[- ]seconds?\b", "second"),
+        (r"\b(?:1|one|each|every) second of (?:video|audio)\b", "per second"),
+        (r"\bduration:? (\d+)\b", r"\1s"),
+        (r"\b(\d+) ?/ ?(\d+) ?/ ?(\d+) ?s\b", r"\1s / \2s / \3s"),
+        (r"\b(\d+) ?/ ?(\d+) ?s\b", r"\1s / \2s"),
+        (r"\b(\d+)[ -]?(?:s|secs?|seconds?)\b", r"\1s"),
+        (r"\b(?:us ?\$|usd ?)(?=\d)", "$"),
+        (rf"({NUMBER}) ?(?:usd\b|\$(?!\d))", r"$\1"),
+    )
+)
+"""Patterns of the spellings that mean the same, with the one spelling that takes their place."""
+CREDITS = re.compile(
+    rf"(?<![\w.,$])(?P<amounts>{NUMBER}(?: ?(?:/|-|\bto\b|\band\b|\bor\b) ?{NUMBER})*)(?P<more>\+?)"
+    r" ?(?:kie )?credits?\b"
+)
+DOLLARS = re.compile(rf"\$ ?(?P<amounts>{NUMBER}(?: ?(?:-|\bto\b) ?\$? ?{NUMBER})*)(?P<more>\+?)")
+AT_MOST = re.compile(r"\b(?:up to|at most|max(?:imum)?(?: of)?) ?$")
+AT_LEAST = re.compile(r"\b(?:from|starting (?:at|from)|at least|min(?:imum)?(?: of)?|more than|over) ?$")
+FREE = re.compile(r"(?<!not )(?<!no longer )\bfree\b(?! (?:tier|trial|plan|credits?|users?)\b)|\bno (?:charge|cost)\b")
+INPUT_SECONDS = re.compile(
+    r"\binput[^.;:\n]*(?:\+|\bplus\b)|(?:\+|\bplus\b)[^.;:\n]*\binput\b|\bvideo input is charged"
+    r"|\binput (?:and|or) output\b|\boutput (?:and|or) input\b"
+    r"|\b(?:input|reference|source) (?:video )?(?:seconds|duration|length)"
+)
+"""Matches the rule that the seconds of a video that a call gives are paid for, too."""
+OPEN_COUNT = re.compile(r"\bnumber of (?:output|layers?)|\bper layer\b|\btokens?\b")
+"""Matches the rule that the number of results or tokens, which nobody knows beforehand, decides the price."""
+INPUT_IMAGES = re.compile(r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b|\bimage input\b")
+"""Matches, before a figure, that the figure is for pictures that the call gives, in addition to the price."""
+
+OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
+"""The words after a figure, up to the next comma or the like; what stands in parentheses is part of it."""
+NOTE = re.compile(r"\([^()]*\)")
+CONNECTED = re.compile(r"[^\w]*(?:for|at|in|with|audio:|video:)")
+"""Matches words that go with the figure before them, although no comma separates them from the next figure."""
+Unit = Literal["second", "image", "character", "call", "unsaid", "unknown"]
+NOUNS: dict[str, Unit] = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "second"),
+    **dict.fromkeys(("image", "images", "picture", "pictures", "photo"), "image"),
+    **dict.fromkeys(("character", "characters", "char", "chars"), "character"),
+    **dict.fromkeys(("video", "clip", "song", "track", "task", "call", "request", "generation", "time"), "call"),
+    **dict.fromkeys(("upscale", "extension", "edit", "file", "job", "run"), "call"),
+}
+"""What a price may be for, in KIE's words."""
+UNIT = re.compile(
+    rf"(?:/ ?|\b(?:per|an?|each|every|for each) )"
+    rf"(?:(?P<words>(?:(?!per\b|megapixels?\b)[\w,.-]+ ){{0,2}})(?P<noun>{'|'.join(NOUNS)})\b"
+    rf"|(?<!/ )(?<!/)(?P<seconds>\d+)s(?P<clip> video| clip)?\b|(?P<other>(?!\d)\w+))"
+)
+"""Matches what a price is for, such as `/s`, `per 1,000 characters` or `per 5s video`."""
+
+RESOLUTION = re.compile(r"\b(?:\d{3,4}p|\d(?:\.\d)?k)\b")
+SECONDS_FIELDS = ("duration", "seconds", "duration_seconds", "video_duration")
+COUNT_FIELDS = ("count", "num_images", "max_images", "n", "number_of_images", "num_outputs", "batch_size")
+"""Names of the argument fields that may hold the number of results that a call makes."""
+TEXT_FIELDS = ("prompt", "text", "dialogue")
+
+UNREADABLE = Estimate(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One price in a text."""
+
+    low: float
+    high: float
+    """Credits; NaN when the text says only what a call costs at least."""
+    unit: Unit
+    units: float
+    """Number of units that the credits buy, such as 1000 characters."""
+    surcharge: bool
+    """Whether each picture that the call gives costs this, in addition to the price."""
+    labels: Mapping[str, frozenset[str]]
+    """What the price holds for, such as 720p, by the name of the label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An argument on which a text may say that the price depends."""
+
+    name: str
+    pattern: re.Pattern[str]
+    """Matches each value that the argument may have, as texts write it."""
+    wanted: str
+    """The value in the call, as texts write it."""
+
+
+def estimate_from_text(call: KieModel, text: str) -> Estimate:
+    """Estimate the cost of a call from KIE's price text; unknown when the text or the call leaves anything open.
+
+    Of several prices, those count that hold for the call's arguments. Where the text does not tell, the estimate spans
+    from the lowest price to the highest one.
+    """
+    words = _normalize(text)
+    labels = tuple(_labels(call))
+    figures = _find_figures(words, labels)
+    if not figures:
+        return Estimate(0, 0) if FREE.search(words) and not re.search(r"\d", words) else UNREADABLE
+    if OPEN_COUNT.search(words) or (INPUT_SECONDS.search(words) and _count_inputs(call, "video")):
+        return UNREADABLE
+    base = [figure for figure in figures if not figure.surcharge] or figures
+    costs = [_cost(figure, call) for figure in _choose(base, labels)]
+    added = [
+        figure.high * _count_inputs(call, "image") for figure in figures if figure.surcharge and figure not in base
+    ]
+    low, high = min(low for low, _ in costs), max(high for _, high in costs) + max(added, default=0)
+    if any(math.isnan(figure) for cost in costs for figure in cost):
+        return UNREADABLE
+    return Estimate(round(low, 2), round(high, 2))
+
+
+def quote_text(text: str) -> str:
+    """Return KIE's price text in quotation marks, on one line and cut; empty when there is no text."""
+    line = " ".join(text.split())
+    return f'KIE says: "{line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 1]}…"}"' if line else ""
+
+
+def _normalize(text: str) -> str:
+    """Return the text in small letters, with one spelling for what KIE spells in several ways."""
+    lines = unicodedata.normalize("NFKC", text[:LONGEST_READ]).lower().splitlines()
+    words = "\n".join(" ".join(line.split()) for line in lines)
+    for pattern, replacement in SPELLINGS:
+        words = pattern.sub(replacement, words)
+    return words
+
+
+def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
+    """Find all prices of a text, each with its unit and with the labels before and after it."""
+    # Some texts name dollars only.
+    pattern, credits_ = (CREDITS, 1.0) if CREDITS.search(words) else (DOLLARS, 1 / LIST_USD_PER_CREDIT)
+    found = [*pattern.finditer(words)]
+    ends = [*(each.start() for each in found), len(words)][1:]
+    figures: list[Figure] = []
+    before = words[: found[0].start()] if found else ""
+    for each, end in zip(found, ends, strict=True):
+        own, after = _split(words[each.end() : end], last=each is found[-1])
+        unit, units = _find_unit(own, before)
+        figure = Figure(0, 0, unit, units, bool(INPUT_IMAGES.search(re.split(r"[.;\n] ?(?!\d)", before)[-1])), {})
+        for amounts, own_labels in _read_amounts(each, before, own, labels):
+            inherited = figures[-1].labels if figures else {}
+            low, high = (amount * credits_ for amount in amounts)
+            figures.append(replace(figure, low=low, high=high, labels={**inherited, **own_labels}))
+        before = after
+    return _share_units(figures)
+
+
+def _split(between: str, *, last: bool) -> tuple[str, str]:
+    """Split the words between two figures into the part that goes with the first, and the part before the second."""
+    own = OWN_PART.match(between)
+    end = own.end() if own else 0
+    if last or end < len(between) or CONNECTED.match(UNIT.sub("", NOTE.sub("", between), count=1)):
+        return between[:end], between[end:]
+    # Without a comma, only the unit and what stands in parentheses go with the first figure.
+    notes = [match.end() for match in (NOTE.match(between.lstrip()), UNIT.match(between.lstrip())) if match]
+    cut = max(notes, default=0) + len(between) - len(between.lstrip())
+    more = re.match(r" ?(?:/ ?s\b|\([^()]*\))", between[cut:])
+    cut += more.end() if more else 0
+    return between[:cut], between[cut:]
+
+
+def _find_unit(own: str, before: str) -> tuple[Unit, float]:
+    """Return what a price is for, and how many of it: `unsaid` when the words around the figure do not tell."""
+    # Further on, `/ 10s` is the length for which the next figure holds.
+    if seconds := re.match(r" ?/ ?(\d+)s\b", own):
+        return "second", float(seconds[1])
+    for words in (
+        NOTE.sub(" ", own),
+        own if re.search(r"/ ?s\b", own) else "",
+        before if "per second" in before else "",
+    ):
+        if unit := UNIT.search(words):
+            if unit["seconds"]:
+                return ("call", 1) if unit["clip"] else ("second", float(unit["seconds"]))
+            kind = NOUNS.get(unit["noun"] or "", "unknown")
+            number = re.match(r"(\d[\d,]*)(k?) ", unit["words"] or "")
+            # Before any other noun, `1k` is a size.
+            if not number or (number[2] and kind != "character"):
+                return kind, 1
+            return kind, float(number[1].replace(",", "")) * (1000 if number[2] else 1)
+    return "unsaid", 1
+
+
+def _share_units(figures: Sequence[Figure]) -> list[Figure]:
+    """Give a figure without a unit that of the figure before it, or else of the next one that has a unit."""
+    said = [figure for figure in figures if figure.unit != "unsaid"]
+    shared: list[Figure] = []
+    for figure in figures:
+        unit, units = figure.unit, figure.units
+        if unit == "unsaid" and said:
+            model = shared[-1] if shared else said[0]
+            unit, units = model.unit, model.units
+        # Beside prices for a second, KIE writes "per video" where it means "per video second".
+        if unit == "call" and any(each.unit == "second" for each in said):
+            unit = "second"
+        shared.append(replace(figure, unit=unit, units=units))
+    return shared
+
+
+def _read_amounts(
+    found: re.Match[str], before: str, own: str, labels: Sequence[Label]
+) -> Iterator[tuple[tuple[float, float], dict[str, frozenset[str]]]]:
+    """Yield the lowest and highest amount, and the labels, of each price that a figure names.
+
+    `70 / 140 credits for 5s / 10s` is two prices, and `70-140 credits` is one.
+    """
+    amounts = [float(each.replace(",", "")) for each in re.findall(NUMBER, found["amounts"]) if each]
+    named = {label.name: label.pattern.findall(f"{before} {own}") for label in labels}
+    if "/" in found["amounts"]:
+        for index, amount in enumerate(amounts):
+            yield (
+                (amount, amount),
+                {
+                    name: frozenset(values[index : index + 1] if len(values) == len(amounts) else values)
+                    for name, values in named.items()
+                    if values
+                },
+            )
+        return
+    low, high = min(amounts), max(amounts)
+    if AT_MOST.search(before):
+        low = 0
+    if found["more"] or (len(amounts) == 1 and AT_LEAST.search(before)):
+        high = math.nan
+    yield (low, high), {name: frozenset(values) for name, values in named.items() if values}
+
+
+def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
+    """Return the prices that hold for the call; all prices where the text does not name the call's arguments."""
+    for label in labels:
+        values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
+        if label.wanted in values:
+            figures = [figure for figure in figures if label.wanted in figure.labels.get(label.name, ())]
+    return figures
+
+
+def _cost(figure: Figure, call: KieModel) -> tuple[float, float]:
+    """Return the lowest and the highest cost of a call at one price; NaN when the call does not tell the units."""
+    match figure.unit:
+        case "second":
+            units = _number(call, SECONDS_FIELDS, math.nan)
+        case "image" | "unsaid":
+            units = _number(call, COUNT_FIELDS, 1)
+        case "character":
+            units = sum(_count_characters(getattr(call, name, "")) for name in TEXT_FIELDS) or math.nan
+        case "call":
+            units = 1
+        case "unknown":
+            units = math.nan
+    units = units if figure.units == 1 or figure.unit == "character" else math.ceil(units / figure.units) * figure.units
+    most = units / figure.units
+    # A price without a unit may be for the call or for each of its pictures.
+    least = min(most, 1) if figure.unit == "unsaid" else most
+    return figure.low * least, figure.high * most
+
+
+def _number(call: KieModel, names: Sequence[str], missing: float) -> float:
+    """Return the largest number in these fields; NaN when a field has no positive number, as -1 lets KIE choose."""
+    values = [value for name in names if (value := _values(call).get(name)) is not None]
+    return max(map(_positive_number, values), default=missing)
+
+
+def _positive_number(value: object) -> float:
+    try:
+        figure = float(str(value))
+    except ValueError:
+        return math.nan
+    return figure if 0 < figure < math.inf else math.nan
+
+
+def _count_characters(value: object) -> int:
+    """Return the number of characters in a text, or in all texts inside a structured argument."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, KieModel) or hasattr(value, "model_dump"):
+        value = value.model_dump()
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_count_characters, parts))
+
+
+def _count_inputs(call: KieModel, medium: Medium) -> int:
+    """Return how many files of a medium a call gives to KIE; an argument without a type counts by its name."""
+    files = sum(isinstance(ref, MediaRef) and ref.medium == medium for ref in call.references())
+    others = (value for name, value in (call.model_extra or {}).items() if medium in name and value)
+    return files + sum(len(value) if isinstance(value, list) else 1 for value in others)
+
+
+def _values(call: KieModel) -> dict[str, Any]:
+    """Return the arguments of a call by name."""
+    return {name: getattr(call, name, None) for name in type(call).model_fields} | (call.model_extra or {})
+
+
+def _labels(call: KieModel) -> Iterator[Label]:
+    """Yield the arguments of a call on which its price may depend."""
+    values = {name: value for name, value in _values(call).items() if value is not None}
+    for name, value in values.items():
+        spelled = f"{value}p" if "resolution" in name and str(value).isdigit() else _normalize(str(value))
+        if RESOLUTION.fullmatch(spelled):
+            yield Label("resolution", RESOLUTION, spelled)
+        elif isinstance(value, bool) and re.search("audio|sound", name):
+            yield Label("audio", re.compile(r"\baudio:\w+"), f"audio:{'yes' if value else 'no'}")
+        elif re.search("factor|scale", name) and not math.isnan(number := _positive_number(value)):
+            yield Label("factor", re.compile(r"\b\d+x"), f"{number:g}x")
+        elif len(choices := [_normalize(str(each)) for each in _choices(type(call).model_fields.get(name))]) > 1:
+            words = "|".join(re.escape(each) for each in sorted(choices, key=len, reverse=True))
+            yield Label(name, re.compile(rf"(?<![\w-])(?:{words})(?![\w-])"), spelled)
+    if not math.isnan(seconds := _number(call, SECONDS_FIELDS, math.nan)):
+        yield Label("duration", re.compile(r"\b\d+s\b"), f"{seconds:g}s")
+    yield Label("video", re.compile(r"\bvideo:\w+"), f"video:{'yes' if _count_inputs(call, 'video') else 'no'}")
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """Return the texts that a field may have; empty when the field is not limited to some."""
+    annotation = getattr(annotation, "annotation", annotation)
+    if get_origin(annotation) is Literal:
+        return [each for each in get_args(annotation) if isinstance(each, str) and len(each) > 1 and not each.isdigit()]
+    return [each for part in get_args(annotation) for each in _choices(part)]

@@ -1,0 +1,147 @@
+"""What KIE's price texts mean for a call: the right figure, a span that holds it, or nothing."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kie_mcp.catalog import dynamic_model
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.price import Estimate
+from kie_mcp.catalog.price_text import LONGEST_SHOWN, estimate_from_text, quote_text
+
+TEXTS = tomllib.loads((Path(__file__).parent / "price_texts.toml").read_text(encoding="utf-8"))["text"]
+LINK: dict[str, Any] = {"type": "string", "format": "uri"}
+FIELDS: dict[str, Any] = {
+    **{key: {"type": "string"} for key in ("duration", "resolution", "quality", "mode", "text")},
+    **{key: {"type": "integer"} for key in ("num_images", "n")},
+    "sound": {"type": "boolean"},
+    "rendering_speed": {"type": "string", "enum": ["TURBO", "BALANCED", "QUALITY"]},
+    "grade": {"type": "string", "enum": ["std", "pro", "4K"]},
+    "upscale_factor": {"type": "string", "enum": ["1", "2", "4"]},
+    "video_url": LINK,
+    "image_urls": {"type": "array", "items": LINK},
+}
+
+
+def call(**given: Any) -> KieModel:
+    """A call of a model that the catalogue does not have."""
+    model = dynamic_model.model_from_schema("vendor/new", {"properties": FIELDS}, kind="video", does="text-to-video")
+    return dynamic_model.parse_call(model, given)
+
+
+def read(words: str, **given: Any) -> tuple[float | None, float | None]:
+    estimate = estimate_from_text(call(**given), words)
+    return estimate.low, estimate.high
+
+
+ROWS = [(text["words"], each["call"], each.get("credits")) for text in TEXTS for each in text["reads"]]
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(("words", "given", "credits_"), ROWS)
+def test_a_price_text_of_kies_is_read_as_it_is_meant(
+    words: str, given: dict[str, Any], credits_: list[float] | None
+) -> None:
+    arguments = given | ({"text": "x" * given["text"]} if "text" in given else {})
+    assert read(words, **arguments) == tuple(credits_ or (None, None))
+
+
+@pytest.mark.parametrize(
+    ("words", "credits_"),
+    [
+        ("10-20 credits", (10, 20)),
+        ("10–20 credits per video", (10, 20)),
+        ("from 10 to 20 credits", (10, 20)),
+        ("between 10 and 20 credits", (10, 20)),
+        ("up to 40 credits", (0, 40)),
+        ("at most 40 credits per request", (0, 40)),
+        ("1,200 credits ($6)", (1200, 1200)),
+        ("4/6/9 credits at 1K/2K/4K", (4, 9)),
+        ("$0.10 per image", (20, 20)),
+        ("0.10 USD per image", (20, 20)),
+        ("US $0.05-$0.10", (10, 20)),
+        ("Free of charge", (0, 0)),
+        ("Free for now", (0, 0)),
+        ("no charge", (0, 0)),
+        ("4 credits per 6 images", (4, 4)),
+    ],
+)
+def test_ranges_dollars_and_what_is_free_are_read(words: str, credits_: tuple[float, float]) -> None:
+    assert read(words) == credits_
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "from 10 credits",
+        "at least 10 credits",
+        "10+ credits",
+        "10 credits per token",
+        "10 credits per megapixel",
+        "10 credits per frobnication",
+        "10 credits/s or 3 credits per token",
+        "€0.10 per image",
+        "10 per image",
+        "Free tier available",
+        "No longer free",
+        "Contact sales",
+        "10 credits per output layer",
+    ],
+)
+def test_what_is_not_understood_is_unknown_and_not_guessed(words: str) -> None:
+    assert read(words, duration="10") == (None, None)
+
+
+def test_of_a_list_the_price_of_the_calls_resolution_is_taken() -> None:
+    assert read("4/6/9 credits at 1K/2K/4K", resolution="2K") == (6, 6)
+
+
+def test_pictures_for_one_price_are_counted_up() -> None:
+    assert read("4 credits per 6 images", num_images=7) == (8, 8)
+
+
+@pytest.mark.parametrize("words", ["10 credits per 5 seconds", "10 credits/5s", "10 credits every 5 seconds"])
+def test_seconds_for_one_price_are_counted_up(words: str) -> None:
+    assert read(words, duration="12") == (30, 30)
+
+
+@pytest.mark.parametrize(
+    "rule", ["input + output", "input and output seconds are billed", "reference seconds billed", "input plus output"]
+)
+def test_the_seconds_of_a_given_video_leave_a_rate_unknown(rule: str) -> None:
+    words = f"10 credits per video second ({rule})"
+    assert read(words, duration="5") == (50, 50)
+    assert read(words, duration="5", video_url="https://example.com/a.mp4") == (None, None)
+
+
+def test_a_price_without_a_unit_may_be_for_each_picture() -> None:
+    assert read("12.5 credits", num_images=4) == (12.5, 50)
+
+
+@pytest.mark.parametrize("duration", ["-1", "0", "auto", "nan", "inf"])
+def test_a_rate_for_a_length_that_kie_chooses_is_unknown(duration: str) -> None:
+    assert read("10 credits/s", duration=duration) == (None, None)
+
+
+def test_a_video_in_an_argument_without_a_type_counts() -> None:
+    model = dynamic_model.unchecked_model("vendor/odd", kind="video", does="video-to-video")
+    words = "8 credits/s. The billing rule is (input video duration + output video duration) × unit price."
+    silent = dynamic_model.parse_call(model, {"duration": 5})
+    filmed = dynamic_model.parse_call(model, {"duration": 5, "video_urls": ["https://example.com/a.mp4"]})
+    assert estimate_from_text(silent, words) == Estimate(40, 40)
+    assert estimate_from_text(filmed, words) == Estimate(None, None)
+
+
+@pytest.mark.parametrize("words", ["9" * 500 + " credits", "credits " * 5000, "1/" * 3000 + " credits", "(" * 4000])
+def test_a_senseless_text_does_no_harm(words: str) -> None:
+    low, high = read(words)
+    assert low is None or (high is not None and low <= high)
+
+
+def test_a_text_that_is_shown_is_one_short_line() -> None:
+    assert quote_text("ask\nsales") == 'KIE says: "ask sales"'
+    assert quote_text("") == ""
+    assert len(quote_text("x " * 500)) == len('KIE says: ""') + LONGEST_SHOWN
