@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AnySeed, AsText, Image, Limits, Prompt, Seed, aliases, wire
 from kie_mcp.catalog.model import KieModel
@@ -58,9 +59,9 @@ class QwenText(Qwen1):
 
     aspect_ratio: SixShapes = wire("image_size", "1:1")
 
-    def units(self) -> float:
+    def count_units(self) -> Amount:
         """Megapixels of the picture."""
-        return MEGAPIXELS[self.aspect_ratio]
+        return exactly(MEGAPIXELS[self.aspect_ratio])
 
 
 class QwenEdit(Qwen1):
@@ -78,9 +79,9 @@ class QwenEdit(Qwen1):
     guidance_scale: Guidance = 4
     count: Annotated[int, AsText, Field(ge=1, le=4)] = wire("num_images", 1)
 
-    def units(self) -> float:
+    def count_units(self) -> Amount:
         """Megapixels of all pictures."""
-        return MEGAPIXELS[self.aspect_ratio] * self.count
+        return exactly(MEGAPIXELS[self.aspect_ratio] * self.count)
 
 
 class QwenImage(Qwen1):
