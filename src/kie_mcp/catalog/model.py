@@ -173,7 +173,7 @@ class KieModel(BaseModel):
             media, limits = found
             return _add_lengths(files, lengths, media, limits or Limits(), self.price.most)
         if isinstance(given, int | float) and given > 0:
-            return exactly(given)
+            return exactly(float(given))
         match self.price.otherwise:
             case None:
                 return Amount(SHORTEST_UNKNOWN, LONGEST_UNKNOWN, f"KIE states no length, {LONGEST_UNKNOWN:g} s count")

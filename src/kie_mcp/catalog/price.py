@@ -1,6 +1,5 @@
 """Price lists and cost estimates in KIE's credits (1 credit is about 0.005 USD)."""
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -131,8 +130,9 @@ class Price:
 
 def _round_up(credits_: float) -> float:
     """Round up to hundredths, so that no estimate is below the exact product."""
-    # The inner rounding removes what multiplication of floats adds, as in 3 * 0.1.
-    return math.ceil(round(credits_ * 100, 6)) / 100
+    rounded = round(credits_, 2)
+    # The margin is for what the multiplication of floats adds, as in 3 * 0.1.
+    return rounded if rounded > credits_ - 1e-6 else round(rounded + 0.01, 2)
 
 
 def _format_condition(field: str, value: Any) -> str:
