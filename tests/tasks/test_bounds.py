@@ -11,7 +11,6 @@ from support.runners import model_call, run_runner, run_to_end
 
 from kie_mcp.catalog import dynamic_model
 from kie_mcp.catalog.price import AS_OF
-from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import CapReached, InvalidCall
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Caps, Rules
@@ -81,10 +80,12 @@ async def test_a_file_on_this_machine_is_measured(
 async def test_a_result_that_was_made_here_is_measured(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         made = await run_to_end(runner, await runner.submit(order("kling_video")))
-        wanted = Order("topaz_upscale", MODELS["topaz/video-upscale"](video=f"task:{made.id}", factor=4))  # type: ignore[call-arg]
-        cost = await runner.quote(wanted)
-    # The sandbox's clip has 2.02 s.
-    assert cost.known == (28.33, 28.33)
+        for video in (f"task:{made.id}", made.results[0].url):
+            cost = await runner.quote(order("topaz_upscale", video=video, factor=4, prompt=None))
+            # The sandbox's clip has 2.02 s.
+            assert cost.known == (28.33, 28.33)
+        other = order("topaz_upscale", video=f"{made.results[0].url}x", factor=4, prompt=None)
+        assert (await runner.quote(other)).known == (14, 4200)
 
 
 @pytest.mark.parametrize("audio", ["https://files.example/a.mp3", "task"])

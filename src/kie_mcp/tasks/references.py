@@ -55,7 +55,8 @@ class References:
     async def measure(self, refs: Sequence[Ref]) -> dict[str, float]:
         """Return the length in seconds of each file that is on this machine; a picture has 0.
 
-        A file is left out when it is elsewhere, or does not tell its length. Nothing is sent to KIE.
+        A link to a result of an earlier task stands for the saved file. A file is left out when it is elsewhere, or
+        does not tell its length. Nothing is sent to KIE.
 
         Raises:
             InvalidCall: When a file or task does not exist or may not be read.
@@ -95,12 +96,16 @@ class References:
         if _is_local(ref):
             with self._open(ref) as content:
                 return await anyio.to_thread.run_sync(_measure_content, content)
-        if match := RESULT.fullmatch(ref):
-            _, result = await self._find_result(ref, match["task"], match["n"] or "1")
-            if await anyio.Path(result.path).is_file():
-                with open_file(Path(result.path)) as content:
-                    return await anyio.to_thread.run_sync(_measure_content, content)
-        return None
+        match = RESULT.fullmatch(ref)
+        result = (
+            (await self._find_result(ref, match["task"], match["n"] or "1"))[1]
+            if match
+            else await self._ledger.find_result(ref)
+        )
+        if not result or not await anyio.Path(result.path).is_file():
+            return None
+        with open_file(Path(result.path)) as content:
+            return await anyio.to_thread.run_sync(_measure_content, content)
 
     async def _resolve(self, ref: Ref) -> str:
         match ref:
