@@ -55,7 +55,7 @@ def test_what_kie_would_not_take_is_refused_with_what_to_change(
         ("nano-banana-2-1", RAIN | {"resolution": "2K"}, "6"),
         ("wan/3-0-video", RAIN | {"resolution": "480p"}, "40"),
         ("wan/3-0-video-prime", RAIN | {"resolution": "720P", "duration": 10}, "252"),
-        ("wan/3-0-video", RAIN | {"videos": [CLIP]}, "unknown"),
+        ("wan/3-0-video", RAIN | {"videos": [CLIP]}, "192 to 640"),
         ("qwen2-1/text-to-image", RAIN | {"resolution": "2K"}, "8"),
         ("seedream/5-flash-text-to-image", RAIN, "3.24"),
         ("google/gemini-omni-flash-1-1", RAIN | {"resolution": "360p"}, "63"),

@@ -128,7 +128,7 @@ def test_a_call_goes_only_where_all_of_it_is_understood(
     ("family", "arguments", "cost"),
     [
         (elevenlabs.DIALOGUE, {"lines": [{"prompt": "x" * 250, "voice": "Adam"}] * 2}, "7"),
-        (elevenlabs.ISOLATE, {"audio": "a.mp3"}, "unknown"),
+        (elevenlabs.ISOLATE, {"audio": "a.mp3"}, "0.1 to 30"),
         (veo.EXTEND, {**TASK, "prompt": "on"}, "60"),
         (veo.EXTEND, {**TASK, "prompt": "on", "tier": "quality"}, "250"),
         (veo.UPSCALE, {**TASK, "model": "veo-4k"}, "120"),

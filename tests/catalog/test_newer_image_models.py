@@ -235,7 +235,7 @@ def test_gpt_image_takes_any_ratio_at_1k(arguments: dict[str, Any], aspect_ratio
         (SEEDREAM, CAT | {"model": "seedream-4.5"}, "6.5"),
         (SEEDREAM, CAT | {"model": "seedream-5-pro-edit", "images": [A]}, "7"),
         (SEEDREAM, CAT | {"model": "seedream-5-pro-edit", "images": [A] * 3, "resolution": "2K"}, "15"),
-        (LAYERS, {"image": A}, "unknown"),
+        (LAYERS, {"image": A}, "14 to 210"),
         (QWEN, CAT | {"model": "qwen2"}, "6"),
         (QWEN, CAT | {"images": [A, B]}, "5.8"),
         (QWEN, CAT | {"model": "qwen3-pro", "resolution": "2K"}, "12"),

@@ -99,3 +99,14 @@ def _flac_crc(content: bytes) -> int:
         if value >> bit & 1:
             value ^= 0x107 << (bit - 8)
     return value
+
+
+def timed_clip(seconds: float, *, version: int = 0) -> bytes:
+    """Return an MP4 file that has nothing but its index, with either version of the header."""
+    times = (0, 0, 1000, int(seconds * 1000))
+    header = struct.pack(">I4I" if version == 0 else ">I2QIQ", version << 24, *times) + bytes(80)
+    return _box(b"ftyp", b"isom" + bytes(4)) + _box(b"free", b"") + _box(b"moov", _box(b"mvhd", header))
+
+
+def _box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), name) + content

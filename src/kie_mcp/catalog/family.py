@@ -71,7 +71,8 @@ class Family:
     @property
     def cost(self) -> str:
         """Credits for a call with default arguments, from the cheapest to the dearest model; empty when unknown."""
-        estimates = [model.default_estimate() for model in self.models]
+        # What depends on a file's length has no cost that one figure could tell.
+        estimates = [each for model in self.models if not (each := model.default_estimate()).assumed]
         low = [each.low for each in estimates if each.low is not None]
         high = [each.high for each in estimates if each.high is not None]
         return str(Estimate(min(low), max(high))) if low and high else ""

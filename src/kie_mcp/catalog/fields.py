@@ -14,7 +14,10 @@ from pydantic import (
     WithJsonSchema,
     WrapSerializer,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
+
+from kie_mcp.catalog.schema import walk_annotation
 
 Kind = Literal["video", "image", "audio", "text"]
 """The kind of result that a model makes."""
@@ -52,6 +55,8 @@ class Limits:
     """Largest size in megabytes (10^6 bytes)."""
     seconds: tuple[float, float] | None = None
     """Shortest and longest length in seconds."""
+    total_seconds: float | None = None
+    """Longest length in seconds of all files of the field together."""
     side_px: tuple[int, int] | None = None
     """Smallest and largest length of each side in pixels."""
     ratio: tuple[float, float] | None = None
@@ -92,6 +97,14 @@ class Audio(MediaRef):
     """An audio file."""
 
     medium = "audio"
+
+
+def find_file_type(field: FieldInfo) -> tuple[type[MediaRef], Limits | None] | None:
+    """Return the kind of file that a field takes and the limits for it; None when the field takes no file."""
+    parts = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
+    media = (each for each in parts if isinstance(each, type) and issubclass(each, MediaRef))
+    limits = (each for each in parts if isinstance(each, Limits))
+    return (found, next(limits, None)) if (found := next(media, None)) else None
 
 
 class TaskRef(Ref):

@@ -1,13 +1,24 @@
 """The base class of KIE's models: the fields are a tool's arguments, and `sent()` makes KIE's request."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
-from kie_mcp.catalog.fields import InList, Kind, Ref, snake_case
+from kie_mcp.catalog.amount import (
+    LONGEST_UNKNOWN,
+    NOT_MEASURED,
+    SHORTEST_UNKNOWN,
+    Amount,
+    Lengths,
+    add,
+    exactly,
+    limit,
+)
+from kie_mcp.catalog.fields import InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
 from kie_mcp.catalog.schema import walk_annotation
 
@@ -19,6 +30,9 @@ HIDDEN_FIELDS = frozenset(
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
 """Fields that are always part of the price key, since a price may depend on them though KIE's list does not say so."""
+
+FREE_TEXTS = frozenset({"prompt", "negative_prompt", "negativePrompt", "text", "lyrics"})
+"""Names of the fields that hold words of any length, which make neither pictures nor videos dearer."""
 
 Resolve = Callable[[Ref], str]
 """A function that returns what KIE is sent for a reference: a file's public URL, or KIE's id of a task or song."""
@@ -116,54 +130,139 @@ class KieModel(BaseModel):
         """Return the ids of the routes that can run this call, best first."""
         return self.routes
 
-    def estimate(self) -> Estimate:
-        """Estimate the cost of this call in credits."""
-        return self.price.estimate(self, self.units(), self.extra_credits())
+    def estimate(self, lengths: Lengths = NOT_MEASURED) -> Estimate:
+        """Estimate the cost of this call in credits.
 
-    def units(self) -> float | None:
-        """Return the number of price units (seconds, images) that this call buys; None when only KIE knows."""
+        Args:
+            lengths: The seconds of the files that were measured; every other file counts as the longest that the model
+                takes.
+        """
+        return self.price.estimate(self, self.units(lengths), self.extra_credits())
+
+    def units(self, lengths: Lengths) -> Amount:
+        """Return the number of price units (seconds, images) that this call buys.
+
+        Args:
+            lengths: The seconds of the files that were measured.
+        """
+        if self.price.unit != "second":
+            return self.count_units()
+        return limit(add(self.seconds_of(name, lengths) for name in self.price.of), self.price.most)
+
+    def count_units(self) -> Amount:
+        """Return the number of price units that this call buys, where the unit is not the second."""
         match self.price.unit:
-            case "second":
-                seconds = getattr(self, "duration", None)
-                return float(seconds) if seconds and seconds > 0 else None
             case "image":
-                return float(getattr(self, "count", None) or 1)
+                return exactly(float(getattr(self, "count", None) or 1))
             case "1000 characters":
-                return len(getattr(self, "prompt", "")) / 1000
+                return exactly(len(getattr(self, "prompt", "")) / 1000)
             case _:
-                return 1
+                return exactly(1)
 
-    def tariff(self) -> tuple[str, float]:
+    def seconds_of(self, name: str, lengths: Lengths) -> Amount:
+        """Return the seconds that a field or property stands for: its number, or the length of its files.
+
+        Args:
+            name: Name of the field or property.
+            lengths: The seconds of the files that were measured.
+        """
+        field, given = type(self).model_fields.get(name), getattr(self, name, None)
+        if field and (found := find_file_type(field)):
+            # Without its file, which only a call with default arguments lacks, a required field counts as unknown.
+            files = given if isinstance(given, tuple) else (given,) if given or field.is_required() else ()
+            media, limits = found
+            return _add_lengths(files, lengths, media, limits or Limits(), self.price.most)
+        if isinstance(given, int | float) and given > 0:
+            return exactly(float(given))
+        match self.price.otherwise:
+            case None:
+                return Amount(SHORTEST_UNKNOWN, LONGEST_UNKNOWN, f"KIE states no length, {LONGEST_UNKNOWN:g} s count")
+            case str(other):
+                return self.seconds_of(other, lengths)
+            case shortest, longest:
+                return Amount(shortest, longest, f"KIE chooses the length, {longest:g} s at most")
+
+    def tariff(self, lengths: Lengths = NOT_MEASURED) -> tuple[str, float]:
         """Return the price key and the number of price units.
 
         The price key is a text. Calls with the same price for each unit have equal keys, so that their past charges
-        can be compared.
-        """
-        units, extra = self.units(), self.extra_credits()
-        if not units or extra:
-            # The cost is not proportional to the units, or the units are unknown, so the key includes them.
-            return self._price_key(("extra", extra), ("units", units)), 1
-        counted = {"second": "duration", "image": "count"}.get(self.price.unit)
-        return self._price_key(without=counted), units
+        can be compared. It is empty when no other call is known to cost the same, as when the number of units or the
+        rate is known to KIE alone.
 
-    def _price_key(self, *more: tuple[str, Any], without: str | None = None) -> str:
+        Args:
+            lengths: The seconds of the files that were measured.
+        """
+        if not self.price.rates:
+            return self._key_of_everything(lengths), 1
+        amount, extra = self.units(lengths), self.extra_credits()
+        if not (amount.known and amount.high) or len(self.price.find_rates(self)) != 1:
+            return "", 1
+        if extra:
+            # The cost is not proportional to the units, so the key includes them.
+            return self._price_key(("extra", extra), ("units", amount.high)), 1
+        counted = {"second": self.price.of, "image": ("count",)}.get(self.price.unit, ())
+        return self._price_key(without=counted), amount.high
+
+    def _price_key(self, *more: tuple[str, Any], without: Collection[str] = ()) -> str:
         """Write the values that the price may depend on as JSON.
 
         Args:
             more: Further names and values for the key.
-            without: The field that counts the units; the key leaves it out.
+            without: Fields that count the units; the key leaves them out, unless the rate depends on them.
         """
+        conditions = {field for rate in self.price.rates for field, _ in rate.when}
         key = dict(more)
-        for name in {*PRICE_KEY_FIELDS, *(field for rate in self.price.rates for field, _ in rate.when)} - {without}:
+        for name in conditions | set(PRICE_KEY_FIELDS) - set(without):
             value = getattr(self, name, None)
             if value is not None:
                 # For a file argument, the key says only whether the call has a file.
                 key[name] = value if type(value) in (bool, int, float, str) else bool(value)
         return json.dumps(key, sort_keys=True)
 
+    def _key_of_everything(self, lengths: Lengths) -> str:
+        """Write all arguments as JSON, for a model whose price may depend on any of them.
+
+        A file stands by its length; with a file of unknown length, the key is empty. Free text is left out where
+        pictures or videos are made, else it stands by its number of characters.
+        """
+
+        def describe(ref: Ref) -> str:
+            return f"{lengths[ref]:.1f} s" if ref in lengths else str(ref)
+
+        if any(isinstance(ref, MediaRef) and ref not in lengths for ref in self.references()):
+            return ""
+        arguments = self.model_dump(mode="json", exclude_none=True, context=describe)
+        for name in FREE_TEXTS & arguments.keys():
+            text = str(arguments.pop(name))
+            if self.kind in ("audio", "text"):
+                arguments[name] = len(text)
+        return json.dumps({"arguments": arguments}, sort_keys=True)
+
     def extra_credits(self) -> float:
         """Return the credits that this call costs in addition to the price of its units."""
         return 0
+
+
+def _add_lengths(
+    files: Sequence[MediaRef | None], lengths: Lengths, media: type[MediaRef], limits: Limits, most: float | None
+) -> Amount:
+    """Add up the lengths of a field's files.
+
+    Args:
+        files: The files; None stands for a file that is not given yet.
+        lengths: The seconds of the files that were measured.
+        media: The kind of the files.
+        limits: The limits for one file; an unmeasured one counts as the longest.
+        most: The most seconds that count.
+    """
+    shortest = max((limits.seconds or (0,))[0], SHORTEST_UNKNOWN)
+    stated = [seconds for seconds in (limits.seconds and limits.seconds[1], most) if seconds]
+    longest = min(stated, default=LONGEST_UNKNOWN)
+    words = f"{media.medium} of unknown length counts as {longest:g} s"
+    unknown = Amount(shortest, longest, words if stated else f"{words}, as KIE states no limit")
+    measured = [exactly(lengths[file]) for file in files if file is not None and file in lengths]
+    whole = add([*measured, *[unknown] * (len(files) - len(measured))])
+    return whole if whole.known else limit(whole, max(limits.total_seconds or math.inf, add(measured).high))
 
 
 class TwoFrames(KieModel):

@@ -1,13 +1,15 @@
 """Price lists and cost estimates in KIE's credits (1 credit is about 0.005 USD)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from kie_mcp.catalog.amount import Amount
 
 AS_OF = "2026-10-02"
 """Date of the price texts by KIE from which all prices in the catalogue come."""
 
-Unit = Literal["task", "video", "image", "second", "megapixel", "1000 characters"]
+Unit = Literal["task", "video", "image", "second", "megapixel", "1000 characters", "million tokens"]
 """The unit that a price is for."""
 
 
@@ -26,6 +28,14 @@ class Rate:
     def matches(self, call: object) -> bool:
         """Return whether the call meets every condition."""
         return all(_is_equal(getattr(call, field, None), value) for field, value in self.when)
+
+    def may_match(self, call: object) -> bool:
+        """Return whether the call may meet every condition: KIE alone knows a value that is left out or `auto`."""
+        return all(
+            _is_equal(actual := getattr(call, field, None), value)
+            or (not isinstance(value, bool) and actual in (None, "auto"))
+            for field, value in self.when
+        )
 
 
 def _is_equal(actual: Any, wanted: Any) -> bool:
@@ -49,9 +59,11 @@ class Estimate:
     """Estimated cost of a call, from `low` to `high` credits; both are None when the cost is unknown."""
 
     low: float | None
+    """The least that the call can cost."""
     high: float | None
-    note: str = ""
-    """The remark of the price list, for the user."""
+    """The most that the call can cost by KIE's published rate."""
+    assumed: str = ""
+    """What `high` assumes, in words, where the call does not tell how much it buys."""
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
@@ -66,22 +78,46 @@ class Price:
     unit: Unit
     rates: tuple[Rate, ...] = ()
     """The rates, in the order in which they are tried; if there are none, the price is unknown."""
+    of: tuple[str, ...] = ("duration",)
+    """For the unit second: the fields and properties whose seconds are added up: numbers, or files with a length.
+
+    A field counts as often as it stands here.
+    """
+    otherwise: tuple[float, float] | str | None = None
+    """For the unit second: what counts where a number of seconds is left open, as by a `duration` of -1.
+
+    Either the shortest and the longest seconds that the model makes, or the field of the file that the result is as
+    long as; None where KIE states neither.
+    """
+    most: float | None = None
+    """For the unit second: the most seconds that count."""
     note: str = ""
     """A remark for the user, such as why there is no figure."""
 
-    def estimate(self, call: object, units: float | None, extra: float = 0) -> Estimate:
-        """Estimate the cost of a call; if no rate matches, the estimate spans the lowest to the highest rate.
+    def find_rates(self, call: object) -> tuple[Rate, ...]:
+        """Return the rates that may be the price of a call: one, or several where only KIE can tell, or none."""
+        return tuple(self._iterate_rates(call))
+
+    def _iterate_rates(self, call: object) -> Iterator[Rate]:
+        for rate in self.rates:
+            if rate.may_match(call):
+                yield rate
+            if rate.matches(call):
+                return
+
+    def estimate(self, call: object, amount: Amount, extra: float = 0) -> Estimate:
+        """Estimate the cost of a call; if several rates may match, the estimate spans the lowest to the highest rate.
 
         Args:
             call: The call; its fields decide which rate matches.
-            units: Number of units that the call buys; None when only KIE knows.
+            amount: Number of units that the call buys.
             extra: Credits that are added once, whatever the number of units.
         """
-        matching = next(((rate,) for rate in self.rates if rate.matches(call)), self.rates)
-        if not matching or units is None:
-            return Estimate(None, None, self.note)
-        costs = [round(rate.credits * units + extra, 2) for rate in matching]
-        return Estimate(min(costs), max(costs), self.note)
+        credits_ = [rate.credits for rate in self.find_rates(call)]
+        if not credits_:
+            return Estimate(None, None)
+        low, high = min(credits_) * amount.low + extra, max(credits_) * amount.high + extra
+        return Estimate(_round_up(low), _round_up(high), amount.assumed)
 
     def __str__(self) -> str:
         return "; ".join(self._format_rates()) or "unknown"
@@ -92,21 +128,39 @@ class Price:
             yield f"{rate.credits:g} a {self.unit}" + (f" ({when})" if when else "")
 
 
+def _round_up(credits_: float) -> float:
+    """Round up to hundredths, so that no estimate is below the exact product."""
+    rounded = round(credits_, 2)
+    # The margin is for what the multiplication of floats adds, as in 3 * 0.1.
+    return rounded if rounded > credits_ - 1e-6 else round(rounded + 0.01, 2)
+
+
 def _format_condition(field: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"with {field}" if value else f"without {field}"
     return f"{field} {value}"
 
 
-def per(unit: Unit, *rates: Rate | float, note: str = "") -> Price:
+def per(
+    unit: Unit,
+    *rates: Rate | float,
+    of: tuple[str, ...] = ("duration",),
+    otherwise: tuple[float, float] | str | None = None,
+    most: float | None = None,
+    note: str = "",
+) -> Price:
     """Build a price list.
 
     Args:
         unit: What the rates count.
         rates: Rates in the order in which they are tried; a number stands for a rate without conditions.
+        of: For the unit second: the fields whose seconds count, as in `Price.of`.
+        otherwise: For the unit second: what counts where a number of seconds is left open, as in `Price.otherwise`.
+        most: For the unit second: the most seconds that count.
         note: A remark for the user.
     """
-    return Price(unit, tuple(each if isinstance(each, Rate) else Rate(each) for each in rates), note)
+    listed = tuple(each if isinstance(each, Rate) else Rate(each) for each in rates)
+    return Price(unit, listed, of, otherwise, most, note)
 
 
 FREE = per("task", 0)

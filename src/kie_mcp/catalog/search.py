@@ -7,11 +7,11 @@ from typing import Any
 
 from kie_mcp.catalog.credits import format_worth
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Kind, Limits, MediaRef
+from kie_mcp.catalog.fields import Kind, Limits, find_file_type
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF
 from kie_mcp.catalog.registry import FAMILIES, MODELS
-from kie_mcp.catalog.schema import plain_schema, walk_annotation
+from kie_mcp.catalog.schema import plain_schema
 
 Description = dict[str, Any]
 
@@ -163,12 +163,10 @@ def read_summary(model: type[KieModel]) -> str:
 def _describe_files(model: type[KieModel]) -> Iterable[tuple[str, str]]:
     """Generate a pair for each file argument: its name, and its medium, limits and description in words."""
     for name, field in model.model_fields.items():
-        found = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
-        media = [each for each in found if isinstance(each, type) and issubclass(each, MediaRef)]
-        limits = [each for each in found if isinstance(each, Limits)]
-        if media:
-            words = _format_limits(limits[0]) if limits else ""
-            yield name, " ".join(filter(None, (f"{media[0].medium}{':' if words else ''}", words, field.description)))
+        if found := find_file_type(field):
+            media, limits = found
+            words = _format_limits(limits) if limits else ""
+            yield name, " ".join(filter(None, (f"{media.medium}{':' if words else ''}", words, field.description)))
 
 
 def _format_limits(limits: Limits) -> str:

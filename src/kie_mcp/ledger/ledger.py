@@ -23,7 +23,7 @@ from kie_mcp.ledger.rate_limit import CreateSlots
 from kie_mcp.ledger.rows import row_from_task, task_from_row, update_task
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import tasks
-from kie_mcp.ledger.task import FINAL, State, Task
+from kie_mcp.ledger.task import FINAL, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
@@ -135,6 +135,12 @@ class Ledger:
         """Return the task with this id, which may be our id or KIE's id; None when there is no such task."""
         found = await self._select_tasks(sa.select(tasks).where(sa.or_(tasks.c.id == id_, tasks.c.kie_id == id_)))
         return found[0] if found else None
+
+    async def find_result(self, url: str) -> Result | None:
+        """Return the result of a task to which KIE gave this link; None when there is no such result."""
+        query = sa.select(tasks).where(sa.cast(tasks.c.results, sa.Text).contains(url, autoescape=True)).limit(1)
+        results = (each for task in await self._select_tasks(query) for each in task.results)
+        return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
         """Return ids of the tasks that a task was made from: our ids, or KIE's ids of tasks that the ledger lacks."""

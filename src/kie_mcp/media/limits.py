@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import IO
 
-import mutagen
 import PIL.Image
 
 from kie_mcp.catalog.fields import Limits
+from kie_mcp.media.length import measure_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,7 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
 
 def _find_length_problems(file: IO[bytes], span: tuple[float, float]) -> list[str]:
     """List the problems with the length in seconds; a file of unknown length has none."""
-    try:
-        info = getattr(mutagen.File(file), "info", None)
-    except mutagen.MutagenError:
-        info = None
-    length = getattr(info, "length", 0)
+    length = measure_seconds(file)
     return (
         [f"its length in seconds: {_format_violation(round(length, 1), span)}"]
         if length and _is_outside(length, span)

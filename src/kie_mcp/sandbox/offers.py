@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from kie_mcp.catalog.amount import exactly
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Unit
 from kie_mcp.catalog.registry import MODELS
@@ -115,7 +116,7 @@ class Offer:
     def price(self, body: Json) -> float:
         """Return the price of the request in credits."""
         call = SimpleNamespace(**self.parse_arguments(body))
-        estimate = self.model.price.estimate(call, _count_units(self.model.price.unit, call))
+        estimate = self.model.price.estimate(call, exactly(_count_units(self.model.price.unit, call)))
         return FALLBACK_CREDITS if estimate.low is None else estimate.low
 
 
@@ -190,6 +191,8 @@ def _count_units(unit: Unit, call: SimpleNamespace) -> float:
             return _parse_amount(getattr(call, "count", None))
         case "1000 characters":
             return len(str(getattr(call, "prompt", ""))) / 1000
+        case "million tokens":
+            return len(str(getattr(call, "prompt", ""))) / 1e6
         case _:
             return 1
 

@@ -78,16 +78,22 @@ async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> st
 def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
     """Yield each other model of the same mode, with the factor between the two prices.
 
-    Legacy models, and models whose factor is above `MAX_PRICE_FACTOR`, are left out. The factor of a model with an
-    unknown price is infinite, and such a model is yielded.
+    Legacy models, and models whose factor is above `MAX_PRICE_FACTOR`, are left out. The factor of a model whose price
+    is unknown, or depends on a file, is infinite, and such a model is yielded.
     """
-    cost = model.default_estimate().low
+    cost = _usual_cost(model)
     for entry in search.ENTRIES:
         if entry.model.does == model.does and entry.model is not model and not entry.model.legacy:
-            price = entry.model.default_estimate().low
+            price = _usual_cost(entry.model)
             factor = max(cost / price, price / cost) if cost and price else math.inf
             if factor <= MAX_PRICE_FACTOR or not cost or not price:
                 yield factor, entry
+
+
+def _usual_cost(model: type[KieModel]) -> float | None:
+    """Return the least cost of a call with default arguments; None when these do not tell how much it buys."""
+    estimate = model.default_estimate()
+    return None if estimate.assumed else estimate.low
 
 
 def _is_healthy(rate: float | None) -> bool:

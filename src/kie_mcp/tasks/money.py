@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
@@ -34,25 +35,36 @@ class Quote:
         return f"an unknown number of credits, for caps counted as {format_credits(self.reserve, note=self.basis)}"
 
 
-def quote(call: KieModel, charges: Sequence[float], live_price: str = "") -> Quote:
+def quote(call: KieModel, charges: Sequence[float], live_price: str = "", lengths: Lengths = NOT_MEASURED) -> Quote:
     """Quote a call from earlier charges; else from the price list; without a figure there, from KIE's live price.
+
+    What is reserved is never less than it would be without earlier charges: these tell what such a call is likely to
+    cost, and the price list what it costs at most.
 
     Args:
         call: The call to quote.
         charges: Credits per unit that KIE charged for the last calls with the same price key.
         live_price: The price in the words of KIE's live catalogue; empty when unknown.
+        lengths: The seconds of the call's files that were measured.
     """
-    if charges:
-        _, units = call.tariff()
-        figure = round(median(charges) * units, 2)
-        basis = f"median of your last {len(charges)}" if len(charges) > 1 else "what the last one was charged"
-        return Quote(Estimate(figure, figure), basis, figure)
+    listed = _quote_without_charges(call, live_price, lengths)
+    if not charges:
+        return listed
+    _, units = call.tariff(lengths)
+    figure = round(median(charges) * units, 2)
+    basis = f"median of your last {len(charges)}" if len(charges) > 1 else "what the last one was charged"
+    if figure < listed.reserve:
+        basis += f"; caps count {format_credits(listed.reserve)}, {listed.basis}"
+    return Quote(Estimate(figure, figure), basis, max(figure, listed.reserve))
+
+
+def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
     for estimate, basis in (
-        (call.estimate(), f"price list {AS_OF}"),
+        (call.estimate(lengths), f"price list {AS_OF}"),
         (estimate_from_text(call, live_price), "live price"),
     ):
         if estimate.high is not None:
-            return Quote(estimate, basis, estimate.high)
+            return Quote(estimate, f"{basis}; {estimate.assumed}" if estimate.assumed else basis, estimate.high)
     basis = quote_text(live_price) or "KIE publishes no figure"
     return Quote(Estimate(None, None), basis, highest_similar_estimate(call))
 
@@ -65,7 +77,9 @@ def highest_similar_estimate(call: KieModel) -> float:
 
 
 def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
-    return max((model.default_estimate().high or 0 for model in models), default=0)
+    """Return the highest estimate of the models whose calls with default arguments tell how much they buy."""
+    estimates = (model.default_estimate() for model in models)
+    return max((each.high or 0 for each in estimates if not each.assumed), default=0)
 
 
 def combine_tasks(tasks: Sequence[Task]) -> Task:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kie_mcp.catalog.amount import Lengths
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.ledger.task import new_id
@@ -42,6 +43,19 @@ class Order:
         sent = self.call.sent(lambda ref: contents[ref])
         request = [self.call.id, self.route, sent, dict(self.extra), self.variation]
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+    def tariff(self, lengths: Lengths) -> tuple[str, float]:
+        """Return the price key and the number of price units, as `KieModel.tariff()`.
+
+        The price may depend on further fields too, so these are part of the key.
+
+        Args:
+            lengths: The seconds of the call's files that were measured.
+        """
+        price_key, units = self.call.tariff(lengths)
+        if price_key and self.extra:
+            price_key += json.dumps(dict(self.extra), sort_keys=True)
+        return price_key, units
 
     def ledger_arguments(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
         """Return the arguments as the ledger stores them, with a SHA-256 in place of a data URI, which is a whole file.

@@ -15,6 +15,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
+from kie_mcp.media.length import measure_seconds
 from kie_mcp.media.limits import Content, find_problems
 from kie_mcp.tasks.media_inputs import abbreviate, check_web_address, decode_data_uri, hash_file, open_file
 from kie_mcp.tasks.uploads import Uploader
@@ -51,6 +52,18 @@ class References:
         """
         return {ref: await self._resolve(ref) for ref in dict.fromkeys(refs)}
 
+    async def measure(self, refs: Sequence[Ref]) -> dict[str, float]:
+        """Return the length in seconds of each file that is on this machine; a picture has 0.
+
+        A link to a result of an earlier task stands for the saved file. A file is left out when it is elsewhere, or
+        does not tell its length. Nothing is sent to KIE.
+
+        Raises:
+            InvalidCall: When a file or task does not exist or may not be read.
+        """
+        lengths = {ref: await self._measure(ref) for ref in dict.fromkeys(refs) if isinstance(ref, MediaRef)}
+        return {ref: seconds for ref, seconds in lengths.items() if seconds is not None}
+
     async def find_url(self, reference: str) -> str:
         """Return the URL of a task's result; a reference that is a URL is returned unchanged.
 
@@ -78,6 +91,21 @@ class References:
         url = await self._resolve(ref)
         uploads = await self._ledger.uploads.live(self._clock.time(), url=url)
         return (uploads[0].sha256 if uploads else None) or url
+
+    async def _measure(self, ref: MediaRef) -> float | None:
+        if _is_local(ref):
+            with self._open(ref) as content:
+                return await anyio.to_thread.run_sync(_measure_content, content)
+        match = RESULT.fullmatch(ref)
+        result = (
+            (await self._find_result(ref, match["task"], match["n"] or "1"))[1]
+            if match
+            else await self._ledger.find_result(ref)
+        )
+        if not result or not await anyio.Path(result.path).is_file():
+            return None
+        with open_file(Path(result.path)) as content:
+            return await anyio.to_thread.run_sync(_measure_content, content)
 
     async def _resolve(self, ref: Ref) -> str:
         match ref:
@@ -161,6 +189,10 @@ def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
     """Whether a reference is a local file or a data URI."""
     elsewhere = ref.startswith(("https://", "http://", "kie://")) or RESULT.fullmatch(ref)
     return isinstance(ref, MediaRef) and not elsewhere
+
+
+def _measure_content(content: Content) -> float | None:
+    return 0 if content.mime_type.startswith("image/") else measure_seconds(content.file)
 
 
 def _check_limits(content: Content, limits: Limits, reference: str) -> None:

@@ -140,8 +140,10 @@ class Runner:
 
     async def quote(self, order: Order) -> Quote:
         """Return what a call is likely to cost; nothing is sent to KIE."""
-        price_key, _ = order.call.tariff()
-        return quote(order.call, await self.ledger.statistics.charges(order.call.id, price_key), order.live_price)
+        lengths = await self.references.measure(order.call.references())
+        price_key, _ = order.tariff(lengths)
+        charges = await self.ledger.statistics.charges(order.call.id, price_key) if price_key else []
+        return quote(order.call, charges, order.live_price, lengths)
 
     async def authorize(self, orders: Sequence[Order], confirm: str = "") -> dict[str, str]:
         """Check several calls together against the caps, and require one confirmation for all; nothing is sent to KIE.
@@ -285,7 +287,7 @@ class Runner:
     async def _prepare(self, order: Order, idempotency_key: str, contents: Mapping[Ref, str]) -> Watcher:
         """Build the task of an order, with its reservation, and return a watcher of the task; nothing is saved yet."""
         call, quoted = order.call, await self.quote(order)
-        price_key, units = call.tariff()
+        price_key, units = order.tariff(await self.references.measure(call.references()))
         task = Task(
             id=order.id,
             tool=order.tool,

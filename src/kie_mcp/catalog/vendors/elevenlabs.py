@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Limits, Prompt, wire
 from kie_mcp.catalog.model import KieModel, Part
@@ -131,9 +132,9 @@ class DialogueV3(ElevenLabs):
             raise ValueError(f"there is no language {self.language!r}, but {LANGUAGES}")
         return self
 
-    def units(self) -> float:
+    def count_units(self) -> Amount:
         """All the lines; 1000 characters while there are none."""
-        return self.length / 1000 if "lines" in self.model_fields_set else 1
+        return exactly(self.length / 1000 if "lines" in self.model_fields_set else 1)
 
 
 class Isolation(ElevenLabs):
@@ -142,7 +143,7 @@ class Isolation(ElevenLabs):
     id = "elevenlabs/audio-isolation"
     does = "audio-isolation"
     aliases = ("elevenlabs-isolate", "audio-isolation")
-    price = per("second", 0.1, note="Roughly, per second of audio.")
+    price = per("second", 0.1, of=("audio",), note="Roughly, per second of audio.")
 
     audio: Annotated[Audio, Limits("mpeg wav x-wav aac mp4 ogg", mb=10)] = wire("audio_url")
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, PlainSerializer, model_validator
 
+from kie_mcp.catalog.amount import Amount
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, Seed, Video, aliases, wire
 from kie_mcp.catalog.model import KieModel, Part, Resolve
@@ -51,6 +52,11 @@ SLOTS = 7
 SLOTS_OF_A_VIDEO = 2
 CHARACTERS_BESIDE_A_VIDEO = 3
 LONGEST_CUT = 10
+
+SOUND_TOKENS_PER_CHARACTER = (0.8, 12.5)
+"""Tokens of sound for each character: 25 tokens are a second, in which a voice says 2 to 30 characters."""
+MOST_SOUND_TOKENS = 16_384
+"""The most tokens that Google's speech models give in one answer."""
 
 
 class Omni(KieModel):
@@ -250,6 +256,8 @@ class Speech(KieModel):
 
     whoever: ClassVar[type[Part]] = Speaker
     """Who speaks where nobody is named."""
+    text_rate: ClassVar[float]
+    """Credits for a million tokens of text."""
 
     prompt: Prompt | None = Field(None, max_length=10000, description="May hold tags such as [whispers].")
     dialogue: tuple[Turn, ...] | None = wire(
@@ -269,6 +277,16 @@ class Speech(KieModel):
         if absent := sorted({turn.speaker for turn in self.dialogue or () if turn.speaker > count}):
             raise ValueError(f"dialogue names speaker {absent[0]}, but speakers has {count}")
         return self
+
+    def count_units(self) -> Amount:
+        """Millions of tokens of sound; only KIE knows how fast the voice will speak."""
+        characters = sum(map(len, [self.prompt or "", *(turn.prompt for turn in self.dialogue or ())]))
+        low, high = (min(characters * each, MOST_SOUND_TOKENS) / 1e6 for each in SOUND_TOKENS_PER_CHARACTER)
+        return Amount(low, high, "each character counts as up to half a second of speech")
+
+    def extra_credits(self) -> float:
+        """The tokens of the text: a token is one byte at least."""
+        return len(self.model_dump_json(exclude_none=True).encode()) / 1e6 * self.text_rate
 
     def sent(self, resolve: Resolve) -> dict[str, Any]:
         """KIE calls speakers by name, and takes a single text as a dialogue too."""
@@ -302,7 +320,8 @@ class Speech(KieModel):
 class Directed(Speech):
     """The fields of the models that a speaker is described to."""
 
-    price = per("task", note="140 credits a million tokens of text and 2800 of sound.")
+    price = per("million tokens", 2800, note="Of sound; a million tokens of text cost 140.")
+    text_rate = 140
 
     speakers: tuple[Speaker, ...] | None = Field(None, min_length=1)
     scene: str | None = None
@@ -327,6 +346,7 @@ class Speech38(Speech):
     """The fields that both Gemini 3.8 speech models share."""
 
     whoever = VoicedSpeaker
+    text_rate = 70
 
     dialogue: tuple[StyledTurn, ...] | None = wire(
         "dialogue_turns", None, min_length=1, description="Instead of prompt, for several speakers."
@@ -340,7 +360,7 @@ class Flash38(Speech38):
 
     id = "google/gemini-3-8-flash-tts"
     aliases = ("gemini-3-8-flash-tts", "gemini-3.8-flash-tts")
-    price = per("task", note="70 credits a million tokens of text and 1260 of sound, until 2026-12-31.")
+    price = per("million tokens", 1260, note="Of sound; a million tokens of text cost 70. Until 2026-12-31.")
 
 
 class FlashLite38(Speech38):
@@ -348,7 +368,7 @@ class FlashLite38(Speech38):
 
     id = "google/gemini-3-8-flash-lite-tts"
     aliases = ("gemini-3-8-flash-lite-tts", "gemini-3.8-flash-lite-tts")
-    price = per("task", note="70 credits a million tokens of text and 840 of sound, until 2026-12-31.")
+    price = per("million tokens", 840, note="Of sound; a million tokens of text cost 70. Until 2026-12-31.")
 
 
 VIDEO = Family(

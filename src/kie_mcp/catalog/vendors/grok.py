@@ -118,10 +118,6 @@ class Preview15(FromImages):
             raise ValueError("give prompt, images, or both")
         return self
 
-    def units(self) -> float | None:
-        """1080p has no rate."""
-        return None if self.resolution == "1080p" else super().units()
-
 
 class Extend(GrokVideo):
     """Grok Imagine: a finished video goes on for 6 or 10 s."""

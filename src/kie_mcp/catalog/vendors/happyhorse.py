@@ -137,7 +137,13 @@ class Edit(HappyHorse1):
     does = "video-edit"
     aliases = ("happyhorse-edit",)
     service = "happyhorse/edit"
-    price = per("second", *HappyHorse.price.rates, note="The seconds of video count as well as the result's.")
+    # Once for the video, and once for the result, which is as long.
+    price = per(
+        "second",
+        *HappyHorse.price.rates,
+        of=("video", "video"),
+        note="The seconds of video count as well as the result's.",
+    )
 
     prompt: Prompt = Field(max_length=LONGEST_PROMPT)
     video: Annotated[Video, Limits("mp4 quicktime", mb=100, seconds=(3, 60), side_px=(320, 2160), ratio=RATIO)] = wire(

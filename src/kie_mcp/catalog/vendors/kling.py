@@ -304,7 +304,7 @@ class AvatarStandard(Avatar):
 
     id = "kling/ai-avatar-standard"
     aliases = ("kling-avatar", "kling-ai-avatar", "kling-avatar-standard")
-    price = per("second", 8, note="KIE counts the seconds that come out.")
+    price = per("second", 8, of=("audio",), note="KIE counts the seconds that come out.")
 
 
 class AvatarPro(Avatar):
@@ -312,7 +312,7 @@ class AvatarPro(Avatar):
 
     id = "kling/ai-avatar-pro"
     aliases = ("kling-avatar-pro",)
-    price = per("second", 16, note="KIE counts the seconds that come out.")
+    price = per("second", 16, of=("audio",), note="KIE counts the seconds that come out.")
 
 
 class Motion(Kling):
@@ -335,7 +335,7 @@ class Motion26(Motion):
 
     id = "kling-2.6/motion-control"
     aliases = ("kling-2.6-motion", "kling-motion", "kling-motion-control")
-    price = per("second", rate(11, resolution="720p"), rate(18, resolution="1080p"))
+    price = per("second", rate(11, resolution="720p"), rate(18, resolution="1080p"), of=("video",))
 
     # KIE excludes 300; 65535 is JPEG's own bound.
     image: Annotated[Image, InList, Limits("jpeg png", mb=10, side_px=(301, 65535), ratio=(0.4, 2.5))] = wire(
@@ -349,7 +349,7 @@ class Motion30(Motion):
 
     id = "kling-3.0/motion-control"
     aliases = ("kling-3.0-motion",)
-    price = per("second", rate(20, resolution="720p"), rate(27, resolution="1080p"))
+    price = per("second", rate(20, resolution="720p"), rate(27, resolution="1080p"), of=("video",))
     wants_callback = True
 
     background: Literal["input_video", "input_image"] = wire("background_source", "input_video")

@@ -176,7 +176,12 @@ class OmniReference(Guided, Scenes):
 
     id = "kling-3.0-omni/reference-to-video"
     does = "reference-to-video"
-    price = per("second", *(rate(each.credits, video=True, **dict(each.when)) for each in REMAKING), *MAKING.rates)
+    price = per(
+        "second",
+        *(rate(each.credits, video=True, **dict(each.when)) for each in REMAKING),
+        *MAKING.rates,
+        otherwise="video",
+    )
 
     elements: tuple[ClipElement, ...] | None = Field(None, min_length=1)
 
@@ -207,7 +212,7 @@ class OmniTransformation(Guided):
     id = "kling-3.0-omni/transformation"
     does = "video-to-video"
     aliases = ("kling-3.0-omni-edit",)
-    price = per("second", *REMAKING)
+    price = per("second", *REMAKING, otherwise="video")
 
     images: tuple[Picture, ...] | None = wire("image_urls", None, min_length=1, max_length=4)
     video: Annotated[Clip, InList] = wire("video_urls")

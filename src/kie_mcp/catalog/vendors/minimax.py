@@ -15,7 +15,7 @@ FREE_PICTURES = 5
 CREDITS_PER_PICTURE = 4
 
 Picture = Annotated[Image, Limits("jpeg png webp heic heif", mb=30, side_px=SIDE, ratio=RATIO)]
-Clip = Annotated[Video, Limits("mp4 quicktime", mb=50, seconds=(2, 15), side_px=SIDE, ratio=RATIO)]
+Clip = Annotated[Video, Limits("mp4 quicktime", mb=50, seconds=(2, 15), total_seconds=15, side_px=SIDE, ratio=RATIO)]
 Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 15))]
 
 
@@ -67,6 +67,7 @@ class MiniMaxReference(MiniMax):
     price = per(
         "second",
         *MiniMax.price.rates,
+        of=("duration", "videos"),
         note="The seconds of videos cost as much as the result's; pictures beyond 5 cost 4 each.",
     )
 
@@ -85,10 +86,6 @@ class MiniMaxReference(MiniMax):
         if not (self.images or self.videos):
             raise ValueError("give images or videos; audios only go with them")
         return self
-
-    def units(self) -> float | None:
-        """The length of the input clips counts too."""
-        return None if self.videos else super().units()
 
     def extra_credits(self) -> float:
         """Pictures beyond the free ones."""

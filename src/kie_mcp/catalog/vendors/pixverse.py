@@ -46,6 +46,8 @@ class PixVerse(KieModel):
         rate(9.6, resolution="720p", sound=True),
         rate(14.4, resolution="1080p", sound=False),
         rate(18.4, resolution="1080p", sound=True),
+        # A template has its own length.
+        otherwise=(1, 15),
     )
 
     # Prompt would bring its own, lower minimum.

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kie_mcp.catalog.amount import Amount
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AnySeed, AsText, Image, Limits, Prompt, Seed, aliases, wire
 from kie_mcp.catalog.model import KieModel
@@ -26,6 +27,12 @@ MEGAPIXELS = {
     "4:3": 1024 * 768 / 1e6,
     "16:9": 1024 * 576 / 1e6,
 }
+
+
+def _megapixels(shape: str, count: int) -> Amount:
+    """Return the megapixels of some pictures; a smaller one may count as a whole megapixel."""
+    least, most = MEGAPIXELS[shape] * count, max(MEGAPIXELS[shape], 1) * count
+    return Amount(least, most, "" if least == most else "a picture counts as one megapixel at least")
 
 
 class Qwen(KieModel):
@@ -58,9 +65,9 @@ class QwenText(Qwen1):
 
     aspect_ratio: SixShapes = wire("image_size", "1:1")
 
-    def units(self) -> float:
+    def count_units(self) -> Amount:
         """Megapixels of the picture."""
-        return MEGAPIXELS[self.aspect_ratio]
+        return _megapixels(self.aspect_ratio, 1)
 
 
 class QwenEdit(Qwen1):
@@ -78,9 +85,9 @@ class QwenEdit(Qwen1):
     guidance_scale: Guidance = 4
     count: Annotated[int, AsText, Field(ge=1, le=4)] = wire("num_images", 1)
 
-    def units(self) -> float:
+    def count_units(self) -> Amount:
         """Megapixels of all pictures."""
-        return MEGAPIXELS[self.aspect_ratio] * self.count
+        return _megapixels(self.aspect_ratio, self.count)
 
 
 class QwenImage(Qwen1):

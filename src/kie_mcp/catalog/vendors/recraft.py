@@ -32,7 +32,13 @@ class TopazUpscale(KieModel):
     kind = "image"
     does = "upscale"
     aliases = ("topaz-upscale", "topaz")
-    price = per("image", rate(10, result="up to 2K"), rate(20, result="up to 4K"), note="More above 4K.")
+    price = per(
+        "image",
+        rate(10, result="up to 2K"),
+        rate(20, result="up to 4K"),
+        rate(40, result="larger"),
+        note="KIE lists no figure for larger ones.",
+    )
     service = "recraft/upscale"
     usual_seconds = 40
 

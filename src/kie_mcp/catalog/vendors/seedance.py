@@ -28,8 +28,12 @@ PIXELS = (409600, 927408)
 Frame = Annotated[Image, Limits("jpeg png webp", mb=10)]
 # KIE excludes the bounds of a picture's sides, 300 and 6000.
 Picture = Annotated[Image, Limits("jpeg png webp bmp tiff gif", mb=30, side_px=(301, 5999), ratio=RATIO)]
-Clip = Annotated[Video, Limits("mp4 quicktime", mb=50, seconds=(2, 15), side_px=SIDE, ratio=RATIO, pixels=PIXELS)]
-LongClip = Annotated[Video, Limits("mp4 quicktime", mb=200, seconds=(2, 30), side_px=SIDE, ratio=RATIO, pixels=PIXELS)]
+Clip = Annotated[
+    Video, Limits("mp4 quicktime", mb=50, seconds=(2, 15), total_seconds=15, side_px=SIDE, ratio=RATIO, pixels=PIXELS)
+]
+LongClip = Annotated[
+    Video, Limits("mp4 quicktime", mb=200, seconds=(2, 30), total_seconds=30, side_px=SIDE, ratio=RATIO, pixels=PIXELS)
+]
 Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 15))]
 LongSound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 30))]
 Ratio = Literal["1:1", "4:3", "3:4", "16:9", "9:16", "21:9"]
@@ -112,10 +116,6 @@ class Multimodal(Seedance):
     sound: bool = wire("generate_audio", default=True)
     web_search: bool | None = None
 
-    def units(self) -> float | None:
-        """The seconds of the input clips count too."""
-        return None if self.videos else super().units()
-
 
 class Seedance2(Multimodal):
     """Seedance 2: from words, frames and references, up to 4K."""
@@ -132,6 +132,7 @@ class Seedance2(Multimodal):
         rate(102, resolution="1080p", videos=False),
         rate(128, resolution="4k", videos=True),
         rate(208, resolution="4k", videos=False),
+        of=("duration", "videos"),
         note=CLIPS_COUNT,
     )
 
@@ -167,6 +168,7 @@ class Seedance2Fast(Searching):
         rate(11.7, resolution="480p", videos=False),
         rate(15, resolution="720p", videos=True),
         rate(24.8, resolution="720p", videos=False),
+        of=("duration", "videos"),
         note=CLIPS_COUNT,
     )
 
@@ -182,6 +184,7 @@ class Seedance2Mini(Searching):
         rate(3.8, resolution="480p", videos=False),
         rate(5, resolution="720p", videos=True),
         rate(8.2, resolution="720p", videos=False),
+        of=("duration", "videos"),
         note=CLIPS_COUNT,
     )
 
@@ -199,6 +202,8 @@ class Seedance25(Multimodal):
         rate(63, resolution="720p", videos=False),
         rate(95, resolution="1080p", videos=True),
         rate(158, resolution="1080p", videos=False),
+        of=("duration", "videos"),
+        otherwise=(4, 30),
         note=CLIPS_COUNT,
     )
 

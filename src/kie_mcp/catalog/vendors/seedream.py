@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
+from kie_mcp.catalog.amount import Amount
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AnySeed, Image, Limits, Prompt, aliases, wire
 from kie_mcp.catalog.model import KieModel
@@ -199,6 +200,8 @@ class Seedream5ProImage(Seedream5Pro):
         return 0.5 * max(len(getattr(self, "images", ())) - 1, 0)
 
 
+MOST_LAYERS = 15
+"""The most pictures that count for one task, base and layers; an assumption: other Seedream models make no more."""
 BOX = re.compile(r"<bbox>(.*?)</bbox>")
 
 
@@ -227,8 +230,9 @@ class SeedreamLayers(KieModel):
                 raise ValueError("a bbox in prompt is four whole numbers from 0 to 1000: x1 y1 x2 y2")
         return self
 
-    def units(self) -> None:
-        """Only KIE can tell how many layers there will be."""
+    def count_units(self) -> Amount:
+        """Only KIE can tell how many layers there will be beside the base."""
+        return Amount(2, MOST_LAYERS, f"{MOST_LAYERS} pictures count, as KIE states no limit for the layers")
 
 
 class Seedream5ProLayers(SeedreamLayers):

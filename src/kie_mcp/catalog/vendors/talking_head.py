@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainSerializer, WithJsonSchema, model_validator
 
+from kie_mcp.catalog.amount import Amount, Lengths, shorter_or_longer
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Image, Limits, Prompt, RandomLeftOut, RandomSeed, Video, aliases, wire
 from kie_mcp.catalog.model import KieModel
@@ -35,7 +36,14 @@ class Infinitalk(TalkingHead):
     id = "infinitalk/from-audio"
     aliases = ("infinitalk",)
     service = "infinitalk/generate"
-    price = per("second", rate(3, resolution="480p"), rate(12, resolution="720p"), note="By the audio, 15 s at most.")
+    price = per(
+        "second",
+        rate(3, resolution="480p"),
+        rate(12, resolution="720p"),
+        of=("audio",),
+        most=15,
+        note="By the audio, 15 s at most.",
+    )
 
     image: Picture = wire("image_url")
     audio: Voice = wire("audio_url")
@@ -53,7 +61,7 @@ class OmniHuman(TalkingHead):
     id = "omnihuman-1-5"
     aliases = ("omnihuman-1.5", "omnihuman")
     service = "omnihuman/generate"
-    price = per("second", 27, note="By the audio.")
+    price = per("second", 27, of=("audio",), note="By the audio.")
 
     image: Picture = wire("image_url")
     audio: Annotated[Audio, Limits(SOUNDS, mb=10, seconds=(0, 60))] = wire("audio_url")
@@ -73,7 +81,7 @@ class LipSync(TalkingHead):
     does = "video-to-video"
     aliases = ("volcengine-lip-sync", "lip-sync")
     service = "volcengine/lip-sync"
-    price = per("second", 8, note="By the result.")
+    price = per("second", 8, of=("video", "audio"), note="By the result.")
 
     video: Annotated[Video, Limits("quicktime mp4", mb=500)] = wire("video_url")
     audio: Voice = wire("audio_url")
@@ -98,6 +106,10 @@ class LipSync(TalkingHead):
         if self.loop_backwards and self.loop is False:
             raise ValueError("loop_backwards needs loop: leave loop out, or set it to true")
         return self
+
+    def units(self, lengths: Lengths) -> Amount:
+        """The result is as long as video or audio; KIE does not say which of them."""
+        return shorter_or_longer(self.seconds_of(name, lengths) for name in self.price.of)
 
 
 class Detection(KieModel):

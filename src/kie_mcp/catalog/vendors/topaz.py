@@ -20,7 +20,7 @@ class TopazVideo(KieModel):
     kind = "video"
     does = "upscale"
     aliases = ("topaz-video-upscale", "topaz-video")
-    price = per("second", rate(8, factor=1), rate(8, factor=2), rate(14, factor=4))
+    price = per("second", rate(8, factor=1), rate(8, factor=2), rate(14, factor=4), of=("video",))
     service = "topaz/upscale"
     usual_seconds = 180
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
+from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AnySeed, AsText, Audio, Image, InList, Limits, Number, Prompt, Seed, Video, wire
 from kie_mcp.catalog.model import KieModel, Part
@@ -118,10 +119,6 @@ class Wan30(Wan):
             raise ValueError("give document or link, not both")
         return self
 
-    def units(self) -> float | None:
-        """The seconds of the input clips count too."""
-        return None if self.videos else super().units()
-
 
 class Wan30Video(Wan30):
     """Wan 3.0: from words, frames, references, a document or a web page, up to 30 s with sound."""
@@ -133,6 +130,8 @@ class Wan30Video(Wan30):
         rate(8, resolution="480p"),
         rate(16, resolution="720p"),
         rate(32, resolution="1080p"),
+        of=("duration", "videos"),
+        otherwise=(2, 30),
         note="The seconds of videos count too.",
     )
 
@@ -148,6 +147,8 @@ class Wan30Prime(Wan30):
         rate(12.2, resolution="480p"),
         rate(25.2, resolution="720p"),
         rate(50.4, resolution="1080p"),
+        of=("duration", "videos"),
+        otherwise=(2, 30),
         note="The seconds of videos count too.",
     )
 
@@ -312,7 +313,8 @@ class Wan22Turbo(Wan):
     """The fields that both Wan 2.2 Turbo models share."""
 
     usual_seconds = 90
-    price = per("second", rate(8, resolution="480p"), rate(16, resolution="720p"))
+    # KIE states no length; the model makes 81 frames, 16 a second.
+    price = per("second", rate(8, resolution="480p"), rate(16, resolution="720p"), otherwise=(5, 6))
 
     prompt: Prompt = Field(max_length=5000)
     resolution: TurboResolution = "720p"
@@ -350,6 +352,8 @@ class Animate(Wan):
         rate(6, resolution="480p"),
         rate(9.5, resolution="580p"),
         rate(12.5, resolution="720p"),
+        of=("video",),
+        most=30,
         note="30 s at most.",
     )
 
@@ -378,7 +382,13 @@ class AnimateSpeech(Wan):
     id = "wan/2-2-a14b-speech-to-video-turbo"
     does = "audio-to-video"
     aliases = ("wan-speech-to-video", "wan-2.2-s2v")
-    price = per("second", rate(12, resolution="480p"), rate(18, resolution="580p"), rate(24, resolution="720p"))
+    price = per(
+        "second",
+        rate(12, resolution="480p"),
+        rate(18, resolution="580p"),
+        rate(24, resolution="720p"),
+        of=("length",),
+    )
 
     image: Picture = wire("image_url")
     prompt: Prompt = Field(max_length=5000)
@@ -392,8 +402,9 @@ class AnimateSpeech(Wan):
     guidance_scale: float = Field(3.5, ge=1, le=10)
     shift: float = Field(5, ge=1, le=10)
 
-    def units(self) -> float:
-        """As long as its frames last."""
+    @property
+    def length(self) -> float:
+        """The seconds that the frames last."""
         return self.frames / self.fps
 
 
@@ -403,6 +414,7 @@ class Wan27Edit(Wan27):
     id = "wan/2-7-videoedit"
     does = "video-edit"
     aliases = ("wan-2.7-videoedit", "wan-edit")
+    price = per("second", *Wan27.price.rates, otherwise="video")
 
     prompt: Prompt | None = Field(None, max_length=5000)
     video: Annotated[Video, Limits("mp4 quicktime", mb=100, seconds=(2, 10), side_px=(240, 4096), ratio=(0.125, 8))] = (
@@ -472,9 +484,9 @@ class WanImage(KieModel):
             raise ValueError("boxes has one list for each of images, empty where nothing is marked")
         return self
 
-    def units(self) -> float:
+    def count_units(self) -> Amount:
         """How many pictures KIE makes unless told."""
-        return self.count or (12 if self.sequence else 4)
+        return exactly(self.count or (12 if self.sequence else 4))
 
 
 class Wan27Picture(WanImage):

@@ -1,6 +1,6 @@
 """Generate files from the catalogue, or check that they are up to date.
 
-The files are tool_list.json, the tables of tools in the README, and the page of models.
+The files are tool_list.json, the tables of tools in the README, the page of models, and the page of prices.
 """
 
 import json
@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
-from kie_mcp.catalog import search
+from kie_mcp.catalog import price_list, search
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.registry import FAMILIES, STANDARD
@@ -21,7 +21,7 @@ from kie_mcp.server.tools.registry import TOOLS
 from kie_mcp.server.tools.tool import Tool
 
 TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
-COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md"
+COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md docs/prices.md"
 
 BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
 """Maximum tokens of a client's context that the tools of each size may take."""
@@ -131,7 +131,11 @@ def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*<\[])", r"\\\1", text)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"tools": format_tool_tables, "models": format_models}
+BLOCKS: dict[str, Callable[[], str]] = {
+    "tools": format_tool_tables,
+    "models": format_models,
+    "prices": price_list.format_prices,
+}
 """Functions that generate blocks of documents, by the name in the comments around the block.
 
 A block begins after `<!-- name: … -->` and ends before `<!-- /name -->`.
