@@ -56,7 +56,9 @@ def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, decl
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("declared", ["image/png", "application/json", "text/plain", ""])
-@pytest.mark.parametrize("content", [ERROR, b"[]", b"Not Found", b"error code: 1010", "Нет файла".encode(), b"?"])
+@pytest.mark.parametrize(
+    "content", [ERROR, b"[]", b"Not Found", b"error code: 1010", b"[Verse]\nA heron", "Нет файла".encode(), b"?"]
+)
 def test_text_is_a_result_only_of_a_task_that_makes_text(content: bytes, declared: str) -> None:
     url = "https://files.example/1.png"
     assert identify(content, declared=declared, url=url, takes_text=False) == ""

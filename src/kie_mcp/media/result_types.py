@@ -64,6 +64,8 @@ TEXT_EXTENSIONS = ("txt", "json", "srt", "vtt", "lrc", "csv")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # Text has no control characters, apart from those that move the cursor or set colours.
 _CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+# Lyrics may begin with a bracket, too: `[Verse]`.
+_JSON = re.compile(r'\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)')
 _SUBTITLES = re.compile(r"\d+\s+\d\d:\d\d:\d\d,\d{3} -->")
 _TIMED_LYRICS = re.compile(r"(\[[a-z]+:[^\]]*\]\s*)*\[\d+:\d\d([.:]\d+)?\]")
 _SVG = re.compile(r"(<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!doctype svg[^>]*>\s*)*<svg[\s>]", re.DOTALL)
@@ -116,7 +118,7 @@ def _identify_text(text: str, suffix: str, *, takes_text: bool) -> str:
         return "text/x-lrc"
     if start.startswith("<") or not start or not (takes_text or suffix in TEXT_EXTENSIONS):
         return ""
-    return "application/json" if start.startswith(("{", "[")) else "text/plain"
+    return "application/json" if _JSON.match(start) else "text/plain"
 
 
 def _identify_unknown_binary(declared: str, suffix: str) -> str:
