@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from kie_mcp.catalog import dynamic_model, search
+from kie_mcp.catalog.credits import usd_field
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
@@ -149,17 +150,18 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
     Raises:
         KieMcpError: When there is no such model, or the model is not built in and KIE does not answer.
     """
-    offered = await fetch_offered_models(app)
+    offered, worth = await fetch_offered_models(app), usd_field("usd_per_credit", 1)
     if found := find_built_in(name):
         family, model, way = found
         changes = await describe_changes(app, model, way)
-        return search.describe_model(model, family.tool) | read_live_status(model, offered) | changes
+        return search.describe_model(model, family.tool) | worth | read_live_status(model, offered) | changes
     if not offered:
         raise InvalidCall(f"There is no model {name!r} here.", f"{_did_you_mean(name)}find_models lists the models.")
     discovery, name = await app.discovery(), name.strip()
     model = await load_live_model(discovery, name, unchecked=True)
     return _shorten_description(
         search.describe_model(model, RUN_MODEL_TOOL)
+        | worth
         | {"live_price": _price_of(offered[name]) or "not told"}
         | {"input_schema": dynamic_model.summarize_schema(model.input_schema)}
     )

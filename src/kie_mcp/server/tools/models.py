@@ -8,7 +8,6 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from kie_mcp.catalog import search
-from kie_mcp.catalog.credits import usd_field
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server import answers, live_models
@@ -68,7 +67,7 @@ class DescribeModel(Arguments):
 
 async def describe_model(app: App, _: ToolCall, arguments: DescribeModel) -> CallToolResult:
     """Answer with the arguments, limits and price of one model."""
-    description = {**await live_models.describe_model(app, arguments.model), **usd_field("usd_per_credit", 1)}
+    description = await live_models.describe_model(app, arguments.model)
     return _result_with_key_note(app, description, search.format_description(description))
 
 
