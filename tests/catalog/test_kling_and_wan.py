@@ -109,7 +109,12 @@ COLORS = [{"hex": "#ff8800", "percent": share} for share in (50, 30, 20)]
             "with video, an element of a clip excludes images and elements of pictures",
         ),
         ("wan_video", {"model": "wan-2.6", "duration": 8}, "duration: Input should be 5, 10 or 15"),
-        ("wan_video", {"model": "wan-2.7", "last_image": "b.png"}, "last_image works with 2-7-image-to-video"),
+        ("wan_video", {"model": "wan-2.7", "last_image": "b.png"}, "give image, the first frame"),
+        (
+            "wan_video",
+            {"model": "wan/2-7-text-to-video", "last_image": "b.png"},
+            "The same with last_image is wan/2-7-image-to-video",
+        ),
         ("wan_video", {"last_image": "b.png"}, "give image, the first frame, or video to continue it"),
         ("wan_video", {"video": "a.mp4", "audio": "a.mp3"}, "video goes alone: leave last_image and audio out"),
         ("wan_video", {"image": "a.png", "last_image": "b.png", "audio": "a.mp3"}, "give last_image or audio, not"),

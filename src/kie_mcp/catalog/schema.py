@@ -39,7 +39,10 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
             case "items":
                 plain[key] = _plain(value, definitions)
             # Some hosts refuse some of these keys, and agents need none: a title, for example, repeats the name.
-            case "$defs" | "title" | "additionalProperties" | "minLength" | "multipleOf":
+            case "$defs" | "title" | "minLength" | "multipleOf":
+                pass
+            # True makes hosts pass on fields that no schema lists.
+            case "additionalProperties" if value is not True:
                 pass
             # Several hosts do not know exclusive limits. The model class still checks the exact limit.
             case "exclusiveMinimum":

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog import dynamic_model
-from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem, leave_out_empty, tidy
+from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_out_empty, read_arguments
 from kie_mcp.catalog.family import Family
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.discovery import Discovery
@@ -21,8 +21,8 @@ def build_family_order(family: Family, arguments: Mapping[str, Any]) -> tuple[Or
         InvalidCall: When the arguments are wrong.
     """
     try:
-        given = {name: value for name, value in tidy(arguments).items() if name in OPTIONS}
-        options = Options.model_validate(coerce_arguments(given, {"properties": OPTIONS}))
+        read = read_arguments(arguments, {"properties": OPTIONS})
+        options = Options.model_validate({name: value for name, value in read.items() if name in OPTIONS})
         return Order(family.tool, family.parse(arguments), variation=options.variation), options
     except ValidationError as error:
         reason = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
@@ -56,7 +56,8 @@ async def build_model_order(discovery: Discovery, name: str, fields: Mapping[str
         extra = {key: value for key, value in given.items() if key in model.hidden_fields()}
         shown = {key: value for key, value in given.items() if key not in extra}
         try:
-            call = family.parse({**model.received(shown), "model": model.id})
+            alias = "" if route_id else name
+            call = family.parse({**model.received(shown), "model": alias or model.id}, pasted=True)
         except ValueError as error:
             raise _wrong_input(model.id, error) from None
         return Order(RUN_MODEL_TOOL, call, route_id, extra)

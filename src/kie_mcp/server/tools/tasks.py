@@ -18,8 +18,8 @@ from kie_mcp.tasks.adoption import NOT_CREATED
 class GetTask(Arguments):
     """Arguments of get_task."""
 
-    task_ids: tuple[str, ...] = Field(min_length=1, max_length=10)
-    wait_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    task_ids: tuple[str, ...] = Field(min_length=1, max_length=10, description="Up to 10.")
+    wait_seconds: Annotated[float, Field(ge=0, le=600, description="Up to 600.")] = 0
 
 
 async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResult:
@@ -43,7 +43,7 @@ class ListTasks(Arguments):
     kind: Kind | None = None
     model: str = Field("", description="Part of the id.")
     words: str = Field("", description="In the prompt.")
-    limit: Annotated[int, Field(ge=1, le=20)] = 10
+    limit: Annotated[int, Field(ge=1, le=20, description="Up to 20.")] = 10
     cursor: str = Field("", description="next_cursor of the page before.")
 
 
