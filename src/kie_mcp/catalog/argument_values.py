@@ -59,7 +59,8 @@ def _read_switch(value: Any) -> Any:
     if isinstance(value, str):
         word = value.strip().casefold()
         return SWITCH_WORDS.get(word, None if word == "null" else value)
-    return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
+    # A 1 is left to the field: an option that spends credits does not take it.
+    return False if value == 0 else value
 
 
 def _read_number(value: Any, schema: Schema) -> Any:

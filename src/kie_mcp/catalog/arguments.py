@@ -125,10 +125,10 @@ def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, 
     return {name: read_value(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
 
 
-def explain_unknown(name: str, owner: str, known: Iterable[str]) -> str:
-    """Say that an argument is not known, and which ones are; the nearest name comes first."""
-    names = sort_by_likeness((each for each in known if each not in OPTIONS), name)
-    return f"{owner} does not take {name}. It takes {', '.join(names)}"
+def list_arguments(known: Iterable[str], wanted: str) -> str:
+    """Name the arguments that there are instead of an unknown one; the nearest name comes first."""
+    names = sort_by_likeness((each for each in known if each not in OPTIONS), wanted)
+    return f"It takes {', '.join(names) or 'none'}"
 
 
 def explain_problem(problem: Any) -> str:

@@ -12,15 +12,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kie_mcp.catalog.argument_names import rename_arguments, sort_by_likeness
+from kie_mcp.catalog.argument_names import rename_arguments
 from kie_mcp.catalog.arguments import (
     OPTIONS,
     coerce_arguments,
     explain_problem,
-    explain_unknown,
     keep_given,
     keep_required,
     leave_out_empty,
+    list_arguments,
     tidy,
 )
 from kie_mcp.catalog.fields import Kind, MediaRef
@@ -119,7 +119,7 @@ class Family:
             # Callers often pass a version of Suno or Midjourney as `model`, such as `v5`.
             given.setdefault("version", name)
             name = None
-        idle = {each for each, value in given.items() if self._is_idle(each, value)}
+        idle = {each for each, value in given.items() if self._is_idle(each, value, given)}
         model = self._choose(name, given, idle)
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
@@ -147,12 +147,17 @@ class Family:
     def _kie_names(self) -> dict[str, str]:
         return names_at_kie(self.models)
 
-    def _is_idle(self, name: str, value: object) -> bool:
-        """Tell whether an argument only says what the first model that can do without it does anyway."""
-        holders = (model for model in self.models if name in model.model_fields)
-        holder = next((model for model in holders if not model.model_fields[name].is_required()), None)
-        if not holder:
+    def _is_idle(self, name: str, value: object, given: Collection[str]) -> bool:
+        """Tell whether an argument says no more than the model does without it that would run because of it.
+
+        That is the first model that takes everything given, or else the one that lacks the fewest required arguments.
+        """
+        holders = [
+            each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
+        ]
+        if not holders:
             return False
+        holder = min(holders, key=lambda each: (not _accepts(each, given, given), _count_missing(each, given)))
         read = holder.read(name, value)
         return read is False or (name == "seed" and read in ANY_SEEDS) or holder.is_default(name, read)
 
@@ -196,13 +201,13 @@ class Family:
         (name,) = problem["loc"]
         holders = [each for each in self.models if name in each.model_fields]
         if not holders and not pasted and len(self.models) > 1:
-            return explain_unknown(name, self.tool, self.input_schema["properties"])
+            return f"{self.tool} does not take {name}. {list_arguments(self.input_schema['properties'], name)}"
         words = f"{model.id} does not take {name}."
         if holders:
             words += f" {name} works with {summarize_ids([each.id for each in holders], list(self._schemas))}."
         if sister := next((each.id for each in holders if _strip_mode(each) == _strip_mode(model)), ""):
             words += f" The same with {name} is {sister}."
-        return f"{words} It takes {', '.join(sort_by_likeness(model.model_fields, name))}"
+        return f"{words} {list_arguments(model.model_fields, name)}"
 
     def _merge_field(self, name: str) -> Schema:
         """Merge the models' schemas of one field: widest limits, all enum values, differences in words."""
@@ -251,8 +256,12 @@ class Family:
 
 def _accepts(model: type[KieModel], wishes: Collection[str], given: Collection[str]) -> bool:
     """Tell whether a model takes all that a call wishes, and requires no argument that the call lacks."""
-    required = [name for name, field in model.model_fields.items() if field.is_required()]
-    return all(name in model.model_fields for name in wishes) and all(name in given for name in required)
+    return all(name in model.model_fields for name in wishes) and not _count_missing(model, given)
+
+
+def _count_missing(model: type[KieModel], given: Collection[str]) -> int:
+    """Count the arguments that a model requires and a call lacks."""
+    return sum(field.is_required() and name not in given for name, field in model.model_fields.items())
 
 
 def _strip_mode(model: type[KieModel]) -> str:

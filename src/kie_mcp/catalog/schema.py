@@ -50,7 +50,7 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
             case "minItems" if value == 1:
                 pass
             # An object's description is the docstring of its class, which is written for readers of the code.
-            case "description" if schema.get("type") == "object":
+            case "description" if "properties" in schema:
                 pass
             case _:
                 plain[key] = value

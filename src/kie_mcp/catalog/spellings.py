@@ -11,7 +11,7 @@ PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
 """Texts, in lower case, that stand for "not given"."""
 
 SWITCH_WORDS = {
-    **dict.fromkeys(("true", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("true", "yes", "y", "on"), True),
     **dict.fromkeys(("false", "no", "n", "off", "0"), False),
 }
 """The meaning of texts, in lower case, for an argument that is true or false."""

@@ -8,7 +8,7 @@ from typing import Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kie_mcp.catalog.arguments import explain_problem, explain_unknown, read_arguments
+from kie_mcp.catalog.arguments import explain_problem, list_arguments, read_arguments
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App, ToolCall
@@ -60,5 +60,6 @@ class Tool:
 
     def _explain(self, problem: Any) -> str:
         if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-            return explain_unknown(problem["loc"][0], self.name, self.input_schema["properties"])
+            others = list_arguments(self.input_schema["properties"], problem["loc"][0])
+            return f"{self.name}: {explain_problem(problem)}. {others}"
         return f"{self.name}: {explain_problem(problem)}"
