@@ -47,7 +47,7 @@ def is_placeholder(value: Any, schema: Schema) -> bool:
     return isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS and value not in schema.get("enum", ())
 
 
-def _parse_json(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Return what a JSON text says; the text itself if it is no JSON."""
     try:
         return json.loads(text)
@@ -66,7 +66,7 @@ def _read_switch(value: Any) -> Any:
 def _read_number(value: Any, schema: Schema) -> Any:
     if isinstance(value, str):
         match = SECONDS.fullmatch(value.strip())
-        read = _parse_json(match[1].lstrip("+") if match else value)
+        read = parse_json(match[1].lstrip("+") if match else value)
         value = value if isinstance(read, list | dict | bool) else read
     whole = isinstance(value, float) and value.is_integer() and schema["type"] == "integer"
     value = int(value) if whole else value
@@ -98,7 +98,7 @@ def _spellings(text: str) -> Iterator[str]:
 def _read_list(value: Any, items: Schema) -> Any:
     """Return a list: of one value, of a JSON text, or of a text with commas or line breaks."""
     if isinstance(value, str):
-        read = _parse_json(value)
+        read = parse_json(value)
         value = read if isinstance(read, list | dict) or read is None else [value]
     if value is None:
         return None
@@ -117,7 +117,7 @@ def _unpack(item: Any, kind: str) -> list[Any]:
     """Return the items that an item of a list holds, if it is a text that is a list itself."""
     if not isinstance(item, str):
         return [item]
-    read = _parse_json(item) if item.lstrip().startswith("[") else item
+    read = parse_json(item) if item.lstrip().startswith("[") else item
     if isinstance(read, list):
         return read
     return [item] if kind == "object" else _split(item)
@@ -137,7 +137,7 @@ def _split(text: str) -> list[str]:
 
 def _read_object(value: Any, schema: Schema) -> Any:
     """Return an object whose fields are read by their own schemas; those that stand for "not given" are left out."""
-    read = _parse_json(value) if isinstance(value, str) else value
+    read = parse_json(value) if isinstance(value, str) else value
     known, required = schema.get("properties"), schema.get("required", ())
     if not isinstance(read, dict) or not known:
         return read if isinstance(read, dict) else value

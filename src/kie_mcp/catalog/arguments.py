@@ -1,12 +1,13 @@
 """Tool arguments: the options that every tool takes, the reader of what clients send, and error messages."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from kie_mcp.catalog.argument_names import rename_arguments, sort_by_likeness
-from kie_mcp.catalog.argument_values import is_placeholder, read_value
+from kie_mcp.catalog.argument_values import is_placeholder, parse_json, read_value
 
 Schema = dict[str, Any]
 
@@ -35,6 +36,8 @@ OPTIONS: Schema = {
 }
 """JSON Schema of each option, by its name."""
 
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 20
 """Levels of nested arguments that `tidy()` cleans; the arguments of every model have fewer than half as many levels."""
@@ -102,8 +105,10 @@ def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _is_given(value: Any, schema: Schema) -> bool:
-    read = read_value(tidy(value), schema)
-    return not is_empty(tidy(read)) and not is_placeholder(read, schema)
+    """Tell whether a value is neither empty nor a placeholder, nor a list of nothing else, also as a JSON text."""
+    read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
+    many = read if isinstance(read, list) else [read]
+    return not all(is_empty(each) or is_placeholder(each, schema) for each in many)
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
@@ -125,6 +130,27 @@ def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, 
     return {name: read_value(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
 
 
+def find_broken_text(value: Any, path: str = "") -> str:
+    """Return the path of the first text with half a character, a lone surrogate; empty if there is none.
+
+    JSON can hold half a character; UTF-8, and with it every request and answer, cannot.
+    """
+    match value:
+        case str():
+            return path if SURROGATE.search(value) else ""
+        case Mapping():
+            parts = [(str(name), each) for name, each in value.items()]
+        case list() | tuple():
+            parts = [(str(place), each) for place, each in enumerate(value)]
+        case _:
+            return ""
+    for name, each in parts:
+        shown = f"{path}.{SURROGATE.sub('?', name)}".lstrip(".")
+        if found := shown if SURROGATE.search(name) else find_broken_text(each, shown):
+            return found
+    return ""
+
+
 def list_arguments(known: Iterable[str], wanted: str) -> str:
     """Name the arguments that there are instead of an unknown one; the nearest name comes first."""
     names = sort_by_likeness((each for each in known if each not in OPTIONS), wanted)
@@ -139,6 +165,8 @@ def explain_problem(problem: Any) -> str:
             return f"{path} is required"
         case "extra_forbidden":
             return f"there is no argument {path}"
+        case "string_type" if isinstance(problem["input"], list):
+            return f"{path}: takes one value, not a list of {len(problem['input'])}"
         case _:
-            words = problem["msg"].removeprefix("Value error, ")
+            words = problem["msg"].removeprefix("Value error, ").replace("Tuple should", "List should")
             return f"{path}: {words}" if path else words

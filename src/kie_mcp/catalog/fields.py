@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -20,6 +20,10 @@ Kind = Literal["video", "image", "audio", "text"]
 """The kind of result that a model makes."""
 Medium = Literal["image", "video", "audio"]
 """The kind of file that a field takes."""
+
+
+TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
+"""Pattern of an id that this server gives to tasks, and of one of the task's results."""
 
 
 class Ref(str):
@@ -109,10 +113,19 @@ class Track(Ref):
 
     __slots__ = ()
 
+    def __new__(cls, reference: str) -> Self:
+        """Read a task's id, with or without #<n>, as a reference."""
+        return super().__new__(cls, name_task(reference))
+
     @property
     def task(self) -> TaskRef:
         """Reference to the task that made the song."""
         return TaskRef(parse_task_id(self))
+
+
+def name_task(reference: str) -> str:
+    """Write an id of this server's tasks, with or without #<n>, as the reference `task:<id>#<n>`."""
+    return f"task:{reference}" if TASK_ID.fullmatch(reference) else reference
 
 
 def parse_task_id(reference: str) -> str:
