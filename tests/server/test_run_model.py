@@ -103,6 +103,14 @@ async def test_our_own_names_and_other_names_of_a_model_do_as_well(client: Clien
     assert sandbox.accepted[0].body["input"]["duration"] == "10"
 
 
+async def test_an_alias_means_the_sister_model_that_takes_the_file(client: Client, sandbox: Sandbox) -> None:
+    fields = {"prompt": "x", "image_url": PICTURE, "cfg_scale": 0.5}
+    assert not (await run_model(client, "kling-2.5-turbo", fields)).is_error
+    assert sandbox.accepted[0].model == "kling/v2-5-turbo-image-to-video-pro"
+    refused = await read_refusal(client, "kling/v2-5-turbo-text-to-video-pro", fields)
+    assert "The same with image is kling/v2-5-turbo-image-to-video-pro." in refused
+
+
 async def test_a_unified_id_is_run_as_that_and_not_otherwise(client: Client, sandbox: Sandbox) -> None:
     sandbox.discovery.removed.add("veo-3-1")
     assert "veo-3-1" in await read_refusal(client, "veo-3-1", {"prompt": "x"})

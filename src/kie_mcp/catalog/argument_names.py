@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from kie_mcp.catalog.fields import snake_case
-from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES
+from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS
 
 Names = Mapping[str, str]
 
@@ -21,15 +21,19 @@ def rename_arguments(
         kie_names: The tool's name for each of KIE's names, in snake case.
 
     Returns:
-        The arguments. A name that is not understood stays, and so does one whose meaning is given under its own name.
+        The arguments. A name that is not understood stays, and so does one whose meaning is
+        given under its own name with another value.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     renamed = {name: value for name, value in given.items() if name in known}
     for name, value in given.items():
         if name in renamed or name in HOST_ARGUMENTS:
             continue
-        meant = _find_meant(name, known, kie_names or {})
-        renamed[name if renamed.get(meant) not in (None, "", [], {}) else meant] = value
+        meant = find_meant(name, known, kie_names)
+        if _says_nothing(renamed.get(meant)):
+            renamed[meant] = value
+        elif renamed[meant] != value:
+            renamed[name] = value
     return renamed
 
 
@@ -43,18 +47,23 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
     return sorted(names, key=likeness, reverse=True)
 
 
-def _find_meant(name: str, known: Collection[str], kie_names: Names) -> str:
+def find_meant(name: str, known: Collection[str], kie_names: Names | None = None) -> str:
     """Return the name of the argument that is meant; the name itself if this is not clear."""
     plain = _plain(name)
     if plain in known:
         return plain
-    if plain in kie_names:
+    if kie_names and plain in kie_names:
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]
     if len(meant) > 1:
-        # Of image and images, a plural means the list.
-        meant = [each for each in meant if each.endswith("s") == plain.endswith("s")]
+        # Of image and images, a plural means the list; of task_id and track, task_ids means the first.
+        alike = [each for each in meant if each.endswith("s") == plain.endswith("s")]
+        meant = alike if len(alike) == 1 else [each for each in meant if each in plain]
     return meant[0] if len(meant) == 1 else name
+
+
+def _says_nothing(value: Any) -> bool:
+    return value in (None, [], {}) or (isinstance(value, str) and value.strip().casefold() in {"", *PLACEHOLDERS})
 
 
 def _plain(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kie_mcp.catalog.argument_names import rename_arguments
+from kie_mcp.catalog.argument_names import find_meant, rename_arguments
 from kie_mcp.catalog.arguments import (
     OPTIONS,
     coerce_arguments,
@@ -120,7 +120,8 @@ class Family:
             given.setdefault("version", name)
             name = None
         idle = {each for each, value in given.items() if self._is_idle(each, value, given)}
-        model = self._choose(name, given, idle)
+        unknown = given.keys() - self.input_schema["properties"].keys()
+        model = self._choose(name, given, idle | unknown)
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
         given = {
@@ -200,6 +201,9 @@ class Family:
             return explain_problem(problem)
         (name,) = problem["loc"]
         holders = [each for each in self.models if name in each.model_fields]
+        meant = find_meant(name, self.input_schema["properties"], self._kie_names)
+        if not holders and meant != name:
+            return f"{name} means {meant}, which is given as well: give one of them"
         if not holders and not pasted and len(self.models) > 1:
             return f"{self.tool} does not take {name}. {list_arguments(self.input_schema['properties'], name)}"
         words = f"{model.id} does not take {name}."

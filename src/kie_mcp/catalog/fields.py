@@ -26,6 +26,10 @@ TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
 """Pattern of an id that this server gives to tasks, and of one of the task's results."""
 
 
+SEVERAL_FILES = re.compile(r"[\s,;](?:https?://|data:|task:|kie://)")
+"""Pattern of a text that names a second file after a first one."""
+
+
 class Ref(str):
     """A reference to a file or an earlier task, as the caller wrote it.
 
@@ -73,6 +77,12 @@ class Limits:
 
 class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
+
+    def __new__(cls, reference: str) -> Self:
+        """Refuse several files in one text, which would be sent to KIE as one address."""
+        if SEVERAL_FILES.search(reference):
+            raise ValueError("one file is wanted here, and the text names several")
+        return super().__new__(cls, reference)
 
     medium: ClassVar[Medium]
     """Kind of the file."""

@@ -16,9 +16,11 @@ SWITCH_WORDS = {
 }
 """The meaning of texts, in lower case, for an argument that is true or false."""
 
-_PICTURE = "image images picture pictures photo photos img image_url image_urls image_uri image_path image_file "
-_PICTURE += "image_input input_image input_images input_url input_urls source_image source_images files_url file_urls "
-_PICTURE += "reference_image reference_images reference_image_url reference_image_urls ref_image ref_images"
+_PICTURE = (
+    "image images picture pictures photo photos img img_url img_urls image_url image_urls image_uri image_path "
+    "image_file image_input input_image input_images input_url input_urls source_image source_images files_url "
+    "file_urls reference_image reference_images reference_image_url reference_image_urls ref_image ref_images"
+)
 _TASK = "task tasks task_id task_ids tid kie_task_id"
 
 NEAR_NAMES: dict[str, frozenset[str]] = {
