@@ -233,9 +233,13 @@ class Family:
             # Gemini accepts enums of strings only. Numbers become a range here, and the description lists them.
             merged |= {"minimum": min(numbers), "maximum": max(numbers)}
         choice = f"{', '.join(map(str, numbers))}." if common_enum and numbers else None
-        differences = self._describe_differences(schemas, merged)
-        if notes := " ".join(filter(None, (choice, first.get("description"), *differences))):
-            merged["description"] = notes
+        notes = [choice, first.get("description"), *self._describe_differences(schemas, merged)]
+        limit = describe_constraint({key: value for key, value in merged.items() if key != "enum"})
+        # Some hosts take limits out of a schema, so the description names those that all models share.
+        if not numbers and limit != "any" and not any(limit.split()[-1] in note for note in notes if note):
+            notes.append(f"{limit[0].upper()}{limit[1:]}.")
+        if description := " ".join(filter(None, notes)):
+            merged["description"] = description
         # Several hosts refuse an array whose schema has no `items`, or whose `items` have no type.
         if merged["type"] == "array":
             merged["items"] = first["items"]
