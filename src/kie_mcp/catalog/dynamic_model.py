@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
+from kie_mcp.catalog.argument_values import is_placeholder
 from kie_mcp.catalog.arguments import coerce_arguments, explain_problem, is_empty, tidy
 from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Video, snake_case
 from kie_mcp.catalog.model import KieModel, Part
@@ -117,6 +118,7 @@ def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         if value is not None
         and (name in required or value in known.get(name, {}).get("enum", ()) or not is_empty(tidy(value)))
         and (name in required or not _is_any_seed(name, value, known.get(name, {})))
+        and (name in required or not is_placeholder(value, known.get(name, {})))
     }
 
 

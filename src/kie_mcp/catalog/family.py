@@ -124,11 +124,10 @@ class Family:
         model = self._choose(name, given, idle | unknown)
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
-        given = {
-            each: value
-            for each, value in given.items()
-            if (each not in idle if each not in model.model_fields else pasted or not model.is_unsent(each, value))
-        }
+        left_out = idle - model.model_fields.keys()
+        if not pasted:
+            left_out |= {each for each in given.keys() & model.model_fields if model.is_unsent(each, given[each])}
+        given = {each: value for each, value in given.items() if each not in left_out}
         given = coerce_arguments(keep_required(given, named, needed), schema)
         try:
             return model.model_validate(leave_out_empty(given, needed))

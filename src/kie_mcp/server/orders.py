@@ -62,6 +62,9 @@ async def build_model_order(discovery: Discovery, name: str, fields: Mapping[str
             raise _wrong_input(model.id, error) from None
         return Order(RUN_MODEL_TOOL, call, route_id, extra)
     model = await load_live_model(discovery, name.strip(), unchecked=unchecked)
+    required = [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+    if blank := [name for name in required if isinstance(fields.get(name), str) and fields[name].isspace()]:
+        raise _wrong_input(model.id, ValueError(f"{' and '.join(blank)}: nothing but blanks"))
     try:
         return Order(RUN_MODEL_TOOL, dynamic_model.parse_call(model, fields))
     except ValueError as error:
