@@ -130,24 +130,22 @@ def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, 
     return {name: read_value(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
 
 
-def find_broken_text(value: Any, path: str = "") -> str:
-    """Return the path of the first text with half a character, a lone surrogate; empty if there is none.
+def find_broken_text(arguments: Mapping[str, Any]) -> str:
+    """Return the path of a text with half a character, a lone surrogate; empty if there is none.
 
     JSON can hold half a character; UTF-8, and with it every request and answer, cannot.
     """
-    match value:
-        case str():
-            return path if SURROGATE.search(value) else ""
-        case Mapping():
-            parts = [(str(name), each) for name, each in value.items()]
-        case list() | tuple():
-            parts = [(str(place), each) for place, each in enumerate(value)]
-        case _:
-            return ""
-    for name, each in parts:
-        shown = f"{path}.{SURROGATE.sub('?', name)}".lstrip(".")
-        if found := shown if SURROGATE.search(name) else find_broken_text(each, shown):
-            return found
+    pending: list[tuple[str, Any]] = [("", arguments)]
+    while pending:
+        path, value = pending.pop()
+        match value:
+            case Mapping():
+                pending += [(f"{path}.{name}", each) for name, each in value.items()]
+                pending += [(f"{path}.{SURROGATE.sub('?', name)}", name) for name in value if SURROGATE.search(name)]
+            case list() | tuple():
+                pending += [(f"{path}.{place}", each) for place, each in enumerate(value)]
+            case str() if SURROGATE.search(value):
+                return SURROGATE.sub("?", path).removeprefix(".")
     return ""
 
 
