@@ -73,7 +73,7 @@ COLORS = [{"hex": "#ff8800", "percent": share} for share in (50, 30, 20)]
         ("kling_omni", {"elements": [*PICTURED[:1], *PICTURED[:1]]}, "several elements are called a: give each its"),
         ("kling_omni", {"shots": SHOTS, "multi_shots": True}, "give shots, or let Kling cut with multi_shots"),
         ("kling_omni", {"image": "a.png", "aspect_ratio": "1:1"}, "aspect_ratio 1:1 needs shots: give them, or leave"),
-        ("kling_omni", {"image": "a.png", "elements": PICTURED[:4]}, "elements: Tuple should have at most 3 items"),
+        ("kling_omni", {"image": "a.png", "elements": PICTURED[:4]}, "elements: List should have at most 3 items"),
         ("kling_omni", {"elements": PICTURED}, "images and elements of pictures are 7 at most"),
         ("kling_omni", {"elements": FILMED}, "elements of a clip are 3 at most"),
         (
@@ -132,7 +132,7 @@ COLORS = [{"hex": "#ff8800", "percent": share} for share in (50, 30, 20)]
             "frames: Input should be a multiple of 4",
         ),
         ("wan_edit", {"video": "a.mp4", "duration": 1}, "duration is 2 to 10 s, or 0 for the whole clip"),
-        ("wan_edit", {"videos": ["a.mp4"] * 4}, "videos: Tuple should have at most 3 items"),
+        ("wan_edit", {"videos": ["a.mp4"] * 4}, "videos: List should have at most 3 items"),
         ("wan_image", {"count": 5}, "count is 4 at most: set sequence for up to 12"),
         ("wan_image", {"sequence": True, "thinking": True}, "a sequence takes neither thinking nor colors"),
         ("wan_image", {"sequence": True, "colors": COLORS}, "a sequence takes neither thinking nor colors"),

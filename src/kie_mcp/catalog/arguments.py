@@ -107,8 +107,9 @@ def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 def _is_given(value: Any, schema: Schema) -> bool:
     """Tell whether a value is neither empty nor a placeholder, nor a list of nothing else, also as a JSON text."""
     read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
-    many = read if isinstance(read, list) else [read]
-    return not all(is_empty(each) or is_placeholder(each, schema) for each in many)
+    if isinstance(read, list) and not any(isinstance(each, list) for each in read):
+        return not all(is_empty(each) or is_placeholder(each, schema) for each in read)
+    return not is_empty(read) and not is_placeholder(read, schema)
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
