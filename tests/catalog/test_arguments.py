@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.example_calls import ARGUMENTS, GIVEN
 
-from kie_mcp.catalog.arguments import tidy
+from kie_mcp.catalog.arguments import find_broken_text, tidy
 from kie_mcp.catalog.fields import RandomLeftOut
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS
@@ -132,3 +132,10 @@ def test_arguments_of_any_depth_are_answered() -> None:
         deep = [deep]
     with pytest.raises(ValueError, match="images"):
         parse("nano-banana-2", {"prompt": "x", "images": deep})
+    assert find_broken_text({"images": deep}) == ""
+
+
+def test_half_a_character_is_found_wherever_it_is() -> None:
+    assert find_broken_text({"prompt": "a 🦊", "images": ["b"], "n": 1}) == ""
+    assert find_broken_text({"prompt": "x", "shots": [{"prompt": "\ud83e"}]}) == "shots.0.prompt"
+    assert find_broken_text({"wor\ud83e": "x"}) == "wor?"

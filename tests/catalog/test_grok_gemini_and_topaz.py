@@ -101,9 +101,9 @@ def resolve(ref: Ref) -> str:
         ),
         (
             happyhorse.VIDEO,
-            RAIN | {"images": [A, B], "seed": 0},
+            RAIN | {"images": [A, B], "seed": 7},
             "happyhorse/reference-to-video",
-            RAIN | {"reference_image": [A, B], "seed": 0, "aspect_ratio": "16:9", "duration": 5, "resolution": "1080p"},
+            RAIN | {"reference_image": [A, B], "seed": 7, "aspect_ratio": "16:9", "duration": 5, "resolution": "1080p"},
         ),
         (
             happyhorse.VIDEO,

@@ -279,7 +279,8 @@ def test_a_refusal_says_what_to_change(tool: str, arguments: dict[str, Any], say
         ("qwen_image", {"prompt": "a cat", "aspect_ratio": "16:9"}, "2.36 to 4"),
         ("qwen_image", {"prompt": "a hat", "image": "a.png", "count": 2}, "9.44 to 12"),
         ("ghibli_image", {"prompt": "a cat"}, "5"),
-        ("recraft_upscale", {"image": "a.png", "factor": 2}, "10 to 40"),
+        ("recraft_upscale", {"image": "a.png", "factor": 2}, "0.5"),
+        ("recraft_upscale", {"image": "a.png", "factor": 4}, "10 to 40"),
     ],
 )
 def test_what_a_picture_is_likely_to_cost(tool: str, arguments: dict[str, Any], credits_: str) -> None:

@@ -43,9 +43,9 @@ BOXED = "the cup <bbox>10 20 300 400</bbox>"
         ),
         (
             GPT,
-            CAT | {"images": [A], "quality": "medium"},
+            CAT | {"images": [A], "quality": "high"},
             "gpt-image/1.5-image-to-image",
-            CAT | {"input_urls": [A], "aspect_ratio": "3:2", "quality": "medium"},
+            CAT | {"input_urls": [A], "aspect_ratio": "3:2", "quality": "high"},
         ),
         (FLUX, CAT, "flux-2/pro-text-to-image", CAT | {"aspect_ratio": "1:1", "resolution": "1K"}),
         (

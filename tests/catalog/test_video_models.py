@@ -33,7 +33,7 @@ def call(tool: str, arguments: dict[str, Any]) -> KieModel:
         ("minimax_video", {"aspect_ratio": "adaptive"}, "aspect_ratio: Input should be '21:9'"),
         (
             "hailuo_video",
-            {"model": "hailuo-02-pro", "duration": 6},
+            {"model": "hailuo-02-pro", "duration": 10},
             "hailuo/02-text-to-video-pro does not take duration",
         ),
         (

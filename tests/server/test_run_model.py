@@ -103,11 +103,25 @@ async def test_empty_fields_are_left_out_of_a_new_model_too(client: Client, new_
     assert new_model.accepted[0].body["input"] == {"prompt": "x", "duration": "5"}
 
 
+@pytest.mark.parametrize("nothing", ["null", "None", "undefined", ["null"], "[]"])
+async def test_placeholders_are_left_out_of_a_new_model_too(client: Client, new_model: Sandbox, nothing: Any) -> None:
+    assert not (await run_model(client, NEW, {"prompt": "x", "image_urls": nothing})).is_error
+    assert new_model.accepted[0].body["input"] == {"prompt": "x", "duration": "5"}
+
+
 async def test_our_own_names_and_other_names_of_a_model_do_as_well(client: Client, sandbox: Sandbox) -> None:
     await run_model(client, " Kling-2.1-Pro ", {"prompt": "x", "image": PICTURE, "duration": 10})
     await run_model(client, " veo-3-1 ", {"prompt": "x", "images": [PICTURE]})
     assert [task.model for task in sandbox.accepted] == ["kling/v2-1-pro", "veo-3-1"]
     assert sandbox.accepted[0].body["input"]["duration"] == "10"
+
+
+async def test_an_alias_means_the_sister_model_that_takes_the_file(client: Client, sandbox: Sandbox) -> None:
+    fields = {"prompt": "x", "image_url": PICTURE, "cfg_scale": 0.5}
+    assert not (await run_model(client, "kling-2.5-turbo", fields)).is_error
+    assert sandbox.accepted[0].model == "kling/v2-5-turbo-image-to-video-pro"
+    refused = await read_refusal(client, "kling/v2-5-turbo-text-to-video-pro", fields)
+    assert "The same with image is kling/v2-5-turbo-image-to-video-pro." in refused
 
 
 async def test_a_unified_id_is_run_as_that_and_not_otherwise(client: Client, sandbox: Sandbox) -> None:
@@ -142,6 +156,7 @@ async def test_a_new_model_is_checked_by_its_schema_and_run(client: Client, new_
     [
         ({}, "prompt is required"),
         ({"prompt": "x" * 51}, "prompt: String should have at most 50"),
+        ({"prompt": " \n"}, "prompt: nothing but blanks"),
         ({"prompt": "x", "sed": 1}, "there is no argument sed"),
         ({"prompt": "x", "duration": "6"}, "duration: Input should be '5' or '10'"),
     ],

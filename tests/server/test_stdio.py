@@ -267,3 +267,17 @@ async def test_a_server_that_ends_while_it_opens_leaves_no_thread_behind(
         if not thread.daemon:
             await anyio.to_thread.run_sync(thread.join, 5)
             assert not thread.is_alive()
+
+
+def test_half_an_emoji_is_refused_with_the_name_of_its_argument(environment: dict[str, str]) -> None:
+    with start_server(environment) as process:
+        process.send("tools/call", {"name": "nano_banana_image", "arguments": {"prompt": "a fox \ud83e"}}, 2)
+        refused = process.answer(2)
+        assert refused["isError"]
+        assert "prompt: has half a character" in refused["content"][0]["text"]
+        assert refused["structuredContent"]["error"]["billed"] is False
+        process.send("tools/call", {"name": "get_\ud83e", "arguments": {}}, 3)
+        assert "There is no tool 'get_?'" in process.answer(3)["content"][0]["text"]
+        process.send("prompts/list", {"cursor": "\udd8a"}, 4)
+        process.send("tools/call", {"name": "get_credits", "arguments": {}}, 5)
+        assert not process.answer(5).get("isError")

@@ -32,6 +32,19 @@ async def test_get_task_answers_for_several_at_once(client: Client) -> None:
     assert not result.is_error
 
 
+async def test_an_unknown_id_does_not_hide_the_tasks_that_there_are(client: Client) -> None:
+    id_ = (await make(client))["task_id"]
+    result = await client.call_tool("get_task", {"task_ids": [id_, "t_zzzzzzzzzzzz"]})
+    assert not result.is_error
+    assert [each["task_id"] for each in answer(result)["tasks"]] == [id_]
+    (unknown,) = answer(result)["errors"]
+    assert unknown["task_id"] == "t_zzzzzzzzzzzz"
+    assert unknown["error"]["category"] == "invalid_call"
+    assert f"{id_} succeeded" in text(result)
+    assert "\n\nt_zzzzzzzzzzzz: There is no task t_zzzzzzzzzzzz" in text(result)
+    assert "There is no task" in message(await client.call_tool("get_task", {"task_ids": ["t_zz", "t_yy"]}))
+
+
 async def test_as_many_tasks_as_get_task_takes_stay_below_2000_tokens(client: Client) -> None:
     ids = [(await make(client))["task_id"] for _ in range(10)]
     result = await client.call_tool("get_task", {"task_ids": ids})

@@ -76,6 +76,64 @@ async def test_arguments_are_understood_as_clients_spell_them(
     assert None not in fields.values()
 
 
+QUOTES: list[tuple[str, dict[str, Any], str, float]] = [
+    ("seedance_video", {"prompt": "fox runs", "return_last_frame": False}, "bytedance/seedance-1.5-pro", 17.5),
+    ("seedance_video", {"prompt": "fox runs", "seed": 0}, "bytedance/seedance-1.5-pro", 17.5),
+    ("wan_video", {"prompt": "fox runs", "watermark": False}, "wan/2-5-text-to-video", 60),
+    ("recraft_upscale", {"image": "https://a.example/a.png", "factor": 2}, "recraft/crisp-upscale", 0.5),
+    ("nano_banana_image", {"prompt": "fox runs", "resolution": "1K"}, "nano-banana-2-1", 4),
+    ("kling_video", {"prompt": "fox runs", "negative_prompt": "", "cfg_scale": 0.5}, "kling-3.0/video", 90),
+]
+
+
+@pytest.mark.parametrize("yes", [True, "yes", "true"])
+@pytest.mark.parametrize(("tool", "given", "model", "credits_"), QUOTES, ids=[f"{t}-{g}" for t, g, *_ in QUOTES])
+async def test_a_default_that_is_sent_along_costs_nothing_more(
+    client: Client, sandbox: Sandbox, tool: str, given: dict[str, Any], model: str, credits_: float, yes: Any
+) -> None:
+    quoted = answer(await client.call_tool(tool, given | {"quote": yes}))
+    assert (quoted["model"], quoted["estimated_credits"]) == (model, [credits_, credits_])
+    assert sandbox.accepted == []
+
+
+@pytest.mark.parametrize("tool", ["nano_banana_image", "kling_video", "suno_lyrics", "elevenlabs_speech"])
+async def test_a_prompt_of_blanks_is_refused(client: Client, sandbox: Sandbox, tool: str) -> None:
+    assert_refused(await client.call_tool(tool, {"prompt": " \n\t"}), sandbox)
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "path"),
+    [
+        ("nano_banana_image", {"prompt": "a fox \ud83e"}, "prompt"),
+        ("kling_video", {"shots": [{"prompt": "\udd8a", "duration": 5}]}, "shots.0.prompt"),
+        ("run_model", {"model": "z-image", "input": {"prompt": "\ud83e"}}, "input.prompt"),
+        ("find_models", {"words": "\ud83e"}, "words"),
+    ],
+)
+async def test_half_a_character_is_refused_with_its_place(
+    client: Client, sandbox: Sandbox, tool: str, given: dict[str, Any], path: str
+) -> None:
+    result = await client.call_tool(tool, given)
+    assert_refused(result, sandbox)
+    assert f"{path}: has half a character" in text(result)
+
+
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("nano_banana_image", {"prompt": "a fox"}),
+        ("run_model", {"model": "nano-banana-2-1", "input": {"prompt": "a fox"}}),
+        ("get_credits", {}),
+        ("list_tasks", {"limit": 5}),
+    ],
+)
+async def test_what_a_host_adds_to_a_call_is_ignored(client: Client, tool: str, given: dict[str, Any]) -> None:
+    plain = await client.call_tool(tool, given)
+    added = await client.call_tool(tool, given | {"wait_for_previous": True, "toolCallId": "call_1"})
+    assert not plain.is_error
+    assert not added.is_error, text(added)
+
+
 @pytest.mark.parametrize(
     ("tool", "given", "gaps"),
     [

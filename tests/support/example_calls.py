@@ -151,6 +151,9 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "wan/2-7-image": WAN_PICTURES,
     "wan/2-7-image-pro": WAN_PICTURES,
     "sora-2-pro-storyboard": [{"shots": [{"prompt": "a door", "duration": 5}], "image": "a.png"}],
+    "volcengine/video-to-video-lip-sync": [
+        {"video": "a.mp4", "audio": "b.mp3", "mode": "basic", "find_speakers": True},
+    ],
     "elevenlabs/text-to-speech-turbo-2-5": [{"prompt": "hello", "next_text": "world", "language": "en"}],
     "elevenlabs/text-to-dialogue-v3": [{"lines": [{"prompt": "hello", "voice": "Adam"}], "language": "en"}],
     "ai-music-api/extend": [{"track": "task:t_0001#1", "continue_at": 30, **DETAILS, **PERSONA}],

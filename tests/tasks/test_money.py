@@ -569,14 +569,14 @@ WRONG = [
     {"variation": 0},
     {"variation": "-1"},
     {"variation": 1.5},
-    {"variation": [2]},
-    {"anyway": "yes"},
+    {"variation": [2, 3]},
+    {"anyway": "perhaps"},
     {"anyway": 1},
     {"quote": "maybe"},
     {"quote": 2},
     {"quote": {"a": 1}},
     {"confirm": 5},
-    {"confirm": ["c_1"]},
+    {"confirm": ["c_1", "c_2"]},
     {"qoute": True},
 ]
 

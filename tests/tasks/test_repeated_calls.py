@@ -118,6 +118,19 @@ def is_repeat(again: CallToolResult, first: CallToolResult) -> bool:
         ("veo_video", {"prompt": "x"}, "veo_video", {"prompt": "x", "model": "veo3.1-fast"}),
         ("kling_video", {"prompt": "x", "duration": 5}, "", {"prompt": "x", "duration": "5"}),
         ("kling_video", {"prompt": "x"}, "", {"prompt": "x", "duration": 5}),
+        ("kling_video", {"prompt": "x"}, "", {"prompt": " x\n", "cfg_scale": 0.5, "negative_prompt": "none"}),
+        (
+            "kling_video",
+            {"prompt": "x"},
+            "run_model",
+            {"model": "kling-3.0", "input": {"prompt": "x ", "sound": False}},
+        ),
+        (
+            "kling_video",
+            {"shots": [{"prompt": "a", "duration": 5}]},
+            "",
+            {"shots": '[{"prompt": "a ", "duration": "5 s"}]'},
+        ),
         ("flux_kontext_image", {"prompt": "x"}, "", {"prompt": "x", "format": "JPEG", "watermark": None}),
     ],
 )

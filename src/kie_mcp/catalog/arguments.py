@@ -1,10 +1,13 @@
-"""Tool arguments: the options that every tool takes, coercion of what clients send, and error messages."""
+"""Tool arguments: the options that every tool takes, the reader of what clients send, and error messages."""
 
-import json
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from kie_mcp.catalog.argument_names import rename_arguments, sort_by_likeness
+from kie_mcp.catalog.argument_values import is_placeholder, parse_json, read_value
 
 Schema = dict[str, Any]
 
@@ -33,6 +36,8 @@ OPTIONS: Schema = {
 }
 """JSON Schema of each option, by its name."""
 
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 20
 """Levels of nested arguments that `tidy()` cleans; the arguments of every model have fewer than half as many levels."""
@@ -76,17 +81,79 @@ def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()
     return {**empty, **tidy(given)}
 
 
-def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Correct common mistakes of clients: numbers, booleans and lists sent as text, and enum values in the wrong case.
+def read_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Read the arguments of a call: whose names they are, which of them are given, and what their values mean.
+
+    A family does the same in the same steps, and chooses the model before the last one.
 
     Args:
         arguments: The arguments as the client sent them.
         schema: The JSON Schema of all arguments together.
 
     Returns:
+        The arguments that are given. A required argument that is empty stays, and validation then refuses the empty
+        value, rather than saying that the argument is missing.
+    """
+    named = rename_arguments(arguments, schema["properties"])
+    return coerce_arguments(keep_required(keep_given(named, schema), named, schema.get("required", ())), schema)
+
+
+def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return the arguments that say anything: those that are neither empty nor a placeholder such as `null`."""
+    fields = schema["properties"]
+    return {name: value for name, value in arguments.items() if _is_given(value, fields.get(name, {}))}
+
+
+def _is_given(value: Any, schema: Schema) -> bool:
+    """Tell whether a value is neither empty nor a placeholder, nor a list of nothing else, also as a JSON text."""
+    read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
+    if isinstance(read, list) and not any(isinstance(each, list) for each in read):
+        return not all(is_empty(each) or is_placeholder(each, schema) for each in read)
+    return not is_empty(read) and not is_placeholder(read, schema)
+
+
+def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
+    """Return the given arguments and, of the others, those that are required and empty but not null."""
+    empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}
+    return {**given, **{name: "" if tidy(value) == "" else value for name, value in empty.items()}}
+
+
+def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Correct the values of arguments: texts for numbers or lists, other spellings of choices, and the like.
+
+    Args:
+        arguments: The arguments under the names of the schema.
+        schema: The JSON Schema of all arguments together.
+
+    Returns:
         The arguments; a value that cannot be corrected is unchanged.
     """
-    return {name: _coerce(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
+    return {name: read_value(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
+
+
+def find_broken_text(arguments: Mapping[str, Any]) -> str:
+    """Return the path of a text with half a character, a lone surrogate; empty if there is none.
+
+    JSON can hold half a character; UTF-8, and with it every request and answer, cannot.
+    """
+    pending: list[tuple[str, Any]] = [("", arguments)]
+    while pending:
+        path, value = pending.pop()
+        match value:
+            case Mapping():
+                pending += [(f"{path}.{name}", each) for name, each in value.items()]
+                pending += [(f"{path}.{SURROGATE.sub('?', name)}", name) for name in value if SURROGATE.search(name)]
+            case list() | tuple():
+                pending += [(f"{path}.{place}", each) for place, each in enumerate(value)]
+            case str() if SURROGATE.search(value):
+                return SURROGATE.sub("?", path).removeprefix(".")
+    return ""
+
+
+def list_arguments(known: Iterable[str], wanted: str) -> str:
+    """Name the arguments that there are instead of an unknown one; the nearest name comes first."""
+    names = sort_by_likeness((each for each in known if each not in OPTIONS), wanted)
+    return f"It takes {', '.join(names) or 'none'}"
 
 
 def explain_problem(problem: Any) -> str:
@@ -97,24 +164,8 @@ def explain_problem(problem: Any) -> str:
             return f"{path} is required"
         case "extra_forbidden":
             return f"there is no argument {path}"
+        case "string_type" if isinstance(problem["input"], list):
+            return f"{path}: takes one value, not a list of {len(problem['input'])}"
         case _:
-            words = problem["msg"].removeprefix("Value error, ")
+            words = problem["msg"].removeprefix("Value error, ").replace("Tuple should", "List should")
             return f"{path}: {words}" if path else words
-
-
-def _coerce(value: Any, schema: Schema) -> Any:
-    """Correct one value by the schema of its field."""
-    kind = schema.get("type", "string")
-    if isinstance(value, str) and kind != "string":
-        try:
-            # Clients written in Python may send the text True, which is JSON only in lower case.
-            parsed = json.loads(value.casefold() if kind == "boolean" else value)
-        except (ValueError, RecursionError):
-            parsed = value
-        # If the schema wants a list, a single value becomes a list with that value.
-        single = kind == "array" and not isinstance(parsed, list)
-        value = [parsed if isinstance(parsed, dict) else value] if single else parsed
-    if isinstance(value, str):
-        same = [each for each in schema.get("enum", ()) if str(each).casefold() == value.strip().casefold()]
-        return same[0] if same else value
-    return value

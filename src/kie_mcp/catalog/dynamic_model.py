@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, create_model
 
+from kie_mcp.catalog.argument_values import is_placeholder
 from kie_mcp.catalog.arguments import coerce_arguments, is_empty, tidy
 from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Ref, Video, snake_case
 from kie_mcp.catalog.model import KieModel
@@ -228,6 +229,7 @@ def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
             or not is_empty(tidy(value))
         )
         and (name in required or not _is_any_seed(name, value, known.get(name, {})))
+        and (name in required or not is_placeholder(value, known.get(name, {})))
     }
 
 

@@ -12,9 +12,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kie_mcp.catalog.arguments import OPTIONS, coerce_arguments, explain_problem, leave_out_empty, tidy
+from kie_mcp.catalog.argument_names import find_meant, rename_arguments
+from kie_mcp.catalog.arguments import (
+    OPTIONS,
+    coerce_arguments,
+    explain_problem,
+    keep_given,
+    keep_required,
+    leave_out_empty,
+    list_arguments,
+    tidy,
+)
 from kie_mcp.catalog.fields import Kind, MediaRef
-from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.model import KieModel, names_at_kie
 from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
@@ -23,6 +33,12 @@ Schema = dict[str, Any]
 
 VERSION_PATTERN = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
 """Pattern of texts that look like a version rather than the name of a model: `v5`, `niji 6`, `4.5`."""
+
+MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edit\b|\bremix\b|\breframe\b")
+"""Pattern of the part of a model's id that names its mode."""
+
+ANY_SEEDS = (0, -1)
+"""Seeds that do not choose a model: forms fill in 0, and -1 means a random seed."""
 
 FILES_NOTE = "Files: https URL, path, data URI, or task:<id>#<n>."
 """Sentence about files in the description of each tool that takes files."""
@@ -91,31 +107,44 @@ class Family:
             "required": required,
         }
 
-    def parse(self, arguments: Mapping[str, Any]) -> KieModel:
+    def parse(self, arguments: Mapping[str, Any], *, pasted: bool = False) -> KieModel:
         """Choose the model and validate the arguments.
+
+        An argument that only says what holds without it, such as a default, does not choose the model; it is left out
+        if the model does not take it.
 
         Args:
             arguments: A tool call's arguments. The options that every tool takes may be among them, and are ignored.
+            pasted: Whether the arguments come from a request for KIE, so that all that the model takes shall be sent.
 
         Raises:
             UnknownFields: The model does not have some of the arguments.
             ValueError: An argument is wrong or missing; the message says what to change.
         """
-        given = {name: value for name, value in tidy(arguments).items() if name not in OPTIONS}
+        named = rename_arguments(arguments, {"model", *self.input_schema["properties"]}, self._kie_names)
+        given = {
+            name: value for name, value in keep_given(tidy(named), self.input_schema).items() if name not in OPTIONS
+        }
         name = given.pop("model", None)
         if self._is_version(name):
             # Callers often pass a version of Suno or Midjourney as `model`, such as `v5`.
             given.setdefault("version", name)
             name = None
-        model = self._choose(name, [each for each in given if each in self.input_schema["properties"]])
+        idle = {each for each, value in given.items() if self._is_idle(each, value, given)}
+        unknown = given.keys() - self.input_schema["properties"].keys()
+        model = self._choose(name, given, idle | unknown)
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
-        given |= {field: value for field, value in leave_out_empty(arguments, needed).items() if field in needed}
+        left_out = idle - model.model_fields.keys()
+        if not pasted:
+            left_out |= {each for each in given.keys() & model.model_fields if model.is_unsent(each, given[each])}
+        given = {each: value for each, value in given.items() if each not in left_out}
+        given = coerce_arguments(keep_required(given, named, needed), schema)
         try:
-            return model.model_validate(leave_out_empty(coerce_arguments(given, schema), needed))
+            return model.model_validate(leave_out_empty(given, needed))
         except ValidationError as error:
             unknown = [str(each["loc"][0]) for each in error.errors() if _is_unknown_field(each)]
-            reason = self._explain(model, error)
+            reason = self._explain(model, error, pasted=pasted)
             raise (UnknownFields(model, unknown, reason) if unknown else ValueError(reason)) from None
 
     @cached_property
@@ -127,29 +156,74 @@ class Family:
         versioned = any("version" in schema["properties"] for schema in self._schemas.values())
         return versioned and isinstance(name, str) and bool(VERSION_PATTERN.match(name.strip()))
 
-    def _choose(self, name: object, given: Collection[str]) -> type[KieModel]:
-        """Find a model by id or alias; without a name, return the first model that accepts the arguments."""
+    @cached_property
+    def _kie_names(self) -> dict[str, str]:
+        return names_at_kie(self.models)
+
+    def _is_idle(self, name: str, value: object, given: Collection[str]) -> bool:
+        """Tell whether an argument says no more than the model does without it that would run because of it.
+
+        That is the first model that takes everything given, or else the one that lacks the fewest required arguments.
+        """
+        holders = [
+            each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
+        ]
+        if not holders:
+            return False
+        holder = min(holders, key=lambda each: (not _accepts(each, given, given), _count_missing(each, given)))
+        read = holder.read(name, value)
+        return read is False or (name == "seed" and read in ANY_SEEDS) or holder.is_default(name, read)
+
+    def _choose(self, name: object, given: Collection[str] = (), idle: Collection[str] = frozenset()) -> type[KieModel]:
+        """Choose the model that a call runs.
+
+        Args:
+            name: The id or an alias of the model, or None.
+            given: The names of the arguments.
+            idle: The names of those arguments that do not count for the choice.
+
+        Returns:
+            The named model, or one that differs from it only in its mode, if an alias was given and only the other one
+            takes the arguments. Without a name, the first model that takes them.
+
+        Raises:
+            ValueError: No model has the name.
+        """
+        wishes = {each for each in given if each not in idle}
         if name is None:
-            return next((model for model in self.models if _accepts(model, given)), self.models[0])
+            return next((model for model in self.models if _accepts(model, wishes, given)), self.models[0])
         named = {alias.casefold(): model for model in self.models for alias in (model.id, *model.aliases)}
-        if model := named.get(str(name).strip().casefold()):
-            return model
-        near = difflib.get_close_matches(str(name).casefold(), named, n=3)
+        wanted = str(name).strip().casefold()
+        if model := named.get(wanted):
+            if wanted == model.id.casefold() or wishes <= model.model_fields.keys():
+                return model
+            sisters = (each for each in self.models if _strip_mode(each) == _strip_mode(model))
+            return next((each for each in sisters if _accepts(each, wishes, given)), model)
+        near = difflib.get_close_matches(wanted, named, n=3)
         hint = f" Did you mean {' or '.join(dict.fromkeys(named[each].id for each in near))}?" if near else ""
         raise ValueError(f"{self.tool} has no model {name!r}.{hint} It has {', '.join(self._schemas)}.")
 
-    def _explain(self, model: type[KieModel], error: ValidationError) -> str:
-        return "; ".join(self._explain_one(model, each) for each in error.errors(include_url=False))
+    def _explain(self, model: type[KieModel], error: ValidationError, *, pasted: bool) -> str:
+        return "; ".join(self._explain_one(model, each, pasted=pasted) for each in error.errors(include_url=False))
 
-    def _explain_one(self, model: type[KieModel], problem: Any) -> str:
+    def _explain_one(self, model: type[KieModel], problem: Any, *, pasted: bool) -> str:
         if problem["type"] == "missing":
             return f"{explain_problem(problem)} by {model.id}"
         if not _is_unknown_field(problem):
             return explain_problem(problem)
         (name,) = problem["loc"]
-        holders = [id_ for id_, schema in self._schemas.items() if name in schema["properties"]]
-        elsewhere = f" {name} works with {summarize_ids(holders, list(self._schemas))}." if holders else ""
-        return f"{model.id} does not take {name}.{elsewhere} It takes {', '.join(model.model_fields)}"
+        holders = [each for each in self.models if name in each.model_fields]
+        meant = find_meant(name, self.input_schema["properties"], self._kie_names)
+        if not holders and meant != name:
+            return f"{name} means {meant}, which is given as well: give one of them"
+        if not holders and not pasted and len(self.models) > 1:
+            return f"{self.tool} does not take {name}. {list_arguments(self.input_schema['properties'], name)}"
+        words = f"{model.id} does not take {name}."
+        if holders:
+            words += f" {name} works with {summarize_ids([each.id for each in holders], list(self._schemas))}."
+        if sister := next((each.id for each in holders if _strip_mode(each) == _strip_mode(model)), ""):
+            words += f" The same with {name} is {sister}."
+        return f"{words} {list_arguments(model.model_fields, name)}"
 
     def _merge_field(self, name: str) -> Schema:
         """Merge the models' schemas of one field: widest limits, all enum values, differences in words."""
@@ -160,6 +234,9 @@ class Family:
         for key, widest in (("minimum", min), ("maximum", max), ("maxLength", max), ("maxItems", max)):
             if key not in merged and all(key in each for each in schemas.values()):
                 merged[key] = widest(each[key] for each in schemas.values())
+        if len(schemas) < len(self.models):
+            # Several hosts send every default along, and this one would hold for some of the models only.
+            merged.pop("default", None)
         common_enum = merged.get("enum")
         if all("enum" in each for each in schemas.values()):
             merged["enum"] = list(dict.fromkeys(value for each in schemas.values() for value in each["enum"]))
@@ -168,9 +245,13 @@ class Family:
             # Gemini accepts enums of strings only. Numbers become a range here, and the description lists them.
             merged |= {"minimum": min(numbers), "maximum": max(numbers)}
         choice = f"{', '.join(map(str, numbers))}." if common_enum and numbers else None
-        differences = self._describe_differences(schemas, merged)
-        if notes := " ".join(filter(None, (choice, first.get("description"), *differences))):
-            merged["description"] = notes
+        notes = [choice, first.get("description"), *self._describe_differences(schemas, merged)]
+        limit = describe_constraint({key: value for key, value in merged.items() if key != "enum"})
+        # Some hosts take limits out of a schema, so the description names those that all models share.
+        if not numbers and limit != "any" and not any(limit.split()[-1] in note for note in notes if note):
+            notes.append(f"{limit[0].upper()}{limit[1:]}.")
+        if description := " ".join(filter(None, notes)):
+            merged["description"] = description
         # Several hosts refuse an array whose schema has no `items`, or whose `items` have no type.
         if merged["type"] == "array":
             merged["items"] = first["items"]
@@ -198,7 +279,16 @@ def _is_unknown_field(problem: Any) -> bool:
     return problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1
 
 
-def _accepts(model: type[KieModel], given: Collection[str]) -> bool:
-    """Tell whether a model takes all the arguments of a call, and requires no argument that the call lacks."""
-    required = [name for name, field in model.model_fields.items() if field.is_required()]
-    return all(name in model.model_fields for name in given) and all(name in given for name in required)
+def _accepts(model: type[KieModel], wishes: Collection[str], given: Collection[str]) -> bool:
+    """Tell whether a model takes all that a call wishes, and requires no argument that the call lacks."""
+    return all(name in model.model_fields for name in wishes) and not _count_missing(model, given)
+
+
+def _count_missing(model: type[KieModel], given: Collection[str]) -> int:
+    """Count the arguments that a model requires and a call lacks."""
+    return sum(field.is_required() and name not in given for name, field in model.model_fields.items())
+
+
+def _strip_mode(model: type[KieModel]) -> str:
+    """Return a model's id without the part that names its mode; models that differ in nothing else have the same."""
+    return "-".join(part for part in re.split(r"[-/]", MODE_PATTERN.sub("", model.id)) if part)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -23,6 +23,14 @@ Kind = Literal["video", "image", "audio", "text"]
 """The kind of result that a model makes."""
 Medium = Literal["image", "video", "audio"]
 """The kind of file that a field takes."""
+
+
+TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
+"""Pattern of an id that this server gives to tasks, and of one of the task's results."""
+
+
+SEVERAL_FILES = re.compile(r"[\s,;](?:https?://|data:|task:|kie://)")
+"""Pattern of a text that names a second file after a first one."""
 
 
 class Ref(str):
@@ -75,6 +83,12 @@ class Limits:
 class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
 
+    def __new__(cls, reference: str) -> Self:
+        """Refuse several files in one text, which would be sent to KIE as one address."""
+        if SEVERAL_FILES.search(reference):
+            raise ValueError("one file is wanted here, and the text names several")
+        return super().__new__(cls, reference)
+
     medium: ClassVar[Medium]
     """Kind of the file."""
     limits: Limits = Limits()
@@ -122,10 +136,19 @@ class Track(Ref):
 
     __slots__ = ()
 
+    def __new__(cls, reference: str) -> Self:
+        """Read a task's id, with or without #<n>, as a reference."""
+        return super().__new__(cls, name_task(reference))
+
     @property
     def task(self) -> TaskRef:
         """Reference to the task that made the song."""
         return TaskRef(parse_task_id(self))
+
+
+def name_task(reference: str) -> str:
+    """Write an id of this server's tasks, with or without #<n>, as the reference `task:<id>#<n>`."""
+    return f"task:{reference}" if TASK_ID.fullmatch(reference) else reference
 
 
 def parse_task_id(reference: str) -> str:

@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 from kie_mcp.catalog.amount import (
@@ -18,9 +19,11 @@ from kie_mcp.catalog.amount import (
     exactly,
     limit,
 )
+from kie_mcp.catalog.argument_names import rename_arguments
+from kie_mcp.catalog.argument_values import read_value
 from kie_mcp.catalog.fields import InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
-from kie_mcp.catalog.schema import walk_annotation
+from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
 HIDDEN_FIELDS = frozenset(
     {"nsfw_checker", "enable_safety_checker", "upload_method", "uploadCn", "upload_cn", "sync_mode", "enable_fallback"}
@@ -42,6 +45,15 @@ class Part(BaseModel):
     """A structured argument: an object with fields of its own inside a model's arguments."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, given: Any) -> Any:
+        """Take other names of the fields, as a tool does for its arguments."""
+        if not isinstance(given, Mapping):
+            return given
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        return rename_arguments(given, known, names_at_kie([cls]))
 
 
 class KieModel(BaseModel):
@@ -74,6 +86,8 @@ class KieModel(BaseModel):
     """Whether KIE requires a callBackUrl for this model on every route."""
     legacy: ClassVar[str] = ""
     """Name of what to use instead, if KIE no longer documents the model; else empty."""
+    documented: ClassVar[dict[str, Any]] = {}
+    """KIE's documented default of optional fields for which we send nothing unless a call gives them."""
     usual_seconds: ClassVar[float] = 60
     """Usual duration of a task in seconds."""
 
@@ -88,6 +102,34 @@ class KieModel(BaseModel):
         """Estimate the cost of a call with default arguments; a prompt counts as 1000 characters."""
         defaults: dict[str, Any] = {"prompt": "x" * 1000}
         return cls.model_construct(**defaults).estimate()
+
+    @classmethod
+    def read(cls, name: str, value: object) -> object:
+        """Return a field's value in the form that the field wants; one that is not understood is unchanged."""
+        return read_value(value, cls._schema()["properties"][name])
+
+    @classmethod
+    def is_default(cls, name: str, value: object) -> bool:
+        """Tell whether a value that `read()` returned says no more than the field left out.
+
+        Where neither we nor KIE's documentation have a default, `False` says no more than nothing.
+        """
+        field = cls.model_fields[name]
+        default = None if field.default_factory else field.default
+        if default is None:
+            default = cls.documented.get(name, False)
+        return isinstance(value, bool) == isinstance(default, bool) and value == default
+
+    @classmethod
+    def is_unsent(cls, name: str, value: object) -> bool:
+        """Tell whether a value is a switch that is off, of a field for which nothing is sent by default."""
+        field, read = cls.model_fields[name], cls.read(name, value)
+        return read is False and not field.is_required() and field.default is None and cls.is_default(name, read)
+
+    @classmethod
+    @cache
+    def _schema(cls) -> dict[str, Any]:
+        return plain_schema(cls)
 
     def references(self) -> list[Ref]:
         """Return the references to files and earlier tasks in this call, in the order they are sent."""
@@ -285,6 +327,15 @@ class TwoFrames(KieModel):
                 return {**others, "image": first, "last_image": last}
             case given:
                 return given
+
+
+def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
+    """Return our name of each field by KIE's name in snake case, for names by which all models mean the same field."""
+    meanings: dict[str, set[str]] = {}
+    for model in models:
+        for name, field in model.model_fields.items():
+            meanings.setdefault(snake_case(field.serialization_alias or name), set()).add(field.alias or name)
+    return {kie_name: names.pop() for kie_name, names in meanings.items() if len(names) == 1}
 
 
 def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:

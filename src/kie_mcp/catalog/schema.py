@@ -39,7 +39,10 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
             case "items":
                 plain[key] = _plain(value, definitions)
             # Some hosts refuse some of these keys, and agents need none: a title, for example, repeats the name.
-            case "$defs" | "title" | "additionalProperties" | "minLength" | "multipleOf":
+            case "$defs" | "title" | "minLength" | "multipleOf":
+                pass
+            # True makes hosts pass on fields that no schema lists.
+            case "additionalProperties" if value is not True:
                 pass
             # Several hosts do not know exclusive limits. The model class still checks the exact limit.
             case "exclusiveMinimum":
@@ -47,7 +50,7 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
             case "minItems" if value == 1:
                 pass
             # An object's description is the docstring of its class, which is written for readers of the code.
-            case "description" if schema.get("type") == "object":
+            case "description" if "properties" in schema:
                 pass
             case _:
                 plain[key] = value

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog import dynamic_model
-from kie_mcp.catalog.arguments import OPTIONS, Options, coerce_arguments, explain_problem, leave_out_empty, tidy
+from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_out_empty, read_arguments
 from kie_mcp.catalog.family import Family, UnknownFields
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
@@ -28,8 +28,8 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
         InvalidCall: When the arguments are wrong.
     """
     try:
-        given = {name: value for name, value in tidy(arguments).items() if name in OPTIONS}
-        options = Options.model_validate(coerce_arguments(given, {"properties": OPTIONS}))
+        read = read_arguments(arguments, {"properties": OPTIONS})
+        options = Options.model_validate({name: value for name, value in read.items() if name in OPTIONS})
         order = await _parse(app, family, arguments)
         return replace(order, tool=family.tool, variation=options.variation), options
     except ValidationError as error:
@@ -39,7 +39,9 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
     raise InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
 
 
-async def _parse(app: App, family: Family, arguments: Mapping[str, Any], route: str = "") -> Order:
+async def _parse(
+    app: App, family: Family, arguments: Mapping[str, Any], route: str = "", *, pasted: bool = False
+) -> Order:
     """Build the order of a built-in model, whose call may have fields that KIE has added since.
 
     Args:
@@ -47,19 +49,20 @@ async def _parse(app: App, family: Family, arguments: Mapping[str, Any], route: 
         family: The model's family.
         arguments: The arguments under our names; fields that the model does not have are under KIE's names.
         route: Id of the only route to try; empty for any.
+        pasted: Whether the arguments come from a request for KIE, so that all that the model takes shall be sent.
 
     Raises:
         ValueError: An argument is wrong; the message says what to change.
     """
     try:
-        return Order(RUN_MODEL_TOOL, family.parse(arguments), route)
+        return Order(RUN_MODEL_TOOL, family.parse(arguments, pasted=pasted), route)
     except UnknownFields as error:
         live = await find_live_fields(app, error.model, error.names, route)
         if not live:
             raise
         given = {str(name).strip(): value for name, value in arguments.items()}
         added = {name: given.pop(name) for name in error.names}
-        call = family.parse({"model": error.model.id, **given})
+        call = family.parse({**given, "model": error.model.id}, pasted=pasted)
         note = f"{', '.join(added)}: newer than this server; checked against KIE's schema."
         return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=(note,))
 
@@ -89,11 +92,16 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         extra = {key: value for key, value in given.items() if key in model.hidden_fields()}
         shown = {key: value for key, value in given.items() if key not in extra}
         try:
-            order = await _parse(app, family, {**model.received(shown), "model": model.id}, route_id)
+            alias = "" if route_id else name
+            given = {**model.received(shown), "model": alias or model.id}
+            order = await _parse(app, family, given, route_id, pasted=True)
         except ValueError as error:
             raise _wrong_input(model.id, error) from None
         return replace(order, extra=extra)
     model = await load_live_model(await app.discovery(), name.strip(), unchecked=unchecked)
+    required = [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+    if blank := [name for name in required if isinstance(fields.get(name), str) and fields[name].isspace()]:
+        raise _wrong_input(model.id, ValueError(f"{' and '.join(blank)}: nothing but blanks"))
     try:
         return Order(RUN_MODEL_TOOL, dynamic_model.parse_call(model, fields))
     except ValueError as error:

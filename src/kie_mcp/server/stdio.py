@@ -24,6 +24,7 @@ def serve_stdio(tools: str) -> None:
 
     from kie_mcp.server.app import App
     from kie_mcp.server.build import build_server
+    from kie_mcp.server.half_characters import TolerantStream
     from kie_mcp.server.selection import Selection
 
     # Ctrl-C ends the process at once, because the thread that reads stdin cannot be woken for an orderly end. Nothing
@@ -37,6 +38,6 @@ def serve_stdio(tools: str) -> None:
         gc.freeze()
         gc.enable()
         async with stdio_server() as (incoming, outgoing):
-            await server.run(incoming, outgoing, server.create_initialization_options())
+            await server.run(TolerantStream(incoming), outgoing, server.create_initialization_options())
 
     anyio.run(serve)

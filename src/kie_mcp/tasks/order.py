@@ -35,13 +35,14 @@ class Order:
     def idempotency_key(self, contents: Mapping[Ref, str]) -> str:
         """Return the idempotency key of the call.
 
-        Calls with equal model, arguments and file contents have equal keys; tool and file names do not count.
+        Calls with equal model, arguments and file contents have equal keys; tool and file names do not count, nor do
+        blanks at the ends of texts.
 
         Args:
             contents: For each reference, the string from `References.identify()` that identifies its content.
         """
         sent = self.call.sent(lambda ref: contents[ref])
-        request = [self.call.id, self.route, sent, dict(self.extra), self.variation]
+        request = _strip_texts([self.call.id, self.route, sent, dict(self.extra), self.variation])
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
     def tariff(self, lengths: Lengths) -> tuple[str, float]:
@@ -68,3 +69,16 @@ class Order:
             return f"sha256:{contents[ref]}" if ref.startswith("data:") else str(ref)
 
         return {**self.extra, **self.call.model_dump(mode="json", exclude_none=True, context=note)}
+
+
+def _strip_texts(value: Any) -> Any:
+    """Return a JSON value without the blanks at the ends of its texts."""
+    match value:
+        case str():
+            return value.strip()
+        case list() | tuple():
+            return [_strip_texts(each) for each in value]
+        case Mapping():
+            return {name: _strip_texts(each) for name, each in value.items()}
+        case _:
+            return value

@@ -71,6 +71,7 @@ class ImageToVideo(FromImages):
 
     id = "grok-imagine/image-to-video"
     price = PER_SECOND
+    documented: ClassVar[dict[str, Any]] = {"aspect_ratio": "16:9", "image_index": 0}
 
     prompt: Prompt | None = Field(None, max_length=5000)
     aspect_ratio: Ratio | None = Field(None, description=ONE_PICTURE)

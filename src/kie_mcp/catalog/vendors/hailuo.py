@@ -1,6 +1,6 @@
 """Hailuo (MiniMax): short videos from words or pictures."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,9 @@ class Hailuo(KieModel):
 
 class Hailuo02(Hailuo):
     """The fields that every Hailuo 02 model has."""
+
+    # MiniMax has it on unless told otherwise; KIE documents no default.
+    documented: ClassVar[dict[str, Any]] = {"prompt_expansion": True}
 
     prompt: Prompt = Field(max_length=1500)
     prompt_expansion: bool | None = wire("prompt_optimizer", None)

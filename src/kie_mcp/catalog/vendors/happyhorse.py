@@ -1,7 +1,7 @@
 """HappyHorse (Alibaba): video from words and pictures, and videos changed by words."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -88,6 +88,8 @@ class Reference11(HappyHorse11):
 
 class HappyHorse1(HappyHorse):
     """The fields that every HappyHorse 1.0 model has."""
+
+    documented: ClassVar[dict[str, Any]] = {"seed": 0}
 
     seed: Seed | None = None
 

@@ -1,6 +1,6 @@
 """Qwen Image (Alibaba): pictures and edits with fine control."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -136,6 +136,7 @@ class Qwen21(Qwen):
     """The fields that both Qwen Image 2.1 models share."""
 
     price = per("image", rate(4, resolution="1K"), rate(8, resolution="2K"))
+    documented: ClassVar[dict[str, Any]] = {"background": "opaque"}
 
     prompt: Prompt = Field(max_length=5000)
     resolution: Literal["1K", "2K"] = "1K"
@@ -187,6 +188,7 @@ class Qwen3Text(Qwen):
     id = "qwen3/text-to-image"
     aliases = ("qwen3", "qwen-image-3")
     price = per("image", 4.8)
+    documented: ClassVar[dict[str, Any]] = {"seed": 1}
 
     prompt: Prompt = Field(max_length=5000)
     negative_prompt: str | None = Field(None, max_length=5000)

@@ -62,7 +62,7 @@ class RecraftRemoveBackground(KieModel):
 
 UPSCALE = Family(
     "recraft_upscale",
-    "Enlarge a picture: Recraft crisp by default, the cheapest; with factor, Topaz.",
+    "Enlarge a picture: Recraft crisp by default, the cheapest; with factor 4 or 1, Topaz.",
     (RecraftUpscale, TopazUpscale),
 )
 REMOVE_BACKGROUND = Family(

@@ -1,6 +1,6 @@
 """Seedance (ByteDance): video from words, frames and references."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -206,6 +206,7 @@ class Seedance25(Multimodal):
         otherwise=(4, 30),
         note=CLIPS_COUNT,
     )
+    documented: ClassVar[dict[str, Any]] = {"format": "mp4"}
 
     prompt: Prompt = Field(max_length=30000)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=30)
@@ -249,6 +250,8 @@ class V1(Seedance):
 
 class V1Steady(V1):
     """The fields of every Seedance 1.0 model but the fast one."""
+
+    documented: ClassVar[dict[str, Any]] = {"seed": -1}
 
     seed: RandomSeed | None = None
     camera_fixed: bool | None = None

@@ -1,6 +1,6 @@
 """Pictures and videos that speak: Infinitalk, OmniHuman (ByteDance) and Volcengine's lip sync."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PlainSerializer, WithJsonSchema, model_validator
 
@@ -62,6 +62,7 @@ class OmniHuman(TalkingHead):
     aliases = ("omnihuman-1.5", "omnihuman")
     service = "omnihuman/generate"
     price = per("second", 27, of=("audio",), note="By the audio.")
+    documented: ClassVar[dict[str, Any]] = {"seed": -1}
 
     image: Picture = wire("image_url")
     audio: Annotated[Audio, Limits(SOUNDS, mb=10, seconds=(0, 60))] = wire("audio_url")
@@ -82,6 +83,7 @@ class LipSync(TalkingHead):
     aliases = ("volcengine-lip-sync", "lip-sync")
     service = "volcengine/lip-sync"
     price = per("second", 8, of=("video", "audio"), note="By the result.")
+    documented: ClassVar[dict[str, Any]] = {"loop": True, "start": 0}
 
     video: Annotated[Video, Limits("quicktime mp4", mb=500)] = wire("video_url")
     audio: Voice = wire("audio_url")

@@ -1,6 +1,6 @@
 """Wan (Alibaba): video from words, pictures, clips and voices; figures that move; edits; pictures."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
@@ -46,6 +46,8 @@ class Wan25(Wan):
     """The fields that both Wan 2.5 models share."""
 
     price = per("second", rate(12, resolution="720p"), rate(20, resolution="1080p"))
+    # Alibaba has it on unless told otherwise; KIE documents no default.
+    documented: ClassVar[dict[str, Any]] = {"prompt_expansion": True}
 
     prompt: Prompt = Field(max_length=800)
     negative_prompt: str | None = Field(None, max_length=500)
@@ -315,6 +317,8 @@ class Wan22Turbo(Wan):
     usual_seconds = 90
     # KIE states no length; the model makes 81 frames, 16 a second.
     price = per("second", rate(8, resolution="480p"), rate(16, resolution="720p"), otherwise=(5, 6))
+    # Of prompt_expansion, KIE documents no default; Alibaba has it on.
+    documented: ClassVar[dict[str, Any]] = {"seed": 0, "prompt_expansion": True}
 
     prompt: Prompt = Field(max_length=5000)
     resolution: TurboResolution = "720p"
@@ -449,6 +453,7 @@ class WanImage(KieModel):
     does = "text-to-image"
     service = "wan/generate"
     usual_seconds = 40
+    documented: ClassVar[dict[str, Any]] = {"seed": 0}
 
     prompt: Prompt = Field(max_length=5000)
     images: tuple[Image, ...] | None = wire("input_urls", None, min_length=1, max_length=9)

@@ -148,10 +148,10 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
     Raises:
         KieMcpError: When the arguments are wrong, or there is no such task.
     """
-    from kie_mcp.catalog.arguments import coerce_arguments
+    from kie_mcp.catalog.arguments import read_arguments
     from kie_mcp.server import answers, formatting
 
-    given = coerce_arguments(arguments, GALLERY_TASK.input_schema)
+    given = read_arguments(arguments, GALLERY_TASK.input_schema)
     id_, numbers = given.get("task_id"), given.get("preview") or []
     if not isinstance(id_, str) or not isinstance(numbers, list) or len(numbers) > MAX_PREVIEWS:
         raise InvalidCall(f"{GALLERY_TASK.name} takes a task_id, and in preview at most {MAX_PREVIEWS} numbers.")

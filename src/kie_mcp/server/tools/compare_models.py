@@ -32,12 +32,9 @@ class CompareModels(Options):
     """Arguments of compare_models."""
 
     prompt: str = Field(min_length=1)
-    models: tuple[str, ...] = Field(min_length=2, max_length=6)
+    models: tuple[str, ...] = Field(min_length=2, max_length=6, description="2 to 6.")
     max_credits: float = Field(ge=0, description="For all together; nothing is sent when it would cost more.")
-    input: dict[str, Any] = Field(
-        {},
-        json_schema_extra={"properties": {"aspect_ratio": {"type": "string"}}},
-    )
+    input: dict[str, Any] = Field({}, description="Further fields that all take, such as {aspect_ratio: …}.")
 
 
 async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> CallToolResult | InputRequiredResult:

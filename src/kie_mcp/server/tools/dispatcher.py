@@ -58,11 +58,17 @@ async def _call(app: App, context: Context, params: CallToolRequestParams) -> Ca
 
     The tool may be the gallery's own tool, the tool of a family of models, or a utility.
     """
+    from kie_mcp.catalog.arguments import find_broken_text
     from kie_mcp.catalog.registry import FAMILIES
     from kie_mcp.server.generate import run_family_tool
     from kie_mcp.server.tools.registry import TOOLS
 
     name, arguments = params.name, params.arguments or {}
+    if broken := find_broken_text(arguments):
+        raise InvalidCall(
+            f"{broken}: has half a character (a lone surrogate), which cannot be sent.",
+            "Nothing was sent. Write the text anew, its emoji whole.",
+        )
     if name == gallery.GALLERY_TASK.name:
         return await gallery.call_gallery_task(app, arguments)
     if name not in app.selection.names:

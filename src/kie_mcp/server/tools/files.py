@@ -3,6 +3,7 @@
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from kie_mcp.catalog.fields import name_task
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
@@ -52,7 +53,7 @@ class GetDownloadUrl(Arguments):
 async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> CallToolResult:
     """Ask KIE for a link from which a person can download a file, and answer with the link."""
     runner = await app.runner()
-    url = await runner.client.request_download_url(await runner.references.find_url(arguments.file))
+    url = await runner.client.request_download_url(await runner.references.find_url(name_task(arguments.file.strip())))
     text = formatting.to_one_line(f"{url} (for {LINK_MINUTES} minutes)")
     return answers.build_result({"url": url, "minutes": LINK_MINUTES}, text)
 

@@ -21,8 +21,7 @@ class RunModel(Options):
 
     model: str
     input: dict[str, Any] = Field(
-        description="Fields as in KIE's documentation, or as describe_model shows.",
-        json_schema_extra={"properties": {"prompt": {"type": "string"}}},
+        description="Fields as in KIE's documentation, or as describe_model shows, such as {prompt: …}.",
     )
     unchecked: bool = Field(default=False, description="For a model without a published schema.")
     # Every example in KIE's documentation has this field. It is accepted and ignored, because kie-mcp polls instead.

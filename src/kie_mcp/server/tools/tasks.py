@@ -1,39 +1,67 @@
 """The tools `get_task`, `list_tasks` and `resolve_task`, which show tasks of the ledger and settle unknown ones."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.ledger.task import State
+from kie_mcp.errors import KieMcpError
+from kie_mcp.ledger.task import State, Task
 from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.progress import make_progress_reporter
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.adoption import NOT_CREATED
+from kie_mcp.tasks.runner import Runner
 
 
 class GetTask(Arguments):
     """Arguments of get_task."""
 
-    task_ids: tuple[str, ...] = Field(min_length=1, max_length=10)
-    wait_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    task_ids: tuple[str, ...] = Field(min_length=1, max_length=10, description="Up to 10.")
+    wait_seconds: Annotated[float, Field(ge=0, le=600, description="Up to 600.")] = 0
 
 
 async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResult:
-    """Wait up to `wait_seconds` for all of the named tasks to end, and answer with their descriptions."""
+    """Wait up to `wait_seconds` for all of the named tasks to end, and answer with their descriptions.
+
+    An id that no task has is told beside the tasks of the others.
+
+    Raises:
+        KieMcpError: When none of the ids leads to a task.
+    """
     runner = await app.runner()
-    tasks = [await runner.get(id_) for id_ in arguments.task_ids]
+    tasks, errors = await _find_tasks(runner, arguments.task_ids)
     usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
     if arguments.wait_seconds:
         tasks = await runner.wait(tasks, arguments.wait_seconds, make_progress_reporter(app, call.context, usual))
     now = app.clock.time()
-    if len(tasks) == 1:
+    if len(tasks) == 1 and not errors:
         return answers.build_task_result(tasks[0], now=now, usual=usual[tasks[0].id])
     described = [answers.describe_task(task, now=now, usual=usual[task.id]) for task in tasks]
-    return answers.build_result({"tasks": described}, "\n\n".join(answers.format_task(each) for each in described))
+    answer: dict[str, Any] = {"tasks": described}
+    lines = [answers.format_task(each) for each in described]
+    if errors:
+        answer["errors"] = [{"task_id": id_, "error": error.as_dict()} for id_, error in errors.items()]
+        lines += [f"{id_}: {answers.format_error(error.as_dict())}" for id_, error in errors.items()]
+    return answers.build_result(answer, "\n\n".join(lines))
+
+
+async def _find_tasks(runner: Runner, ids: Sequence[str]) -> tuple[list[Task], dict[str, KieMcpError]]:
+    """Return the tasks with these ids, and by id why there is none; raise the first error if there is no task."""
+    tasks: list[Task] = []
+    errors: dict[str, KieMcpError] = {}
+    for id_ in ids:
+        try:
+            tasks.append(await runner.get(id_))
+        except KieMcpError as error:
+            errors[formatting.to_one_line(id_)] = error
+    if not tasks:
+        raise next(iter(errors.values()))
+    return tasks, errors
 
 
 class ListTasks(Arguments):
@@ -43,7 +71,7 @@ class ListTasks(Arguments):
     kind: Kind | None = None
     model: str = Field("", description="Part of the id.")
     words: str = Field("", description="In the prompt.")
-    limit: Annotated[int, Field(ge=1, le=20)] = 10
+    limit: Annotated[int, Field(ge=1, le=20, description="Up to 20.")] = 10
     cursor: str = Field("", description="next_cursor of the page before.")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kie_mcp.catalog.arguments import coerce_arguments, explain_problem, is_empty, tidy
+from kie_mcp.catalog.arguments import explain_problem, list_arguments, read_arguments
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App, ToolCall
@@ -51,15 +51,15 @@ class Tool:
             InvalidCall: When the arguments are wrong.
             KieMcpError: When the handler fails.
         """
-        schema = self.input_schema
-        given = {
-            name.strip(): value
-            for name, value in arguments.items()
-            if value is not None and (name in schema["required"] or not is_empty(tidy(value)))
-        }
         try:
-            checked = self.arguments.model_validate(coerce_arguments(given, schema))
+            checked = self.arguments.model_validate(read_arguments(arguments, self.input_schema))
         except ValidationError as error:
-            problems = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
-            raise InvalidCall(f"{self.name}: {problems}.", "Mend the arguments and call again.") from None
+            problems = "; ".join(map(self._explain, error.errors(include_url=False)))
+            raise InvalidCall(f"{problems}.", "Mend the arguments and call again.") from None
         return await self.handler(app, call, checked)
+
+    def _explain(self, problem: Any) -> str:
+        if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
+            others = list_arguments(self.input_schema["properties"], problem["loc"][0])
+            return f"{self.name}: {explain_problem(problem)}. {others}"
+        return f"{self.name}: {explain_problem(problem)}"

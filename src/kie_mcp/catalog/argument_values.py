@@ -1,0 +1,148 @@
+"""Values of arguments: read what clients and people write as the type that a JSON Schema wants."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from math import gcd
+from typing import Any
+
+from kie_mcp.catalog.spellings import CHOICE_WORDS, PLACEHOLDERS, SWITCH_WORDS
+
+Schema = Mapping[str, Any]
+
+SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECASE)
+RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
+"""Pattern of a shape: 16:9, 16x9, 1920x1080."""
+STARTS = r"(?:https?://|data:|task:|kie://|file:)"
+"""Pattern of the beginning of a web address, a data URI, or a reference to a task."""
+FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?", re.IGNORECASE)
+TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
+
+
+def read_value(value: Any, schema: Schema) -> Any:
+    """Return a value in the form that its schema wants; a value that is not understood is unchanged.
+
+    Args:
+        value: The value as the client sent it.
+        schema: The JSON Schema of the argument, without references.
+    """
+    kind = schema.get("type")
+    if kind in ("string", "integer", "number", "boolean") and isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    match kind:
+        case "boolean":
+            return _read_switch(value)
+        case "integer" | "number":
+            return _read_number(value, schema)
+        case "array":
+            return _read_list(value, schema.get("items", {}))
+        case "object":
+            return _read_object(value, schema)
+        case _:
+            return _read_choice(value, schema.get("enum", ()))
+
+
+def is_placeholder(value: Any, schema: Schema) -> bool:
+    """Tell whether a value is a text that stands for "not given", such as `null`, and is no choice of the argument."""
+    return isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS and value not in schema.get("enum", ())
+
+
+def parse_json(text: str) -> Any:
+    """Return what a JSON text says; the text itself if it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _read_switch(value: Any) -> Any:
+    if isinstance(value, str):
+        word = value.strip().casefold()
+        return SWITCH_WORDS.get(word, None if word == "null" else value)
+    # A 1 is left to the field: an option that spends credits does not take it.
+    return False if value == 0 else value
+
+
+def _read_number(value: Any, schema: Schema) -> Any:
+    if isinstance(value, str):
+        match = SECONDS.fullmatch(value.strip())
+        read = parse_json(match[1].lstrip("+") if match else value)
+        value = value if isinstance(read, list | dict | bool) else read
+    whole = isinstance(value, float) and value.is_integer() and schema["type"] == "integer"
+    value = int(value) if whole else value
+    return _read_choice(value, schema.get("enum", ())) if isinstance(value, str) else value
+
+
+def _read_choice(value: Any, choices: Any) -> Any:
+    """Return the choice that is meant, whatever its spelling."""
+    if not choices or value in choices or not isinstance(value, str | int | float) or isinstance(value, bool):
+        return value
+    by_text = {str(choice).casefold(): choice for choice in choices}
+    return next((by_text[each] for each in _spellings(str(value)) if each in by_text), value)
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """Generate the choices, in lower case, that a text may mean; the likeliest comes first."""
+    word = " ".join(text.casefold().split())
+    yield word
+    yield f"{word}p"
+    if match := RATIO.fullmatch(word):
+        width, height = int(match[1]), int(match[2])
+        yield f"{width}:{height}"
+        if divisor := gcd(width, height):
+            word = f"{width // divisor}:{height // divisor}"
+            yield word
+    yield from (each.casefold() for each in CHOICE_WORDS.get(word, ()))
+
+
+def _read_list(value: Any, items: Schema) -> Any:
+    """Return a list: of one value, of a JSON text, or of a text with commas or line breaks."""
+    if isinstance(value, str):
+        read = parse_json(value)
+        value = read if isinstance(read, list | dict) or read is None else [value]
+    if value is None:
+        return None
+    kind = items.get("type", "string")
+    many = value if isinstance(value, list | tuple) else [value]
+    if kind != "array":
+        many = [part for each in many for part in _unpack(each, kind)]
+    return [
+        read
+        for read in (read_value(each, items) for each in many)
+        if kind != "string" or not is_placeholder(read, items)
+    ]
+
+
+def _unpack(item: Any, kind: str) -> list[Any]:
+    """Return the items that an item of a list holds, if it is a text that is a list itself."""
+    if not isinstance(item, str):
+        return [item]
+    read = parse_json(item) if item.lstrip().startswith("[") else item
+    if isinstance(read, list):
+        return read
+    return [item] if kind == "object" else _split(item)
+
+
+def _split(text: str) -> list[str]:
+    """Split a text where it lists files, references, ids or numbers; a comma may also be part of one of them."""
+    if re.search(STARTS, text):
+        # A web address and a data URI may have commas, and a data URI line breaks.
+        parts = re.split(rf"[\s,;]+(?={STARTS})", text.strip().strip(",;"))
+        return [each.strip(" ,;\n\r\t") for each in parts] if len(parts) > 1 else [text]
+    parts = [each.strip() for each in re.split(r"[,;\n]", text) if each.strip()]
+    files = [bool(FILE.fullmatch(each)) for each in parts]
+    tokens = [bool(TOKEN.fullmatch(each)) for each in parts]
+    return parts if len(parts) > 1 and (all(files) or (all(tokens) and not any(files))) else [text]
+
+
+def _read_object(value: Any, schema: Schema) -> Any:
+    """Return an object whose fields are read by their own schemas; those that stand for "not given" are left out."""
+    read = parse_json(value) if isinstance(value, str) else value
+    known, required = schema.get("properties"), schema.get("required", ())
+    if not isinstance(read, dict) or not known:
+        return read if isinstance(read, dict) else value
+    return {
+        name: read_value(each, known.get(name, {}))
+        for name, each in read.items()
+        if name in required or not is_placeholder(each, known.get(name, {}))
+    }
