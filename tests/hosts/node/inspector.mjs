@@ -1,0 +1,18 @@
+// The command line of the MCP Inspector, which starts the server anew for each call.
+import { execFileSync } from "node:child_process";
+import { SERVER, loop, play } from "./host.mjs";
+
+const settings = Object.entries(SERVER.env).flatMap(([name, value]) => ["-e", `${name}=${value}`]);
+
+function inspect(...options) {
+  const target = [SERVER.command, ...SERVER.args];
+  return JSON.parse(execFileSync("mcp-inspector", ["--cli", ...settings, ...target, "--method", ...options]));
+}
+
+const { tools } = inspect("tools/list");
+await play((text) =>
+  loop(text, tools, (name, args) => {
+    const given = Object.entries(args).flatMap(([key, value]) => ["--tool-arg", `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`]);
+    return inspect("tools/call", "--tool-name", name, ...given);
+  }),
+);
