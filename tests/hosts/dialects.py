@@ -199,6 +199,8 @@ class Messages:
         turn = Turn(tools={each["name"]: each.get("input_schema") or {} for each in body.get("tools") or []})
         for message in body["messages"]:
             for part in parts_of(message["content"]) if message["role"] == "user" else []:
+                if part["type"] == "tool_result" and '"tool_reference"' in json.dumps(part):
+                    continue  # Claude Code has loaded a tool.
                 if part["type"] == "tool_result":
                     turn.results.append(read_parts(part.get("content")))
                 elif part["type"] == "image":

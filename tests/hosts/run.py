@@ -38,7 +38,7 @@ class Host:
     name: str
     title: str
     kind: str
-    """The folder of its driver: python, node or cli."""
+    """What runs its driver: `python` or `node` with the host's packages, or this Python, which starts a `program`."""
     packages: tuple[str, ...]
     """What has to be installed, with versions; the host itself comes first."""
     configuration: str
@@ -73,11 +73,10 @@ class Host:
     def command(self) -> list[str]:
         """Return the command of the driver. A module of Node finds its packages only in a folder above itself."""
         name = self.name.replace("-", "_")
-        if self.kind == "python":
+        if self.kind != "node":
+            python = self.folder / ".venv" / "bin" / "python" if self.kind == "python" else sys.executable
             # A file of the host's own name would hide the host's package.
-            return [str(self.folder / ".venv" / "bin" / "python"), str(HERE / "python" / f"{name}_host.py")]
-        if self.kind == "cli":
-            return [sys.executable, str(HERE / "cli" / f"{name}.py")]
+            return [str(python), str(HERE / "python" / f"{name}_host.py")]
         for file in (HERE / "node").iterdir():
             (self.folder / file.name).write_bytes(file.read_bytes())
         return ["node", str(self.folder / f"{self.name}.mjs")]

@@ -115,7 +115,7 @@ def make_raw(_scene: Scene, results: list[Result]) -> Call | None:
 def judge_raw(scene: Scene, results: list[Result]) -> str:
     """The shape that was asked for has to arrive at KIE."""
     wide = '"aspect_ratio": "16:9"'
-    made = [file.read_text(encoding="utf-8") for file in scene.output.glob("*z-image*.json")]
+    made = [file.read_text(encoding="utf-8") for file in scene.output.glob("*-z-image-t_*.json")]
     lost = "" if not made or wide in made[-1] else "aspect_ratio was lost, and the picture paid"
     return judge_files(results) or lost
 
@@ -145,10 +145,10 @@ def mistake(_scene: Scene, results: list[Result]) -> Call | None:
 
 
 def judge_mistake(_scene: Scene, results: list[Result]) -> str:
-    """The refusal has to name the shapes that there are."""
+    """The refusal has to name the argument. Some hosts refuse by themselves."""
     if len(results) < 2:
         return "it does not go on"
-    unread = "" if "4:5" in results[0].text else f"the refusal does not help: {shorten(results[0].text)}"
+    unread = "" if "aspect_ratio" in results[0].text else f"the refusal does not help: {shorten(results[0].text)}"
     return unread or judge_files(results[1:])
 
 
@@ -204,6 +204,8 @@ def reply(scene: Scene, turn: Turn) -> Reply:
     if not call:
         return "Done."
     name = next((name for name in turn.tools if re.search(rf"(^|_|\W){call.name}$", name)), None)
+    if not name and "ToolSearch" in turn.tools:
+        return Call("ToolSearch", {"query": f"select:mcp__kie__{call.name}"})
     if not name:
         return f"There is no tool {call.name}."
     return Call(name, obey(turn.tools[name], call.arguments, everything=turn.wish in FILLED))

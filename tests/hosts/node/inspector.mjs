@@ -6,7 +6,12 @@ const settings = Object.entries(SERVER.env).flatMap(([name, value]) => ["-e", `$
 
 function inspect(...options) {
   const target = [SERVER.command, ...SERVER.args];
-  return JSON.parse(execFileSync("mcp-inspector", ["--cli", ...settings, ...target, "--method", ...options]));
+  try {
+    return JSON.parse(execFileSync("mcp-inspector", ["--cli", ...settings, ...target, "--method", ...options]));
+  } catch (error) {
+    // A tool's error ends it with 1, and is printed all the same.
+    return JSON.parse(error.stdout);
+  }
 }
 
 const { tools } = inspect("tools/list");

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 SERVER = json.loads(os.environ["HOSTS_SERVER"])
@@ -13,6 +15,23 @@ SERVER = json.loads(os.environ["HOSTS_SERVER"])
 MODEL = os.environ["HOSTS_MODEL"]
 """The address of the scripted model, without the version."""
 os.environ.update(OPENAI_API_KEY="scripted", OPENAI_BASE_URL=f"{MODEL}/v1")
+
+
+async def run_program(*command: str, **variables: str) -> None:
+    """Run a program to its end with a home of its own; raise with what it printed if it fails."""
+    home = Path.cwd() / "home"
+    home.mkdir(exist_ok=True)
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1", "TERM": "dumb", **variables}
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr
+    )
+    try:
+        code = await asyncio.wait_for(process.wait(), timeout=170)
+    except TimeoutError:
+        process.kill()
+        raise
+    if code:
+        raise RuntimeError(f"{command[0]} ends with {code}")
 
 
 async def play(ask: Callable[[str], Awaitable[Any]]) -> None:
