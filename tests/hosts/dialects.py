@@ -135,7 +135,7 @@ class Completions:
         if not streams:
             whole = {**frame, "object": "chat.completion", "choices": [{"message": message, **end}]}
             return json.dumps(whole).encode()
-        pieces = ({"delta": message, **end, "finish_reason": None}, {"delta": {}, **end})
+        pieces: tuple[Json, Json] = ({"delta": message, **end, "finish_reason": None}, {"delta": {}, **end})
         chunks = [{**frame, "object": "chat.completion.chunk", "choices": [piece]} for piece in pieces]
         return events(chunks, named=False) + b"data: [DONE]\n\n"
 
@@ -222,7 +222,7 @@ class Messages:
         frame |= {"usage": {"input_tokens": 1, "output_tokens": 1}}
         if not streams:
             return json.dumps({**frame, **end, "content": [block]}).encode()
-        empty = {**block, **({"text": ""} if isinstance(reply, str) else {"input": {}})}
+        empty: Json = {**block, "text": ""} if isinstance(reply, str) else {**block, "input": {}}
         steps: list[Json] = [
             {"type": "message_start", "message": {**frame, "content": [], "stop_reason": None, "stop_sequence": None}},
             {"type": "content_block_start", "index": 0, "content_block": empty},

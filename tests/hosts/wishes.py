@@ -15,6 +15,8 @@ TASK = re.compile(r"\bt_[a-z0-9]{12}\b")
 FILE = re.compile(r"/[^\s\"'\\]+\.(?:jpg|png|mp3|mp4)")
 MOST_TEXT = 60_000
 """The most characters that a view of a picture may take as text: 45 kB in base64."""
+EMPTY: Json = {"string": "", "array": [], "boolean": False, "object": {}}
+"""What is empty, by the JSON schema's type."""
 TRIES = 5
 """After so many calls the model gives a wish up."""
 
@@ -225,23 +227,32 @@ def obey(schema: Json, arguments: Json, *, everything: bool = False) -> Json:
     }
     required = schema.get("required") or []
     for name, each in known.items():
-        if name not in kept and (name in required or (everything and "enum" not in each)):
+        if name not in kept and (name in required or (everything and says_nothing(each))):
             kept[name] = fill(each)
     return kept
 
 
+def says_nothing(schema: Json) -> bool:
+    """Tell whether an argument can be given without saying anything: as its default, as null or as what is empty."""
+    return schema.get("default") is not None or bool({"null", *EMPTY} & set(types_of(schema)) and "enum" not in schema)
+
+
 def fill(schema: Json) -> Any:
-    """Return what a model writes for an argument that it has nothing for: the default, null, or what is empty."""
-    options = [schema, *schema.get("anyOf", [])]
-    types = [kind for each in options for kind in ([each["type"]] if isinstance(each.get("type"), str) else each.get("type", []))]
+    """Return what a model writes for an argument that it has nothing for, the least if it has to say something."""
+    types = types_of(schema)
     if schema.get("default") is not None:
         return schema["default"]
     if "null" in types:
         return None
-    if choices := next((each["enum"] for each in options if "enum" in each), None):
-        return choices[0]
-    empty = {"string": "", "array": [], "boolean": False, "object": {}}
-    return next((empty[kind] for kind in types if kind in empty), schema.get("minimum", 1))
+    if "enum" in schema:
+        return schema["enum"][0]
+    return next((EMPTY[kind] for kind in types if kind in EMPTY), schema.get("minimum", 1))
+
+
+def types_of(schema: Json) -> list[str]:
+    """Return the types that a schema allows."""
+    named = [each.get("type", []) for each in (schema, *schema.get("anyOf", []))]
+    return [kind for each in named for kind in ([each] if isinstance(each, str) else each)]
 
 
 def draw_photo(width: int, height: int) -> bytes:

@@ -24,13 +24,13 @@ env = {{ {VARIABLES} }}
 required = true
 default_tools_approval_mode = "approve"
 """
-FOLDER = Path.cwd() / "codex"
+FOLDER = Path.home() / ".codex"
 FOLDER.mkdir(exist_ok=True)
 (FOLDER / "config.toml").write_text(CONFIGURATION, encoding="utf-8")
 
 
 async def ask(text: str) -> None:
-    await run_program("codex", "exec", "--skip-git-repo-check", text, CODEX_HOME=str(FOLDER), OPENAI_API_KEY="scripted")
+    await run_program("codex", "exec", "--skip-git-repo-check", text, OPENAI_API_KEY="scripted")
 
 
 asyncio.run(play(ask))

@@ -7,8 +7,8 @@ from pathlib import Path
 from host import MODEL, SERVER, play, run_program
 
 SETTINGS = {"mcpServers": {"kie": SERVER}, "security": {"auth": {"selectedType": "gemini-api-key"}}}
-FOLDER = Path("home", ".gemini")
-FOLDER.mkdir(parents=True, exist_ok=True)
+FOLDER = Path.home() / ".gemini"
+FOLDER.mkdir(exist_ok=True)
 (FOLDER / "settings.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
 VARIABLES = {"GEMINI_API_KEY": "scripted", "GOOGLE_GEMINI_BASE_URL": MODEL, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
 

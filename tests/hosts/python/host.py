@@ -7,7 +7,6 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 SERVER = json.loads(os.environ["HOSTS_SERVER"])
@@ -18,10 +17,9 @@ os.environ.update(OPENAI_API_KEY="scripted", OPENAI_BASE_URL=f"{MODEL}/v1")
 
 
 async def run_program(*command: str, **variables: str) -> None:
-    """Run a program to its end with a home of its own; raise with what it printed if it fails."""
-    home = Path.cwd() / "home"
-    home.mkdir(exist_ok=True)
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1", "TERM": "dumb", **variables}
+    """Run a program to its end, with few variables besides these; raise if it fails."""
+    kept = {name: os.environ[name] for name in ("HOME", "PATH", "NO_PROXY")}
+    environment = {**kept, "TERM": "dumb", **variables}
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr
     )
@@ -40,7 +38,7 @@ async def play(ask: Callable[[str], Awaitable[Any]]) -> None:
         line = {"wish": wish}
         try:
             await asyncio.wait_for(ask(f"[wish:{wish}] Please do it."), timeout=180)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever ends an agent is what the document tells)
             line["error"] = "".join(traceback.format_exception_only(error)).strip()
             traceback.print_exc()
-        print(json.dumps(line), flush=True)
+        print(json.dumps(line), flush=True)  # noqa: T201
