@@ -23,8 +23,8 @@ Row = tuple[Host, list[Played]]
 def describe_form(played: Played) -> str:
     """Say which half of an answer the model gets: the text, structuredContent, or both."""
     last = played.results[-1].text if played.results else ""
-    halves = {"text": "Saved as", "structure": "task_id"}
-    return " and ".join(name for name, mark in halves.items() if mark in last) or "neither"
+    halves = {"text": r"t_\w{12} succeeded", "structure": r"task_id\\*[\"']"}
+    return " and ".join(name for name, mark in halves.items() if re.search(mark, last)) or "neither"
 
 
 def describe_look(played: Played) -> str:
@@ -85,7 +85,7 @@ def list_notes(rows: list[Row]) -> list[str]:
 
 
 def main(*arguments: str) -> int:
-    """Install the hosts, play the wishes, three hosts at a time, and write the document; fail if one is not installed."""
+    """Install the hosts, play the wishes in three hosts at a time, write the document; fail if one is not installed."""
     names = [each for each in arguments if not each.startswith("-")]
     hosts = read_hosts(names)
     for missing in filter(None, [host.install() for host in hosts]):

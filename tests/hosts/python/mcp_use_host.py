@@ -1,6 +1,9 @@
 """An agent of mcp-use."""
 
 import asyncio
+import os
+
+os.environ["MCP_USE_ANONYMIZED_TELEMETRY"] = "false"
 
 from host import SERVER, play
 from langchain_openai import ChatOpenAI
