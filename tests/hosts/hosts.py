@@ -31,6 +31,11 @@ class Host:
         return INSTALLED / self.name
 
     @property
+    def outcome(self) -> Path:
+        """Where what came of it is kept."""
+        return self.folder / "outcome.json"
+
+    @property
     def package(self) -> tuple[str, str]:
         """The name of the host's own package and its version."""
         name, _, version = self.packages[0].replace("==", "@").rpartition("@")
@@ -56,6 +61,7 @@ class Host:
         if self.installed:
             return ""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.outcome.unlink(missing_ok=True)
         for command in self._installation():
             try:
                 ran = subprocess.run(command, capture_output=True, text=True, check=False)

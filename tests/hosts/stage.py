@@ -43,16 +43,15 @@ class Played:
 
     def judge(self, scene: Scene) -> None:
         """Decide whether the user got what he wished for, at the right cost."""
-        reasons = []
         if self.error:
-            reasons.append(f"the agent ends: {shorten(self.error)}")
+            self.wrong = f"the agent ends: {shorten(self.error)}"
         elif not self.results:
-            reasons.append("the agent calls no tool")
+            self.wrong = "the agent calls no tool"
         else:
-            reasons.append(self.wish.judge(scene, self.results))
+            self.wrong = self.wish.judge(scene, self.results)
         if abs(self.credits - self.wish.credits) > 0.001:
-            reasons.append(f"it costs {self.credits:g} credits and should cost {self.wish.credits:g}")
-        self.wrong = "; ".join(filter(None, reasons))
+            cost = f"{self.credits:g} credits in place of {self.wish.credits:g}"
+            self.wrong = f"{cost}, {self.wrong}" if self.wrong else cost
 
 
 def environment(host: Host, model: str, scene: Scene, data: Path, seconds: float) -> dict[str, str]:

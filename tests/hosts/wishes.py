@@ -11,7 +11,8 @@ from typing import Any
 import PIL.Image
 from dialects import Call, Json, Reply, Result, Turn
 
-TASK = re.compile(r"\bt_[a-z0-9]{12}\b")
+TASK = re.compile(r"(?:\b|(?<=\\n))t_[a-z0-9]{12}\b")
+"""A task's id, also after a line break that JSON has escaped."""
 FILE = re.compile(r"/[^\s\"'\\]+\.(?:jpg|png|mp3|mp4)")
 MOST_TEXT = 60_000
 """The most characters that a view of a picture may take as text: 45 kB in base64."""
@@ -86,7 +87,8 @@ def find(_scene: Scene, results: list[Result]) -> Call | None:
 
 def judge_find(_scene: Scene, results: list[Result]) -> str:
     """A model that moves lips has to be found."""
-    return "" if re.search("avatar|infinitalk|omnihuman", results[0].text) else shorten(results[0].text)
+    found = re.search("avatar|infinitalk|omnihuman", results[0].text)
+    return "" if found else f"nothing is found: {shorten(results[0].text)}"
 
 
 def make_defaults(scene: Scene, results: list[Result]) -> Call | None:
@@ -99,7 +101,7 @@ def make_defaults(scene: Scene, results: list[Result]) -> Call | None:
 def judge_defaults(_scene: Scene, results: list[Result]) -> str:
     """Neither call may be refused."""
     refused = [shorten(each.text) for each in results if not re.search("succeeded|running", each.text)]
-    return "; ".join(refused)
+    return f"{len(refused)} of 2 calls are refused: {refused[-1]}" if refused else ""
 
 
 def make_video(scene: Scene, results: list[Result]) -> Call | None:

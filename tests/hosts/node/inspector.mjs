@@ -10,6 +10,7 @@ function inspect(...options) {
     return JSON.parse(execFileSync("mcp-inspector", ["--cli", ...settings, ...target, "--method", ...options]));
   } catch (error) {
     // A tool's error ends it with 1, and is printed all the same.
+    if (!error.stdout?.length) throw new Error(String(error.stderr));
     return JSON.parse(error.stdout);
   }
 }
