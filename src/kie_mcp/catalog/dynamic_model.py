@@ -61,6 +61,12 @@ class DynamicModel(KieModel):
     check: ClassVar[SchemaCheck | None] = None
     """The check against KIE's schema; None for a model without a schema."""
 
+    @classmethod
+    def field_schemas(cls) -> Schema:
+        """Return KIE's schema of each field, by our name."""
+        known = cls.input_schema.get("properties", {})
+        return {name: known.get(field.alias, {}) for name, field in cls.model_fields.items()}
+
 
 def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of: str = "") -> type[DynamicModel]:
     """Make a model class from KIE's live schema; its fields have KIE's own names.

@@ -131,6 +131,11 @@ class KieModel(BaseModel):
     def _schema(cls) -> dict[str, Any]:
         return plain_schema(cls)
 
+    @classmethod
+    def field_schemas(cls) -> Mapping[str, Any]:
+        """Return the JSON Schema of each field, by our name."""
+        return dict(plain_schema(cls)["properties"])
+
     def references(self) -> list[Ref]:
         """Return the references to files and earlier tasks in this call, in the order they are sent."""
         found: list[Ref] = []

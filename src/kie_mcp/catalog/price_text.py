@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from kie_mcp.catalog.credits import LIST_USD_PER_CREDIT
 from kie_mcp.catalog.fields import MediaRef, Medium
@@ -332,6 +332,7 @@ def _values(call: KieModel) -> dict[str, Any]:
 def _labels(call: KieModel) -> Iterator[Label]:
     """Yield the arguments of a call on which its price may depend."""
     values = {name: value for name, value in _values(call).items() if value is not None}
+    schemas = type(call).field_schemas()
     for name, value in values.items():
         spelled = f"{value}p" if "resolution" in name and str(value).isdigit() else _normalize(str(value))
         if RESOLUTION.fullmatch(spelled):
@@ -340,7 +341,7 @@ def _labels(call: KieModel) -> Iterator[Label]:
             yield Label("audio", re.compile(r"\baudio:\w+"), f"audio:{'yes' if value else 'no'}")
         elif re.search("factor|scale", name) and not math.isnan(number := _positive_number(value)):
             yield Label("factor", re.compile(r"\b\d+x"), f"{number:g}x")
-        elif len(choices := [_normalize(str(each)) for each in _choices(type(call).model_fields.get(name))]) > 1:
+        elif len(choices := [_normalize(str(each)) for each in _choices(schemas.get(name, {}))]) > 1:
             words = "|".join(re.escape(each) for each in sorted(choices, key=len, reverse=True))
             yield Label(name, re.compile(rf"(?<![\w-])(?:{words})(?![\w-])"), spelled)
     if not math.isnan(seconds := _number(call, SECONDS_FIELDS, math.nan)):
@@ -348,9 +349,6 @@ def _labels(call: KieModel) -> Iterator[Label]:
     yield Label("video", re.compile(r"\bvideo:\w+"), f"video:{'yes' if _count_inputs(call, 'video') else 'no'}")
 
 
-def _choices(annotation: Any) -> list[Any]:
-    """Return the texts that a field may have; empty when the field is not limited to some."""
-    annotation = getattr(annotation, "annotation", annotation)
-    if get_origin(annotation) is Literal:
-        return [each for each in get_args(annotation) if isinstance(each, str) and len(each) > 1 and not each.isdigit()]
-    return [each for part in get_args(annotation) for each in _choices(part)]
+def _choices(field: Mapping[str, Any]) -> list[str]:
+    """Return the texts that a field may have, by its JSON Schema; empty when the field is not limited to some."""
+    return [each for each in field.get("enum", ()) if isinstance(each, str) and len(each) > 1 and not each.isdigit()]

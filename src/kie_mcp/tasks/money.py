@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
-from kie_mcp.catalog.credits import format_credits
+from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.catalog.price_text import estimate_from_text, quote_text
@@ -54,7 +54,7 @@ def quote(call: KieModel, charges: Sequence[float], live_price: str = "", length
     figure = round(median(charges) * units, 2)
     basis = f"median of your last {len(charges)}" if len(charges) > 1 else "what the last one was charged"
     if figure < listed.reserve:
-        basis += f"; caps count {format_credits(listed.reserve)}, {listed.basis}"
+        basis += f"; caps count {format_number(listed.reserve)}, {listed.basis}"
     return Quote(Estimate(figure, figure), basis, max(figure, listed.reserve))
 
 
