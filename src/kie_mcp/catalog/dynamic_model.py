@@ -171,7 +171,9 @@ def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -
 
 
 def _extend(base: type[KieModel], properties: Schema) -> type[KieModel]:
-    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **_build_fields(properties, (), base))
+    fields = _build_fields(properties, (), base)
+    named: type[KieModel] = type(base.__name__, (base,), {"__doc__": base.__doc__, "added": frozenset(fields)})
+    return create_model(base.__name__, __base__=named, __doc__=base.__doc__, **fields)
 
 
 def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
