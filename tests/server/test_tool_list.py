@@ -72,7 +72,7 @@ async def test_what_clients_see_is_what_the_models_say_in_an_order_that_stays(se
 
 def test_the_standard_size_is_the_model_list_s_and_what_makes_nothing() -> None:
     assert list_names() == list_names("standard") == [*(family.tool for family in STANDARD), *UTILITY]
-    assert len(STANDARD) == 29
+    assert len(STANDARD) == 30
 
 
 def test_the_compact_size_is_what_it_takes_to_run_any_model() -> None:
@@ -115,14 +115,23 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest(words: str, nam
 
 
 @pytest.mark.anyio
-async def test_a_tool_that_is_not_shown_cannot_be_called(settings: Settings) -> None:
+async def test_a_tool_that_is_not_listed_runs_all_the_same(settings: Settings) -> None:
     async with Client(build_server(App(settings, selection=Selection("image")))) as client:
-        for name in ("kling_video", "no_such_tool"):
-            refused = await client.call_tool(name, {"prompt": "waves"})
-            assert refused.is_error
-            assert refused.structured_content
-            assert repr(name) in refused.structured_content["error"]["message"]
-            assert "run_model" in refused.structured_content["error"]["next_step"]
+        quoted = await client.call_tool("kling_video", {"prompt": "waves", "quote": True})
+    assert not quoted.is_error
+    assert quoted.structured_content
+    assert quoted.structured_content["model"] == "kling-3.0/video"
+
+
+@pytest.mark.anyio
+async def test_a_tool_that_does_not_exist_is_answered_with_the_nearest(settings: Settings) -> None:
+    async with Client(build_server(App(settings))) as client:
+        refused = await client.call_tool("kling_vidoe", {"prompt": "waves"})
+    assert refused.is_error
+    assert refused.structured_content
+    assert "'kling_vidoe'" in refused.structured_content["error"]["message"]
+    assert refused.structured_content["error"]["next_step"].startswith("Did you mean kling_video")
+    assert "find_models" in refused.structured_content["error"]["next_step"]
 
 
 @pytest.mark.parametrize("words", ["standard", "compact", "all", "audio"])

@@ -1,7 +1,7 @@
 """Select the tools that a server shows (KIE_MCP_TOOLS, --tools)."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -30,16 +30,14 @@ class Selection:
         for word in words.replace(",", " ").casefold().split() or ("standard",):
             if word not in sets and word not in tools:
                 raise ConfigurationError(
-                    f"There is no set of tools, and no tool, {word!r}.", _did_you_mean(word, sets, tools)
+                    f"There is no set of tools, and no tool, {word!r}.",
+                    f"{_did_you_mean(word, [*sets, *tools])}KIE_MCP_TOOLS and --tools take {', '.join(sets)} and names "
+                    "of tools, separated by commas.",
                 )
             self.names.update(sets.get(word, (word, *utilities)))
         self.tools = [tool for name, tool in tools.items() if name in self.names]
         self.list_result = ListToolsResult.model_validate({"tools": self.tools})
         self.only_utilities = self.names.issubset(utilities)
-
-    def is_read_only(self, name: str) -> bool:
-        """Return whether the tool is selected, spends nothing and changes nothing."""
-        return any(tool["name"] == name and tool["annotations"]["readOnlyHint"] for tool in self.tools)
 
 
 @cache
@@ -52,9 +50,18 @@ def load_tool_list() -> dict[str, Any]:
     return tool_list
 
 
-def _did_you_mean(word: str, sets: Iterable[str], tools: Iterable[str]) -> str:
+def is_read_only(name: str) -> bool:
+    """Return whether there is such a tool, and it spends nothing and changes nothing."""
+    return any(tool["name"] == name and tool["annotations"]["readOnlyHint"] for tool in load_tool_list()["tools"])
+
+
+def suggest_tools(name: str) -> str:
+    """Return a sentence that names the tools whose names are like a wrong name; empty when there are none."""
+    return _did_you_mean(name, [tool["name"] for tool in load_tool_list()["tools"]])
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(word, [*sets, *tools], n=3)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    return f"{hint}KIE_MCP_TOOLS and --tools take {', '.join(sets)} and names of tools, separated by commas."
+    near = get_close_matches(word, known, n=3)
+    return f"Did you mean {' or '.join(near)}? " if near else ""
