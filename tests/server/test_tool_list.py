@@ -190,9 +190,43 @@ def test_a_document_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TOOLS)
+def test_a_title_is_the_name_in_words(name: str) -> None:
+    title = TOOLS[name]["title"]
+    assert re.sub(r"[ -]", "", title).lower() == name.replace("_", "")
+    assert all(word[0].isupper() or word[0].isdigit() for word in title.split())
+
+
+def test_claude_code_shows_the_tools_that_are_always_needed_from_the_start() -> None:
+    shown = {name for name, tool in TOOLS.items() if tool.get("_meta") == {"anthropic/alwaysLoad": True}}
+    assert shown == {"nano_banana_image", "get_task", "find_models", "run_model"}
+    assert all("_meta" not in TOOLS[name] for name in TOOLS.keys() - shown)
+
+
+@pytest.mark.parametrize(
+    "words", ["make a picture", "make a photo", "make a drawing", "picture", "photo", "drawing", "edit images", "image"]
+)
+def test_a_host_that_searches_the_listed_tools_for_a_picture_finds_the_default_one(words: str) -> None:
+    """Hosts count which words of a search stand in a tool's name and description; none may count more."""
+    hits = {
+        tool["name"]: sum(
+            word in re.findall(r"[a-z0-9]+", f"{tool['name']} {tool['description']}".lower()) for word in words.split()
+        )
+        for tool in Selection().tools
+    }
+    assert hits["nano_banana_image"] == max(hits.values()) == len(words.split())
+
+
+def test_a_host_that_searches_for_a_sound_effect_finds_a_tool_that_is_not_legacy() -> None:
+    found = [
+        tool["name"] for tool in Selection().tools if re.search(r"^(?!Legacy).*sound effect.*rain", tool["description"])
+    ]
+    assert found == ["suno_sounds"]
+
+
+@pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_fits_into_600_tokens(name: str) -> None:
     tool = TOOLS[name]
-    assert tool_list.count_tokens({key: tool[key] for key in ("name", "description", "inputSchema")}) <= 600
+    assert tool_list.count_tokens(tool) <= 600
 
 
 @pytest.mark.parametrize(("size", "budget"), [("standard", 10_500), ("compact", 2_500), ("all", 28_000)])

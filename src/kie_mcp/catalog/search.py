@@ -36,7 +36,9 @@ class Entry:
 
     def is_named(self, name: str) -> bool:
         """Tell whether a text is a name of the model or its tool; signs, case and the id's folder do not matter."""
-        return _squash(name) in {_squash(part) for each in self.names for part in (each, each.rpartition("/")[2])}
+        brand = self.family.tool.partition("_")[0]
+        tails = (tail for each in self.names if brand in (tail := each.rpartition("/")[2]))
+        return _squash(name) in {_squash(each) for each in (*self.names, *tails)}
 
     @property
     def search_text(self) -> str:

@@ -1,6 +1,7 @@
 """Select the tools that a server shows (KIE_MCP_TOOLS, --tools)."""
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -10,20 +11,25 @@ from mcp_types import ListToolsResult
 
 from kie_mcp.errors import ConfigurationError
 
+PREFIX_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,19}")
+"""Pattern of a prefix: hosts take these signs, and at most 64 of them in a name."""
+
 
 class Selection:
     """Holds the tools that one server shows."""
 
-    def __init__(self, words: str = "") -> None:
+    def __init__(self, words: str = "", prefix: str = "") -> None:
         """Select the tools that a text names.
 
         Args:
             words: Names of sizes (`standard`, `compact`, `all`), kinds and tools, separated by commas; empty means
                 `standard`. Every name except `compact` also adds all utilities.
+            prefix: A word to put before the name of each tool, such as `kie` for `kie_get_task`; empty for none.
 
         Raises:
-            ConfigurationError: When a word is not the name of a size, kind or tool.
+            ConfigurationError: When a word is not the name of a size, kind or tool, or the prefix is no such word.
         """
+        self.prefix = _check_prefix(prefix)
         sets, utilities = load_tool_list()["sets"], load_tool_list()["utilities"]
         tools = {tool["name"]: tool for tool in load_tool_list()["tools"]}
         self.names: set[str] = set()
@@ -38,6 +44,22 @@ class Selection:
         self.tools = [tool for name, tool in tools.items() if name in self.names]
         self.list_result = ListToolsResult.model_validate({"tools": self.tools})
         self.only_utilities = self.names.issubset(utilities)
+
+
+def _check_prefix(prefix: str) -> str:
+    """Return the prefix with one underscore at its end, or an empty text.
+
+    Raises:
+        ConfigurationError: When hosts would refuse names with this prefix.
+    """
+    if not prefix:
+        return ""
+    word = prefix.strip().rstrip("_")
+    if not PREFIX_PATTERN.fullmatch(word):
+        raise ConfigurationError(
+            f"KIE_MCP_PREFIX is {prefix!r}.", "It takes up to 20 letters, digits and underscores, such as kie."
+        )
+    return f"{word}_"
 
 
 @cache
