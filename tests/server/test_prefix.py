@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from mcp_types import TextResourceContents
 from support.answers import answer, text
 from support.clients import connect
 from support.clock import JumpingClock
@@ -70,10 +71,16 @@ async def test_an_error_of_the_protocol_names_tools_with_the_prefix(client: Clie
     assert not BARE_NAME.search(refused.value.message)
 
 
-async def test_what_the_user_wrote_stays_as_it_is(client: Client) -> None:
+async def test_what_users_and_kie_wrote_stays_as_it_is(client: Client) -> None:
+    lyrics = await client.call_tool("kie_suno_lyrics", {"prompt": "sing get_task"})
+    assert answer(lyrics)["texts"][0].startswith("sing get_task")
+    assert "> sing get_task" in text(lyrics)
+    assert "kie_get_task" not in text(lyrics)
     made = answer(await client.call_tool("kie_nano_banana_image", {"prompt": "write get_task on a sign"}))
-    row = answer(await client.call_tool("kie_library"))["made"][0]
-    assert row["prompt"] == "write get_task on a sign"
+    (resource,) = (await client.read_resource("kie://library")).contents
+    assert isinstance(resource, TextResourceContents)
+    for rows in (answer(await client.call_tool("kie_library"))["made"], json.loads(resource.text)["made"]):
+        assert rows[0]["prompt"] == "write get_task on a sign"
     path = answer(await client.call_tool("kie_get_task", {"task_ids": made["task_id"]}))["media"][0]["path"]
     assert path == made["media"][0]["path"]
 

@@ -207,11 +207,10 @@ def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
     text = taken = f" {' '.join(words)} "
     found: list[tuple[Need, list[str]]] = []
     for phrase, need in _PHRASES:
-        match = re.search(rf" {re.escape(phrase)}s?(?= )", taken)
-        if match and need not in (each for each, _ in found):
-            rest = text.replace(match[0], " ", 1).split()
-            found.append((need, rest))
-            taken = taken.replace(match[0], " |", 1)
+        pattern = rf" {re.escape(phrase)}s?(?= )"
+        if re.search(pattern, taken) and need not in (each for each, _ in found):
+            found.append((need, re.sub(pattern, "", text, count=1).split()))
+            taken = re.sub(pattern, " |", taken, count=1)
     return found
 
 

@@ -1,5 +1,6 @@
 """A prefix before the names of all tools (KIE_MCP_PREFIX), for hosts that show the tools of all servers together."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,6 @@ from kie_mcp.server.selection import load_tool_list
 
 FOREIGN_KEYS = frozenset({"path", "url", "uri", "prompt", "texts", "arguments", "label", "blob"})
 """Keys of answers under which stands what users or KIE wrote, so that a tool's name there stays as it is."""
-QUOTED_LINE = re.compile(r"^> .*$", re.MULTILINE)
-"""Pattern of a line of a text that KIE wrote, in the text form of an answer."""
 
 
 class ToolPrefix:
@@ -27,9 +26,10 @@ class ToolPrefix:
         names = [tool["name"] for tool in load_tool_list()["tools"]]
         self._names = frozenset(names)
         # In sentences only names with an underscore count: `library` is a word as well. A name beside a slash, a dot or
-        # a hyphen is a part of a path, an address or a model's id.
+        # a hyphen is a part of a path, an address or a model's id. Lines that begin with `> ` are KIE's texts.
         joined = "|".join(name for name in names if "_" in name)
-        self._in_sentences = re.compile(rf"(?<![\w/\\.:-])({joined})(?![\w/\\-]|\.\w)")
+        pattern = rf"^> .*|(?<![\w/\\.:-])(?P<name>{joined})(?![\w/\\-]|\.\w)"
+        self._in_sentences = re.compile(pattern, re.MULTILINE)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Take the prefix off the name of a called tool, and put it before all names of tools in the answer."""
@@ -54,15 +54,11 @@ class ToolPrefix:
                 return self._prefix + value if value in self._names else self._rename_in_text(value)
             case list():
                 return [self._rename(each) for each in value]
+            case {"mimeType": "application/json", "text": str(text)}:
+                return {**value, "text": json.dumps(self._rename(json.loads(text)), ensure_ascii=False)}
             case dict():
                 return {key: each if key in FOREIGN_KEYS else self._rename(each) for key, each in value.items()}
         return value
 
     def _rename_in_text(self, text: str) -> str:
-        kept = [(match.start(), match.end()) for match in QUOTED_LINE.finditer(text)]
-
-        def rename(match: re.Match[str]) -> str:
-            is_kept = any(start <= match.start() < end for start, end in kept)
-            return match[0] if is_kept else self._prefix + match[0]
-
-        return self._in_sentences.sub(rename, text)
+        return self._in_sentences.sub(lambda match: self._prefix * bool(match["name"]) + match[0], text)
