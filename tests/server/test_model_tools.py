@@ -32,6 +32,20 @@ async def test_models_are_found_by_words_kind_mode_and_price(client: Client) -> 
     assert text(nothing) == NOTHING_FITS
 
 
+@pytest.mark.parametrize("words", ["picture", "video of my cat on a bike", "midjourney", "lypsync", "face swap"])
+async def test_what_is_found_by_words_is_small(client: Client, words: str) -> None:
+    result = await client.call_tool("find_models", {"words": words})
+    assert answer(result)["models"]
+    assert count_tokens(result) <= 1000
+
+
+async def test_the_answer_says_in_both_forms_that_no_model_does_it(client: Client) -> None:
+    result = await client.call_tool("find_models", {"words": "transcribe"})
+    assert answer(result)["note"].startswith("No model writes down speech.")
+    assert answer(result)["note"] in text(result)
+    assert [row["tool"] for row in answer(result)["models"]] == ["suno_timestamped_lyrics"]
+
+
 @pytest.mark.untraced
 async def test_a_model_is_described_in_600_tokens(client: Client) -> None:
     for id_ in MODELS:
