@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     upload_url: Url = "https://kieai.redpandaai.co"
     tools: str = "standard"
     """Tools that are listed: `standard`, `compact`, `all`, or a list of tools and kinds."""
+    prefix: str = ""
+    """A word before the names of all tools, for hosts that put none there: `kie` makes `kie_get_task`."""
     route: Literal["documented", "service"] = "documented"
     """`service` uses the routes of KIE's model list instead of KIE's documented API."""
     callback_url: Url | Literal[""] = ""

@@ -68,8 +68,10 @@ STANDARD: tuple[Family, ...] = (
     suno.WAV,
     suno.MUSIC_VIDEO,
     suno.COVER_ART,
+    suno_studio.SOUNDS,
 )
-"""The families of KIE's model list; clients see the tools of these families by default."""
+"""The families of KIE's model list, and Suno's sounds, which replace its sound effects; clients see their tools by
+default."""
 
 FAMILIES: tuple[Family, ...] = (
     *STANDARD,
@@ -106,7 +108,6 @@ FAMILIES: tuple[Family, ...] = (
     suno_studio.COVER_SONG,
     suno_studio.ADD_PART,
     suno_studio.REPLACE_SECTION,
-    suno_studio.SOUNDS,
     suno_voice.PERSONA,
     suno_voice.VOICE,
     suno.STYLE,

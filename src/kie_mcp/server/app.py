@@ -57,7 +57,7 @@ class App:
             clock: The source of time. When left out, the system's clock is used.
         """
         self.clock = clock or Clock()
-        self.selection = selection or Selection(settings.tools if settings else "")
+        self.selection = selection or (Selection(settings.tools, settings.prefix) if settings else Selection())
         self._settings = settings
         self._local_files = local_files
         self._transport = transport

@@ -116,7 +116,7 @@ async def _read_models(app: App, id_: str) -> Any:
         offered = await live_models.fetch_offered_models(app)
         built_in = [
             live_models.add_live_status(search.summarize_entry(each), live_models.read_live_status(each.model, offered))
-            for each in search.find_models()
+            for each in search.find_models().entries
         ]
         return {"models": [*built_in, *live_models.list_live_only_models(offered)]}
     return await live_models.describe_model(app, id_)

@@ -4,14 +4,15 @@ import gc
 import sys
 
 
-def serve_stdio(tools: str) -> None:
+def serve_stdio(tools: str, prefix: str) -> None:
     """Serve MCP on stdin and stdout.
 
     Args:
         tools: The tools to show, in the form of KIE_MCP_TOOLS.
+        prefix: A word to put before the names of all tools.
 
     Raises:
-        ConfigurationError: When `tools` names a tool or set that does not exist.
+        ConfigurationError: When `tools` names a tool or set that does not exist, or the prefix is no word.
     """
     # Imports create hundreds of thousands of objects that are never freed; garbage collection would search them for
     # 0.1 s and free nothing, so it is off until the server has been built.
@@ -34,7 +35,7 @@ def serve_stdio(tools: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
 
     async def serve() -> None:
-        server = build_server(App(selection=Selection(tools)))
+        server = build_server(App(selection=Selection(tools, prefix)))
         gc.freeze()
         gc.enable()
         async with stdio_server() as (incoming, outgoing):
