@@ -38,7 +38,7 @@ Its tasks and its balance are kept in {folder}; without this folder it starts an
 """
 
 NAME_WIDTH = 12
-"""Columns for the names in the table of `spend`; longer names are wrapped."""
+"""Width of the column of names in the table of `spend`, in characters; longer names are wrapped."""
 
 cli = typer.Typer(
     name="kie-mcp",
@@ -271,7 +271,7 @@ def sync(
 
 
 def _run_catalog_command(work: "Callable[..., Coroutine[Any, Any, T]]", *arguments: Any) -> "T":
-    """Run a command that asks KIE; end with 2 when KIE cannot be asked."""
+    """Run a command that asks KIE; exit with status 2 when KIE refuses or does not answer."""
     import anyio
 
     from kie_mcp.errors import ApiError
@@ -373,10 +373,10 @@ def _print_to_stderr(text: str) -> None:
 
 
 def _listen(asgi: "ASGIApp", host: str, port: int, message: str) -> None:
-    """Print the message, with the server's URL in place of `{url}`, when the port is bound, and serve until stopped."""
+    """Bind the port, print the message with the server's URL in place of `{url}`, and serve until stopped."""
     import uvicorn
 
-    # Without a timeout, the server would wait at its end for streams that clients keep open.
+    # Without a timeout, the server could not stop before the clients close their streams.
     config = uvicorn.Config(asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
     with config.bind_socket() as bound:
         bound.listen(config.backlog)

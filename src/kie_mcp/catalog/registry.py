@@ -121,5 +121,5 @@ MODELS: dict[str, type[KieModel]] = {}
 
 for _family in FAMILIES:
     for _model in _family.models:
-        # A later family may have a variant with the same id; the id then keeps pointing to the first, plain model.
+        # A later family may have a variant of a model with the same id. The id stands for the first, plain model.
         MODELS.setdefault(_model.id, _model)
