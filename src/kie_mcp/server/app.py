@@ -1,6 +1,6 @@
 """The parts of one running server: its settings, its runner and its access to KIE's list of models.
 
-The first call that needs them opens the runner and the list.
+The runner and the list are opened by the first call that needs them.
 """
 
 from collections.abc import AsyncIterator

@@ -166,7 +166,7 @@ async def find_task(app: App, id_: str) -> "Task":
     """
     try:
         task = await (await app.runner()).get(id_)
-        # The runner also finds a task by KIE's id, but only this server's own id is a handle.
+        # The runner also finds a task by KIE's id, but a handle always has the ledger's id of the task.
         if task.id != id_:
             raise InvalidCall(f"There is no task {id_}.")
     except InvalidCall as error:
