@@ -1,6 +1,7 @@
 """Select the tools that a server shows (KIE_MCP_TOOLS, --tools)."""
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -14,12 +15,15 @@ from kie_mcp.errors import ConfigurationError
 class Selection:
     """Holds the tools that one server shows."""
 
+    error: ConfigurationError | None = None
+    """What was wrong with the wanted selection, in whose place this one is shown; None when nothing was."""
+
     def __init__(self, words: str = "") -> None:
         """Select the tools that a text names.
 
         Args:
-            words: Names of sizes (`standard`, `compact`, `all`), kinds and tools, separated by commas; empty means
-                `standard`. Every name except `compact` also adds all utilities.
+            words: Names of sizes (`standard`, `compact`, `all`), kinds and tools, separated by commas, or as a JSON
+                list; empty means `standard`. Every name except `compact` also adds all utilities.
 
         Raises:
             ConfigurationError: When a word is not the name of a size, kind or tool.
@@ -27,7 +31,7 @@ class Selection:
         sets, utilities = load_tool_list()["sets"], load_tool_list()["utilities"]
         tools = {tool["name"]: tool for tool in load_tool_list()["tools"]}
         self.names: set[str] = set()
-        for word in words.replace(",", " ").casefold().split() or ("standard",):
+        for word in re.sub(r"[][,'\"]", " ", words).casefold().split() or ("standard",):
             if word not in sets and word not in tools:
                 raise ConfigurationError(
                     f"There is no set of tools, and no tool, {word!r}.", _did_you_mean(word, sets, tools)
@@ -40,6 +44,16 @@ class Selection:
     def is_read_only(self, name: str) -> bool:
         """Return whether the tool is selected, spends nothing and changes nothing."""
         return any(tool["name"] == name and tool["annotations"]["readOnlyHint"] for tool in self.tools)
+
+
+def select_tools(words: str) -> Selection:
+    """Return the selection for a server; wrong words select the standard tools, and the selection has the error."""
+    try:
+        return Selection(words)
+    except ConfigurationError as error:
+        standard = Selection()
+        standard.error = error
+        return standard
 
 
 @cache
