@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.answers import answer, text
+from support.answers import answer, count_tokens, text
 from support.tasks import NOW, task
 
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, UnknownOutcome
@@ -210,6 +210,15 @@ def test_a_task_is_told_in_both_forms(known: Task, structured: dict[str, Any], w
     assert answer(result) == structured
     assert text(result) == words
     assert result.is_error == (known.state == "failed")
+
+
+def test_a_finished_picture_takes_at_most_150_tokens() -> None:
+    id_ = "t_rmvje2kdqtfx"
+    path = f"/Users/somebody/Downloads/kie-mcp/2026-11-23-nano-banana-2-1-{id_}-1.jpg"
+    url = "https://tempfile.aiquickdraw.com/workers/nano/image_1764412657000_f8zk3q_1x1_1024x1024.jpg"
+    results = [Result(url, path, "image/jpeg", facts="1024x1024 JPEG, 1.2 MB")]
+    made = task(id=id_, model="nano-banana-2-1", kind="image", state="succeeded", credits=4, results=results)
+    assert count_tokens(answers.build_task_result(made, now=NOW, usual=20)) <= 150
 
 
 def test_every_saved_file_can_be_linked_under_its_number() -> None:
