@@ -8,11 +8,7 @@ from stage import play
 from support.paths import ROOT
 from wishes import WISHES
 
-FAILING = {
-    "langchain": {"find", "picture", "defaults", "edit", "video", "song", "raw", "look", "mistake"},
-    "mcp-use": {"find", "defaults", "song", "raw"},
-    "ts-sdk-1": {"find", "defaults", "song"},
-}
+FAILING = {"langchain": {"find"}, "mcp-use": {"find"}, "ts-sdk-1": {"find"}}
 """The wishes that do not work yet; docs/hosts.md tells why."""
 
 

@@ -69,6 +69,7 @@ def load_tool_list() -> dict[str, Any]:
 def _did_you_mean(word: str, sets: Iterable[str], tools: Iterable[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(word, [*sets, *tools], n=3)
+    known = [*sets, *tools]
+    near = [name for name in known if name.startswith(word)][:3] or get_close_matches(word, known, n=3)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return f"{hint}KIE_MCP_TOOLS and --tools take {', '.join(sets)} and names of tools, separated by commas."
