@@ -211,6 +211,9 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("KIE_MCP_BASE_URL", "ftp://api.kie.ai"),
         ("KIE_MCP_UPLOAD_URL", "https://"),
         ("KIE_MCP_CALLBACK_URL", "hooks.example"),
+        ("KIE_MCP_CALLBACK_URL", "${CALLBACK_URL}"),
+        ("KIE_MCP_HTTP_TOKEN", "${HTTP_TOKEN}"),
+        ("KIE_MCP_HTTP_TOKEN", "your-token"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_variables_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ PLACEHOLDER = re.compile(
     r"|x{3,}|\*+|\.{3}|change[-_ ]?me|todo|none|null|undefined",
     re.IGNORECASE,
 )
-"""What stands in place of a key until somebody fills it in."""
+"""What stands in place of a key or token until somebody fills it in."""
 
 
 def _expand_path(path: Path) -> Path:
@@ -116,6 +116,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split_paths(cls, value: object) -> object:
         return [path for path in LIST_SEPARATOR.split(value) if path] if isinstance(value, str) else value
+
+    @field_validator("http_token")
+    @classmethod
+    def _refuse_placeholder(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and PLACEHOLDER.fullmatch(value.get_secret_value()):
+            raise ValueError("holds a placeholder that nobody has filled in; give a long random text")
+        return value
 
     @property
     def key(self) -> str:

@@ -65,6 +65,8 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     if task.texts and task.final:
         answer["texts"] = task.texts if whole else [truncate_text(text, task.id) for text in task.texts]
     answer |= describe_cost(task)
+    if "usd" in answer and len(answer.get("media", ())) > 1:
+        answer |= usd_field("usd_per_file", answer["credits"] / len(answer["media"]))
     if "estimated_credits" in answer:
         answer["basis"] = task.basis
     answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
@@ -214,9 +216,7 @@ def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
 def describe_cost(task: Task) -> Answer:
     """Return the fields of an answer that hold what a task was charged, or else is likely to cost."""
     if task.credits is not None:
-        files = len(task.results) if task.final else 0
-        each = usd_field("usd_per_file", task.credits / files) if files > 1 else {}
-        return {"credits": task.credits, **usd_field("usd", task.credits), **each}
+        return {"credits": task.credits, **usd_field("usd", task.credits)}
     if task.estimate:
         return {"estimated_credits": list(task.estimate), **usd_field("estimated_usd", *task.estimate)}
     return {}
