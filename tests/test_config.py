@@ -306,6 +306,10 @@ UNKNOWN_FOLDERS = [
     "%NOWHERE%/a",
     "${env:NOWHERE}",
     "${a.b}/c",
+    "$(pwd)/a",
+    "`pwd`/a",
+    "{{home}}/a",
+    "<folder>/a",
 ]
 
 
@@ -330,6 +334,13 @@ def test_a_folder_with_something_that_nobody_fills_in_is_refused(
     with pytest.raises(ConfigurationError, match=f"^Settings are wrong: {variable}: ") as raised:
         load()
     assert given.partition("/")[0] in str(raised.value)
+
+
+@pytest.mark.parametrize("given", ['""', "''", '" "'])
+def test_a_folder_without_a_name_is_not_the_working_folder(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_OUTPUT_DIR", given)
+    with pytest.raises(ConfigurationError, match="KIE_MCP_OUTPUT_DIR: it names no folder"):
+        load()
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ NO_KEY = (
 
 VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)\}|%(\w+)%|\$([A-Za-z_]\w*)")
 """An environment variable inside a setting: `${HOME}`, `${env:HOME}`, `%USERPROFILE%` or `$HOME`."""
+UNFILLED = re.compile(r"\$[{(]|`|\{\{|^<")
+"""The beginning of what a shell or an editor would have filled in."""
 LIST_SEPARATOR = re.compile(re.escape(os.pathsep) + r"(?![^${}]*\})")
 """What separates folders in a list; the colon inside `${env:HOME}` does not."""
 PLACEHOLDER = re.compile(
@@ -40,11 +42,13 @@ def _expand_path(path: Path) -> Path:
     MCP clients pass on what a person wrote for a shell or for an editor, unchanged.
 
     Raises:
-        ValueError: When a variable is not set here, such as an editor's own `${workspaceFolder}`.
+        ValueError: When nothing is left, or a variable is not set here, such as an editor's own `${workspaceFolder}`.
     """
-    text = VARIABLE.sub(_read_variable, str(path).strip().strip("'\""))
-    if "${" in text:
-        raise ValueError(f"{text[text.index('${') :]} is not filled in; give the whole path")
+    text = VARIABLE.sub(_read_variable, str(path).strip(" '\""))
+    if not text:
+        raise ValueError("it names no folder or file")
+    if found := UNFILLED.search(text):
+        raise ValueError(f"{text[found.start() :]} is not filled in; give the whole path")
     # Path.expanduser raises RuntimeError when the home folder of a user is unknown.
     return Path(os.path.expanduser(text))  # noqa: PTH111
 
@@ -115,7 +119,7 @@ class Settings(BaseSettings):
     @field_validator("read_dirs", mode="before")
     @classmethod
     def _split_paths(cls, value: object) -> object:
-        return [path for path in LIST_SEPARATOR.split(value) if path] if isinstance(value, str) else value
+        return [path for path in LIST_SEPARATOR.split(value) if path.strip()] if isinstance(value, str) else value
 
     @field_validator("http_token")
     @classmethod
