@@ -106,9 +106,6 @@ async def test_the_choice_of_tools_holds_over_http() -> None:
 @pytest.mark.parametrize(
     ("arguments", "setting"),
     [
-        ((), "veo_vido"),
-        (("--tools", "image,veo_vido"), "compact"),
-        (("serve",), "veo_vido"),
         (("serve", "--http", "--tools", "veo_vido"), ""),
         (("demo", "--tools", "veo_vido"), ""),
         (("tools", "--tools", "veo_vido"), ""),

@@ -34,6 +34,8 @@ class Result:
     """KIE's id of a song or stem, which later calls use to refer to the song or stem."""
     label: str = ""
     """Text that tells this result from the task's other results, such as the name of a stem."""
+    facts: str = ""
+    """What the saved file is, such as `1024x1024 PNG, 1.2 MB`; empty until it is saved."""
 
     @property
     def is_damaged(self) -> bool:

@@ -5,6 +5,7 @@ The runner and the list are opened by the first call that needs them.
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,6 +81,16 @@ class App:
 
             self._settings = config.load()
         return self._settings
+
+    def check_settings(self) -> None:
+        """Raise an error when the environment is wrong, so that every answer tells it while the server stays up.
+
+        Raises:
+            ConfigurationError: When a setting is wrong or misspelt, or names no tool.
+        """
+        if self.selection.error:
+            raise replace(self.selection.error)
+        _ = self.settings
 
     @asynccontextmanager
     async def run(self, on_change: "Change | None" = None) -> AsyncIterator["App"]:

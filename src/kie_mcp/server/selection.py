@@ -18,12 +18,15 @@ PREFIX_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,19}")
 class Selection:
     """Holds the tools that one server shows."""
 
+    error: ConfigurationError | None = None
+    """What was wrong with the wanted selection, in whose place this one is shown; None when nothing was."""
+
     def __init__(self, words: str = "", prefix: str = "") -> None:
         """Select the tools that a text names.
 
         Args:
-            words: Names of sizes (`standard`, `compact`, `all`), kinds and tools, separated by commas; empty means
-                `standard`. Every name except `compact` also adds all utilities.
+            words: Names of sizes (`standard`, `compact`, `all`), kinds and tools, separated by commas, or as a JSON
+                list; empty means `standard`. Every name except `compact` also adds all utilities.
             prefix: A word to put before the name of each tool, such as `kie` for `kie_get_task`; empty for none.
 
         Raises:
@@ -33,7 +36,7 @@ class Selection:
         sets, utilities = load_tool_list()["sets"], load_tool_list()["utilities"]
         tools = {tool["name"]: tool for tool in load_tool_list()["tools"]}
         self.names: set[str] = set()
-        for word in words.replace(",", " ").casefold().split() or ("standard",):
+        for word in re.sub(r"[][,'\"]", " ", words).casefold().split() or ("standard",):
             if word not in sets and word not in tools:
                 raise ConfigurationError(
                     f"There is no set of tools, and no tool, {word!r}.",
@@ -62,6 +65,19 @@ def _check_prefix(prefix: str) -> str:
     return f"{word}_"
 
 
+def select_tools(words: str, prefix: str = "") -> Selection:
+    """Return the selection for a server; what is wrong is left out, and the selection has the error."""
+    try:
+        return Selection(words, prefix)
+    except ConfigurationError as error:
+        try:
+            standard = Selection(prefix=prefix)
+        except ConfigurationError:
+            standard = Selection()
+        standard.error = error
+        return standard
+
+
 @cache
 def load_tool_list() -> dict[str, Any]:
     """Read tool_list.json, which `python -m kie_mcp.server.tools.tool_list` generates from the catalogue.
@@ -85,5 +101,5 @@ def suggest_tools(name: str) -> str:
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(word, known, n=3)
+    near = [name for name in known if name.startswith(word)][:3] or get_close_matches(word, known, n=3)
     return f"Did you mean {' or '.join(near)}? " if near else ""

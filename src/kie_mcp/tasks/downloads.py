@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from kie_mcp.errors import ApiError, DamagedFile, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats, integrity, result_types
+from kie_mcp.media.facts import describe_file
 from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.partial_files import PartialFile
 
@@ -81,7 +83,7 @@ class Downloader:
     def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
         """Save content that has no link as a file in the output folder, and return a result with the file's path."""
         final = partial_files.write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
-        return Result(url="", path=str(final), mime_type=mime_type)
+        return Result(url="", path=str(final), mime_type=mime_type, facts=describe_file(final, mime_type))
 
     def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
         """Write the sidecar of each downloaded file, a JSON file that says what made the file.
@@ -112,7 +114,11 @@ class Downloader:
             except TimeoutError:
                 raise TimeoutError(f"the download took longer than {self._seconds:g} s") from None
             extension = result_types.choose_extension(result.mime_type, result.url)
-            result.path = str(part.commit(self.folder, stem, extension))
+            final = part.commit(self.folder, stem, extension)
+            result.path = str(final)
+            # The file is saved, even if nobody can read it again.
+            with suppress(OSError):
+                result.facts = await anyio.to_thread.run_sync(describe_file, final, result.mime_type)
 
     async def _download_with_fresh_link(self, task: Task, result: Result, part: PartialFile) -> str:
         """Download and check a file; when its link has expired or leads to a damaged file, try again with a fresh link.

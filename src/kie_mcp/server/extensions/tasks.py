@@ -142,6 +142,8 @@ class TasksExtension(Extension):
         handle = build_handle(task, now=now, usual=usual, busy=runner.is_busy(task))
         if handle["status"] == "completed":
             result = answers.build_task_result(task, now=now, usual=usual)
+            if app.settings.links:
+                answers.add_links(result)
             handle["result"] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return handle
 

@@ -38,6 +38,7 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 
     app = context.lifespan_context
     try:
+        app.check_settings()
         result = await _call(app, context, params)
     except KieMcpError as error:
         return answers.build_error_result(error)
@@ -48,8 +49,8 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
         return answers.build_error_result(
             KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
         )
-    if context.protocol_version in BEFORE_LINKS and isinstance(result, CallToolResult):
-        return answers.remove_links(result)
+    if app.settings.links and context.protocol_version not in BEFORE_LINKS and isinstance(result, CallToolResult):
+        return answers.add_links(result)
     return result
 
 
