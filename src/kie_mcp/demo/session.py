@@ -1,4 +1,4 @@
-"""The demo: an MCP client starts a server on the sandbox, asks for five results, and opens the files."""
+"""The demo: an MCP client starts kie-mcp with a fake KIE (the sandbox), asks for five results, and opens the files."""
 
 import json
 import sys
@@ -35,12 +35,12 @@ CHAT_PICTURE = FOLDER / "chat.png"
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user asks for, and the tool call that an agent makes to get it."""
+    """A user's request in words, and the tool call that an agent makes for this request."""
 
     words: str
     tool: str
     model: str
-    """Id of the model that `run_model` runs instead when the server does not show the tool."""
+    """Id of a model that the demo runs with `run_model` if the server does not list the tool of this wish."""
     arguments: dict[str, Any]
 
 
@@ -82,32 +82,32 @@ FOLLOWED_CALL: tuple[str, dict[str, Any]] = (
     "run_model",
     {"model": "nano-banana-2-1", "input": {"prompt": "A lighthouse in a storm", "aspect_ratio": "16:9"}},
 )
-"""Tool and arguments of the call whose task the client follows (MCP Tasks); the chat page shows this call."""
+"""Name and arguments of the tool call that the demo makes with MCP Tasks; the chat page shows this call."""
 
 
 async def run_demo(console: Console, seconds: float, tools: str = "", wishes: Sequence[Wish] = WISHES) -> bool:
-    """Start a server on the sandbox, ask it for every wish, and print what happens.
+    """Start kie-mcp with a fake KIE (the sandbox), make the tool call of each wish, and print what happens.
 
     Args:
         console: The console to print to.
-        seconds: Seconds that the sandbox takes for a task.
-        tools: The tools that the server shows, in the form of KIE_MCP_TOOLS.
-        wishes: The wishes to ask for.
+        seconds: Seconds that each task takes.
+        tools: The tools that the server lists, written as in the environment variable KIE_MCP_TOOLS.
+        wishes: The tool calls to make.
 
     Returns:
-        Whether every wish, and the call that is followed, gave files that can be opened.
+        True if every wish and the additional call with MCP Tasks gave files that can be opened.
 
     Raises:
-        ConfigurationError: When the demo cannot write its files, or `tools` names a tool that does not exist.
+        ConfigurationError: When the demo cannot write its files, or `tools` has the name of no tool or set of tools.
     """
-    # This raises an error for wrong names of tools. The server would refuse them as well, but its message would not
-    # be shown.
+    # Selection raises an error if `tools` has a wrong name. The server process would fail too, but nobody would see its
+    # error message.
     Selection(tools)
     _draw_sketch()
     with tempfile.TemporaryDirectory() as data:
         async with Client(_server_parameters(data, seconds, tools)) as client:
             all_made = await _Session(console, client).make_all(wishes)
-        # A second server uses the same ledger; its client declares MCP Tasks and MCP Apps.
+        # The second server process uses the same ledger. Its client declares the extensions MCP Tasks and MCP Apps.
         extensions = [
             TaskFollower(lambda text: print_line(console, "task", text, "dim")),
             advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]}),
@@ -148,16 +148,16 @@ def _draw_sketch() -> None:
 
 
 class _Session:
-    """Makes calls with one client, and prints what happens."""
+    """Makes tool calls with one MCP client, and prints what happens."""
 
     def __init__(self, console: Console, client: Client) -> None:
         self._console = console
         self._client = client
         self._last_answer: dict[str, Any] = {}
-        """The structured content of the last answer."""
+        """The structured content (a JSON object) of the last tool result."""
 
     async def make_all(self, wishes: Sequence[Wish]) -> bool:
-        """Make every wish, print the wishes that failed, and return whether all were made."""
+        """Make the tool call of every wish, print the wishes that failed, and return True if none failed."""
         tools = [tool.name for tool in (await self._client.list_tools()).tools]
         before = await self._read_credits()
         server = self._client.server_info
@@ -185,9 +185,10 @@ class _Session:
         return not failed
 
     async def _make(self, tool: str, arguments: dict[str, Any]) -> bool:
-        """Make one wish as an agent would, and return whether it gave files that can all be opened.
+        """Call a tool as an agent would, and then call `get_task` until the task has ended.
 
-        An agent calls the tool, and then asks for the task until the task has ended.
+        Returns:
+            True if the task made files, and all of them can be opened.
         """
         started = time.monotonic()
         answer = await self._call(tool, arguments)
@@ -199,9 +200,10 @@ class _Session:
         return bool(opened) and all(opened)
 
     async def show_followed_call(self) -> bool:
-        """Make a call whose task the client follows (MCP Tasks), and write the page that a chat would show.
+        """Make a tool call with MCP Tasks (the client polls the task itself), and write the chat page of this call.
 
-        Return whether the call gave files that can be opened.
+        Returns:
+            True if the task made files, and all of them can be opened.
         """
         self._print_heading("In a client that knows MCP Tasks, and in a chat that shows pages")
         made = await self._make(*FOLLOWED_CALL)
@@ -253,7 +255,7 @@ class _Session:
 
 
 def print_line(console: Console, what: str, text: str, style: str = "") -> None:
-    """Print a label and a text beside it; a long text is wrapped in its own column."""
+    """Print a label and, in a column beside the label, a text; a long text is wrapped within this column."""
     row = Table.grid(padding=(0, 1))
     row.add_column(width=8, style="dim")
     row.add_column(overflow="fold")
@@ -262,7 +264,7 @@ def print_line(console: Console, what: str, text: str, style: str = "") -> None:
 
 
 def describe_file(file: Path) -> str:
-    """Open a picture, a sound or a video, and return its format, with its size in pixels or its length in seconds.
+    """Open a picture, a sound or a video, and describe it: its format, and its size in pixels or length in seconds.
 
     Raises:
         OSError: When the file cannot be read.

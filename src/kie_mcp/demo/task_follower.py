@@ -1,4 +1,4 @@
-"""A client extension for MCP Tasks, which takes a task handle and polls the task until the task has ended."""
+"""An extension of the MCP client for MCP Tasks: it polls a task until the task has ended."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from kie_mcp.server.extensions.tasks import EXTENSION_ID
 
 
 class TaskHandle(Result):
-    """The task handle, which is the result of a call that started a task (CreateTaskResult)."""
+    """The result of a tool call that started a task (`CreateTaskResult` in MCP Tasks); the client polls the task."""
 
     result_type: Literal["task"] = "task"
     task_id: str
@@ -31,17 +31,17 @@ class GetTaskParams(RequestParams):
 
 
 class GetTaskRequest(Request[GetTaskParams, str]):
-    """A tasks/get request; `name_param` makes the SDK send the task's id in the Mcp-Name header too, over HTTP."""
+    """A tasks/get request; because of `name_param`, the SDK also sends the task's id in the HTTP header Mcp-Name."""
 
     name_param = "taskId"
 
 
 class GetTaskResult(RootModel[dict[str, Any]]):
-    """The answer to tasks/get."""
+    """The result of a tasks/get request."""
 
 
 class TaskFollower(ClientExtension):
-    """Polls the task of each call that returned a task handle, and reports the task's status."""
+    """Polls the task of each tool call that returned a task handle, and reports the task's status."""
 
     identifier = EXTENSION_ID
 
@@ -50,11 +50,11 @@ class TaskFollower(ClientExtension):
         self._clock = clock or Clock()
 
     def claims(self) -> list[ResultClaim[TaskHandle]]:
-        """Return the claim by which the client hands results of type "task" to `follow`."""
+        """Return a claim, which tells the client to pass each result of the type "task" to `follow`."""
         return [ResultClaim(result_type="task", model=TaskHandle, resolve=self.follow)]
 
     async def follow(self, handle: TaskHandle, context: ClaimContext) -> CallToolResult:
-        """Poll a task until it has ended, and return the result of the call that started it."""
+        """Poll a task until the task has ended, and return the result of the tool call that started the task."""
         self._report(f"{handle.task_id}: {handle.status_message}")
         while True:
             await self._clock.sleep(handle.poll_interval_ms / 1000)

@@ -1,1 +1,1 @@
-"""The sandbox: a fake KIE inside this process, for tests and for trying the server without an API key."""
+"""The sandbox: a fake KIE inside this process, for tests and for trying kie-mcp without an API key."""

@@ -1,4 +1,4 @@
-"""The sandbox's ASGI application: it imitates KIE's creates, status reads, uploads, downloads and discovery."""
+"""The sandbox's ASGI application: it answers create, status, upload, download and discovery requests as KIE does."""
 
 import contextlib
 import io
@@ -37,22 +37,22 @@ from kie_mcp.sandbox.status_answers import build_status_answer
 from kie_mcp.sandbox.task_store import TaskStore
 
 MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
-"""Scheme and host of the URLs of media files, unless the sandbox is served on localhost; see `_base_url`."""
+"""Start of the URLs of media files if the sandbox runs inside the process and not as an HTTP server on localhost."""
 
 
 class Sandbox:
-    """A fake KIE: it accepts and refuses the same requests as KIE, and makes small but real media files.
+    """A fake KIE: it accepts and refuses the same requests as KIE, and its results are small but real media files.
 
     Args:
         key: The only API key that the sandbox accepts.
-        credits: The balance in credits at the start.
-        seconds: How long a task takes, in seconds.
+        credits: The account's balance in credits when the sandbox has no tasks.
+        seconds: Seconds that each task takes.
         clock: A function that returns the time in seconds since 1970.
-        window: The rate limit of creates, as a number and a time: `(20, 10.0)` allows 20 creates in any 10 seconds.
-        legacy: Whether the sandbox runs models that KIE no longer documents.
-        folder: The folder of the server's ledger; the sandbox saves its tasks and uploads in the subfolder `kie`.
+        window: The rate limit of create requests: `(20, 10.0)` allows 20 create requests in any 10 seconds.
+        legacy: True to run also models that KIE no longer documents.
+        folder: The folder of kie-mcp's ledger; the sandbox saves its tasks and uploads in the subfolder `kie`.
             Sandboxes with the same folder, also in other processes, share tasks, uploads and the balance. Without a
-            folder, all of these are lost when this object is deleted.
+            folder, tasks and uploads are lost when this object is deleted.
     """
 
     def __init__(
@@ -72,49 +72,49 @@ class Sandbox:
         self._clock = clock
         self._window = window
         self.discovery = Discovery(legacy)
-        """The sandbox's copy of KIE's discovery API."""
+        """The sandbox's imitation of KIE's discovery API, which lists models, schemas and prices."""
         self._last_discovery = float("-inf")
         self._faults = Faults()
         self.folder = folder and folder / "kie"
-        """The folder in which tasks and uploads are saved; None if they are lost when this object is deleted."""
+        """The folder in which the sandbox saves tasks and uploads; None if the sandbox keeps them only in memory."""
         self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
         self._files = FileStore(self.folder and self.folder / "uploads", clock())
         self._handlers = dict(self._build_handlers())
         self.app = Starlette(routes=self._routes(), exception_handlers={HTTPException: answer_not_found})
-        """The ASGI application. It ignores host names, so it answers for every host of KIE."""
+        """The ASGI application. The application ignores host names, so it imitates all of KIE's hosts at once."""
 
     @property
     def accepted(self) -> list[FakeTask]:
-        """All tasks whose creates the sandbox accepted, the oldest first."""
+        """All tasks that the sandbox accepted, with the oldest first."""
         return self._tasks.read()
 
     @property
     def balance(self) -> float:
-        """The credits that are left on the account."""
+        """The number of credits that are left on the sandbox's only account."""
         now = self._clock()
         return round(self._credits - self._tasks.read_spent() - sum(task.charge(now) for task in self.accepted), 2)
 
     def inject_fault(self, on: FaultTarget, how: int | str, times: int = 1) -> None:
-        """Inject a fault into the next requests of a kind.
+        """Let the next requests of one kind fail in a chosen way.
 
         Args:
-            on: The kind of request.
+            on: The kind of request, such as `create` or `status`.
             how: The fault. A number, such as 502, is the HTTP status of the answer. `code:429` is an answer with HTTP
-                status 200 and the code 429 in its body. `garbage` is a web page, `xml` an error of a storage service,
-                `empty` an answer without a body, and `null-record` the answer to a task id that KIE does not know.
+                status 200 and the code 429 in its body. `garbage` is a web page, `xml` is an error of a storage
+                service, `empty` is an answer without a body, and `null-record` is KIE's answer for an unknown task id.
                 `truncated` is the first half of an answer, with the length of this half in its headers; `cut` is the
                 same half, with the length of the whole answer in its headers.
                 `reset-before` and `reset-after` break the connection before or after the request takes effect;
                 `hang-before` and `hang-after` keep the connection open without an answer. `fail` lets the task fail,
-                `stall` keeps it from ending, `no-urls` lets it succeed without result URLs, and `moved-urls` with the
-                result URLs in a field where KIE has never put them. With the prefix `after:`, as in `after:502`, the
-                request takes effect before the faulty answer is sent.
-            times: Number of requests that the fault happens to.
+                `stall` lets the task run for ever, `no-urls` lets the task succeed without result URLs, and
+                `moved-urls` puts the result URLs into a field that KIE has never used for URLs. With the prefix
+                `after:`, as in `after:502`, the request takes effect before the faulty answer is sent.
+            times: Number of requests that get the fault.
         """
         self._faults.add(on, how, times)
 
     def drop_uploads(self) -> None:
-        """Delete all uploaded files, as KIE does after a day."""
+        """Delete all uploaded files; KIE deletes an uploaded file after a day."""
         self._files.drop_uploads()
 
     def _routes(self) -> list[Route]:
@@ -126,9 +126,9 @@ class Sandbox:
         ]
 
     def _build_handlers(self) -> Iterator[tuple[tuple[str, str], Handler]]:
-        """Yield a pair for each request with a fixed path: its method and path, and its handler.
+        """Yield a handler for each fixed URL path, as in `(("GET", "/api/v1/models"), handler)`.
 
-        The pairs are put into a dictionary, because 150 routes of Starlette would make the start slower.
+        The caller puts these pairs into a dictionary, because 150 routes of Starlette would make the start slower.
         """
         found = [offer.route for offers in OFFERS.values() for offer in offers]
         create, status = self._with_key("create", self._create_task), self._with_key("status", self._read_status)
@@ -150,7 +150,7 @@ class Sandbox:
         raise HTTPException(405 if any(path == request.url.path for _, path in self._handlers) else 404)
 
     def _with_faults(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler: each request gets the next fault for the kind of request `on`, if one is left."""
+        """Wrap a handler: a request gets the next injected fault for requests of the kind `on`, if a fault is left."""
 
         async def endpoint(request: Request) -> Response:
             return await self._faults.answer(on, request, handler) if on else await handler(request)
@@ -158,7 +158,7 @@ class Sandbox:
         return endpoint
 
     def _with_key(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler: requests without the API key are refused; faults for the kind of request `on` come first."""
+        """Wrap a handler: a request gets an injected fault, if one is left; otherwise it needs the API key."""
 
         async def with_key(request: Request) -> Response:
             if request.headers.get("authorization") != f"Bearer {self._key}":
@@ -204,26 +204,26 @@ class Sandbox:
         return build_envelope(200, "success", {"taskId": task.id, "recordId": task.id})
 
     def _accept(self, task: FakeTask) -> bool:
-        """Save a task if the balance covers its price, and return whether the task was saved."""
+        """Save a task if the balance covers its price, and return True if the task was saved."""
         if task.credits > self.balance:
             return False
         self._tasks.save(task)
-        # The balance is read again, because another process may have spent the last credits in between.
+        # The balance is read again, because another process may have spent credits since the first read.
         if self.balance >= 0:
             return True
         self._tasks.delete(task)
         return False
 
     def _find_repeated(self, offer: Offer, body: dict[str, Any]) -> FakeTask | None:
-        """Return the task of an earlier create with equal arguments, or None.
+        """Return the task of an earlier create request with equal arguments, or None if there is no such task.
 
-        On some routes, a client repeats the create until the result is ready.
+        On some routes, a client sends the same create request again until the result is ready.
         """
         arguments = offer.parse_arguments(body)
         return next((task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments), None)
 
     def _find_lost_upload(self, request: Request, body: Any) -> str:
-        """Return the first link in a body that leads to a deleted upload; empty if there is no such link."""
+        """Return the first URL in a request body whose uploaded file is deleted; empty if there is no such URL."""
         if isinstance(body, dict | list):
             inner = body.values() if isinstance(body, dict) else body
             return next(filter(None, (self._find_lost_upload(request, each) for each in inner)), "")
@@ -233,7 +233,7 @@ class Sandbox:
         return body if is_upload_url and not self._find_file(request, body) else ""
 
     def _exceeds_window(self, now: float) -> bool:
-        """Tell whether one more create would exceed the rate limit, which counts creates in a sliding window."""
+        """Return True if one more create request at the time `now` would exceed the rate limit."""
         limit, seconds = self._window
         return sum(task.created_at > now - seconds for task in self.accepted) >= limit
 
@@ -263,7 +263,7 @@ class Sandbox:
         return build_envelope(200, "success", url)
 
     def _find_file(self, request: Request, url: str) -> Path | None:
-        """Return the local file that one of the sandbox's own URLs leads to, or None."""
+        """Return the local file for one of the sandbox's own media URLs, or None if there is no such file."""
         for origin in (MEDIA_ORIGIN, _base_url(request)):
             if url.startswith(origin + MEDIA_PATH):
                 first, _, rest = unquote(urlsplit(url).path).removeprefix(MEDIA_PATH).partition("/")
@@ -271,7 +271,7 @@ class Sandbox:
         return None
 
     def _find_result(self, id_: str, name: str) -> Path | None:
-        """Return a result file of a task, or None if the task has not succeeded or has no such file."""
+        """Return the path of a task's result file, or None if the task has not succeeded or has no such file."""
         if not (task := self._find_task(id_)):
             return None
         is_done = task.state(self._clock()) == "success"
@@ -340,7 +340,7 @@ class Sandbox:
         return self._answer_discovery(self.discovery.read_detail(of, model, self._clock()))
 
     def _answer_discovery(self, data: Any) -> Response:
-        """Answer a discovery request; refuse it if the last accepted discovery request was less than a second ago."""
+        """Answer a discovery request with `data`, or refuse the request if less than a second passed since the last."""
         now = self._clock()
         if now - self._last_discovery < 1:
             return build_envelope(429, "At most one request a second")
@@ -371,7 +371,7 @@ async def answer_not_found(request: Request, error: Exception) -> Response:
 
 
 async def _read_json(request: Request) -> dict[str, Any]:
-    """Parse the body as a JSON object; refuse any other body with HTTP status 400."""
+    """Parse the request body as a JSON object; raise an error with HTTP status 400 if it is no JSON object."""
     with contextlib.suppress(ValueError):
         body = json.loads(await request.body())
         if isinstance(body, dict):
@@ -395,6 +395,6 @@ def _refuse_upload(reason: str) -> Response:
 
 
 def _base_url(request: Request) -> str:
-    """Return the start of media URLs: the sandbox's own address if it is served on localhost, else MEDIA_ORIGIN."""
+    """Return scheme and host for media URLs: those of the request on localhost, or else MEDIA_ORIGIN."""
     local = request.url.hostname in ("localhost", "127.0.0.1")
     return str(request.base_url).rstrip("/") if local else MEDIA_ORIGIN

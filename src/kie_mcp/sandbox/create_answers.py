@@ -1,7 +1,7 @@
-"""Answers to creates on routes without a status route.
+"""Answers to create requests on routes where KIE has no URL for reading a task's status.
 
-On some of these routes, the answer to the create contains the result. On the others, the client repeats the create
-until the result is ready.
+On some of these routes, the answer to the create request contains the result. On the others, the client sends the same
+create request again until the result is ready.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from kie_mcp.sandbox.fake_task import FAILURE, StatusRecord
 from kie_mcp.sandbox.status_answers import build_status_answer
 
 Reply = tuple[int, str, Answer | None]
-"""Code, message and data of an answer's body."""
+"""The three fields of an answer's body: `code`, `msg` and `data`."""
 
 
 def answer_with_result(record: StatusRecord) -> Reply:
@@ -20,21 +20,21 @@ def answer_with_result(record: StatusRecord) -> Reply:
 
 
 def answer_repeated_create(record: StatusRecord) -> Reply:
-    """Answer a create that the client repeats until the file is ready."""
+    """Build the reply to a create request that the client sends again until the file is ready."""
     if record.failed:
         return 501, FAILURE[1], None
     return REPEATED_CREATE_ANSWERS[record.task.offers[0].route.shape](record)
 
 
 def answer_veo_1080p(record: StatusRecord) -> Reply:
-    """Answer a create of a Veo video in 1080p: with an error until the video is ready, then with its URL."""
+    """Build the reply to a request for a Veo video in 1080p: an error until the video is ready, then its URL."""
     if not record.succeeded:
         return 400, "The 1080p video is processing. Ask again in a minute", None
     return 200, "success", {"resultUrl": record.first_url}
 
 
 def answer_veo_4k(record: StatusRecord) -> Reply:
-    """Answer a create of a Veo video in 4K; KIE sends an error code even when the video is ready."""
+    """Build the reply to a request for a Veo video in 4K; KIE sends an error code even when the video is ready."""
     if not record.succeeded:
         first, nothing = record.now == record.task.created_at, {"resultUrls": None, "imageUrls": None}
         code, message = (200, "success") if first else (422, "The 4K video is processing. Ask again later")
@@ -47,4 +47,4 @@ REPEATED_CREATE_ANSWERS: dict[str, Callable[[StatusRecord], Reply]] = {
     "veo-1080p": answer_veo_1080p,
     "veo-4k": answer_veo_4k,
 }
-"""Functions that answer a repeated create, by the route's `shape`."""
+"""For each `Route.shape` (the name of a JSON structure), the function that answers a create request sent again."""

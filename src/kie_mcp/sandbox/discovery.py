@@ -1,4 +1,4 @@
-"""The sandbox's copy of KIE's discovery API (the live catalogue): models, schemas, prices and success rates."""
+"""The sandbox's imitation of KIE's discovery API, which lists models, schemas, prices and success rates."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,38 +15,38 @@ from kie_mcp.sandbox.offers import OFFERS, Offer
 Json = dict[str, Any]
 
 BUCKET_SECONDS = 600
-"""Length in seconds of one period; KIE states a success rate for each period."""
+"""Length in seconds of the periods for which KIE publishes success rates: one rate for each ten minutes."""
 DAY_SECONDS = 24 * 60 * 60
 
 
 @dataclass
 class Discovery:
-    """The models that the sandbox lists; tests may add and remove models, and set their prices and success rates."""
+    """Lists the sandbox's models; tests may add and remove models, and set their prices and success rates."""
 
     legacy: bool = False
-    """Whether the list includes models that KIE no longer documents."""
+    """True if the list includes models that KIE no longer documents."""
     extra_models: dict[str, Offer] = field(default_factory=dict)
-    """Models that the built-in catalogue does not have, by id."""
+    """Models that `add_model` added, by model id; kie-mcp's built-in catalogue does not have these models."""
     extra_schemas: dict[str, Json | None] = field(default_factory=dict)
-    """JSON Schemas of the extra models, by id; None for a model without a schema."""
+    """For each model id in `extra_models`, the JSON Schema of the model's input; None for a model without a schema."""
     removed: set[str] = field(default_factory=set)
-    """Ids of the models that the sandbox no longer offers."""
+    """Ids of models that the sandbox neither lists nor runs any longer."""
     success_rates: dict[str, float] = field(default_factory=dict)
-    """Success rate in per cent, by model id; a model that is not here has 100 per cent."""
+    """For each model id, the success rate in per cent; a model without an entry has 100 per cent."""
     prices: dict[str, str] = field(default_factory=dict)
-    """KIE's price text, by model id; for a model that is not here, the catalogue's price is written as text."""
+    """For each model id, a price text; a model without an entry gets the built-in catalogue's price as text."""
 
     def add_model(self, id_: str, schema: Json | None, *, kind: Kind = "image", does: str = "text-to-image") -> None:
-        """Offer a model that the built-in catalogue does not have.
+        """Add a model that kie-mcp's built-in catalogue does not have.
 
         Args:
             id_: KIE's id of the model.
-            schema: The JSON Schema of the model's input; None for a model without a published schema.
+            schema: The JSON Schema of the model's input; None if KIE publishes no schema for the model.
             kind: The kind of result that the model makes.
             does: The model's mode, such as `text-to-image`.
         """
         model = dynamic_model.unchecked_model(id_, kind=kind, does=does)
-        # A schema that cannot be used to check arguments is listed too, because KIE might publish such a schema.
+        # A schema that kie-mcp cannot use is published too, so that tests can show how kie-mcp handles such a schema.
         with suppress(UnusableSchema):
             if schema:
                 model = dynamic_model.model_from_schema(id_, read_schema(schema), kind=kind, does=does)
@@ -54,16 +54,16 @@ class Discovery:
         self.extra_schemas[id_] = schema
 
     def find_extra_model(self, path: str, body: Json) -> list[Offer]:
-        """Return a list with the offer of the extra model that a create names; empty if it names no extra model."""
+        """Return the model from `extra_models` that a create request names, as a list of one; else an empty list."""
         offer = self.extra_models.get(str(body.get("model"))) if path == JOBS.create else None
         return [offer] if offer else []
 
     def list_models(self, *, task_types: Iterable[str] = (), provider: str = "", words: str = "") -> Json:
-        """List the models that match all filters; case is ignored.
+        """Return a JSON object with the models that match all filters; upper and lower case count as equal.
 
         Args:
-            task_types: KIE's task types; a model must have one of them. Without any, all models match.
-            provider: KIE's name of the vendor.
+            task_types: KIE's task types, such as `Text to Image`; a model must have one of them. If empty, all match.
+            provider: KIE's name of the vendor, such as `Google`; if empty, all vendors match.
             words: A text that must occur in the model's id or title.
         """
         wanted = {each.casefold() for each in task_types if each}
@@ -77,7 +77,7 @@ class Discovery:
         return {"total": len(listed), "models": listed}
 
     def read_detail(self, of: str, model: str, now: float) -> Json | None:
-        """Return the schema, the price or the success rates of a model, or None if the sandbox does not offer it.
+        """Return the schema, the price or the success rates of a model, or None if the sandbox lists no such model.
 
         Args:
             of: What to return: `schema`, `price` or `success-rate`.
@@ -119,7 +119,7 @@ class Discovery:
 
 
 def _success_points(now: float, rate: float) -> Iterable[Json]:
-    """Generate one point for each period of the last day; all points have the same success rate, in per cent."""
+    """Yield a JSON object with the success rate for each ten minutes of the last day; `rate` is in per cent."""
     last = int(now) // BUCKET_SECONDS * BUCKET_SECONDS
     for start in range(last - DAY_SECONDS, last, BUCKET_SECONDS):
         span = {"start": to_iso(start), "end": to_iso(start + BUCKET_SECONDS)}
@@ -127,7 +127,7 @@ def _success_points(now: float, rate: float) -> Iterable[Json]:
 
 
 def _build_openapi(offer: Offer, schema: Json) -> Json:
-    """Build the OpenAPI document that KIE publishes for a model; it contains the schema of the model's input."""
+    """Build an OpenAPI document like the one that KIE publishes for a model; it contains the input's JSON Schema."""
     body = {
         "type": "object",
         "required": ["model", "input"],

@@ -1,4 +1,4 @@
-"""Small but valid media files (PNG, JPEG, WebP, WAV, MP3, MP4), which are rendered when a client downloads them."""
+"""Render small but valid media files (PNG, JPEG, WebP, WAV, MP3, MP4) when a client downloads them."""
 
 import io
 import json
@@ -24,23 +24,23 @@ SAMPLE_RATE_HZ = 22050
 
 @dataclass(frozen=True, slots=True)
 class MediaContent:
-    """What a rendered file shows or contains."""
+    """The text, the identifying mark and the aspect ratio of a media file that the sandbox renders."""
 
     text: str
-    """The text in an image, or the title of a song."""
+    """The text that an image shows, or the title of a song."""
     mark: str
-    """A text that makes this file different from all others."""
+    """A text that is different for each file, so that no two files have equal bytes."""
     aspect_ratio: str = ""
     """Aspect ratio of an image, such as `16:9`; a text of any other form makes the image a square."""
 
     @property
     def number(self) -> int:
-        """Checksum of the mark; colours and pitches are computed from it, so that files look or sound different."""
+        """Checksum of `mark`, which determines colours and pitches, so that files look or sound different."""
         return zlib.crc32(self.mark.encode())
 
 
 def render_file(name: str, media: MediaContent) -> bytes:
-    """Return the bytes of a media file; the extension of `name`, such as `png` in `1.png`, chooses the format."""
+    """Return the bytes of a media file; the extension of `name` chooses the format, as in `1.png`."""
     return RENDERERS[name.rpartition(".")[2]](media)
 
 
@@ -87,24 +87,24 @@ def _render_song(media: MediaContent) -> bytes:
 
 
 def _synchsafe(number: int) -> bytes:
-    """Encode a number as four bytes of seven bits each, as ID3 requires."""
+    """Encode a number as four bytes that hold seven bits each, as ID3 tags require: 128 -> bytes 0, 0, 1, 0."""
     return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
 def _render_clip(media: MediaContent) -> bytes:
-    # The mark is put into an MP4 box of the type `free`, because players ignore such a box.
+    # The mark is put into an MP4 box (a part of the file) of the type `free`, because players ignore such a box.
     mark = media.mark.encode()
     return (ASSETS / "clip.mp4").read_bytes() + struct.pack(">I4s", 8 + len(mark), b"free") + mark
 
 
 def write_lyrics(media: MediaContent) -> str:
-    """Return lyrics about the content's text: a verse and a chorus."""
+    """Return lyrics, with a verse and a chorus, that contain the text of `media`."""
     about = media.text or "nothing"
     return f"[Verse]\n{about}, I sing of {about}\nnumber {media.number}\n\n[Chorus]\nOh, {about}!"
 
 
 def write_notes(media: MediaContent) -> dict[str, Any]:
-    """Return the notes of a musical scale, in the form of KIE's MIDI data."""
+    """Return the notes of a musical scale, as the JSON object that KIE returns for MIDI data."""
     first = 48 + media.number % 24
     scale = [
         {"pitch": first + step, "start": beat * 0.25, "end": beat * 0.25 + 0.2, "velocity": 0.8}

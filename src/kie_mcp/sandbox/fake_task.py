@@ -1,4 +1,4 @@
-"""A task in the sandbox, whose state depends only on the clock and on an injected fault."""
+"""A task of the fake KIE. Its state depends only on the time since its start and on an injected fault."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from kie_mcp.sandbox.fake_media import MediaContent
 from kie_mcp.sandbox.offers import Offer
 
 State = Literal["waiting", "queuing", "generating", "success", "fail"]
-"""Task states of the unified `jobs` API."""
+"""The task states that KIE's unified `jobs` API uses."""
 
 FAILURE = 500, "The sandbox was told to let this task fail"
 COVER_NAME = "cover.jpg"
@@ -21,20 +21,20 @@ STEMS = (
 
 @dataclass(eq=False)
 class FakeTask:
-    """A task whose create was accepted."""
+    """A task whose create request the sandbox accepted."""
 
     id: str
     path: str
     model: str
-    """The name of the model in the request."""
+    """The model's name, as written in the create request."""
     body: dict[str, Any]
-    """The body of the create request."""
+    """The body of the create request, as a JSON object."""
     offers: list[Offer]
-    """The one or two offers that match the request; the likelier offer comes first."""
+    """The model and route (an `Offer`) of the request; two if the request fits two routes, the likelier one first."""
     created_at: float
-    """Time of the create, in seconds since 1970."""
+    """Time of the create request, in seconds since 1970."""
     seconds: float
-    """How long the task takes, in seconds."""
+    """Seconds from the create request to the end of the task."""
     credits: float
     """Price of the task in credits."""
     fault: str = ""
@@ -42,21 +42,21 @@ class FakeTask:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The request's arguments under this server's names; missing arguments have their defaults."""
+        """The arguments of the request, with kie-mcp's field names; a missing argument has its default value."""
         return self.offers[0].parse_arguments(self.body)
 
     @property
     def prompt(self) -> str:
-        """The text that the result files show: the prompt, or the model's id if there is no prompt."""
+        """The text for the result files: the prompt, or the model's id if the request has no prompt."""
         return str(self.arguments.get("prompt") or self.offers[0].model.id)
 
     @property
     def ends_at(self) -> float:
-        """Time at which the task ends, in seconds since 1970."""
+        """Time at which the task will end or has ended, in seconds since 1970."""
         return self.created_at + self.seconds
 
     def state(self, now: float) -> State:
-        """Return the task's state at the time `now`, in the words of the `jobs` API."""
+        """Return the task's state at the time `now`, in seconds since 1970; the words are those of the `jobs` API."""
         if now >= self.ends_at and self.fault != "stall":
             return "fail" if self.fault == "fail" else "success"
         share = self.progress(now)
@@ -69,7 +69,7 @@ class FakeTask:
         return round(min((now - self.created_at) / (self.seconds or 1), 0.99), 2)
 
     def charge(self, now: float) -> float:
-        """Return the credits that the task costs at the time `now`; a failed task costs nothing."""
+        """Return the credits that the account has paid for the task at the time `now`; a failed task costs nothing."""
         return 0 if self.state(now) == "fail" else self.credits
 
     @property
@@ -95,7 +95,7 @@ class FakeTask:
                 return tuple(f"{n}.{ending}" for n in range(1, _count_results(arguments) + 1))
 
     def describe_content(self, name: str) -> MediaContent:
-        """Return what a result file of the task contains."""
+        """Return the text, mark and aspect ratio from which the sandbox renders a result file of the task."""
         return MediaContent(self.prompt, f"{self.id}/{name}", str(self.arguments.get("aspect_ratio") or ""))
 
 
@@ -122,13 +122,13 @@ def _count_results(arguments: dict[str, Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StatusRecord:
-    """A task at one moment; status answers are built from it."""
+    """A task at one moment. The sandbox builds its status answers from this record."""
 
     task: FakeTask
     now: float
-    """The moment that the record describes, in seconds since 1970."""
+    """The time for which the record describes the task, in seconds since 1970."""
     base_url: str
-    """Start of the URLs of media files."""
+    """Scheme and host of the URLs of result files, such as `http://localhost:8000`."""
 
     @property
     def state(self) -> State:
@@ -137,22 +137,25 @@ class StatusRecord:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the task has succeeded."""
+        """True if the task has succeeded by the time `now`."""
         return self.state == "success"
 
     @property
     def failed(self) -> bool:
-        """Whether the task has failed."""
+        """True if the task has failed by the time `now`."""
         return self.state == "fail"
 
     @property
     def urls(self) -> dict[str, str]:
-        """URLs of the result files, by file name; empty if the task has not succeeded."""
+        """For each name of a result file, its URL; empty if the task has not succeeded."""
         return {} if self.task.fault in ("no-urls", "moved-urls") else self._all_urls
 
     @property
     def moved_urls(self) -> list[str]:
-        """URLs of the result files when the fault `moved-urls` puts them elsewhere; empty otherwise."""
+        """URLs of the result files if the task has the fault `moved-urls`, else an empty list.
+
+        A status answer with this fault has these URLs in a field that KIE has never used for URLs.
+        """
         return [*self._all_urls.values()] if self.task.fault == "moved-urls" else []
 
     @property
@@ -166,12 +169,12 @@ class StatusRecord:
 
     @property
     def cover_url(self) -> str:
-        """URL of a cover picture; empty if there are no result files."""
+        """URL of the picture on the cover of a song or video; empty if there are no result files."""
         return self._url(COVER_NAME) if self.urls else ""
 
     @property
     def tracks(self) -> list[dict[str, Any]]:
-        """Songs of a music task; each status answer then renames these fields to the names of its API."""
+        """One dictionary for each song of a music task; `suno_answers.py` renames the keys as each API requires."""
         arguments = self.task.arguments
         return [
             {

@@ -1,4 +1,4 @@
-"""Fault injection: the next requests of a kind get errors, broken connections, cut answers or failing tasks."""
+"""Fault injection: let the next requests get errors, broken connections, cut answers or failing tasks."""
 
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
@@ -16,52 +16,52 @@ FaultTarget = Literal["create", "status", "media", "upload", "credit", "discover
 FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 
 TASK_FAULTS = "fail", "stall", "no-urls", "moved-urls"
-"""Faults that happen to a task: the task that the request creates, or the task whose status the request reads."""
+"""Faults of a task: of the task that a request creates, or of the task whose status a request reads."""
 CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
-"""Faults of the connection that happen before or after the request takes effect."""
+"""Faults of the connection; `-before` and `-after` mean before and after the request takes effect."""
 ANSWER_FAULTS = "garbage", "xml", "empty", "null-record"
-"""Faulty answers that are sent instead of the right answer."""
+"""Faulty answers, which the sandbox sends instead of the right answer."""
 FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, "truncated", "cut")
-"""All faults that have a name; HTTP statuses and codes in the body are faults without a name."""
+"""The names of all faults; a number such as 502, and `code:429`, are faults too, but are not in this list."""
 ACCESS_DENIED = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
-"""What a storage service answers for a file that nobody may read."""
+"""The answer of a storage service to a request for a file that nobody may read."""
 AFTER_PREFIX = "after:"
-"""Prefix of a fault's name, as in `after:502`: the faulty answer is sent after the request has taken effect."""
+"""A prefix for names of faults: with `after:502`, the request takes effect, and then the answer has the status 502."""
 
 
 def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200) -> JSONResponse:
-    """Build an answer in KIE's envelope of code, message and data.
+    """Build an answer like KIE's: a JSON object with the fields `code`, `msg` and `data`.
 
     Args:
-        code: The code in the body.
-        message: The text in the body.
-        data: The data in the body.
-        http: The HTTP status.
+        code: The value of `code`.
+        message: The value of `msg`.
+        data: The value of `data`.
+        http: The HTTP status of the answer.
     """
     return JSONResponse({"code": code, "msg": message, "data": data}, http)
 
 
 def build_no_record() -> JSONResponse:
-    """Build KIE's status answer for a task that KIE does not know (yet), or that was created on another route."""
+    """Build KIE's status answer for a task id that this route does not know, for example the id of another route."""
     return build_envelope(422, "recordInfo is null")
 
 
 class Faults:
-    """The injected faults that have not happened yet, in one queue for each kind of request."""
+    """Keeps the injected faults that have not happened yet, in one queue for each kind of request."""
 
     def __init__(self) -> None:
         self._due: defaultdict[str, deque[str]] = defaultdict(deque)
 
     def add(self, on: str, how: int | str, times: int) -> None:
-        """Inject a fault into the next requests of a kind.
+        """Let the next requests of one kind get a fault.
 
         Args:
             on: The kind of request, which is one of FAULT_TARGETS.
-            how: The fault; `Sandbox.inject_fault` lists all faults.
-            times: Number of requests that the fault happens to.
+            how: The fault, as described in `Sandbox.inject_fault`.
+            times: Number of requests that get the fault.
 
         Raises:
-            ValueError: There is no such kind of request, or no such fault.
+            ValueError: When there is no such kind of request, or no such fault.
         """
         how = str(how)
         if on not in FAULT_TARGETS:
@@ -73,7 +73,7 @@ class Faults:
         self._due[on].extend([how] * times)
 
     async def answer(self, on: FaultTarget, request: Request, handler: Handler) -> Response:
-        """Answer a request with the next fault for its kind of request, or by its handler if no fault is left."""
+        """Answer a request with the next fault for requests of the kind `on`; if no fault is left, call the handler."""
         due = self._due[on]
         how = due.popleft() if due else ""
         request.state.task_fault = how if how in TASK_FAULTS else ""
@@ -110,7 +110,7 @@ class BrokenConnection(Response):
     """A response that breaks the connection before the body is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send the headers and then raise a read error; without the headers, a server would send an error page."""
+        """Send the headers, then raise a read error; before the headers, the error would lead to an error page."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
         raise httpx2.ReadError("The sandbox was told to break the connection")
 
@@ -125,12 +125,12 @@ class HangingConnection(Response):
 
 
 class HalfResponse(Response):
-    """The first half of another response."""
+    """A response that sends the headers and only the first half of the body of another response."""
 
     def __init__(self, whole: Response, *, announced: bool) -> None:
         self.whole = whole
         self.announced = announced
-        """Whether the headers state the length of the whole body, so that a client notices that half is missing."""
+        """True if the header Content-Length has the length of the whole body, so a client notices the missing half."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers and the first half of the body."""

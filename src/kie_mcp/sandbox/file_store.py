@@ -1,4 +1,4 @@
-"""The sandbox's store of uploaded files and rendered results."""
+"""Store uploaded files and rendered result files of the sandbox on disk."""
 
 import base64
 import binascii
@@ -20,23 +20,23 @@ from kie_mcp.sandbox.fake_media import RENDERERS, MediaContent, render_file
 from kie_mcp.sandbox.fake_task import FakeTask, to_iso
 
 MEDIA_PATH = "/sandbox/media/"
-"""Start of the path of every media file's URL."""
+"""Start of the path in the URL of each uploaded file and each result file."""
 UPLOADS_PATH = f"{MEDIA_PATH}uploads/"
 UPLOAD_KEPT_SECONDS = 24 * 60 * 60
-"""Seconds for which the sandbox keeps an upload, as long as KIE does."""
+"""Seconds for which the sandbox keeps an uploaded file; KIE keeps uploaded files for the same time."""
 DATA_URL_PATTERN = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[^,]*)?,(?P<content>.*)", re.DOTALL)
 UPLOAD_FOLDER_PATTERN = re.compile(r"[^/].*[^/]|[^/]")
 
 
 class FileStore:
-    """The uploads and the rendered results.
+    """Stores uploaded files and rendered result files.
 
-    Results are in a temporary folder, because they can be rendered again. This folder is deleted when this object is
-    garbage-collected.
+    Result files are in a temporary folder, because they can be rendered again. The temporary folder is deleted when
+    this object is garbage-collected.
 
     Args:
-        uploads: A folder that keeps the uploads; without it, they are in the temporary folder too.
-        now: The time in seconds since 1970; uploads that are too old by then are deleted.
+        uploads: The folder for uploaded files; if None, uploaded files are in the temporary folder too.
+        now: The current time in seconds since 1970; uploaded files older than `UPLOAD_KEPT_SECONDS` are deleted.
     """
 
     def __init__(self, uploads: Path | None, now: float) -> None:
@@ -47,11 +47,11 @@ class FileStore:
             self._delete_uploads(before=now - UPLOAD_KEPT_SECONDS)
 
     def save_upload(self, source: BinaryIO, path: str, now: float) -> int:
-        """Save an upload, and return its size in bytes.
+        """Save an uploaded file, and return its size in bytes.
 
         Args:
-            source: The content, which is copied in pieces.
-            path: The upload's path at KIE; an earlier upload with this path is overwritten.
+            source: A stream with the file's content.
+            path: The path that the client chose for the upload; an earlier upload with this path is overwritten.
             now: The time of the upload, in seconds since 1970.
         """
         place = self._place_upload(path)
@@ -65,44 +65,44 @@ class FileStore:
         return size
 
     def find_upload(self, path: str) -> Path | None:
-        """Return the local file of the upload that has this path at KIE, or None if there is no such upload."""
+        """Return the local file of the upload for which a client chose this path, or None if there is none."""
         place = self._place_upload(path)
         return place if place.exists() else None
 
     def drop_uploads(self) -> None:
-        """Delete all uploads, so that their URLs no longer work."""
+        """Delete all uploaded files, so that their URLs no longer work."""
         self._delete_uploads(before=math.inf)
 
     def render_result(self, task: FakeTask, name: str) -> Path:
-        """Return a result file of a task; the file is rendered on the first call."""
+        """Return the path of a task's result file; the first call renders the file."""
         place = self._folder / f"{task.id}-{name}"
         if not place.exists():
             place.write_bytes(render_file(name, task.describe_content(name)))
         return place
 
     def _place_upload(self, path: str) -> Path:
-        """Return the local file for an upload; its name is a hash, because KIE's path is the client's free choice."""
+        """Return the local path for an upload; the file name is a hash, because a client's path may be dangerous."""
         return self._uploads / hashlib.sha256(path.encode()).hexdigest()
 
     def _delete_uploads(self, before: float) -> None:
         for place in self._uploads.glob("*"):
-            # The deletion fails when another process has deleted the file already, or is just sending it to a client.
+            # The deletion fails if another process has deleted the file already, or (on Windows) has the file open.
             with contextlib.suppress(OSError):
                 if place.stat().st_mtime < before:
                     place.unlink()
 
 
 def render_stand_in(url: str) -> bytes:
-    """Render a file that shows a URL; after an upload by URL, it replaces the real file, which is not downloaded."""
+    """Render a file that shows a URL. After an upload by URL, the sandbox stores this file and downloads nothing."""
     name = urlsplit(url).path
     return render_file(name if name.rpartition(".")[2] in RENDERERS else "1.png", MediaContent(url, url))
 
 
 def decode_base64(text: str) -> tuple[bytes, str]:
-    """Decode base64 text or a data URL.
+    """Decode base64 text or a data URL: `"data:text/plain;base64,aGk=" -> (b"hi", ".txt")`.
 
     Returns:
-        The content, and the file extension (with a dot) for the data URL's MIME type, empty if there is none.
+        The content, and the file extension for the data URL's MIME type. The extension is empty for plain base64 text.
 
     Raises:
         ValueError: The text is not base64.
@@ -116,10 +116,10 @@ def decode_base64(text: str) -> tuple[bytes, str]:
 
 
 def build_receipt(path: str, url: str, size: int, now: float) -> dict[str, Any]:
-    """Build KIE's description of an uploaded file.
+    """Build the JSON object with which KIE answers an upload; it describes the uploaded file.
 
     Args:
-        path: The path of the upload.
+        path: The path that the client chose for the upload.
         url: The URL at which the file can be downloaded.
         size: The file's size in bytes.
         now: The time of the upload, in seconds since 1970.

@@ -1,4 +1,4 @@
-"""Offers, made from the catalogue: which models the sandbox runs on which routes, and the fields they need."""
+"""Find out for which model a create request is; an offer is a model on one of the routes that run the model."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -20,12 +20,12 @@ from kie_mcp.kie.routes import JOBS, Route, find, wire_name
 Json = Mapping[str, Any]
 
 FALLBACK_CREDITS = 1.0
-"""Credits that the sandbox charges for a model for which KIE publishes no price."""
+"""Credits that the sandbox charges for a task if KIE publishes no price of the model."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One model on one of the routes that run it."""
+    """A model on one of the routes that run the model, for example Veo 3 on Veo's product API."""
 
     model: type[KieModel]
     route_id: str
@@ -33,29 +33,29 @@ class Offer:
 
     @cached_property
     def route(self) -> Route:
-        """The route of this offer."""
+        """The route with the id `route_id`, which has the URL paths for create and status requests."""
         return find(self.route_id)
 
     @property
     def id(self) -> str:
-        """The name of the model in the request."""
+        """The name that a create request on this route has in its field `model`."""
         kind, _, other = self.route_id.partition(":")
         return other if kind == "jobs" and other else self.model.id
 
     @property
     def result_shape(self) -> str:
-        """Shape of the status answers of the model's product API, on every route; `jobs` if it has no product API."""
+        """The name of the JSON structure of the product API's answers; `jobs` if the model has no product API."""
         return next((find(way).shape for way in self.model.routes if not way.startswith("jobs")), "jobs")
 
     @cached_property
     def argument_names(self) -> dict[str, str]:
-        """This server's name of each field that a request may have, by KIE's name of the field on this route."""
+        """For each field name that KIE uses on this route, kie-mcp's name of the field."""
         fields = self.model.model_fields.items()
         return {wire_name(field.serialization_alias or name, self.route_id): name for name, field in fields}
 
     @cached_property
     def required_fields(self) -> frozenset[str]:
-        """KIE's names, on this route, of the fields that a request must have."""
+        """The fields that a create request must have, under the names that KIE uses on this route."""
         sent = _required_wire_names(self.model)
         constants = set(self.model.constants) - {"model"} if self.route != JOBS else set()
         callback = {self.route.callback} if self.route.wants_callback or self.model.wants_callback else set()
@@ -63,14 +63,14 @@ class Offer:
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """JSON Schema of the request's fields, as KIE would publish it."""
+        """The JSON Schema that the sandbox publishes for the fields of a create request."""
         wire_properties = wire_schema(self.model)["properties"]
         required = self.required_fields - {self.route.callback}
         named = {wire_name(name, self.route_id): schema for name, schema in wire_properties.items()}
         return {"type": "object", "properties": {name: {} for name in required} | named, "required": sorted(required)}
 
     def matches(self, body: Json) -> bool:
-        """Return whether the request is for this model."""
+        """Return True if the body of a create request names this model, or names none and the API has a default."""
         name = body.get("model")
         if self.route == JOBS:
             return bool(name == self.id)
@@ -80,29 +80,29 @@ class Offer:
             accepted_names.add(self.model.id)
         if "model" in self.argument_names:
             accepted_names.update(_allowed_values(self.model, self.argument_names["model"]))
-        # A request to a product API may leave out the model: the API has a default model, or only one model.
+        # A request to a product API may lack the field `model`, because the API has a default model or only one model.
         named = name in accepted_names or (name is None and self.route.shape != "service")
         return named and all(body.get(key, value) == value for key, value in constants.items() if key != "model")
 
     def knows_all_fields(self, body: Json) -> bool:
-        """Return whether the model has a field for every field of the request."""
+        """Return True if the model accepts every field in the body of a create request."""
         also = {"model", self.route.callback} if self.route.shape == "service" else {self.route.callback}
         return set(body) <= {*self.argument_names, *self.required_fields, *self.model.constants, *also}
 
     def input_fields(self, body: Json) -> dict[str, Any]:
-        """Return the model's fields in the request; on the route `jobs`, they are inside the object `input`."""
+        """Return the model's input from the body of a create request; on the route `jobs`, it is the object `input`."""
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
     def missing_fields(self, body: Json) -> list[str]:
-        """Return the names of the required fields that the request lacks."""
+        """Return the names of required fields that the body of a create request does not have."""
         given = {**self.input_fields(body), self.route.callback: body.get(self.route.callback)}
         return sorted(name for name in self.required_fields if given.get(name) is None)
 
     def parse_arguments(self, body: Json) -> dict[str, Any]:
-        """Return the request's arguments under this server's names; missing arguments have their defaults.
+        """Return the arguments of a create request with kie-mcp's field names; a missing argument has its default.
 
-        Invalid values are accepted, as KIE accepts them.
+        Invalid values are accepted, because KIE accepts them too.
         """
         frame = {"model", self.route.callback, *self.model.hidden_fields()} - set(self.argument_names)
         given = self.model.received(
@@ -114,7 +114,7 @@ class Offer:
             return dict(self.model.model_construct(**given))
 
     def price(self, body: Json) -> float:
-        """Return the price of the request in credits."""
+        """Return the price, in credits, of the task that a create request with this body starts."""
         call = SimpleNamespace(**self.parse_arguments(body))
         estimate = self.model.price.estimate(call, exactly(_count_units(self.model.price.unit, call)))
         return FALLBACK_CREDITS if estimate.low is None else estimate.low
@@ -127,16 +127,21 @@ def _build_offers() -> Iterable[Offer]:
 
 
 OFFERS: dict[str, list[Offer]] = {}
-"""All offers, by the path of the create; in each list, the offers on the route `service` come last."""
+"""For each URL path of create requests, the models that run there; those on the route `service` come last."""
 
 for _offer in sorted(_build_offers(), key=lambda offer: offer.route.shape == "service"):
     OFFERS.setdefault(_offer.route.create, []).append(_offer)
 
 
 def find_offers(path: str, body: Json) -> list[Offer]:
-    """Return the offers that match a request: none, one, or two if two routes take such requests.
+    """Return the model and route (an `Offer`) that fit a create request.
 
-    The likelier offer comes first.
+    Args:
+        path: The URL path of the create request.
+        body: The body of the create request.
+
+    Returns:
+        An empty list if no model fits; two offers if the request fits two routes, with the likelier route first.
     """
     fitting = [offer for offer in OFFERS[path] if offer.matches(body)]
     return [offer for offer in fitting if offer.knows_all_fields(body)] or fitting[:1]
@@ -149,7 +154,7 @@ def _allowed_values(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _required_wire_names(model: type[KieModel]) -> set[str]:
-    """Return KIE's names of the required fields, and of the fields that `KieModel.sent()` adds to every request."""
+    """Return KIE's names of the fields that each request has: required fields, and those that `sent()` always adds."""
     required = {field.serialization_alias or name for name, field in model.model_fields.items() if field.is_required()}
     if not (call := build_minimal_call(model)):
         return required
@@ -158,9 +163,10 @@ def _required_wire_names(model: type[KieModel]) -> set[str]:
 
 
 def build_minimal_call(model: type[KieModel]) -> KieModel | None:
-    """Build a call with example values for the required fields; None if such a call is not valid.
+    """Build an instance of a model class with example values for the required fields, and a prompt if needed.
 
-    If the call is valid only with a prompt, it gets a prompt too.
+    Returns:
+        The instance, or None if the model class does not accept these values.
     """
     schema = plain_schema(model)
     needed = {name: _example_value(schema["properties"][name]) for name in schema.get("required", ())}
@@ -183,7 +189,7 @@ def _example_value(schema: dict[str, Any]) -> Any:
 
 
 def _count_units(unit: Unit, call: SimpleNamespace) -> float:
-    """Return the number of price units of a request; a duration or count that is no number counts as 1."""
+    """Return how many price units a request has: `"second"` and a `duration` of 8 -> 8; a text counts as 1."""
     match unit:
         case "second":
             return _parse_amount(getattr(call, "duration", None))

@@ -1,4 +1,4 @@
-"""Status answers of KIE's APIs; each API has its own shape of answer, which its documentation shows."""
+"""Build the sandbox's status answers; each KIE API has its own JSON structure, which KIE documents."""
 
 import json
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from kie_mcp.sandbox.text_results import TEXT_RESULTS
 
 
 def build_status_answer(record: StatusRecord) -> Answer:
-    """Build the field `data` of a status answer."""
+    """Build the object for the field `data` of a status answer."""
     data: Answer = {}
-    # If a request matches two routes, the answer has the fields of both shapes. The likelier route is applied last, so
-    # its values win.
+    # If a create request fits two routes, the status answer has the fields of both. The likelier route comes last in
+    # this loop, so its values replace equal fields of the other route.
     for offer in reversed(record.task.offers):
         data |= ANSWER_BUILDERS[offer.route.shape](record)
     return data | ({"outcome": {"files": record.moved_urls}} if record.moved_urls else {})
 
 
 def jobs(record: StatusRecord) -> Answer:
-    """Build the status answer of the unified `jobs` API, which has the results twice: as a JSON string and as JSON."""
+    """Build the status answer of the unified `jobs` API, which has the results as a JSON string and also as JSON."""
     task = record.task
     code, reason = FAILURE if record.failed else ("", "") if record.succeeded else (None, None)
     result = UNIFIED_RESULTS.get(task.offers[0].result_shape, _url_results)(record) if record.succeeded else None
@@ -65,7 +65,7 @@ def veo(record: StatusRecord) -> Answer:
 
 
 def runway(record: StatusRecord) -> Answer:
-    """Build the status answer of Runway's product API; some of its states have other names than in `jobs`."""
+    """Build the status answer of Runway's product API; for some states it uses other words than the `jobs` API."""
     task = record.task
     words = {"waiting": "wait", "queuing": "queueing"}
     video = {"videoId": task.id, "taskId": task.id, "videoUrl": record.first_url, "imageUrl": record.cover_url}
@@ -83,7 +83,7 @@ def runway(record: StatusRecord) -> Answer:
 
 
 def aleph(record: StatusRecord) -> Answer:
-    """Build the status answer of Aleph's product API; its success flag is 0 both for running and for failed tasks."""
+    """Build the status answer of Aleph's product API; `successFlag` is 0 both for running and for failed tasks."""
     return {
         "taskId": record.task.id,
         "paramJson": request_json(record.task),
@@ -110,7 +110,7 @@ def luma(record: StatusRecord) -> Answer:
 
 
 def gpt4o_image(record: StatusRecord) -> Answer:
-    """Build the status answer of 4o Image's product API; its progress is a text, such as `0.50`."""
+    """Build the status answer of 4o Image's product API; its field `progress` is a string, such as `"0.50"`."""
     words = {"success": "SUCCESS", "fail": "GENERATE_FAILED"}
     return {
         "taskId": record.task.id,
@@ -140,7 +140,7 @@ def flux_kontext(record: StatusRecord) -> Answer:
 
 
 def midjourney(record: StatusRecord) -> Answer:
-    """Build the status answer of Midjourney's product API; `resultInfoJson` is an object with a list of objects."""
+    """Build the status answer of Midjourney's product API; its `resultInfoJson` is an object, not a JSON string."""
     results = {"resultUrls": [{"resultUrl": url} for url in record.urls.values()]}
     return {
         "taskId": record.task.id,
@@ -154,7 +154,7 @@ def midjourney(record: StatusRecord) -> Answer:
 
 
 def service(record: StatusRecord) -> Answer:
-    """Build the status answer of the route `service`, the common pattern in KIE's model list."""
+    """Build the status answer of a route `service:<path>`; all these routes answer with the same JSON fields."""
     return {
         "taskId": record.task.id,
         "status": 2 if record.failed else int(record.succeeded),
@@ -164,7 +164,7 @@ def service(record: StatusRecord) -> Answer:
 
 
 def _no_pictures(record: StatusRecord) -> Answer | None:
-    """Return the response of 4o Image without results; in a failed task, `resultUrls` is spelled `result_urls`."""
+    """Return the field `response` of a 4o Image task without results; a failed task has the key `result_urls`."""
     return {"result_urls": []} if record.failed else None
 
 
@@ -189,10 +189,10 @@ ANSWER_BUILDERS: dict[str, Callable[[StatusRecord], Answer]] = {
     **SUNO_ANSWERS,
     "service": service,
 }
-"""Functions that build a status answer, by the route's `shape`."""
+"""For each `Route.shape` (the name of an answer's JSON structure), the function that builds the status answer."""
 
 UNIFIED_RESULTS: dict[str, Callable[[StatusRecord], Answer]] = {
     **{shape: partial(_wrap_result, build) for shape, build in TEXT_RESULTS.items()},
     **SUNO_UNIFIED_RESULTS,
 }
-"""Functions that build `resultJson` of `jobs` for results that are not just URLs, by the offer's result shape."""
+"""For each `Offer.result_shape`, a function that builds the field `resultJson` for results that are not just URLs."""

@@ -1,4 +1,4 @@
-"""Status answers in the shapes of Suno's product API, and Suno's results in the unified `jobs` API."""
+"""Build status answers of Suno's product API, and Suno's results in status answers of the unified `jobs` API."""
 
 from collections.abc import Callable
 
@@ -70,7 +70,10 @@ def suno_mp4(record: StatusRecord) -> Answer:
 
 
 def suno_vocal_removal(record: StatusRecord) -> Answer:
-    """Build the status answer of Suno's product API for stems; the key of a stem that was not made has null."""
+    """Build the status answer of Suno's product API for stems (the separate parts of a song, such as the vocals).
+
+    The answer has a key for each stem; the value is null if Suno did not make this stem.
+    """
     parts = {name.removesuffix(".mp3"): url for name, url in record.urls.items()}
     origin = [
         {"duration": SONG_SECONDS, "audio_url": track["url"], "stem_type_group_name": part.title(), "id": track["id"]}
@@ -86,7 +89,7 @@ def suno_vocal_removal(record: StatusRecord) -> Answer:
 
 
 def suno_midi(record: StatusRecord) -> Answer:
-    """Build the status answer of Suno's product API for MIDI; it contains the notes instead of a file's URL."""
+    """Build the status answer of Suno's product API for MIDI; it contains the notes as JSON, not the URL of a file."""
     code, reason = FAILURE if record.failed else (None, None)
     return {
         "taskId": record.task.id,
@@ -103,7 +106,7 @@ def suno_midi(record: StatusRecord) -> Answer:
 
 
 def suno_cover(record: StatusRecord) -> Answer:
-    """Build the status answer of Suno's product API for album covers; its success flag 2 means that the task runs."""
+    """Build the status answer of Suno's product API for album covers; while the task runs, `successFlag` is 2."""
     return {
         "taskId": record.task.id,
         "parentTaskId": record.task.body.get("taskId"),
@@ -117,20 +120,20 @@ def suno_cover(record: StatusRecord) -> Answer:
 
 
 def suno_phrase(record: StatusRecord) -> Answer:
-    """Build the status answer of Suno's product API for the phrase that the user has to sing.
+    """Build the status answer of Suno's product API for the phrase that a user has to sing to make a custom voice.
 
-    When the task has succeeded, its status says that KIE waits for the user's recording.
+    After success, the status word is not SUCCESS: it means that KIE waits for the recording of the user's voice.
     """
     return _voice_answer(record, "suno-voice-validate", done="wait_validating", failed="processing_validate_fail")
 
 
 def suno_voice(record: StatusRecord) -> Answer:
-    """Build the status answer of Suno's product API for a custom voice."""
+    """Build the status answer of Suno's product API for a voice that a user recorded."""
     return _voice_answer(record, "suno-voice", done="success", failed="fail")
 
 
 def _song_results(record: StatusRecord) -> Answer:
-    """Return the songs of a music task in the shape of the `jobs` API."""
+    """Return the songs of a music task, with the JSON keys that the `jobs` API uses."""
     songs = [
         {
             "id": track["id"],
@@ -149,13 +152,19 @@ def _song_results(record: StatusRecord) -> Answer:
 
 
 def _suno_status(record: StatusRecord, *, failed: str, generating: str = "PENDING") -> str:
-    """Return Suno's word for the task's state; `failed` and `generating` are its words for these two states."""
+    """Return Suno's word for the task's state.
+
+    Args:
+        record: The task.
+        failed: Suno's word for a failed task.
+        generating: Suno's word for a task in the state `generating`.
+    """
     words = {"success": "SUCCESS", "fail": failed, "generating": generating}
     return words.get(record.state, "PENDING")
 
 
 def _track_answer(record: StatusRecord, response: Answer, *, failed: str) -> Answer:
-    """Build the status answer of a task that processes one song; `failed` is the API's word for a failed task."""
+    """Build the status answer of a task that processes one song; `failed` is Suno's word for a failed task."""
     return {
         "taskId": record.task.id,
         "musicId": record.task.body.get("audioId"),
@@ -168,7 +177,14 @@ def _track_answer(record: StatusRecord, response: Answer, *, failed: str) -> Ans
 
 
 def _voice_answer(record: StatusRecord, makes: str, *, done: str, failed: str) -> Answer:
-    """Build the status answer of a voice task; `done` and `failed` are the API's words for success and failure."""
+    """Build the status answer of a task for a custom voice.
+
+    Args:
+        record: The task.
+        makes: The key of the result in the answer.
+        done: Suno's word for a task that has succeeded.
+        failed: Suno's word for a failed task.
+    """
     words = {"waiting": "wait_processing", "success": done, "fail": failed}
     return {
         "taskId": record.task.id,
@@ -179,12 +195,12 @@ def _voice_answer(record: StatusRecord, makes: str, *, done: str, failed: str) -
 
 
 def _first_content(record: StatusRecord) -> MediaContent:
-    """Return the content of the task's first result file."""
+    """Return the text, mark and aspect ratio from which the sandbox renders the task's first result file."""
     return record.task.describe_content(record.task.file_names[0])
 
 
 def _lyrics_variants(record: StatusRecord, *, failure: str) -> list[Answer]:
-    """Return two variants of lyrics; `failure` is the API's name of the error field in each variant."""
+    """Return two variants of lyrics as JSON objects; `failure` is the key of the error message in each object."""
     if not record.urls:
         return []
     variants = [MediaContent(record.task.prompt, f"{record.task.id}/{n}") for n in (1, 2)]
@@ -203,11 +219,14 @@ SUNO_ANSWERS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-voice-validate": suno_phrase,
     "suno-voice": suno_voice,
 }
-"""Functions that build a status answer of Suno's product API, by the route's `shape`."""
+"""For each `Route.shape` of Suno's product API, the function that builds the status answer.
+
+`Route.shape` is the name of the JSON structure that a route's answers have.
+"""
 
 SUNO_UNIFIED_RESULTS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-music": _song_results,
     "suno-lyrics": lambda record: {"resultObject": {"lyricsData": _lyrics_variants(record, failure="error_message")}},
     "suno-midi": lambda record: {"resultObject": write_notes(_first_content(record)) if record.urls else None},
 }
-"""Functions that build `resultJson` of `jobs` for Suno's models, by the offer's result shape."""
+"""For each `Offer.result_shape` of a Suno model, the function that builds the field `resultJson` of the `jobs` API."""

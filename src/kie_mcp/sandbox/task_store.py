@@ -1,4 +1,4 @@
-"""The sandbox's accepted tasks; in a folder, they survive a restart, and several processes share them."""
+"""Store the sandbox's tasks. Tasks in a folder survive a restart, and several processes can use the same folder."""
 
 import json
 from contextlib import suppress
@@ -10,15 +10,15 @@ from kie_mcp.sandbox.fake_task import FakeTask
 from kie_mcp.sandbox.offers import OFFERS
 
 KEPT_SECONDS = 14 * 24 * 60 * 60
-"""Seconds for which the sandbox keeps a task, as long as KIE does."""
+"""Seconds for which the sandbox keeps a task; KIE keeps tasks for the same time (14 days)."""
 
 
 class TaskStore:
-    """All accepted tasks; each task has its own JSON file, so that processes do not overwrite each other's tasks.
+    """Stores each task in its own JSON file, so that processes do not overwrite each other's tasks.
 
     Args:
-        folder: The folder of the files; None keeps the tasks in memory only.
-        now: The time in seconds since 1970; tasks that are too old by then are deleted.
+        folder: The folder of the JSON files; None keeps the tasks in memory only.
+        now: The current time in seconds since 1970; tasks older than `KEPT_SECONDS` are deleted.
     """
 
     def __init__(self, folder: Path | None, now: float) -> None:
@@ -28,13 +28,13 @@ class TaskStore:
             self._delete_old_tasks(folder, now)
 
     def read(self) -> list[FakeTask]:
-        """Return all tasks, also those of other processes, the oldest first."""
+        """Return all tasks, including those of other processes, with the oldest first."""
         if self._folder:
             self._follow(self._folder)
         return list(self._tasks.values())
 
     def save(self, task: FakeTask) -> None:
-        """Add a task, or save the values of a task that changed."""
+        """Save a new task, or the changed values of a stored task."""
         self._tasks[task.id] = task
         if self._folder:
             record = {field.name: getattr(task, field.name) for field in fields(task)}
@@ -42,7 +42,7 @@ class TaskStore:
             replace_file(self._folder / f"{task.id}.json", json.dumps(record).encode())
 
     def delete(self, task: FakeTask) -> None:
-        """Delete a task, as if it had never been accepted."""
+        """Delete a task; its cost no longer counts."""
         del self._tasks[task.id]
         if self._folder:
             _delete_file(self._folder / f"{task.id}.json")
@@ -52,12 +52,12 @@ class TaskStore:
         return sum(map(_read_number, self._folder.glob("*.spent"))) if self._folder else 0.0
 
     def _follow(self, folder: Path) -> None:
-        """Read the files that other processes have added since the last call, and forget tasks without a file."""
+        """Read task files that other processes have written since the last call, and forget tasks without a file."""
         files = {path.stem: path for path in folder.glob("*.json")}
         self._tasks = {id_: task for id_, task in self._tasks.items() if id_ in files}
         if added := files.keys() - self._tasks.keys():
             for id_ in added:
-                # The file may be deleted by now, or a kie-mcp version with other models may have written it.
+                # Another process may have deleted the file, or another kie-mcp version may have written the file.
                 with suppress(OSError, ValueError, TypeError, KeyError):
                     self._tasks[id_] = _parse_task(files[id_].read_bytes())
             self._tasks = dict(sorted(self._tasks.items(), key=lambda item: item[1].created_at))
@@ -65,7 +65,7 @@ class TaskStore:
     def _delete_old_tasks(self, folder: Path, now: float) -> None:
         """Delete the files of old tasks, and write a file with their total cost, so that the balance stays the same.
 
-        Only one process succeeds in deleting a file, so the cost of no task is counted twice.
+        If two processes delete the same file, only one of them succeeds, and only this process counts the task's cost.
         """
         costs = {folder / f"{task.id}.json": task.charge(now) for task in self.read() if _is_old(task, now)}
         if costs:
@@ -75,7 +75,7 @@ class TaskStore:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that no process reads a half-written file; create its folder if there is none."""
+    """Write a file, and create its folder if needed; other processes see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{uuid4().hex}.part")
     partial.write_bytes(content)
@@ -99,7 +99,7 @@ def _read_number(path: Path) -> float:
 
 
 def _delete_file(path: Path) -> bool:
-    """Delete a file, and return whether it was this process that deleted it."""
+    """Delete a file; return True if this process deleted the file, and False if there was no such file any more."""
     with suppress(OSError):
         path.unlink()
         return True

@@ -1,4 +1,4 @@
-"""Results that are not files: ids of voices, characters and personas; styles; timed lyrics; checks of voices."""
+"""Build results that are not files, such as the id of a voice, the description of a style, or lyrics with times."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def persona(record: StatusRecord) -> Answer:
 
 
 def style(record: StatusRecord) -> Answer:
-    """Return an elaborated description of a style; its success flag is a Chinese word, as at KIE."""
+    """Return a longer description of a music style; the success flag is a Chinese word, as in KIE's own answers."""
     task = record.task
     return {
         "taskId": task.id,
@@ -44,7 +44,7 @@ def style(record: StatusRecord) -> Answer:
 
 
 def timestamped_lyrics(record: StatusRecord) -> Answer:
-    """Return the words of a song with their times, which are spread evenly over the song's length."""
+    """Return the words of a song with their times; the sandbox distributes the words evenly over the song's length."""
     words = write_lyrics(record.task.describe_content("1.txt")).split() if record.urls else []
     seconds = SONG_SECONDS / (len(words) or 1)
     aligned = [
@@ -67,7 +67,7 @@ def voice(record: StatusRecord) -> Answer:
 
 
 def voice_check(record: StatusRecord) -> Answer:
-    """Return whether a custom voice can be used."""
+    """Return a JSON object that says whether a custom voice can be used."""
     return {"isAvailable": bool(record.urls)}
 
 
@@ -80,9 +80,12 @@ TEXT_RESULTS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-voice": voice,
     "suno-voice-check": voice_check,
 }
-"""Functions that build the results of this module, by the route's `shape`."""
+"""For each `Route.shape` whose results are not files, the function that builds the results.
+
+`Route.shape` is the name of the JSON structure that a route's answers have.
+"""
 
 
 def _result_id(record: StatusRecord, of: str) -> str | None:
-    """Return the id of a task's result, which never changes for a task; None if there is no result."""
+    """Return an id for a task's result, or None if there is no result; the same task always gets the same id."""
     return f"{of}_{uuid5(UUID(record.task.id), of).hex}" if record.urls else None

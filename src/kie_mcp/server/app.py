@@ -1,6 +1,6 @@
-"""The parts of one running server: its settings, its runner and its access to KIE's list of models.
+"""The parts of one running server: its settings, its runner of tasks and its access to KIE's list of models.
 
-The runner and the list are opened by the first call that needs them.
+The first tool call that needs one of these parts opens it, so that the server starts fast.
 """
 
 from collections.abc import AsyncIterator
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 RESUME_DELAY_SECONDS = 1.0
-"""Seconds after the start at which the server takes over unfinished tasks.
+"""Seconds from the start of the server until it takes over unfinished tasks.
 
-The delay lets the MCP handshake finish first, because importing SQLAlchemy takes 0.2 s.
+Taking over imports SQLAlchemy, which takes 0.2 s; the delay lets the MCP handshake finish before this import.
 """
 
 
 class App:
-    """Holds the parts of one running server, which the server's tools and resources use."""
+    """Holds the parts of one running server: settings, runner and access to KIE's list of models."""
 
     def __init__(
         self,
@@ -46,16 +46,16 @@ class App:
         transport: "httpx2.AsyncBaseTransport | None" = None,
         clock: Clock | None = None,
     ) -> None:
-        """Store what is needed to open the parts later; this opens and imports nothing.
+        """Store the arguments; the first call that needs a part opens the part and imports its modules.
 
         Args:
-            settings: The settings. When left out, they are read from the environment.
-            selection: The tools to show. When left out, the given settings name them; without settings, the size
-                `standard` is shown.
-            local_files: Whether callers run on this machine, so that the server may read the local paths they name.
-            transport: The HTTP transport to KIE. When left out, requests go to the network, or to the sandbox if the
-                settings ask for it.
-            clock: The source of time. When left out, the system's clock is used.
+            settings: The settings. If None, the settings are read from environment variables.
+            selection: The tools to list. If None, `settings` names the tools; without settings, the set `standard` is
+                listed.
+            local_files: True if callers run on this machine, so that the server may read local paths in arguments.
+            transport: The HTTP transport to KIE. If None, requests go to the network, or to the sandbox if the
+                settings say so.
+            clock: The source of time. If None, the system's clock is used.
         """
         self.clock = clock or Clock()
         self.selection = selection or (Selection(settings.tools, settings.prefix) if settings else Selection())
@@ -71,10 +71,10 @@ class App:
 
     @property
     def settings(self) -> "Settings":
-        """The settings that were given; without any, those of the environment, which are read at first use.
+        """The settings given to this object; if none were given, the first use reads them from environment variables.
 
         Raises:
-            ConfigurationError: When the environment is wrong.
+            ConfigurationError: When an environment variable has a wrong value.
         """
         if self._settings is None:
             from kie_mcp import config
@@ -94,11 +94,11 @@ class App:
 
     @asynccontextmanager
     async def run(self, on_change: "Change | None" = None) -> AsyncIterator["App"]:
-        """Run background work, such as watching tasks, until the context ends, and then close all parts.
+        """Run background work, such as watching tasks, until the `async with` block ends, and then close all parts.
 
         Args:
-            on_change: A function that is called with a task each time the task's new state has been written to the
-                ledger. The function must neither raise an error nor wait for a client.
+            on_change: A function that is called each time a task's new state has been written to the ledger, with the
+                task as argument. The function must neither raise an error nor wait for a client.
         """
         self._on_change = on_change
         async with self._stack, anyio.create_task_group() as self._task_group:
@@ -142,7 +142,7 @@ class App:
 
         settings = self.settings
         set_worth(settings.usd_per_credit)
-        # Reading the key raises an error when there is none, so this comes before anything is opened.
+        # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
         ledger = await Ledger.open(settings.state_dir)
         self._stack.push_async_callback(ledger.close)
@@ -189,7 +189,7 @@ class App:
         try:
             await self.runner()
         except KieMcpError:
-            # Nobody would read the error here; every later call that needs the runner reports it to its caller.
+            # No client waits for an answer here. Every later tool call that needs the runner reports the error.
             return
 
 
@@ -209,7 +209,7 @@ def _sandbox_transport(settings: "Settings", clock: Clock) -> "httpx2.AsyncBaseT
 
 
 Context = ServerRequestContext[App, Any]
-"""The context of one MCP request; its `lifespan_context` is the app."""
+"""The context of one MCP request; its attribute `lifespan_context` is the `App`."""
 
 
 class ToolCall(NamedTuple):

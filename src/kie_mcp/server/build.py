@@ -25,7 +25,7 @@ ICON = (
         b"<path d='M3 2v4l3-2z' fill='#fff'/></svg>"
     ).decode()
 )
-"""The server's icon, a white triangle on blue. It is short because the SDK sends it along with each answer."""
+"""The server's icon, a white triangle on blue. The icon's SVG is short, because the SDK sends it with each answer."""
 
 INSTRUCTIONS = """\
 Make video, images, speech and music with KIE.ai's models. Each call that makes something costs the user's credits; \
@@ -50,11 +50,12 @@ run_model runs their models."""
 
 
 def build_server(app: App, *, sessions: bool = True) -> Server[App]:
-    """Build the MCP server that uses the parts of an app.
+    """Build the MCP server from its handlers and extensions.
 
     Args:
-        app: The parts of the server.
-        sessions: Whether the server has one lasting connection to a client, on which it can send resources/updated.
+        app: The parts that the handlers use, such as the settings and the runner of tasks.
+        sessions: True if the server has a single lasting connection to a client, as on stdio; on such a connection, the
+            server can send resources/updated notifications.
     """
     subscriptions = Subscriptions()
 

@@ -1,8 +1,8 @@
-"""Read messages that contain half a character, such as half an emoji, which the SDK's stdio transport cannot read.
+"""Read messages that contain half a character, such as half an emoji; the SDK's stdio transport cannot read them.
 
-Half a character is a lone surrogate: one half of a UTF-16 pair, such as U+D83D. JSON can contain one, and some clients
-send it. The SDK's parser refuses the whole line, so the SDK does not know the request's id and sends no answer; without
-this module, the client would wait forever.
+Half a character is a lone surrogate: one half of a UTF-16 pair, such as U+D83D. JSON strings can contain lone
+surrogates, and some clients send them. The SDK's parser refuses the whole line, so the SDK does not know the request's
+id and sends no answer. Without this module, the client would wait forever.
 """
 
 import json
@@ -17,13 +17,13 @@ Message = SessionMessage | Exception
 
 
 class TolerantStream:
-    """The stream of a client's messages, which also accepts messages that contain half a character."""
+    """A stream of a client's messages that also accepts messages with half a character."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
     async def receive(self) -> Message:
-        """Return the next message, or the error of a line that is no valid message."""
+        """Return the next message; for a line that is no valid message, return the parser's error."""
         return read_again(await self._inner.receive())
 
     async def aclose(self) -> None:
@@ -46,10 +46,10 @@ class TolerantStream:
 
 
 def read_again(received: Message) -> Message:
-    """Return the message of a line that the SDK refused because of half a character; return anything else unchanged.
+    """If the SDK refused a line because of half a character, parse the line again; return anything else unchanged.
 
-    Half characters stay in the arguments of a tool, so that the answer can name the wrong argument. Everywhere else,
-    each of them is replaced by a question mark, because an answer that contains half a character cannot be sent.
+    Half characters stay in the arguments of a tool, so that the error can name the wrong argument. In all other parts,
+    a question mark replaces each half character, because an answer that contains half a character cannot be sent.
     """
     if not isinstance(received, ValidationError):
         return received

@@ -1,4 +1,4 @@
-"""Check before a paid call how many of the model's tasks succeeded in the last hour."""
+"""Before a paid call, check which share of the model's tasks at KIE succeeded in the last hour."""
 
 import math
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from kie_mcp.kie.discovery import Discovery
 from kie_mcp.kie.routes import listed_ids
 
 HEALTH_TIMEOUT_SECONDS = 5
-"""Maximum seconds that a call waits for KIE's success rates."""
+"""Maximum seconds that a tool call waits for KIE's success rates."""
 MIN_SUCCESS_RATE = 0.5
-"""Lowest success rate in the last hour, from 0 to 1; below it a call is refused unless it has `anyway: true`."""
+"""Lowest success rate (0 to 1) in the last hour with which a model is run without `anyway: true`."""
 MAX_PRICE_FACTOR = 3
-"""Largest factor between the price of a model and the price of its substitute, in either direction."""
+"""Largest factor between the prices of a model and its substitute: 3 allows from a third to three times the price."""
 
 
 class Unhealthy(KieMcpError):
-    """The model failed more often than it succeeded in the last hour; nothing was sent."""
+    """The model failed more often than it succeeded in the last hour; no request was sent to KIE."""
 
     category = "unhealthy"
 
@@ -30,23 +30,23 @@ class Unhealthy(KieMcpError):
 async def check_health(
     discovery: Discovery, model: type[KieModel], *, timeout_seconds: float = HEALTH_TIMEOUT_SECONDS
 ) -> None:
-    """Raise an error when a model failed more often than it succeeded in the last hour.
+    """Raise an error if a model failed more often than it succeeded in the last hour.
 
-    When KIE does not answer within the timeout, no error is raised.
+    If KIE does not answer within the timeout, no error is raised.
 
     Args:
         discovery: Reads KIE's list of models and their success rates.
         model: The model that the call would run.
-        timeout_seconds: Maximum seconds to wait for KIE.
+        timeout_seconds: Maximum seconds to wait for KIE's success rates.
 
     Raises:
-        Unhealthy: When the model fails too often. The error's next step names a substitute if one was found.
+        Unhealthy: When the model fails too often. The error's `next_step` names a substitute if one was found.
     """
     ids = sorted(listed_ids(model))
     if not ids:
         return
     rate, substitute = None, ""
-    # Requests for success rates are limited to one a second; the timeout keeps the paid call from waiting long.
+    # KIE accepts one request for success rates a second, so the timeout limits how long several requests may take.
     with anyio.move_on_after(timeout_seconds), suppress(ApiError):
         rate = await discovery.read_success_rate(ids[0])
         if not _is_healthy(rate):
@@ -60,9 +60,9 @@ async def check_health(
 
 
 async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> str:
-    """Return a sentence that names a healthy built-in model of the same mode with the nearest price.
+    """Return a sentence that names a substitute: a healthy built-in model of the same mode with the nearest price.
 
-    The sentence is empty when no such model is found.
+    The sentence is empty if no such model is found.
     """
     offered, ids = await discovery.read_models(), listed_ids(model).keys()
     similar = sorted(_similar_models(model), key=lambda found: found[0])
@@ -78,8 +78,8 @@ async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> st
 def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
     """Yield each other model of the same mode, with the factor between the two prices.
 
-    Legacy models, and models whose factor is above `MAX_PRICE_FACTOR`, are left out. The factor of a model whose price
-    is unknown, or depends on a file, is infinite, and such a model is yielded.
+    Legacy models, and models whose factor is above `MAX_PRICE_FACTOR`, are left out. If the price of a model is
+    unknown or depends on a file, the factor is infinite; such a model is yielded nevertheless.
     """
     cost = _usual_cost(model)
     for entry in search.ENTRIES:
@@ -91,7 +91,10 @@ def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry
 
 
 def _usual_cost(model: type[KieModel]) -> float | None:
-    """Return the least cost, in credits, of a call with default arguments; None when its length is unknown."""
+    """Return the lowest price, in credits, of a call with default arguments.
+
+    None if the price depends on the length of a file, which is unknown here.
+    """
     estimate = model.default_estimate()
     return None if estimate.assumed else estimate.low
 

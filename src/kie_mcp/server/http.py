@@ -20,13 +20,12 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
     """Build the ASGI application that serves MCP over HTTP.
 
     Args:
-        app: The parts of the server.
-        host: The address that the server will listen on.
-        token: The bearer token that callers must send. The token may be empty only if `host` is a loopback address.
+        app: The parts of the server, such as the settings and the runner of tasks.
+        host: The IP address or host name that the server will listen on.
+        token: The bearer token that clients must send. The token may be empty only if `host` is a loopback address.
 
     Raises:
-        ConfigurationError: When other machines can connect and there is no token, because any of them could spend
-            credits.
+        ConfigurationError: When `token` is empty and other machines can connect, because they could spend credits.
     """
     if not token and not _is_loopback(host):
         raise ConfigurationError(
@@ -38,8 +37,8 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
 
 
 def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
-    """Build the ASGI application of an MCP server, without authentication."""
-    # Clients may use several protocol versions on one connection, and only a stateless server answers all versions.
+    """Build the ASGI application that serves an MCP server over HTTP, without authentication."""
+    # A stateless server is used, because only a stateless server of the SDK answers all protocol versions.
     return CapabilitySession(
         server.streamable_http_app(
             streamable_http_path=PATH, stateless_http=True, transport_security=_transport_security(host)
@@ -48,9 +47,9 @@ def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
 
 
 def _transport_security(host: str) -> TransportSecuritySettings:
-    """Return settings that protect against DNS rebinding when the server listens on a loopback address.
+    """Return settings that protect against DNS rebinding if the server listens on a loopback address.
 
-    Without them, a web page could reach the server through a host name that the page's author controls.
+    Without this protection, a web page could send requests to the server through a host name that its author controls.
     """
     names = [f"{name}{port}" for name in ("localhost", "127.0.0.1", "[::1]", host) for port in ("", ":*")]
     return TransportSecuritySettings(

@@ -1,4 +1,4 @@
-"""Fields that KIE has added to a built-in model, or dropped, since the model's class was written."""
+"""Find fields that KIE has added to a built-in model, or removed, since the model's class was written."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,30 +20,33 @@ if TYPE_CHECKING:
     from kie_mcp.server.app import App
 
 LIVE_TIMEOUT_SECONDS = 5
-"""Maximum seconds that a call waits for KIE's price text or schema of the call's model."""
+"""Maximum seconds that a tool call waits for an answer from KIE with a model's price text or schema."""
 LONGEST_CHANGES = 200
-"""Maximum characters of the text `live_changes` in the description of a model."""
+"""Maximum number of characters in the field `live_changes` of the answer of `describe_model`."""
 
 
 class LiveFields(NamedTuple):
-    """Fields that a built-in model does not have, but KIE's schema of the model does."""
+    """KIE's schema of a built-in model, with fields that the model's class does not have."""
 
     schema: Schema
     """KIE's schema of the model's input."""
     route: str
-    """Id of the route that takes these fields."""
+    """Id of the route whose requests may have the new fields."""
 
 
 async def find_live_fields(
     app: "App", model: type[KieModel], names: Iterable[str], route: str = ""
 ) -> LiveFields | None:
-    """Look for fields in KIE's schema of a built-in model; return None if one is missing or the schema is unknown.
+    """Look for fields in KIE's schema of a built-in model.
 
     Args:
         app: The running server.
-        model: The model.
+        model: The class of the built-in model.
         names: KIE's names of the fields.
-        route: Id of the route that the call names; empty for any.
+        route: Id of the only route to consider; empty for any route.
+
+    Returns:
+        The schema and the route, or None if the schema is unknown or lacks one of the fields.
     """
     listed = listed_ids(model).items()
     id_, way = next(((id_, way) for id_, way in listed if route in ("", way)), ("", ""))
@@ -60,9 +63,9 @@ async def find_live_fields(
 
 
 async def add_dropped_note(app: "App", order: Order) -> Order:
-    """Return the order with a note on fields of the call that KIE's last known schema no longer has.
+    """Return the order; if KIE's schema lacks some of its fields, the returned order has a note that names them.
 
-    KIE is not asked: the schema is from the cache or from the snapshot.
+    No request is sent to KIE: the schema is from the cache or from the snapshot.
     """
     model, way = type(order.call), order.route or order.call.ways()[0]
     kind, _, other_id = way.partition(":")
@@ -80,9 +83,15 @@ async def add_dropped_note(app: "App", order: Order) -> Order:
 
 
 async def describe_changes(app: "App", model: type[KieModel], way: str) -> dict[str, str]:
-    """Return the differences between a built-in model and KIE's schema of today, as the field `live_changes`.
+    """Describe how KIE's schema of today differs from the class of a built-in model.
 
-    The result is empty when there are no differences, or when KIE does not answer.
+    Args:
+        app: The running server.
+        model: The class of the built-in model.
+        way: Id of the only route to consider; empty for all routes.
+
+    Returns:
+        A dictionary with the key `live_changes`. The dictionary is empty if nothing differs or KIE does not answer.
     """
     changes: list[str] = []
     for id_, route in listed_ids(model).items():

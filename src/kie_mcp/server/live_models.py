@@ -1,4 +1,4 @@
-"""The live catalogue: what KIE's list of models says today, including models that are not built in, and prices."""
+"""Use KIE's current list of models: its prices, and its models that are not in the built-in catalogue."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from kie_mcp.server.app import App
 
 RUN_MODEL_TOOL = "run_model"
-"""Name of the tool that can run any model, also one that is in KIE's list but not built in."""
+"""Name of the tool that can run every model in KIE's list, also models that are not in the built-in catalogue."""
 LONGEST_PRICE = 200
-"""Maximum characters of KIE's price text in the description of a model."""
+"""Maximum number of characters of KIE's price text in the answer of `describe_model`."""
 LONGEST_ID = 90
-"""Maximum characters of a model's id in a row of a list of models; the longest id at KIE has half as many."""
+"""Maximum number of characters of a model id in a row of `find_models`; KIE's longest id has about 45 characters."""
 LONGEST_IN_LIST = 60
-"""Maximum characters of each of KIE's texts in a row of a list of models, and of a field's list of choices."""
+"""Maximum number of characters of a title or price from KIE in a row of `find_models`, and of a field's choices."""
 MAX_DESCRIPTION_BYTES = 2300
-"""Maximum bytes of the description of a model, both as JSON and as text."""
+"""Maximum number of bytes of the answer of `describe_model`, for its JSON object and for its text."""
 
 OfferedModels = Mapping[str, OfferedModel]
-"""KIE's list of models, by id; empty when KIE did not answer."""
+"""For each model id in KIE's list of models, the model's data in this list; empty if KIE did not answer."""
 
 
 def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
-    """Find a built-in model by its id, by an alias, or by KIE's model id of one of its routes.
+    """Find a built-in model by its id, by an alias, or by the id that KIE uses for the model on one route.
 
     Returns:
-        The model's family, the model's class, and the id of the route that the name means. The route id is empty when
-        the name does not mean one route. None when no built-in model has this name.
+        The model's family, the model's class and a route id; None if no built-in model has this name. The route id is
+        empty unless KIE uses the name on one route only.
     """
     route_id = f"jobs:{name.strip()}"
     for entry in search.ENTRIES:
@@ -62,10 +62,10 @@ async def load_live_model(
     Args:
         discovery: Reads KIE's list of models and their schemas.
         name: KIE's id of the model.
-        unchecked: Whether to return a class that accepts any fields when KIE publishes no usable schema.
+        unchecked: True to return a class that accepts any fields if KIE publishes no usable schema.
 
     Raises:
-        InvalidCall: When KIE does not offer the model, or publishes no usable schema and `unchecked` is false.
+        InvalidCall: When KIE does not list the model, or publishes no usable schema and `unchecked` is false.
         ApiError: When KIE does not answer.
     """
     try:
@@ -103,7 +103,7 @@ def _no_such_model(name: str, offered: OfferedModels) -> KieMcpError:
 
 
 def snapshot_date(offered: OfferedModels) -> str:
-    """Return the date of KIE's list of models if the list is from the snapshot; empty if KIE answered."""
+    """Return the date of the snapshot if the list of models is from the snapshot; empty if the list is from KIE."""
     return next((model.as_of for model in offered.values()), "")
 
 
@@ -113,12 +113,12 @@ def _did_you_mean(name: str, offered: Iterable[str] = ()) -> str:
 
 
 def derive_mode(model: OfferedModel) -> str:
-    """Return the first of a model's task types in KIE's list, such as image-to-video; empty when there is none."""
+    """Return the first task type that KIE's list has for a model, such as image-to-video; empty if it has none."""
     return model.modes[0] if model.modes else ""
 
 
 async def fetch_offered_models(app: "App") -> OfferedModels:
-    """Return KIE's list of models; empty when KIE does not answer or the server's settings are wrong."""
+    """Return KIE's list of models; empty if KIE does not answer or the server's settings are wrong."""
     try:
         return await (await app.discovery()).read_models()
     except KieMcpError:
@@ -126,7 +126,7 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order with KIE's price text added, when the catalogue does not know the highest price of the call."""
+    """Return the order; if the catalogue cannot tell its highest price, the returned order has KIE's price text."""
     if order.call.estimate().high is not None:
         return order
     offered: OfferedModels = {}
@@ -141,11 +141,11 @@ async def add_live_price(app: "App", order: Order) -> Order:
 
 
 BUILT_IN_IDS = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *listed_ids(entry.model)))
-"""Ids of the built-in models, and all ids in KIE's list that stand for a built-in model."""
+"""Ids of the built-in models, and the other ids that KIE's list uses for these models."""
 
 
 async def describe_model(app: "App", name: str) -> dict[str, Any]:
-    """Describe the arguments, limits and price of one model, which may be built in or only in KIE's list.
+    """Return a JSON object that describes the arguments, limits and price of a model, built in or in KIE's list.
 
     Raises:
         KieMcpError: When there is no such model, or the model is not built in and KIE does not answer.
@@ -168,13 +168,13 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
 
 
 def _price_of(model: OfferedModel, most: int = LONGEST_PRICE) -> str:
-    """Return KIE's price text of a model on one line, with its date when it is from the snapshot."""
+    """Return KIE's price text of a model on one line; if the text is from the snapshot, add the snapshot's date."""
     price = formatting.shorten(formatting.to_one_line(model.price), most)
     return f"{price} (of {model.as_of})" if price and model.as_of else price
 
 
 def _shorten_description(description: dict[str, Any]) -> dict[str, Any]:
-    """Summarize the longest fields, then drop the last fields, until the description fits `MAX_DESCRIPTION_BYTES`."""
+    """Shorten a description of a model to `MAX_DESCRIPTION_BYTES`: summarize long fields, then drop the last fields."""
     fields, about = description["input_schema"]["properties"], description["about"]
     for name in sorted(fields, key=lambda each: len(json.dumps(fields[each])), reverse=True):
         if not _is_too_long(description):
@@ -202,10 +202,11 @@ def _summarize_field(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str, str]:
-    """Return what KIE's list says about a built-in model: its live price, or that the list no longer has the model.
+    """Look a built-in model up in KIE's list of models.
 
-    The result is empty when KIE did not answer, when KIE's list never contains models of this kind, or when the list
-    gives no price.
+    Returns:
+        A dictionary with the key `live_price`, or with the key `live` if the list no longer has the model. The
+        dictionary is empty if KIE did not answer, if KIE never lists this model, or if the list has no price.
     """
     ids = listed_ids(model)
     if not offered or not ids:
@@ -217,14 +218,14 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
 
 
 def add_live_status(row: dict[str, str], status: Mapping[str, str]) -> dict[str, str]:
-    """Return a row of a list of models, with a remark when KIE's list no longer has the model."""
+    """Return a row of `find_models`; if KIE's list no longer has the model, the column `about` says so."""
     return row | {"about": f"{row['about']} ({status['live']})"} if "live" in status else row
 
 
 def list_live_only_models(
     offered: OfferedModels, words: str = "", kind: Kind | None = None, mode: str = ""
 ) -> list[dict[str, str]]:
-    """Return a row for each matching model that is in KIE's list but not built in."""
+    """Return a row for each model that matches the filters and is in KIE's list but not in the built-in catalogue."""
     wanted = words.casefold().split()
     return [
         {

@@ -1,4 +1,4 @@
-"""Build the order of a paid call, from a tool's arguments or from a model's id and the fields of its input."""
+"""Build orders of paid calls, from the arguments of a tool, or from a model id and the fields of the model's input."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,12 +17,12 @@ from kie_mcp.tasks.order import Order
 
 
 async def build_family_order(app: App, family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
-    """Build the order and the options from the arguments of a family's tool.
+    """Build the order and the options of a call from the arguments of the tool of a family of models.
 
     Args:
-        app: The running server; KIE's schema is read only if the built-in models lack one of the arguments.
-        family: The family.
-        arguments: The tool call's arguments.
+        app: The running server; it reads KIE's schema only if the built-in models do not have one of the arguments.
+        family: The family of models to which the tool belongs.
+        arguments: The arguments of the tool call.
 
     Raises:
         InvalidCall: When the arguments are wrong.
@@ -42,17 +42,17 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
 async def _parse(
     app: App, family: Family, arguments: Mapping[str, Any], route: str = "", *, pasted: bool = False
 ) -> Order:
-    """Build the order of a built-in model; KIE may have added some of the fields after the model class was written.
+    """Build the order for a built-in model; the arguments may have fields that are in KIE's schema but not built in.
 
     Args:
         app: The running server.
         family: The model's family.
-        arguments: The arguments under this server's names; fields that the model class lacks are under KIE's names.
-        route: Id of the only route to try; empty for any.
-        pasted: Whether the arguments come from a request for KIE, so that switches that are off are sent to KIE too.
+        arguments: The arguments, with this server's field names; fields that are not built in have KIE's names.
+        route: Id of the only route to try; empty for any route.
+        pasted: True if the arguments are from a request for KIE; then fields with the value false are sent to KIE too.
 
     Raises:
-        ValueError: An argument is wrong; the message says what to change.
+        ValueError: When an argument is wrong; the message says what to change.
     """
     try:
         return Order(RUN_MODEL_TOOL, family.parse(arguments, pasted=pasted), route)
@@ -73,8 +73,8 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
     Args:
         app: The running server, whose list of models is read.
         name: Any id or alias of the model.
-        fields: The model's input, under KIE's names of the fields or under this server's names.
-        unchecked: Whether the model may be run with unchecked input when KIE publishes no schema of it.
+        fields: The model's input, with KIE's field names or with this server's field names.
+        unchecked: True to accept any input if KIE publishes no usable schema of the model.
 
     Raises:
         InvalidCall: When there is no such model, or the fields are wrong.

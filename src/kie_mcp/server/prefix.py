@@ -1,4 +1,7 @@
-"""A prefix before the names of all tools (KIE_MCP_PREFIX), for hosts that show the tools of all servers together."""
+"""Put a prefix before the names of all tools (KIE_MCP_PREFIX): `get_task -> kie_get_task`.
+
+The prefix helps in hosts that show the tools of all MCP servers in one list.
+"""
 
 import json
 import re
@@ -12,27 +15,28 @@ from kie_mcp.server.app import Context
 from kie_mcp.server.selection import load_tool_list
 
 FOREIGN_KEYS = frozenset({"path", "url", "uri", "prompt", "texts", "arguments", "label", "blob"})
-"""Keys of answers under which stands what users or KIE wrote, so that a tool's name there stays as it is."""
+"""JSON keys whose values users or KIE wrote; names of tools in these values get no prefix."""
 
 
 class ToolPrefix:
-    """Middleware that puts a prefix before the name of each tool, wherever a client reads one.
+    """Middleware that puts a prefix before the names of tools in everything that the server sends.
 
-    Calls are understood with and without the prefix.
+    Clients may call a tool with the prefix or without it.
     """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         names = [tool["name"] for tool in load_tool_list()["tools"]]
         self._names = frozenset(names)
-        # In sentences only names with an underscore count: `library` is a word as well. A name beside a slash, a dot or
-        # a hyphen is a part of a path, an address or a model's id. Lines that begin with `> ` are KIE's texts.
+        # In a sentence, only names with an underscore get the prefix, because `library` is an English word too. A name
+        # beside a slash, a dot or a hyphen is a part of a path, a URL or a model id. Lines that begin with `> ` quote
+        # texts from KIE.
         joined = "|".join(name for name in names if "_" in name)
         pattern = rf"^> .*|(?<![\w/\\.:-])(?P<name>{joined})(?![\w/\\-]|\.\w)"
         self._in_sentences = re.compile(pattern, re.MULTILINE)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Take the prefix off the name of a called tool, and put it before all names of tools in the answer."""
+        """Remove the prefix from the name of a called tool, and add the prefix to all names of tools in the answer."""
         try:
             answer: HandlerResult = self._rename(await call_next(self._without_prefix(ctx)))
         except MCPError as error:
@@ -48,7 +52,7 @@ class ToolPrefix:
         return replace(context, params={**params, "name": name.removeprefix(self._prefix)})
 
     def _rename(self, value: Any) -> Any:
-        """Return a part of an answer with prefixed names of tools."""
+        """Return a copy of a part of an answer in which the names of tools have the prefix."""
         match value:
             case str():
                 return self._prefix + value if value in self._names else self._rename_in_text(value)

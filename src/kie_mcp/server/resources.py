@@ -1,4 +1,4 @@
-"""Handlers of MCP resources: they list kie:// addresses, and read the files and JSON objects at these addresses."""
+"""Handlers of MCP resources: they list `kie://` URIs, and return the file or JSON object with such a URI."""
 
 import json
 from base64 import b64encode
@@ -38,11 +38,11 @@ TEMPLATES = (
     ("kie://uploads/{id}", "Upload", "A file at KIE.", JSON),
 )
 MAX_FILE_BYTES = 4_000_000
-"""Size, in bytes, of the largest file that resources/read returns."""
+"""Maximum size in bytes of a file that resources/read returns."""
 
 
 async def list_resources(context: Context, _: PaginatedRequestParams | None) -> ListResourcesResult:
-    """Answer resources/list; the gallery's page is listed only for clients that can show it."""
+    """Answer resources/list; the HTML page of the gallery is listed only for clients that can show HTML pages."""
     listed = ListResourcesResult(
         resources=[
             Resource(uri=uri, name=name, description=description, mime_type=JSON)
@@ -53,7 +53,7 @@ async def list_resources(context: Context, _: PaginatedRequestParams | None) -> 
 
 
 async def list_resource_templates(_: Context, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-    """Answer resources/templates/list with all templates."""
+    """Answer resources/templates/list with all templates, such as `kie://tasks/{id}`."""
     return ListResourceTemplatesResult(
         resource_templates=[
             ResourceTemplate(uri_template=uri, name=name, description=description, mime_type=mime_type)
@@ -63,7 +63,7 @@ async def list_resource_templates(_: Context, __: PaginatedRequestParams | None)
 
 
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
-    """Answer resources/read with the file or the JSON object at an address."""
+    """Answer resources/read with the file or the JSON object that has the requested URI."""
     uri = str(params.uri)
     if uri == gallery.URI:
         return await gallery.read_page()
@@ -80,9 +80,9 @@ async def read_resource(context: Context, params: ReadResourceRequestParams) -> 
 
 
 async def _read_content(app: App, uri: str) -> Any:
-    """Return the content at an address, which is a file or an object for JSON; None when nothing is there."""
+    """Return the file or the JSON object that has this URI; None if the URI has no content."""
     scheme, _, rest = uri.partition("://")
-    # A client that fills a model's id into a template writes the slash in the id as %2F.
+    # When a client puts a model id into a URI template, the slash in the id becomes %2F.
     what, _, id_ = unquote(rest).partition("/")
     match what if scheme == "kie" else "":
         case "models":
@@ -128,7 +128,7 @@ async def _read_tasks(app: App, id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
-    # Only the answer for a single task has its texts in full, because they would make a list of tasks too long.
+    # A list of tasks does not contain the tasks' text results, because they would make the list too long.
     described = [
         answers.describe_task(task, now=now, usual=(await runner.estimate_duration(task)).seconds, whole=bool(id_))
         | {"prompt": task.prompt}
@@ -145,7 +145,15 @@ async def _read_library(app: App) -> Any:
 
 
 async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | None:
-    """Return the saved file at `<task id>/media/<n>`; None when the place has another form.
+    """Return a saved result file of a task.
+
+    Args:
+        app: The running server.
+        uri: The URI of the resource, which is copied into the answer.
+        place: The task's id and the file's number, as in `t_4f/media/1`.
+
+    Returns:
+        The file, or None if `place` does not look like `<task id>/media/<number>`.
 
     Raises:
         InvalidCall: When there is no such file, or the file cannot be read or is too large.

@@ -1,4 +1,4 @@
-"""Select the tools that a server shows (KIE_MCP_TOOLS, --tools)."""
+"""Select the tools that the server lists (environment variable KIE_MCP_TOOLS, option `--tools`)."""
 
 import json
 import re
@@ -12,25 +12,25 @@ from mcp_types import ListToolsResult
 from kie_mcp.errors import ConfigurationError
 
 PREFIX_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,19}")
-"""Pattern of a prefix: hosts take these signs, and at most 64 of them in a name."""
+"""Pattern of a prefix: hosts accept only these characters in names of tools, and at most 64 characters in a name."""
 
 
 class Selection:
-    """Holds the tools that one server shows."""
+    """Holds the selection of tools that a server lists, and the prefix of their names."""
 
     error: ConfigurationError | None = None
     """What was wrong with the wanted selection, in whose place this one is shown; None when nothing was."""
 
     def __init__(self, words: str = "", prefix: str = "") -> None:
-        """Select the tools that a text names.
+        """Select the tools that the parameter `words` names.
 
         Args:
-            words: Names of sizes (`standard`, `compact`, `all`), kinds and tools, separated by commas, or as a JSON
-                list; empty means `standard`. Every name except `compact` also adds all utilities.
+            words: Names of sets (`standard`, `compact`, `all`), kinds (such as `image`) and tools, separated by
+                commas or in a JSON list; empty means `standard`. Every name except `compact` also adds the tools of no family of models.
             prefix: A word to put before the name of each tool, such as `kie` for `kie_get_task`; empty for none.
 
         Raises:
-            ConfigurationError: When a word is not the name of a size, kind or tool, or the prefix is no such word.
+            ConfigurationError: When a word is not the name of a set, kind or tool, or hosts would refuse the prefix.
         """
         self.prefix = _check_prefix(prefix)
         sets, utilities = load_tool_list()["sets"], load_tool_list()["utilities"]
@@ -50,10 +50,10 @@ class Selection:
 
 
 def _check_prefix(prefix: str) -> str:
-    """Return the prefix with one underscore at its end, or an empty text.
+    """Return the prefix with one underscore at its end (`"kie" -> "kie_"`); an empty prefix stays empty.
 
     Raises:
-        ConfigurationError: When hosts would refuse names with this prefix.
+        ConfigurationError: When hosts would refuse tool names with this prefix.
     """
     if not prefix:
         return ""
@@ -82,19 +82,19 @@ def select_tools(words: str, prefix: str = "") -> Selection:
 def load_tool_list() -> dict[str, Any]:
     """Read tool_list.json, which `python -m kie_mcp.server.tools.tool_list` generates from the catalogue.
 
-    Reading the file saves 150 ms at each start, compared with building the list from the catalogue.
+    It takes 150 ms longer to build the list from the catalogue than to read the file, at each start of the server.
     """
     tool_list: dict[str, Any] = json.loads(files("kie_mcp.server.tools").joinpath("tool_list.json").read_bytes())
     return tool_list
 
 
 def is_read_only(name: str) -> bool:
-    """Return whether there is such a tool, and it spends nothing and changes nothing."""
+    """Return True if a tool with this name exists, spends no credits and changes nothing."""
     return any(tool["name"] == name and tool["annotations"]["readOnlyHint"] for tool in load_tool_list()["tools"])
 
 
 def suggest_tools(name: str) -> str:
-    """Return a sentence that names the tools whose names are like a wrong name; empty when there are none."""
+    """Return a sentence with the tools whose names are similar to a wrong name; empty if there are no such tools."""
     return _did_you_mean(name, [tool["name"] for tool in load_tool_list()["tools"]])
 
 

@@ -1,18 +1,18 @@
-"""The stdio transport, for clients that start the server themselves."""
+"""The stdio transport: a client starts the server process and talks to it through stdin and stdout."""
 
 import gc
 import sys
 
 
 def serve_stdio(tools: str, prefix: str) -> None:
-    """Serve MCP on stdin and stdout.
+    """Serve MCP on stdin and stdout until the client closes stdin.
 
     Args:
-        tools: The tools to show, in the form of KIE_MCP_TOOLS.
-        prefix: A word to put before the names of all tools.
+        tools: The tools to list, written as in the environment variable KIE_MCP_TOOLS, for example `image,get_task`.
+        prefix: A word to put before the names of all tools; empty for none.
     """
-    # Imports create hundreds of thousands of objects that are never freed; garbage collection would search them for
-    # 0.1 s and free nothing, so it is off until the server has been built.
+    # Imports create hundreds of thousands of objects that are never freed. Garbage collection would take 0.1 s to
+    # search these objects and would free nothing, so garbage collection is off until the server has been built.
     gc.disable()
     import logging
     import signal
@@ -25,10 +25,10 @@ def serve_stdio(tools: str, prefix: str) -> None:
     from kie_mcp.server.half_characters import TolerantStream
     from kie_mcp.server.selection import select_tools
 
-    # Ctrl-C ends the process at once, because the thread that reads stdin cannot be woken for an orderly end. Nothing
-    # is lost, because all state is in the ledger.
+    # Ctrl-C ends the process at once, because a normal end would wait for the thread that reads stdin. Nothing is lost,
+    # because all state is in the ledger.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Logs go to stderr, because stdout carries the protocol.
+    # Logs go to stderr, because stdout is for MCP messages.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
 
     async def serve() -> None:

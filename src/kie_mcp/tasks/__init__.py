@@ -1,1 +1,1 @@
-"""Tasks: create them at KIE, follow them, and save their results."""
+"""Tasks: create tasks at KIE, follow each task to its end, and save the results."""

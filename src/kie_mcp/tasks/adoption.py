@@ -1,4 +1,4 @@
-"""Adoption: find a task at KIE that is not in the ledger, for example a task that another program created."""
+"""Adoption: add a task to the ledger that was created elsewhere, for example by another program with the same key."""
 
 import json
 import re
@@ -23,34 +23,36 @@ from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
-"""Matches a text that may be KIE's id of a task; the ledger's ids begin with `t_` and do not match."""
+"""Matches a text that may be KIE's id of a task; ids in the ledger begin with `t_` and do not match."""
 NOT_CREATED = "not created"
-"""What a person passes to `resolve_task` for a task that KIE never accepted."""
+"""The `outcome` argument of `resolve_task` for a task that KIE never accepted."""
 DAY = 24 * 3600
 EARLIEST = 1_600_000_000.0
-"""A time before KIE's first task, in seconds since 1970 (September 2020)."""
+"""A time before KIE ran its first task: September 2020, in seconds since 1970."""
 FIRST_MILLISECOND = 1e11
-"""Numbers above this are times in milliseconds or a smaller unit: as seconds, they would be after the year 5138."""
+"""A number above this is a time in milliseconds or a smaller unit, because as seconds it would be after year 5138."""
 LOOKUP_SECONDS = 12
-"""Time limit in seconds for asking all of KIE's status routes. Suno's nine routes take 9 s when two processes share the
-read limit."""
+"""Maximum seconds for searching a task on all of KIE's status routes.
+
+Requests to Suno's nine routes take 9 s when two processes share the rate limit of status requests.
+"""
 
 
 KindFinder = Callable[[str], Awaitable[Kind | None]]
-"""A function that takes KIE's id of a model, and returns the kind of the model's results; None when unknown."""
+"""The type of functions that take KIE's id of a model and return the kind of its results, or None if unknown."""
 
 
 async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinder | None = None) -> Task:
-    """Look a task up on KIE's status routes, and build the task from KIE's record.
+    """Search for a task on KIE's status routes, and build a task for the ledger from KIE's answer.
 
     Args:
         client: The client of KIE's API.
         id_: KIE's id of the task.
-        now: The current time in seconds since 1970; used as creation time when KIE's record has none.
-        find_kind: Returns the kind of results of a model that is not built in.
+        now: The current time in seconds since 1970; this is the creation time if KIE's answer has none.
+        find_kind: A function that returns the kind of results (such as `image`) of a model that is not built in.
 
     Returns:
-        A task in state `running`, which is not in the ledger yet.
+        A task in the state `running`, which the caller has to save in the ledger.
 
     Raises:
         InvalidCall: When KIE does not know the task.
@@ -90,17 +92,17 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
 
 async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
-    """Settle a task whose outcome is unknown, or a succeeded task for which KIE named no result.
+    """Set the outcome of a task whose outcome is unknown, or the results of a succeeded task without results.
 
     Args:
         client: The client of KIE's API.
         ledger: The ledger.
-        task: The task; its attributes are changed here, and the caller saves it.
-        outcome: `not created`, KIE's id of the task, or links to its results.
+        task: The task. This function changes its attributes, and the caller saves the task.
+        outcome: `not created`, KIE's id of the task, or URLs of its results.
         now: The current time in seconds since 1970.
 
     Raises:
-        InvalidCall: When there is nothing to settle, or the outcome does not fit the task.
+        InvalidCall: When the task's outcome and results are known already, or `outcome` does not fit the task.
         ApiError: When KIE does not answer, or the answer does not say whether KIE knows the id.
     """
     is_unknown = task.state == "unknown"
@@ -117,7 +119,7 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
 
 
 def _attach_links(task: Task, outcome: str, now: float, advice: Advice) -> None:
-    """Set the results of a task to the links in a text, and its state to `succeeded`, so that they are downloaded."""
+    """Set a task's results to the URLs in the text `outcome`, and its state to `succeeded`, to have them downloaded."""
     links = [link for link in re.findall(r"https://[^\s,]+", outcome) if len(link) <= LONGEST_URL]
     if not links:
         raise InvalidCall(f"{outcome[:100]} is no https link.", f"Copy the file's link from {advice.task_list}.")
@@ -127,7 +129,7 @@ def _attach_links(task: Task, outcome: str, now: float, advice: Advice) -> None:
 
 
 async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: str) -> None:
-    """Set KIE's id of a task, and its state to `running`, so that the task is polled again.
+    """Store KIE's id in a task, and set the task's state to `running`, so that the task is polled again.
 
     Raises:
         InvalidCall: When the id belongs to another task in the ledger, or KIE does not know the id.
@@ -156,16 +158,19 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
 
 
 def find_record(answer: object, id_: str) -> Mapping[str, Any]:
-    """Return the record of a task in a status answer; empty when the answer has no record with the task's id.
+    """Return the JSON object that describes a task in a status answer; empty if the answer has none with this id.
 
-    The id has to be compared, because a route may answer "running" for a task that it does not know.
+    The id in the answer has to be compared, because some routes answer "running" for a task that they do not know.
     """
     record = status.find_record(answer) if isinstance(answer, dict) else {}
     return record if record.get("taskId", record.get("task_id")) == id_ else {}
 
 
 def find_kind(task: Task) -> Kind:
-    """Return the kind of a task's results; for an adopted task of a model that is not built in, look at the results."""
+    """Return the kind of a task's results, such as `image`.
+
+    For an adopted task of a model that is not built in, the results determine the kind.
+    """
     if task.tool or task.model in MODELS:
         return task.kind
     media = (result.mime_type.partition("/")[0] for result in task.results)
@@ -178,11 +183,11 @@ async def _build_task(
     id_: str, route_id: str, record: Mapping[str, Any], now: float, find_kind: KindFinder | None
 ) -> Task:
     arguments = _find_arguments(record)
-    # Some records name the model only among the arguments.
+    # In some of KIE's status answers, only the arguments of the task contain the model's name.
     name = one_line(record.get("model") or arguments.get("model"))
     model = _find_model(route_id, name)
     kind = model.kind if model else await find_kind(name) if find_kind and name else None
-    # The task gets no session, because no session of this server spent credits on it.
+    # The task belongs to no session, because no session of this server spent credits on the task.
     return Task(
         id=new_id("t"),
         tool="",
@@ -198,13 +203,13 @@ async def _build_task(
 
 
 def _find_model(route_id: str, name: str) -> type[KieModel] | None:
-    """Return the model with this name, or else the first model that runs on the route; None when there is neither."""
+    """Return the built-in model with this name, or else the first model that runs on the route, or else None."""
     route_id = f"jobs:{name}" if route_id == "jobs" else route_id
     return MODELS.get(name) or next((model for model in MODELS.values() if route_id in model.routes), None)
 
 
 def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of the create, with KIE's field names; the record holds them as JSON in a string."""
+    """Return the arguments of a task with KIE's field names; a status answer has these arguments as a JSON string."""
     for name in ("param", "paramJson"):
         try:
             value = json.loads(record.get(name) or "null")
@@ -218,10 +223,10 @@ def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _creation_time(value: object, now: float) -> float:
-    """Convert the creation time in a KIE record to seconds since 1970; return `now` when it cannot be a task's time.
+    """Convert the creation time in a status answer to seconds since 1970; return `now` if no task can have this time.
 
-    Most records have a number of milliseconds, or a text such as `2025-01-15 10:35:27`; some have seconds,
-    microseconds or nanoseconds.
+    Most status answers have a number of milliseconds, or a text such as `2025-01-15 10:35:27`. Some have a number of
+    seconds, microseconds or nanoseconds.
     """
     seconds = parse_number(value)
     if seconds is None and isinstance(value, str):

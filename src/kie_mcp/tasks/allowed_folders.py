@@ -1,4 +1,4 @@
-"""Allowed folders: restrict the local files that a call may read and upload to the operator's folders."""
+"""Allowed folders: tool calls may read and upload local files only from folders that the operator chose."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from kie_mcp.tasks.media_inputs import abbreviate, open_file
 
 
 class AllowedFolders:
-    """The folders that local files may be read from (`KIE_MCP_READ_DIRS`)."""
+    """Opens local files, but only those in the folders that `KIE_MCP_READ_DIRS` names."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
-        """Resolve the folders.
+        """Store the folders as absolute paths without symbolic links.
 
         Args:
-            folders: The folders, including their subfolders; without any, every local file is refused.
+            folders: The allowed folders; subfolders are allowed too. If empty, every local file is refused.
         """
         self._folders = [folder.expanduser().resolve() for folder in folders]
 
@@ -26,10 +26,10 @@ class AllowedFolders:
         """Open a local media file.
 
         Args:
-            path: A path or a `file://` URL. For a symbolic link, the folder of its target has to be allowed.
+            path: A path or a `file://` URL. If the path is a symbolic link, its target has to be in an allowed folder.
 
         Raises:
-            InvalidCall: When the file does not exist, lies outside the folders, or is no media file.
+            InvalidCall: When the file does not exist, is not in an allowed folder, or is no media file.
         """
         if not self._folders:
             raise InvalidCall("This server reads no local files.", "Give a URL, a data URI, or task:<id>#<n>.")

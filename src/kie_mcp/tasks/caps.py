@@ -1,4 +1,4 @@
-"""The spending caps of a task, a day and a session, and the operator's other rules."""
+"""Spending caps (the most credits for a task, a day and a session), and the operator's other rules on spending."""
 
 from dataclasses import dataclass, field
 
@@ -10,21 +10,21 @@ from kie_mcp.ledger.task import Task
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The spending caps in credits; None means no cap."""
+    """The most credits that one task, one day and one session may cost; None means no cap."""
 
     task: float | None = None
     day: float | None = None
     session: float | None = None
 
     def check(self, task: Task, spent: Spent) -> None:
-        """Raise an error when a task's reservation exceeds a cap.
+        """Raise an error if a task's reservation (the credits that the task may cost) exceeds a cap.
 
         Args:
-            task: The task to check.
-            spent: Credits that earlier tasks of the day and of the session were charged or have reserved.
+            task: The task to check, with its reservation.
+            spent: Credits that KIE charged for earlier tasks of the day and the session, or that they have reserved.
 
         Raises:
-            CapReached: When the reservation exceeds a cap; the message names the cap and the credits left.
+            CapReached: When the reservation exceeds a cap; the message names the cap and the credits that are left.
         """
         if self.task is not None and task.reserved > self.task:
             raise CapReached(
@@ -46,6 +46,9 @@ class Rules:
 
     caps: Caps = field(default_factory=Caps)
     confirm_above: float = float("inf")
-    """A person has to confirm every task whose reservation is higher than this number of credits."""
+    """Number of credits above which a person has to confirm the cost of a task before the task is created."""
     repeat_window: float = 600
-    """Seconds for which an equal call counts as repeated, or longer while the first call's task runs; 0 means never."""
+    """Seconds in which an equal call returns the task of the first call instead of a new task; 0 means never.
+
+    While the task of the first call still runs, equal calls return it even after this time.
+    """

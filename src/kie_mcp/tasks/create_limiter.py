@@ -1,4 +1,4 @@
-"""Create limiter: acquire a slot in the rate limit of creates that all processes on one ledger share."""
+"""Create limiter: delay create requests so that all processes with the same ledger together keep KIE's rate limit."""
 
 from dataclasses import replace
 
@@ -9,21 +9,24 @@ from kie_mcp.ledger.task import Task
 
 
 class LedgerCreateLimiter:
-    """The rate limit of creates that all server processes on one ledger share; a `CreateLimiter` for a `KieClient`."""
+    """A `CreateLimiter` for a `KieClient`; all processes with the same ledger share its rate limit."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     async def acquire(self, account: str, task: Task) -> float:
-        """Acquire a slot and save the task as `submitting`, in one transaction; return 0, or the seconds to wait.
+        """If the rate limit allows a create request now, save the task with the state `submitting`.
 
-        While a task waits for a slot, its row stays `prepared`. After a crash, this state shows that the create was
-        not sent to KIE.
+        The ledger checks the rate limit and saves the task in one transaction. While a task waits, its row has the
+        state `prepared`. After a crash, this state shows that the create request was not sent to KIE.
 
         Args:
             account: The KIE account whose rate limit applies.
-            task: The task to create; its state becomes `submitting` after the row is saved.
+            task: The task to create.
+
+        Returns:
+            0 if the create request may be sent now, else the seconds to wait before the next attempt.
 
         Raises:
             LedgerError: When the ledger cannot be written.

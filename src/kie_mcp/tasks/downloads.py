@@ -1,4 +1,4 @@
-"""Downloads: save results in the output folder, resume broken downloads, and guard against SSRF."""
+"""Downloads: save results in the output folder, continue broken downloads, and refuse private addresses (SSRF)."""
 
 import ipaddress
 import re
@@ -20,17 +20,17 @@ from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.partial_files import PartialFile
 
 LARGEST_FILE = 2 * 1024**3
-"""Largest size of one result, in bytes."""
+"""Maximum size of one result file, in bytes."""
 DOWNLOAD_SECONDS = 900
-"""Seconds that the download of one result may take; after that, the attempt has failed."""
+"""Maximum seconds for the download of one result; if the download takes longer, the attempt has failed."""
 MOST_REDIRECTS = 5
 CONCURRENT_DOWNLOADS = 4
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
-"""HTTP statuses of a link that may have expired; the downloader then asks KIE for a fresh link."""
+"""HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
 
 
 class Downloader:
-    """Downloads results to the output folder; no file there is ever overwritten."""
+    """Downloads results to the output folder, and never overwrites a file there."""
 
     def __init__(
         self,
@@ -41,33 +41,33 @@ class Downloader:
         largest: int = LARGEST_FILE,
         seconds: float = DOWNLOAD_SECONDS,
     ) -> None:
-        """Build a downloader.
+        """Store the arguments; nothing is downloaded yet.
 
         Args:
-            client: The client of KIE's API; links are opened with its HTTP connections, but without the API key.
+            client: The client of KIE's API; its HTTP connections are used for downloads, but without the API key.
             folder: The output folder.
-            guarded: Whether to refuse links to private addresses (SSRF).
-            largest: Largest size of one result, in bytes.
-            seconds: Time limit for the download of one result, in seconds of real time.
+            guarded: True to refuse URLs whose host has a private IP address, to guard against SSRF.
+            largest: Maximum size of one result, in bytes.
+            seconds: Maximum seconds for the download of one result, in real time and not by the runner's clock.
         """
         self.folder = folder.expanduser().absolute()
         self._client = client
         self._guarded = guarded
         self._largest = largest
         self._seconds = seconds
-        # Only one file is checked at a time, because decoding a picture may take hundreds of megabytes of memory.
+        # Only one file is checked at a time, because decoding a picture may need hundreds of megabytes of memory.
         self._checks = anyio.Lock()
         self._slots = anyio.CapacityLimiter(CONCURRENT_DOWNLOADS)
 
     async def download(self, task: Task) -> None:
-        """Download the results of a task that are not in the output folder yet.
+        """Download those results of a task that are not in the output folder yet.
 
-        When one result cannot be downloaded, the other results still are; the first error is raised at the end.
+        If one result cannot be downloaded, the other results are downloaded first, and then the first error is raised.
 
         Raises:
             OSError: When a file cannot be written.
             httpx2.HTTPError: When a file cannot be downloaded.
-            KieMcpError: When a link is refused, leads to a damaged file, or has expired and KIE gives no fresh link.
+            KieMcpError: When a URL is refused, leads to a damaged file, or has expired and KIE gives no fresh URL.
         """
         errors: list[Exception] = []
         for number, result in enumerate(task.results, start=1):
@@ -81,12 +81,12 @@ class Downloader:
             raise errors[0]
 
     def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
-        """Save content that has no link as a file in the output folder, and return a result with the file's path."""
+        """Save bytes that were not downloaded as a file in the output folder, and return a result with its path."""
         final = partial_files.write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type, facts=describe_file(final, mime_type))
 
     def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
-        """Write the sidecar of each downloaded file, a JSON file that says what made the file.
+        """Write the sidecar of each downloaded file: a JSON file that says how the file was made.
 
         Args:
             task: The task that made the files.
@@ -100,7 +100,7 @@ class Downloader:
                 place, content = Path(result.path), sidecar.build_sidecar(task, number, made_from)
                 beside = place.with_name(f"{place.name}.json")
                 if sidecar.belongs_to(beside, task):
-                    # The sidecar is written anew, because an earlier process may have written it with fewer facts.
+                    # An existing sidecar is replaced, because an earlier process may have known less about the task.
                     partial_files.replace_file(content, beside)
                 else:
                     partial_files.write_file(content, place.parent, place.name, "json")
@@ -121,7 +121,7 @@ class Downloader:
                 result.facts = await anyio.to_thread.run_sync(describe_file, final, result.mime_type)
 
     async def _download_with_fresh_link(self, task: Task, result: Result, part: PartialFile) -> str:
-        """Download and check a file; when its link has expired or leads to a damaged file, try again with a fresh link.
+        """Download and check a file; if its URL has expired or leads to a damaged file, try again with a fresh URL.
 
         Returns:
             The MIME type of the file.
@@ -134,7 +134,7 @@ class Downloader:
             try:
                 fresh = await self._client.request_download_url(result.url)
             except ApiError:
-                # KIE renews the links of its own hosts only.
+                # KIE gives fresh URLs only for files on its own hosts.
                 raise error from None
         return await self._download_checked(fresh, task, result, part)
 
@@ -142,8 +142,8 @@ class Downloader:
         """Download a file, and return its MIME type.
 
         Raises:
-            DamagedFile: When the host sent no media file, or only a part of one; `result.mime_type` is then the type of
-                what the host sent.
+            DamagedFile: When the host sent no media file, or only a part of one. In this case, `result.mime_type` is
+                the MIME type of the content that the host sent.
         """
         declared = await self._download_resuming(url, part)
         part.file.seek(0)
@@ -160,7 +160,7 @@ class Downloader:
         return mime_type
 
     async def _download_resuming(self, url: str, part: PartialFile) -> str:
-        """Download a file; when the connection breaks, resume, unless the last attempt received no bytes."""
+        """Download a file; if the connection breaks, continue the download, unless the last attempt got no bytes."""
         while True:
             have = part.size
             try:
@@ -170,15 +170,15 @@ class Downloader:
                     raise
 
     async def _request_rest(self, url: str, part: PartialFile) -> str:
-        """Download the rest of a file, after the bytes of the partial file, by a range request (RFC 9110, section 14).
+        """Download the bytes that the partial file does not have yet, by a range request (RFC 9110, section 14).
 
         Returns:
-            The MIME type that the host declares; empty when the partial file was complete already.
+            The MIME type in the answer's headers; empty if the partial file was complete already.
         """
         for _ in range(MOST_REDIRECTS):
             await self._check_address(url)
             have = part.size if part.validator else 0
-            # Compression is refused because the length of a compressed answer does not tell how many bytes are left.
+            # Compression is off, because the length of a compressed answer does not tell how many bytes are missing.
             headers = {"Accept-Encoding": "identity"}
             if have:
                 headers |= {"Range": f"bytes={have}-", "If-Range": part.validator}
@@ -189,8 +189,8 @@ class Downloader:
                     continue
                 if have and response.status_code in (206, 416):
                     if not _continues(response, part, have):
-                        # The download begins again, because the host sends another version of the file, or does not
-                        # say which bytes of the file it sends.
+                        # The download starts again from the first byte, because the host sends another version of the
+                        # file, or does not say which bytes of the file it sends.
                         part.begin("", None)
                         continue
                     if response.status_code == 416:
@@ -215,10 +215,10 @@ class Downloader:
             raise httpx2.ReadError("The file was cut.")
 
     async def _check_address(self, url: str) -> None:
-        """Refuse a link that leads to a private address, before it is opened (SSRF).
+        """Check before a download that the URL's host has no private IP address, to guard against SSRF.
 
         Raises:
-            InvalidCall: When the link is no https URL, or its host resolves to a private address.
+            InvalidCall: When the URL does not begin with `https:`, or its host has a private IP address.
         """
         try:
             parts = httpx2.URL(url)
@@ -232,13 +232,13 @@ class Downloader:
             _refuse_private_address(str(address[0]))
 
     def _check_peer(self, response: httpx2.Response) -> None:
-        """Refuse a response from a private address; the host's address may have changed since the check (SSRF)."""
+        """Raise an error if a response is from a private IP address, because DNS may have changed since the check."""
         stream = response.extensions.get("network_stream")
         if stream and not self._is_trusted(str(response.url)) and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 
     def _is_trusted(self, url: str) -> bool:
-        """Whether the operator trusts the URL: the guard is off, or the URL is below KIE's configured base URLs."""
+        """Return True if `guarded` is false, or if the URL begins with one of the configured base URLs of KIE."""
         return not self._guarded or url.startswith((f"{self._client.base_url}/", f"{self._client.upload_url}/"))
 
 
@@ -248,26 +248,26 @@ def _refuse_private_address(address: str) -> None:
 
 
 def _file_stem(task: Task, number: int) -> str:
-    """Return the file name of a result without its extension; the result's number makes it unique in the task."""
+    """Return the file name, without extension, for a result; its number distinguishes it from the task's others."""
     day = to_local_day(task.created)
     model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())
     return f"{day}-{model}-{task.id}-{number}"
 
 
 def _content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the length of a body in bytes; None when the headers do not name it, or the body is compressed."""
+    """Return the length of a body in bytes; None if the headers do not have it, or if the body is compressed."""
     length = headers.get("content-length", "")
     return int(length) if length.isdecimal() and "content-encoding" not in headers else None
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """Return the text that identifies a file's version: a strong ETag, or else Last-Modified; empty without both."""
+    """Return the header that identifies a file's version: a strong ETag, or else Last-Modified; empty without both."""
     etag = headers.get("etag", "")
     return etag if etag.startswith('"') else headers.get("last-modified", "")
 
 
 def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
-    """Whether an answer to a range request has the partial file's version, and begins where the partial file ends."""
+    """Return True if an answer has the same version as the partial file and begins where the partial file ends."""
     version = _validator(response.headers)
     if version and version != part.validator:
         return False

@@ -1,4 +1,4 @@
-"""Failures: build the errors of failed tasks, each with a reason, whether KIE billed the task, and a next step."""
+"""Failures: build the errors of failed tasks; each error says why, whether KIE billed the task, and what to do next."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,40 +15,43 @@ _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
 
 
 def lacks_result(task: Task) -> bool:
-    """Whether KIE named no result of a succeeded task; earlier versions of kie-mcp saved such a task as failed."""
+    """Return True if a task succeeded at KIE, but KIE's answer had no result.
+
+    Earlier versions of kie-mcp saved such a task with the state `failed`.
+    """
     told = (task.note, (task.error or {}).get("message", ""))
     return not task.results and any(each.startswith(_NAMES_NO_RESULT) for each in told)
 
 
 def no_result_note(advice: Advice) -> str:
-    """Build the note of a task that succeeded at KIE and has no result."""
+    """Return a sentence for the user about a task that succeeded at KIE and has no result."""
     further = f"If there is a file, resolve_task takes its link: look at {advice.task_list}."
     return f"{_NAMES_NO_RESULT} What else KIE says is kept. {further}"
 
 
 def not_sent_error() -> KieMcpError:
-    """Build the error for a task whose process died before the create was sent."""
+    """Build the error for a task whose process died before it sent the create request."""
     return KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 
 
 def task_gone_error(advice: Advice) -> ApiError:
-    """Build the error for a task that KIE does not know or no longer knows."""
+    """Build the error for a task of which KIE has no record (any more)."""
     return ApiError(
         "KIE does not know this task, or not any more: it keeps records for 14 days.", advice.check_task, billed=None
     )
 
 
 def not_created_error() -> ApiError:
-    """Build the error for a task of unknown outcome that `resolve_task` settled as not created."""
+    """Build the error for a task of unknown outcome, when `resolve_task` was told that KIE never accepted it."""
     return ApiError("KIE never took this task: resolve_task was told so.", "The same call makes it anew.")
 
 
 def create_interrupted_error(balance_note: str, advice: Advice) -> UnknownOutcome:
-    """Build the error for a create interrupted by a crash.
+    """Build the error for a task whose process crashed while the create request was on its way to KIE.
 
     Args:
-        balance_note: A sentence on whether the balance suggests that KIE accepted the create. It begins with a space;
-            empty when nothing is known.
+        balance_note: A sentence that says whether KIE probably accepted the create request, judging by the balance. The
+            sentence begins with a space; the text is empty if the balance shows nothing.
         advice: The next steps for the account's owner.
     """
     message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_note}"
@@ -68,9 +71,9 @@ def confirmation_needed_error(task: Task, id_: str, *, stale: bool, minutes: int
     """Build the error for a call whose cost a person has to confirm first.
 
     Args:
-        task: The task to confirm, which is not created yet.
-        id_: The id of the confirmation, which the caller passes as `confirm` in the next call.
-        stale: Whether the caller passed a confirmation that is expired or belongs to another call.
+        task: The task whose cost a person has to confirm; KIE does not know this task yet.
+        id_: The id of the confirmation; the caller passes it as the argument `confirm` of the next call.
+        stale: True if the caller passed a confirmation that has expired or belongs to another call.
         minutes: Minutes for which the confirmation is valid.
     """
     stale_note = "That confirmation has expired or was for another call. " if stale else ""
@@ -83,7 +86,7 @@ def confirmation_needed_error(task: Task, id_: str, *, stale: bool, minutes: int
 
 @contextmanager
 def explain_ledger_errors() -> Iterator[None]:
-    """Replace a `LedgerError` in the `with` block by an error for the caller, which says that KIE was not asked."""
+    """Replace a `LedgerError` in the `with` block by a `KieMcpError`, which says that no request was sent to KIE."""
     try:
         yield
     except LedgerError as error:
@@ -109,13 +112,16 @@ def task_failed_error(answer: Status) -> KieMcpError:
 
 
 def not_finished_error(answer: Status, advice: Advice) -> KieMcpError:
-    """Build the error for a task on a repeated route that still runs after an hour."""
+    """Build the error for a task that still runs after an hour, on a route without a status URL.
+
+    On such a route, the client sends the create request again to read the task's status.
+    """
     last = f": {answer.error.rstrip('.')}" if answer.error else ""
     return TaskFailed(f"KIE has not finished this task within an hour{last}.", advice.check_task, billed=None)
 
 
 def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpError:
-    """Add the task's id to the error of a failed create and, if KIE no longer offers the model, another model."""
+    """Add the task's id to the error of a create request and, if KIE no longer offers the model, suggest another."""
     if isinstance(error, NotOffered) and call.legacy:
         error.message = f"KIE no longer offers {call.id}. {error.message}"
         error.next_step = f"Use {call.legacy} instead."
@@ -126,7 +132,7 @@ def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpErr
 
 
 def internal_create_error(task: Task, error: Exception, advice: Advice) -> KieMcpError:
-    """Build the error for a create that failed inside this process, and not at KIE."""
+    """Build the error for a create request that failed because of an error inside this process, and not at KIE."""
     if task.state not in ("prepared", "submitting"):
         name = f" as {task.kie_id}" if task.kie_id else ""
         return KieMcpError(
@@ -147,7 +153,7 @@ def internal_create_error(task: Task, error: Exception, advice: Advice) -> KieMc
 
 
 def describe_cause(error: Exception) -> str:
-    """Return an error's message: its first line, without SQLAlchemy's query and without a final full stop."""
+    """Return the first line of an error's message, without SQLAlchemy's SQL query and without a final full stop."""
     cause = getattr(error, "orig", error)
     message = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return str(message).partition("\n")[0].rstrip(".")

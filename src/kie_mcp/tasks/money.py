@@ -1,4 +1,4 @@
-"""Money: the quote of a call and its reservation; `caps.py` checks the reservation against the spending caps."""
+"""Money: compute what a call may cost (its quote), and how many credits to reserve for the spending caps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,17 +15,17 @@ from kie_mcp.ledger.task import Task
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A quote: what a call is likely to cost, in credits."""
+    """A quote: the number of credits that a call is likely to cost, and the source of this estimate."""
 
     estimate: Estimate
     basis: str
-    """Where the estimate comes from, in words, such as `live price`."""
+    """The source of the estimate, such as `live price`."""
     reserve: float
-    """Credits to reserve, for caps and confirmations; if the price is unknown, the highest price of similar models."""
+    """Credits that count for caps and confirmations; if the price is unknown, the highest price of similar models."""
 
     @property
     def known(self) -> tuple[float, float] | None:
-        """Lowest and highest credits that the call may cost; None when the price is unknown."""
+        """The lowest and the highest number of credits that the call may cost; None if the price is unknown."""
         low, high = self.estimate.low, self.estimate.high
         return None if low is None or high is None else (low, high)
 
@@ -36,16 +36,16 @@ class Quote:
 
 
 def quote(call: KieModel, charges: Sequence[float], live_price: str = "", lengths: Lengths = NOT_MEASURED) -> Quote:
-    """Quote a call from earlier charges, or else from the price list, or else from KIE's live price.
+    """Estimate the cost of a call from earlier charges, or else from the price list, or else from KIE's live price.
 
-    Earlier charges show what a call is likely to cost, and the price list shows the most that it can cost. So earlier
-    charges never make the reservation smaller.
+    Earlier charges show what a call is likely to cost, and the price list shows the most that a call can cost. So
+    earlier charges never make the reservation smaller.
 
     Args:
-        call: The call to quote.
-        charges: Credits per unit that KIE charged for the last calls with the same price key.
-        live_price: The price in the words of KIE's live catalogue; empty when unknown.
-        lengths: The length in seconds of each file that was measured, by the reference to the file.
+        call: The model with its arguments.
+        charges: Credits per price unit (such as a second) that KIE charged for the last calls with the same price key.
+        live_price: KIE's price text from its list of models; empty if unknown.
+        lengths: For each file that was measured, its length in seconds; the key is the reference in the arguments.
     """
     listed = _quote_without_charges(call, live_price, lengths)
     if not charges:
@@ -70,20 +70,20 @@ def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) ->
 
 
 def highest_similar_estimate(call: KieModel) -> float:
-    """Return the highest estimate, in credits, of the models of the same tool; if 0, of all models of the same kind."""
+    """Return the highest price, in credits, of all models of the same tool; if 0, of all models of the same kind."""
     family = next((family.models for family in FAMILIES if call.id in {model.id for model in family.models}), ())
     alike = (model for model in MODELS.values() if model.kind == call.kind)
     return _highest_estimate(family) or _highest_estimate(alike)
 
 
 def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
-    """Return the highest estimate for default arguments, in credits, of those models whose length is then known."""
+    """Return the highest price, in credits, of calls with default arguments; skip models whose price needs a length."""
     estimates = (model.default_estimate() for model in models)
     return max((each.high or 0 for each in estimates if not each.assumed), default=0)
 
 
 def combine_tasks(tasks: Sequence[Task]) -> Task:
-    """Return one task that has the cost of several tasks, to check them together; this task is never run."""
+    """Return one task with the total cost of several tasks, to check the total against the caps; it is never run."""
     first, *_ = tasks
     reserved = sum(task.reserved for task in tasks)
     return replace(

@@ -1,4 +1,4 @@
-"""Order: what a caller wants to run; its idempotency key shows whether a later call repeats an earlier one."""
+"""Order: what a caller wants to run. Two calls with the same idempotency key count as the same call."""
 
 import hashlib
 import json
@@ -14,44 +14,46 @@ from kie_mcp.ledger.task import new_id
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a caller wants to run: a model with its arguments, and options such as the route."""
+    """A call that a caller wants to run: a model with its arguments, and options such as the route."""
 
     tool: str
     """The name of the MCP tool that was called."""
     call: KieModel
     route: str = ""
-    """The id of the only route to try; empty to try all routes of the model."""
+    """The id of the only route to try; empty to try the model's routes one after the other."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields for KIE's request body that the model class does not define."""
+    """Fields to add to the create request that the model class does not define, under KIE's names."""
     variation: int = 1
-    """A part of the idempotency key: an equal call with another variation makes, and pays for, a new task."""
+    """A number in the idempotency key: an equal call with another variation creates a new task, which costs again."""
     live_price: str = ""
-    """The price in the words of KIE's live catalogue; empty when the catalogue was not read."""
+    """KIE's price text from its list of models; empty if the list was not read."""
     notes: tuple[str, ...] = ()
-    """Sentences to add to the answer, for example that a field is newer than the model class."""
+    """Sentences for the user to add to the answer, for example that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The id that the new task gets; a repeated call returns the existing task, which has another id."""
+    """The id that a new task gets in the ledger; a repeated call returns an existing task with another id."""
 
     def idempotency_key(self, contents: Mapping[Ref, str]) -> str:
-        """Return the idempotency key of the call.
+        """Return the idempotency key, which is equal for two calls if the second one repeats the first.
 
-        Calls with equal model, route, arguments, file contents and variation have equal keys. The names of the tool and
-        of the files, and blanks at the ends of texts, do not change the key.
+        Two calls with equal model, route, arguments, file contents and variation have equal keys. The name of the tool,
+        names of files, and spaces at the start or end of a text do not change the key.
 
         Args:
-            contents: For each reference, the string from `References.identify()` that identifies its content.
+            contents: For each file or earlier task that the arguments name, a string from `References.identify()` that
+                identifies the content.
         """
         sent = self.call.sent(lambda ref: contents[ref])
         request = _strip_texts([self.call.id, self.route, sent, dict(self.extra), self.variation])
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
     def tariff(self, lengths: Lengths) -> tuple[str, float]:
-        """Return the price key and the number of price units, as `KieModel.tariff()` does.
+        """Return the price key and the number of price units, such as seconds; see `KieModel.tariff()`.
 
-        The fields in `extra` are a part of this price key, because the price may depend on them too.
+        Calls with equal price keys have the same price per unit. The fields in `extra` are a part of the key, because
+        the price may depend on them too.
 
         Args:
-            lengths: The length in seconds of each file that was measured, by the reference to the file.
+            lengths: For each file that was measured, its length in seconds; the key is the reference in the arguments.
         """
         price_key, units = self.call.tariff(lengths)
         if price_key and self.extra:
@@ -59,10 +61,11 @@ class Order:
         return price_key, units
 
     def ledger_arguments(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
-        """Return the arguments as the ledger stores them; a SHA-256 replaces each data URI, which holds a whole file.
+        """Return the arguments as the ledger stores them: a SHA-256 replaces each data URI, which contains a file.
 
         Args:
-            contents: For each reference, the string from `References.identify()` that identifies its content.
+            contents: For each file or earlier task that the arguments name, a string from `References.identify()` that
+                identifies the content.
         """
 
         def note(ref: Ref) -> str:
@@ -72,7 +75,7 @@ class Order:
 
 
 def _strip_texts(value: Any) -> Any:
-    """Return a JSON value without the blanks at the ends of its texts."""
+    """Return a copy of a JSON value without the spaces at the start and end of its texts."""
     match value:
         case str():
             return value.strip()

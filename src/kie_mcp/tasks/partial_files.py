@@ -1,4 +1,4 @@
-"""Partial files: the bytes of unfinished downloads in the output folder, each with a note on the file's version."""
+"""Partial files: the bytes of unfinished downloads, in the output folder, with a second file that names the version."""
 
 import filecmp
 import json
@@ -12,25 +12,27 @@ from kie_mcp.errors import DamagedFile, InvalidCall
 
 
 class PartialFile:
-    """The bytes that a download has received, and a second file that notes the file's version (RFC 9110, 13.1.5).
+    """The bytes that a download has received, and a second file with the version of the download (RFC 9110, 13.1.5).
 
-    A partial file without this note is never continued, because the host may send the rest of another version.
+    Without this second file, a download is never continued, because the host may send bytes of another version.
     """
 
     def __init__(self, file: IO[bytes], place: Path) -> None:
         self.file = file
         self._note = place.with_name(f"{place.name}.version")
         self.validator, self.total = _read_note(self._note)
-        """The validator is the ETag or Last-Modified of the file's version; empty when the host sent neither. The total
-        is the size of the whole file in bytes; None when the host did not name it."""
+        """`validator` is the ETag or Last-Modified header of the download; empty if the host sent neither.
+
+        `total` is the size of the whole file in bytes; None if the host did not send the size.
+        """
 
     @property
     def size(self) -> int:
-        """Number of bytes received so far."""
+        """Number of bytes of the file that have been received so far."""
         return self.file.seek(0, os.SEEK_END)
 
     def begin(self, validator: str, total: int | None) -> None:
-        """Delete all received bytes, and note the version of the file that is received from now on."""
+        """Delete all received bytes, and store the version and size of the file whose bytes come next."""
         self.file.seek(0)
         self.file.truncate()
         self.validator, self.total = validator, total
@@ -39,14 +41,14 @@ class PartialFile:
             self._note.write_text(json.dumps({"validator": validator, "total": total}), encoding="utf-8")
 
     def commit(self, folder: Path, stem: str, extension: str) -> Path:
-        """Rename the complete file to its final name, and return the path; never overwrite an existing file."""
+        """Rename the complete file to its final name, and return its path; an existing file is never overwritten."""
         final = _commit_name(self.file, folder, stem, extension)
         self._note.unlink(missing_ok=True)
         return final
 
     def close(self, *, delete: bool) -> None:
-        """Close the file; delete it if `delete` is true, or if the next attempt could not continue it."""
-        # On a full disk, close() fails because it writes the bytes that are still in the buffer.
+        """Close the file; delete the file if `delete` is true, or if a later download could not continue it."""
+        # On a full disk, close() raises an error, because it writes the bytes that are still in the buffer.
         with suppress(OSError):
             self.file.close()
         place = Path(self.file.name)
@@ -71,7 +73,7 @@ def _read_note(place: Path) -> tuple[str, int | None]:
 def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
     """Open the partial file of a download, with the bytes that an earlier attempt received.
 
-    The partial file is kept when the connection breaks, and deleted when writing or a check of the download fails.
+    If the connection breaks, the partial file is kept. If the file cannot be written or is damaged, it is deleted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f".{stem}.part"
@@ -88,7 +90,7 @@ def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
 
 
 def write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
-    """Write a file under a name that no file has yet, and return its path."""
+    """Write a file under a name that no other file in the folder has, and return its path."""
     with open_partial_file(folder, stem) as part:
         part.begin("", None)
         part.file.write(content)
@@ -96,7 +98,7 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
 
 
 def replace_file(content: bytes, place: Path) -> None:
-    """Replace an existing file in one step, so that after a crash there is either the old file or the new one."""
+    """Replace an existing file in one step, so that a crash leaves either the old file or the new file."""
     with open_partial_file(place.parent, place.name) as part:
         part.begin("", None)
         part.file.write(content)
@@ -105,7 +107,7 @@ def replace_file(content: bytes, place: Path) -> None:
 
 
 def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
-    """Rename a complete partial file to its final name, and return the path; never overwrite an existing file."""
+    """Rename a complete partial file to its final name, and return its path; an existing file is never overwritten."""
     part.flush()
     os.fsync(part.fileno())
     part.close()
@@ -114,7 +116,8 @@ def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Pa
         try:
             final.touch(exist_ok=False)
         except FileExistsError:
-            # An equal file is this result: a process downloaded it earlier and died before it saved the task's row.
+            # An existing file with equal bytes is the same result: an earlier process downloaded it, and died before it
+            # saved the task's row.
             if filecmp.cmp(part.name, final, shallow=False):
                 Path(part.name).unlink()
                 return final

@@ -1,6 +1,7 @@
-"""Runner: submits tasks (idempotency, caps, confirmation), waits for them, and takes over tasks of dead processes.
+"""Runner: submits tasks, waits for tasks, and takes over tasks of dead processes.
 
-Several processes may share one ledger. Each process holds a lease on its tasks and renews the lease by heartbeat.
+Before a task is submitted, the runner checks idempotency, spending caps and confirmation. Several processes may share
+one ledger. Each process holds a lease on its tasks, and renews the lease by heartbeat.
 """
 
 import logging
@@ -34,15 +35,15 @@ from kie_mcp.tasks.watcher import Change, Services, Watcher
 logger = logging.getLogger(__name__)
 
 CREATE_WAIT_SECONDS = 30
-"""Seconds that `get()` waits for KIE to answer the create of a task."""
+"""Maximum seconds that `Runner.get()` waits for KIE's answer to the create request of a task."""
 CONFIRMATION_SECONDS = 300
-"""Seconds for which a confirmation is valid."""
+"""Seconds for which a confirmation (the user's consent to the cost of a call) is valid."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
 
 
 class Runner:
-    """Runs tasks and keeps their state in the ledger, so that another process can take the tasks over."""
+    """Runs tasks, and keeps their state in the ledger, so that another process can take over the tasks."""
 
     def __init__(
         self,
@@ -59,20 +60,22 @@ class Runner:
         find_kind: KindFinder | None = None,
         clock: Clock,
     ) -> None:
-        """Build a runner from its parts.
+        """Store the parts of the runner; no task is run yet.
 
         Args:
             client: The client of KIE's API.
             ledger: The ledger, which all processes may share.
             uploader: Uploads local files to KIE.
-            downloader: Downloads results to the output folder; without a downloader, results stay at KIE.
-            task_group: The group that runs the watchers.
+            downloader: Downloads results to the output folder; if None, results stay at KIE.
+            task_group: The AnyIO task group in which the watchers run.
             rules: The operator's rules on spending and repeated calls.
-            callback_url: The URL that KIE calls when a task has ended; empty when no callback is wanted.
-            usual_seconds: Seconds that every task is expected to take; None means that each model has its own figure.
-            on_change: Called with a task after its new state is saved; must neither raise nor wait for a client.
-            find_kind: Returns the kind of results of a model that is not built in; adopted tasks may have such a model.
-            clock: The clock.
+            callback_url: The URL to which KIE sends a request when a task has ended; empty for none.
+            usual_seconds: Expected seconds for every task; if None, each model has its own expected duration.
+            on_change: A function that is called with a task after its new state is saved. The function must neither
+                raise an error nor wait for a client.
+            find_kind: A function that returns the kind of results of a model that is not built in; an adopted task may
+                have such a model.
+            clock: The source of time.
         """
         self.client = client
         self.ledger = ledger
@@ -80,7 +83,7 @@ class Runner:
         self.references = References(uploader, ledger, clock)
         self.clock = clock
         self.id = new_id("s")
-        """The id under which this process holds its lease."""
+        """The id of this process in the ledger, under which the process holds its lease."""
         self._services = Services(client, ledger, uploader, self.references, downloader, clock, on_change)
         self._task_group = task_group
         self._rules = rules or Rules()
@@ -91,16 +94,17 @@ class Runner:
         self._takeover = Takeover(client, ledger, self.id, clock)
 
     async def submit(self, order: Order, *, confirm: str = "") -> Task:
-        """Create a task and return it when KIE has accepted it; on some routes, the task has already ended by then.
+        """Create a task at KIE, and return the task when KIE has accepted it.
 
-        A repeated call returns the existing task, whose id differs from the order's id.
+        On some routes, the task has already ended by then. A repeated call returns the existing task, whose id differs
+        from the order's id.
 
         Args:
             order: The call to run.
-            confirm: The confirmation's id from an earlier `ConfirmationNeeded`, when a person has agreed to the cost.
+            confirm: The id from an earlier `ConfirmationNeeded` error, if a person has agreed to the cost; else empty.
 
         Raises:
-            KieMcpError: When the task was not accepted; the error says what was billed.
+            KieMcpError: When KIE did not accept the task; the error says whether KIE charged credits.
         """
         try:
             with failures.explain_ledger_errors():
@@ -112,7 +116,7 @@ class Runner:
                 self._rules.caps.check(task, await self.ledger.spent(task))
                 await self._require_confirmation(task, confirm)
                 await self._takeover.renew_lease()
-                # The watcher is stored before the row, because get() must find the watcher of every row on disk.
+                # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.
                 self._watchers[task.id] = watcher
                 repeated = await self.ledger.add(
                     task, repeats_since=self._repeat_window_start(), check=partial(self._rules.caps.check, task)
@@ -123,7 +127,7 @@ class Runner:
         if repeated:
             del self._watchers[task.id]
             return await self.get(repeated.id)
-        # The create runs in the task group, so that it goes on when the caller cancels this call.
+        # The create request is sent from the task group, so that it goes on if the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
         await watcher.create_settled.wait()
         if watcher.error:
@@ -131,32 +135,34 @@ class Runner:
         return task
 
     async def find_repeated(self, order: Order) -> Task | None:
-        """Return the existing task when the call is a repeated one, else None; nothing is sent to KIE.
+        """Return the existing task if the order repeats an earlier call, else None; no request is sent to KIE.
 
         Raises:
-            InvalidCall: When a reference of the call cannot be read, or the model does not accept the file.
+            InvalidCall: When a file that an argument names cannot be read, or the model does not accept the file.
         """
         return (await self._look_up_repeat(order))[2]
 
     async def quote(self, order: Order) -> Quote:
-        """Return what a call is likely to cost; nothing is sent to KIE."""
+        """Return the quote of a call, which is an estimate of its cost; no request is sent to KIE."""
         lengths = await self.references.measure(order.call.references())
         price_key, _ = order.tariff(lengths)
         charges = await self.ledger.statistics.charges(order.call.id, price_key) if price_key else []
         return quote(order.call, charges, order.live_price, lengths)
 
     async def authorize(self, orders: Sequence[Order], confirm: str = "") -> dict[str, str]:
-        """Check several calls together against the caps, and require one confirmation for all; nothing is sent to KIE.
+        """Check the total cost of several calls against the caps, and require one confirmation for all of them.
+
+        No request is sent to KIE.
 
         Args:
             orders: The calls to run; repeated calls cost nothing.
-            confirm: The confirmation's id from an earlier `ConfirmationNeeded`, when a person has agreed to all calls.
+            confirm: The id from an earlier `ConfirmationNeeded` error, if a person has agreed to all calls; else empty.
 
         Returns:
-            The id of a confirmation for each call, by the order's id; an empty mapping when no confirmation is needed.
+            For each order id, the id of a confirmation for this order; empty if no confirmation is needed.
 
         Raises:
-            KieMcpError: When one call, or all calls together, may not be run.
+            KieMcpError: When the calls exceed a cap, need a confirmation, or one of them cannot be run.
         """
         tasks = []
         with failures.explain_ledger_errors():
@@ -176,8 +182,8 @@ class Runner:
     async def get(self, id_: str) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
 
-        While KIE has not answered the create, this method waits up to `CREATE_WAIT_SECONDS`. A task that is not in the
-        ledger is looked up at KIE and adopted.
+        If KIE has not answered the create request yet, this method waits for at most `CREATE_WAIT_SECONDS`. If a task
+        is not in the ledger, this method searches for the task at KIE and adds it to the ledger (adopts it).
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
@@ -202,15 +208,15 @@ class Runner:
         return watcher.task
 
     async def wait(self, tasks: Sequence[Task], seconds: float, report: Report | None = None) -> list[Task]:
-        """Wait until all tasks have ended and their files are downloaded, or until the time is over.
+        """Wait until all tasks have ended and their files are downloaded, but at most for `seconds`.
 
         Args:
             tasks: The tasks.
-            seconds: Seconds to wait at most.
-            report: Called with all tasks every few seconds while a task runs.
+            seconds: Maximum seconds to wait.
+            report: A function that is called with all tasks every few seconds while a task runs.
 
         Returns:
-            The tasks in their latest state, in the order given.
+            The tasks in their latest state, in the order of `tasks`.
         """
         until = self.clock.monotonic() + seconds
         found = list(tasks)
@@ -219,30 +225,30 @@ class Runner:
                 if report:
                     await report(found)
                 if watcher := self._watchers.get(found[place].id):
-                    # This waits for the watcher without poll_soon(), so that waiting callers cause no additional polls.
+                    # A waiting caller does not call poll_soon(), so that it causes no additional requests to KIE.
                     await self.clock.wait_for_first(watcher.ended.wait, partial(self.clock.sleep, min(left, 3)))
                     found[place] = watcher.task
                 else:
-                    # Another process watches this task, so its state is read from the ledger.
+                    # Another process watches this task, so the task's state is read from the ledger once a second.
                     await self.clock.sleep(min(left, 1))
                     found[place] = await self.get(found[place].id)
         return found
 
     def _has_ended(self, task: Task) -> bool:
-        """Whether the task has ended and its files are downloaded, or the download failed and is retried later."""
+        """Return True if the task has ended, and its files are downloaded or their download is retried later."""
         if watcher := self._watchers.get(task.id):
             return watcher.ended.is_set()
         return task.done or (task.final and bool(task.note))
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Settle a task whose outcome is unknown, or a succeeded task for which KIE named no result.
+        """Set the outcome of a task whose outcome is unknown, or the results of a succeeded task without results.
 
         Args:
-            id_: The task's id.
-            outcome: `not created`, KIE's id of the task, or links to its results.
+            id_: The task's id in the ledger, or KIE's id of the task.
+            outcome: `not created`, KIE's id of the task, or URLs of its results.
 
         Raises:
-            InvalidCall: When there is nothing to settle, or KIE does not know the id.
+            InvalidCall: When the task's outcome and results are known already, or KIE does not know the id.
             ApiError: When KIE's answer does not say whether KIE knows the task.
         """
         task = await self.get(id_)
@@ -251,7 +257,7 @@ class Runner:
         return await self.get(task.id)
 
     async def estimate_duration(self, task: Task) -> DurationEstimate:
-        """Estimate how long a task takes, from the last tasks with the same model and `duration` argument."""
+        """Estimate the duration of a task from the last tasks with the same model and the same argument `duration`."""
         if watcher := self._watchers.get(task.id):
             return watcher.duration
         lengths = await self.ledger.statistics.durations(
@@ -261,11 +267,11 @@ class Runner:
         return estimate_duration(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
 
     def is_busy(self, task: Task) -> bool:
-        """Return whether a task still runs, or its files are being downloaded and no attempt has failed yet."""
+        """Return True while a task runs, and while its files are downloaded for the first time."""
         return not task.final or (task.id in self._watchers and not task.note)
 
     async def resume(self) -> None:
-        """Take over the tasks of dead processes, and start the heartbeat, which takes over further tasks later."""
+        """Take over the tasks of dead processes, and start the heartbeat, which takes over more tasks later."""
         await self._takeover.take_over_claimable(self._watchers, self._take_over)
         self._task_group.start_soon(self._takeover.run, self._watchers, self._take_over)
 
@@ -274,18 +280,23 @@ class Runner:
         await self._takeover.release_lease()
 
     async def _look_up_repeat(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
-        """Return what identifies each reference's content, the idempotency key, and the task of a repeated call."""
+        """Find out whether an order repeats an earlier call.
+
+        Returns:
+            For each file or task that the arguments name, a string that identifies its content; the idempotency key;
+            and the task of the earlier call, or None.
+        """
         contents = await self.references.identify(order.call.references())
         idempotency_key, since = order.idempotency_key(contents), self._repeat_window_start()
         repeated = None if since is None else await self.ledger.find_repeated(idempotency_key, since)
         return contents, idempotency_key, repeated
 
     def _repeat_window_start(self) -> float | None:
-        """Start of the repeat window, in seconds since 1970; None when no call counts as repeated."""
+        """Return the time, in seconds since 1970, since which equal calls count as repeated; None if none do."""
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
 
     async def _prepare(self, order: Order, idempotency_key: str, contents: Mapping[Ref, str]) -> Watcher:
-        """Build the task of an order, with its reservation, and return a watcher of the task; nothing is saved yet."""
+        """Build the task of an order, with its reservation, and return a watcher of this task; nothing is saved yet."""
         call, quoted = order.call, await self.quote(order)
         price_key, units = order.tariff(await self.references.measure(call.references()))
         task = Task(
@@ -307,7 +318,7 @@ class Runner:
         return Watcher(task, self._services, await self.estimate_duration(task))
 
     async def _require_confirmation(self, task: Task, confirm: str) -> None:
-        """Raise `ConfirmationNeeded` when the reservation needs a confirmation and `confirm` is no valid one."""
+        """Raise `ConfirmationNeeded` if a person has to confirm the cost and `confirm` is no valid confirmation id."""
         if task.reserved <= self._rules.confirm_above:
             return
         if confirm and await self.ledger.confirmations.is_valid(confirm, task.idempotency_key, self.clock.time()):
@@ -316,13 +327,13 @@ class Runner:
         raise failures.confirmation_needed_error(task, id_, stale=bool(confirm), minutes=minutes)
 
     async def _issue_confirmation(self, task: Task) -> str:
-        """Save a new confirmation id for a task, and return the id; a person agrees to the cost with it."""
+        """Save a new confirmation id for a task, and return the id; a later call passes the id as `confirm`."""
         id_ = new_id("c")
         await self.ledger.confirmations.add(id_, task.idempotency_key, self.clock.time(), CONFIRMATION_SECONDS)
         return id_
 
     def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
-        """Build the request body for each route, by route id, with the best route first."""
+        """Return, for each route id, the body of the create request; the route to try first comes first."""
         route_ids = (order.route,) if order.route else routes.route_ids(order.call, service=self.client.service)
 
         def resolve(ref: Ref) -> str:
@@ -334,9 +345,9 @@ class Runner:
         }
 
     async def _take_over(self, known: Task) -> None:
-        """Claim a task and watch it, unless another live process holds the task."""
+        """Watch a task that no live process watches, and store in the ledger that this process watches it."""
         if known.final and not self._services.downloader:
-            # Only the download of this task is left, which needs a process with a downloader.
+            # The task needs nothing but the download of its files, and this process has no downloader.
             return
         await self._takeover.renew_lease()
         task = await self.ledger.leases.claim(known.id, self.id, self.clock.time())
@@ -346,7 +357,7 @@ class Runner:
             self._task_group.start_soon(self._run, watcher, None)
 
     async def _run(self, watcher: Watcher, order: Order | None) -> None:
-        """Create the task, unless it was taken over and has no order; then follow the task to its end."""
+        """Create a task from its order, and follow the task to its end; a task taken over has no order."""
         with self._watched_until_ended(watcher):
             if order:
                 await watcher.start(order, lambda resolved: self._build_bodies(order, resolved))
@@ -354,7 +365,7 @@ class Runner:
 
     @contextmanager
     def _watched_until_ended(self, watcher: Watcher) -> Iterator[None]:
-        """Remove the watcher and wake every caller who waits for its task, whether the watcher returned or raised."""
+        """After the `with` block, also after an error, remove the watcher and wake callers that wait for its task."""
         try:
             yield
         finally:

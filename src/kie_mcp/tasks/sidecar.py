@@ -1,4 +1,4 @@
-"""Sidecar: the JSON file beside a downloaded file, which tells people and programs how the file was made."""
+"""Sidecar: a JSON file in the same folder as a downloaded file, which says how the downloaded file was made."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from kie_mcp.ledger.task import Task
 
 
 def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
-    """Build the sidecar of one file, as JSON; fields without a value are left out.
+    """Build the JSON text of one file's sidecar; keys without a value are left out.
 
     Args:
         task: The task that made the file.
@@ -41,7 +41,7 @@ def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
 
 
 def belongs_to(path: Path, task: Task) -> bool:
-    """Return whether a file is a sidecar of this task; False when the file does not exist or is no JSON."""
+    """Return True if the file at `path` is a sidecar of this task; False if there is no file or it is no JSON."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -50,5 +50,5 @@ def belongs_to(path: Path, task: Task) -> bool:
 
 
 def format_iso_time(seconds: float) -> str:
-    """Format seconds since 1970 as ISO 8601, in UTC."""
+    """Format seconds since 1970 as a time in ISO 8601, in UTC."""
     return to_utc(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")

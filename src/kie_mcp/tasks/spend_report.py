@@ -1,4 +1,4 @@
-"""Spending report: credits that the tasks in the ledger cost, by day, model or kind."""
+"""Spending report: the credits that the tasks in the ledger cost, for each day, model or kind."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -14,34 +14,34 @@ DAY = 24 * 3600
 
 @dataclass(slots=True)
 class Line:
-    """One line of the report, for the tasks of one day, model or kind; charges and reservations are in credits."""
+    """One line of the spending report: numbers of tasks, and their credits, for one day, one model or one kind."""
 
     of: str
     tasks: int = 0
     succeeded: int = 0
     charged: float = 0
-    """Credits charged for tasks that succeeded; if KIE named no charge, the task's reservation counts."""
+    """Credits charged for tasks that succeeded; for a task without a known charge, its reservation counts."""
     expired: int = 0
-    """Number of tasks whose files or record KIE deleted before they were saved."""
+    """Number of tasks whose results KIE deleted before this server saved them."""
     expired_charged: float = 0
-    """Credits charged for expired tasks; if KIE named no charge, the task's reservation counts."""
+    """Credits charged for expired tasks; for a task without a known charge, its reservation counts."""
     failed: int = 0
     """Number of tasks that KIE accepted and that failed later."""
     failed_charged: float = 0
-    """Credits charged for tasks although they failed."""
+    """Credits charged for tasks that failed."""
     refunded: float = 0
-    """Credits that were reserved for failed tasks and not charged, according to KIE's answer or the balance."""
+    """Credits reserved for failed tasks that, according to KIE's answer or the balance, KIE did not charge."""
     failed_unknown: int = 0
     """Number of failed tasks whose charge is unknown."""
     refused: int = 0
     """Number of tasks that KIE never accepted; they cost nothing."""
     unknown: int = 0
-    """Number of tasks of unknown outcome; `resolve_task` settles them."""
+    """Number of tasks of which nobody knows whether KIE accepted them; `resolve_task` settles such tasks."""
     open: float = 0
     """Credits reserved for tasks that still run, or whose outcome or charge is unknown."""
 
     def add(self, task: Task) -> None:
-        """Add a task to the counts and credits of this line."""
+        """Add a task to the numbers of tasks and credits in this line."""
         self.tasks += 1
         match task.state:
             case "failed" if task.refused:
@@ -71,7 +71,7 @@ class Line:
             self.refunded += task.reserved
 
     def rounded(self) -> dict[str, Any]:
-        """Return the line as a dictionary: credits with two decimals and, if known, the charges in US dollars."""
+        """Return the line as a JSON object: credits with two decimals and, if known, the charges in US dollars."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         figures = {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
         worth = to_usd(self.charged + self.expired_charged + self.failed_charged)
@@ -79,7 +79,7 @@ class Line:
 
 
 def format_line(line: Mapping[str, Any]) -> str:
-    """Format the dictionary of one line from `Line.rounded()` as text; most figures are left out if 0 or missing."""
+    """Return a JSON object from `Line.rounded()` as text; most numbers are left out if they are 0 or missing."""
     made = f"{line['of']}: {format_credits(line['charged'])} for {line['succeeded']} of {line['tasks']} tasks"
     failed = (
         f"{format_number(line['failed_charged'])} charged",
@@ -98,9 +98,9 @@ def format_line(line: Mapping[str, Any]) -> str:
 
 
 def report(tasks: Iterable[Task], by: By) -> list[Line]:
-    """Return a line for each day, model or kind, and a last line for all tasks.
+    """Return a line for each day, model or kind, and a last line with the total of all tasks.
 
-    Days are in local time, with the newest first. Models and kinds are sorted by charge, with the highest first.
+    Days are in local time, with the newest day first. Models and kinds are sorted by charge, with the highest first.
     """
     lines: dict[str, Line] = {}
     total = Line("all")

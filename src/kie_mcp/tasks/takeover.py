@@ -1,4 +1,4 @@
-"""Takeover: renew this process's lease by heartbeat, and find tasks whose process died."""
+"""Takeover: renew this process's lease at regular times (heartbeats), and find tasks whose process has died."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,22 +14,23 @@ from kie_mcp.tasks import failures
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = LEASE_SECONDS / 3
-"""Seconds between two renewals of the lease, while this process watches tasks."""
+"""Seconds between two renewals of this process's lease, which is renewed only while the process watches tasks."""
 
 TakeOver = Callable[[Task], Awaitable[None]]
 
 
 class Takeover:
-    """Holds the lease of this process, and finds the tasks that no live process watches."""
+    """Renews the lease of this process, and finds tasks that no live process watches."""
 
     def __init__(self, client: KieClient, ledger: Ledger, process: str, clock: Clock) -> None:
-        """Build a takeover; the lease begins with the first `renew_lease()`.
+        """Store the arguments; the lease begins with the first call of `renew_lease()`.
 
         Args:
-            client: The client of KIE's API; each renewal of the lease tells it this process's share of the read limit.
-            ledger: The ledger, which holds the leases of all processes.
-            process: The id of this process.
-            clock: The clock.
+            client: The client of KIE's API. Each renewal of the lease sets how many status requests a second this
+                client may send, because all live processes share KIE's rate limit.
+            ledger: The ledger, which stores the leases of all processes.
+            process: The id of this process in the ledger.
+            clock: The source of time.
         """
         self._client = client
         self._ledger = ledger
@@ -38,13 +39,13 @@ class Takeover:
         self._last_heartbeat = float("-inf")
 
     async def run(self, watched: Mapping[str, object], take_over: TakeOver) -> None:
-        """Every `HEARTBEAT_SECONDS`, renew the lease and take over tasks of dead processes; never return.
+        """Renew the lease and take over tasks of dead processes, every `HEARTBEAT_SECONDS`, in an endless loop.
 
         The lease is renewed only while this process watches tasks.
 
         Args:
-            watched: The tasks that this process watches, by task id.
-            take_over: A function that claims a task and watches it.
+            watched: The tasks that this process watches; the keys are the ids of the tasks.
+            take_over: A function that makes this process watch a task.
         """
         while True:
             await self._clock.idle(HEARTBEAT_SECONDS)
@@ -59,20 +60,20 @@ class Takeover:
         """Take over each task that no live process watches.
 
         Args:
-            watched: The tasks that this process watches, by task id.
-            take_over: A function that claims a task and watches it.
+            watched: The tasks that this process watches; the keys are the ids of the tasks.
+            take_over: A function that makes this process watch a task.
         """
         for id_ in await self._ledger.leases.claimable(self._process, self._clock.time()):
             if id_ not in watched and (task := await self._ledger.find(id_)):
                 await take_over(task)
 
     async def renew_lease(self) -> None:
-        """Renew the lease when a heartbeat is due, and share the read limit among the live processes."""
+        """Renew the lease if it is time, and set this process's share of the rate limit of status requests."""
         if self._clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
             self._last_heartbeat = self._clock.monotonic()
             self._client.share_read_limit(await self._ledger.leases.renew(self._process, self._clock.time()))
 
     async def release_lease(self) -> None:
-        """Release the lease, so that other processes can take over this process's tasks at once."""
+        """End the lease, so that other processes can take over this process's tasks at once."""
         with suppress(LedgerError):
             await self._ledger.leases.release(self._process)

@@ -1,8 +1,8 @@
-"""State transitions of a task: pure functions, without I/O, clock or ledger.
+"""State transitions of a task: functions that compute the next state, without I/O, clock or ledger.
 
-A task goes `prepared` -> `submitting` -> `running` -> `succeeded`, `failed` or `expired`. It becomes `unknown` when
-nobody can tell whether KIE accepted the create. A succeeded task becomes `expired` when KIE deletes its files before
-they are saved.
+A task goes `prepared` -> `submitting` -> `running` -> `succeeded`, `failed` or `expired`. A task becomes `unknown` if
+nobody can tell whether KIE accepted its create request. A succeeded task becomes `expired` if KIE deletes its files
+before they are saved.
 """
 
 from dataclasses import dataclass
@@ -17,42 +17,44 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
 
 GRACE_SECONDS = 90
-"""Seconds for which KIE may not know a new task yet, or may not name the results of a succeeded task yet."""
+"""Seconds in which KIE may not know a new task yet, or may not send the results of a succeeded task yet."""
 MISSES_BELIEVED = 3
-"""Number of status answers in a row in which KIE does not know a task, after which the task counts as expired."""
+"""A task counts as expired after this number of status answers in a row in which KIE does not know the task."""
 REPEATED_FOR = 3600
-"""Seconds after which a running task on a repeated route counts as failed. A 4K clip takes ten minutes, and KIE has no
-code for a task that will never end."""
+"""Seconds after which a running task on a route without a status URL counts as failed.
+
+On such a route, KIE has no error code for a task that will never end. The longest task, a 4K clip, takes ten minutes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The task's age and KIE's silence, in seconds, at the time of a status answer."""
+    """Two times in seconds, measured at a status answer: since the task's creation, and since KIE said that it runs."""
 
     age: float
     """Seconds since the task was created."""
     silence: float
-    """Seconds since KIE last said that the task is running; at first, since the watcher began."""
+    """Seconds since KIE last said that the task runs; before the first such answer, since this process watches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A decision on a task: its next state, and what to save with it."""
+    """The next state of a task, and the values to save together with this state."""
 
     state: State
-    """The next state."""
+    """The next state of the task."""
     error: KieMcpError | None = None
-    """Why the task did not succeed; None for a task that runs or succeeded."""
+    """The error because of which the task did not succeed; None for a task that runs or succeeded."""
     media: tuple[Media, ...] = ()
-    """The files that the task made."""
+    """The files that the task made, with their URLs at KIE."""
     texts: tuple[str, ...] = ()
-    """The texts that the task made."""
+    """The text results that the task made, such as lyrics."""
     note: str = ""
     """A sentence for the user on results that are missing or uncertain."""
     charged: float | None = None
-    """Credits that KIE charged for the task; None when the answer names no charge or the task still runs."""
+    """Credits that KIE charged for the task; None if KIE's answer has no charge or the task still runs."""
     progresses: bool = False
-    """Whether KIE said that the task is running, so that `Times.silence` starts at 0 again."""
+    """True if KIE said that the task runs; then `Times.silence` starts at 0 again."""
     misses: int = 0
     """Number of status answers in a row, up to this one, in which KIE did not know the task."""
 
@@ -60,13 +62,13 @@ class Transition:
 def decide(
     state: State, route: Route, answer: Status, times: Times, misses: int = 0, *, advice: Advice = KIE
 ) -> Transition:
-    """Decide a task's next state from a status answer.
+    """Return the next state of a task after a status answer from KIE.
 
     Args:
         state: The current state; a final state does not change.
-        route: The route that the task was created on.
-        answer: The status answer.
-        times: The task's age and KIE's silence, in seconds.
+        route: The route on which the task was created.
+        answer: KIE's status answer.
+        times: Seconds since the task's creation, and seconds since KIE last said that the task runs.
         misses: Number of status answers in a row, before this one, in which KIE did not know the task.
         advice: The next steps for the account's owner.
     """
@@ -91,10 +93,10 @@ def decide(
 
 
 def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice) -> Transition:
-    # On some routes, the status answer of a succeeded task never contains a result.
+    # On some routes, status answers never contain a result, so the task has succeeded without one.
     if answer.media or answer.texts or not status.SHAPES[route.shape].makes_results:
         return Transition("succeeded", media=answer.media, texts=answer.texts, charged=answer.credits)
-    # A later answer may name the results, but a route that answers at once is asked only once.
+    # A later status answer may have the results. A route that answers at once has no later answer.
     if not route.at_once and times.silence <= GRACE_SECONDS:
         return Transition("running")
     return Transition(
@@ -107,17 +109,17 @@ def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice
 
 
 def refuse(error: KieMcpError) -> Transition:
-    """Decide the state of a task whose create raised an error."""
+    """Return the next state of a task whose create request raised an error."""
     return Transition("unknown" if isinstance(error, UnknownOutcome) else "failed", error)
 
 
 def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Transition:
-    """Decide the state of a task whose process has died.
+    """Return the next state of a task whose process has died.
 
     Args:
         state: The task's state when the process died.
-        balance_note: A sentence on whether the balance suggests that KIE accepted the create. It begins with a space;
-            empty when nothing is known.
+        balance_note: A sentence that says whether KIE probably accepted the create request, judging by the balance. The
+            sentence begins with a space; the text is empty if the balance shows nothing.
         advice: The next steps for the account's owner.
     """
     match state:
@@ -130,10 +132,12 @@ def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Tr
 
 
 def retry_saving(error: Exception, age: float) -> Transition:
-    """Decide the state of a succeeded task whose files could not be saved: retry, or give up when KIE deleted them.
+    """Return the next state of a succeeded task whose files could not be saved.
+
+    The state stays `succeeded` to retry the download; it becomes `expired` if KIE has deleted the files.
 
     Args:
-        error: Why the files could not be saved.
+        error: The error because of which the files could not be saved.
         age: Seconds since the task was created.
     """
     if age > KEPT_FOR:

@@ -1,8 +1,9 @@
-"""Watcher: follows one task from its create, by polling KIE, until its files are downloaded.
+"""Watcher: sends the create request of one task, polls KIE until the task has ended, and downloads the task's files.
 
-A paid task is never lost: its row is on disk before the create is sent, and KIE's id is on disk before the caller gets
-an answer. A create that may have been paid for is never sent again: when its outcome is unknown, the task becomes
-`unknown`. The module `transitions` decides a task's next state, and the module `polling` decides when to poll.
+A paid task is never lost: its row is on disk before the create request is sent, and KIE's id is on disk before the
+caller gets an answer. A create request that KIE may have charged is never sent again: if nobody knows whether KIE
+accepted it, the task becomes `unknown`. The module `transitions` computes a task's next state, and the module `polling`
+computes when to poll.
 """
 
 import logging
@@ -36,26 +37,29 @@ from kie_mcp.tasks.uploads import Uploader
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 3
-"""Seconds after a poll during which `poll_soon()` does not poll again."""
+"""Seconds after a poll in which `Watcher.poll_soon()` does not poll again."""
 BALANCE_SECONDS = 5
-"""Seconds to wait at most for KIE's answer with the account's balance."""
+"""Maximum seconds to wait for KIE's answer with the account's balance."""
 LONGEST_LEDGER_BACKOFF = 30
-"""Longest time, in seconds, between two attempts to save a row that could not be written."""
+"""Maximum seconds between two attempts to save a task's row in the ledger after an attempt failed."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
-"""Seconds between two attempts to download; the last figure is repeated until KIE has deleted the files."""
+"""Seconds between attempts to download a task's files; the last number repeats until KIE has deleted the files."""
 
 MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
-"""The model whose results are notes as JSON, which the watcher turns into MIDI files."""
+"""Id of the model whose results are musical notes as JSON; the watcher converts these results to MIDI files."""
 
 Change = Callable[[Task], Awaitable[None]]
-"""A function that is called with a task after the task's new state is saved."""
+"""The type of functions that are called with a task after the task's new state is saved."""
 Bodies = Callable[[Mapping[Any, str]], Mapping[str, dict[str, Any]]]
-"""A function that takes KIE's URL or id of each reference and returns the request bodies, by route id."""
+"""The type of functions that return, for each route id, the body of the create request.
+
+The argument has, for each reference (a file or earlier task that an argument names), KIE's URL or id.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services that all watchers of a process share."""
+    """The objects that all watchers of a process share, such as the client of KIE's API and the ledger."""
 
     client: KieClient
     ledger: Ledger
@@ -66,45 +70,51 @@ class Services:
     on_change: Change | None = None
 
     async def save(self, task: Task) -> None:
-        """Save a task's current state, then call `on_change`."""
+        """Save a task's current state in the ledger, and then call the function `on_change`."""
         await self.ledger.save(task)
         if self.on_change:
             await self.on_change(task)
 
     async def read_balance(self) -> float | None:
-        """Return the account's balance in credits; None when KIE does not give it within `BALANCE_SECONDS`."""
+        """Return the account's balance in credits; None if KIE does not answer within `BALANCE_SECONDS`."""
         with anyio.move_on_after(BALANCE_SECONDS), suppress(ApiError):
             return await self.client.read_balance()
         return None
 
 
 class Watcher:
-    """Follows one task to its end; any number of callers may wait for the task."""
+    """Follows one task to its end: creates and polls it, and downloads its files; many callers may wait for it."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         self.task = task
         self.duration = duration
         self.create_settled = anyio.Event()
-        """Set when the create is over: KIE accepted the task or refused it, or the outcome is unknown."""
+        """An event that is set when KIE has accepted or refused the task, or when its outcome is unknown."""
         self.error: KieMcpError | None = None
-        """The error that `Runner.submit()` raises; None when `submit()` returns the task."""
+        """The error that `Runner.submit()` raises; None if `submit()` returns the task."""
         self.ended = anyio.Event()
-        """Set when callers need not wait any longer; a failed download or an unsaved row may still be retried later."""
+        """An event that is set when callers need not wait any longer.
+
+        A failed download, or a failed attempt to save the row, may still be retried after this event.
+        """
         self._services = services
-        # The time of day is read only once, because somebody may set the machine's clock while the task runs.
+        # The clock's date and time are read only here, because somebody may set the clock while the task runs.
         age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()
-        """Monotonic time in seconds when KIE last said that the task is running; at first, when the watcher began."""
+        """Time in seconds, by the monotonic clock, at which KIE last said that the task runs.
+
+        Before the first such answer, this is the time at which this watcher was made.
+        """
         self._created_at = self._last_progress - age
         self._misses = 0
         self._failed_polls = 0
         self._ledger_error: Exception | None = None
-        """The error of the last attempt to save the task; None when the row on disk is up to date."""
+        """The error of the last attempt to save the task; None if the last attempt was successful."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
 
     def poll_soon(self) -> None:
-        """Poll at once, unless the last poll was just now; after a failed download, retry the download at once."""
+        """Poll at once, unless the last poll was a few seconds ago; after a failed download, retry it at once."""
         fresh_seconds = REPEAT_SECONDS if self.task.request else FRESH_SECONDS
         if self.ended.is_set() and not self.task.saved:
             self._reopen()
@@ -114,21 +124,21 @@ class Watcher:
 
     @property
     def _age(self) -> float:
-        """Seconds since the task was created."""
+        """Seconds since the task was created, by the monotonic clock."""
         return self._services.clock.monotonic() - self._created_at
 
     def _reopen(self) -> None:
-        """Replace the event `ended` when it is set, so that callers wait for the next attempt to download."""
+        """If the event `ended` is set, replace it by a new event, so that callers wait for the next download."""
         if self.ended.is_set():
             self.ended = anyio.Event()
 
     async def _sleep_until_woken(self, wait: Callable[[float], Awaitable[object]], seconds: float) -> None:
-        """Wait for some seconds, or until `poll_soon()` is called."""
+        """Wait with the function `wait` for a number of seconds, but only until `poll_soon()` is called."""
         self._woken = anyio.Event()
         await self._services.clock.wait_for_first(self._woken.wait, partial(wait, seconds))
 
     async def start(self, order: Order, bodies: Bodies) -> None:
-        """Send the create of a task that the ledger holds in the state `prepared`."""
+        """Send the create request of a task whose row in the ledger has the state `prepared`."""
         task = self.task
         try:
             try:
@@ -139,7 +149,7 @@ class Watcher:
                 self.error = failures.add_alternative(error, order.call, task)
                 await self._finish(transitions.refuse(error))
         except Exception as error:
-            # An error that leaves this method would cancel all tasks in the task group.
+            # An error that leaves this method would cancel all other watchers in the task group.
             logger.exception("task %s", task.id)
             self.error = failures.internal_create_error(task, error, self._services.client.advice)
             if self.error.billed is False:
@@ -155,7 +165,7 @@ class Watcher:
         """Poll until the task has ended, then download its files.
 
         Args:
-            poll_now: Whether to poll at once, as after a takeover, when the last poll may be long ago.
+            poll_now: True to poll at once, for example after a takeover, because the last poll may be long ago.
         """
         task = self.task
         try:
@@ -176,11 +186,12 @@ class Watcher:
                 backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
                 await self._save_task()
         except Exception:
-            # The row keeps its last saved state, so the next server start or get_task call takes the task over again.
+            # The task's row keeps its last saved state, so the next start of a server or the next call of get_task
+            # takes over the task again.
             logger.exception("task %s", task.id)
 
     async def _recover(self) -> None:
-        """Decide the state of a task whose create was interrupted when its process died."""
+        """If the task's process died while the create request was on its way, set and save the task's next state."""
         task = self.task
         note = await self._explain_balance() if task.state == "submitting" else ""
         transition = transitions.recover(task.state, note, advice=self._services.client.advice)
@@ -188,7 +199,7 @@ class Watcher:
             await self._finish(transition)
 
     async def _start_with_uploads(self, order: Order, bodies: Bodies) -> None:
-        """Upload local files and try the routes; when KIE no longer has an upload, upload again and retry once."""
+        """Upload local files and send the create request; if KIE has lost an uploaded file, do both once again."""
         task, refs = self.task, order.call.references()
         resolved = await self._services.references.resolve(refs)
         task.balance = await self._services.read_balance()
@@ -201,7 +212,7 @@ class Watcher:
             await self._try_routes(bodies(await self._services.references.resolve(refs)))
 
     async def _try_routes(self, bodies: Mapping[str, dict[str, Any]]) -> None:
-        """Create the task on the first of these routes that KIE offers."""
+        """Send the create request on one route after the other, until a route offers the model."""
         task = self.task
         for number, (route_id, body) in enumerate(bodies.items(), start=1):
             route = routes.find(route_id)
@@ -209,14 +220,14 @@ class Watcher:
             try:
                 await self._create_on(route, body)
             except NotOffered:
-                # KIE created nothing on this route, so it is safe to try the next one.
+                # KIE created no task on this route, so a request on the next route cannot create a second task.
                 if number == len(bodies):
                     raise
             else:
                 return
 
     async def _create_on(self, route: Route, body: Mapping[str, Any]) -> None:
-        """Create the task on one route, and save KIE's answer before the caller gets it."""
+        """Send the create request on one route, and save KIE's answer before the caller gets an answer."""
         task = self.task
         if route.at_once or route.repeated:
             answer = await self._services.client.create_and_read(route, body, task)
@@ -229,7 +240,7 @@ class Watcher:
             await self._save_task()
 
     def _poll_delay(self, route: Route) -> float:
-        """Seconds until the next poll."""
+        """Return the seconds until the next poll of the task."""
         return polling.poll_delay(
             self._age,
             self.duration,
@@ -239,7 +250,7 @@ class Watcher:
         )
 
     async def _poll(self, route: Route) -> None:
-        """Read the task's status from KIE once."""
+        """Read the task's status from KIE once, and update the task."""
         task, client = self.task, self._services.client
         self._last_poll = self._services.clock.monotonic()
         try:
@@ -258,7 +269,7 @@ class Watcher:
             await self._apply(route, status.parse_status(route.shape, answer))
 
     async def _apply(self, route: Route, answer: Status) -> None:
-        """Update the task from a status answer, and save the task when it has ended."""
+        """Update the task from a status answer of KIE; if the task has ended, save it."""
         task, now = self.task, self._services.clock.monotonic()
         times = Times(self._age, now - self._last_progress)
         advice = self._services.client.advice
@@ -274,7 +285,7 @@ class Watcher:
             await self._finish(transition, answer.impossible_credits)
 
     async def _finish(self, transition: Transition, impossible_charge: str = "") -> None:
-        """Save a task's final state and charge; when KIE names no charge, measure the charge by the balance."""
+        """Save a task's final state and charge; if KIE names no charge, compute the charge from the balance."""
         task, state, error = self.task, transition.state, transition.error
         if task.state == "running":
             await self._set_charge(transition.charged, impossible_charge)
@@ -288,7 +299,7 @@ class Watcher:
         await self._save_task()
 
     async def _set_charge(self, charged: float | None, impossible: str) -> None:
-        """Set the charge to KIE's figure, or else to the fall of the balance; ignore a figure that is not plausible."""
+        """Set the task's charge to the one from KIE or, if KIE's is missing or not plausible, to the balance's fall."""
         task = self.task
         if charged is not None and not charges.is_plausible(task, charged):
             charged, impossible = None, f"{charged:,.10g}"
@@ -300,7 +311,7 @@ class Watcher:
             charges.keep_reservation(task, impossible)
 
     async def _save_task(self) -> None:
-        """Save the task's current state; when that fails, keep the error, so that `follow()` tries again."""
+        """Save the task's current state; if this fails, store the error, so that `follow()` tries again."""
         task = self.task
         if self._ledger_error:
             task.note = ""
@@ -314,18 +325,25 @@ class Watcher:
             self._ledger_error = None
 
     async def _measure_charge(self) -> float | None:
-        """Return how many credits the balance has fallen since before the create; None when that cannot be measured."""
+        """Return by how many credits the balance has fallen since the create request; None if this cannot be measured.
+
+        It cannot be measured if the balance is unknown or another task ran at the same time.
+        """
         task, ledger = self.task, self._services.ledger
         with suppress(LedgerError):
             if task.balance is not None and await ledger.ran_alone(task):
                 after = await self._services.read_balance()
-                # Another task may have begun while the balance was read; bought credits raise the balance.
+                # Another task may have begun while the balance was read, so this is checked again. A higher balance
+                # means that somebody bought credits.
                 if after is not None and after <= task.balance and await ledger.ran_alone(task):
                     return round(task.balance - after, 2)
         return None
 
     async def _explain_balance(self) -> str:
-        """Return a sentence on whether the balance suggests that KIE accepted the create; empty when unknown."""
+        """Return a sentence that says whether KIE probably accepted the create request, judging by the balance.
+
+        The text is empty if the balance is unknown or another task ran at the same time.
+        """
         charge = await self._measure_charge()
         if charge is None:
             return ""
@@ -334,7 +352,7 @@ class Watcher:
         return " The balance is the same as before the call, so it probably was not."
 
     async def _save_files(self, downloader: Downloader) -> None:
-        """Download the files; retry with backoff until they are saved, or until KIE has deleted them."""
+        """Download the task's files; retry with longer and longer pauses until they are saved or deleted at KIE."""
         attempt = 0
         while not await self._try_to_save_files(downloader):
             self.ended.set()
@@ -344,7 +362,11 @@ class Watcher:
             self._reopen()
 
     async def _try_to_save_files(self, downloader: Downloader) -> bool:
-        """Try once to save the files and sidecars; return whether no retry is needed (all saved, or deleted at KIE)."""
+        """Try once to save the files and sidecars.
+
+        Returns:
+            True if no retry is needed, because all files are saved or KIE has deleted them.
+        """
         task, download_error = self.task, None
         try:
             if task.model == MIDI_MODEL and task.texts:
@@ -366,7 +388,7 @@ class Watcher:
         return task.saved
 
     async def _write_sidecars(self, downloader: Downloader) -> str:
-        """Write the sidecar of each file; return a note for the user when that fails, else an empty string."""
+        """Write the sidecar of each file; return a sentence for the user if this fails, else an empty text."""
         try:
             downloader.write_sidecars(self.task, await self._services.ledger.sources_of(self.task))
         except (OSError, LedgerError) as error:
@@ -375,7 +397,7 @@ class Watcher:
 
 
 def _write_notes(task: Task, downloader: Downloader) -> None:
-    """Write the task's notes, which are JSON texts, as MIDI files; change nothing when a text holds no notes."""
+    """Save a task's text results, which are musical notes as JSON, as MIDI files; do nothing if a text has no notes."""
     try:
         files = [midi.build_midi_file(text) for text in task.texts]
     except ValueError:

@@ -1,8 +1,8 @@
-"""Subscriptions: notify clients when a task, a list of tasks or the balance has changed (resources/updated).
+"""Subscriptions: send resources/updated notifications when a task, a list of tasks or the balance has changed.
 
-Clients of the protocol of 2026-07-28 open a stream with subscriptions/listen. Clients of older protocols call
-resources/subscribe and get the notifications on their connection. Only a server with a single connection, such as one
-on stdio, offers resources/subscribe.
+Clients of protocol version 2026-07-28 open a stream with subscriptions/listen. Clients of older protocol versions send
+resources/subscribe and get the notifications on their connection. A server offers resources/subscribe only if it has
+a single connection to a client, as on stdio.
 """
 
 import logging
@@ -35,11 +35,11 @@ LIBRARY = "kie://library"
 TASKS = "kie://tasks"
 TASK_PREFIX = f"{TASKS}/"
 MAX_SUBSCRIPTIONS = 100
-"""Maximum number of addresses that one stream or one connection may subscribe to."""
+"""Maximum number of resource URIs that one stream or one connection may subscribe to."""
 
 
 class Subscriptions:
-    """Keeps the resource subscriptions in memory, and sends the notifications."""
+    """Keeps the subscriptions to resources in memory, and sends resources/updated notifications."""
 
     def __init__(self) -> None:
         self._bus = InMemorySubscriptionBus()
@@ -47,22 +47,22 @@ class Subscriptions:
         self._session: ServerSession | None = None
         self._subscribed: set[str] = set()
         self._pending: dict[str, None] = {}
-        """Changed addresses of which the connection has not been notified yet.
+        """URIs of changed resources for which the connection has not got a notification yet.
 
-        Only the keys are used, as a set that keeps its order.
+        Only the keys of the dictionary are used, because a dictionary keeps its order and a set does not.
         """
         self._balance: float | None = None
-        """Credits at the last notification of the balance.
+        """The account's balance in credits at the last notification about the balance.
 
         None before the first notification, and again after a client has subscribed to the balance.
         """
         self._balance_readers = 0
-        """Number of open streams that subscribe to the balance."""
+        """Number of open subscriptions/listen streams that subscribe to the balance."""
         self._balance_may_have_changed = False
         self._wake = anyio.Event()
 
     async def run(self, app: App) -> None:
-        """Send pending notifications, and read the balance when a task may have changed it; run until cancelled."""
+        """Send pending notifications, and read the balance after changes of tasks; this loop runs until cancelled."""
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
@@ -75,7 +75,7 @@ class Subscriptions:
                 await self._compare_balance(app)
 
     async def task_changed(self, task: "Task") -> None:
-        """Queue notifications for a task whose new state was written to the ledger, without waiting for any client."""
+        """Queue notifications about a task whose new state was written to the ledger; do not wait for any client."""
         for id_ in (task.id, task.kie_id):
             if id_:
                 await self._publish(f"{TASK_PREFIX}{id_}")
@@ -87,15 +87,15 @@ class Subscriptions:
             self._wake.set()
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Answer subscriptions/listen; this returns when the client closes the stream."""
+        """Answer a subscriptions/listen request; the method returns when the client closes the stream."""
         uris = [uri for uri in params.notifications.resource_subscriptions or () if _can_change(uri)][
             :MAX_SUBSCRIPTIONS
         ]
-        # The SDK also offers notifications about changed lists of tools, prompts and resources. Clients may subscribe
-        # to these, though the lists never change.
+        # The SDK also accepts subscriptions to changes of the lists of tools, prompts and resources. Clients may make
+        # these subscriptions, but the lists never change.
         honored = params.notifications.model_copy(update={"resource_subscriptions": uris})
         for uri in uris:
-            # subscriptions/listen accepts a task that does not exist; nothing is ever sent for such a task.
+            # A subscription to a task that does not exist is accepted, but no notification is ever sent for it.
             with suppress(KieMcpError):
                 await _watch_task(context.lifespan_context, uri)
         reads_balance = CREDITS in uris
@@ -107,7 +107,7 @@ class Subscriptions:
             self._balance_readers -= reads_balance
 
     async def subscribe(self, context: Context, params: SubscribeRequestParams) -> EmptyResult:
-        """Answer resources/subscribe, and remember the connection to notify."""
+        """Answer a resources/subscribe request, and store the connection that will get the notifications."""
         uri = str(params.uri)
         if not _can_change(uri):
             raise _refusal(uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK_PREFIX}{{id}} tell when they change.")
@@ -123,7 +123,7 @@ class Subscriptions:
         return EmptyResult()
 
     async def unsubscribe(self, _: Context, params: UnsubscribeRequestParams) -> EmptyResult:
-        """Answer resources/unsubscribe, and drop a pending notification for the address."""
+        """Answer a resources/unsubscribe request, and delete a notification for this URI that was not sent yet."""
         self._subscribed.discard(str(params.uri))
         self._pending.pop(str(params.uri), None)
         return EmptyResult()
@@ -135,13 +135,13 @@ class Subscriptions:
         await self._bus.publish(ResourceUpdated(uri))
 
     async def _compare_balance(self, app: App) -> None:
-        """Read the balance, and notify clients when it differs from the balance at the last notification."""
+        """Read the account's balance; if it has changed since the last notification, send a notification."""
         try:
             balance = await (await app.runner()).client.read_balance()
         except KieMcpError as error:
             logger.info("balance: %s", error)
         except Exception:
-            # An exception that leaves this method would cancel the task group that this loop shares with the server.
+            # The loop that calls this method shares a task group with the server; an exception would end both.
             logger.exception("balance")
         else:
             if balance != self._balance:
@@ -154,9 +154,9 @@ def _can_change(uri: str) -> bool:
 
 
 async def _watch_task(app: App, uri: str) -> None:
-    """Make sure that the task at an address is watched; do nothing when the address is not a task's.
+    """Make sure that a process watches the task with this resource URI; do nothing if the URI is not a task's.
 
-    Without this, a task that another process started might change without a notification.
+    Without a watcher in this process, a task that another process started might change without a notification.
 
     Raises:
         KieMcpError: When there is no such task, or the ledger cannot be opened.

@@ -1,6 +1,7 @@
 """The MCP Tasks extension (`io.modelcontextprotocol/tasks`, SEP-2663).
 
-A client that declares the extension gets a task handle instead of a result while the task runs, and polls the task.
+A client that declares the extension gets a task handle as the result of a tool call whose task still runs. The client
+then polls the task with tasks/get.
 """
 
 from typing import TYPE_CHECKING, Any, Self
@@ -34,27 +35,27 @@ if TYPE_CHECKING:
 
 EXTENSION_ID = "io.modelcontextprotocol/tasks"
 POLL_SECONDS: "dict[Kind, int]" = {"text": 2, "image": 3, "audio": 5, "video": 10}
-"""Seconds that clients should leave between two polls (`pollIntervalMs`), by the kind of result the task makes."""
+"""For each kind of result, the seconds that a client should wait between two tasks/get requests (`pollIntervalMs`)."""
 
 
 class StartedTaskResult(CallToolResult):
-    """The answer of a call whose task has not ended yet, together with the task.
+    """The result of a tool call whose task has not ended yet, together with the task.
 
-    `intercept_tool_call` needs the task to build a task handle.
+    `TasksExtension.intercept_tool_call` builds a task handle from the task.
     """
 
     _task: "Task" = PrivateAttr()
 
     @classmethod
     def of(cls, task: "Task", result: CallToolResult) -> Self:
-        """Return a copy of an answer, with the task that the answer describes."""
+        """Return a copy of a tool result, with the task that the result describes."""
         started = cls(**dict(result))
         started._task = task
         return started
 
     @property
     def task(self) -> "Task":
-        """The task that the answer describes."""
+        """The task that this result describes."""
         return self._task
 
 
@@ -71,19 +72,19 @@ class UpdateParams(TaskParams):
 
 
 def client_supports_tasks(context: Context) -> bool:
-    """Return whether the client declares the MCP Tasks extension in this request."""
+    """Return True if the client declares the MCP Tasks extension in this request."""
     capabilities = context.session.client_capabilities
     extensions = capabilities.extensions if capabilities else None
     return context.protocol_version in MODERN_PROTOCOL_VERSIONS and EXTENSION_ID in (extensions or {})
 
 
 class TasksExtension(Extension):
-    """Answers the tasks/* methods from the ledger; every client of this server may see all of its tasks."""
+    """Answers tasks/get, tasks/update and tasks/cancel from the ledger; every client may see all tasks."""
 
     identifier = EXTENSION_ID
 
     def methods(self) -> list[MethodBinding]:
-        """Return the methods tasks/get, tasks/update and tasks/cancel, for protocols from 2026-07-28 on."""
+        """Return the methods tasks/get, tasks/update and tasks/cancel, for protocol versions from 2026-07-28 on."""
         versions = frozenset(MODERN_PROTOCOL_VERSIONS)
         return [
             MethodBinding("tasks/get", TaskParams, self.get, versions),
@@ -94,11 +95,11 @@ class TasksExtension(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: Context, call_next: CallNext
     ) -> HandlerResult:
-        """Answer a call with a task handle, if its task still runs and the client declares the extension."""
+        """Answer a tool call with a task handle, if its task still runs and the client declares the extension."""
         del params
         result = await call_next(ctx)
-        # A repeated call may lead to a cancelled task. The handle of such a task would never become completed, so the
-        # call gets the plain answer.
+        # A repeated call may return a task whose handle was cancelled. A cancelled handle never becomes completed, so
+        # the client gets the ordinary tool result instead.
         if isinstance(result, StartedTaskResult) and client_supports_tasks(ctx) and result.task.cancelled is None:
             app = ctx.lifespan_context
             usual = (await (await app.runner()).estimate_duration(result.task)).seconds
@@ -106,18 +107,18 @@ class TasksExtension(Extension):
         return result
 
     async def get(self, context: Context, params: TaskParams) -> HandlerResult:
-        """Answer tasks/get with the task's handle, and with the result of its call once the task has ended."""
+        """Answer tasks/get with the task's handle and, after the end of the task, the result of its tool call."""
         check_request(context, params.task_id)
         return {"resultType": "complete", **await self.describe_task(context.lifespan_context, params.task_id)}
 
     async def update(self, context: Context, params: UpdateParams) -> HandlerResult:
-        """Answer tasks/update, and ignore its input, because all questions are asked before a task starts."""
+        """Answer tasks/update; the input is ignored, because the server asks all questions before a task starts."""
         check_request(context, params.task_id)
         await find_task(context.lifespan_context, params.task_id)
         return {"resultType": "complete"}
 
     async def cancel(self, context: Context, params: TaskParams) -> HandlerResult:
-        """Answer tasks/cancel by cancelling the handle only.
+        """Answer tasks/cancel: mark the handle as cancelled, but let the task run.
 
         KIE cannot stop a task, so the server still watches the task and saves its files.
         """
@@ -130,7 +131,7 @@ class TasksExtension(Extension):
         return {"resultType": "complete"}
 
     async def describe_task(self, app: App, id_: str) -> dict[str, Any]:
-        """Describe a task as a handle; once the task has ended, add the result of its call.
+        """Return the handle of a task as a JSON object; after the end of the task, with the result of its tool call.
 
         Raises:
             MCPError: When there is no such task, or the ledger cannot be opened.
@@ -155,20 +156,20 @@ def check_request(context: Context, task_id: str) -> None:
         MCPError: When the client did not declare the extension, or the Mcp-Name header does not name the task.
     """
     require_client_extension(context, EXTENSION_ID)
-    # The SDK checks the Mcp-Name header only for methods of the core protocol, so tasks/* needs this check.
+    # The SDK checks the header Mcp-Name only for methods of the core protocol, so methods of MCP Tasks need this check.
     if context.request and decode_header_value(context.request.headers.get(MCP_NAME_HEADER)) != task_id:
         raise MCPError(HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the request body's taskId")
 
 
 async def find_task(app: App, id_: str) -> "Task":
-    """Return the task with this id, and make sure that a task which has not ended is watched.
+    """Return the task with this id; if the task still runs, make sure that a process watches it.
 
     Raises:
         MCPError: When there is no such task, or the ledger cannot be opened.
     """
     try:
         task = await (await app.runner()).get(id_)
-        # The runner also finds a task by KIE's id, but a handle always has the ledger's id of the task.
+        # The runner also accepts KIE's id of a task, but tasks/get accepts only the ledger's id, which handles contain.
         if task.id != id_:
             raise InvalidCall(f"There is no task {id_}.")
     except InvalidCall as error:
@@ -179,13 +180,13 @@ async def find_task(app: App, id_: str) -> "Task":
 
 
 def build_handle(task: "Task", *, now: float, usual: float, busy: bool) -> dict[str, Any]:
-    """Build the handle of a task, with the fields of `Task` in SEP-2663.
+    """Build the handle of a task: a JSON object with the fields of the type `Task` in SEP-2663.
 
     Args:
-        task: The task.
-        now: Seconds since 1970.
+        task: The task that the handle describes.
+        now: The current time in seconds since 1970.
         usual: Seconds that such a task usually takes.
-        busy: Whether the task has not ended, or its files are still being downloaded.
+        busy: True if the task has not ended, or its files are still being downloaded.
     """
     from kie_mcp.ledger.task import KEPT_FOR
 
@@ -201,7 +202,7 @@ def build_handle(task: "Task", *, now: float, usual: float, busy: bool) -> dict[
 
 
 def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> str:
-    """Describe the state of a task as text (`statusMessage`); see `build_handle` for the arguments."""
+    """Return a sentence on the state of a task, for `statusMessage`; the arguments are those of `build_handle`."""
     if task.cancelled is not None:
         return f"Not waited for any more. KIE cannot stop it: it goes on and is billed; get_task {task.id} shows it."
     if task.error:
@@ -214,14 +215,14 @@ def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> st
 
 
 def format_timestamp(seconds: float) -> str:
-    """Format seconds since 1970 as an ISO 8601 time in UTC, with milliseconds."""
+    """Format seconds since 1970 as an ISO 8601 time in UTC: `0.5 -> "1970-01-01T00:00:00.500Z"`."""
     return to_utc(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def add_extension(server: Server[Any], extension: Extension) -> None:
-    """Add an extension to a low-level server, as the SDK does for its `MCPServer`.
+    """Add an extension's methods, its interceptor of tools/call and its capability to a low-level server.
 
-    This adds the extension's methods, its interceptor of tools/call and its capability.
+    The SDK has such a function only for its class `MCPServer`.
     """
     for method in extension.methods():
         server.add_request_handler(method.method, method.params_type, _limit_to_versions(method))
@@ -232,7 +233,7 @@ def add_extension(server: Server[Any], extension: Extension) -> None:
 
 
 def _limit_to_versions(method: MethodBinding) -> RequestHandler:
-    """Return a handler that runs the method, or raises "Method not found" in protocol versions without the method."""
+    """Return a handler for a method; in protocol versions without the method, the handler raises "Method not found"."""
 
     async def answer(context: Context, params: Any) -> HandlerResult:
         if method.protocol_versions is not None and context.protocol_version not in method.protocol_versions:

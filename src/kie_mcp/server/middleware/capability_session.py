@@ -1,14 +1,15 @@
-"""Session ids that tell a stateless HTTP server whether the client can show HTML pages (MCP Apps).
+"""Give session ids to clients that can show HTML pages (MCP Apps), so that a stateless HTTP server can know them.
 
-A client of a protocol before 2026-07-28 declares its capabilities only once, in `initialize`, and this server keeps no
-sessions in which to remember them (a stateless server answers clients of all protocol versions). The protocol lets a
-server hand out a session id (`Mcp-Session-Id`) with the answer to `initialize`, and the client sends it with every
-later request. So the id itself carries the capability: it begins with `shows-pages-` when the client declared MCP Apps
-with HTML pages; other clients get no id. `gallery.client_shows_gallery` reads the capability from the id.
+A client of a protocol version before 2026-07-28 declares its capabilities only once, in `initialize`. This server keeps
+no sessions that could store the capabilities, because only a stateless server answers clients of all protocol versions.
+But the answer to `initialize` may contain a session id (`Mcp-Session-Id`), which the client sends with every later
+request. So the session id contains the capability: it begins with `shows-pages-` if the client declared MCP Apps with
+HTML pages; other clients get no session id. `gallery.client_shows_gallery` reads the capability from the session id.
 
-The id is not signed, because it grants nothing: a client that invents an id is only shown one page and one tool more,
-which it would also get by declaring MCP Apps. Clients of 2026-07-28 declare their capabilities with each request, send
-no `initialize` and get no id. This module can be deleted when the SDK keeps capabilities in a stateless server.
+The session id is not signed, because it gives no rights: a client that invents a session id only sees one additional
+page and one additional tool, which it would also see if it declared MCP Apps. Clients of protocol version 2026-07-28
+declare their capabilities with each request, send no `initialize` and get no session id. This module can be deleted
+when the SDK stores capabilities in a stateless server.
 """
 
 import secrets
@@ -20,17 +21,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kie_mcp.server.extensions import gallery
 
 MAX_INITIALIZE_BYTES = 16 * 1024
-"""Number of bytes of a request's body after which the middleware stops looking for an `initialize`."""
+"""Maximum number of bytes of a request body in which the middleware looks for an `initialize` request."""
 
 
 class CapabilitySession:
-    """Adds a session id to the answer when a client's `initialize` declares MCP Apps."""
+    """ASGI middleware that adds a session id to the answer if a client's `initialize` declares MCP Apps."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; for a POST without a session id, read the body first and then hand it on unchanged."""
+        """Pass a request on unchanged; the body of a POST without a session id is read first, to find `initialize`."""
         header = MCP_SESSION_ID_HEADER.encode()
         if scope["type"] != "http" or scope["method"] != "POST" or header in dict(scope["headers"]):
             await self._app(scope, receive, send)

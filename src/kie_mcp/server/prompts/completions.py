@@ -1,4 +1,4 @@
-"""Handler of completion/complete, which suggests values for arguments of prompts and of resource templates."""
+"""Handler of completion/complete requests, which suggests values for arguments of prompts and resource templates."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -12,18 +12,18 @@ from kie_mcp.server.app import App, Context
 if TYPE_CHECKING:
     from kie_mcp.catalog.fields import Kind
 OtherArguments = Mapping[str, str]
-"""Arguments of the prompt or template that the user has already filled in."""
+"""The arguments of a prompt or resource template that the user has filled in already: name and value."""
 ValueSource = Callable[[App, OtherArguments], Awaitable[Sequence[str]]]
-"""A function that returns the values to suggest for an argument."""
+"""The type of functions that return the possible values of one argument."""
 
 MAX_VALUES = 100
-"""Maximum number of values in one answer, which the protocol sets."""
+"""Maximum number of values in one answer; the MCP specification sets this limit."""
 SEARCHED_TASKS = 1000
-"""Number of tasks, newest first, from which suggested values are taken."""
+"""Number of the newest tasks that are searched for values to suggest."""
 
 
 async def complete(context: Context, params: CompleteRequestParams) -> CompleteResult:
-    """Answer completion/complete with the values that begin with the typed text, then those that contain it."""
+    """Answer completion/complete: first the values that begin with the typed text, then those that contain it."""
     name, others = params.argument.name, (params.context and params.context.arguments) or {}
     app = context.lifespan_context
     try:
@@ -34,7 +34,7 @@ async def complete(context: Context, params: CompleteRequestParams) -> CompleteR
     except InvalidCall as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}") from None
     except KieMcpError:
-        # A tool call would report such an error, for example a missing key; a completion suggests nothing instead.
+        # While the user types, an error such as a missing API key is not reported: the answer suggests no values.
         values = ()
     found = match_values(params.argument.value, values)
     return CompleteResult(
@@ -43,7 +43,7 @@ async def complete(context: Context, params: CompleteRequestParams) -> CompleteR
 
 
 def match_values(text: str, values: Sequence[str]) -> list[str]:
-    """Return the values that begin with the text, then those that contain it, without duplicates."""
+    """Return the values that begin with a text, then the other values that contain the text, without duplicates."""
     wanted = text.strip().casefold()
     within = [value for value in dict.fromkeys(values) if wanted in value.casefold()]
     return sorted(within, key=lambda value: not value.casefold().startswith(wanted))
@@ -96,7 +96,8 @@ def _ids(kind: "Kind | None") -> list[str]:
 async def _voices(_: App, __: OtherArguments) -> Sequence[str]:
     from kie_mcp.catalog.vendors import elevenlabs, gemini
 
-    # KIE publishes ids of the ElevenLabs voices, but a name for only one of them, so only that one is suggested.
+    # An id does not tell users which voice it is. KIE publishes a name for only one of the ElevenLabs voices, so only
+    # this voice is suggested.
     return [elevenlabs.Speech.model_fields["voice"].default, *get_args(gemini.VoiceName)]
 
 
@@ -131,7 +132,7 @@ async def _uploads(app: App, _: OtherArguments) -> Sequence[str]:
 
 
 ARGUMENTS: dict[str, ValueSource] = {"model": _video_models, "voice": _voices, "picture": _pictures, "song": _songs}
-"""Sources of values for the arguments of prompts, by argument name."""
+"""For each argument name of a prompt, the function that returns the values to suggest."""
 
 TEMPLATES: dict[str, dict[str, ValueSource]] = {
     "kie://models/{id}": {"id": _models},
@@ -139,4 +140,4 @@ TEMPLATES: dict[str, dict[str, ValueSource]] = {
     "kie://tasks/{id}/media/{n}": {"id": _tasks_with_files, "n": _numbers},
     "kie://uploads/{id}": {"id": _uploads},
 }
-"""Sources of values for the variables of resource templates."""
+"""For each resource template and each of its variables, the function that returns the values to suggest."""

@@ -16,14 +16,14 @@ from kie_mcp.server.app import Context
 
 
 async def list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPromptsResult:
-    """Answer prompts/list with every playbook."""
+    """Answer prompts/list with one prompt for each playbook (the steps that a prompt gives to the agent)."""
     from kie_mcp.server.prompts.playbooks import PLAYBOOKS
 
     return ListPromptsResult(prompts=[playbook.as_prompt() for playbook in PLAYBOOKS])
 
 
 async def get_prompt(context: Context, params: GetPromptRequestParams) -> GetPromptResult:
-    """Answer prompts/get with the text of the named playbook, filled in with the given arguments."""
+    """Answer prompts/get with the text of a playbook, in which the given arguments replace the placeholders."""
     from kie_mcp.server.prompts import playbooks
 
     app = context.lifespan_context

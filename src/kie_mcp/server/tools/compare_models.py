@@ -1,4 +1,4 @@
-"""`compare_models`: send the same request to several models, with one cap on the cost of all together."""
+"""The tool `compare_models`: send the same prompt to several models, with one limit on the total cost."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ class CompareModels(Options):
 
 
 async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> CallToolResult | InputRequiredResult:
-    """Send the same request to several models, if together they cost at most `max_credits`."""
+    """Run the same prompt and input with several models, if all calls together cost at most `max_credits`."""
     runner = await app.runner()
     orders = [await live_models.add_live_price(app, order) for order in await _build_orders(app, arguments)]
     with failures.explain_ledger_errors():
@@ -64,7 +64,7 @@ async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> 
 
 
 async def _build_orders(app: App, arguments: CompareModels) -> list[Order]:
-    """Build one order for each model.
+    """Build one order for each model that the arguments name.
 
     Raises:
         InvalidCall: When a model does not exist, does not take these fields, or is named twice.
@@ -89,7 +89,7 @@ async def _build_orders(app: App, arguments: CompareModels) -> list[Order]:
 
 
 def _check_cap(orders: Sequence[Order], costs: Sequence[Cost], max_credits: float) -> None:
-    """Raise CapReached when the orders together may cost more than `max_credits`; the error names each price."""
+    """Raise `CapReached` if all orders together may cost more than `max_credits`; the error names each price."""
     total = comparison.sum_reservations(costs)
     if total > max_credits:
         rows = comparison.describe_costs(orders, costs)
@@ -102,7 +102,7 @@ def _check_cap(orders: Sequence[Order], costs: Sequence[Cost], max_credits: floa
 
 
 async def _check_health(app: App, orders: Sequence[Order]) -> dict[str, KieMcpError]:
-    """Check the health of each order's model, and return the errors of the unhealthy models by order id."""
+    """Check the success rate of each order's model; return, for each order id with a failing model, the error."""
     discovery = await app.discovery()
     checked = await _run_each(lambda order: health.check_health(discovery, type(order.call)), orders)
     return {id_: error for id_, error in checked.items() if isinstance(error, KieMcpError)}
@@ -111,7 +111,7 @@ async def _check_health(app: App, orders: Sequence[Order]) -> dict[str, KieMcpEr
 async def _run_each(
     run: Callable[[Order], Awaitable[Outcome]], orders: Sequence[Order]
 ) -> dict[str, Outcome | KieMcpError]:
-    """Call a function with each order, all at the same time, and return each result or error by order id."""
+    """Call `run` with each order, all at the same time; return, for each order id, the result or the error."""
     outcomes: dict[str, Outcome | KieMcpError] = {}
 
     async def run_one(order: Order) -> None:
@@ -129,7 +129,7 @@ async def _run_each(
 async def _wait_for_quick_tasks(
     app: App, call: ToolCall, orders: Sequence[Order], outcomes: dict[str, Task | KieMcpError]
 ) -> None:
-    """Wait for the tasks that usually take at most `QUICK_SECONDS`, and put their new states into `outcomes`."""
+    """Wait for tasks that usually take at most `QUICK_SECONDS`, and store their latest states in `outcomes`."""
     runner = await app.runner()
     quick = {
         order.id: task

@@ -1,4 +1,4 @@
-"""Build the answers of `compare_models`: a quote, or a table of results with a contact sheet."""
+"""Build the results of `compare_models`: the total cost, or a table of tasks and one picture for all tasks."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,23 +19,23 @@ from kie_mcp.tasks.order import Order
 
 COLUMNS = ("model", "status", "credits", "seconds", "task_id")
 LONGEST_TEXT = 600
-"""Maximum characters of each text result in a comparison; longer texts are cut."""
+"""Maximum number of characters of each text result in a comparison; longer texts are cut."""
 
 Cost = tuple[Task | None, Quote]
-"""The cost of an order: the task of an earlier equal call, or None, and the quote.
+"""The cost of an order: the task of an earlier equal call (or None), and the quote.
 
-An order that has such an earlier task costs nothing.
+If there was an earlier equal call, the order returns its task and costs nothing.
 """
 Row = dict[str, Any]
 
 
 def sum_reservations(costs: Sequence[Cost]) -> float:
-    """Return the sum of the credits that new tasks would reserve; orders with an earlier equal task count nothing."""
+    """Return the sum of the credits that new tasks would reserve; an order that repeats an earlier call counts 0."""
     return round(sum(quote.reserve for earlier, quote in costs if not earlier), 2)
 
 
 def describe_costs(orders: Sequence[Order], costs: Sequence[Cost]) -> Iterator[Row]:
-    """Describe the cost of each order as an object, which `format_cost` turns into text."""
+    """Yield, for each order, a JSON object that describes its cost; `format_cost` turns this object into text."""
     for order, (earlier, quote) in zip(orders, costs, strict=True):
         row: Row = {"model": order.call.id, "counted_credits": 0 if earlier else quote.reserve, "basis": quote.basis}
         if earlier:
@@ -46,7 +46,7 @@ def describe_costs(orders: Sequence[Order], costs: Sequence[Cost]) -> Iterator[R
 
 
 def format_cost(row: Row) -> str:
-    """Format one object from `describe_costs` as text."""
+    """Return the text for a JSON object from `describe_costs`, such as `8 credits (price list)`."""
     if "task_id" in row:
         return f"0 ({row['basis']}: {row['task_id']})"
     if "estimated_credits" in row:
@@ -59,13 +59,13 @@ def format_cost(row: Row) -> str:
 def build_quote_result(
     orders: Sequence[Order], costs: Sequence[Cost], max_credits: float, balance: float
 ) -> CallToolResult:
-    """Build the answer that tells what the comparison would cost.
+    """Build the tool result that says what the comparison would cost.
 
     Args:
         orders: One order for each model.
-        costs: The cost of each order, in the same sequence.
-        max_credits: The caller's cap, in credits, for all orders together.
-        balance: Credits on the account now.
+        costs: The cost of each order, in the order of `orders`.
+        max_credits: The most credits that the caller allows for all orders together.
+        balance: The account's balance in credits.
     """
     rows, total = list(describe_costs(orders, costs)), sum_reservations(costs)
     next_step = "Nothing was sent. The same call without quote makes them."
@@ -91,12 +91,12 @@ def build_quote_result(
 async def build_comparison_result(
     app: App, orders: Sequence[Order], outcomes: Sequence[Task | KieMcpError]
 ) -> CallToolResult:
-    """Build the answer that shows the tasks side by side: a table, and a contact sheet of the tasks' first files.
+    """Build the tool result that compares the tasks: a table, and one picture that shows the first file of each task.
 
     Args:
-        app: The running server, for its clock and settings.
+        app: The running server, whose clock and settings are used.
         orders: One order for each model.
-        outcomes: The task of each order, or the error that prevented the task from starting, in the same sequence.
+        outcomes: For each order, in the order of `orders`, its task, or the error because of which no task started.
     """
     now = app.clock.time()
     rows = [
@@ -155,7 +155,7 @@ def _next_step(app: App, open_: Sequence[Task]) -> str:
 
 
 def _format_comparison(answer: Mapping[str, Any]) -> str:
-    """Format the answer as text: a Markdown table, followed by the texts, notes and errors of each model."""
+    """Format a comparison as text: a Markdown table, then the text results, notes and errors of each model."""
     lines = [
         f"{answer['status']}, {format_credits(answer['credits'])} so far",
         _format_table_row(COLUMNS),

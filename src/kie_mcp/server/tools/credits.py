@@ -1,4 +1,4 @@
-"""The tools `get_credits`, which reads the balance, and `spend_report`, which adds up the credits spent."""
+"""The tools `get_credits`, which reads the account's balance, and `spend_report`, which adds up spent credits."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -14,15 +14,15 @@ from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.spend_report import DAY, By, format_line, report
 
 MAX_REPORT_BYTES = 7000
-"""Maximum bytes of the rows of a report, both as JSON and as text."""
+"""Maximum number of bytes of all rows of a spending report, for its JSON and for its text."""
 RARE_FIGURES = {"expired", "expired_charged", "failed_unknown", "refused"}
-"""Figures that a row of a report has only when they are not 0."""
+"""Keys of numbers that a row of a spending report has only if the number is not 0."""
 LONGEST_NAME = 60
-"""Maximum characters of a row's name in a report, which may be a model's id."""
+"""Maximum number of characters of a row's name in a spending report; the name is a day, a kind or a model id."""
 
 
 async def get_credits(app: App, _: ToolCall, __: Arguments) -> CallToolResult:
-    """Answer with the account's balance, in credits and in US dollars."""
+    """Return the tool result with the account's balance, in credits and in US dollars."""
     balance = await (await app.runner()).client.read_balance()
     return answers.build_result({"credits": balance, **usd_field("usd", balance)}, f"{format_credits(balance)}.")
 
@@ -35,7 +35,7 @@ class SpendReport(Arguments):
 
 
 async def spend_report(app: App, _: ToolCall, arguments: SpendReport) -> CallToolResult:
-    """Answer with the credits spent in the last days, in one row for each day, model or kind."""
+    """Return the tool result with the credits spent in the last days, in one row for each day, model or kind."""
     runner = await app.runner()
     lines = report(await runner.ledger.since(app.clock.time() - arguments.days * DAY), arguments.by)
     *rows, total = [_drop_rare_figures(line.rounded()) for line in lines]
@@ -60,7 +60,7 @@ def _drop_rare_figures(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows_that_fit(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows from the start of the report until `MAX_REPORT_BYTES` is reached."""
+    """Yield the first rows of a spending report that together have at most `MAX_REPORT_BYTES` bytes."""
     room = MAX_REPORT_BYTES
     for row in rows:
         room -= max(len(json.dumps(row, ensure_ascii=False).encode()), len(format_line(row).encode())) + 1

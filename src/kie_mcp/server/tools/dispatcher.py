@@ -1,4 +1,4 @@
-"""Handlers of tools/list, which returns a generated list, and of tools/call, which finds the tool and runs it."""
+"""Handlers of tools/list, which returns the selected tools, and of tools/call, which runs a tool."""
 
 import logging
 
@@ -18,11 +18,11 @@ from kie_mcp.server.extensions import gallery
 logger = logging.getLogger(__name__)
 
 BEFORE_LINKS = frozenset({"2024-11-05", "2025-03-26"})
-"""Protocol versions in which a result cannot contain resource links."""
+"""MCP protocol versions in which a tool result cannot contain resource links."""
 
 
 async def list_tools(context: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
-    """Answer tools/list with the selected tools."""
+    """Answer tools/list with the tools that the operator selected (KIE_MCP_TOOLS)."""
     app = context.lifespan_context
     listed = app.selection.list_result
     return (
@@ -33,7 +33,7 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-    """Answer tools/call, and turn every error into a result that the client's model can read."""
+    """Answer tools/call; every error becomes a tool result with a text, so that the calling agent can read it."""
     from kie_mcp.server import answers
 
     app = context.lifespan_context
@@ -44,7 +44,8 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
         return answers.build_error_result(error)
     except Exception:
         logger.exception("tool %r", params.name)
-        # A read-only tool spends no credits. Another tool may have, so its answer says that the cost is unknown.
+        # A read-only tool spends no credits. Another tool may have spent some before the error, so `billed` is None,
+        # which means unknown.
         billed = False if selection.is_read_only(params.name) else None
         return answers.build_error_result(
             KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
@@ -57,8 +58,8 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 async def _call(app: App, context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     """Find the called tool and run it.
 
-    The tool may be the gallery's own tool, the tool of a family of models, or a utility. Whether it is listed does not
-    matter: answers name tools that are not.
+    The tool may be the tool of the gallery (an HTML page with results), the tool of a family of models, or a tool of no
+    family. A client may also call a tool that tools/list does not show, because answers name such tools.
     """
     from kie_mcp.catalog.arguments import find_broken_text
     from kie_mcp.catalog.registry import FAMILIES

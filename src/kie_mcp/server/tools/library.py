@@ -1,4 +1,4 @@
-"""`library`: search for results of earlier tasks by prompt, model, kind, date, credits and source."""
+"""The tool `library`: search for earlier tasks by prompt, model, kind, date, credits and the tasks they used."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ from kie_mcp.server.tools.tool import Arguments, Tool
 PAGE_SIZE = 20
 """Maximum number of tasks on one page."""
 MAX_PAGE_BYTES = 5_600
-"""Maximum bytes of a page, both as JSON and as text."""
+"""Maximum number of bytes of one page, for its JSON and for its text."""
 MAX_FILES = 4
-"""Maximum number of files that a row lists; get_task lists all files of a task."""
+"""Maximum number of result files that the row of a task lists; `get_task` lists all files of a task."""
 LONGEST_PROMPT = 100
-"""Maximum characters of the prompt in a row."""
+"""Maximum number of characters of the prompt in the row of a task."""
 
 
 class Library(Arguments):
@@ -42,7 +42,7 @@ class Library(Arguments):
 
 
 async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
-    """Find tasks that succeeded, newest first, one page at a time."""
+    """Return the tool result with one page of the succeeded tasks that match the arguments, the newest first."""
     ledger = (await app.runner()).ledger
     found = await ledger.page(
         states=("succeeded",),
@@ -61,7 +61,7 @@ async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
     for row in rows:
         line = _format_row(row)
         room -= max(len(line.encode()) + 1, len(json.dumps(row, ensure_ascii=False).encode()))
-        # The first row is always kept, so a row that is larger than a page gets a page of its own.
+        # The first row of a page is always kept, so a row that is longer than `MAX_PAGE_BYTES` gets its own page.
         if room < 0 and lines:
             break
         lines.append(line)
@@ -70,7 +70,7 @@ async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
 
 
 async def build_rows(ledger: Ledger, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """Build a row for each task; the row names the earlier tasks whose results this task used as input."""
+    """Build a JSON object for each task; the object also names the earlier tasks whose results the task used."""
     sources = await ledger.sources_by_task(tasks)
     return [_row(task, sources[task.id]) for task in tasks]
 
@@ -105,19 +105,19 @@ def _format_row(row: Mapping[str, Any]) -> str:
 
 
 async def _task_names(ledger: Ledger, id_: str) -> Sequence[str]:
-    """Return the ids by which the arguments of later tasks may refer to a task: this server's id and KIE's id."""
+    """Return the ids that arguments of later tasks may use for a task: the id in the ledger and KIE's id."""
     id_ = parse_task_id(id_)
     task = await ledger.find(id_) if id_ else None
     return [name for name in ((task.id, task.kie_id) if task else (id_,)) if name]
 
 
 def _parse_time(text: str) -> float | None:
-    """Convert a date or time to seconds since 1970; None for an empty text.
+    """Convert a date or time in ISO 8601, such as `2026-07-28`, to seconds since 1970; return None for an empty text.
 
-    A time without a time zone is taken as local time.
+    A date or time without a time zone is local time.
 
     Raises:
-        InvalidCall: When the text is no date.
+        InvalidCall: When the text is no date and no time.
     """
     if not text.strip():
         return None

@@ -1,4 +1,4 @@
-"""Split lists of tasks into pages: build the answer of one page, and read the cursor of the next page."""
+"""Split lists of tasks into pages. A cursor is a text that the client sends to get the next page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from kie_mcp.server import answers
 
 
 def build_page_result(answer: dict[str, Any], lines: Sequence[str], last: Task | None, nothing: str) -> CallToolResult:
-    """Build the answer for one page of tasks.
+    """Build the tool result for one page of tasks.
 
     Args:
-        answer: The page as an object; `next_cursor` is added to it when there is a next page.
+        answer: The page as a JSON object; if there is a next page, this function adds the key `next_cursor`.
         lines: The page as lines of text.
-        last: The last task of this page; None when there is no next page.
-        nothing: The text of a page without tasks.
+        last: The last task of this page; None if there is no next page.
+        nothing: The text to show if the page has no tasks.
     """
     text = "\n".join(lines) or nothing
     if last:
@@ -27,12 +27,12 @@ def build_page_result(answer: dict[str, Any], lines: Sequence[str], last: Task |
 
 
 def parse_cursor(cursor: str) -> tuple[float, str] | None:
-    """Return what a cursor contains: creation time and id of the previous page's last task.
+    """Return the two values in a cursor: the creation time and the id of the last task on the previous page.
 
-    An empty cursor asks for the first page, and returns None.
+    Return None for an empty cursor, with which a client asks for the first page.
 
     Raises:
-        InvalidCall: When the text is not a cursor.
+        InvalidCall: When the text is not a cursor from this server.
     """
     if not cursor:
         return None

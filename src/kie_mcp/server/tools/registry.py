@@ -1,4 +1,4 @@
-"""The list of the utilities (tools that belong to no family of models), in the order in which tools/list shows them."""
+"""The list of the utilities (tools that belong to no family of models), in the order that tools/list uses."""
 
 from kie_mcp.server.tools.compare_models import COMPARE_MODELS
 from kie_mcp.server.tools.credits import GET_CREDITS, SPEND_REPORT

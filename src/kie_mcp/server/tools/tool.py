@@ -21,31 +21,31 @@ class Arguments(BaseModel):
 
 
 Handler = Callable[[App, ToolCall, Any], Awaitable[CallToolResult | InputRequiredResult]]
-"""The function that answers a call; its last parameter is an instance of the tool's arguments class."""
+"""The type of functions that run a tool; the last parameter is an instance of the tool's arguments class."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One utility: what tools/list shows of it, and the function that tools/call runs."""
+    """A tool that belongs to no family of models: its entry in tools/list, and the function that tools/call runs."""
 
     name: str
     description: str
     arguments: type[BaseModel]
     handler: Handler
     read_only: bool = True
-    """Whether the tool changes nothing and spends nothing (`readOnlyHint`)."""
+    """True if the tool changes nothing and spends no credits (`readOnlyHint` in MCP)."""
     open_world: bool = True
-    """Whether the tool talks to KIE and does not only read local data (`openWorldHint`)."""
+    """True if the tool sends requests to KIE; False if it only reads local data (`openWorldHint` in MCP)."""
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """The JSON Schema of the arguments."""
+        """The JSON Schema of the tool's arguments."""
         return {"required": [], **plain_schema(self.arguments)}
 
     async def __call__(
         self, app: App, call: ToolCall, arguments: Mapping[str, Any]
     ) -> CallToolResult | InputRequiredResult:
-        """Check the arguments and run the handler.
+        """Check the arguments and run the tool's handler.
 
         Raises:
             InvalidCall: When the arguments are wrong.
