@@ -26,7 +26,8 @@ class Selection:
 
         Args:
             words: Names of sets (`standard`, `compact`, `all`), kinds (such as `image`) and tools, separated by
-                commas or in a JSON list; empty means `standard`. Every name except `compact` also adds the tools of no family of models.
+                commas or in a JSON list; empty means `standard`. Every name except `compact` also adds the tools that
+                belong to no family of models.
             prefix: A word to put before the name of each tool, such as `kie` for `kie_get_task`; empty for none.
 
         Raises:
