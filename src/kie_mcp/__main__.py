@@ -1,4 +1,4 @@
-"""The program `kie-mcp`: without arguments it serves MCP on stdio; with arguments it runs a command."""
+"""The program `kie-mcp`: without arguments, it serves MCP on stdio; with arguments, it runs the command line."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from kie_mcp.errors import ConfigurationError
 
 
 def main() -> None:
-    """Run the server or a command; when the settings are wrong, print a message and exit with status 2."""
+    """Run the server or a command; if the settings are wrong, print a message to stderr and exit with status 2."""
     try:
         if len(sys.argv) > 1:
             from kie_mcp.cli import cli

@@ -38,7 +38,7 @@ Its tasks and its balance are kept in {folder}; without this folder it starts an
 """
 
 NAME_WIDTH = 12
-"""Width of the column of names in the table of `spend`, in characters; longer names are wrapped."""
+"""Width in characters of the first column (day, model or kind) in the table of `spend`; longer names are wrapped."""
 
 cli = typer.Typer(
     name="kie-mcp",
@@ -77,7 +77,10 @@ def _show_version(wanted: bool) -> None:
 
 
 def _inherit(context: typer.Context, option: typer.CallbackParam, given: str) -> str:
-    """Return an option's value, or the value that the option has before the command."""
+    """Return the value of a command's option; if it is not given, return the value of the same option of `kie-mcp`.
+
+    For example, `kie-mcp --tools all serve` means the same as `kie-mcp serve --tools all`.
+    """
     return given or str(context.obj[option.name])
 
 
@@ -196,13 +199,13 @@ def spend(
 
         writer = DictWriter(sys.stdout, lines[0], lineterminator="\n")
         writer.writeheader()
-        # The last line is the total. It is left out, because programs that read the values can add them up.
+        # The last line, which has the totals, is left out, because programs that read the values can add them up.
         writer.writerows(lines[:-1])
         return
     if len(lines) == 1:
         typer.echo(f"No tasks in the last {days} days.")
         return
-    # Columns without a figure are left out. The others are never cut off; long names are wrapped.
+    # Columns in which all numbers are 0 are left out. Numbers are never cut off, but long names are wrapped.
     figures = [name for name in list(lines[0])[1:] if lines[-1][name] or name in ("tasks", "succeeded", "charged")]
     titles = (Column(name.replace("_", "\n"), justify="right", no_wrap=True) for name in figures)
     table = Table(Column(by, overflow="fold", min_width=NAME_WIDTH), *titles, box=box.SIMPLE_HEAD, padding=0)
@@ -271,12 +274,12 @@ def sync(
 
 
 def _run_catalog_command(work: "Callable[..., Coroutine[Any, Any, T]]", *arguments: Any) -> "T":
-    """Run a command that asks KIE; exit with status 2 when KIE refuses or does not answer."""
+    """Run a function that sends requests to KIE; if KIE refuses or does not answer, exit with status 2."""
     import anyio
 
     from kie_mcp.errors import ApiError
 
-    # Warnings are not shown, because each attempt that fails and is retried logs one; only errors matter here.
+    # Warnings are not shown, because each failed attempt that is retried logs a warning that the user need not see.
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
     try:
         return anyio.run(work, *arguments)
@@ -324,7 +327,11 @@ async def _take_snapshot(to: Path | None, only: "Sequence[str]") -> tuple[Path, 
 
 @asynccontextmanager
 async def _open_discovery(*, fresh: bool = False) -> "AsyncIterator[tuple[Discovery, Status]]":
-    """Open KIE's discovery API, and show a status that may tell how far the work is."""
+    """Open KIE's discovery API, and show a status line in the terminal, which the caller updates.
+
+    Args:
+        fresh: Whether cached answers are ignored.
+    """
     from kie_mcp import config
     from kie_mcp.kie.client import KieClient
     from kie_mcp.kie.discovery import CACHE_SECONDS, Discovery
@@ -337,7 +344,7 @@ async def _open_discovery(*, fresh: bool = False) -> "AsyncIterator[tuple[Discov
         from kie_mcp.sandbox.app import Sandbox
 
         transport = httpx2.ASGITransport(app=Sandbox(legacy=settings.sandbox_legacy).app)
-    # Rich shows the status only when stderr is a terminal.
+    # The library Rich shows the status line only when stderr is a terminal.
     with Console(stderr=True).status("Asking KIE") as status:
         async with KieClient(settings.key, base_url=settings.base_url, transport=transport) as client:
             yield Discovery(client, settings.live_dir, cache_seconds=seconds), status
@@ -368,15 +375,22 @@ def _sizes_table(sizes: "Mapping[str, Selection]") -> Table:
 
 
 def _print_to_stderr(text: str) -> None:
-    """Print a message for the user to stderr, because stdout may carry the protocol."""
+    """Print a message for the user to stderr, because stdout may be used for MCP messages."""
     typer.echo(text, err=True)
 
 
 def _listen(asgi: "ASGIApp", host: str, port: int, message: str) -> None:
-    """Bind the port, print the message with the server's URL in place of `{url}`, and serve until stopped."""
+    """Serve HTTP on a port until the user stops it.
+
+    Args:
+        asgi: The ASGI application.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free port.
+        message: Message to print when the port is open; `{url}` is replaced by the server's URL.
+    """
     import uvicorn
 
-    # Without a timeout, the server could not stop before the clients close their streams.
+    # The timeout is needed, because otherwise the server would not stop until all clients close their streams.
     config = uvicorn.Config(asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
     with config.bind_socket() as bound:
         bound.listen(config.backlog)

@@ -1,4 +1,4 @@
-"""The clock of the whole package: time of day, monotonic time and sleeping; tests pass a clock of their own."""
+"""The clock of the whole package: time of day, monotonic time and sleep; tests use a clock of their own instead."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 import anyio
 
 LAST_SECOND = 253_402_214_400.0
-"""The beginning of the last day of the year 9999, in seconds since 1970; `datetime` has no later years."""
+"""The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
 
 
 def to_utc(seconds: float) -> datetime:
-    """Convert seconds since 1970 to a time in UTC; a time before 1970 or after `LAST_SECOND` becomes that limit."""
+    """Convert seconds since 1970 to a time in UTC; seconds below 0 or above `LAST_SECOND` are set to that limit."""
     return datetime.fromtimestamp(min(max(seconds, 0), LAST_SECOND), UTC)
 
 
@@ -24,23 +24,23 @@ class Clock:
     """The machine's clock."""
 
     def time(self) -> float:
-        """Return the time of day in seconds since 1970, for what is stored."""
+        """Return the time of day in seconds since 1970, for times that are stored."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return the seconds of a clock that never goes back, for measuring how long something takes."""
+        """Return the seconds of a clock that is never set back, to measure how long something takes."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for some seconds."""
+        """Wait for some seconds."""
         await anyio.sleep(seconds)
 
     async def idle(self, seconds: float) -> None:
-        """Sleep in a background loop. A test clock advances for `sleep()`, but not for `idle()`."""
+        """Wait in a background loop; unlike `sleep()`, this does not move the time of a test's clock forward."""
         await anyio.sleep(seconds)
 
     async def wait_for_first(self, *waits: Callable[[], Awaitable[object]]) -> None:
-        """Run the functions at the same time, wait until one of them has returned, and cancel the others."""
+        """Run functions at the same time, wait until the first of them returns, and cancel the others."""
         async with anyio.create_task_group() as group:
 
             async def run(wait: Callable[[], Awaitable[object]]) -> None:

@@ -1,4 +1,4 @@
-"""Settings from environment variables; every name starts with KIE_MCP_, except the API key's."""
+"""Settings from environment variables; all their names start with KIE_MCP_, except those for the API key."""
 
 import os
 import re
@@ -66,57 +66,57 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
 
 
 class Settings(BaseSettings):
-    """Settings of one server process."""
+    """The settings of one server process, each from an environment variable."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("KIE_API_KEY", "KIE_AI_API_KEY"))
     """KIE's API key, sent as a bearer token."""
     api_key_file: ExpandedPath | None = Field(None, validation_alias="KIE_API_KEY_FILE")
-    """A file that holds the API key, where environment variables are not secret enough."""
+    """Path of a file that contains the API key, for users who do not want the key in an environment variable."""
     base_url: Url = "https://api.kie.ai"
     upload_url: Url = "https://kieai.redpandaai.co"
     tools: str = "standard"
-    """Tools that are listed: `standard`, `compact`, `all`, or a list of tools and kinds."""
+    """Tools in the tool list: `standard`, `compact`, `all`, or a list of tools and kinds of results with commas."""
     prefix: str = ""
-    """A word before the names of all tools, for hosts that put none there: `kie` makes `kie_get_task`."""
+    """A word to put before the names of all tools, if the MCP host adds none: `kie` makes `kie_get_task`."""
     route: Literal["documented", "service"] = "documented"
-    """`service` uses the routes of KIE's model list instead of KIE's documented API."""
+    """Which of KIE's routes to use: those of the documented API, or (`service`) those of KIE's model list."""
     callback_url: Url | Literal[""] = ""
-    """URL that KIE calls when a task has ended, if the operator runs a receiver there."""
+    """URL that KIE calls when a task has ended, for operators who run a receiver; empty for no callback."""
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
-    """Folder of the ledger; the sandbox's ledger is in a subfolder."""
+    """Folder of the ledger; the ledger of the sandbox is in the subfolder `sandbox`."""
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
-    """Folder that results are downloaded to."""
+    """Folder to which the results of tasks are downloaded."""
     save: bool = True
-    """Whether results are downloaded."""
+    """Whether the results of tasks are downloaded to `output_dir`."""
     links: bool = False
     """Whether answers link to saved files as MCP resources, at which several hosts and frameworks fail."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
-    """Further folders that local files may be read from, separated as in PATH."""
+    """More folders from which kie-mcp may read local files; their paths are separated as in PATH."""
     wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
-    """Seconds that a tool call waits for a picture, a voice or lyrics."""
+    """Longest time that a tool call waits for a picture, a voice or lyrics, in seconds."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
-    """Repeat window: seconds in which a repeated call returns the first call's task; longer while that task runs."""
+    """Seconds for which a repeated call returns the first call's task; a task that still runs is always returned."""
     max_credits_per_task: Credits | None = None
     max_credits_per_day: Credits | None = None
-    """Cap on the credits of the last 24 hours, for all server processes on this ledger together."""
+    """Most credits that all server processes with this ledger together may spend in 24 hours; None for no limit."""
     max_credits_per_session: Credits | None = None
-    """Cap on the credits of this server process, from its start to its end."""
+    """Most credits that this server process may spend from its start to its end; None for no limit."""
     usd_per_credit: Credits = 0.005
-    """What one credit costs the user in US dollars, to show beside credits; 0 leaves dollars out."""
+    """Price of one credit in US dollars, to show dollars beside credits; 0 means that no dollars are shown."""
     confirm_above: Credits = 150
-    """Credits that one task may cost before a person has to confirm the cost."""
+    """If a task may cost more credits than this number, a person has to confirm the cost first."""
     http_token: SecretStr | None = None
-    """Bearer token that HTTP clients have to send."""
+    """Bearer token that clients have to send when MCP is served over HTTP; None if they need none."""
     sandbox: bool = False
-    """Whether to use the sandbox, which is a built-in KIE, instead of the real KIE."""
+    """Whether to use the sandbox, a simulation of KIE inside kie-mcp, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)
     """Seconds that a task takes in the sandbox."""
     sandbox_credits: Credits = 1000
     """Balance of a new sandbox, in credits."""
     sandbox_legacy: bool = False
-    """Whether the sandbox offers the models that KIE no longer documents."""
+    """Whether the sandbox also has the models that KIE no longer documents."""
 
     @field_validator("read_dirs", mode="before")
     @classmethod
@@ -135,15 +135,15 @@ class Settings(BaseSettings):
         """KIE's API key.
 
         Raises:
-            ConfigurationError: When there is no valid key, or when the key's file cannot be read.
+            ConfigurationError: When there is no valid key, or when the file with the key cannot be read.
         """
         if self.sandbox:
             return "sandbox"
         key = self.api_key.get_secret_value().strip() if self.api_key else ""
         if not key and self.api_key_file:
             try:
-                # Notepad writes a byte order mark, which utf-8-sig drops. A file that is not text gives characters
-                # that no key has, so the last check below raises.
+                # The encoding utf-8-sig removes the byte order mark that Notepad writes. If the file is not a text, it
+                # gives characters that are not allowed in a key, so the last check below raises an error.
                 key = self.api_key_file.read_text(encoding="utf-8-sig", errors="replace").strip()
             except OSError as error:
                 raise ConfigurationError(f"KIE_API_KEY_FILE cannot be read: {error.strerror}.", NO_KEY) from None
@@ -155,22 +155,22 @@ class Settings(BaseSettings):
 
     @property
     def state_dir(self) -> Path:
-        """Folder of the ledger and of the discovery cache; the sandbox, where nothing is paid, has its own folder."""
+        """Folder of the ledger and of the discovery cache; with the sandbox, it is the sandbox's own folder."""
         return self.sandbox_dir if self.sandbox else self.data_dir
 
     @property
     def sandbox_dir(self) -> Path:
-        """Folder of the sandbox's ledger, and of the tasks that the sandbox keeps."""
+        """Folder of the sandbox's ledger, and of the tasks that the simulated KIE stores."""
         return self.data_dir / "sandbox"
 
     @property
     def live_dir(self) -> Path:
-        """Folder of the discovery cache; a sandbox with more models has a cache of its own."""
+        """Folder of the discovery cache; a sandbox with undocumented models has its own, as its list is longer."""
         return self.state_dir / ("live-legacy" if self.sandbox and self.sandbox_legacy else "live")
 
     @property
     def readable_dirs(self) -> tuple[Path, ...]:
-        """Folders that local files may be read from."""
+        """Folders from which kie-mcp may read local files."""
         media = (
             platformdirs.user_pictures_path(),
             platformdirs.user_videos_path(),

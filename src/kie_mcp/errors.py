@@ -1,4 +1,4 @@
-"""Errors: the tree of all errors that callers see; each says whether credits were charged and what to do next.
+"""The classes of all errors that callers see; each error says whether credits were charged and what to do next.
 
 * KieMcpError
     * InvalidCall           the arguments are wrong; nothing was sent
@@ -10,8 +10,8 @@
         * InsufficientCredits   the balance is too low
         * RateLimited           KIE refused the request for now; it was neither queued nor billed
         * NotOffered            KIE has no such route or model id; not billed
-        * UnknownOutcome        KIE may have accepted the create; it is never sent again
-        * DamagedFile           the host of a result sent something else, or only a part of it
+        * UnknownOutcome        KIE may have accepted the create request; it is never sent again
+        * DamagedFile           the download of a result got other data, or only a part of the file
     * TaskFailed            KIE accepted the task and could not finish it
 """
 
@@ -24,7 +24,7 @@ class KieMcpError(Exception):
     """Base class of all errors that callers see."""
 
     category: ClassVar[str] = "internal"
-    """Name of the kind of error, as answers show it."""
+    """Name of the kind of error, which a tool's answer shows, such as `rate_limited`."""
 
     message: str
     """What went wrong, in one or two sentences."""
@@ -33,15 +33,15 @@ class KieMcpError(Exception):
     retryable: bool = False
     """Whether the same call may succeed later."""
     billed: bool | None = False
-    """Whether credits were charged; None when it is unknown."""
+    """Whether credits were charged; None when nobody knows."""
     task_id: str = ""
-    """This server's id of the task that failed; empty if there is no task."""
+    """The ledger's id of the task that failed; empty if the error belongs to no task."""
 
     def __str__(self) -> str:
         return self.message
 
     def as_dict(self) -> dict[str, str | bool | None]:
-        """Return the error's fields as answers show them."""
+        """Return the error's fields as a dict, which a tool's answer shows."""
         return {
             "category": self.category,
             "message": self.message,
@@ -70,11 +70,11 @@ class ConfirmationNeeded(KieMcpError):
     category: ClassVar[str] = "confirmation_needed"
 
     confirm: str = ""
-    """Confirmation id: once a person has agreed, the caller repeats the call with this id as `confirm`."""
+    """Confirmation id: once a person has agreed, the caller repeats the call with this id in the argument `confirm`."""
 
 
 class ConfigurationError(KieMcpError):
-    """The operator has to set something before calls can work."""
+    """The settings are wrong or incomplete; the operator has to change them before tools can work."""
 
     category = "configuration"
 
@@ -86,9 +86,9 @@ class ApiError(KieMcpError):
     category: ClassVar[str] = "kie"
 
     code: int | None = None
-    """KIE's code from the body, or the HTTP status when the body has no code; None when there was no answer."""
+    """KIE's code in the answer's body; if the body has no code, the HTTP status; None when there was no answer."""
     retry_after: float | None = None
-    """Seconds that KIE asked to wait before the next attempt."""
+    """Seconds that KIE asks to wait before the next attempt; None when KIE does not say."""
 
 
 class AuthError(ApiError):
@@ -116,13 +116,13 @@ class NotOffered(ApiError):
 
 
 class UnknownOutcome(ApiError):
-    """The create may or may not have been accepted, so it must not be sent again."""
+    """KIE may have accepted the create request and started a paid task, so the request must not be sent again."""
 
     category = "unknown_outcome"
 
 
 class DamagedFile(ApiError):
-    """The host of a result sent something else than the file, or only a part of it; the file is asked for again."""
+    """The download of a result got other data than the file, or only a part of it; the download is tried again."""
 
 
 class TaskFailed(KieMcpError):

@@ -1,19 +1,19 @@
-"""Amounts: how many price units, such as seconds or pictures, a call pays for; a range if this is not known exactly."""
+"""Amounts: how many price units, such as seconds or pictures, a tool call pays for, exactly or as a range."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 LONGEST_UNKNOWN = 300.0
-"""Assumed length in seconds of a file whose length is unknown, if KIE states no longest length for the file.
+"""Greatest length in seconds that is assumed for a file of unknown length when KIE states no limit for the file.
 
-This is the longest length that KIE states for any file that it bills by the second.
+It is the highest limit that KIE states for any file that it bills by the second.
 """
 SHORTEST_UNKNOWN = 1.0
-"""Assumed shortest length in seconds of a file whose length is unknown, if KIE states no shortest length."""
+"""Smallest length in seconds that is assumed for a file of unknown length when KIE states no minimum for the file."""
 
 Lengths = Mapping[str, float]
-"""Lengths of the measured files in seconds; the key is the reference to the file, such as `/home/me/a.mp4`."""
+"""For each file that was measured, its length in seconds; the key is the path or URL that the caller wrote."""
 NOT_MEASURED: Lengths = MappingProxyType({})
 
 
@@ -24,33 +24,33 @@ class Amount:
     low: float
     high: float
     assumed: str = ""
-    """The assumption behind `high` in words, such as "video of unknown length counts as 15 s"; else empty."""
+    """The assumption that `high` is based on, such as "video of unknown length counts as 15 s"; empty if none."""
 
     @property
     def known(self) -> bool:
-        """Whether the number is known exactly."""
+        """Whether the number of price units is known exactly, so that `low` and `high` are equal."""
         return self.low == self.high
 
 
 def exactly(number: float) -> Amount:
-    """Return the amount of a number that is known exactly."""
+    """Return an amount whose `low` and `high` are both this number."""
     return Amount(number, number)
 
 
 def add(amounts: Iterable[Amount]) -> Amount:
-    """Return the sum of some amounts."""
+    """Return the sum of amounts: 3 to 5 and 4 to 8 give 7 to 13."""
     each = tuple(amounts)
     return Amount(sum(a.low for a in each), sum(a.high for a in each), _join_assumptions(each))
 
 
 def shorter_or_longer(amounts: Iterable[Amount]) -> Amount:
-    """Return the range of several amounts if nobody knows which one counts: 3 to 5 and 4 to 8 give 3 to 8."""
+    """Return the range that covers all of several amounts: 3 to 5 and 4 to 8 give 3 to 8."""
     each = tuple(amounts)
     return Amount(min(a.low for a in each), max(a.high for a in each), _join_assumptions(each))
 
 
 def limit(amount: Amount, most: float | None) -> Amount:
-    """Return an amount cut to at most `most`: 3 to 8, cut to 5, gives 3 to 5. None stands for no limit."""
+    """Return an amount with both numbers cut to at most `most`: 3 to 8, cut to 5, gives 3 to 5. None cuts nothing."""
     if most is None:
         return amount
     return Amount(min(amount.low, most), min(amount.high, most), amount.assumed)

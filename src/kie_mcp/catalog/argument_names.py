@@ -1,4 +1,4 @@
-"""Names of arguments: find the argument of a tool that a caller means, such as `image` for `image_url`."""
+"""Names of arguments: find the tool argument that a caller means by another name, such as `image` for `image_url`."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -13,16 +13,16 @@ Names = Mapping[str, str]
 def rename_arguments(
     arguments: Mapping[str, Any], known: Collection[str], kie_names: Names | None = None
 ) -> dict[str, Any]:
-    """Rename arguments to the names of a tool's arguments, and leave out the arguments that hosts add to every call.
+    """Give arguments the names that a tool uses, and drop the arguments that MCP hosts add to every tool call.
 
     Args:
         arguments: The arguments under the names that the caller wrote.
         known: The names of the tool's arguments.
-        kie_names: For each of KIE's names in snake case, such as `image_urls`, the tool's name, such as `images`.
+        kie_names: For each argument name of KIE in snake case, such as `image_urls`, the tool's name, such as `images`.
 
     Returns:
-        The arguments under the tool's names. An unknown name is kept. A name such as `image_url` is also kept if the
-        call has another value for `image`.
+        The arguments under the tool's names. An unknown name is kept. If a call has `image` and `image_url` with
+        different values, `image_url` is also kept.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     renamed = {name: value for name, value in given.items() if name in known}
@@ -38,7 +38,7 @@ def rename_arguments(
 
 
 def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
-    """Sort the names of arguments; the one that is nearest to a wanted name comes first."""
+    """Sort the names of arguments; the name that is most similar to a wanted name comes first."""
     plain = _plain(wanted)
 
     def likeness(name: str) -> float:
@@ -48,7 +48,7 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
 
 
 def find_meant(name: str, known: Collection[str], kie_names: Names | None = None) -> str:
-    """Return the name of the argument that `name` means; `name` itself if it may mean none or several of them."""
+    """Return the known argument that `name` means; if it means none of them, or may mean several, return `name`."""
     plain = _plain(name)
     if plain in known:
         return plain
@@ -56,8 +56,8 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]
     if len(meant) > 1:
-        # A plural means a list: input_images means images, not image. If this does not decide, the argument is taken
-        # whose own name is part of the given name: task_ids means task_id, not track.
+        # A plural means a list, so input_images means images and not image. If several arguments are still possible,
+        # the argument whose name is a part of the given name is chosen: task_ids means task_id and not track.
         alike = [each for each in meant if each.endswith("s") == plain.endswith("s")]
         meant = alike if len(alike) == 1 else [each for each in meant if each in plain]
     return meant[0] if len(meant) == 1 else name

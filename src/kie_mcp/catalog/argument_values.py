@@ -1,4 +1,4 @@
-"""Values of arguments: convert what clients and people write to the type in the JSON Schema, such as "5 s" to 5."""
+"""Values of arguments: convert the values that clients and people write to the type in the JSON Schema: "5 s" to 5."""
 
 import json
 import re
@@ -12,15 +12,15 @@ Schema = Mapping[str, Any]
 
 SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECASE)
 RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
-"""Pattern of an aspect ratio or a picture size: 16:9, 16x9, 1920x1080."""
+"""Matches an aspect ratio or a picture size, such as 16:9, 16x9 or 1920x1080."""
 STARTS = r"(?:https?://|data:|task:|kie://|file:)"
-"""Pattern of the beginning of a web address, a data URI, or a reference to a task."""
+"""Matches the beginning of a URL, a data URI, or the name of a task's result, such as `task:t_ab12#1`."""
 FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?", re.IGNORECASE)
 TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 
 
 def read_value(value: Any, schema: Schema) -> Any:
-    """Convert a value to the type and spelling in its schema; return it unchanged if that is not possible.
+    """Convert a value to the type and the spelling that its schema allows; return other values unchanged.
 
     Args:
         value: The value as the client sent it.
@@ -43,12 +43,12 @@ def read_value(value: Any, schema: Schema) -> Any:
 
 
 def is_placeholder(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is a text that stands for "not given", such as `null`, and is no choice of the argument."""
+    """Tell whether a value is a text that means "not given", such as `null`, and is not in the argument's `enum`."""
     return isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS and value not in schema.get("enum", ())
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text, such as the list for "[1, 2]"; return the text itself if it is not JSON."""
+    """Parse a JSON text: "[1, 2]" gives a list of two numbers; a text that is not JSON is returned unchanged."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -59,7 +59,7 @@ def _read_switch(value: Any) -> Any:
     if isinstance(value, str):
         word = value.strip().casefold()
         return SWITCH_WORDS.get(word, None if word == "null" else value)
-    # A 1 is not changed, because the field decides whether it means true. Options such as `anyway` refuse 1.
+    # The number 1 is not changed here, because some fields accept it as true and options such as `anyway` refuse it.
     return False if value == 0 else value
 
 
@@ -74,7 +74,7 @@ def _read_number(value: Any, schema: Schema) -> Any:
 
 
 def _read_choice(value: Any, choices: Any) -> Any:
-    """Return the choice that a value means, in the schema's spelling: 4K for 4k, 720p for 720."""
+    """Return the allowed value that the given value means, in the schema's spelling: 4K for 4k, 720p for 720."""
     if not choices or value in choices or not isinstance(value, str | int | float) or isinstance(value, bool):
         return value
     by_text = {str(choice).casefold(): choice for choice in choices}
@@ -82,7 +82,7 @@ def _read_choice(value: Any, choices: Any) -> Any:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Generate the choices, in lower case, that a text may mean, the likeliest first: 720 and 720p for 720."""
+    """Generate the spellings, in lower case, to look for among the allowed values, best first: 720, 720p for 720."""
     word = " ".join(text.casefold().split())
     yield word
     yield f"{word}p"
@@ -96,7 +96,10 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _read_list(value: Any, items: Schema) -> Any:
-    """Return a list for a list, a single value, a JSON text, or a text with items between commas or line breaks."""
+    """Convert a value to a list; it may be a list, one item, a JSON text, or items with commas or line breaks between.
+
+    Each item is converted to the type in `items`.
+    """
     if isinstance(value, str):
         read = parse_json(value)
         value = read if isinstance(read, list | dict) or read is None else [value]
@@ -114,7 +117,7 @@ def _read_list(value: Any, items: Schema) -> Any:
 
 
 def _unpack(item: Any, kind: str) -> list[Any]:
-    """Return the items in one item of a list: two items for the text "a.png, b.png", one for "a.png"."""
+    """Split one item of a list if it is a text that holds several items: "a.png, b.png" gives "a.png" and "b.png"."""
     if not isinstance(item, str):
         return [item]
     read = parse_json(item) if item.lstrip().startswith("[") else item
@@ -124,10 +127,10 @@ def _unpack(item: Any, kind: str) -> list[Any]:
 
 
 def _split(text: str) -> list[str]:
-    """Split a text that lists files, references, ids or numbers; a comma inside one of them does not split the text."""
+    """Split a text that lists files, task ids or numbers; a text that may be a sentence is returned as one item."""
     if re.search(STARTS, text):
-        # Web addresses and data URIs may contain commas, and data URIs may contain line breaks. So the text is split
-        # only before the beginning of the next address.
+        # URLs and data URIs may contain commas, and data URIs may contain line breaks. Therefore the text is split only
+        # before the beginning of the next URL or data URI.
         parts = re.split(rf"[\s,;]+(?={STARTS})", text.strip().strip(",;"))
         return [each.strip(" ,;\n\r\t") for each in parts] if len(parts) > 1 else [text]
     parts = [each.strip() for each in re.split(r"[,;\n]", text) if each.strip()]
@@ -137,7 +140,7 @@ def _split(text: str) -> list[str]:
 
 
 def _read_object(value: Any, schema: Schema) -> Any:
-    """Convert each field of an object by its own schema; leave out optional fields that stand for "not given"."""
+    """Convert each field of an object by the field's schema; leave out optional fields with a text such as `null`."""
     read = parse_json(value) if isinstance(value, str) else value
     known, required = schema.get("properties"), schema.get("required", ())
     if not isinstance(read, dict) or not known:

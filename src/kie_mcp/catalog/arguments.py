@@ -1,4 +1,4 @@
-"""Tool arguments: the options that every tool takes, the reader of what clients send, and error messages."""
+"""Tool arguments: the options that every tool takes, functions that clean and convert arguments, error messages."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 class Options(BaseModel):
-    """The options that every tool takes besides the model's fields; they say how to run a call, not what to make."""
+    """The options that every tool takes besides the model's fields; they say how to run the model, not what to make."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -22,31 +22,31 @@ class Options(BaseModel):
     quote: StrictBool = False
     """Return the estimated cost only; the model does not run."""
     variation: Annotated[int, Field(ge=1)] = 1
-    """Number of the attempt; a call that differs from an earlier one only in this number makes a new task."""
+    """Number of the attempt: if two tool calls differ only in this number, each of them makes its own task."""
     confirm: str = ""
-    """The `confirm` value of an earlier answer that asked for a confirmation."""
+    """Confirmation id: the `confirm` value in an earlier answer that asked a person to agree to the cost."""
 
 
-# The tool list has a token budget. The options have no descriptions here: the server's instructions explain them once.
+# The options have no descriptions here, because the tool list has a token budget; the instructions explain them once.
 OPTIONS: Schema = {
     "anyway": {"type": "boolean"},
     "quote": {"type": "boolean"},
     "variation": {"type": "integer"},
     "confirm": {"type": "string"},
 }
-"""JSON Schema of each option, by its name."""
+"""For each option's name, its JSON Schema."""
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 20
-"""Levels of nested arguments that `tidy()` cleans; the arguments of every model have fewer than half as many levels."""
+"""Largest number of nested lists and objects that `tidy()` cleans; no model's arguments have half as many levels."""
 
 
 def tidy(value: Any, depth: int = 0) -> Any:
-    """Remove empty arguments (blank texts, empty lists and objects, nulls), and the blanks around argument names.
+    """Remove empty values (blank texts, empty lists and objects, nulls) and the blanks around argument names.
 
-    KIE's own pages send an unused field as `""`, `[]` or `[""]`, and so do clients that fill in every argument.
+    KIE's web pages, and clients that fill in every argument, send an unused field as `""`, `[]` or `[""]`.
     """
     if depth == MAX_DEPTH:
         return value
@@ -55,9 +55,9 @@ def tidy(value: Any, depth: int = 0) -> Any:
         return {name: each for name, each in fields if not is_empty(each)}
     if isinstance(value, list | tuple):
         items = [tidy(each, depth + 1) for each in value]
-        # Some empty items stay, because the position of the next item counts. In a list of the boxes marked in each
-        # picture, an empty list stands for a picture without boxes. In a list of speakers, an empty object before a
-        # filled one stands for a speaker with the default for every field.
+        # Some empty items are kept, because the position of the items after them has a meaning. For example, a list of
+        # the boxes in each picture has an empty list for a picture without boxes, and a list of speakers has an empty
+        # object for a speaker who has the default in every field.
         last = max((place for place, each in enumerate(items) if isinstance(each, dict) and each), default=-1)
         return [
             each
@@ -68,14 +68,14 @@ def tidy(value: Any, depth: int = 0) -> Any:
 
 
 def is_empty(value: Any) -> bool:
-    """Return whether a value that `tidy()` returned is None, or an empty text, list or object."""
+    """Return whether a value is None, or an empty text, list or object; the value comes from `tidy()`."""
     return value is None or (isinstance(value, str | list | dict) and not value)
 
 
 def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()) -> dict[str, Any]:
-    """Return the arguments without the empty ones; a required argument stays if it is empty but not None.
+    """Return the arguments that are not empty, and the required arguments that are empty but not None.
 
-    The error message of validation is then about the empty value, and not about a missing argument.
+    A required argument is kept so that the error message says that it is empty, and not that it is missing.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     empty = {name: given[name] for name in required if given.get(name) is not None}
@@ -83,17 +83,17 @@ def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()
 
 
 def read_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Read the arguments of a call: correct their names, leave out empty arguments, and convert the values.
+    """Read the arguments of a tool call: correct their names, leave out empty arguments, and convert the values.
 
-    `Family.parse()` takes the same steps, but chooses a model before it converts the values.
+    `Family.parse()` does the same for tools that run a model, but chooses the model before it converts the values.
 
     Args:
         arguments: The arguments as the client sent them.
-        schema: The JSON Schema of all arguments together.
+        schema: The JSON Schema of the tool, whose `properties` are the arguments.
 
     Returns:
-        The arguments that are given. A required argument that is empty stays, so that the error message of validation
-        is about the empty value, and not about a missing argument.
+        The arguments that are not empty. A required argument is kept even if it is empty, so that the error message
+        says that it is empty, and not that it is missing.
     """
     named = rename_arguments(arguments, schema["properties"])
     return coerce_arguments(keep_required(keep_given(named, schema), named, schema.get("required", ())), schema)
@@ -106,9 +106,9 @@ def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _is_given(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is given: it is not empty, no placeholder such as `null`, and no list of only such items.
+    """Tell whether a value is given: it is not empty, not a text such as `null`, and not a list with only such items.
 
-    A list or an object may also be written as a JSON text.
+    A JSON text that contains a list or an object is parsed first.
     """
     read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
     if isinstance(read, list) and not any(isinstance(each, list) for each in read):
@@ -117,28 +117,28 @@ def _is_given(value: Any, schema: Schema) -> bool:
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Return the given arguments, and the required arguments in `named` whose value is empty but not null."""
+    """Return the arguments in `given`, and those required arguments in `named` whose value is empty but not null."""
     empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}
     return {**given, **{name: "" if tidy(value) == "" else value for name, value in empty.items()}}
 
 
 def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Convert the values of arguments: a text to a number or a list, another spelling to the choice that it means.
+    """Convert the values of arguments to the types and spellings in the schema, such as "5" to 5 and 4k to 4K.
 
     Args:
-        arguments: The arguments under the names of the schema.
-        schema: The JSON Schema of all arguments together.
+        arguments: The arguments under the names that the schema has.
+        schema: The JSON Schema of the tool, whose `properties` are the arguments.
 
     Returns:
-        The arguments; a value that cannot be converted is unchanged.
+        The arguments with the converted values; a value that cannot be converted is unchanged.
     """
     return {name: read_value(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
 
 
 def find_broken_text(arguments: Mapping[str, Any]) -> str:
-    """Return the path of a text that contains a lone surrogate, which is half of a character; empty if none does.
+    """Return the path of the first text that contains a lone surrogate (half of a character); empty if there is none.
 
-    JSON can express a lone surrogate. UTF-8 cannot, and every request and answer is sent in UTF-8.
+    JSON can express a lone surrogate, but UTF-8 cannot, and every request and answer is sent in UTF-8.
     """
     pending: list[tuple[str, Any]] = [("", arguments)]
     while pending:
@@ -155,13 +155,13 @@ def find_broken_text(arguments: Mapping[str, Any]) -> str:
 
 
 def list_arguments(known: Iterable[str], wanted: str) -> str:
-    """Write a sentence that lists the known arguments; the name that is most similar to the wanted one comes first."""
+    """Return a sentence that lists the known arguments; the name that is most similar to the wanted one comes first."""
     names = sort_by_likeness((each for each in known if each not in OPTIONS), wanted)
     return f"It takes {', '.join(names) or 'none'}"
 
 
 def explain_problem(problem: Any) -> str:
-    """Describe one validation error of pydantic to the caller in words."""
+    """Return one of pydantic's validation errors as a text for the caller, such as "prompt is required"."""
     path = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "missing":

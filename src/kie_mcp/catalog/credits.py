@@ -1,42 +1,45 @@
-"""Amounts of credits as text, with their worth in US dollars beside them, as in `8 credits ($0.04)`."""
+"""Credits as text, with their worth in US dollars after them, such as `8 credits ($0.04)`."""
 
 LIST_USD_PER_CREDIT = 0.005
-"""US dollars for which KIE sells one credit."""
+"""KIE's price of one credit, in US dollars."""
 
 
 class _Worth:
-    """The worth of one credit to this process's user, in US dollars; 0 leaves dollars out."""
+    """The worth of one credit to the user of this process, in US dollars; 0 means that answers show no dollars."""
 
     usd = LIST_USD_PER_CREDIT
 
 
 def set_worth(usd_per_credit: float) -> None:
-    """Set what one credit is worth in this process.
+    """Set the worth of one credit for this process.
 
     Args:
-        usd_per_credit: US dollars; 0 leaves dollars out of all answers.
+        usd_per_credit: The worth in US dollars; 0 means that answers show no dollars.
     """
     _Worth.usd = usd_per_credit
 
 
 def to_usd(credits_: float) -> float | None:
-    """Return what credits are worth in US dollars; None when dollars are left out."""
+    """Return the worth of credits in US dollars; None when answers show no dollars."""
     return _round(credits_ * _Worth.usd) if _Worth.usd else None
 
 
 def usd_field(name: str, *credits_: float) -> dict[str, float | list[float]]:
-    """Return a field with the worth of credits in US dollars, such as `{name: 0.04}`; empty for 0, or without dollars.
+    """Return a dict with one key, whose value is the worth of credits in US dollars, such as `{name: 0.04}`.
 
     Args:
-        name: The field's name.
-        credits_: One amount, or the lowest and the highest one.
+        name: The key.
+        credits_: One number of credits, or the lowest and the highest number.
+
+    Returns:
+        The dict; it is empty when all numbers are 0, or when answers show no dollars.
     """
     worth = [usd for amount in credits_ if any(credits_) and (usd := to_usd(amount)) is not None]
     return {name: worth[0] if len(credits_) == 1 else worth} if worth else {}
 
 
 def format_number(credits_: float) -> str:
-    """Format an amount of credits without a unit, such as `1,200` or `0.4`."""
+    """Format a number of credits without the word "credits", such as `1,200` or `0.4`."""
     return f"{credits_:,.10g}"
 
 
@@ -44,9 +47,9 @@ def format_credits(low: float, high: float | None = None, *, note: str = "") -> 
     """Format credits with their worth, such as `8 credits ($0.04)` or `30 to 60 credits ($0.15 to $0.30, price list)`.
 
     Args:
-        low: The amount, or the lowest one.
-        high: The highest amount; None when there is one amount.
-        note: A remark that follows the dollars in the parentheses, such as `price list`.
+        low: The number of credits, or the lowest number of a range.
+        high: The highest number of the range; None when there is only one number.
+        note: A text that follows the dollars inside the parentheses, such as `price list`.
     """
     amounts = [low] if high in (None, low) else [low, high]
     words = f"{' to '.join(map(format_number, amounts))} credit{'' if amounts == [1] else 's'}"
@@ -55,7 +58,7 @@ def format_credits(low: float, high: float | None = None, *, note: str = "") -> 
 
 
 def format_worth(low: float, high: float | None = None) -> str:
-    """Format the worth of credits, such as `$0.15 to $0.30`; empty for 0 credits, and when dollars are left out."""
+    """Format the worth of credits, such as `$0.15 to $0.30`; empty for 0 credits, or when answers show no dollars."""
     amounts = [low] if high in (None, low) else [low, high]
     return " to ".join(_format_usd(usd) for amount in amounts if (usd := to_usd(amount)) is not None and any(amounts))
 
@@ -66,5 +69,5 @@ def _format_usd(usd: float) -> str:
 
 
 def _round(usd: float) -> float:
-    """Round dollars to cents, or an amount below 0.1 to two significant digits."""
+    """Round dollars to cents; an amount below 0.1 dollars is rounded to two significant digits instead."""
     return round(usd, 2) if abs(usd) >= 0.1 else float(f"{usd:.2g}")

@@ -1,4 +1,4 @@
-"""Dynamic models: classes made at run time from KIE's live JSON Schemas, for models that the catalogue lacks."""
+"""Dynamic models: classes made at run time from KIE's live JSON Schemas, for models without a built-in class."""
 
 import keyword
 import math
@@ -18,27 +18,27 @@ from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
 Schema = Mapping[str, Any]
 
 FILE_FIELD = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
-"""Pattern of the names of fields that take a file; KIE's schemas often mark such fields in no other way."""
+"""Matches the names of fields that take a file, since in KIE's schemas often only the name tells this."""
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
-"""Pattern of the names of fields that take a URL which is not the URL of a file."""
+"""Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
 MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
     (re.compile(r"video|clip|movie"), Video),
     (re.compile(r"audio|voice|sound|song|music"), Audio),
 )
-"""Patterns of the names of file fields that take a video or audio; all other file fields take an image."""
+"""Patterns that match the names of file fields for video or audio; all other file fields take an image."""
 ENVELOPE = ("model", "callBackUrl")
-"""Fields that stand beside `input` in KIE's examples, and that people paste together with the input."""
+"""Fields of a request that are outside of its `input`, but that people often paste together with the input."""
 SHOWN = (
     *("enum", "default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     *("minLength", "maxLength", "minItems", "maxItems", "pattern"),
 )
-"""Keywords of a field's schema that an answer shows."""
+"""Keywords of a field's JSON Schema that a tool's answer shows."""
 MAX_DESCRIPTION_CHARS = 100
-"""Largest number of characters of a field's description in an answer; the rest is cut off."""
+"""Largest number of characters of a field's description that a tool's answer shows; the rest is cut off."""
 
 
 def _to_wire(value: Any, info: SerializationInfo) -> Any:
-    """Return a value in which each reference, at any depth, is replaced by the text that KIE is sent for it."""
+    """Return a value in which each file or earlier task, at any depth, is replaced by the URL or id for KIE."""
     match value:
         case Ref():
             return info.context(value) if info.context else str(value)
@@ -50,7 +50,7 @@ def _to_wire(value: Any, info: SerializationInfo) -> Any:
 
 
 Value = Annotated[Any, PlainSerializer(_to_wire)]
-"""The type of every field of a dynamic model: `SchemaCheck` has checked the value before the model gets it."""
+"""The type of every field of a dynamic model; pydantic accepts any value, because `SchemaCheck` checks it before."""
 
 
 class DynamicModel(KieModel):
@@ -59,11 +59,11 @@ class DynamicModel(KieModel):
     input_schema: ClassVar[Schema] = {}
     """KIE's JSON Schema of the model's input, with alternatives such as `anyOf` merged into one list of fields."""
     check: ClassVar[SchemaCheck | None] = None
-    """The check against KIE's schema; None for a model without a schema."""
+    """Checks a call's fields against KIE's schema; None for a model without a usable schema."""
 
     @classmethod
     def field_schemas(cls) -> Schema:
-        """Return KIE's schema of each field; the key is the name of the field in this class."""
+        """Return, for each field name of this class, KIE's JSON Schema of the field."""
         known = cls.input_schema.get("properties", {})
         return {name: known.get(field.alias, {}) for name, field in cls.model_fields.items()}
 
@@ -73,13 +73,13 @@ def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of:
 
     Args:
         id_: KIE's id of the model.
-        schema: The JSON Schema of the request's `input`, as `published_schema` returns it.
-        kind: What the model makes.
+        schema: The JSON Schema of the request's `input`, as `extract_input_schema()` returns it.
+        kind: The kind of result that the model makes.
         does: The model's mode, such as `text-to-video`.
-        as_of: The day of the schema; empty for today.
+        as_of: The day on which KIE published the schema, such as 2026-10-08; empty for today.
 
     Raises:
-        UnusableSchema: When the schema is not valid.
+        UnusableSchema: The schema is not valid JSON Schema.
     """
     merged = merge_alternatives(schema)
     attributes: dict[str, Any] = {
@@ -98,13 +98,13 @@ def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of:
 
 
 def unchecked_model(id_: str, *, kind: Kind, does: str, reason: str = "KIE publishes no schema") -> type[DynamicModel]:
-    """Make a class that accepts any fields, for a model without a usable schema.
+    """Make a class for a model without a usable schema; the class accepts any fields.
 
     Args:
         id_: KIE's id of the model.
-        kind: What the model makes.
-        does: The model's mode.
-        reason: Why there is no schema.
+        kind: The kind of result that the model makes.
+        does: The model's mode, such as `text-to-video`.
+        reason: Why there is no usable schema, in words.
     """
     attributes = {
         "id": id_,
@@ -118,11 +118,11 @@ def unchecked_model(id_: str, *, kind: Kind, does: str, reason: str = "KIE publi
 
 
 def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel:
-    """Check the fields of a call, and return the call as an instance of the dynamic model.
+    """Check the arguments of a tool call, and return an instance of the dynamic model with these arguments.
 
     Args:
-        model: A class that this module made.
-        fields: The arguments under KIE's names or the names in the class; an argument that is None counts as left out.
+        model: A class from `model_from_schema()` or `unchecked_model()`.
+        fields: The arguments under KIE's names or the names in the class; an argument that is None is ignored.
 
     Raises:
         ValueError: A field is wrong or missing; the message says what to change.
@@ -135,7 +135,7 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     schema = model.input_schema
     known = schema.get("properties", {})
     given = {_spelled(name, known, shown): value for name, value in fields.items() if value is not None}
-    # KIE's examples have these fields beside the input. They are dropped unless the model itself has them.
+    # KIE's examples have the fields in ENVELOPE outside of the input, so they are dropped unless the model has them.
     given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
     given = _read_fields(given, schema)
     given, problems = _check(model.check, given, known)
@@ -143,17 +143,17 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     if problems:
         raise ValueError("; ".join(problems))
     completed = {**_defaults(schema), **given}
-    # KIE's defaults may contradict the given fields. In that case no default is sent, and KIE fills in its own.
+    # If KIE's defaults contradict the given fields, no default is sent, and KIE chooses the missing values itself.
     return model.model_validate(given if model.check.find_problems(completed) else completed)
 
 
 def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -> KieModel:
-    """Return a call of a built-in model with further fields, which KIE has added since the class was written.
+    """Return a copy of a call of a built-in model with more fields, which KIE added after the class was written.
 
     Args:
-        call: The call without these fields.
-        schema: The JSON Schema that KIE publishes for the model.
-        fields: The values of the further fields, by KIE's names. All of these fields are in the schema.
+        call: The call without the new fields.
+        schema: The JSON Schema that KIE publishes for the model; it has all the new fields.
+        fields: For each new field under KIE's name, its value.
 
     Raises:
         ValueError: A field is wrong; the message says what to change.
@@ -177,7 +177,7 @@ def _extend(base: type[KieModel], properties: Schema) -> type[KieModel]:
 
 
 def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return a call's fields without the empty ones, in the types of the schema, and with files as `MediaRef`."""
+    """Return the fields that are not empty, converted to the types of the schema, with each file as a `MediaRef`."""
     given = _without_empty(fields, schema)
     return {
         name: _with_files(value, schema.get("properties", {}).get(name, {}), name)
@@ -186,7 +186,10 @@ def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schema]) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields and their problems; texts become numbers if that solves all problems."""
+    """Return the fields and a list of their problems in words; texts are converted to numbers if that helps.
+
+    A text such as "5" is converted only if all problems disappear then.
+    """
     problems = check.find_problems(fields)
     if problems and not check.find_problems(numbers := _with_numbers(fields, known)):
         return numbers, []
@@ -194,7 +197,7 @@ def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schem
 
 
 def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dict[str, Any]:
-    """Return the fields with a number in place of a text like "5" where the schema has no type or several types."""
+    """Replace a text such as "5" by the number 5 in each field whose schema has no type or several types."""
 
     def read(value: Any) -> Any:
         return coerce_arguments({"": value}, {"properties": {"": {"type": "number"}}})[""]
@@ -203,9 +206,9 @@ def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dic
 
 
 def _defaults(schema: Schema) -> dict[str, Any]:
-    """Return KIE's defaults of the optional fields.
+    """Return, for each optional field with a default that is worth sending, KIE's default.
 
-    Some of KIE's defaults are example files or empty placeholders, which no caller wants to send.
+    Defaults that are example files, or empty, are left out, because no caller wants to send them.
     """
     return {
         name: field["default"]
@@ -221,9 +224,9 @@ def _spelled(name: str, known: Collection[str], shown: Mapping[str, str]) -> str
 
 
 def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the fields without empty values and without seeds of -1 that only mean a random seed.
+    """Return the fields without empty values, and without a seed of -1 that means "random" only to the caller.
 
-    An object inside the fields is cleaned in the same way, if the schema lists the object's fields.
+    If the schema lists the fields of an object inside a field, that object is cleaned in the same way.
     """
     known, required = schema.get("properties", {}), schema.get("required", ())
     inner = {name: _without_empty_parts(value, known.get(name, {})) for name, value in fields.items()}
@@ -248,9 +251,9 @@ def _without_empty_parts(value: Any, schema: Schema) -> Any:
 
 
 def _is_any_seed(name: str, value: Any, schema: Schema) -> bool:
-    """Tell whether a field is a seed of -1 that means "random" to the caller, but not to KIE.
+    """Tell whether a field is a seed of -1 that means "random" to the caller, but is not allowed by KIE.
 
-    KIE knows -1 itself if the schema has it as the default or allows it as a value.
+    KIE allows -1 only if the schema has -1 as the default, or a `minimum` of -1 or less.
     """
     if str(value) != "-1" or snake_case(name).rpartition("_")[2] not in ("seed", "seeds"):
         return False
@@ -263,7 +266,7 @@ def _coerce_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _coerce(value: Any, schema: Schema) -> Any:
-    """Convert a value that a client sends in another form: a number as text, a list as JSON, text in the wrong case."""
+    """Convert a value to the type and the spelling in its schema: "5" to 5, a JSON text to a list, 4k to 4K."""
     kind, choices = _json_type(schema), schema.get("enum", ())
     value = coerce_arguments({"": value}, {"properties": {"": {"type": kind or "string", "enum": choices}}})[""]
     if isinstance(value, float) and value.is_integer() and kind == "integer":
@@ -279,7 +282,7 @@ def _coerce(value: Any, schema: Schema) -> Any:
 
 
 def _with_files(value: Any, schema: Schema, name: str) -> Any:
-    """Return a value with a `MediaRef` in place of each text that names a file."""
+    """Return a value in which each text in a file field is replaced by a `MediaRef`."""
     if isinstance(value, list):
         return [_with_files(each, schema.get("items", {}), name) for each in value]
     if isinstance(value, Mapping):
@@ -290,7 +293,10 @@ def _with_files(value: Any, schema: Schema, name: str) -> Any:
 
 
 def summarize_schema(schema: Schema) -> dict[str, Any]:
-    """Shorten KIE's schema for an answer: required fields come first, descriptions are cut, few keywords are kept."""
+    """Return a short version of KIE's schema for a tool's answer.
+
+    Required fields come first, descriptions are cut off, and only the keywords in `SHOWN` are kept.
+    """
     required = schema.get("required") or ()
     fields = sorted((schema.get("properties") or {}).items(), key=lambda field: field[0] not in required)
     properties = {name: _summarize_field(field, name) for name, field in fields}
@@ -298,7 +304,7 @@ def summarize_schema(schema: Schema) -> dict[str, Any]:
 
 
 def _summarize_field(field: Schema, name: str) -> dict[str, Any]:
-    """Shorten the schema of one field; a file field is described as `file`."""
+    """Return a short version of one field's schema; the description of a file field is only `file`."""
     summary = {key: _shown(field[key]) for key in SHOWN if field.get(key) is not None}
     if kind := _json_type(field):
         summary["type"] = kind
@@ -322,7 +328,7 @@ def _shown(value: Any) -> Any:
 
 
 def _build_fields(properties: Schema, required: Collection[str], base: type[BaseModel]) -> dict[str, Any]:
-    """Build the field definitions that `create_model()` takes: a type and a default for each name."""
+    """Return, for each new Python name, the field definition for pydantic's `create_model()`: a type and a default."""
     made: dict[str, Any] = {}
     for wire_name in properties:
         default = ... if wire_name in required else None
@@ -334,7 +340,7 @@ def _build_fields(properties: Schema, required: Collection[str], base: type[Base
 
 
 def _free_name(wire_name: str, taken: Collection[str], base: type[BaseModel]) -> str:
-    """Make a Python name for a field; the name is no keyword, no attribute of the base class and not taken yet."""
+    """Return a Python name for a field; it is not a keyword, not an attribute of `base` and not in `taken`."""
     name = re.sub(r"\W", "_", wire_name).lstrip("_0123456789") or "field"
     while keyword.iskeyword(name) or name in taken or hasattr(base, name) or name.startswith("model_"):
         name = f"{name.removeprefix('model_')}_"
@@ -342,7 +348,7 @@ def _free_name(wire_name: str, taken: Collection[str], base: type[BaseModel]) ->
 
 
 def _json_type(field: Schema) -> str:
-    """Return the JSON type of a field, not counting null; empty if the field has no type or several types."""
+    """Return the one JSON type of a field, ignoring null; empty if the field has no type or several types."""
     kinds = field.get("type")
     others = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each not in (None, "null")]
     if not others:
@@ -355,7 +361,7 @@ JSON_TYPES = {str: "string", int: "integer", float: "number"}
 
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the kind of file that a field takes, judged by its format and name; None if it takes no file."""
+    """Return the class for the kind of file that a field takes, from its format and name; None if it takes no file."""
     plain = snake_case(name)
     if _json_type(field) != "string" or any(each is not None for each in field.get("enum", ())):
         return None
@@ -365,7 +371,7 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 
 
 def _has_file(field: Schema, name: str) -> bool:
-    """Tell whether a field takes a file, or contains such a field at any depth."""
+    """Tell whether a field takes a file, or contains a field that takes a file at any depth."""
     inner: Iterator[tuple[str, Schema]] = iter(field.get("properties", {}).items())
     return (
         _media_type(field, name) is not None

@@ -1,6 +1,6 @@
 """A family: the models that one MCP tool runs.
 
-Hosts see one flat input schema for the whole family; each model validates the arguments of its own calls.
+MCP hosts see one flat input schema for all models of the family. The chosen model validates the call's arguments.
 """
 
 import difflib
@@ -32,20 +32,20 @@ from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
 Schema = dict[str, Any]
 
 VERSION_PATTERN = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
-"""Pattern of texts that look like a version rather than the name of a model: `v5`, `niji 6`, `4.5`."""
+"""Matches the beginning of a version, such as `v5`, `niji 6` or `4.5`, but not of a model's name."""
 
 MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edit\b|\bremix\b|\breframe\b")
-"""Pattern of the part of a model's id that names its mode."""
+"""Matches the part of a model's id that names its mode, such as `text-to-video`."""
 
 ANY_SEEDS = (0, -1)
-"""Seeds that do not influence which model is chosen: forms in clients fill in 0, and -1 means a random seed."""
+"""Seeds that do not influence which model is chosen: clients fill in 0 unasked, and -1 means a random seed."""
 
 FILES_NOTE = "Files: https URL, path, data URI, or task:<id>#<n>."
-"""Sentence about files in the description of each tool that takes files."""
+"""Sentence in the description of each tool that takes files; it says how a caller names a file."""
 
 
 class UnknownFields(ValueError):
-    """A model does not have some of a call's fields; the message says what the model takes."""
+    """The chosen model does not have some of the given arguments; the message says which arguments it has."""
 
     def __init__(self, model: type[KieModel], names: Collection[str], message: str) -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ class Family:
     about: str
     """What the tool is for, in one line."""
     models: tuple[type[KieModel], ...]
-    """The models. If a call does not name a model, the first model that takes all arguments of the call runs."""
+    """The models. If a tool call names no model, the first model that takes all of the call's arguments runs."""
 
     @property
     def kind(self) -> Kind:
@@ -71,12 +71,12 @@ class Family:
 
     @property
     def legacy(self) -> str:
-        """Name of the tool to use instead, if KIE no longer documents any model of the family; else empty."""
+        """Name of the tool to use instead; empty while KIE still documents any model of the family."""
         return self.models[0].legacy if all(model.legacy for model in self.models) else ""
 
     @property
     def description(self) -> str:
-        """The tool's description for the agent: its purpose, a note on files if it takes any, and its cost."""
+        """The tool's description for the agent: its purpose, how to name files (if the tool takes files), its cost."""
         words = [f"Legacy: {self.about} Prefer {self.legacy}." if self.legacy else self.about]
         if any(issubclass(part, MediaRef) for model in self.models for part in model.argument_types()):
             words.append(FILES_NOTE)
@@ -86,8 +86,11 @@ class Family:
 
     @property
     def cost(self) -> str:
-        """Credits for a call with default arguments, from the cheapest to the dearest model; empty when unknown."""
-        # An estimate that assumes the length of a file or result is left out, because the real cost may be far from it.
+        """Credits that a tool call with default arguments costs, such as "4 to 30"; empty when unknown.
+
+        The range goes from the cheapest model to the most expensive one.
+        """
+        # Estimates that assume the length of a file or result are left out, because the real cost may differ a lot.
         estimates = [each for model in self.models if not (each := model.default_estimate()).assumed]
         low = [each.low for each in estimates if each.low is not None]
         high = [each.high for each in estimates if each.high is not None]
@@ -95,7 +98,10 @@ class Family:
 
     @cached_property
     def input_schema(self) -> Schema:
-        """One flat JSON Schema that allows every call that any model allows; descriptions name the differences."""
+        """One flat JSON Schema of the tool's arguments; it allows each call that at least one of the models allows.
+
+        The description of an argument says which models take it, and how the models' limits differ.
+        """
         names = dict.fromkeys(name for schema in self._schemas.values() for name in schema["properties"])
         required = [name for name in names if all(name in s.get("required", ()) for s in self._schemas.values())]
         choice: Schema = {}
@@ -108,14 +114,15 @@ class Family:
         }
 
     def parse(self, arguments: Mapping[str, Any], *, pasted: bool = False) -> KieModel:
-        """Choose the model and validate the arguments.
+        """Choose the model and validate the arguments, and return an instance of the model.
 
-        An argument without effect, such as one with the default value, does not influence which model is chosen. It is
-        left out if the chosen model does not take it.
+        An argument that has no effect, such as a default value, does not influence which model is chosen. The argument
+        is ignored if the chosen model does not take it.
 
         Args:
-            arguments: A tool call's arguments. The options that every tool takes may be among them, and are ignored.
-            pasted: Whether the arguments come from a request to KIE. Then all of them that the model takes are sent.
+            arguments: A tool call's arguments. Options that every tool takes, such as `quote`, are ignored.
+            pasted: Whether the arguments were copied from a request to KIE. If so, even arguments without effect are
+                sent, if the model takes them.
 
         Raises:
             UnknownFields: The model does not have some of the arguments.
@@ -127,7 +134,7 @@ class Family:
         }
         name = given.pop("model", None)
         if self._is_version(name):
-            # Callers often pass a version of Suno or Midjourney as `model`, such as `v5`.
+            # Callers often pass a version of Suno or Midjourney, such as `v5`, in the argument `model`.
             given.setdefault("version", name)
             name = None
         idle = {each for each, value in given.items() if self._is_idle(each, value, given)}
@@ -152,7 +159,7 @@ class Family:
         return {model.id: plain_schema(model) for model in self.models}
 
     def _is_version(self, name: object) -> bool:
-        """Tell whether the argument `model` holds a version, such as `v5`, in a family that has the field `version`."""
+        """Tell whether `name` is a version, such as `v5`, and a model of this family has the field `version`."""
         versioned = any("version" in schema["properties"] for schema in self._schemas.values())
         return versioned and isinstance(name, str) and bool(VERSION_PATTERN.match(name.strip()))
 
@@ -161,11 +168,10 @@ class Family:
         return names_at_kie(self.models)
 
     def _is_idle(self, name: str, value: object, given: Collection[str]) -> bool:
-        """Tell whether an argument has no effect in the model that would run because of this argument.
+        """Tell whether an argument has no effect, because its value is False, the default, or a seed in `ANY_SEEDS`.
 
-        An argument has no effect if its value is False, a seed in `ANY_SEEDS`, or the default. Of the models that have
-        the argument, the first that takes all given arguments would run, or else the one that lacks the fewest required
-        arguments.
+        The default is that of one model with this argument: the first model that takes all given arguments, or, if no
+        model takes them all, the model that lacks the fewest required arguments.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
@@ -177,20 +183,20 @@ class Family:
         return read is False or (name == "seed" and read in ANY_SEEDS) or holder.is_default(name, read)
 
     def _choose(self, name: object, given: Collection[str] = (), idle: Collection[str] = frozenset()) -> type[KieModel]:
-        """Choose the model that a call runs.
+        """Choose the model that runs for a tool call.
 
         Args:
-            name: The id or an alias of the model, or None.
-            given: The names of the arguments.
-            idle: The names of those arguments that do not count for the choice.
+            name: The id or an alias of the model; None when the call names no model.
+            given: The names of all arguments of the call.
+            idle: The names of the arguments that must not influence the choice.
 
         Returns:
-            The model with the id or alias. If an alias was given and its model does not take the arguments: a model
-            that takes them and differs only in its mode, if there is one. Without a name: the first model that takes
-            the arguments, or else the default model.
+            If `name` is given, the model with this id or alias. However, if `name` is an alias and its model does not
+            take the arguments, a model that takes them and differs only in its mode is returned when there is one.
+            If `name` is None, the first model that takes the arguments, or the family's first model if none does.
 
         Raises:
-            ValueError: No model has the name.
+            ValueError: No model has this name.
         """
         wishes = {each for each in given if each not in idle}
         if name is None:
@@ -229,7 +235,10 @@ class Family:
         return f"{words} {list_arguments(model.model_fields, name)}"
 
     def _merge_field(self, name: str) -> Schema:
-        """Merge the models' schemas of one field: the widest limits, all enum values, and differences as text."""
+        """Merge all models' schemas of one argument into one, with the widest limits and the enum values of all models.
+
+        The description says how the models differ.
+        """
         schemas = {id_: s["properties"][name] for id_, s in self._schemas.items() if name in s["properties"]}
         first, *others = schemas.values()
         merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
@@ -238,30 +247,30 @@ class Family:
             if key not in merged and all(key in each for each in schemas.values()):
                 merged[key] = widest(each[key] for each in schemas.values())
         if len(schemas) < len(self.models):
-            # Several hosts send all defaults in the schema with each call, but only some of the models have this field.
+            # Several MCP hosts send every default in the schema with each call, but some models do not have this field.
             merged.pop("default", None)
         common_enum = merged.get("enum")
         if all("enum" in each for each in schemas.values()):
             merged["enum"] = list(dict.fromkeys(value for each in schemas.values() for value in each["enum"]))
         numbers: list[float] = merged.pop("enum", []) if merged["type"] != "string" else []
         if numbers:
-            # Gemini accepts enums of strings only. Numbers become a range here, and the description lists them.
+            # Gemini accepts only strings in enums, so numbers become a range, and the description lists the numbers.
             merged |= {"minimum": min(numbers), "maximum": max(numbers)}
         choice = f"{', '.join(map(str, numbers))}." if common_enum and numbers else None
         notes = [choice, first.get("description"), *self._describe_differences(schemas, merged)]
         limit = describe_constraint({key: value for key, value in merged.items() if key != "enum"})
-        # Some hosts take limits out of a schema, so the description names those that all models share.
+        # Some MCP hosts remove limits from a schema, so the description repeats the limits that all models share.
         if not numbers and limit != "any" and not any(limit.split()[-1] in note for note in notes if note):
             notes.append(f"{limit[0].upper()}{limit[1:]}.")
         if description := " ".join(filter(None, notes)):
             merged["description"] = description
-        # Several hosts refuse an array whose schema has no `items`, or whose `items` have no type.
+        # Several MCP hosts refuse an array whose schema has no `items`, or whose `items` have no type.
         if merged["type"] == "array":
             merged["items"] = first["items"]
         return merged
 
     def _describe_differences(self, schemas: Mapping[str, Schema], merged: Schema) -> Iterable[str]:
-        """Generate sentences that say which models take a field, and where their limits differ."""
+        """Generate sentences that say which models take an argument, and how the allowed values differ among them."""
         all_ids = list(self._schemas)
         if others := [id_ for id_ in all_ids if id_ not in schemas]:
             yield min(
@@ -278,17 +287,17 @@ class Family:
 
 
 def _is_unknown_field(problem: Any) -> bool:
-    """Tell whether a validation error is about an argument that the model does not have."""
+    """Tell whether one of pydantic's validation errors is about an argument that the model does not have."""
     return problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1
 
 
 def _accepts(model: type[KieModel], wishes: Collection[str], given: Collection[str]) -> bool:
-    """Tell whether a model has all arguments in `wishes`, and requires no argument that is not in `given`."""
+    """Tell whether a model has all arguments in `wishes`, and all its required arguments are in `given`."""
     return all(name in model.model_fields for name in wishes) and not _count_missing(model, given)
 
 
 def _count_missing(model: type[KieModel], given: Collection[str]) -> int:
-    """Count the arguments that a model requires and a call lacks."""
+    """Count the arguments that a model requires and that are not in `given`."""
     return sum(field.is_required() and name not in given for name, field in model.model_fields.items())
 
 

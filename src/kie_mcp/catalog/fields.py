@@ -1,4 +1,4 @@
-"""Field types of the model classes: references to files and tasks, file limits, and how a field is sent to KIE."""
+"""Types for the fields of model classes: files, earlier tasks, limits of files, and how a field is sent to KIE."""
 
 import re
 from collections.abc import Mapping
@@ -26,25 +26,25 @@ Medium = Literal["image", "video", "audio"]
 
 
 TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
-"""Pattern of the id that this server gives to a task, such as t_ab12, or of one of its results, such as t_ab12#2."""
+"""Matches the id that kie-mcp gives to a task, such as t_ab12, or to a result of the task, such as t_ab12#2."""
 
 
 SEVERAL_FILES = re.compile(r"[\s,;](?:https?://|data:|task:|kie://)")
-"""Pattern of a text that names a second file after a first one."""
+"""Matches the beginning of a second file's name in a text that names several files."""
 
 
 class Ref(str):
-    """A reference to a file or an earlier task, as the caller wrote it.
+    """A reference: the text with which a caller names a file or an earlier task, such as a path or `task:t_ab12#1`.
 
-    If `model_dump()` gets a `Resolve` function as its context, the dump has that function's answer in place of the
-    reference.
+    `model_dump()` writes this text. If its `context` is a function of type `Resolve`, it writes what the function
+    returns for the text.
     """
 
     __slots__ = ()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        # The serializer is part of the inner schema, so that InList wraps it instead of replacing it.
+        # The serializer belongs to the inner schema, so that `InList` wraps this serializer and does not replace it.
         to_wire = core_schema.plain_serializer_function_ser_schema(cls._to_wire, info_arg=True)
         text = core_schema.str_schema(min_length=1, strip_whitespace=True, serialization=to_wire)
         return core_schema.no_info_after_validator_function(cls, text)
@@ -55,22 +55,22 @@ class Ref(str):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """KIE's limits for one file; write `Annotated[Image, Limits("jpeg png", mb=10)]`."""
+    """KIE's limits for a file; the type of the field is written `Annotated[Image, Limits("jpeg png", mb=10)]`."""
 
     formats: str = ""
-    """Allowed MIME subtypes, separated by blanks; empty means any."""
+    """Allowed MIME subtypes, separated by spaces, such as `jpeg png`; empty if any is allowed."""
     mb: float | None = None
     """Largest size in megabytes (10^6 bytes)."""
     seconds: tuple[float, float] | None = None
-    """Shortest and longest length in seconds."""
+    """Shortest and longest allowed length of the file, in seconds."""
     total_seconds: float | None = None
-    """Longest length in seconds of all files of the field together."""
+    """Longest allowed length of all files in the field together, in seconds."""
     side_px: tuple[int, int] | None = None
-    """Smallest and largest length of each side in pixels."""
+    """Smallest and largest allowed width and height, in pixels."""
     ratio: tuple[float, float] | None = None
-    """Smallest and largest width divided by height."""
+    """Smallest and largest allowed value of width divided by height."""
     pixels: tuple[int, int] | None = None
-    """Smallest and largest number of pixels, width times height."""
+    """Smallest and largest allowed number of pixels, which is width times height."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def attach(ref: MediaRef) -> MediaRef:
@@ -84,15 +84,15 @@ class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
 
     def __new__(cls, reference: str) -> Self:
-        """Refuse several files in one text, which would be sent to KIE as one address."""
+        """Check that the text names one file only; several files would be sent to KIE as one wrong URL."""
         if SEVERAL_FILES.search(reference):
             raise ValueError("one file is wanted here, and the text names several")
         return super().__new__(cls, reference)
 
     medium: ClassVar[Medium]
-    """Kind of the file."""
+    """Kind of the file: image, video or audio."""
     limits: Limits = Limits()
-    """KIE's limits for the file."""
+    """KIE's limits for the file; without arguments, `Limits()` limits nothing."""
 
 
 class Image(MediaRef):
@@ -114,7 +114,7 @@ class Audio(MediaRef):
 
 
 def find_file_type(field: FieldInfo) -> tuple[type[MediaRef], Limits | None] | None:
-    """Return the kind of file that a field takes and the limits for it; None when the field takes no file."""
+    """Return the class of the file that a field takes, and the file's limits; None if the field takes no file."""
     parts = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
     media = (each for each in parts if isinstance(each, type) and issubclass(each, MediaRef))
     limits = (each for each in parts if isinstance(each, Limits))
@@ -122,37 +122,37 @@ def find_file_type(field: FieldInfo) -> tuple[type[MediaRef], Limits | None] | N
 
 
 class TaskRef(Ref):
-    """A reference to an earlier task by this server's id or KIE's id; the request to KIE has KIE's id."""
+    """The id of an earlier task, either kie-mcp's or KIE's; the request to KIE contains KIE's id."""
 
     __slots__ = ()
 
 
 class Track(Ref):
-    """A reference to one song of an earlier music task: `task:<id>#<n>`, where n counts from 1.
+    """One song of an earlier music task, written as `task:<id>#<n>`; n is 1 for the task's first song.
 
-    The request to KIE has KIE's audio id. A caller may also write that audio id in place of n. If the call does not
-    need the task, the caller may then write `-` for the task's id: `task:-#<audio id>`.
+    The request to KIE contains KIE's audio id of the song. A caller who knows this audio id may write it in place of n,
+    and, if the model does not need the task, `-` in place of the task's id: `task:-#<audio id>`.
     """
 
     __slots__ = ()
 
     def __new__(cls, reference: str) -> Self:
-        """Make a reference; `task:` may be missing before the id of one of this server's tasks."""
+        """Make a `Track` from a text such as `task:t_ab12#1`, or `t_ab12#1` without `task:`."""
         return super().__new__(cls, name_task(reference))
 
     @property
     def task(self) -> TaskRef:
-        """Reference to the task that made the song."""
+        """The id of the task that made the song."""
         return TaskRef(parse_task_id(self))
 
 
 def name_task(reference: str) -> str:
-    """Put `task:` before an id of this server's tasks: t_ab12#1 becomes task:t_ab12#1. Any other text is unchanged."""
+    """Put `task:` before an id that kie-mcp gave: t_ab12#1 becomes task:t_ab12#1. Return other texts unchanged."""
     return f"task:{reference}" if TASK_ID.fullmatch(reference) else reference
 
 
 def parse_task_id(reference: str) -> str:
-    """Return the task id in `task:<id>#<n>`; a reference without `task:` and `#` is itself the task id."""
+    """Return the task's id in a text: `t_ab12` for `task:t_ab12#1`, and also for `t_ab12`."""
     return reference.strip().removeprefix("task:").partition("#")[0]
 
 
@@ -160,8 +160,8 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
     """Make a field accept other spellings of its values.
 
     Args:
-        names: For each other spelling in lower case, KIE's value. The case of the caller's value, and blanks around
-            it, are ignored.
+        names: For each other spelling in lower case, KIE's value. The caller's value may have capital letters, and
+            spaces around it.
     """
     return BeforeValidator(
         lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given
@@ -173,25 +173,25 @@ def _parse_integer(given: Any) -> Any:
 
 
 AsText = PlainSerializer(str)
-"""Serializer of a field that KIE takes as text: 5 is sent as "5"."""
+"""Serializer of a field for which KIE requires a text: 5 is sent as "5"."""
 
 InList = WrapSerializer(lambda value, inner: [inner(value)])
-"""Serializer of a field that KIE takes as a list with one item: x is sent as [x]."""
+"""Serializer of a field for which KIE requires a list with one item: x is sent as [x]."""
 
-# Some clients send the text "5" instead of the number 5, and a Literal of integers does not accept the text.
+# Some clients send the text "5" for the number 5, which a field of type Literal[5, 10] would refuse.
 Number = BeforeValidator(_parse_integer)
-"""Validator of a field whose type is a Literal of integers: a text of digits is read as an integer."""
+"""Validator of a field whose type is a Literal of integers: it converts "5" to 5."""
 
 Prompt = Annotated[str, Field(min_length=1)]
 # Many clients send -1 for a random seed. KIE chooses a random seed when the request has none.
 RandomLeftOut = BeforeValidator(lambda given: None if given == -1 else given)
-"""Validator of a seed, for a model that has no value for "random": a seed of -1 is not sent."""
-# Agents choose any number as a seed, so the schema saves tokens and does not state the range.
+"""Validator of a seed for models that do not know -1 as "random": it converts -1 to None, which is not sent."""
+# The schema does not state the range of seeds, because agents do not need it and the tool list has a token budget.
 Seed = Annotated[int | None, Field(ge=0, le=2147483647), RandomLeftOut, WithJsonSchema({"type": "integer"})]
 AnySeed = Annotated[int | None, RandomLeftOut, WithJsonSchema({"type": "integer"})]
-"""A seed of a model for which KIE states no range of seeds."""
+"""The type of a seed, for models for which KIE states no range of seeds."""
 RandomSeed = Annotated[int, Field(ge=-1, le=2147483647), WithJsonSchema({"type": "integer"})]
-"""A seed of a model for which -1 means a random seed at KIE; -1 is sent."""
+"""The type of a seed, for models for which KIE takes -1 as "random"; -1 is sent to KIE."""
 
 
 def snake_case(name: str) -> str:
@@ -200,11 +200,11 @@ def snake_case(name: str) -> str:
 
 
 def wire(name: str, default: Any = ..., **limits: Any) -> Any:
-    """Define a field of a model class that has another name in KIE's request.
+    """Define a field of a model class whose name differs from the name in the request to KIE.
 
     Args:
-        name: KIE's name of the field, which the request has.
-        default: The default value; a field without one is required.
-        limits: Further arguments of pydantic's `Field`.
+        name: The name in the request to KIE.
+        default: The default value; without a default, the field is required.
+        limits: Other arguments for pydantic's `Field`, such as `ge=0`.
     """
     return Field(default, serialization_alias=name, **limits)

@@ -1,4 +1,4 @@
-"""The base class of KIE's models: the fields are a tool's arguments, and `sent()` makes KIE's request."""
+"""The base class of KIE's models: its fields are the tool's arguments, and `sent()` returns the fields for KIE."""
 
 import json
 import math
@@ -29,27 +29,27 @@ HIDDEN_FIELDS = frozenset(
     {"nsfw_checker", "enable_safety_checker", "upload_method", "uploadCn", "upload_cn", "sync_mode", "enable_fallback"}
     | {"enableFallback", "return_last_frame", "language_code"}
 )
-"""KIE's fields that no tool shows, as agents have no use for them: moderation, places of storage, deprecated fields."""
+"""KIE's names of fields that are hidden from agents, who do not need them, such as moderation or deprecated fields."""
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
-"""Fields that are always part of the price key of `KieModel.tariff()`; unlisted prices may depend on them."""
+"""Fields that are always part of the price key, because the price may depend on them even if no `Rate` says so."""
 
 FREE_TEXTS = frozenset({"prompt", "negative_prompt", "negativePrompt", "text", "lyrics"})
-"""Names of the fields for free text, whose length does not change the price of a picture or video."""
+"""Names of the fields for free text; the price of a picture or video does not depend on such a text."""
 
 Resolve = Callable[[Ref], str]
-"""A function that returns what KIE is sent for a reference: a file's public URL, or KIE's id of a task or song."""
+"""A function that returns the text to send to KIE for a file, task or song: a public URL or KIE's id."""
 
 
 class Part(BaseModel):
-    """A structured argument: an object with fields of its own inside a model's arguments."""
+    """An argument that is an object with fields of its own, such as one line of a dialogue."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
     def _rename(cls, given: Any) -> Any:
-        """Rename fields that have other names, such as KIE's, in the same way as the arguments of a tool."""
+        """Give fields the names in this class, if the caller used other names for them, such as KIE's names."""
         if not isinstance(given, Mapping):
             return given
         known = [field.alias or name for name, field in cls.model_fields.items()]
@@ -57,16 +57,16 @@ class Part(BaseModel):
 
 
 class KieModel(BaseModel):
-    """One model of KIE's; an instance is one valid call of it.
+    """One of KIE's models: a class stands for the model, and an instance for one valid call of the model.
 
-    The fields have the names of the tool's arguments; `wire()` states the name in KIE's request where it differs. The
-    class variables describe the model and how KIE runs it.
+    The fields have the names of the tool's arguments. `wire()` defines a field whose name in the request to KIE
+    differs. The class variables describe the model and how KIE runs it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     id: ClassVar[str]
-    """KIE's id of the model, verbatim; if KIE has no id for the model, the name in KIE's request body."""
+    """KIE's id of the model, unchanged; for a model without an id, the name that the request body contains."""
     kind: ClassVar[Kind]
     """The kind of result that the model makes."""
     does: ClassVar[str]
@@ -78,25 +78,25 @@ class KieModel(BaseModel):
     routes: ClassVar[tuple[str, ...]] = ("jobs",)
     """Ids of the routes that run the model, best first: `jobs`, `jobs:<another id>`, or the name of a product API."""
     service: ClassVar[str] = ""
-    """Path after `/api/v1/` that runs the model by the common pattern of KIE's model list; empty if there is none."""
+    """End of the path that runs the model on the `service` route, after `/api/v1/`; empty if there is no such path."""
     folded: ClassVar[frozenset[str]] = frozenset()
-    """Fields that `sent()` merges into other fields, so that KIE's request has no field for them."""
+    """Names of fields whose values `sent()` adds to another field, so that the request has no field of this name."""
     constants: ClassVar[dict[str, Any]] = {}
-    """Fixed values that a product API wants in the request body in addition to the fields."""
+    """Fields with a fixed value that a product API requires in the request body."""
     wants_callback: ClassVar[bool] = False
     """Whether KIE requires a callBackUrl for this model on every route."""
     legacy: ClassVar[str] = ""
-    """Name of the tool to use instead, if KIE no longer documents the model; else empty."""
+    """Name of the tool to use instead, if KIE no longer documents the model; otherwise empty."""
     documented: ClassVar[dict[str, Any]] = {}
-    """KIE's documented defaults of optional fields that are sent only if the call has them."""
+    """For each optional field that is None by default, the default that KIE documents and uses itself."""
     added: ClassVar[frozenset[str]] = frozenset()
-    """Fields that KIE has added since the built-in class was written; empty except in classes made at run time."""
+    """Names of fields that KIE added after the built-in class was written; only classes made at run time have any."""
     usual_seconds: ClassVar[float] = 60
-    """Usual duration of a task in seconds."""
+    """Seconds that a task of this model usually takes."""
 
     @classmethod
     def argument_types(cls) -> Iterator[type]:
-        """Iterate over all classes in the annotations of the fields."""
+        """Yield all classes in the type annotations of the fields."""
         for field in cls.model_fields.values():
             yield from (part for part in walk_annotation(field.annotation) if isinstance(part, type))
 
@@ -108,14 +108,18 @@ class KieModel(BaseModel):
 
     @classmethod
     def read(cls, name: str, value: object) -> object:
-        """Convert a value to the type and spelling of a field; return it unchanged if that is not possible."""
+        """Convert a value to the type and spelling that a field allows; return other values unchanged."""
         return read_value(value, cls._schema()["properties"][name])
 
     @classmethod
     def is_default(cls, name: str, value: object) -> bool:
-        """Tell whether a value that `read()` returned has the same effect as leaving the field out.
+        """Tell whether a value is the default of a field, so that a call without the field means the same.
 
-        `False` has the same effect if neither the class nor KIE's documentation states a default.
+        If neither the class nor KIE's documentation states a default, `False` counts as the default.
+
+        Args:
+            name: Name of the field.
+            value: A value that `read()` returned.
         """
         field = cls.model_fields[name]
         default = None if field.default_factory else field.default
@@ -125,7 +129,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def is_unsent(cls, name: str, value: object) -> bool:
-        """Tell whether a value is False in a field that is not sent by default, so that the value need not be sent."""
+        """Tell whether the value is False and means the same as leaving the field out, so that it need not be sent."""
         field, read = cls.model_fields[name], cls.read(name, value)
         return read is False and not field.is_required() and field.default is None and cls.is_default(name, read)
 
@@ -136,11 +140,11 @@ class KieModel(BaseModel):
 
     @classmethod
     def field_schemas(cls) -> Mapping[str, Any]:
-        """Return the JSON Schema of each field; the key is the name of the field in this class."""
+        """Return, for each field name of this class, the JSON Schema of the field."""
         return dict(plain_schema(cls)["properties"])
 
     def references(self) -> list[Ref]:
-        """Return the references to files and earlier tasks in this call, in the order they are sent."""
+        """Return the files and earlier tasks that this call's arguments name, in the order in which they are sent."""
         found: list[Ref] = []
 
         def collect(ref: Ref) -> str:
@@ -151,25 +155,25 @@ class KieModel(BaseModel):
         return found
 
     def sent(self, resolve: Resolve) -> dict[str, Any]:
-        """Return the fields of KIE's request.
+        """Return the fields of the request to KIE, under KIE's names.
 
         Args:
-            resolve: Returns what KIE is sent for a reference.
+            resolve: Returns the text to send to KIE for a file or an earlier task: a public URL or KIE's id.
         """
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, context=resolve)
 
     @classmethod
     def hidden_fields(cls) -> frozenset[str]:
-        """Return KIE's names of the fields that no tool shows for this model; values for them are sent unchanged."""
+        """Return KIE's names of this model's fields that no tool shows; their values are sent to KIE unchanged."""
         return HIDDEN_FIELDS - {field.serialization_alias or name for name, field in cls.model_fields.items()}
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Translate a request's fields back to arguments, for requests that people paste from KIE's pages.
+        """Convert the fields of a request to tool arguments, for requests that people copy from KIE's web pages.
 
         Args:
             fields: A request's fields under KIE's names, in camel or snake case, or under the names in this class.
-                Values need not be valid, and fields with unknown names are kept.
+                Values may be invalid. Fields with unknown names are returned unchanged.
         """
         constant = {*cls.constants, "callBackUrl", "calBackUrl"} - {
             field.serialization_alias for field in cls.model_fields.values()
@@ -184,23 +188,23 @@ class KieModel(BaseModel):
         """Estimate the cost of this call in credits.
 
         Args:
-            lengths: The seconds of the files that were measured; every other file counts as the longest that the model
-                takes.
+            lengths: For each file that was measured, its length in seconds. For any other file, the estimate goes from
+                the shortest to the longest length that the model takes.
         """
         return self.price.estimate(self, self.units(lengths), self.extra_credits())
 
     def units(self, lengths: Lengths) -> Amount:
-        """Return the number of price units (seconds, images) that this call buys.
+        """Return the number of price units, such as seconds or images, that this call pays for.
 
         Args:
-            lengths: The seconds of the files that were measured.
+            lengths: For each file that was measured, its length in seconds.
         """
         if self.price.unit != "second":
             return self.count_units()
         return limit(add(self.seconds_of(name, lengths) for name in self.price.of), self.price.most)
 
     def count_units(self) -> Amount:
-        """Return the number of price units that this call buys, where the unit is not the second."""
+        """Return the number of price units that this call pays for, for any price unit except the second."""
         match self.price.unit:
             case "image":
                 return exactly(float(getattr(self, "count", None) or 1))
@@ -210,15 +214,15 @@ class KieModel(BaseModel):
                 return exactly(1)
 
     def seconds_of(self, name: str, lengths: Lengths) -> Amount:
-        """Return the seconds that a field or property stands for: its number, or the length of its files.
+        """Return the seconds that a field or property adds: its value if that is a number, or the length of its files.
 
         Args:
             name: Name of the field or property.
-            lengths: The seconds of the files that were measured.
+            lengths: For each file that was measured, its length in seconds.
         """
         field, given = type(self).model_fields.get(name), getattr(self, name, None)
         if field and (found := find_file_type(field)):
-            # Only a call for an estimate may lack a required file. This file then counts as one of unknown length.
+            # A required file is missing only when a default call is estimated; it counts as a file of unknown length.
             files = given if isinstance(given, tuple) else (given,) if given or field.is_required() else ()
             media, limits = found
             return _add_lengths(files, lengths, media, limits or Limits(), self.price.most)
@@ -235,12 +239,11 @@ class KieModel(BaseModel):
     def tariff(self, lengths: Lengths = NOT_MEASURED) -> tuple[str, float]:
         """Return the price key and the number of price units.
 
-        The price key is a text. Calls with the same price for each unit have equal keys, so that their past charges
-        can be compared. The key is empty if no other call is known to have the same price, for example because only KIE
-        knows the number of units or the rate.
+        The price key is a text that is equal for calls with the same price of one unit, so that past charges can be
+        compared. The key is empty if no call can be compared, for example because only KIE knows the number of units.
 
         Args:
-            lengths: The seconds of the files that were measured.
+            lengths: For each file that was measured, its length in seconds.
         """
         if not self.price.rates:
             return self._key_of_everything(lengths), 1
@@ -254,26 +257,26 @@ class KieModel(BaseModel):
         return self._price_key(without=counted), amount.high
 
     def _price_key(self, *more: tuple[str, Any], without: Collection[str] = ()) -> str:
-        """Write the values that the price may depend on as JSON.
+        """Return a JSON text with all values that the price of one unit may depend on.
 
         Args:
-            more: Further names and values for the key.
-            without: Fields that count the units; the key leaves them out, unless the rate depends on them.
+            more: More pairs of a name and a value for the key.
+            without: Names of fields that say how many units are bought. They are left out, unless a `Rate` names them.
         """
         conditions = {field for rate in self.price.rates for field, _ in rate.when}
         key = dict(more)
         for name in conditions | self.added | set(PRICE_KEY_FIELDS) - set(without):
             value = getattr(self, name, None)
             if value is not None:
-                # For a file argument, the key says only whether the call has a file.
+                # For a file, the key says only whether there is one.
                 key[name] = value if type(value) in (bool, int, float, str) else bool(value)
         return json.dumps(key, sort_keys=True)
 
     def _key_of_everything(self, lengths: Lengths) -> str:
-        """Write all arguments as JSON, for a model whose price may depend on any of them.
+        """Return a JSON text with all arguments as price key, for a model whose price may depend on any of them.
 
-        The key has the length of a file in place of the file; if a length is unknown, the key is empty. Free text is
-        left out if the model makes pictures or videos; otherwise the key has its number of characters.
+        Each file is replaced by its length; if a length is unknown, the key is empty. Free text is replaced by its
+        number of characters, or left out if the model makes pictures or videos.
         """
 
         def describe(ref: Ref) -> str:
@@ -289,21 +292,21 @@ class KieModel(BaseModel):
         return json.dumps({"arguments": arguments}, sort_keys=True)
 
     def extra_credits(self) -> float:
-        """Return the credits that this call costs in addition to the price of its units."""
+        """Return the credits that this call costs in addition to the price of all its units."""
         return 0
 
 
 def _add_lengths(
     files: Sequence[MediaRef | None], lengths: Lengths, media: type[MediaRef], limits: Limits, most: float | None
 ) -> Amount:
-    """Add up the lengths of a field's files.
+    """Return the length of all files of a field together, in seconds.
 
     Args:
-        files: The files; None stands for a file that is not given yet.
-        lengths: The seconds of the files that were measured.
-        media: The kind of the files.
-        limits: KIE's limits for one file; a file that was not measured counts as the longest allowed one.
-        most: The most seconds that count.
+        files: The files; None stands for a required file that is missing.
+        lengths: For each file that was measured, its length in seconds.
+        media: The class for the kind of the files.
+        limits: KIE's limits for one file. A file that was not measured has any length between these limits.
+        most: Largest number of seconds that one call pays for; None for no limit.
     """
     shortest = max((limits.seconds or (0,))[0], SHORTEST_UNKNOWN)
     stated = [seconds for seconds in (limits.seconds and limits.seconds[1], most) if seconds]
@@ -316,12 +319,12 @@ def _add_lengths(
 
 
 class TwoFrames(KieModel):
-    """A model with a first and a last frame, `image` and `last_image`, which KIE takes in one list."""
+    """A model whose arguments `image` (first frame) and `last_image` (last frame) are sent to KIE in one list."""
 
     folded = frozenset({"last_image"})
 
     def sent(self, resolve: Resolve) -> dict[str, Any]:
-        """Return the fields of KIE's request, with the last frame after the first in one list."""
+        """Return the fields of the request to KIE, with the first and the last frame in one list."""
         fields = super().sent(resolve)
         if last := fields.pop("last_image", None):
             fields[type(self).model_fields["image"].serialization_alias or "image"].append(last)
@@ -329,7 +332,7 @@ class TwoFrames(KieModel):
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of KIE's request; a second file of its image list becomes `last_image`."""
+        """Convert the fields of a request to tool arguments; the second file in the list of images is `last_image`."""
         match super().received(fields):
             case {"image": [first, last], **others}:
                 return {**others, "image": first, "last_image": last}
@@ -338,9 +341,9 @@ class TwoFrames(KieModel):
 
 
 def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
-    """Return the name of the argument for each of KIE's names in snake case, such as `images` for `image_urls`.
+    """Return, for each of KIE's names in snake case, the argument's name, such as `images` for `image_urls`.
 
-    A name of KIE's that stands for different arguments in different models is left out.
+    If a name of KIE stands for different arguments in different models, it is left out.
     """
     meanings: dict[str, set[str]] = {}
     for model in models:
@@ -350,11 +353,12 @@ def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
 
 
 def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename the fields of a request to KIE to the names of arguments, at any depth, and unwrap the lists of `InList`.
+    """Convert the fields of a request to KIE to arguments: rename them at any depth, and undo `InList`.
 
     Args:
-        model: The class whose fields give the names.
-        fields: Fields under KIE's names, in camel or snake case, or under the names in the class; others are kept.
+        model: The class whose field names the arguments get.
+        fields: Fields under KIE's names, in camel or snake case, or under the names in the class. Fields with unknown
+            names are returned unchanged.
     """
     known: dict[str, str] = {}
     for name, field in model.model_fields.items():

@@ -1,4 +1,4 @@
-"""What people call the things that they want to make, and the tools and models that make them."""
+"""Words for things that people want to make, such as "voiceover", and the tools and models that make these things."""
 
 import re
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ FILLER_WORDS = (
     "a an the my me i we you it this that some any want need can could would please to of for with in on from into by "
     "and or make makes making create generate produce do get give use turn new model models tool tools ai kie"
 )
-"""Words that say nothing about what is wanted."""
+"""Words that a search ignores, because they say nothing about what a person wants to make; separated by spaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that people want to make."""
+    """Something that people want to make, such as a logo."""
 
     phrases: tuple[str, ...]
-    """What people call it, in lower case; each phrase also stands for its plural."""
+    """Names for the thing in lower case, such as "lip sync"; each name also stands for its plural."""
     targets: tuple[str, ...]
-    """Names of tools and ids of models, the most suitable first."""
+    """Names of tools and ids of models that make the thing, the most suitable first."""
     note: str = ""
-    """What to say when no model does quite this; the targets are then the nearest."""
+    """A sentence for the caller when no model makes exactly this thing; `targets` then make something similar."""
 
 
 def _need(phrases: str, targets: str, note: str = "") -> Need:
@@ -27,13 +27,16 @@ def _need(phrases: str, targets: str, note: str = "") -> Need:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text in lower case, without filler words; all words if there are only such."""
+    """Return the words of a text in lower case, without the words in `FILLER_WORDS`.
+
+    If a text has only such words, all of its words are returned.
+    """
     words = re.findall(r"[^\W_]+", text.casefold())
     return [word for word in words if word not in FILLER_WORDS.split()] or words
 
 
 NEEDS = (
-    # Pictures
+    # Things that models for pictures make
     _need(
         "picture, photo, photograph, image, drawing, draw, illustration, poster, wallpaper, portrait, artwork, "
         "thumbnail",
@@ -80,7 +83,7 @@ NEEDS = (
         "z_image seedream_image nano_banana_image",
     ),
     _need("album cover, cover art", "suno_cover_art nano_banana_image"),
-    # Video
+    # Things that models for video make
     _need(
         "video, clip, movie, film, short film, text to video, commercial, advert, trailer, anime video, cartoon video",
         "veo_video kling_video seedance_video minimax_video hailuo_video",
@@ -119,7 +122,7 @@ NEEDS = (
         "extend video, longer video, continue video", "veo_extend runway_extend grok-imagine/extend pixverse-v6/extend"
     ),
     _need("music video, song to video", "suno_music_video"),
-    # Sound
+    # Things that models for speech, sound and music make
     _need(
         "voiceover, voice over, narration, narrator, narrate, text to speech, tts, speech, read aloud, read text, "
         "speak, audiobook, voice",
@@ -154,7 +157,7 @@ NEEDS = (
         "ai-music-api/validation-phrase ai-music-api/create-voice",
         "Only Suno clones a voice, for singing; no model clones one for speech.",
     ),
-    # What no model does
+    # Things that no model makes
     _need(
         "face swap, faceswap, swap face",
         "wan/2-2-animate-replace ideogram/character nano_banana_image",
@@ -191,18 +194,19 @@ NEEDS = (
         "No model reads, describes or writes texts other than song lyrics; view_media shows you a picture.",
     ),
 )
-"""Every need. If the phrases of several are found in a search, the longest phrase counts first."""
+"""All things that people want to make. If a search contains phrases of several, the longest phrase counts first."""
 
 
 def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
-    """Find the needs of which a phrase occurs in a search; the longest phrase comes first.
+    """Find the needs that have a phrase in a search; the need with the longest phrase comes first.
+
+    A phrase inside a longer phrase does not count: "lip sync video" finds no need for "video".
 
     Args:
         words: The words of the search, from `split_words()`.
 
     Returns:
-        A pair for each need: the need, and the words of the search that are not in its phrase. A phrase inside a longer
-        phrase that was found does not count.
+        For each need that was found, a pair: the need, and the words of the search that are not in its phrase.
     """
     text = taken = f" {' '.join(words)} "
     found: list[tuple[Need, list[str]]] = []

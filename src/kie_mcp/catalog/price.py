@@ -7,10 +7,10 @@ from typing import Any, Literal
 from kie_mcp.catalog.amount import Amount
 
 AS_OF = "2026-10-02"
-"""Date of the price texts by KIE from which all prices in the catalogue come."""
+"""Date on which the prices in the model classes were taken from KIE's price texts."""
 
 Unit = Literal["task", "video", "image", "second", "megapixel", "1000 characters", "million tokens"]
-"""The unit that a price is for."""
+"""The price unit: what KIE counts to charge for a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +20,17 @@ class Rate:
     credits: float
     """Credits for one unit."""
     when: tuple[tuple[str, Any], ...] = ()
-    """Conditions: field names and the values that a call must have in them; a call must meet all.
+    """Conditions, all of which must hold: pairs of a field's name and the value that the call has in this field.
 
-    True means that the field is filled, False that it is empty. Other values are compared as text, ignoring case.
+    True means that the field has a value, and False that it has none. Other values are compared as text, without case.
     """
 
     def matches(self, call: object) -> bool:
-        """Return whether the call meets every condition."""
+        """Return whether the call meets all conditions."""
         return all(_is_equal(getattr(call, field, None), value) for field, value in self.when)
 
     def may_match(self, call: object) -> bool:
-        """Return whether the call may meet every condition; KIE chooses the value of an empty field or of `auto`."""
+        """Return whether the call may meet all conditions; if a field is empty or `auto`, KIE may choose any value."""
         return all(
             _is_equal(actual := getattr(call, field, None), value)
             or (not isinstance(value, bool) and actual in (None, "auto"))
@@ -45,11 +45,11 @@ def _is_equal(actual: Any, wanted: Any) -> bool:
 
 
 def rate(amount: float, **when: Any) -> Rate:
-    """Build a rate.
+    """Return a rate, such as `rate(8, resolution="720p")`.
 
     Args:
         amount: Credits for one unit.
-        when: The value that each named field must have, as in `Rate.when`.
+        when: For each field's name, the value that a call must have in the field, as in `Rate.when`.
     """
     return Rate(amount, tuple(when.items()))
 
@@ -59,11 +59,11 @@ class Estimate:
     """Estimated cost of a call, from `low` to `high` credits; both are None when the cost is unknown."""
 
     low: float | None
-    """The least that the call can cost."""
+    """Fewest credits that the call can cost."""
     high: float | None
-    """The most that the call can cost by KIE's published rate."""
+    """Most credits that the call can cost at KIE's published prices."""
     assumed: str = ""
-    """The assumption behind `high` in words, if the number of price units is not known; else empty."""
+    """The assumption that `high` is based on, in words; empty if the number of price units is known."""
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
@@ -79,23 +79,23 @@ class Price:
     rates: tuple[Rate, ...] = ()
     """The rates, in the order in which they are tried; if there are none, the price is unknown."""
     of: tuple[str, ...] = ("duration",)
-    """For the unit second: the fields and properties whose seconds are added up: numbers, or files with a length.
+    """If `unit` is "second": names of the fields and properties whose numbers, or lengths of files, are added up.
 
-    A field that is listed twice counts twice.
+    A name that is listed twice counts twice.
     """
     otherwise: tuple[float, float] | str | None = None
-    """For the unit second: the seconds that count if the call leaves them open, as with a `duration` of -1.
+    """If `unit` is "second": the seconds to pay for when a call does not say them, as with a `duration` of -1.
 
-    Two numbers are the shortest and the longest result of the model, in seconds. A text is the name of the field whose
-    file is as long as the result. None means that KIE states neither.
+    Two numbers are the lengths of the shortest and the longest result of the model, in seconds. A text is the name of
+    the field whose file is as long as the result. None means that KIE states neither.
     """
     most: float | None = None
-    """For the unit second: the most seconds that one call pays for; None if there is no such limit."""
+    """If `unit` is "second": the largest number of seconds that one call pays for; None for no limit."""
     note: str = ""
-    """A remark for the user, such as why there is no figure."""
+    """A sentence for the user, such as the reason why no price is stated."""
 
     def find_rates(self, call: object) -> tuple[Rate, ...]:
-        """Return the rates that may apply to a call: one, several if only KIE knows which of them applies, or none."""
+        """Return the rates that may apply to a call: one, none, or several if only KIE knows which one applies."""
         return tuple(self._iterate_rates(call))
 
     def _iterate_rates(self, call: object) -> Iterator[Rate]:
@@ -106,12 +106,12 @@ class Price:
                 return
 
     def estimate(self, call: object, amount: Amount, extra: float = 0) -> Estimate:
-        """Estimate the cost of a call; if several rates may match, the estimate spans the lowest to the highest rate.
+        """Estimate the cost of a call, in credits; if several rates may apply, from the lowest to the highest rate.
 
         Args:
-            call: The call; its fields decide which rate matches.
-            amount: Number of units that the call buys.
-            extra: Credits that are added once, whatever the number of units.
+            call: An instance of a model class; its fields decide which rate applies.
+            amount: Number of units that the call pays for.
+            extra: Credits that are added once, for any number of units.
         """
         credits_ = [rate.credits for rate in self.find_rates(call)]
         if not credits_:
@@ -129,9 +129,9 @@ class Price:
 
 
 def _round_up(credits_: float) -> float:
-    """Round up to hundredths, so that no estimate is below the exact product."""
+    """Round credits up to two decimals, so that an estimate is never below the exact cost."""
     rounded = round(credits_, 2)
-    # The margin is for rounding errors of floats: 3 * 0.1 is a little more than 0.3, and must not become 0.31.
+    # Rounding errors of floats must not count: 3 * 0.1 is a little more than 0.3, and must not be rounded up to 0.31.
     return rounded if rounded > credits_ - 1e-6 else round(rounded + 0.01, 2)
 
 
@@ -149,15 +149,15 @@ def per(
     most: float | None = None,
     note: str = "",
 ) -> Price:
-    """Build a price list.
+    """Return a price list, such as `per("image", 4)`.
 
     Args:
-        unit: What the rates count.
+        unit: The price unit.
         rates: Rates in the order in which they are tried; a number stands for a rate without conditions.
-        of: For the unit second: the fields whose seconds count, as in `Price.of`.
-        otherwise: For the unit second: the seconds that count if the call leaves them open, as in `Price.otherwise`.
-        most: For the unit second: the most seconds that one call pays for.
-        note: A remark for the user.
+        of: If `unit` is "second": names of the fields whose seconds are added up, as in `Price.of`.
+        otherwise: If `unit` is "second": the seconds when a call does not say them, as in `Price.otherwise`.
+        most: If `unit` is "second": the largest number of seconds that one call pays for; None for no limit.
+        note: A sentence for the user.
     """
     listed = tuple(each if isinstance(each, Rate) else Rate(each) for each in rates)
     return Price(unit, listed, of, otherwise, most, note)

@@ -1,4 +1,4 @@
-"""The table of prices: each model's rates, the seconds that an unknown length counts as, and its dearest call."""
+"""The table of all models' prices: rates, assumed lengths, and the credits of each model's most expensive call."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -12,16 +12,20 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema
 
 QUANTITIES = ("duration", "count", "prompt", "images", "sequence", "frames", "fps", "lines")
-"""Fields that may decide how many price units a call pays for, in addition to those that the price names."""
+"""Fields that may change how many price units a call pays for, in addition to the fields in `Price.of`."""
 TELLING_FIELDS = ("resolution", "quality", "speed", "tier", "type", "result")
-"""Fields whose values are clear without the name of the field, such as 720p."""
+"""Fields whose values are clear without the field's name, such as 720p; the table shows only the value."""
 ANY_FILE = "https://files.example/a"
 LONGEST_TEXT = 5000
-"""Number of characters that a text counts as if KIE states no longest length for it."""
+"""Number of characters of the longest text that is estimated if KIE states no limit for the text."""
 
 
 def format_prices() -> str:
-    """Format a table with a row for each model: its rates, what an open length counts as, and its dearest call."""
+    """Return a Markdown table with a row for each model.
+
+    A row has the model's rates, the seconds that are assumed when a length is unknown, and the credits of the most
+    expensive call.
+    """
     lines = [f"The prices are those of {AS_OF}.", ""]
     lines += ["| model | credits | an open length counts as | dearest call |", "|---|---|---|--:|"]
     for model in MODELS.values():
@@ -54,23 +58,26 @@ def _format_condition(field: str, value: object) -> str:
 
 
 def describe_open_lengths(model: type[KieModel]) -> str:
-    """Return how many seconds an open or unknown length counts as, in words; `-` if no call of the model has one."""
+    """Return in words how many seconds are assumed when a length is unknown; `-` if no length can be unknown."""
     assumptions = (words for each in _estimates(model) for words in each.assumed.split("; "))
     return "; ".join(dict.fromkeys(filter(None, assumptions))) or "-"
 
 
 def estimate_dearest_call(model: type[KieModel]) -> Estimate:
-    """Return the estimate of a model's dearest call, in which every file has an unknown length."""
+    """Return the estimate of a model's most expensive call, in which the length of every file is unknown."""
     return max(_estimates(model), key=lambda each: each.high or 0)
 
 
 def _estimates(model: type[KieModel]) -> list[Estimate]:
-    """Estimate calls with the smallest, the largest and no value of each field that the price may depend on."""
+    """Return the estimates of all calls that combine extreme values of the fields that the price may depend on.
+
+    The extreme values of a field are its smallest and its largest value, or no value.
+    """
     conditions = {field for rate in model.price.rates for field, _ in rate.when}
     names = [name for name in model.model_fields if name in {*QUANTITIES, *model.price.of, *conditions}]
     schemas: Mapping[str, Any] = plain_schema(model)["properties"]
     choices = [tuple(_extreme_values(model, name, schemas[name])) for name in names]
-    # Combinations of fields that the model forbids do no harm: they have no rate, or the rate of an allowed call.
+    # Some calls have combinations that the model forbids. These have no rate, or the same rate as an allowed call.
     calls = (model.model_construct(**dict(zip(names, values, strict=True))) for values in product(*choices))
     return [call.estimate() for call in calls]
 
@@ -99,5 +106,5 @@ def _extremes_of_type(schema: Mapping[str, Any]) -> Iterator[Any]:
         case "string":
             yield "x" * schema.get("maxLength", LONGEST_TEXT)
         case "array":
-            # The list holds the lines of a dialogue. KIE limits their total length, so one such line is enough.
+            # The list holds the lines of a dialogue. KIE limits the length of all lines together, so one is enough.
             yield (SimpleNamespace(prompt="x" * LONGEST_TEXT),)

@@ -1,6 +1,6 @@
-"""Price texts: read what a call costs from the words in KIE's live catalogue, such as `720P: 10 credits/s ($0.05)`.
+"""Price texts: read the cost of a call from a text in KIE's live catalogue, such as `720P: 10 credits/s ($0.05)`.
 
-KIE writes these texts by hand, so a text that is not understood gives no figure, never a guess.
+KIE writes these texts by hand. If a text is not understood, the cost is unknown; it is never guessed.
 """
 
 import math
@@ -25,15 +25,15 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
 
 LONGEST_READ = 4000
-"""Number of characters of a price text that are read; the rest is ignored."""
+"""Largest number of characters of a price text that are read; the rest is ignored."""
 LONGEST_SHOWN = 120
-"""Number of characters of a price text that are shown to the user if the text could not be read."""
+"""Largest number of characters of a price text that the user sees when the text is not understood."""
 
 NUMBER = r"(?:\d+(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))"
 SPELLINGS = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"(?:high-tier )?top-ups?\b.*", ""),  # This part tells of discounts.
+        (r"(?:high-tier )?top-ups?\b.*", ""),  # This part of a text is about discounts.
         (r"(?<=\d)\s*[–—]\s*(?=\d)", "-"),
         (r"[–—]", " - "),
         (rf"\((≈? ?{NUMBER} credits?)\)", r"\1"),
@@ -57,7 +57,7 @@ SPELLINGS = tuple(
         (rf"({NUMBER}) ?(?:usd\b|\$(?!\d))", r"$\1"),
     )
 )
-"""Patterns of the ways in which KIE spells the same words, each with the one spelling that replaces them."""
+"""Pairs of a pattern and a text: `_normalize()` replaces what the pattern matches by the text."""
 CREDITS = re.compile(
     rf"(?<![\w.,$])(?P<amounts>{NUMBER}(?: ?(?:/|-|\bto\b|\band\b|\bor\b) ?{NUMBER})*)(?P<more>\+?)"
     r" ?(?:kie )?credits?\b"
@@ -71,17 +71,17 @@ INPUT_SECONDS = re.compile(
     r"|\binput (?:and|or) output\b|\boutput (?:and|or) input\b"
     r"|\b(?:input|reference|source) (?:video )?(?:seconds|duration|length)"
 )
-"""Matches words that mean that the seconds of an input video are paid for, too."""
+"""Matches words that mean that a task also pays for the seconds of its input video."""
 OPEN_COUNT = re.compile(r"\bnumber of (?:output|layers?)|\bper layer\b|\btokens?\b")
-"""Matches words that mean that the price depends on a number of results or tokens that nobody knows beforehand."""
+"""Matches words that mean that the price depends on the number of results or tokens, which is unknown beforehand."""
 INPUT_IMAGES = re.compile(r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b|\bimage input\b")
-"""Matches words before a figure that mean that each input picture costs this, in addition to the price."""
+"""Matches words before a price that mean that each input picture costs this price, in addition to the call's price."""
 
 OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
-"""Matches the words after a figure up to the next comma, full stop or line break that is not in parentheses."""
+"""Matches the words after a price, up to the next comma, full stop or line break that is not in parentheses."""
 NOTE = re.compile(r"\([^()]*\)")
 CONNECTED = re.compile(r"[^\w]*(?:for|at|in|with|audio:|video:)")
-"""Matches words that belong to the figure before them even if no comma separates them from the next figure."""
+"""Matches words that belong to the price before them, even without a comma between them and the next price."""
 Unit = Literal["second", "image", "character", "call", "unsaid", "unknown"]
 NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "second"),
@@ -90,18 +90,18 @@ NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("video", "clip", "song", "track", "task", "call", "request", "generation", "time"), "call"),
     **dict.fromkeys(("upscale", "extension", "edit", "file", "job", "run"), "call"),
 }
-"""The unit of a price for each noun that KIE writes in its place."""
+"""For each noun that may follow `per` in a price text, the price unit that it means."""
 UNIT = re.compile(
     rf"(?:/ ?|\b(?:per|an?|each|every|for each) )"
     rf"(?:(?P<words>(?:(?!per\b|megapixels?\b)[\w,.-]+ ){{0,2}})(?P<noun>{'|'.join(NOUNS)})\b"
     rf"|(?<!/ )(?<!/)(?P<seconds>\d+)s(?P<clip> video| clip)?\b|(?P<other>(?!\d)\w+))"
 )
-"""Matches what a price is for, such as `/s`, `per 1,000 characters` or `per 5s video`."""
+"""Matches the unit and the number of units in a price, such as `/s`, `per 1,000 characters` or `per 5s video`."""
 
 RESOLUTION = re.compile(r"\b(?:\d{3,4}p|\d(?:\.\d)?k)\b")
 SECONDS_FIELDS = ("duration", "seconds", "duration_seconds", "video_duration")
 COUNT_FIELDS = ("count", "num_images", "max_images", "n", "number_of_images", "num_outputs", "batch_size")
-"""Names of the argument fields that may hold the number of results that a call makes."""
+"""Names of arguments that may hold the number of results that a call makes."""
 TEXT_FIELDS = ("prompt", "text", "dialogue")
 
 UNREADABLE = Estimate(None, None)
@@ -109,41 +109,44 @@ UNREADABLE = Estimate(None, None)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One price in a text."""
+    """One price in a text: a number or a range of credits, and what these credits pay for."""
 
     low: float
     high: float
-    """Highest amount of credits; NaN if the text states only the lowest, as in "from 10 credits"."""
+    """Highest number of credits; NaN if the text states only the lowest number, as in "from 10 credits"."""
     unit: Unit
     units: float
-    """Number of units that the credits buy, such as 1000 characters."""
+    """Number of units that the credits pay for, such as 1000 for a price per 1000 characters."""
     surcharge: bool
-    """Whether each input picture costs this, in addition to the price of the call."""
+    """Whether each input picture costs this price, in addition to the price of the call."""
     labels: Mapping[str, frozenset[str]]
-    """The values for which the price holds, by the name of the label, such as 720p for `resolution`."""
+    """For the name of each label, the values for which this price holds, such as 720p for `resolution`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An argument of a call, such as its resolution, on which the price in a text may depend."""
+    """An argument of a call, such as the resolution, that may decide which price in a text applies."""
 
     name: str
     pattern: re.Pattern[str]
-    """Matches each value that the argument may have, in the spelling of price texts."""
+    """Matches any allowed value of the argument, as `_normalize()` spells it in price texts."""
     wanted: str
-    """The argument's value in the call, in the spelling of price texts, such as 720p or audio:yes."""
+    """The argument's value in the call, as `_normalize()` spells it in price texts, such as 720p or audio:yes."""
 
 
 def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURED) -> Estimate:
-    """Estimate the cost of a call from KIE's price text; unknown if anything in the text or the call is unclear.
+    """Estimate the cost of a call from KIE's price text.
 
-    If a text has several prices, only those for the call's arguments count. If the text does not name these arguments,
-    the estimate goes from the lowest price to the highest one.
+    If the text has several prices, only the prices for the call's arguments count. If the text does not name these
+    arguments, the estimate goes from the lowest price to the highest price.
 
     Args:
-        call: The call.
-        text: KIE's text.
-        lengths: The seconds of the call's files that were measured; every other file counts as the longest possible.
+        call: An instance of a model class.
+        text: KIE's price text.
+        lengths: For each file that was measured, its length in seconds; any other file may have the longest length.
+
+    Returns:
+        The estimate; it is `UNREADABLE` if anything in the text or the call is unclear.
     """
     words = _normalize(text)
     labels = tuple(_labels(call))
@@ -165,13 +168,13 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
 
 
 def quote_text(text: str) -> str:
-    """Return KIE's price text in quotation marks, on one line and cut; empty when there is no text."""
+    """Return KIE's price text in quotation marks after "KIE says:", cut and on one line; empty for an empty text."""
     line = " ".join(text.split())
     return f'KIE says: "{line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 1]}…"}"' if line else ""
 
 
 def _normalize(text: str) -> str:
-    """Return the text in small letters, with one spelling for what KIE spells in several ways."""
+    """Return a price text in lower case, with one spelling for words that KIE spells in several ways."""
     lines = unicodedata.normalize("NFKC", text[:LONGEST_READ]).lower().splitlines()
     words = "\n".join(" ".join(line.split()) for line in lines)
     for pattern, replacement in SPELLINGS:
@@ -180,8 +183,8 @@ def _normalize(text: str) -> str:
 
 
 def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
-    """Find all prices of a text, each with its unit and with the labels before and after it."""
-    # Some texts state prices in dollars only.
+    """Find all prices in a text, each with its unit and with the label values in the words before and after it."""
+    # Some texts state prices only in dollars, which are converted to credits.
     pattern, credits_ = (CREDITS, 1.0) if CREDITS.search(words) else (DOLLARS, 1 / LIST_USD_PER_CREDIT)
     found = [*pattern.finditer(words)]
     ends = [*(each.start() for each in found), len(words)][1:]
@@ -200,12 +203,12 @@ def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
 
 
 def _split(between: str, *, last: bool) -> tuple[str, str]:
-    """Split the words between two figures into those about the first figure and those about the second."""
+    """Split the words between two prices into the words about the first price and the words about the second one."""
     own = OWN_PART.match(between)
     end = own.end() if own else 0
     if last or end < len(between) or CONNECTED.match(UNIT.sub("", NOTE.sub("", between), count=1)):
         return between[:end], between[end:]
-    # Without a comma, only the unit and words in parentheses belong to the first figure.
+    # If there is no comma, only the unit and the words in parentheses belong to the first price.
     notes = [match.end() for match in (NOTE.match(between.lstrip()), UNIT.match(between.lstrip())) if match]
     cut = max(notes, default=0) + len(between) - len(between.lstrip())
     more = re.match(r" ?(?:/ ?s\b|\([^()]*\))", between[cut:])
@@ -214,8 +217,13 @@ def _split(between: str, *, last: bool) -> tuple[str, str]:
 
 
 def _find_unit(own: str, before: str) -> tuple[Unit, float]:
-    """Return the unit, and the number of units, that a price is for; `unsaid` if the words around it name no unit."""
-    # Directly after a figure, `/ 10s` is its unit. Later, it is the length for which the next figure holds.
+    """Return the unit and the number of units that a price is for; `unsaid` and 1 if the text names no unit.
+
+    Args:
+        own: The words after the price that belong to it.
+        before: The words before the price.
+    """
+    # Directly after a price, `/ 10s` is its unit. Anywhere else, it is the length for which the next price holds.
     if seconds := re.match(r" ?/ ?(\d+)s\b", own):
         return "second", float(seconds[1])
     for words in (
@@ -228,7 +236,7 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
                 return ("call", 1) if unit["clip"] else ("second", float(unit["seconds"]))
             kind = NOUNS.get(unit["noun"] or "", "unknown")
             number = re.match(r"(\d[\d,]*)(k?) ", unit["words"] or "")
-            # Before any other noun, `1k` is a size.
+            # `1k` means 1000 only before "characters"; before any other noun, it is the size of a picture.
             if not number or (number[2] and kind != "character"):
                 return kind, 1
             return kind, float(number[1].replace(",", "")) * (1000 if number[2] else 1)
@@ -236,7 +244,7 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
 
 
 def _share_units(figures: Sequence[Figure]) -> list[Figure]:
-    """Give each figure without a unit the unit of the figure before it, or else of the first figure with a unit."""
+    """Give each price without a unit the unit of the price before it, or else of the first price that has a unit."""
     said = [figure for figure in figures if figure.unit != "unsaid"]
     shared: list[Figure] = []
     for figure in figures:
@@ -244,7 +252,7 @@ def _share_units(figures: Sequence[Figure]) -> list[Figure]:
         if unit == "unsaid" and said:
             model = shared[-1] if shared else said[0]
             unit, units = model.unit, model.units
-        # Beside prices for a second, KIE writes "per video" where it means "per video second".
+        # If a text also has prices for a second, KIE means "per video second" when it writes "per video".
         if unit == "call" and any(each.unit == "second" for each in said):
             unit = "second"
         shared.append(replace(figure, unit=unit, units=units))
@@ -254,9 +262,15 @@ def _share_units(figures: Sequence[Figure]) -> list[Figure]:
 def _read_amounts(
     found: re.Match[str], before: str, own: str, labels: Sequence[Label]
 ) -> Iterator[tuple[tuple[float, float], dict[str, frozenset[str]]]]:
-    """Yield the lowest and highest amount, and the labels, of each price that a figure names.
+    """Yield, for each price in a match, its lowest and highest number, and for each label the values it holds for.
 
-    `70 / 140 credits for 5s / 10s` is two prices, and `70-140 credits` is one.
+    `70 / 140 credits for 5s / 10s` is two prices, and `70-140 credits` is one price.
+
+    Args:
+        found: A match of `CREDITS` or `DOLLARS`.
+        before: The words before the match.
+        own: The words after the match that belong to it.
+        labels: The arguments that may decide which price applies.
     """
     amounts = [float(each.replace(",", "")) for each in re.findall(NUMBER, found["amounts"]) if each]
     named = {label.name: label.pattern.findall(f"{before} {own}") for label in labels}
@@ -280,7 +294,7 @@ def _read_amounts(
 
 
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
-    """Return the prices that hold for the call; all prices if the text does not name the call's arguments."""
+    """Return the prices that hold for the call's arguments; all prices if the text does not name the arguments."""
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
         if label.wanted in values:
@@ -289,14 +303,14 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
 
 
 def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
-    """Return how many times a call pays one price; NaN if the call and the lengths of its files do not show this."""
+    """Return how many times a call pays a price; NaN if the arguments and the lengths of the files do not tell."""
     match figure.unit:
         case "second":
             return _buy(_count_seconds(call, words, lengths), figure.units)
         case "image":
             return _buy(exactly(_number(call, COUNT_FIELDS, 1)), figure.units)
         case "unsaid":
-            # A price without a unit may be for the call or for each of its pictures.
+            # A price without a unit may be the price of the whole call, or of each picture that the call makes.
             pictures = _number(call, COUNT_FIELDS, 1)
             return Amount(min(pictures, 1), pictures)
         case "character":
@@ -309,9 +323,9 @@ def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -
 
 
 def _buy(amount: Amount, units: float) -> Amount:
-    """Return how many times a price for `units` is paid, rounded up: 3 times for 12 s at a price for 5 s.
+    """Return how many times a price for several units is paid: if 5 s have a price, 12 s cost three times that price.
 
-    A price for one unit is not rounded up, because it is paid for parts of a unit, too.
+    If the price is for one unit, parts of a unit are paid, so that 2.5 s cost 2.5 times the price of 1 s.
     """
     if units == 1:
         return amount
@@ -322,7 +336,8 @@ def _buy(amount: Amount, units: float) -> Amount:
 def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
     """Return the seconds that a call pays for; NaN if no upper limit is known.
 
-    Without a length in the call, the limit is the longest length in KIE's schema, or else that of all files together.
+    If the call has no argument for the length, the upper limit is the longest length that KIE's schema allows, or else
+    the length of all input files together.
     """
     videos = _measure_inputs(call, "video", lengths)
     files = [*videos, *_measure_inputs(call, "audio", lengths)]
@@ -346,7 +361,16 @@ def _longest_result(call: KieModel) -> float:
 
 
 def _number(call: KieModel, names: Sequence[str], missing: float) -> float:
-    """Return the largest number in these fields; NaN if a field has another value, such as -1 for KIE's choice."""
+    """Return the largest number in some fields of a call.
+
+    Args:
+        call: An instance of a model class.
+        names: Names of the fields.
+        missing: The number to return when all of these fields are empty.
+
+    Returns:
+        The number; NaN if a field has a value that is not a positive number, such as -1 for a length that KIE chooses.
+    """
     values = [value for name in names if (value := _values(call).get(name)) is not None]
     return max(map(_positive_number, values), default=missing)
 
@@ -360,7 +384,7 @@ def _positive_number(value: object) -> float:
 
 
 def _count_characters(value: object) -> int:
-    """Return the number of characters in a text, or in all texts inside a structured argument."""
+    """Return the number of characters in a text, or in all texts inside a list or an object together."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, KieModel) or hasattr(value, "model_dump"):
@@ -370,7 +394,10 @@ def _count_characters(value: object) -> int:
 
 
 def _measure_inputs(call: KieModel, medium: Medium, lengths: Lengths) -> list[Amount]:
-    """Return the seconds of each input file of a medium; an argument without a schema is a file by its name."""
+    """Return the length in seconds of each input file of a kind.
+
+    An argument that is not in the model's schema counts as a file if its name contains the kind, such as `video_url`.
+    """
     refs = [ref for ref in call.references() if isinstance(ref, MediaRef) and ref.medium == medium]
     others = [value for name, value in (call.model_extra or {}).items() if medium in name and value]
     unknown = Amount(SHORTEST_UNKNOWN, LONGEST_UNKNOWN, f"{medium} of unknown length counts as {LONGEST_UNKNOWN:g} s")
@@ -379,12 +406,12 @@ def _measure_inputs(call: KieModel, medium: Medium, lengths: Lengths) -> list[Am
 
 
 def _values(call: KieModel) -> dict[str, Any]:
-    """Return the arguments of a call by name."""
+    """Return, for the name of each argument of a call, its value."""
     return {name: getattr(call, name, None) for name in type(call).model_fields} | (call.model_extra or {})
 
 
 def _labels(call: KieModel) -> Iterator[Label]:
-    """Yield the arguments of a call on which its price may depend."""
+    """Yield the arguments of a call that may decide which price in a text applies."""
     values = {name: value for name, value in _values(call).items() if value is not None}
     schemas = type(call).field_schemas()
     for name, value in values.items():
@@ -406,5 +433,5 @@ def _labels(call: KieModel) -> Iterator[Label]:
 
 
 def _choices(field: Mapping[str, Any]) -> list[str]:
-    """Return the texts in the `enum` of a field's schema, except numbers and single characters."""
+    """Return the texts in the `enum` of a field's schema, without texts that are a number or a single character."""
     return [each for each in field.get("enum", ()) if isinstance(each, str) and len(each) > 1 and not each.isdigit()]

@@ -1,4 +1,4 @@
-"""The JSON Schemas that KIE publishes, made fit for use: references replaced, mistakes left out, size limited."""
+"""Clean the JSON Schemas that KIE publishes: replace `$ref`, leave out mistakes, and refuse schemas of great size."""
 
 import json
 import math
@@ -11,13 +11,13 @@ from urllib.parse import unquote
 Schema = dict[str, Any]
 
 MAX_SCHEMA_CHARS = 100_000
-"""Largest size of a schema in characters, with all references replaced; KIE's largest is about a tenth of this."""
+"""Largest size of a schema in characters, after each `$ref` is replaced; KIE's largest schema has about 10,000."""
 MAX_SCHEMA_DEPTH = 32
-"""Largest number of levels in which schemas, lists or objects may be nested."""
+"""Largest number of schemas, lists or objects that may be nested in each other."""
 SCHEMA_COST = 40
-"""Number of characters that each schema inside a schema counts as, in addition to its text."""
+"""Characters that are added to the size for each schema inside a schema, so that many empty schemas count, too."""
 MAX_DESCRIPTION_CHARS = 500
-"""Largest number of characters that are kept of KIE's description of a field."""
+"""Largest number of characters of a field's description that are kept; the rest is cut off."""
 
 TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas")
@@ -30,12 +30,12 @@ class UnusableSchema(ValueError):
 
 
 def extract_input_schema(document: Mapping[str, Any]) -> Schema | None:
-    """Return the schema of `input` in one of KIE's OpenAPI documents; None when the document has no such schema.
+    """Return the schema of the request's field `input` in an OpenAPI document of KIE; None when there is none.
 
-    References are replaced by what they refer to, and keywords with a wrong value are left out.
+    Each `$ref` is replaced by the schema that it points to, and keywords with a wrong value are left out.
 
     Raises:
-        UnusableSchema: When the schema is too large.
+        UnusableSchema: The schema is too large or nested too deeply.
     """
     for path in _mappings(document.get("paths")):
         for operation in _mappings(path):
@@ -48,16 +48,16 @@ def extract_input_schema(document: Mapping[str, Any]) -> Schema | None:
 
 
 def read_schema(schema: Any) -> Schema:
-    """Return a schema that is not part of a document, in the form of `extract_input_schema()`.
+    """Clean a schema that is not part of an OpenAPI document, in the same way as `extract_input_schema()`.
 
     Raises:
-        UnusableSchema: When the schema is too large.
+        UnusableSchema: The schema is too large or nested too deeply.
     """
     return _Reader({}).read(schema)
 
 
 def _schemas_of(field: str, schema: Schema) -> list[Schema]:
-    """Return the schemas of one field: one, none, or several if the schema around it has parts such as `anyOf`."""
+    """Return the schemas of one field: none, one, or several if alternatives such as `anyOf` each define the field."""
     if field in schema.get("properties", ()):
         return [schema["properties"][field]]
     parts = [part for key in ("allOf", "anyOf", "oneOf") for part in schema.get(key, ())]
@@ -69,20 +69,20 @@ def _any_of(schemas: list[Schema]) -> Schema:
 
 
 class _Reader:
-    """Reads schemas of one document, and counts their size."""
+    """Reader of the schemas in one OpenAPI document; it adds up their sizes and raises when the limit is exceeded."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self._chars = 0
 
     def read(self, node: Any, within: frozenset[str] = frozenset(), depth: int = 0) -> Schema:
-        """Return a schema with its references replaced, its names trimmed and its wrong keywords left out.
+        """Return a schema in which each `$ref` is replaced, names are without outer spaces, and mistakes are left out.
 
         Args:
             node: The schema as KIE publishes it.
-            within: The references that are being replaced; a reference to one of these becomes an empty schema, so
-                that a schema that refers to itself comes to an end.
-            depth: Number of schemas around this one.
+            within: The `$ref` values around this schema. A schema may refer to itself, so a `$ref` in this set is
+                replaced by an empty schema.
+            depth: Number of schemas around this schema.
         """
         if depth > MAX_SCHEMA_DEPTH:
             raise UnusableSchema("it is nested too deeply")
@@ -98,17 +98,17 @@ class _Reader:
             given["prefixItems"] = given.pop("items")
         read = dict(self._read_keywords(given))
         read |= self._read_parts(given, lambda part: self.read(part, within, depth + 1))
-        # Some of KIE's schemas have the choices for the items of a list beside `type: array` instead of in `items`.
+        # In some of KIE's schemas, the `enum` for the items of a list is beside `type: array` and not inside `items`.
         if read.get("type") == "array" and "enum" in read and not any(isinstance(each, list) for each in read["enum"]):
             read["items"] = {**read.get("items", {}), "enum": read.pop("enum")}
         return read
 
     def _read_parts(self, given: Schema, read: Callable[[Any], Schema]) -> Iterator[tuple[str, Any]]:
-        """Generate the keywords that contain schemas, with these schemas read."""
+        """Generate the keywords that contain schemas, each with its schemas after `read` has cleaned them."""
         for key in MAPS_OF_SCHEMAS:
             if isinstance(given.get(key), dict):
                 named = {str(name).strip(): part for name, part in given[key].items()}
-                # A field's name is shown as it is sent, so a name with control characters is not taken.
+                # Answers show the names of fields unchanged, so a field whose name has control characters is left out.
                 yield key, {name: read(part) for name, part in named.items() if name.isprintable()}
         for key in LISTS_OF_SCHEMAS:
             if isinstance(given.get(key), list) and given[key]:
@@ -120,7 +120,7 @@ class _Reader:
             yield "additionalProperties", False
 
     def _read_keywords(self, given: Schema) -> Iterator[tuple[str, Any]]:
-        """Generate the keywords that contain no schema, without those that have a wrong value."""
+        """Generate the keywords that contain no schema, each with its value; wrong values are left out."""
         for key, value in given.items():
             read = KEYWORDS.get(key)
             if read and is_deeper(value, MAX_SCHEMA_DEPTH):
@@ -128,7 +128,7 @@ class _Reader:
             if read and (correct := read(value)) is not None:
                 self._add(len(key) + len(str(correct)))
                 yield key, correct
-        # In older drafts of JSON Schema, true makes the limit beside it exclusive.
+        # In older drafts of JSON Schema, `exclusiveMinimum: true` means that `minimum` itself is not allowed.
         for limit in ("minimum", "maximum"):
             exclusive = f"exclusive{limit.title()}"
             if given.get(exclusive) is True and (number := _number(given.get(limit))) is not None:
@@ -141,13 +141,13 @@ class _Reader:
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """Return whether lists and objects are nested in more than this number of levels."""
+    """Return whether more than `levels` lists or objects are nested in each other."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return bool(parts) and (levels == 0 or any(is_deeper(each, levels - 1) for each in parts))
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, which may be written as text; None for anything else."""
+    """Return a number, also for a text such as "5"; None for any other value."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -203,7 +203,7 @@ def _description(value: Any) -> str | None:
 
 
 def one_line(text: object, most: int | None = None) -> str:
-    """Return one of KIE's texts on one line, without control characters, and cut to a length.
+    """Return a text on one line, without control characters, and cut off after `most` characters.
 
     Args:
         text: The text; None counts as empty.
@@ -234,23 +234,26 @@ KEYWORDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"), _count),
     **dict.fromkeys(("minProperties", "maxProperties"), _count),
 }
-"""For each keyword without schemas inside, a function that returns its value, or None if the value is wrong."""
+"""For each keyword that contains no schema, a function that returns its corrected value, or None for a wrong value."""
 
 
 def _mappings(node: object) -> list[Schema]:
-    """Return those values of a mapping that are mappings; an empty list when the node is not a mapping."""
+    """Return the values of a dict that are dicts themselves; an empty list when `node` is not a dict."""
     return [each for each in node.values() if isinstance(each, dict)] if isinstance(node, dict) else []
 
 
 def _value_at(node: object, *names: str) -> Any:
-    """Return the value at a path of names; None when the path leads to no value."""
+    """Return the value that a chain of names leads to, such as `node["a"]["b"]`; None if a name is missing."""
     for name in names:
         node = node.get(name) if isinstance(node, dict) else None
     return node
 
 
 def _reference_target(reference: str, document: Mapping[str, Any]) -> Schema:
-    """Return the target of a reference, which may be percent-encoded; spaces around names are ignored."""
+    """Return the schema that a `$ref` such as `#/components/schemas/Size` points to; empty if there is none.
+
+    The `$ref` may be percent-encoded, and spaces around the names in it are ignored.
+    """
     node: Any = document
     for part in reference.removeprefix("#/").split("/"):
         name = unquote(part).replace("~1", "/").replace("~0", "~").strip()
@@ -260,10 +263,10 @@ def _reference_target(reference: str, document: Mapping[str, Any]) -> Schema:
 
 
 def merge_alternatives(schema: Mapping[str, Any]) -> Schema:
-    """Return one schema with all fields of a schema and of its alternatives; it accepts all that the schema accepts.
+    """Merge a schema and its alternatives into one schema without `allOf`, `oneOf`, `anyOf`, `if` and `not`.
 
-    The result has neither `allOf`, `oneOf` and `anyOf` nor conditions. It serves to describe and to read a call's
-    fields; only the original schema says exactly which calls are valid.
+    The merged schema has the fields of all alternatives, and accepts at least everything that the original accepts. It
+    is used to describe fields and to convert values; only the original schema tells exactly which calls are valid.
     """
     kept = {key: value for key, value in schema.items() if key not in _NOT_MERGED}
     if "const" in kept:
@@ -289,14 +292,14 @@ _NOT_MERGED = frozenset({"oneOf", "anyOf", "allOf", "if", "then", "else", "depen
 
 
 def _only_fields(schema: Schema) -> Schema:
-    """Return only the names, types and formats of a schema's fields, because its limits depend on a condition."""
+    """Return a schema with only the names, types and formats of the fields, for a schema that applies conditionally."""
     fields = schema.get("properties", {})
     wide = {name: {key: field[key] for key in ("type", "format") if key in field} for name, field in fields.items()}
     return {"properties": wide} if fields else {}
 
 
 def _merge_all_of(schemas: list[Schema]) -> Schema:
-    """Return one schema for schemas that all apply; for a key in several, the last schema's value is used."""
+    """Merge schemas that all apply at once; if several have the same key, the value in the last one is used."""
     merged: Schema = {}
     properties: dict[str, Schema] = {}
     for schema in schemas:
@@ -311,7 +314,7 @@ def _merge_all_of(schemas: list[Schema]) -> Schema:
 
 
 def _merge_any_of(schemas: list[Schema]) -> Schema:
-    """Return one schema for schemas of which any may apply: the equal keys, and the properties of all."""
+    """Merge alternative schemas: keep the keys that have the same value in all of them, and the properties of each."""
     first, *others = schemas
     merged = {key: value for key, value in first.items() if all(key in each and each[key] == value for each in others)}
     if all("enum" in schema for schema in schemas):

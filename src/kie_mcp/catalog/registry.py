@@ -1,4 +1,4 @@
-"""The registry: explicit tuples of all families, each of which is one tool, and all models by id."""
+"""The registry: tuples of all families (the models of one tool), and a dict of all models by KIE's id."""
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
@@ -70,8 +70,8 @@ STANDARD: tuple[Family, ...] = (
     suno.COVER_ART,
     suno_studio.SOUNDS,
 )
-"""The families of KIE's model list, and Suno's sounds, which replace its sound effects; clients see their tools by
-default."""
+"""The families whose tools clients see by default: those in KIE's model list, and Suno's sounds, which replace the
+list's sound effects."""
 
 FAMILIES: tuple[Family, ...] = (
     *STANDARD,
@@ -117,9 +117,9 @@ FAMILIES: tuple[Family, ...] = (
 """Every family, in the order of the tool list."""
 
 MODELS: dict[str, type[KieModel]] = {}
-"""Every model by KIE's id."""
+"""For each of KIE's model ids, the model class."""
 
 for _family in FAMILIES:
     for _model in _family.models:
-        # A later family may have a variant of a model with the same id. The id stands for the first, plain model.
+        # Two families may have variants of a model with the same id; the id then stands for the variant that is first.
         MODELS.setdefault(_model.id, _model)

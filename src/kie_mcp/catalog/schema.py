@@ -1,4 +1,4 @@
-"""JSON Schemas of pydantic models in a plain form that every MCP host accepts: no references, nulls or titles."""
+"""JSON Schemas of pydantic models without `$ref`, null and titles, so that every MCP host accepts them."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -9,26 +9,26 @@ from pydantic_core import core_schema
 
 
 class PlainSchema(GenerateJsonSchema):
-    """Generator of JSON Schemas without null, because callers leave out optional arguments and do not send null."""
+    """Generator of JSON Schemas that do not allow null, because callers leave out arguments instead of sending null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """Return the schema of a nullable value as if null were not allowed."""
+        """Return the schema of a value that may be None, without null."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Return the schema without its default if the default is None: such a field is not sent to KIE."""
+        """Return the schema without its default if the default is None, because None is never sent to KIE."""
         written = super().default_schema(schema)
         return {key: value for key, value in written.items() if (key, value) != ("default", None)}
 
 
 def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's JSON Schema under the names in the class, without references and keys that some hosts refuse."""
+    """Return a model's JSON Schema with the field names of the class, without `$ref` and keys that MCP hosts refuse."""
     schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
     return _plain(schema, schema.get("$defs", {}))
 
 
 def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Replace references by their definitions, and leave out keys that hosts refuse or agents do not need."""
+    """Replace each `$ref` by its definition, and leave out keys that MCP hosts refuse or agents do not need."""
     if "$ref" in schema:
         return _plain(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
     plain: dict[str, Any] = {}
@@ -38,18 +38,18 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
                 plain[key] = {name: _plain(each, definitions) for name, each in value.items()}
             case "items":
                 plain[key] = _plain(value, definitions)
-            # Some hosts refuse some of these keys, and agents need none: a title, for example, repeats the name.
+            # Agents do not need these keys, and some MCP hosts refuse some of them.
             case "$defs" | "title" | "minLength" | "multipleOf":
                 pass
-            # The value true is kept, because it makes hosts pass on fields that the schema does not list.
+            # The value true is kept, because only then do MCP hosts pass on fields that the schema does not list.
             case "additionalProperties" if value is not True:
                 pass
-            # Several hosts do not know exclusive limits. The model class still checks the exact limit.
+            # Several MCP hosts do not know `exclusiveMinimum`. The model class still checks the exact limit.
             case "exclusiveMinimum":
                 plain["minimum"] = value
             case "minItems" if value == 1:
                 pass
-            # An object's description is the docstring of its class, which is written for readers of the code.
+            # An object's description is left out, because it is the docstring of a class and not meant for agents.
             case "description" if "properties" in schema:
                 pass
             case _:
@@ -58,7 +58,7 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
 
 
 def walk_annotation(annotation: Any) -> Iterator[Any]:
-    """Iterate over a type annotation and then its type arguments, at any depth."""
+    """Yield a type annotation, and then its type arguments at any depth: `list[int]` gives `list[int]` and `int`."""
     yield annotation
     for part in get_args(annotation):
         yield from walk_annotation(part)

@@ -1,4 +1,4 @@
-"""Checks of a call's fields against a JSON Schema that KIE publishes, with problems in words."""
+"""Check the fields of a call against a JSON Schema that KIE publishes, and describe the problems in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
 
 MAX_PROBLEMS = 5
-"""Largest number of problems of one call that are described."""
+"""Largest number of problems that are described for one call."""
 MAX_VALUE_CHARS = 300
-"""Largest number of characters of a value from the schema, such as a list of choices, in a description."""
+"""Largest number of characters of the schema's value, such as an `enum`, in the description of a problem."""
 
-# The words are those of pydantic, so that a problem reads the same for a built-in model and a dynamic model.
+# Most texts are pydantic's, so that a caller reads the same text for a built-in model and for a dynamic model.
 WORDS = {
     "const": "Input should be {}",
     "enum": "Input should be {}",
@@ -36,7 +36,7 @@ WORDS = {
     "contains": "List lacks an item that KIE requires",
     "falseSchema": "KIE does not take this field here",
 }
-"""Description of a problem for each keyword of JSON Schema; `{}` stands for the keyword's value."""
+"""For each JSON Schema keyword, the description of a value that breaks it; `{}` stands for the keyword's value."""
 TYPE_NAMES = {
     "string": "string",
     "integer": "integer",
@@ -47,17 +47,17 @@ TYPE_NAMES = {
 }
 EXAMPLE_FILES = {"image": "https://file.example/file.png", "video": "https://file.example/file.mp4"}
 NOT_CHECKED = frozenset({"backtrackLimitExceeded", "regexEngineFailure"})
-"""Names of problems that are about a pattern of the schema, not about the value."""
+"""Names of validation errors that are caused by a regular expression in the schema, not by the value."""
 
 
 class SchemaCheck:
-    """Checks calls against one schema."""
+    """A check of calls against one JSON Schema."""
 
     def __init__(self, schema: Schema) -> None:
         """Prepare the check.
 
         Raises:
-            UnusableSchema: When the schema is not valid.
+            UnusableSchema: The schema is not valid JSON Schema.
         """
         self._schema = _without_wrong_patterns(schema)
         self._validator = _compile(self._schema)
@@ -66,19 +66,19 @@ class SchemaCheck:
         """Return a description of each problem with the fields of a call, such as "prompt is required".
 
         Args:
-            fields: The fields under KIE's names, with files as `MediaRef`. A file that is not given as a URL counts as
-                a URL, because KIE gets a URL in its place.
+            fields: The fields under KIE's names, with files as `MediaRef`. A file that is not given as a URL, such as a
+                path, is checked as if it were a URL, because KIE will receive a URL in its place.
         """
         problems = (
             self._explain(each)
             for each in self._validator.iter_errors(_with_urls(fields))
-            # The URL of a file that is not yet uploaded is unknown, so only the type of its field is checked.
+            # The URL of a file that is not yet uploaded is unknown, so only its type is checked.
             if each.kind.name == "type" or not _is_uploaded(_value_at(fields, each.instance_path))
         )
         return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
 
     def _explain(self, error: "ValidationError") -> str:
-        """Describe one problem in words; empty when it is about the schema and not about the value."""
+        """Describe one validation error in words; empty when the schema causes the error and not the value."""
         name, value = error.kind.name, error.kind.value
         if name in NOT_CHECKED:
             return ""
@@ -118,7 +118,7 @@ def _compile(schema: Schema) -> "Draft202012Validator":
 
 
 def _without_wrong_patterns(schema: Any) -> Any:
-    """Return a schema without those patterns that are not valid regular expressions, at any depth."""
+    """Return a schema without patterns, at any depth, that are not valid regular expressions."""
     if isinstance(schema, list):
         return [_without_wrong_patterns(each) for each in schema]
     if not isinstance(schema, dict):
@@ -141,7 +141,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _with_urls(value: Any) -> Any:
-    """Return a value with a URL in place of each file that is given in another form."""
+    """Return a value in which each file that is not given as a URL, such as a path, is replaced by an example URL."""
     match value:
         case MediaRef() if _is_uploaded(value):
             return EXAMPLE_FILES.get(value.medium, "https://file.example/file.mp3")
@@ -155,7 +155,7 @@ def _with_urls(value: Any) -> Any:
 
 
 def _is_uploaded(value: Any) -> bool:
-    """Tell whether a value is a file that is uploaded to KIE, so that KIE gets another URL than the caller wrote."""
+    """Tell whether a value is a file that is not given as a URL, so that it must be uploaded to KIE."""
     return isinstance(value, MediaRef) and not value.startswith(("https://", "http://"))
 
 
@@ -168,7 +168,7 @@ def _value_at(value: Any, path: Sequence[str | int]) -> Any:
 
 
 def _explain_choice(alternatives: Any) -> str:
-    """Describe the problem that a value meets several alternatives of a `oneOf`, which allows only one."""
+    """Describe the problem that a value is valid for several alternatives of a `oneOf`, although it allows only one."""
     named = [each.get("required") if isinstance(each, dict) else None for each in alternatives or [None]]
     if all(named):
         return f"KIE takes only one of: {', '.join(' and '.join(each) for each in named if each)}"
@@ -199,9 +199,15 @@ def _shorten(text: str, most: int = MAX_VALUE_CHARS) -> str:
 
 
 def unknown_fields(fields: Mapping[str, Any], schema: Mapping[str, Any], inside: str = "") -> Iterator[str]:
-    """Generate the names of fields, at any depth, that a merged schema does not list.
+    """Generate the names of fields, at any depth, that a schema from `merge_alternatives()` does not list.
 
-    KIE ignores such fields and bills the task. So they are refused, although most of KIE's schemas allow them.
+    KIE would ignore such fields and bill the task. Therefore they are refused, although most of KIE's schemas allow
+    them.
+
+    Args:
+        fields: The fields to check.
+        schema: The merged schema.
+        inside: Path of the object that has the fields, which is put before each name, such as `lines.0.`.
     """
     known = schema.get("properties", {})
     closed = bool(known) and not schema.get("patternProperties") and "additionalProperties" not in schema

@@ -1,4 +1,4 @@
-"""Short texts for tool schemas, where tokens are scarce: patterns for sets of ids, and a field's limits in words."""
+"""Short texts for tool schemas, which have a token budget: a few patterns for many model ids, and limits in words."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -7,13 +7,16 @@ from typing import Any
 
 
 def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
-    """Describe some of a family's models by a few patterns that match these models and no other model of the family.
+    """Describe some models of a family by few patterns such as `kling-*`, which match no other model of the family.
 
-    The algorithm is a greedy set cover: each step takes the pattern that matches most of the remaining ids.
+    The algorithm is a greedy set cover: each step chooses the pattern that matches most of the remaining ids.
 
     Args:
-        ids: The ids that the text describes.
-        all_ids: All ids of the family; the text leaves out a prefix that they all share.
+        ids: The ids to describe.
+        all_ids: All ids of the family. If all ids have the same prefix, the text leaves the prefix out.
+
+    Returns:
+        The patterns with commas between them.
     """
     uncovered = [id_ for id_ in all_ids if id_ in ids]
     others = [id_ for id_ in all_ids if id_ not in ids]
@@ -21,7 +24,7 @@ def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
     words: list[str] = []
     while uncovered:
         best = max(
-            # The text leaves out the shared prefix, so a pattern must begin with all of it, or with `*`.
+            # The shared prefix is cut off from patterns later, so each pattern must begin with the prefix or with `*`.
             (
                 p
                 for p in _patterns(uncovered)
@@ -36,7 +39,7 @@ def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
 
 
 def _patterns(ids: Iterable[str]) -> Iterable[str]:
-    """Generate the ids, and patterns of `*` and parts of the ids, such as `kling-*`; a part ends at `-` or `/`."""
+    """Generate the ids, and patterns with `*` in place of some parts, such as `kling-*`; parts end at `-` or `/`."""
     for id_ in ids:
         yield id_
         parts = re.split(r"(?<=[-/])", id_)
@@ -49,7 +52,7 @@ def _patterns(ids: Iterable[str]) -> Iterable[str]:
 
 
 def _common_prefix(ids: Sequence[str]) -> str:
-    """Return the prefix that all ids share, up to its last slash."""
+    """Return the prefix of all ids up to its last slash, such as `kling/`; empty if the prefix has no slash."""
     shared = ids[0]
     for id_ in ids:
         while not id_.startswith(shared):
@@ -58,12 +61,12 @@ def _common_prefix(ids: Sequence[str]) -> str:
 
 
 def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> str:
-    """Describe in words which values a field allows.
+    """Describe the values that a field allows, such as `5 to 10`; `any` if all values are allowed.
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that the reader sees beside the text. The text lists the allowed values, or, if this is
-            shorter, `not` and those of the shown values that the field does not allow.
+        shown: The enum values that the reader sees beside the text. The text lists the allowed values, or it lists the
+            forbidden values after `not` if that is shorter.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])

@@ -20,12 +20,12 @@ from kie_mcp.catalog.schema import plain_schema
 Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
-"""Labels in a model's text description for the keys that come from KIE's live catalogue."""
+"""For each key with live data from KIE in a model's description, the label that `format_description()` writes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A model and the family whose tool runs it."""
+    """A pair of a model and the family whose tool runs the model."""
 
     family: Family
     model: type[KieModel]
@@ -36,14 +36,14 @@ class Entry:
         return (self.model.id, *self.model.aliases, self.family.tool)
 
     def is_named(self, name: str) -> bool:
-        """Tell whether a text is a name of the model or its tool; signs, case and the id's folder do not matter."""
+        """Tell whether a text names the model or its tool; case, punctuation and an id's part before `/` may differ."""
         brand = self.family.tool.partition("_")[0]
         tails = (tail for each in self.names if brand in (tail := each.rpartition("/")[2]))
         return _squash(name) in {_squash(each) for each in (*self.names, *tails)}
 
     @property
     def search_text(self) -> str:
-        """The text, in lower case, in which a search looks for its words."""
+        """All names and descriptions of the model in lower case; a search looks for its words in this text."""
         about = (self.model.kind, self.model.does, read_summary(self.model), self.family.about)
         return " ".join((*self.names, *about)).casefold()
 
@@ -54,39 +54,39 @@ def _squash(text: str) -> str:
 
 
 class Found(NamedTuple):
-    """What a search found."""
+    """The models that a search found."""
 
     entries: list[Entry]
-    """The models, the most suitable first and legacy models last."""
+    """The models with their tools, the most suitable model first and legacy models last."""
     note: str = ""
-    """Why these are only the nearest; empty when they are what was searched for."""
+    """A sentence that says why the models only come near to the search; empty if they match it."""
 
 
 EVERY = tuple(Entry(family, model) for family in FAMILIES for model in family.models)
-"""Every model under each tool that runs it; a few models have a second tool, such as `ghibli_image`."""
+"""All pairs of a model and a tool that runs it; a few models have two tools, for example also `ghibli_image`."""
 ENTRIES = tuple(entry for entry in EVERY if MODELS[entry.model.id] is entry.model)
-"""Every model once."""
+"""All models with their tools, where each model occurs once."""
 
 NAMES_AT_LEAST = 3
-"""Fewest letters of a word that is looked for in names alone."""
+"""Smallest number of letters that a word must have to be searched for in similar names."""
 TYPO_CUTOFF = 0.75
-"""Lowest similarity, from 0 to 1, of a word and the known word that may be meant."""
+"""Smallest similarity, from 0 to 1, of a misspelled word to the known word that corrects it."""
 
 
 def find_models(
     query: str = "", *, kind: Kind | None = None, mode: str = "", max_credits: float | None = None
 ) -> Found:
-    """Find the models that match all conditions, or the nearest if no model matches the words.
+    """Find the models that match all conditions; if no model matches the query, find models that come near to it.
 
-    A model whose name is searched for comes first. Then come the models that make what the words ask for (`NEEDS`), and
-    then those with all the words in their names, tool, kind, mode or description.
+    Models whose name is the query come first. After them come the models that make what the query asks for (`NEEDS`),
+    and then the models whose names, tool, kind, mode or description contain all words of the query.
 
     Args:
-        query: What is searched for, in the words of the searcher; case is ignored.
-        kind: The kind of result.
-        mode: A part of the mode, such as `image-to-video`.
-        max_credits: Largest lower estimate, in credits, of a call with default arguments. A model without a price never
-            matches.
+        query: What a person searches for, in their own words; case is ignored.
+        kind: The kind of result that the models must make; None for any kind.
+        mode: A text that the model's mode must contain, such as `image-to-video`.
+        max_credits: Largest number of credits that the cheapest call with default arguments may cost. A model without
+            a known price does not match.
     """
     wanted = "-".join(mode.casefold().replace("_", " ").split())
     pool = [
@@ -99,19 +99,22 @@ def find_models(
     found = _find_exactly(query, pool)
     if not found.entries:
         found = _find_nearest(query, pool)
-    # A model with two tools counts once, under the tool that fits better.
+    # A model that was found under two tools is kept once, under the tool that was found first.
     once = {entry.model.id: entry for entry in reversed(found.entries)}
     entries = [entry for entry in found.entries if once[entry.model.id] is entry]
     return Found(sorted(entries, key=lambda entry: _is_legacy_find(entry, query)), found.note)
 
 
 def _is_legacy_find(entry: Entry, query: str) -> bool:
-    """Tell whether a model is legacy, and not the very model that is searched for."""
+    """Tell whether a model is legacy and the query is not its name, so that it comes last."""
     return bool(entry.model.legacy) and not entry.is_named(query)
 
 
 def _find_exactly(query: str, pool: list[Entry]) -> Found:
-    """Find what has the name, makes what is needed, or has all the words; the note is that of the first need."""
+    """Find the models whose name is the query, that make what it asks for, or whose description has all its words.
+
+    If the first match comes from a need (`NEEDS`), the result has the note of this need.
+    """
     words = split_words(query)
     named = [entry for entry in pool if entry.is_named(query)]
     needed: list[Entry] = []
@@ -127,7 +130,7 @@ def _find_exactly(query: str, pool: list[Entry]) -> Found:
 
 
 def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
-    """Return the models for a need: the first of each target, then the second of each, and so on."""
+    """Return the models for a need: the first model of each target (tool or model id), then the second, and so on."""
     places = [
         (place, number, entry)
         for number, target in enumerate(need.targets)
@@ -137,9 +140,9 @@ def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
 
 
 def _find_nearest(query: str, pool: list[Entry]) -> Found:
-    """Find the models that a search which fits none may mean.
+    """Find the models that a query may mean if no model matches it exactly.
 
-    These are the models for a part of the words, for the words without spelling mistakes, or with similar names.
+    These are models that fit some of the words, that fit the words without spelling mistakes, or with similar names.
     """
     words = split_words(query)
     if needs := find_needs(words):
@@ -159,7 +162,7 @@ def _count_words_in_names(words: Iterable[str], entry: Entry) -> int:
 
 
 def _correct(word: str) -> str:
-    """Return the word of a name or a need that a word with a spelling mistake means, or the word itself."""
+    """Return the known word that a misspelled word means; return the word itself if no known word is similar."""
     known = _known_words()
     close = () if word in known else difflib.get_close_matches(word, known, n=1, cutoff=TYPO_CUTOFF)
     return next(iter(close), word)
@@ -167,18 +170,18 @@ def _correct(word: str) -> str:
 
 @cache
 def _known_words() -> tuple[str, ...]:
-    """Return the words of all needs and names."""
+    """Return all words that occur in the phrases of `NEEDS` and in the names of models and tools."""
     texts = (*chain.from_iterable(need.phrases for need in NEEDS), *chain.from_iterable(each.names for each in ENTRIES))
     return tuple(dict.fromkeys(chain.from_iterable(map(split_words, texts))))
 
 
 def _costs_at_most(limit: float, cost: float | None) -> bool:
-    """Tell whether a cost is known and within the limit."""
+    """Tell whether a cost is known and not higher than the limit, in credits."""
     return cost is not None and cost <= limit
 
 
 def summarize_entry(entry: Entry) -> Description:
-    """Return a model's row for a list of models."""
+    """Return a model as one row of a list: its id, tool, mode, credits, worth in dollars and summary."""
     model, estimate = entry.model, entry.model.default_estimate()
     worth = "" if estimate.low is None else format_worth(estimate.low, estimate.high)
     return {
@@ -192,7 +195,7 @@ def summarize_entry(entry: Entry) -> Description:
 
 
 def _describe_in_short(model: type[KieModel]) -> str:
-    """Return a model's summary, after the tool to prefer if the model is legacy."""
+    """Return a model's summary; for a legacy model, the summary begins with the tool to prefer."""
     return (f"Legacy, prefer {model.legacy}. " if model.legacy else "") + read_summary(model)
 
 
@@ -205,11 +208,11 @@ def find_by_name(name: str) -> Entry | None:
 
 
 def suggest_ids(name: str, live_ids: Iterable[str] = ()) -> list[str]:
-    """Suggest up to four ids that a caller may have meant by a wrong name; the most similar comes first.
+    """Return up to four model ids that a caller may have meant by a wrong name; the most similar id comes first.
 
     Args:
-        name: The name that was not found.
-        live_ids: Further ids, from KIE's live catalogue.
+        name: The wrong name.
+        live_ids: More ids to choose from, such as those in KIE's live catalogue.
     """
     known = {alias: entry.model.id for entry in ENTRIES for alias in (entry.model.id, *entry.model.aliases)}
     known |= {id_: id_ for id_ in live_ids}
@@ -222,7 +225,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
 
     Args:
         model: The model.
-        tool: Name of the tool that runs it.
+        tool: Name of the tool that runs the model.
     """
     schema = plain_schema(model)
     for field, words in _describe_files(model):
@@ -241,7 +244,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
 
 
 def format_description(description: Mapping[str, Any]) -> str:
-    """Format a description from `describe_model()` as text, in which `*` marks required arguments."""
+    """Return a description from `describe_model()` as a text with a line for each argument; `*` marks required ones."""
     schema = description["input_schema"]
     names = f", also called {', '.join(description['aliases'])}" if description["aliases"] else ""
     lines = [
@@ -269,7 +272,7 @@ def read_summary(model: type[KieModel]) -> str:
 
 
 def _describe_files(model: type[KieModel]) -> Iterable[tuple[str, str]]:
-    """Generate a pair for each file argument: its name, and its medium, limits and description in words."""
+    """Generate, for each file argument, a pair of its name and a text with its medium, limits and description."""
     for name, field in model.model_fields.items():
         if found := find_file_type(field):
             media, limits = found
@@ -289,7 +292,7 @@ def _format_limits(limits: Limits) -> str:
 
 
 def _format_field(field: Mapping[str, Any]) -> str:
-    """Describe the JSON Schema of an argument in words: its type or values, limits, default and description."""
+    """Return the JSON Schema of an argument as words: its type or its values, its limits, default and description."""
     words = [field.get("type", "anything")]
     if "enum" in field:
         words = [", ".join(str(value) for value in field["enum"])]

@@ -5,16 +5,16 @@ HOST_ARGUMENTS = {
     "toolCallId": "n8n's MCP Client Tool sends it along: n8n-io/n8n#21500",
     "__tool_use_purpose": "Kiro CLI adds it to the input of every tool, as its hooks show",
 }
-"""Arguments that hosts add to calls for their own use, and where this was seen; they are ignored."""
+"""For each argument that an MCP host adds to tool calls for its own use, where this was seen; it is ignored."""
 
 PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
-"""Texts, in lower case, that stand for "not given"."""
+"""Texts, in lower case, that mean that an argument is not given."""
 
 SWITCH_WORDS = {
     **dict.fromkeys(("true", "yes", "y", "on"), True),
     **dict.fromkeys(("false", "no", "n", "off", "0"), False),
 }
-"""The meaning of texts, in lower case, for an argument that is true or false."""
+"""For each text, in lower case, what it means for an argument that is true or false."""
 
 _PICTURE = (
     "image images picture pictures photo photos img img_url img_urls image_url image_urls image_uri image_path "
@@ -26,7 +26,7 @@ _TASK = "task tasks task_id task_ids tid kie_task_id"
 NEAR_NAMES: dict[str, frozenset[str]] = {
     name: frozenset(words.split())
     for name, words in {
-        # Media
+        # Names of arguments that take files
         "image": f"{_PICTURE} first_frame first_frame_url first_frame_image first_image start_image start_image_url "
         "start_frame start_frame_url init_image",
         "images": _PICTURE,
@@ -41,7 +41,7 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "audios": "audio audio_url audio_urls upload_url_list reference_audio reference_audios reference_audio_url "
         "reference_audio_urls input_audios",
         "mask": "mask_url mask_image mask_image_url",
-        # Words
+        # Names of arguments that take texts, voices or lines
         "prompt": "text lyrics description content input_text script instruction instructions caption gpt_description",
         "negative_prompt": "negative negative_tags negativeprompt",
         "style": "tags genre style_tags music_style",
@@ -50,7 +50,7 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "shots": "multi_prompt scenes",
         "lines": "dialogue dialog dialogues turns",
         "dialogue": "lines dialog turns dialogue_turns",
-        # Form
+        # Names of arguments for the size, length, number and format of results
         "aspect_ratio": "ratio aspect aspectratio image_size size shape orientation",
         "duration": "seconds length duration_seconds video_length duration_sec n_frames",
         "resolution": "image_resolution video_resolution",
@@ -62,12 +62,12 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "prompt_expansion": "expand_prompt enhance_prompt prompt_extend prompt_optimizer prompt_upsampling "
         "prompt_enhancement enable_prompt_expansion",
         "translate": "enable_translation translation",
-        # Tasks
+        # Names of arguments that name tasks and their results
         "task_id": f"{_TASK} id track job_id",
         "task_ids": f"{_TASK} id ids job_id job_ids",
         "track": f"{_TASK} tracks song song_id track_id audio_id",
         "file": f"{_TASK} url file_url path media result reference",
-        # Utilities and options
+        # Names of the options, and of arguments of tools that run no model
         "model": "model_id model_name",
         "models": "model model_ids model_names",
         "words": "query q search keywords keyword term terms",
@@ -89,9 +89,9 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "confirm": "confirmation confirmation_id confirm_id",
     }.items()
 }
-"""For each argument, other names that mean the same, in snake case: names at KIE, in other tools, and in common use.
+"""For each argument, other names for it in snake case, which come from KIE, from other MCP tools or from common use.
 
-Another name counts only in a tool that has the argument and has no argument with the other name.
+For example, `ratio` means `aspect_ratio` in a tool that has the argument `aspect_ratio` and no argument `ratio`.
 """
 
 WIDE, TALL = ("16:9", "3:2", "4:3", "5:4", "21:9"), ("9:16", "2:3", "3:4", "4:5", "9:21")
@@ -105,4 +105,4 @@ CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
 }
-"""For each word in lower case, the choices that it may mean; the first one that an argument allows is taken."""
+"""For each word in lower case, the values that it may mean; the first value that the argument allows is used."""

@@ -1,6 +1,6 @@
-"""JSON Schemas of the requests that KIE takes, as the catalogue knows them.
+"""JSON Schemas of the requests to KIE, which are derived from the model classes.
 
-The sandbox publishes these schemas, and `kie-mcp catalog check` compares KIE's live schemas with them.
+The sandbox publishes these schemas, and `kie-mcp catalog check` compares them with the schemas that KIE publishes.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 def wire_schema(model: type[KieModel]) -> Schema:
     """Return the JSON Schema of the fields that a model's `sent()` returns.
 
-    The names are those of the model's product API, if it has one.
+    If the model has a product API, the fields have the names of the product API.
     """
     ours = plain_schema(model)
     names = {name: f.serialization_alias or name for name, f in model.model_fields.items() if name not in model.folded}
@@ -32,7 +32,7 @@ def _field_schema(model: type[KieModel], name: str, schema: Schema) -> Schema:
     if InList in parts:
         return {"type": "array", "items": schema, "maxItems": 1 + _count_folded(model, name)}
     if AsText in parts:
-        # KIE takes the number as text, and a text has no minimum or maximum.
+        # KIE requires the number as a text, and the schema of a text has no minimum or maximum.
         schema = {key: value for key, value in schema.items() if key not in ("minimum", "maximum")}
         schema["type"] = "string"
     if "enum" in schema:
@@ -48,14 +48,14 @@ def _annotation_parts(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _wire_value(model: type[KieModel], name: str, value: Any) -> Any:
-    """Return the value that KIE is sent for an argument's value: 5 may be sent as "5", and 16:9 as landscape_16_9."""
+    """Return the value that is sent to KIE for an argument's value, such as "5" for 5 or landscape_16_9 for 16:9."""
     call = model.model_construct(**{name: value})
     (wire_value,) = call.model_dump(mode="json", include={name}).values()
     return wire_value
 
 
 def _count_folded(model: type[KieModel], name: str) -> int:
-    """Count the fields that `sent()` may merge into this field's list: folded fields for the same kind of file."""
+    """Count the fields that `sent()` may add to this field's list: the `folded` fields for the same kind of file."""
     return sum(_media_types(model, each) == _media_types(model, name) for each in model.folded)
 
 

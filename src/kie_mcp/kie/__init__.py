@@ -1,1 +1,1 @@
-"""KIE's HTTP API: except for the sandbox, only this package knows the API's requests and envelopes."""
+"""KIE's HTTP API; only this package and the sandbox know the API's paths, request bodies and answers."""

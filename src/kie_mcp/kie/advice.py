@@ -1,22 +1,22 @@
-"""Next steps outside of this server: on KIE's web pages, or in the files and settings of the sandbox."""
+"""What a user can do outside of kie-mcp, on KIE's web pages or, for the sandbox, in its files and settings."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What the owner of an account can do about the usual problems with tasks, credits and the key."""
+    """Sentences that tell the owner of an account what to do about problems with tasks, credits and the API key."""
 
     task_list: str
-    """The place that shows all tasks with their ids."""
+    """Web page or folder where the owner finds all tasks with their ids."""
     top_up: str
-    """How to get more credits."""
+    """How the owner gets more credits."""
     change_key: str
-    """What to do about a key that is refused."""
+    """What the owner does when KIE refuses the API key."""
 
     @property
     def check_task(self) -> str:
-        """What to do about a task that may have been made and billed."""
+        """What to do when nobody knows whether KIE accepted and billed a task."""
         return f"Do not repeat the call: look at {self.task_list}, then settle it with resolve_task."
 
 
@@ -26,7 +26,7 @@ KIE = Advice(
     change_key="Check KIE_API_KEY, and the key's IP list at https://kie.ai/api-key.",
 )
 SANDBOX_KEY = "sandbox"
-"""The sandbox's key; KIE gives nobody such a key."""
+"""The API key of the sandbox; it differs from all keys that KIE gives to users."""
 SANDBOX = Advice(
     task_list="the names of the files in sandbox/kie/tasks, in the sandbox's KIE_MCP_DATA_DIR",
     top_up="This is the sandbox: raise KIE_MCP_SANDBOX_CREDITS and start it again",
@@ -35,5 +35,5 @@ SANDBOX = Advice(
 
 
 def find_advice(key: str) -> Advice:
-    """Return the advice for the owner of an API key: the sandbox's for the sandbox's key, else KIE's."""
+    """Return the advice for the owner of an API key: `SANDBOX` for the sandbox's key, and `KIE` for any other key."""
     return SANDBOX if key == SANDBOX_KEY else KIE

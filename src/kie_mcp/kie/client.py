@@ -1,7 +1,8 @@
 """KIE's HTTP API: the bearer key, the envelope `{code, msg, data}`, errors, timeouts, retries and rate limits.
 
-Reads are retried, except status reads. While a task is being created, its create is sent again only after KIE's 429,
-which says that KIE made no task and billed nothing. `UnknownOutcome` is raised when the task may or may not exist.
+Requests that only read are retried, except status reads. A create request (the request that starts a paid task) is
+sent again only after an answer 429, which means that KIE made no task and billed nothing. If nobody knows whether KIE
+made the task, `UnknownOutcome` is raised.
 """
 
 import hashlib
@@ -26,36 +27,36 @@ from kie_mcp.kie.routes import Endpoints, Route
 
 T = TypeVar("T")
 
-# Cloudflare answers 403 "error code: 1010" when the User-Agent is only the name of a library.
+# If the User-Agent is only the name of an HTTP library, Cloudflare answers with 403 "error code: 1010".
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
 TIMEOUT = httpx2.Timeout(60, connect=10)
 CREATE_SECONDS = 90
-"""Timeout of a create, in seconds; the outcome of a create that times out is unknown."""
+"""Timeout of a create request, in seconds; after a timeout, nobody knows whether KIE made the task."""
 READ_SECONDS = 10
-"""Timeout of one attempt of a read, in seconds."""
+"""Timeout of one attempt of a request that only reads, in seconds."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 MAX_ANSWER_BYTES = 10_000_000
 """Largest answer that is read, in bytes: about ten times the size of KIE's largest answer, the list of models."""
 MOST_CREDITS = 1e12
-"""Largest balance, in credits, that is taken as correct; no account has so many."""
+"""Largest balance that is accepted as correct, in credits; a larger number is a mistake in KIE's answer."""
 READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
-"""Shortest wait before the second attempt of a read, in seconds."""
+"""Shortest wait before the second attempt of a request that only reads, in seconds."""
 DISCOVERY_BACKOFF_SECONDS = 1.1
-"""Shortest wait before the second attempt of a discovery read, in seconds; KIE answers one such request a second."""
+"""Shortest wait before the second attempt of a request to the discovery API, in seconds; KIE answers one a second."""
 CREATE_ATTEMPTS = 8
 CREATE_BACKOFF_SECONDS = 5
-"""Seconds before a create that KIE refused with 429 is sent again, unless KIE names another wait."""
+"""Seconds until a create request is sent again after an answer 429, unless KIE asks for a longer or shorter wait."""
 STATUS_READS = 10
-"""KIE's rate limit: status reads per second."""
+"""KIE's rate limit for most models: status reads per second."""
 SLOW_READS = 3
-"""KIE's rate limit for Suno, and also for 4o: status reads per second."""
+"""KIE's rate limit for Suno and, separately, for 4o images: status reads per second."""
 SLOW_PATHS = {
     "suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"),
     "4o": re.compile("/gpt4o-"),
 }
 LONGEST_RETRY_AFTER = 60
-"""Longest wait between two attempts that the client accepts from KIE's Retry-After header, in seconds."""
+"""Longest wait before the next attempt, in seconds; a longer time in the header Retry-After is cut to this time."""
 
 
 class KieClient:
@@ -74,18 +75,18 @@ class KieClient:
         create_seconds: float = CREATE_SECONDS,
         create_limiter: CreateLimiter | None = None,
     ) -> None:
-        """Prepare a client, which opens a connection only for its first request.
+        """Prepare a client; it opens a connection only when it sends its first request.
 
         Args:
-            key: KIE's bearer key.
-            base_url: The address of KIE's API.
-            upload_url: The address of KIE's file upload API.
+            key: KIE's API key.
+            base_url: URL of KIE's API.
+            upload_url: URL of KIE's file upload API.
             service: Whether to use the routes of KIE's model list instead of KIE's documented API.
-            transport: Sends the requests; httpx2's default when left out.
-            clock: The clock; the machine's when left out.
-            read_seconds: Timeout of one attempt of a read, in seconds.
-            create_seconds: Timeout of a create, in seconds.
-            create_limiter: Rate limiter that gives each create a slot; when left out, creates are not limited.
+            transport: Sends the requests; when left out, httpx2's default is used.
+            clock: The source of time; when left out, the machine's clock is used.
+            read_seconds: Timeout of one attempt of a request that only reads, in seconds.
+            create_seconds: Timeout of a create request, in seconds.
+            create_limiter: Rate limiter that gives each create request a slot; when left out, there is no limit.
         """
         self.base_url = base_url.rstrip("/")
         self.service = service
@@ -95,9 +96,9 @@ class KieClient:
         self.http = httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
         self._authorization = {"Authorization": f"Bearer {key}"}
         self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
-        """Name of the account: a hash that does not reveal the key."""
+        """Name of the account: a hash of the API key, which does not reveal the key."""
         self.advice = find_advice(key)
-        """What the account's owner can do outside of this server."""
+        """What the account's owner can do outside of kie-mcp when something goes wrong."""
         self._create_limiter = create_limiter
         self._create_order = anyio.Lock()
         self._read_seconds = read_seconds
@@ -121,72 +122,73 @@ class KieClient:
         """Create a task at KIE and return KIE's id of the task.
 
         Args:
-            path: Path of the route's create.
+            path: Path of the create request on the route.
             body: The request body.
-            task: The caller's task, which the client passes to the create limiter.
+            task: The caller's record of the task; the client only passes it to the create limiter.
 
         Raises:
-            UnknownOutcome: When the task may exist. Do not send the same body again.
-            ApiError: When the task certainly does not exist; nothing was billed.
+            UnknownOutcome: When KIE may have made the task. Do not send the same body again.
+            ApiError: When KIE did not make the task; nothing was billed.
         """
         return await self._with_create_slot(task, lambda: self._create_once(path, body))
 
     async def create_and_read(self, route: Route, body: Mapping[str, Any], task: Any = None) -> Any:
-        """Create a task on a route that answers the create with a status answer, and return that status answer.
+        """Create a task on a route on which the answer to the create request shows the task's state; return the answer.
 
         Args:
             route: A route that is `at_once` or `repeated`.
-            body: The request body; a GET sends these fields in the query.
-            task: The caller's task, which the client passes to the create limiter.
+            body: The request body; a GET request sends these fields in its query.
+            task: The caller's record of the task; the client only passes it to the create limiter.
 
         Raises:
-            UnknownOutcome: When the task may exist. Do not send the same body again.
-            ApiError: When the task certainly does not exist; nothing was billed.
+            UnknownOutcome: When KIE may have made the task. Do not send the same body again.
+            ApiError: When KIE did not make the task; nothing was billed.
         """
         return await self._with_create_slot(task, lambda: self._create_and_read_once(route, body))
 
     async def repeat_create(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """Send the create of a `repeated` route again, which bills nothing, and return the status answer.
+        """Send the create request of a `repeated` route again, which costs nothing, and return the status answer.
 
-        The client makes one attempt, because KIE wants some time between two attempts.
+        The client makes only one attempt, because KIE requires some time between two attempts.
 
         Raises:
-            ApiError: When the answer says nothing of the task; `read_status` lists the reasons.
+            ApiError: When the answer tells nothing about the task; `read_status` lists the reasons.
         """
         await self._read_limiter.acquire()
         url = self.base_url + route.create
         return await self._read_once(route.method, url, is_status=True, **_body_arguments(route.method, body))
 
     async def read_status(self, path: str, task_id: str) -> Any:
-        """Return KIE's unchanged answer to a status read: an envelope, text that is not JSON, or None for no body.
+        """Return KIE's answer to a status read: an envelope, a text if it is not JSON, or None if the body is empty.
 
-        The client waits for a slot in the rate limit and makes one attempt, because the caller polls again anyway.
+        The client waits for a slot in the rate limit and makes only one attempt, because the caller polls again anyway.
 
         Args:
-            path: Path of the route's status read.
+            path: Path of the status read on the route.
             task_id: KIE's id of the task.
 
         Raises:
-            ApiError: When KIE tells nothing of the task: because of the key, rate limit, maintenance or connection.
+            ApiError: When the answer tells nothing about the task, because KIE refuses the API key, limits the rate, is
+                under maintenance or cannot be reached.
         """
         slow = (limiter for name, limiter in self._slow_read_limiters.items() if SLOW_PATHS[name].search(path))
         await next(slow, self._read_limiter).acquire()
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
     def share_read_limit(self, processes: int) -> None:
-        """Set the rate limits of status reads to this process's share of KIE's limits.
+        """Divide KIE's rate limits of status reads among all processes, and use one share in this process.
 
         Args:
-            processes: The number of live processes that use this account.
+            processes: Number of processes that use this account now.
         """
         self._read_window.slots = max(1, STATUS_READS // processes)
         for window in self._slow_read_windows.values():
             window.slots = max(1, SLOW_READS // processes)
 
     async def read_discovery(self, path: str) -> Any:
-        """Return the data of an answer of KIE's discovery API.
+        """Return the `data` of an answer of KIE's discovery API.
 
-        Callers must wait a second between two requests, because the discovery API answers one request a second.
+        Callers must wait a second between two requests, because the discovery API answers only one request a second.
         """
         return await self._read("GET", self.base_url + path, backoff=DISCOVERY_BACKOFF_SECONDS)
 
@@ -194,10 +196,10 @@ class KieClient:
         """Return the account's balance, in credits.
 
         Raises:
-            ApiError: When KIE does not answer, or answers with something that is no amount of credits.
+            ApiError: When KIE does not answer, or when the answer has no valid number of credits.
         """
         data = await self._read("GET", self.base_url + self.endpoints.credits)
-        # The endpoint for the `service` routes may answer with an object that holds the number.
+        # On the `service` routes, KIE may answer with an object that contains the number.
         number = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
         balance = parse_number(number)
         if balance is None or abs(balance) > MOST_CREDITS:
@@ -205,10 +207,13 @@ class KieClient:
         return balance
 
     async def request_download_url(self, url: str) -> str:
-        """Return a link, valid for 20 minutes, to one of KIE's files; a browser saves that file and does not show it.
+        """Return a link, valid for 20 minutes, with which a browser downloads one of KIE's files and does not show it.
+
+        Args:
+            url: KIE's URL of the file.
 
         Raises:
-            ApiError: When the URL is not one of KIE's.
+            ApiError: When the URL is not a URL of KIE's files.
         """
         data = await self._read("POST", self.base_url + self.endpoints.download_url, json={"url": url})
         if not isinstance(data, str) or not data:
@@ -216,11 +221,11 @@ class KieClient:
         return data
 
     async def upload(self, path: str, **content: Any) -> Mapping[str, Any]:
-        """Upload a file and return KIE's description of the file; `downloadUrl` in it is public for about a day.
+        """Upload a file and return KIE's description of it, whose `downloadUrl` is a public URL for about a day.
 
         Args:
             path: Path of the upload endpoint.
-            **content: The request's content, as httpx2 takes it.
+            **content: Arguments of httpx2's `request()` that hold the content, such as `files` or `json`.
         """
         data = await self._read_once(
             "POST", self.upload_url + path, seconds=math.inf, timeout=UPLOAD_TIMEOUT, **content
@@ -230,10 +235,10 @@ class KieClient:
         return data
 
     async def _with_create_slot(self, task: Any, send: Callable[[], Awaitable[T]]) -> T:
-        """Acquire a slot in the create rate limit, then send the create; retry only after KIE's 429."""
+        """Acquire a slot in the rate limit of create requests, then call `send`; retry only after an answer 429."""
         attempt = 1
         while True:
-            # Creates get their slots in the order of the calls: only the first waiting create asks the limiter.
+            # Only the create request that has waited longest asks the limiter, so that slots are given in order.
             async with self._create_order:
                 while self._create_limiter and (wait := await self._create_limiter.acquire(self.account, task)):
                     await self.clock.sleep(wait)
@@ -246,17 +251,17 @@ class KieClient:
                 await self.clock.sleep(error.retry_after or CREATE_BACKOFF_SECONDS)
 
     async def _create_once(self, path: str, body: Mapping[str, Any]) -> str:
-        """Send a create once, and return the task id in KIE's answer."""
+        """Send a create request once, and return the task id in KIE's answer."""
         response = await self._send("POST", path, body)
         code, message, data = _read_envelope(response, _parse_body(response))
         task_id = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
-        # KIE answers 409 with the existing task's id: treat it as created.
+        # An answer 409 has the id of a task that exists already, so the create request counts as accepted.
         if task_id and codes.find(code).accepted:
             return str(task_id)
         raise self._create_error(response, code, f"without a task id: {message or 'nothing'}", message)
 
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """Send a create once, and return KIE's answer when the answer tells the task's state; otherwise raise."""
+        """Send a create request once, and return KIE's answer if it tells the task's state; else raise an error."""
         response = await self._send(route.method, route.create, body)
         answer = _parse_body(response)
         code, message, _ = _read_envelope(response, answer)
@@ -267,7 +272,7 @@ class KieClient:
         raise self._create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """Send a create; raise `UnknownOutcome` when an open connection breaks or the timeout ends."""
+        """Send a create request; if the open connection breaks or the timeout ends, raise `UnknownOutcome`."""
         try:
             with anyio.fail_after(self._create_seconds):
                 return await self.http.request(
@@ -280,7 +285,7 @@ class KieClient:
             raise _unknown_outcome_error(message, self.advice) from None
 
     async def _read(self, method: str, url: str, *, backoff: float = READ_BACKOFF_SECONDS, **request: Any) -> Any:
-        """Send a read, with retries, and return the data of KIE's answer."""
+        """Send a request that only reads, retry it after some errors, and return the `data` of KIE's answer."""
         retry = stamina.AsyncRetryingCaller(
             attempts=READ_ATTEMPTS, timeout=None, wait_initial=backoff, wait_max=2, wait_jitter=0.3
         )
@@ -289,7 +294,7 @@ class KieClient:
     async def _read_once(
         self, method: str, url: str, *, is_status: bool = False, seconds: float | None = None, **request: Any
     ) -> Any:
-        """Send a request once, and return the data of KIE's answer, or the whole answer to a status read."""
+        """Send a request once, and return the `data` of KIE's answer; for a status read, return the whole answer."""
         try:
             with anyio.fail_after(seconds or self._read_seconds):
                 response = await self.http.request(method, url, headers=self._authorization, **request)
@@ -297,8 +302,8 @@ class KieClient:
             raise _unreachable_error(error) from None
         answer = _parse_body(response)
         code, message, data = _read_envelope(response, answer)
-        # A status answer about the task is returned whatever its code. For example, a 500 that comes with the task's
-        # record means that the task failed, not that the request failed.
+        # A status answer that tells something about the task is returned even if its code is an error. For example, a
+        # 500 together with the task's record means that the task failed, not that the request failed.
         if is_status and codes.find(code).verdict(recorded=bool(data)) != "request":
             return answer
         if code != codes.SUCCESS:
@@ -306,26 +311,26 @@ class KieClient:
         return data
 
     def _create_error(self, response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
-        """Build the error of a create that KIE refused, or of a create with an unknown outcome."""
+        """Return the error to raise for a create request: refused by KIE, or with an unknown outcome."""
         if codes.find(code).refused:
             return codes.error(code, message, _retry_after(response), advice=self.advice)
         return _unknown_outcome_error(f"KIE answered {code} {detail}.", self.advice, code)
 
 
 def _body_arguments(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return httpx2's arguments for a request body; a GET sends the body's fields in the query."""
+    """Return httpx2's argument for a request body; for a GET request, the fields are sent in the query."""
     return {"params" if method == "GET" else "json": body}
 
 
 def _is_retryable(error: Exception) -> bool | float:
-    """Tell stamina whether to retry after this error, or how many seconds to wait before the retry."""
+    """Tell the library stamina whether to retry after an error; a number is the seconds to wait before the retry."""
     if isinstance(error, ApiError) and error.retryable:
         return error.retry_after or True
     return False
 
 
 def _parse_body(response: httpx2.Response) -> Any:
-    """Return the parsed JSON of a body, its text when it is not JSON, or None when it is empty or too large."""
+    """Return the JSON value in an answer's body; the text if the body is not JSON; None if it is empty or too large."""
     if not response.content.strip() or len(response.content) > MAX_ANSWER_BYTES:
         return None
     try:
@@ -335,20 +340,20 @@ def _parse_body(response: httpx2.Response) -> Any:
 
 
 def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, Any]:
-    """Return the code, message and data of an answer; the code is the HTTP status when the body has no code."""
+    """Return the code, message and data of an answer; if the body has no code, the HTTP status is the code."""
     envelope = answer if isinstance(answer, dict) else {"msg": answer}
     try:
         code = int(envelope["code"])
     except (KeyError, TypeError, ValueError, OverflowError):
         code = response.status_code
-    # The message may repeat the request's headers, so the API key is cut out of it.
+    # KIE's message may repeat the request's headers, so the API key is removed from the message.
     key = response.request.headers["Authorization"].removeprefix("Bearer ")
     message = one_line(as_text(envelope.get("msg") or envelope.get("message")).replace(key, "[key]"))
     return code, message, envelope.get("data")
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
-    """Return the seconds that KIE asks to wait before another attempt; None when KIE does not say."""
+    """Return the seconds to wait before the next attempt, from the header Retry-After; None without a valid header."""
     try:
         return max(0.0, min(float(response.headers["Retry-After"]), LONGEST_RETRY_AFTER))
     except (KeyError, ValueError):

@@ -1,7 +1,7 @@
-"""KIE's codes in one table: whether a create was refused, whether to retry, what a status answer means for its task.
+"""Table of KIE's codes: whether KIE refused a create request, whether to retry, what a code means for a task.
 
-A code is the `code` of the envelope `{code, msg, data}`, or the HTTP status when the envelope has none. The table is
-for the answers to creates, to status reads and to all other requests, and for the codes in records of failed tasks.
+A code is the `code` in the body `{code, msg, data}` of KIE's answer; if the body has no code, it is the HTTP status.
+The table is used for the answers to all requests, and for the codes in KIE's records of failed tasks.
 """
 
 import re
@@ -14,14 +14,15 @@ from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered,
 from kie_mcp.kie.advice import KIE, Advice
 
 Verdict = Literal["request", "running", "failed", "missing"]
-"""What a code in a status answer means for the task.
+"""What a code in a status answer tells about the task.
 
-`request` means that the code is not about the task, but about the key, the rate limit or KIE itself.
+`request` means that it tells nothing about the task, because KIE refused the API key, limited the rate or had trouble.
+`missing` means that KIE does not know the task.
 """
 
 SUCCESS = 200
 NO_ERROR = (None, 0, SUCCESS)
-"""The values of a code field that mean that nothing went wrong."""
+"""Values of the field `code` that mean that there was no error."""
 
 CHANGE_MODEL = "Choose another model: find_models lists them."
 CHANGE_ADDRESS = (
@@ -35,59 +36,59 @@ UNKNOWN_MODEL = re.compile(
     r"|\bmodel\b.{0,120}\b(not (found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b",
     re.IGNORECASE,
 )
-"""Matches the message of a 422 when KIE refuses the model's id and not the model's arguments."""
+"""Matches KIE's message in an answer 422 that refuses the id of the model, and not the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What one of KIE's codes means, for each kind of request that KIE may answer with the code."""
+    """What one of KIE's codes means in the answers to each kind of request."""
 
     error: type[ApiError] = ApiError
-    """The class of the error that a refused or failed request raises."""
+    """Class of the error that is raised when KIE answers a request with this code."""
     next_step: str | Callable[[Advice], str] = CHANGE_ARGUMENTS
-    """What the caller can do; a function if the sandbox and the real KIE need different advice."""
+    """What the caller can do next; if the sandbox and the real KIE need different sentences, a function."""
     refused: bool = False
-    """Whether a create that KIE answers with this code certainly made no task, so that nothing was billed."""
+    """Whether a create request with this answer certainly made no task, so that nothing was billed."""
     retryable: bool = False
     """Whether the same request may succeed later."""
     accepted: bool = False
-    """Whether the task exists when KIE answers a create with this code and a task id."""
+    """Whether a create request with this answer made a task, if the answer also has a task id."""
     not_ready: bool = False
-    """Whether KIE may answer the create of a `repeated` route with this code, before and after the file is ready."""
+    """Whether a `repeated` route may answer a create request with this code before, and even after, a file is ready."""
     upload_gone: bool = False
-    """Whether a create that KIE refused with this code may succeed once its files are uploaded again."""
+    """Whether a create request that was refused with this code may succeed after its files are uploaded again."""
     bare: Verdict = "running"
-    """What this code means for the task in a status answer without a record of the task."""
+    """What this code tells about the task if the status answer contains no record of the task."""
     recorded: Verdict = "running"
-    """What this code means for the task in a status answer with a record of the task."""
+    """What this code tells about the task if the status answer contains the record of the task."""
     failure_retryable: bool = False
-    """Whether a task that failed with this code may succeed when the task is created again."""
+    """Whether a new task with the same arguments may succeed after a task failed with this code."""
 
     def advise(self, advice: Advice) -> str:
-        """Return what the caller can do next."""
+        """Return a sentence that says what the caller can do next."""
         return self.next_step if isinstance(self.next_step, str) else self.next_step(advice)
 
     def verdict(self, *, recorded: bool) -> Verdict:
-        """Return what this code in a status answer means for the task.
+        """Return what this code tells about the task in a status answer.
 
         Args:
-            recorded: Whether the task's record comes with the code.
+            recorded: Whether the status answer contains the record of the task.
         """
         return self.recorded if recorded else self.bare
 
 
 OTHER = Code()
-"""Row for an undocumented or missing code: such a code says nothing, so a create's outcome is unknown."""
+"""Meaning of an undocumented or missing code: after such an answer to a create request, the outcome is unknown."""
 REFUSED = Code(refused=True)
-"""Row for any 3xx or 4xx that `CODES` does not list: KIE refused the request."""
+"""Meaning of each 3xx or 4xx code that `CODES` does not contain: KIE refused the request."""
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
-"""Row for any 5xx that `CODES` does not list."""
+"""Meaning of each 5xx code that `CODES` does not contain: KIE had an error, and the same request may succeed later."""
 ACCOUNT = replace(REFUSED, bare="request", recorded="request")
-"""Base of the rows for a refusal that is about the key, the balance, the rate limit or KIE itself, not the task."""
+"""Base for codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
 FAILED = Code(bare="failed", recorded="failed")
-"""Base of the rows for a task that ended without a result."""
+"""Base for codes of a task that ended without a result."""
 FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
-"""Base of the rows for a task that KIE tried to make, could not make and did not charge."""
+"""Base for codes of a task that KIE started, could not finish and did not charge."""
 
 CODES: Mapping[int, Code] = {
     SUCCESS: replace(OTHER, accepted=True),
@@ -97,12 +98,12 @@ CODES: Mapping[int, Code] = {
     403: replace(ACCOUNT, error=AuthError, next_step=attrgetter("change_key")),
     404: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS, bare="missing", recorded="missing"),
     405: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS),
-    # KIE answers 408 when it stopped waiting for the vendor, so a create with this answer may have been accepted.
+    # KIE answers 408 when it stops waiting for the model's vendor, so the vendor may have accepted the create request.
     408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, failure_retryable=True),
-    # KIE answers 409 with the id of a task that exists already, so the create counts as accepted.
+    # An answer 409 has the id of a task that exists already, so the create request counts as accepted.
     409: replace(REFUSED, next_step="Use the one that exists: list_tasks shows the tasks there are.", accepted=True),
-    # A 422 without a record is KIE's "recordInfo is null": KIE does not know the task. A 422 that comes with the
-    # task's record does not say that the task has ended.
+    # A 422 without the task's record ("recordInfo is null") means that KIE does not know the task. A 422 with the
+    # task's record does not mean that the task has ended.
     422: replace(REFUSED, not_ready=True, bare="missing"),
     429: replace(ACCOUNT, error=RateLimited, next_step="Wait ten seconds.", retryable=True),
     433: replace(
@@ -117,7 +118,7 @@ CODES: Mapping[int, Code] = {
         upload_gone=True,
     ),
     455: replace(ACCOUNT, next_step="KIE is under maintenance: try again later.", retryable=True),
-    # A 500 that comes with the task's record says that the task failed. A 500 without a record is KIE's own trouble.
+    # A 500 with the task's record means that the task failed. A 500 without the record means that the request failed.
     500: replace(TROUBLE, bare="request", recorded="failed", failure_retryable=True),
     501: replace(FAILED_AT_KIE, next_step="KIE could not make it: change the arguments, or choose another model."),
     **dict.fromkeys(range(502, 531), replace(TROUBLE, bare="request", recorded="request")),
@@ -125,11 +126,11 @@ CODES: Mapping[int, Code] = {
     531: replace(FAILED_AT_KIE, next_step="KIE could not make it and charged nothing: call again if you like."),
     4030: replace(REFUSED, next_step="KIE does not serve the region that this server is in."),
 }
-"""The documented codes."""
+"""For each documented code, what it means."""
 
 
 def find(code: int | None) -> Code:
-    """Return the row of a code; an undocumented code and None have a row, too."""
+    """Return the meaning of a code, also of an undocumented code and of None."""
     number = code or 0
     if number in CODES:
         return CODES[number]
@@ -143,13 +144,13 @@ def find(code: int | None) -> Code:
 
 
 def error(code: int, message: str, retry_after: float | None = None, *, advice: Advice = KIE) -> ApiError:
-    """Build the error of an answer whose code is not a success.
+    """Return the error to raise for an answer whose code is not `SUCCESS`.
 
     Args:
-        code: KIE's code, or the HTTP status when KIE's answer has no code.
-        message: KIE's message on one line; may be empty.
-        retry_after: Seconds that KIE asked to wait.
-        advice: What the account's owner can do.
+        code: KIE's code; if the answer has no code, the HTTP status.
+        message: KIE's message on one line; it may be empty.
+        retry_after: Seconds that KIE asks to wait before the next attempt; None when KIE does not say.
+        advice: Sentences for the owner of the account.
     """
     row = find(code)
     kind, next_step = row.error, row.advise(advice)

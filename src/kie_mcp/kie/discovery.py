@@ -1,7 +1,7 @@
-"""KIE's discovery API: the live catalogue, each model's schema, price text and success rate, with a cache on disk.
+"""KIE's discovery API: the list of today's models, their schemas, price texts and success rates, cached on disk.
 
-KIE answers one request a second for the whole account, so answers are cached for a day. When KIE does not answer, a
-stale cached answer is used, and without one the snapshot of KIE's list.
+KIE answers only one such request a second for an account, so answers are cached for a day. If KIE does not answer, an
+older cached answer is used, or, without a cached answer, the snapshot of KIE's list.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.snapshot import OfferedModel, Snapshot, spell_mode
 
 LIST_PATH = "/api/v1/models"
-"""Path of KIE's list of models."""
+"""Path of the request for KIE's list of models."""
 REQUEST_INTERVAL = 1.1
-"""Shortest time between two requests, in seconds."""
+"""Shortest time between two requests to the discovery API, in seconds."""
 CACHE_SECONDS = 24 * 3600
-"""Seconds for which a cached answer is used."""
+"""Seconds for which a cached answer is used without asking KIE again."""
 SUCCESS_RATE_CACHE_SECONDS = 600
 """Seconds for which a cached success rate is used; KIE counts success rates in intervals of ten minutes."""
 KIND_SECONDS = 5
-"""Seconds that `find_kind()` waits for KIE at most."""
+"""Longest time that `find_kind()` waits for KIE's answer, in seconds."""
 HOUR = 3600
 LONGEST_LABEL = 200
-"""Most characters of a model's id, title and provider."""
+"""Largest number of characters of a model's id, title or provider that are kept."""
 LONGEST_PRICE = 5000
-"""Most characters of a price text."""
+"""Largest number of characters of a price text that are kept."""
 
 T = TypeVar("T")
 
@@ -55,14 +55,15 @@ class Discovery:
         snapshot: Callable[[], Snapshot] | None = None,
         cache_seconds: float = CACHE_SECONDS,
     ) -> None:
-        """Store what is needed to ask KIE later.
+        """Prepare the reader; it sends its first request when a method needs an answer.
 
         Args:
-            client: The connection to KIE.
-            folder: Folder of the cache.
-            clock: The source of time. When left out, the system's clock is used.
-            snapshot: Loads the snapshot to use when KIE does not answer. When left out, errors are raised then.
-            cache_seconds: Seconds for which the cached list, schemas and prices are used.
+            client: The client of KIE's HTTP API.
+            folder: Folder of the cached answers.
+            clock: The source of time; when left out, the machine's clock is used.
+            snapshot: Function that loads the snapshot to use when KIE does not answer; when left out, the methods raise
+                errors instead.
+            cache_seconds: Seconds for which cached lists and schemas are used without asking KIE again.
         """
         self._client = client
         self._folder = folder
@@ -74,7 +75,7 @@ class Discovery:
         self._last_request = float("-inf")
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Return every model that KIE offers today, by id; those of the snapshot when KIE does not answer."""
+        """Return, for each id in KIE's list of models, the model; if KIE does not answer, use the snapshot's list."""
         try:
             return await self._read_cached(LIST_PATH, self._cache_seconds, _read_models)
         except ApiError as error:
@@ -83,7 +84,7 @@ class Discovery:
             raise
 
     async def find_kind(self, id_: str) -> Kind | None:
-        """Return what a model makes; None when KIE does not list the model, or does not answer in `KIND_SECONDS`."""
+        """Return the kind of result that a model makes; None if KIE does not list the model or does not answer soon."""
         with anyio.move_on_after(KIND_SECONDS), suppress(ApiError):
             if model := (await self.read_models()).get(id_):
                 return model.kind
@@ -93,8 +94,9 @@ class Discovery:
         """Return the JSON Schema of a model's `input`; None if KIE publishes no schema.
 
         Raises:
-            ApiError: When KIE refuses the request, or when KIE does not answer and neither cache nor snapshot helps.
-            UnusableSchema: When the schema is too large.
+            ApiError: When KIE refuses the request, or when KIE does not answer and neither the cache nor the snapshot
+                has the model.
+            UnusableSchema: When the schema is too large or nested too deeply.
         """
         try:
             return await self._read_cached(_schema_path(id_), self._cache_seconds, _read_schema)
@@ -104,13 +106,13 @@ class Discovery:
             raise
 
     async def recall_models(self) -> dict[str, OfferedModel]:
-        """Return the last known list of models without asking KIE; an empty one if none is known."""
+        """Return the cached list of models, or the snapshot's, without asking KIE; empty if there is neither."""
         if cached := await anyio.to_thread.run_sync(_read_cache, self._cache_file(LIST_PATH)):
             return _read_models(cached["data"])
         return dict(self._snapshot.models) if self._snapshot else {}
 
     async def recall_schema(self, id_: str) -> Schema | None:
-        """Return the last known schema of a model's `input` without asking KIE; None if no usable one is known."""
+        """Return a model's cached `input` schema, or the snapshot's, without asking KIE; None if there is neither."""
         cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_schema_path(id_)))
         with suppress(UnusableSchema):
             if cached:
@@ -118,7 +120,7 @@ class Discovery:
         return self._snapshot.schemas.get(id_) if self._snapshot else None
 
     async def read_success_rate(self, id_: str) -> float | None:
-        """Return the share of tasks that succeeded in the last hour, from 0 to 1; None where KIE has no figures."""
+        """Return the share of a model's tasks that succeeded in the last hour, from 0 to 1; None if nobody ran it."""
 
         def read(data: Schema) -> float | None:
             points = data.get("points")
@@ -134,13 +136,13 @@ class Discovery:
         return self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
 
     async def _read_cached(self, path: str, cache_seconds: float, read: Callable[[Schema], T]) -> T:
-        """Return what `read` makes of KIE's answer, or of the cached answer while it is fresh or KIE does not answer.
+        """Apply `read` to KIE's answer and return the result; use a cached answer if it is new or KIE does not answer.
 
         Args:
             path: Path of the request.
-            cache_seconds: Seconds for which a cached answer is fresh.
-            read: Converts the data of an answer to the value to return. If it raises an error, the answer is not
-                cached, so that the next call asks KIE again.
+            cache_seconds: Seconds for which a cached answer is used without asking KIE again.
+            read: Function that converts the `data` of an answer to the value to return. If it raises an error, the
+                answer is not cached, so that the next call asks KIE again.
 
         Raises:
             ApiError: When KIE refuses the request, or when KIE does not answer and the cache has no answer.
@@ -161,14 +163,14 @@ class Discovery:
             return answer
 
     async def _fetch(self, path: str) -> Schema:
-        """Request an answer from KIE, at least `REQUEST_INTERVAL` seconds after the last request."""
+        """Wait until `REQUEST_INTERVAL` has passed since the last request, then request and return KIE's `data`."""
         async with self._request_lock:
             await self._clock.sleep(max(self._last_request + REQUEST_INTERVAL - self._clock.monotonic(), 0))
             try:
                 data = await self._client.read_discovery(path)
             finally:
                 self._last_request = self._clock.monotonic()
-        # A proxy in front of KIE may answer with a web page instead.
+        # The data is no dict if, for example, a proxy in front of KIE answers with a web page.
         if not isinstance(data, dict):
             raise ApiError("KIE told nothing of its models.", "Try again.", retryable=True)
         return data
@@ -177,13 +179,16 @@ class Discovery:
 async def take_snapshot(
     discovery: Discovery, earlier: Snapshot, as_of: str, only: Collection[str] = ()
 ) -> tuple[Snapshot, list[str]]:
-    """Return a snapshot of what KIE publishes today, and the ids of the models whose schema could not be read.
+    """Take a snapshot of the models and schemas that KIE publishes today.
 
     Args:
-        discovery: KIE's discovery API, which answers for one model a second.
-        earlier: An earlier snapshot, which supplies the schemas that are not read today.
+        discovery: KIE's discovery API; it returns the schema of one model a second.
+        earlier: An earlier snapshot, from which schemas are copied that are not read today.
         as_of: Today's date, such as 2026-10-08.
-        only: KIE's ids of the models whose schemas are read; all when left out.
+        only: KIE's ids of the models whose schemas are read; when left out, all schemas are read.
+
+    Returns:
+        The snapshot, and the ids of the models whose schemas could not be read.
 
     Raises:
         ApiError: When KIE's list of models cannot be read.
@@ -242,7 +247,7 @@ def _read_cache(file: Path) -> dict[str, Any] | None:
 
 
 def _write_cache(file: Path, cached: Mapping[str, Any]) -> None:
-    # An error here is ignored, because without the cache the server only has to ask KIE again.
+    # If the cache cannot be written, the error is ignored, because KIE can be asked again.
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".part")
@@ -251,28 +256,28 @@ def _write_cache(file: Path, cached: Mapping[str, Any]) -> None:
 
 
 def mean_recent_rate(points: list[Any], now: float) -> float | None:
-    """Return the mean success rate of the last hour, from 0 to 1; None when nobody ran the model.
+    """Return a model's mean success rate in the last hour, from 0 to 1; None when nobody ran the model.
 
     Args:
-        points: KIE's figures, one for each interval of ten minutes.
-        now: Seconds since 1970.
+        points: KIE's success and error rates, one item for each interval of ten minutes.
+        now: The time now, in seconds since 1970.
     """
     intervals = [
         (_parse_time(point.get("end")), float(point["successRate"]), float(point.get("errorRate") or 0))
         for point in points
         if isinstance(point, dict) and isinstance(point.get("successRate"), int | float)
     ]
-    # With neither success nor failure, nobody ran the model in that interval.
+    # If both rates of an interval are 0, nobody ran the model in that interval.
     recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
     if not recent:
         return None
-    # KIE's pages do not say whether a rate of 50 % is written as 0.5 or as 50.
+    # KIE's documentation does not say whether a rate of 50 % is written as 0.5 or as 50, so both are understood.
     whole = 100 if max(success + failure for success, failure in recent) > 1.5 else 1
     return sum(success for success, _ in recent) / len(recent) / whole
 
 
 def _parse_time(moment: object) -> float:
-    """Return seconds since 1970, from a time in seconds, milliseconds or ISO 8601; 0 for any other value."""
+    """Convert a time in seconds, milliseconds or ISO 8601 to seconds since 1970; any other value gives 0."""
     if isinstance(moment, int | float):
         return moment / 1000 if moment > 1e11 else float(moment)
     with suppress(ValueError):

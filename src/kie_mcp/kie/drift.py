@@ -18,26 +18,26 @@ LIMITS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"
 
 @dataclass(frozen=True, slots=True)
 class ModelDrift:
-    """The differences of one model."""
+    """The differences between one built-in model and what KIE publishes for this model."""
 
     id: str
     """KIE's id of the model."""
     changes: tuple[str, ...] = ()
-    """Differences in words, such as "seed is gone"; empty when the built-in model is as KIE publishes it."""
+    """The differences in words, such as "seed is gone"; empty when there is no difference."""
 
 
 BUILT_IN = {
     id_: (model, route_id) for model in reversed(MODELS.values()) for id_, route_id in listed_ids(model).items()
 }
-"""Class and route id for each of KIE's model ids; when several classes share an id, the first class."""
+"""For each of KIE's model ids, the model class and the route id; if several classes have the id, the first class."""
 
 
 async def compare_models(published: Discovery | Snapshot, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
-    """Yield the drift of each model: first of new and gone models, then of the others.
+    """Yield the drift of each model: first the models that are new at KIE or gone from KIE's list, then all others.
 
     Args:
-        published: What KIE publishes: its discovery API, which answers for one model a second, or a snapshot.
-        only: KIE's ids of the models to compare; all models when left out.
+        published: The source of KIE's schemas: the discovery API, which returns one schema a second, or a snapshot.
+        only: KIE's ids of the models to compare; when left out, all models are compared.
 
     Raises:
         ApiError: When KIE's list of models cannot be read.
@@ -45,7 +45,7 @@ async def compare_models(published: Discovery | Snapshot, only: Collection[str] 
     offered = await published.read_models()
     wanted = only or dict.fromkeys([*offered, *BUILT_IN])
     for id_ in wanted:
-        # Some built-in models are in KIE's list, but only a product API runs them, so `BUILT_IN` lacks them.
+        # `BUILT_IN` lacks models in KIE's list that only a product API runs; these are not new if `MODELS` has them.
         if id_ not in BUILT_IN and id_ not in MODELS:
             yield ModelDrift(id_, ("new at KIE" if id_ in offered else "neither at KIE nor built in",))
         elif id_ not in offered and id_ in BUILT_IN and not BUILT_IN[id_][0].legacy:
@@ -64,7 +64,7 @@ async def _schema_changes(published: Discovery | Snapshot, id_: str) -> tuple[st
 
 
 def schema_differences(model: type[KieModel], route_id: str, published: Schema) -> Iterator[str]:
-    """Yield the differences between a model class and KIE's schema of the model's input, in words."""
+    """Yield the differences between a model class and KIE's schema of the model's input, such as "seed is gone"."""
     theirs = {"required": [], **merge_alternatives(published)}
     ours = {wire_name(name, route_id): field for name, field in wire_schema(model)["properties"].items()}
     required = theirs["required"]
@@ -81,12 +81,12 @@ def schema_differences(model: type[KieModel], route_id: str, published: Schema) 
 
 
 def _accepts(model: type[KieModel], name: str, field: Schema) -> bool:
-    """Return whether the class accepts a field under this name, though the class has no field of this name."""
+    """Return whether the class has no field of this name, but accepts KIE's field and converts it to its own fields."""
     return set(model.received({name: _example(field)})) <= model.model_fields.keys()
 
 
 def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -> bool:
-    """Return whether the class accepts a call without this field, and then sends KIE no value for the field.
+    """Return whether the class accepts a call without one field that KIE requires, and sends no value for the field.
 
     The call has all other fields that KIE requires.
     """
@@ -100,7 +100,7 @@ def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -
 
 
 def _example(field: Schema) -> Any:
-    """Return a value that the schema of a field accepts."""
+    """Return an example of a value that the schema of a field allows."""
     if choices := field.get("enum"):
         return choices[0]
     match field.get("type"):

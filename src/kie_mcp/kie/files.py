@@ -1,4 +1,4 @@
-"""Uploads to KIE: as a stream, as base64, or fetched by KIE from a URL."""
+"""Upload files to KIE: as a stream, as base64, or by a URL from which KIE downloads the file."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from kie_mcp.kie.client import KieClient
 
 FOLDER = "kie-mcp"
 BASE64_LIMIT = 10_000_000
-"""Largest file for which KIE recommends base64, in bytes."""
+"""Largest size of a file for which KIE recommends base64, in bytes."""
 UPLOAD_LIFETIME = 24 * 3600
-"""Seconds that KIE keeps an uploaded file; older pages of KIE say three days."""
+"""Seconds for which KIE keeps an uploaded file; older pages of KIE's documentation say three days."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """An uploaded file, as KIE describes it."""
+    """KIE's description of an uploaded file."""
 
     url: str
     name: str
@@ -27,7 +27,7 @@ class UploadedFile:
 async def upload_stream(client: KieClient, file: IO[bytes], name: str, mime_type: str) -> UploadedFile:
     """Upload an open file as a stream.
 
-    KIE derives the content type from the name, so name and content have to agree.
+    KIE derives the MIME type from the file's name, so the ending of the name must fit the content.
     """
     data = await client.upload(
         client.endpoints.upload_stream,
@@ -45,7 +45,7 @@ async def upload_base64(client: KieClient, content: bytes, name: str, mime_type:
 
 
 async def upload_from_url(client: KieClient, url: str, name: str) -> UploadedFile:
-    """Let KIE fetch a file from a public URL; the file may have about 100 MB, and the fetch may take 30 seconds."""
+    """Let KIE download a file from a public URL; KIE allows about 100 MB and 30 seconds."""
     body = {"fileUrl": url, "uploadPath": FOLDER, "fileName": name}
     return _uploaded_file(await client.upload(client.endpoints.upload_from_url, json=body), name, "")
 

@@ -1,7 +1,7 @@
-"""Rate limits: sliding windows for this process's status reads, and the protocol of a client's create limiter.
+"""Rate limits: sliding windows for the status reads of this process, and a protocol for the limit of create requests.
 
-KIE's own answer 429 is handled elsewhere: `codes.py` says what a 429 means, and `client.py` retries a create after a
-429. The client also retries reads after a 429, except status reads, which the caller repeats.
+These limits keep requests below KIE's limits. When KIE answers 429 nevertheless, `client.py` sends the request again,
+except a status read, which the caller repeats.
 """
 
 from collections import deque
@@ -12,29 +12,31 @@ import anyio
 from kie_mcp.clock import Clock
 
 CREATE_LIMIT = (20, 11.0)
-"""Slots, and seconds, of the create limiter's sliding window for one account.
+"""Number of create requests that an account may send within a number of seconds.
 
-KIE's limit is 20 creates in 10 s, and KIE counts a create when it arrives. The window here is one second longer because
-a slow create, such as the first over a new connection, may arrive less than 10 s before a fast create that was sent
-10 s later.
+KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arrives. One second is added because a slow
+request may arrive late: less than 10 s may then pass until a fast request arrives that was sent 10 s later.
 """
 
 
 class CreateLimiter(Protocol):
-    """The rate limit of creates, which all server processes of one account share."""
+    """The rate limit of create requests; all server processes that use the same account share it."""
 
     async def acquire(self, account: str, task: Any) -> float:
-        """Acquire a slot to create a task; return 0, or the seconds to wait before the next attempt.
+        """Acquire a slot for a create request.
 
         Args:
             account: The account's name, as in `KieClient.account`; it is not the API key.
-            task: The task to create: the value that the client's caller passed as `task`.
+            task: The caller's record of the task, which the client's caller passed as `task`.
+
+        Returns:
+            0 when the slot was acquired, otherwise the seconds to wait before the next attempt.
         """
         ...
 
 
 class SlidingWindow:
-    """A sliding window: at most `slots` requests in any period of `seconds`."""
+    """A sliding window: a rate limit of at most `slots` requests in any period of `seconds`."""
 
     def __init__(self, slots: int, seconds: float) -> None:
         self.slots = slots
@@ -42,28 +44,28 @@ class SlidingWindow:
         self._taken: deque[float] = deque()
 
     def wait(self, now: float) -> float:
-        """Return the seconds until a slot is free; 0 when a slot is free now."""
+        """Return the seconds until the next request is allowed; 0 when it is allowed at the time `now`."""
         since = now - self._seconds
         while self._taken and self._taken[0] <= since:
             self._taken.popleft()
         return self._taken[-self.slots] - since if len(self._taken) >= self.slots else 0
 
     def take(self, now: float) -> None:
-        """Take a slot at the time `now`."""
+        """Record a request at the time `now`."""
         self._taken.append(now)
 
 
 class RateLimiter:
-    """A rate limiter for one kind of request: it lets requests go in order, each when all windows have a free slot."""
+    """A rate limiter for one kind of request; requests wait in order until every sliding window has a free slot."""
 
     def __init__(self, clock: Clock, *windows: SlidingWindow) -> None:
-        """Prepare a limiter on these windows; several limiters may share a window, but each has its own queue."""
+        """Prepare a limiter with some sliding windows; a window may belong to several limiters at the same time."""
         self._clock = clock
         self._windows = windows
         self._order = anyio.Lock()
 
     async def acquire(self) -> None:
-        """Wait until all windows have a free slot, then take one slot in each window."""
+        """Wait until every sliding window has a free slot, then take one slot in each of them."""
         async with self._order:
             while (wait := max(window.wait(self._clock.monotonic()) for window in self._windows)) > 0:
                 await self._clock.sleep(wait)

@@ -1,4 +1,4 @@
-"""Readers of result objects: they find the files and texts that a task made, wherever KIE's answers put them."""
+"""Readers: functions that take the files or texts that a task made out of a result object in KIE's answer."""
 
 import json
 import math
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 DEEPEST_JSON = 5
-"""Largest number of JSON texts, each inside the one before, that are parsed."""
+"""Largest number of times that a text is parsed as JSON, because KIE puts JSON texts inside JSON texts."""
 LONGEST_LINE = 500
-"""Largest number of characters that are shown of one of KIE's texts."""
+"""Largest number of characters of a text on one line; the rest is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +19,19 @@ class Media:
 
     url: str
     id: str = ""
-    """KIE's id of a track or stem, which follow-up tasks need."""
+    """KIE's id of a track or stem, with which later tasks name it; empty for other files."""
     label: str = ""
-    """The title of a song, the name of a stem, or which of several clips or frames this is."""
+    """Text that tells this file from the task's other files: a song's title, a stem's name, or "first frame"."""
 
 
 MediaReader = Callable[[Any], list[Media]]
-"""Reads the files out of a results object."""
+"""A function that returns the files in a result object."""
 TextReader = Callable[[Any], list[str]]
-"""Reads the texts out of a results object."""
+"""A function that returns the texts in a result object."""
 
 
 def values_at(value: Any, path: str) -> list[Any]:
-    """Return all values at a path such as `data.url`; if `data` is a list, return the `url` of every item."""
+    """Return all values at a path such as `data.url`; if `data` is a list, these are the `url` values of all items."""
     found = [value]
     for name in path.split(".") if path else ():
         found = [item[name] for each in found for item in as_items(each) if isinstance(item, dict) and name in item]
@@ -39,13 +39,13 @@ def values_at(value: Any, path: str) -> list[Any]:
 
 
 def as_items(value: Any) -> list[Any]:
-    """Return the items of a list, or a list of the one value; a string that holds JSON is parsed first."""
+    """Return the items of a list; any other value is returned as the only item. A JSON text is parsed first."""
     value = parse_json(value)
     return value if isinstance(value, list) else [value]
 
 
 def parse_json(value: Any) -> Any:
-    """Parse a string of JSON, and the result too if it is a string of JSON again; return any other value unchanged."""
+    """Parse a JSON text; if the result is a JSON text again, parse that, too. Return any other value unchanged."""
     for _ in range(DEEPEST_JSON):
         if not isinstance(value, str):
             break
@@ -57,7 +57,7 @@ def parse_json(value: Any) -> Any:
 
 
 def parse_number(value: Any) -> float | None:
-    """Return a finite number, which may be given as a string; None for any other value."""
+    """Return a number that is not infinite, also for a text such as "5"; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -68,13 +68,13 @@ def parse_number(value: Any) -> float | None:
 
 
 def parse_integer(value: Any) -> int | None:
-    """Return an integer of at most four digits, as KIE's codes and flags are; None for any other value."""
+    """Return an integer of at most four digits, such as one of KIE's codes; None for any other value."""
     figure = parse_number(value)
     return int(figure) if figure is not None and figure.is_integer() and abs(figure) < 10_000 else None
 
 
 def normalize_word(value: Any) -> str:
-    """Return a state word as `status.SHAPES` spells it: "1" for 1, 1.0 and "1"; "success" for "SUCCESS"."""
+    """Return a state in KIE's answer as a word in lower case: "1" for 1, 1.0 and "1"; "success" for "SUCCESS"."""
     figure = parse_integer(value)
     if figure is not None:
         return str(figure)
@@ -82,9 +82,9 @@ def normalize_word(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a string without NUL characters and outer spaces, or another value as JSON.
+    """Return a string without NUL characters and without spaces around it; return any other value as a JSON text.
 
-    A value that is empty, or that JSON cannot express, gives an empty string.
+    An empty value, or a value that JSON cannot express, gives an empty string.
     """
     if value in (None, [], {}):
         return ""
@@ -92,22 +92,22 @@ def as_text(value: Any) -> str:
         written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return ""
-    # PostgreSQL refuses NUL characters, and UTF-8 cannot encode half of a surrogate pair.
+    # PostgreSQL refuses NUL characters, so they are removed. UTF-8 has no lone surrogates, so `?` replaces them.
     return written.replace("\0", "").encode(errors="replace").decode().strip()
 
 
 def one_line(value: Any) -> str:
-    """Return a text on one line, cut after `LONGEST_LINE` characters."""
+    """Return a value as text on one line, cut off after `LONGEST_LINE` characters."""
     return " ".join(as_text(value).split())[:LONGEST_LINE]
 
 
 def as_url(value: Any) -> str:
-    """Return an http or https URL; an empty string for any other value."""
+    """Return a value that is an http or https URL; an empty string for any other value."""
     return as_text(value) if isinstance(value, str) and value.strip().startswith(("https://", "http://")) else ""
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
-    """Return a reader of the URLs at the first path that leads to a URL."""
+    """Return a reader that returns the URLs at the first path where the result object has any."""
 
     def read_files(result: Any) -> list[Media]:
         each = (
@@ -120,12 +120,15 @@ def files(*paths: str, label: str = "") -> MediaReader:
 
 
 def words(*paths: str) -> TextReader:
-    """Return a reader of the texts at all these paths."""
+    """Return a reader that returns the texts at all of these paths."""
     return lambda result: [found for path in paths for leaf in values_at(result, path) if (found := as_text(leaf))]
 
 
 def lyrics(path: str) -> TextReader:
-    """Return a reader of every variant of the lyrics that did not fail, each under its title."""
+    """Return a reader that returns a text for each variant of the lyrics: its title, and the lyrics below the title.
+
+    Variants that failed are left out.
+    """
 
     def read_lyrics(result: Any) -> list[str]:
         variants = (item for leaf in values_at(result, path) for item in as_items(leaf) if isinstance(item, dict))
@@ -139,9 +142,9 @@ def lyrics(path: str) -> TextReader:
 
 
 def timed_lyrics(path: str) -> TextReader:
-    """Return a reader of timestamped lyrics: each line is the second at which a line of the song begins, and its text.
+    """Return a reader that returns lyrics with times as one text; each line begins with the second of its start.
 
-    All lines are joined into one text.
+    For example, "12.50 Hello darkness" is a line that is sung from second 12.5 on.
     """
 
     def read_timed_lyrics(result: Any) -> list[str]:
@@ -154,7 +157,7 @@ def timed_lyrics(path: str) -> TextReader:
             if fresh:
                 lines.append(f"{parse_number(sung.get('startS')) or 0:.2f}")
             lines[-1] += f" {one_line(sung_word)}"
-            # In KIE's answer, the last word of a line ends with the line break.
+            # In KIE's answer, a line break at the end of a word means that the word is the last word of its line.
             fresh = str(sung_word).rstrip(" ").endswith("\n")
         return ["\n".join(lines)] if lines else []
 
@@ -162,7 +165,7 @@ def timed_lyrics(path: str) -> TextReader:
 
 
 def tracks(path: str) -> MediaReader:
-    """Return a reader of each song's audio file, or of the song's audio stream when there is no file."""
+    """Return a reader that returns the audio file of each song, or its audio stream if the song has no file."""
     spellings = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url")
 
     def read_tracks(result: Any) -> list[Media]:
@@ -177,16 +180,16 @@ def tracks(path: str) -> MediaReader:
 
 
 def clips(result: Any) -> list[Media]:
-    """Return Veo's clips, and also the whole film when the task extended a clip."""
+    """Return the video files of a Veo task; a task that extended a clip has the new clip and the whole film."""
     own = files("resultUrls", "originUrls")(result)
     known = {clip.url for clip in own}
     return own + [film for film in files("fullResultUrls", label="whole film")(result) if film.url not in known]
 
 
 def stems(result: Any) -> list[Media]:
-    """Return the files in all fields with names such as `vocalUrl`, and the files that only `originData` has.
+    """Return the stems of a song: the files in fields such as `vocalUrl`, and the files that only `originData` has.
 
-    The ids of the files come from `originData`, which spells the names of the stems in another way.
+    The ids of the files come from `originData`, where the same stems have names in another spelling.
     """
     urls = {
         key.removesuffix("Url"): url for key, value in result.items() if key.endswith("Url") and (url := as_url(value))
@@ -206,12 +209,12 @@ def stems(result: Any) -> list[Media]:
 
 
 def stem_key(name: str) -> str:
-    """Return a key that is equal for a stem's spellings, such as `Backing Vocals` and `backingVocals`."""
+    """Return a key that is equal for different spellings of a stem's name: `Backing Vocals`, `backingVocal`."""
     return re.sub("[^a-z]", "", name.lower()).removesuffix("s")
 
 
 def result_texts(result: Any) -> list[str]:
-    """Return the texts of a `jobs` result: lyrics, the notes of a MIDI file, or the whole object as JSON."""
+    """Return the texts in the result object of a `jobs` task: lyrics, MIDI notes, or the whole object as JSON."""
     if values_at(result, "resultObject.lyricsData"):
         return lyrics("resultObject.lyricsData")(result)
     if values_at(result, "resultObject.instruments"):

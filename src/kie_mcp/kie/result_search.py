@@ -1,4 +1,4 @@
-"""A search for results in a status answer in which no reader finds any, because KIE may put them in a new place."""
+"""Search a whole status answer for results when no reader finds any, because KIE may put them into new fields."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,55 +8,54 @@ from typing import Any, NamedTuple
 from kie_mcp.kie.result_readers import Media, as_text, one_line, parse_json
 
 MOST_FILES = 64
-"""Largest number of files that are read out of one answer."""
+"""Largest number of files that are taken from one answer."""
 LONGEST_URL = 4096
-"""Largest number of characters of a result's URL."""
+"""Largest number of characters of a file's URL; files with longer URLs are left out."""
 LONGEST_TEXT = 10_000
-"""Largest number of characters that are kept of an answer in which no result is found."""
+"""Largest number of characters of the answer that are kept when no result is found."""
 DEEPEST = 30
-"""Largest number of lists, objects and JSON texts around a value that is looked at."""
+"""Largest number of lists and objects, one inside the other, that are searched."""
 
 _URL = re.compile(r"https://[^\s\"'<>\\^`{|}]+", re.IGNORECASE)
 _URL_WITHOUT_SCHEME = re.compile(r"//[\w-]+(\.[\w-]+)+/\S+")
 _PUNCTUATION = ".,;:!?)]"
 
-# Names are compared in small letters and without other characters, so that spellings such as callBackUrl and
-# call_back_url are the same.
+# These patterns match names in lower case without other characters: `callbackurl` for callBackUrl and call_back_url.
 _REQUEST = re.compile(
     "param|request|input|reference|prompt|callback|webhook|notify|error|fail|msg|message|(task|music|audio)id"
 )
-"""Parts of the names of fields that hold the request or an error, and no result."""
+"""Matches parts of the names of fields that contain the request or an error, and therefore no result."""
 _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
-"""Parts of the names of fields that hold a preview, a stream or the original of a result, not the result itself."""
+"""Matches parts of the names of fields that contain a preview, stream or original of a result, not the result."""
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
 
 _BOOKKEEPING = re.compile("(parent|record)?taskid|recordid|state|status|model|type|progress|.*(time|flag|credits.*)")
-"""Names of fields that are never part of a result, such as ids, states and times."""
+"""Matches names of fields that are never a part of a result, such as ids, states and times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a status answer holds in places that no reader knows."""
+    """What the search found in a status answer."""
 
     media: tuple[Media, ...] = ()
-    """The files; covers and originals, by the names of their fields, are included only if there are no other files."""
+    """The files; files in fields such as `coverUrl` or `originUrl` are included only if there are no others."""
     certain: bool = False
-    """Whether a file is surely a result: no cover, no original, and no picture where a clip or sound is expected."""
+    """Whether a file is surely a result, and not a cover, an original, or a picture that belongs to a clip."""
     text: str = ""
-    """The rest of the record as JSON; empty when there are files."""
+    """If there are no files: the task's record as JSON, without fields that are never a result; otherwise empty."""
 
 
 class _Link(NamedTuple):
     url: str
     names: tuple[str, ...]
-    """Names of the fields that lead to the link, from the outermost on."""
+    """Names of the fields around the link, the outermost field first."""
     owner: Mapping[str, Any]
-    """The innermost object around the link."""
+    """The innermost object that contains the link; it may have the file's `title` and `id`."""
 
 
 def search(envelope: Mapping[str, Any]) -> Findings:
-    """Search a status answer of a succeeded task for its results."""
+    """Search the status answer of a task that succeeded for the task's results."""
     links = [*_find_links(envelope, (), {}, 0)]
     given = {link.url for link in links if any(_REQUEST.search(name) for name in link.names)}
     found: dict[str, _Link] = {}
@@ -75,12 +74,17 @@ def search(envelope: Mapping[str, Any]) -> Findings:
 
 
 def bound(media: Sequence[Media]) -> tuple[Media, ...]:
-    """Return the first `MOST_FILES` files, without those whose URL is too long."""
+    """Return at most `MOST_FILES` files, without files whose URL is longer than `LONGEST_URL`."""
     return tuple(each for each in media if len(each.url) <= LONGEST_URL)[:MOST_FILES]
 
 
 def _rank(names: tuple[str, ...], *, has_clip: bool) -> int:
-    """Rank a link by the names of its fields: 0 for a result, 1 for a picture beside a clip or sound, 2 for a cover."""
+    """Return 0 for a link to a result, 1 for a picture that belongs to a clip or sound, and 2 for a cover or original.
+
+    Args:
+        names: Names of the fields around the link.
+        has_clip: Whether the answer has a field for a clip or sound.
+    """
     for name in reversed(names):
         if _COVER.search(name):
             return 2
@@ -92,7 +96,14 @@ def _rank(names: tuple[str, ...], *, has_clip: bool) -> int:
 
 
 def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], depth: int) -> Iterator[_Link]:
-    """Yield every link in a value, in the order in which the answer has them."""
+    """Yield all links in a value, in the order of the answer.
+
+    Args:
+        value: The value to search.
+        names: Names of the fields around the value.
+        owner: The innermost object that contains the value.
+        depth: Number of lists and objects around the value.
+    """
     value = parse_json(value)
     if depth > DEEPEST:
         return
@@ -111,7 +122,7 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
 
 
 def _find_names(value: Any, depth: int) -> Iterator[str]:
-    """Yield the names of all fields in a value, without those that hold the request or an error."""
+    """Yield the names of all fields in a value, except fields that contain the request or an error."""
     value = parse_json(value)
     if depth > DEEPEST:
         return
@@ -126,7 +137,7 @@ def _find_names(value: Any, depth: int) -> Iterator[str]:
 
 
 def _shorten(record: Any) -> Any:
-    """Return a record without empty fields, bookkeeping, and fields that hold the request or an error."""
+    """Return a record without empty fields, without ids, states and times, and without the request and errors."""
     if not isinstance(record, dict):
         return record
     return {

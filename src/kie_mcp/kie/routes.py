@@ -1,8 +1,8 @@
-"""Routes: KIE's ways to run a model, each with its endpoints and the body of its create.
+"""Routes: the endpoints with which KIE runs a model, and the body of the create request on each route.
 
-KIE's documented API has two generations: `jobs` runs every model, and the product APIs run the older models. A third
-kind of route, `service`, is the common pattern in KIE's model list. A task's status can only be read by the route that
-created the task.
+KIE's documented API has two kinds of routes: `jobs` runs all models, and the product APIs run the older models. A third
+kind, `service`, is the pattern of paths in KIE's model list. The status of a task can be read only on the route on
+which the task was created.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,34 +15,34 @@ from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.registry import MODELS
 
 NO_CALLBACK_URL = "https://kie-mcp.invalid/"
-"""The callBackUrl to send when KIE requires one and nobody listens; its host name never resolves (RFC 2606)."""
+"""The callBackUrl to send when KIE requires one but no receiver exists; its host name never resolves (RFC 2606)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One of KIE's ways to run a model: where a task is created, and where its status is read."""
+    """One of KIE's routes: the paths on which a task is created and its status is read."""
 
     create: str
-    """Path of the create."""
+    """Path of the create request (the request that starts a paid task)."""
     status: str
-    """Path of the status read; the path of the create when KIE answers the create with the status answer."""
+    """Path of the status read; if the create request itself returns the state, the path of the create request."""
     shape: str
-    """Name in `status.SHAPES` of the shape of the route's status answers."""
+    """Key in `status.SHAPES` that says how to parse the route's status answers."""
     wants_callback: bool = False
-    """Whether KIE requires a callBackUrl."""
+    """Whether KIE requires a callBackUrl on this route for every model."""
     callback: str = "callBackUrl"
-    """Name of the field for the callback URL; empty when KIE makes no callback on this route."""
+    """Name of the request's field for the callback URL; empty if KIE calls no URL on this route."""
     method: Literal["GET", "POST"] = "POST"
-    """HTTP method of the create; a GET sends the body's fields in its query."""
+    """HTTP method of the create request; a GET request sends the fields in its query."""
     at_once: bool = False
-    """Whether the answer to the create is the result, so that there is no task to poll."""
+    """Whether the answer to the create request contains the result, so that no task has to be polled."""
     repeated: bool = False
-    """Whether the task has no id to poll by, and is polled by sending the create again, which KIE bills only once."""
+    """Whether the task has no id, so that polling sends the same create request again; KIE bills it only once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Paths of the requests that create no task."""
+    """Paths of the requests that create no task, such as uploads."""
 
     credits: str
     download_url: str
@@ -147,12 +147,21 @@ def find(route_id: str) -> Route:
 
 
 def route_ids(call: KieModel, *, service: bool) -> tuple[str, ...]:
-    """Return the ids of the routes to try for a call, best first."""
+    """Return the ids of the routes that can run a call, best first.
+
+    Args:
+        call: An instance of a model class.
+        service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+    """
     return (f"service:{call.service}",) if service else call.ways()
 
 
 def status_route_ids(*, service: bool) -> tuple[str, ...]:
-    """Return one route id for each path at which a task's status can be read by the task's id; `jobs` comes first."""
+    """Return, for each path on which a task's status can be read, the id of one route; `jobs` comes first.
+
+    Args:
+        service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+    """
     all_ids: Iterable[str] = ("jobs", *PRODUCTS)
     if service:
         all_ids = dict.fromkeys(f"service:{model.service}" for model in MODELS.values() if model.service)
@@ -165,7 +174,7 @@ def status_route_ids(*, service: bool) -> tuple[str, ...]:
 
 
 def listed_ids(model: type[KieModel]) -> dict[str, str]:
-    """Return KIE's ids of a model in the model list, each with the id of the route that runs it."""
+    """Return, for each id that a model has in KIE's model list, the id of the route that runs the model."""
     return {
         route_id.partition(":")[2] or model.id: route_id
         for route_id in model.routes
@@ -176,14 +185,14 @@ def listed_ids(model: type[KieModel]) -> dict[str, str]:
 def build_body(
     call: KieModel, route_id: str, resolve: Resolve, callback_url: str = "", extra: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Build the request body of a create.
+    """Build the body of a create request.
 
     Args:
-        call: The model with its arguments.
-        route_id: One of `route_ids()`.
-        resolve: Returns what KIE takes for a reference: the public URL of a file, or KIE's id of an earlier task.
-        callback_url: URL that KIE calls when the task has ended; empty when nobody listens.
-        extra: Further fields to send to KIE, which the model class does not have.
+        call: An instance of a model class.
+        route_id: One of the ids that `route_ids()` returns for the call.
+        resolve: Returns the text to send to KIE for a file or an earlier task: a public URL or KIE's id.
+        callback_url: URL that KIE calls when the task has ended; empty for no callback.
+        extra: More fields for KIE that the model class does not have, under KIE's names.
     """
     route = find(route_id)
     required = call.wants_callback or route.wants_callback
@@ -203,9 +212,14 @@ def build_body(
 
 
 def wire_name(name: str, route_id: str) -> str:
-    """Return a field's name in the requests of one route, for the field's name in the product API."""
+    """Return the name that a field has in requests on a route: `image_urls` on `jobs`, `imageUrls` on `service`.
+
+    Args:
+        name: The field's name in the product API.
+        route_id: Id of the route.
+    """
     match route_id.partition(":"):
-        # This is the only model on `jobs` whose fields are spelled as in the product API.
+        # On `jobs`, only this model has fields with the names of the product API.
         case ("jobs", _, "veo/get-1080p-video"):
             return name
         case ("jobs", ":", _):

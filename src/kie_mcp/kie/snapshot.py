@@ -1,6 +1,6 @@
-"""The snapshot of KIE's list of models, which is used when KIE does not answer.
+"""The snapshot: a copy of KIE's list of models and schemas, which is used when KIE does not answer.
 
-A snapshot is part of the package. `kie-mcp catalog sync` writes a newer one into the user's data folder.
+A snapshot is part of the package. The command `kie-mcp catalog sync` writes a newer snapshot to the user's data folder.
 """
 
 import json
@@ -15,14 +15,14 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.published_schema import Schema
 
 SHIPPED = Path(__file__).with_name("snapshot.json")
-"""The file of the snapshot in the package."""
+"""Path of the snapshot that is part of the package."""
 SYNCED = "catalog.json"
-"""Name of the snapshot's file in the user's data folder."""
+"""Name of the file in the user's data folder to which `catalog sync` writes a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedModel:
-    """A model in KIE's live catalogue."""
+    """A model in KIE's list of models."""
 
     id: str
     title: str
@@ -30,13 +30,13 @@ class OfferedModel:
     modes: tuple[str, ...]
     """Modes in the spelling of `KieModel.does`, such as `text-to-video`."""
     price: str
-    """Price text in KIE's own words; empty where KIE gives none."""
+    """KIE's price text, such as `720P: 10 credits/s`; empty if KIE publishes none."""
     as_of: str = ""
-    """Date of the snapshot that the model is from; empty when KIE answered."""
+    """Date of the snapshot that contains the model; empty if the model comes from KIE's own answer."""
 
     @property
     def kind(self) -> Kind:
-        """What the model makes, derived from its modes."""
+        """The kind of result that the model makes, derived from its modes."""
         ends = {mode.rpartition("-")[2] for mode in self.modes}
         if "video" in ends:
             return "video"
@@ -50,11 +50,11 @@ class Snapshot:
     """KIE's list of models and their schemas on one day."""
 
     as_of: str
-    """The day, such as 2026-10-08."""
+    """The day on which the snapshot was taken, such as 2026-10-08."""
     models: Mapping[str, OfferedModel]
-    """All models of the list, by id."""
+    """For each model id in KIE's list, the model."""
     schemas: Mapping[str, Schema]
-    """JSON Schema of the input, by id; a model without a published schema is not in it."""
+    """For each model id, the JSON Schema of the model's input; models without a published schema are left out."""
 
     async def read_models(self) -> dict[str, OfferedModel]:
         """Return all models, as `Discovery.read_models()` does."""
@@ -65,7 +65,7 @@ class Snapshot:
         return self.schemas.get(id_)
 
     def write(self, file: Path) -> None:
-        """Write the snapshot to a file, with one model a line."""
+        """Write the snapshot to a JSON file with one line for each model."""
         rows = {}
         for id_, model in self.models.items():
             row = {key: value for key, value in asdict(model).items() if value and key not in ("id", "as_of")}
@@ -85,8 +85,8 @@ def read_snapshot(file: Path) -> Snapshot:
     """Read a snapshot from a file.
 
     Raises:
-        OSError: When there is no such file.
-        ValueError: When the file is not a snapshot.
+        OSError: When the file cannot be read.
+        ValueError: When the file contains no snapshot.
     """
     try:
         written = json.loads(file.read_bytes())
@@ -109,7 +109,7 @@ def _read_row(id_: str, row: Mapping[str, Any], as_of: str) -> OfferedModel:
 
 
 def load_snapshot(folder: Path) -> Snapshot:
-    """Return the newer one of the package's snapshot and the snapshot in the user's data folder."""
+    """Return the newer of two snapshots: the one in the package, and the one in the user's data folder, if any."""
     snapshot = read_snapshot(SHIPPED)
     with suppress(OSError, ValueError):
         synced = read_snapshot(folder / SYNCED)

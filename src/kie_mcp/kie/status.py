@@ -1,7 +1,7 @@
-"""KIE's status answers: one parser, and a table with a row for each shape of answer.
+"""KIE's status answers: one parser, and a description of each shape of answer, since KIE's routes answer differently.
 
-No two shapes agree: state 2 means failure for Veo and "generating" for album covers, and KIE may send a finished 4K
-clip with code 422. An answer that is null, empty, garbage or an unknown word means that the task is still running.
+For example, state 2 means failure for Veo but "generating" for album covers, and KIE may send a finished 4K clip with
+code 422. If an answer is empty or not understood, the task counts as running.
 """
 
 from collections.abc import Mapping
@@ -33,72 +33,75 @@ from kie_mcp.kie.result_search import Findings
 State = Literal["running", "succeeded", "failed", "missing"]
 
 MOST_CREDITS = 1_000_000
-"""Largest charge for one task, in credits, that is taken as correct; no task costs so much."""
+"""Largest charge for one task that is accepted as correct, in credits; no task costs so much."""
 LONGEST_CHARGE = 40
-"""Largest number of characters of an impossible charge that are kept."""
+"""Largest number of characters that are kept of a charge that cannot be correct."""
 EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A status answer, parsed: the state of one task and its results."""
+    """A parsed status answer: the state and the results of one task."""
 
     state: State
-    """State of the task; `missing` when KIE does not know the task, as may be for some seconds after its create."""
+    """State of the task; `missing` means that KIE does not know the task, or does not know it yet."""
     media: tuple[Media, ...] = ()
     texts: tuple[str, ...] = ()
-    """Results that are text: lyrics under their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
+    """Results that are texts: lyrics under their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
     spare_media: tuple[Media, ...] = ()
-    """Files of a succeeded task that may be no results, such as covers; empty when there are results."""
+    """If the task succeeded and no certain result was found: files that may be results, such as covers."""
     unread: str = ""
-    """KIE's record of a succeeded task as JSON, where no result was found in it."""
+    """If the task succeeded and no result was found: KIE's record of the task as JSON; otherwise empty."""
     error: str = ""
-    """KIE's error message on one line; a warning when the task succeeded."""
+    """KIE's error message on one line; if the task succeeded, a warning."""
     code: int | None = None
-    """KIE's code of the error; None when there is none."""
+    """KIE's code of the error; None when there is no error or it has no code."""
     credits: float | None = None
-    """Credits charged; None when KIE states no charge, or a charge that no task can have."""
+    """Credits that KIE charged; None when KIE states no charge, or a charge that cannot be correct."""
     impossible_credits: str = ""
-    """The charge in KIE's own text, if no task can cost that, such as `-5`; else empty."""
+    """KIE's text of a charge that cannot be correct, such as `-5`; otherwise empty."""
     progress: float | None = None
-    """Progress from 0 to 1; None when KIE does not tell."""
+    """Progress of the task from 0 to 1; None when KIE does not state it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How one family of status answers shows a task's state and results. Spaces separate the words in a string."""
+    """How to read a task's state and results from the status answers of some routes.
+
+    A string may hold several words with spaces between them, such as "fail failed".
+    """
 
     state: str = ""
-    """Fields of `data` that hold the state, best first; when this is empty, a task with results has succeeded."""
+    """Names of fields of `data` that may contain the state, best first; if empty, a task with results has succeeded."""
     done: str = ""
-    """State words for success."""
+    """States that mean success."""
     failed: str = ""
-    """State words for failure."""
+    """States that mean failure."""
     done_with_results: str = ""
-    """State words that mean success when there are results, and failure when there are no results."""
+    """States that mean success if the answer has results, and failure if it has none."""
     failed_with_error: str = ""
-    """State words that mean failure when `data` holds an error, and running when `data` holds no error."""
+    """States that mean failure if the answer has an error, and that the task is running if it has none."""
     result_paths: tuple[str, ...] = ("data",)
-    """Paths to the results object, best first; the first one that leads to a result is used."""
+    """Paths to the result object, best first; the first path where a reader finds a result is used."""
     media: tuple[MediaReader, ...] = ()
     texts: tuple[TextReader, ...] = ()
     full_progress: float = 1
-    """Value of `data.progress` when the task is complete."""
+    """Value of `data.progress` for a complete task, such as 1 or 100."""
     at_once: bool = False
-    """Whether the answer to the create is the result, so that there is no task to poll."""
+    """Whether the answer to the create request contains the result, so that no task has to be polled."""
 
     @property
     def makes_results(self) -> bool:
-        """Whether the answer for a succeeded task holds files or texts."""
+        """Whether the answer for a task that succeeded contains files or texts."""
         return bool(self.media or self.texts)
 
 
 def parse_status(shape: str, answer: Any) -> Status:
-    """Parse a status answer into the state of its task, the results, the error and the charge.
+    """Parse a status answer: find the task's state, its results, its error and its charge.
 
     Args:
-        shape: One of the names in `SHAPES`.
-        answer: The parsed body: an envelope, None for an empty body, or text for a body that is not JSON.
+        shape: Key in `SHAPES` that says how to parse the answer.
+        answer: The answer's body as a JSON value; a text if the body is not JSON; None if it is empty.
     """
     row = SHAPES[shape]
     envelope = answer if isinstance(answer, dict) else {}
@@ -121,19 +124,19 @@ def parse_status(shape: str, answer: Any) -> Status:
     if word:
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
-        # The answer to a refused request may contain files that are no results.
+        # If KIE refuses the request, its answer may contain files that are not results.
         has_results = has_results and not (elsewhere.certain and code is not None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 
     done = state == "succeeded"
     if done:
-        # KIE may send a finished 4K clip with code 422, which is no error then.
+        # KIE may send a finished 4K clip with code 422, which is not an error if the task succeeded.
         code, message = None, EXPIRED if parse_integer(record.get("expireFlag")) == 1 else ""
     progress = parse_number(record.get("progress"))
     charged, impossible = parse_charge(record.get("creditsConsumed"))
     return Status(
         state,
-        # Results that a task shows before it is done are not final.
+        # Results in the answer for a running task are not final, so they are left out.
         media=media if done else (),
         texts=texts if done else (),
         spare_media=elsewhere.media if done and not elsewhere.certain else (),
@@ -147,9 +150,9 @@ def parse_status(shape: str, answer: Any) -> Status:
 
 
 def parse_charge(value: Any) -> tuple[float | None, str]:
-    """Return a charge in credits, and KIE's text of an impossible charge.
+    """Return the charge in credits and an empty text; for an impossible charge, return None and KIE's text.
 
-    For example, "8" gives (8, ""), "-5" gives (None, "-5"), and no charge gives (None, "").
+    For example, "8" gives (8, ""), "-5" gives (None, "-5"), and None gives (None, "").
     """
     figure = parse_number(value)
     if figure is not None and 0 <= figure <= MOST_CREDITS:
@@ -158,7 +161,14 @@ def parse_charge(value: Any) -> tuple[float | None, str]:
 
 
 def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool) -> State:
-    """Return the state that a state word of the record stands for."""
+    """Return the task's state for the state in KIE's record, such as `succeeded` for "success".
+
+    Args:
+        row: The shape of the answer.
+        word: The state in KIE's record, in lower case.
+        has_results: Whether the answer has results.
+        has_error: Whether the record has an error.
+    """
     if word in row.done.split() or (has_results and word in row.done_with_results.split()):
         return "succeeded"
     if word in f"{row.failed} {row.done_with_results}".split() or (has_error and word in row.failed_with_error.split()):
@@ -167,21 +177,29 @@ def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool
 
 
 def state_from_code(row: Shape, code: int | None, message: str, *, has_results: bool, has_record: bool) -> State:
-    """Return the state of a task when the status answer has no record, or a record without a state word."""
+    """Return the task's state for a status answer that has no record of the task, or a record without a state.
+
+    Args:
+        row: The shape of the answer.
+        code: KIE's code; None for a code that means no error.
+        message: KIE's message.
+        has_results: Whether the answer has results.
+        has_record: Whether the answer has a record of the task.
+    """
     if row.at_once and code is not None:
         return "failed"
     if not row.state and (has_results or (row.at_once and has_record)):
         return "succeeded"
     meaning = codes.find(code)
     verdict = meaning.verdict(recorded=has_record)
-    # A larger version of a Veo clip is refused with 400 or 422 until it is ready.
+    # KIE answers with 400 or 422 until the larger version of a Veo clip is ready, so such a task is running.
     if verdict == "missing" and meaning.not_ready and "processing" in message.lower():
         return "running"
     return "running" if verdict == "request" else verdict
 
 
 def collect_results(row: Shape, envelope: dict[str, Any]) -> tuple[tuple[Media, ...], tuple[str, ...]]:
-    """Return the files and texts at the first of the shape's paths that leads to a file or a text."""
+    """Return the files and texts at the first path in `row.result_paths` where the readers find any."""
     for path in row.result_paths:
         objects = [item for leaf in values_at(envelope, path) for item in as_items(leaf) if isinstance(item, dict)]
         media = tuple(each for result in objects for read_media in row.media for each in read_media(result))
@@ -192,7 +210,10 @@ def collect_results(row: Shape, envelope: dict[str, Any]) -> tuple[tuple[Media, 
 
 
 def find_record(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the record in a status answer, which may be in a list or in a JSON text; empty when there is none."""
+    """Return KIE's record of the task from a status answer; empty if there is none.
+
+    The record may be inside a list or a JSON text.
+    """
     return next((item for item in as_items(envelope.get("data")) if isinstance(item, dict)), {})
 
 
@@ -202,7 +223,7 @@ SUNO = Shape(
     done="success 1 true",
     failed="create_task_failed generate_audio_failed generate_lyrics_failed generate_wav_failed generate_mp4_failed "
     "sensitive_word_error",
-    # This word means that KIE could not deliver its callback; the task may have results all the same.
+    # This state means that KIE could not call the callback URL; the task may have results nevertheless.
     done_with_results="callback_exception",
     result_paths=("data.response",),
 )
@@ -228,7 +249,7 @@ SHAPES = {
     "veo-4k": Shape(media=(files("resultUrls"),)),
     "runway": Shape("state", done="success", failed="fail", media=(files("videoInfo.videoUrl"),)),
     "aleph": replace(FLAG, failed_with_error="0 false", media=(files("resultVideoUrl"),)),
-    # 4 means that the result exists and that only KIE's callback failed.
+    # State 4 means that the result exists and that only the call of the callback URL failed.
     "luma": replace(FLAG, done=f"{FLAG.done} 4", media=(files("resultUrls", "originUrls"),)),
     "gpt4o-image": Shape(
         "status successFlag",
@@ -245,14 +266,14 @@ SHAPES = {
     "suno-mp4": replace(SUNO, media=(files("videoUrl"),)),
     "suno-vocal-removal": replace(SUNO, media=(stems,)),
     "suno-midi": replace(FLAG, result_paths=("data.midiData",), texts=(words("instruments"),)),
-    # For album covers, 2 means that KIE is still generating, so 2 is not among the failures.
+    # For album covers, state 2 means that KIE is still generating, so 2 is not in `failed`.
     "suno-cover": replace(FLAG, failed="3 create_task_failed generate_cover_failed", media=(files("images"),)),
     # The state `wait_validating` means that KIE waits for a recording of the phrase, so the phrase is ready.
     "suno-voice-validate": replace(VOICE, done="wait_validating success", texts=(words("validateInfo"),)),
     "suno-voice": replace(VOICE, texts=(words("voiceId"),)),
     "suno-voice-check": Shape("isAvailable", done="true", failed="false", at_once=True),
     "timestamped-lyrics": Shape(texts=(timed_lyrics("alignedWords"),), at_once=True),
-    # KIE's documentation names digits as states, but the live API answers with Chinese words.
+    # KIE's documentation has digits for the states of this route, but the API answers with Chinese words.
     "style": replace(FLAG, result_paths=("data",), texts=(words("result"),), at_once=True),
     "persona": Shape(texts=(words("personaId"),), at_once=True),
     "omni": Shape(
@@ -261,6 +282,6 @@ SHAPES = {
         at_once=True,
     ),
     "credits": Shape(result_paths=("",), texts=(words("data"),), at_once=True),
-    # The routes of KIE's model list share this shape.
+    # All routes of KIE's model list have answers of this shape.
     "service": Shape("status", done="1", failed="2", media=(files("resultUrls"),)),
 }

@@ -1,4 +1,4 @@
-"""Confirmations: ids that stand for a person's agreement to the cost of a call, and that expire."""
+"""Confirmation ids: the caller repeats a call with such an id after a person has agreed to the call's cost."""
 
 import sqlalchemy as sa
 
@@ -7,7 +7,7 @@ from kie_mcp.ledger.tables import confirmations
 
 
 class Confirmations:
-    """The confirmation ids that were given out, each for one idempotency key and a limited time."""
+    """The table of confirmation ids; each id is valid for one idempotency key and for a limited time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -17,8 +17,8 @@ class Confirmations:
 
         Args:
             id_: The new confirmation id.
-            idempotency_key: Idempotency key of the call, or of the calls, that the confirmation id is for.
-            now: Seconds since 1970.
+            idempotency_key: Idempotency key of the call that the confirmation id is for.
+            now: The time now, in seconds since 1970.
             seconds: Seconds for which the confirmation id is valid.
         """
         async with self._database.writing() as connection:
@@ -27,7 +27,7 @@ class Confirmations:
             await connection.execute(sa.insert(confirmations).values(**row))
 
     async def is_valid(self, id_: str, idempotency_key: str, now: float) -> bool:
-        """Return whether a confirmation id was given out for the call with this key and has not expired."""
+        """Return whether a confirmation id was recorded for this idempotency key and has not expired yet."""
         row = confirmations.c
         query = sa.select(row.id).where(row.id == id_, row.fingerprint == idempotency_key, row.expires > now)
         return bool(await self._database.select(query))

@@ -1,4 +1,4 @@
-"""The database that the ledger's queries share: engine, transactions, integrity check, moving a broken file aside."""
+"""The SQLite file of the ledger: open, check and migrate it, rename it if it is broken, and run transactions in it."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "ledger.sqlite3"
 BUSY_SECONDS = 10
-"""Longest wait while another process writes, in seconds."""
+"""Longest time that a transaction waits while another process writes, in seconds."""
 MALFORMED = "malformed"
-"""Word that SQLite's error messages about a broken page contain."""
+"""Word in SQLite's error messages that means that a page of the file is broken."""
 
 
 class Database:
@@ -38,17 +38,17 @@ class Database:
     async def open(
         cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, migrations: Sequence[Migration] = MIGRATIONS
     ) -> Self:
-        """Open the database file in a folder; create or upgrade the file first when that is needed.
+        """Open the database file in a folder; create the file if it does not exist, or upgrade an older file.
 
-        A broken file is renamed, and a new file is created.
+        If the file is broken, it is renamed, and a new file is created.
 
         Args:
             folder: Folder of the file.
-            busy_seconds: Longest wait while another process writes, in seconds.
-            migrations: All migrations, from version 1 on.
+            busy_seconds: Longest time that a transaction waits while another process writes, in seconds.
+            migrations: All migrations in order; the first one upgrades version 1.
 
         Raises:
-            ConfigurationError: When the folder cannot be used, or a newer kie-mcp wrote the file.
+            ConfigurationError: When the folder cannot be used, or when a newer kie-mcp wrote the file.
         """
         create_folder(folder)
         path = folder / FILE_NAME
@@ -59,8 +59,8 @@ class Database:
                 await _check_and_migrate(engine, migrations)
             except sa.exc.DBAPIError as error:
                 await _dispose(engine)
-                # When two processes create the file at once, SQLite refuses one of them without letting it wait for
-                # the lock, so this process tries again.
+                # If two processes create the file at the same time, SQLite refuses one of them at once instead of
+                # letting it wait, so this process tries a second time.
                 if is_first_attempt and "locked" in str(error.orig):
                     continue
                 if (
@@ -85,37 +85,37 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Run a transaction that only reads."""
-        # The shield is needed because the database driver's thread never ends when a transaction is cancelled; this
-        # thread would then keep the process alive.
+        # If a transaction is cancelled, the thread of the database driver never ends and keeps the process alive. The
+        # shield prevents this.
         with anyio.CancelScope(shield=True):
             async with self._engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that writes; this process runs one such transaction at a time."""
-        # Connections that wait for SQLite's write lock try again from time to time, so some of many connections may
-        # never get the lock. This process's own lock lets each of its transactions have a turn.
+        """Run a transaction that writes; a process runs only one such transaction at a time."""
+        # SQLite gives its write lock to connections in no order, so one of many connections might never get it. The
+        # lock `_writers` lets the transactions of this process write one after the other.
         with anyio.CancelScope(shield=True):
             async with self._writers, self._engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction during which no other process writes, so that what was read stays true until the end."""
+        """Run a transaction during which no other process writes, so that rows cannot change between read and write."""
         async with self.writing() as connection:
-            # SQLite takes the write lock at the first statement that writes, so this one writes an unchanged value.
+            # SQLite acquires the write lock at the first statement that writes, so this statement writes the old value.
             await connection.execute(sa.update(versions).values(version=versions.c.version))
             yield connection
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        """Return the rows of a query, which is run in a new transaction."""
+        """Run a query in a new transaction, and return its rows."""
         async with self.reading() as connection:
             return await fetch_rows(connection, query)
 
 
 async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
-    """Return the rows of a query, which is run in the connection's open transaction."""
+    """Run a query in the open transaction of a connection, and return its rows."""
     return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
@@ -126,13 +126,13 @@ def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
 
 
 def _configure(connection: DBAPIConnection, _: object) -> None:
-    """Set up a new connection."""
+    """Set the options of a new connection to the file."""
     cursor = connection.cursor()
-    # WAL lets several processes share the file, and FULL lets committed transactions survive a power cut.
+    # WAL lets several processes use the file; with FULL, committed transactions are not lost in a power failure.
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-    # SQLite's own `lower` changes ASCII letters only, so searches would not ignore the case of other letters.
+    # SQLite's function `lower` changes only ASCII letters, so searches would not ignore the case of other letters.
     connection.create_function("lower", 1, _lower, deterministic=True)
 
 
@@ -146,7 +146,7 @@ async def _dispose(engine: AsyncEngine) -> None:
 
 
 async def _check_and_migrate(engine: AsyncEngine, migrations: Sequence[Migration]) -> None:
-    # If the caller were cancelled, the driver's thread would never end and would keep this process alive.
+    # The shield is needed, because the driver's thread would never end if the caller were cancelled.
     with anyio.CancelScope(shield=True):
         async with engine.begin() as connection:
             await _check_integrity(connection)
@@ -154,7 +154,7 @@ async def _check_and_migrate(engine: AsyncEngine, migrations: Sequence[Migration
 
 
 async def _check_integrity(connection: AsyncConnection) -> None:
-    """Read every page once, so that a broken page is found now and not in the middle of a paid task.
+    """Read every page of the file, so that a broken page is found now and not while a paid task runs.
 
     Raises:
         sqlalchemy.exc.DatabaseError: When a page is broken.
@@ -169,12 +169,20 @@ def _is_broken(error: sa.exc.DBAPIError) -> bool:
 
 
 def _inode(path: Path) -> int:
-    """Return the file's inode number, which differs from the number of a file that replaced it; 0 without a file."""
+    """Return the inode number of a file, which changes when another file replaces it; 0 if there is no file."""
     return path.stat().st_ino if path.exists() else 0
 
 
 def _move_broken_file(path: Path, inode: int) -> bool:
-    """Rename the broken file, unless another process has replaced it; return whether a new file can be created."""
+    """Rename a broken file, unless another process has already replaced it.
+
+    Args:
+        path: Path of the file.
+        inode: Inode number that the broken file had when it was opened.
+
+    Returns:
+        Whether the file can be opened again: it is True unless the file cannot be renamed.
+    """
     if _inode(path) != inode:
         return True
     number = 1

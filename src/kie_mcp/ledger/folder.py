@@ -6,13 +6,13 @@ from kie_mcp.errors import ConfigurationError
 
 
 def create_folder(folder: Path) -> Path:
-    """Create a folder that only its owner may read, if it does not exist, and return it.
+    """Create a folder that only its owner may read, unless it exists; return the folder's path.
 
     Raises:
         ConfigurationError: When the folder cannot be created.
     """
     try:
-        # The folder holds users' prompts, so nobody but its owner may read it.
+        # Only the owner may read the folder, because it contains the user's prompts.
         for each in (*reversed(folder.parents), folder):
             each.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Leases: a process keeps its tasks as long as it renews its lease; after that, other processes take them over."""
+"""Leases: while a process renews its lease, it keeps its tasks; when the lease ends, other processes take them over."""
 
 import sqlalchemy as sa
 
@@ -8,7 +8,7 @@ from kie_mcp.ledger.tables import servers, tasks
 from kie_mcp.ledger.task import Task
 
 LEASE_SECONDS = 15.0
-"""Seconds that a lease lasts after its last renewal; then other processes may take over the tasks of its process."""
+"""Seconds from the renewal of a process's lease to its end; then other processes may take over the process's tasks."""
 
 
 class Leases:
@@ -22,7 +22,7 @@ class Leases:
 
         Args:
             server: Id of the process.
-            now: Seconds since 1970.
+            now: The time now, in seconds since 1970.
         """
         async with self._database.exclusive() as connection:
             await connection.execute(sa.delete(servers).where(sa.or_(servers.c.id == server, ~_is_alive(now))))
@@ -30,21 +30,21 @@ class Leases:
             return (await connection.execute(sa.select(sa.func.count()).select_from(servers))).scalar_one()
 
     async def release(self, server: str) -> None:
-        """End a process's lease, so that other processes can claim its tasks at once."""
+        """End a process's lease, so that other processes can claim its tasks without waiting."""
         async with self._database.writing() as connection:
             await connection.execute(sa.delete(servers).where(servers.c.id == server))
 
     async def claim(self, id_: str, server: str, now: float) -> Task | None:
-        """Claim a task: record that this process watches the task, unless another live process does.
+        """Claim a task: record that a process watches the task, unless another live process watches it.
 
         Args:
-            id_: The task's id in the ledger.
+            id_: The ledger's id of the task.
             server: Id of the process that claims the task.
-            now: Seconds since 1970.
+            now: The time now, in seconds since 1970.
 
         Returns:
-            The task as the ledger has it now; None when another live process watches the task, or when nothing is
-            left to poll or download for the task.
+            The task as it is in the ledger now; None when another live process watches the task, or when the task needs
+            no more polling or downloading.
         """
         claimable = sa.and_(tasks.c.id == id_, _is_claimable(server, now))
         async with self._database.writing() as connection:
@@ -54,9 +54,9 @@ class Leases:
             return task_from_row(row)
 
     async def claimable(self, server: str, now: float) -> list[str]:
-        """Return the ids of tasks that this process may claim, oldest first.
+        """Return the ids of the tasks that a process may claim, oldest first.
 
-        Something is left to poll or download for these tasks, and no other live process watches them.
+        These tasks need polling or downloading, and no other live process watches them.
         """
         query = sa.select(tasks.c.id).where(_is_claimable(server, now)).order_by(tasks.c.created)
         return [row["id"] for row in await self._database.select(query)]
@@ -64,11 +64,11 @@ class Leases:
 
 def _is_alive(now: float) -> sa.ColumnElement[bool]:
     """Return an SQL condition that is true for the leases of live processes."""
-    # A lease that ends more than LEASE_SECONDS from now was written while a clock was ahead, so it does not count.
+    # If a lease ends later than LEASE_SECONDS from now, it was written when the clock was wrong, so it does not count.
     return servers.c.alive_until.between(now, now + LEASE_SECONDS)
 
 
 def _is_claimable(server: str, now: float) -> sa.ColumnElement[bool]:
-    """Return an SQL condition for tasks with something left to poll or download that no other live process watches."""
+    """Return an SQL condition for tasks that need polling or downloading and that no other live process watches."""
     others = sa.select(servers.c.id).where(servers.c.id != server, _is_alive(now))
     return sa.and_(tasks.c.saved == sa.false(), sa.or_(tasks.c.watcher.is_(None), tasks.c.watcher.not_in(others)))

@@ -1,7 +1,7 @@
-"""The ledger records every paid task before its create is sent to KIE, and holds the data that processes share.
+"""The ledger: it records each paid task before its create request is sent to KIE, and data that processes share.
 
-Several processes may share the ledger's file. A step that must not happen twice runs in one transaction that first
-takes the write lock.
+Several processes may use the ledger's file at the same time. Changes that must not happen twice, such as recording a
+task, run in a transaction that acquires the write lock first.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,24 +27,24 @@ from kie_mcp.ledger.task import FINAL, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
-"""States of a task that ended without a result: a repeated call does not get this task, but creates a new one."""
+"""States of a task that ended without a result; a repeated call creates a new task instead of returning such a task."""
 
 LedgerError = sa.exc.SQLAlchemyError
-"""The error that every method of the ledger raises when the database fails."""
+"""The error that all methods of the ledger raise when the database fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Credits that count against the caps: charged credits, plus reserved credits while a charge is not known."""
+    """Credits that count against the caps: the charge of each task; until it is known, the task's reserved credits."""
 
     day: float
-    """Credits of the last 24 hours."""
+    """Credits charged or reserved for tasks of the last 24 hours, in all sessions."""
     session: float
-    """Credits since this server process started."""
+    """Credits charged or reserved for all tasks of one session (one server process)."""
 
 
 class Ledger:
-    """The ledger: methods read and write table `tasks`, and attributes give access to the other tables."""
+    """The ledger: its methods read and write the table `tasks`, and its attributes read and write the other tables."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -62,11 +62,11 @@ class Ledger:
 
         Args:
             folder: Folder of the ledger.
-            busy_seconds: Longest wait while another process writes, in seconds.
-            migrations: All migrations, from version 1 on, which upgrade an older ledger.
+            busy_seconds: Longest time that a transaction waits while another process writes, in seconds.
+            migrations: All migrations in order; the first one upgrades version 1.
 
         Raises:
-            ConfigurationError: When the folder cannot be used, or a newer kie-mcp wrote the ledger.
+            ConfigurationError: When the folder cannot be used, or when a newer kie-mcp wrote the ledger.
         """
         return cls(await Database.open(folder, busy_seconds=busy_seconds, migrations=migrations))
 
@@ -77,13 +77,13 @@ class Ledger:
     async def add(
         self, task: Task, *, repeats_since: float | None = None, check: Callable[[Spent], None] | None = None
     ) -> Task | None:
-        """Record a new task, unless the ledger has it already, its call repeats an earlier call, or `check` raises.
+        """Record a new task, unless the ledger has the task already, the call is a repetition, or `check` raises.
 
         Args:
-            task: The new task; the process in `task.session` becomes its watcher.
-            repeats_since: Start of the repeat window, in seconds since 1970; None when no call counts as repeated.
-            check: Takes the credits spent so far, and raises when the new task would exceed a cap. No other process
-                can write to the ledger between this check and the recording of the task.
+            task: The new task; the process whose id is `task.session` becomes its watcher.
+            repeats_since: Start of the repeat window, in seconds since 1970; None when every call makes a new task.
+            check: Function that takes the credits spent so far and raises an error if the new task would exceed a cap.
+                Other processes cannot write to the ledger between this check and the recording of the task.
 
         Returns:
             The existing task to use instead of the new task; None when the new task was recorded.
@@ -110,44 +110,44 @@ class Ledger:
 
         Args:
             idempotency_key: Idempotency key of the call.
-            since: Start of the repeat window, in seconds since 1970; a task that is still under way may be older.
+            since: Start of the repeat window, in seconds since 1970. Tasks that are still running may be older.
 
         Returns:
-            The newest task with this key that neither failed nor expired; None when there is no such task.
+            The newest task with this idempotency key that neither failed nor expired; None if there is no such task.
         """
         async with self.database.reading() as connection:
             return await _find_repeated(connection, idempotency_key, since)
 
     async def spent(self, task: Task) -> Spent:
-        """Return the credits that count against the caps for a task: those of its last 24 hours and of its session."""
+        """Return the credits that count against the caps for a task: in the 24 hours before it, and in its session."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, task)
 
     async def save(self, task: Task) -> None:
-        """Save all attributes of a task except `cancelled`, which another process may have set in the ledger."""
+        """Save all attributes of a task except `cancelled`, which another process may have changed in the ledger."""
         await self._execute(update_task(task))
 
     async def cancel(self, task: Task) -> None:
-        """Save `cancelled`: the time at which the task's caller stopped waiting."""
+        """Save only `task.cancelled`, the time when the caller stopped waiting for the task."""
         await self._execute(sa.update(tasks).where(tasks.c.id == task.id).values(cancelled=task.cancelled))
 
     async def find(self, id_: str) -> Task | None:
-        """Return the task with this id, which may be the ledger's or KIE's; None when there is no such task."""
+        """Return the task with this id, either the ledger's id or KIE's id; None when there is no such task."""
         found = await self._select_tasks(sa.select(tasks).where(sa.or_(tasks.c.id == id_, tasks.c.kie_id == id_)))
         return found[0] if found else None
 
     async def find_result(self, url: str) -> Result | None:
-        """Return the result of a task to which KIE gave this link; None when there is no such result."""
+        """Return the result (a file that a task made) with this KIE URL; None when there is no such result."""
         query = sa.select(tasks).where(sa.cast(tasks.c.results, sa.Text).contains(url, autoescape=True)).limit(1)
         results = (each for task in await self._select_tasks(query) for each in task.results)
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks that a task was made from; tasks that are not in the ledger have KIE's ids."""
+        """Return the ids of the earlier tasks that a task's arguments name: the ledger's ids, or else KIE's ids."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
-        """Return, for each task's id, the ids of the tasks that this task was made from (see `sources_of`)."""
+        """Return, for the id of each task in a list, the ids of the earlier tasks that its arguments name."""
         referenced = {task.id: lineage.referenced_ids(task.arguments) for task in task_list}
         kie_ids = {id_ for ids in referenced.values() for id_ in ids}
         query = sa.select(tasks.c.id, tasks.c.kie_id).where(tasks.c.kie_id.in_(kie_ids))
@@ -177,10 +177,10 @@ class Ledger:
             words: Only tasks whose prompt contains all of these words.
             since: Only tasks created at this time or later, in seconds since 1970.
             until: Only tasks created before this time, in seconds since 1970.
-            credits_range: Least and most credits that a task was charged; while the charge is not known, the task's
-                reserved credits count.
-            made_from: Only tasks that refer to a task with one of these ids.
-            before: Creation time and id of the last task on the previous page; None for the first page.
+            credits_range: Only tasks that cost at least the first and at most the second number of credits; None for no
+                limit. Until a task's charge is known, its reserved credits count.
+            made_from: Only tasks whose arguments name a task with one of these ids.
+            before: Time of creation and id of the last task on the previous page; None for the first page.
             limit: Largest number of tasks to return.
         """
         cost, arguments = sa.func.coalesce(tasks.c.credits, tasks.c.reserved), sa.cast(tasks.c.arguments, sa.Text)
@@ -206,11 +206,11 @@ class Ledger:
         return await self._select_tasks(query)
 
     async def since(self, moment: float) -> list[Task]:
-        """Return every task created at `moment`, in seconds since 1970, or later, oldest first."""
+        """Return all tasks that were created at `moment` (in seconds since 1970) or later, oldest first."""
         return await self._select_tasks(sa.select(tasks).where(tasks.c.created >= moment).order_by(tasks.c.created))
 
     async def ran_alone(self, task: Task) -> bool:
-        """Return whether no other task in the ledger has been under way since this task was created."""
+        """Return whether no other task in the ledger has run at any time since this task was created."""
         ended_since = sa.or_(tasks.c.finished.is_(None), tasks.c.finished >= task.created)
         query = sa.select(tasks.c.id).where(tasks.c.id != task.id, tasks.c.state != "prepared", ended_since).limit(1)
         return not await self.database.select(query)
@@ -224,7 +224,7 @@ class Ledger:
 
 
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
-    # A task that is still under way is returned to a repeated call even after the repeat window has ended.
+    # A repeated call gets a task that is still running even after the repeat window has ended.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
     same = (tasks.c.fingerprint == idempotency_key, in_window, tasks.c.state.not_in(WITHOUT_RESULT))
     rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(tasks.c.created.desc()).limit(1))
@@ -232,8 +232,8 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
-    """Sum the credits that were charged or are reserved, in the 24 hours before a task and in the task's session."""
-    # A create that KIE refused costs nothing. If a task failed later and its charge is unknown, its reservation counts.
+    """Return the credits that were charged or are reserved in the 24 hours before a task, and in the task's session."""
+    # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
     refused = sa.and_(tasks.c.state == "failed", tasks.c.error["billed"].as_boolean().is_(False))
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
     cost = sa.func.coalesce(tasks.c.credits, reserved)

@@ -1,4 +1,4 @@
-"""Migrations: named steps that upgrade a ledger file of an older version, in order and under the write lock."""
+"""Migrations: SQL steps that upgrade the tables of an older ledger file, in order and in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from kie_mcp.ledger.tables import metadata, versions
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """The step from one version of the tables to the next."""
+    """A step that upgrades the tables from one version to the next."""
 
     name: str
-    """Number of the version that the migration leads to, and what the migration adds, such as `0002_task_colour`."""
+    """Number of the new version, and what the migration adds, such as `0002_task_colour`."""
     statements: tuple[str, ...]
     """SQL statements, which run in one transaction."""
 
 
-# To change a table: change it in `tables.py`, append a migration here, and store what `sqlite3 <file> .schema` prints
-# for a new ledger as `tests/ledger/schema-<version>.sql`. A migration only adds columns, tables and indexes, because
-# processes of the version before may have the file open and must be able to go on.
+# To change a table, change `tables.py`, append a migration here, and store the output of `sqlite3 <file> .schema` for a
+# new ledger as `tests/ledger/schema-<version>.sql`. A migration may only add columns, tables and indexes, because
+# running processes of an older kie-mcp may use the same file and must not fail.
 MIGRATIONS: tuple[Migration, ...] = ()
-"""All migrations in order; the first one leads from version 1 to version 2."""
+"""All migrations in order; the first migration upgrades version 1 to version 2."""
 
 
 async def migrate(connection: AsyncConnection, migrations: Sequence[Migration]) -> None:
     """Create the tables in a new file, or upgrade the tables of an older file to the newest version.
 
     Args:
-        connection: A connection whose transaction has not written yet.
-        migrations: All migrations, from version 1 on.
+        connection: A connection whose transaction has not written anything yet.
+        migrations: All migrations in order; the first one upgrades version 1.
 
     Raises:
         ConfigurationError: When a newer kie-mcp wrote the file.
@@ -40,8 +40,8 @@ async def migrate(connection: AsyncConnection, migrations: Sequence[Migration]) 
     newest = 1 + len(migrations)
     if await _read_version(connection, newest) == newest:
         return
-    # Several processes may get here at once. The process that gets the lock first migrates the file; the other
-    # processes then read the newest version and change nothing.
+    # Several processes may run this at the same time. The process that gets the write lock first migrates the file; the
+    # other processes then read the newest version and change nothing.
     await connection.execute(sa.text("BEGIN IMMEDIATE"))
     version = await _read_version(connection, newest)
     if not version:

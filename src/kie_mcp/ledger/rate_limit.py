@@ -1,4 +1,4 @@
-"""The create rate limit that all server processes share: the slots of one sliding window for each account."""
+"""The rate limit of create requests that all server processes share: one sliding window for each account."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ from kie_mcp.ledger.tables import creates
 from kie_mcp.ledger.task import Task
 
 SHORTEST_WAIT = 0.01
-"""Shortest wait when no slot is free, in seconds."""
+"""Shortest wait that a process is told when no slot is free, in seconds."""
 
 
 class CreateSlots:
-    """The slots of the create rate limit."""
+    """The table of slots: the times of the last create requests of each account."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -22,22 +22,23 @@ class CreateSlots:
     async def acquire(
         self, account: str, time: Callable[[], float], slots: int, window: float, task: Task | None = None
     ) -> float:
-        """Acquire a slot in the shared create rate limit; return 0, or the seconds to wait.
+        """Acquire a slot for a create request (the request that starts a paid task).
 
         Args:
-            account: The KIE account whose rate limit applies.
-            time: Returns the time in seconds since 1970. It is called when the write lock is held, since the wait for
-                the lock may take a while.
-            slots: How many creates the account may start in one window.
+            account: Name of the KIE account, as in `KieClient.account`.
+            time: Function that returns the time in seconds since 1970. It is called only after the process has waited
+                for the write lock, which may take a while.
+            slots: Largest number of create requests of the account in one window.
             window: Length of the sliding window, in seconds.
-            task: The task to create, in its state after the slot is acquired; saved in the slot's transaction.
+            task: The task to create, with the state that it has once the slot is acquired. It is saved in the same
+                transaction as the slot.
 
         Returns:
-            0 when the slot was acquired, else the seconds until one may be free.
+            0 when the slot was acquired, otherwise the seconds until a slot may be free.
         """
         async with self._database.exclusive() as connection:
             now = time()
-            # A row with a time more than one window ahead was written before the clock was set back: it is deleted.
+            # If a slot is more than one window in the future, the clock has been set back, so the slot is deleted, too.
             outside = sa.or_(creates.c.at <= now - window, creates.c.at > now + window)
             await connection.execute(sa.delete(creates).where(outside))
             query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())

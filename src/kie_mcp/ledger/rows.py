@@ -1,4 +1,4 @@
-"""Conversion between a `Task` and a row of table `tasks`."""
+"""Convert a `Task` to a row of the table `tasks`, and a row to a `Task`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import Result, Task
 
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
-"""Name of the column for each attribute of `Task` whose column has another name."""
+"""For each attribute of `Task` whose column has another name, the column's name."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
 
 
 def row_from_task(task: Task) -> dict[str, Any]:
-    """Return the values of a task for all columns except `watcher`."""
+    """Return, for the name of each column except `watcher`, the task's value."""
     return {COLUMN_NAMES.get(name, name): value for name, value in dataclasses.asdict(task).items()}
 
 
 def task_from_row(row: Mapping[str, Any]) -> Task:
-    """Return the task in a row that has all columns."""
+    """Return the task for a row that has all columns."""
     values = {ATTRIBUTE_NAMES.get(name, name): value for name, value in row.items() if name != "watcher"}
     results = [Result(**each) for each in values.pop("results")]
     estimate = values.pop("estimate")
@@ -28,7 +28,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
 
 
 def update_task(task: Task) -> sa.Update:
-    """Return the statement that saves a task except `cancelled`, which another process may have set in the ledger."""
+    """Return the SQL statement that saves all of a task except `cancelled`, which another process may have changed."""
     values = row_from_task(task)
     del values["cancelled"]
     return sa.update(tasks).where(tasks.c.id == task.id).values(**values)

@@ -1,11 +1,11 @@
-"""The ledger's tables in their newest version; each change of a table needs a migration (`migrations.py`)."""
+"""The ledger's tables in their newest version; whoever changes a table must also add a migration (`migrations.py`)."""
 
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
 versions = sa.Table("ledger", metadata, sa.Column("version", sa.Integer, nullable=False))
-"""One row: the version of the tables in this file."""
+"""The version of all tables in this file; this table has one row."""
 
 tasks = sa.Table(
     "tasks",
@@ -38,7 +38,7 @@ tasks = sa.Table(
     sa.Column("watcher", sa.Text),
     sa.Column("cancelled", sa.Float),
 )
-"""The paid tasks, one row each; `rows.py` says which column holds which attribute of `Task`."""
+"""The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`."""
 
 uploads = sa.Table(
     "uploads",
@@ -52,7 +52,7 @@ uploads = sa.Table(
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
 )
-"""The files that were uploaded to KIE, each with the time until which KIE keeps the file."""
+"""The files that were uploaded to KIE, one row each; `expires` is the time until which KIE keeps the file."""
 
 servers = sa.Table(
     "servers",
@@ -60,7 +60,7 @@ servers = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("alive_until", sa.Float, nullable=False),
 )
-"""The leases: each server process that watches tasks, with the time until which the process counts as alive."""
+"""The leases of server processes, one row each; a process counts as alive until `alive_until`."""
 
 creates = sa.Table(
     "creates",
@@ -68,7 +68,7 @@ creates = sa.Table(
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
 )
-"""The sliding window of the create rate limit: for each slot, the account and the time when the slot was taken."""
+"""The last create requests, one row each, for the rate limit; `at` is the time when the slot was acquired."""
 
 confirmations = sa.Table(
     "confirmations",
@@ -77,4 +77,4 @@ confirmations = sa.Table(
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
 )
-"""The confirmation ids that were given out, each with the idempotency key of the call that it may confirm."""
+"""The confirmation ids, one row each; `fingerprint` is the idempotency key of the call that the id confirms."""

@@ -1,4 +1,4 @@
-"""A task, its states and results, as the ledger keeps them and answers show them."""
+"""The data of a task, its state and its results, which the ledger stores and tool answers show."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from kie_mcp.catalog.fields import Kind
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
 """State of a task.
 
-`prepared` means that the create was not sent to KIE; `submitting` means that the create is being sent, so that a crash
-leaves the outcome unknown.
+`prepared` means that the create request was not sent to KIE yet. `submitting` means that it is being sent; after a
+crash in this state, nobody knows whether KIE accepted the task.
 """
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
-"""States that polling does not change."""
+"""States of tasks that are no longer polled."""
 
 KEPT_FOR = 14 * 24 * 3600
-"""Seconds that KIE keeps results and status records."""
+"""Seconds for which KIE keeps the results and the record of a task."""
 
 
 @dataclass(slots=True)
@@ -25,13 +25,13 @@ class Result:
     """One file that a task made."""
 
     url: str
-    """KIE's link to the file."""
+    """KIE's URL of the file."""
     path: str = ""
     """Path of the saved file; empty until the file is saved."""
     mime_type: str = ""
-    """MIME type of the saved file; when no file could be saved, the type of what the host sent instead."""
+    """MIME type of the saved file; if the download failed, the MIME type of the data that was sent instead."""
     id: str = ""
-    """KIE's id of a song or stem, which later calls use to refer to the song or stem."""
+    """KIE's id of a song or stem, with which later calls name it; empty for other files."""
     label: str = ""
     """Text that tells this result from the task's other results, such as the name of a stem."""
     facts: str = ""
@@ -39,7 +39,7 @@ class Result:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the last attempt to download the file received something else, or only a part of the file."""
+        """Whether the last download did not get the file, but other data or only a part of the file."""
         return bool(self.mime_type and not self.path)
 
     @property
@@ -50,7 +50,7 @@ class Result:
 
 @dataclass(slots=True)
 class Task:
-    """One paid task, from before its create is sent until its files are saved. All times are seconds since 1970."""
+    """One paid task, from the call until its files are saved. All times are seconds since 1970."""
 
     id: str
     """The ledger's id of the task: `t_` and twelve characters."""
@@ -60,51 +60,54 @@ class Task:
     """KIE's id of the model."""
     kind: Kind
     route: str
-    """Id of the route (KIE's way to run the model); empty until a route is chosen."""
+    """Id of the route (the endpoints at KIE that run the model); empty until a route is chosen."""
     arguments: dict[str, Any]
-    """Arguments of the call; a data URI is replaced by the SHA-256 of its content."""
+    """Arguments of the tool call; each data URI is replaced by the SHA-256 of its content."""
     created: float
-    """Time of the call."""
+    """Time of the tool call."""
     state: State = "prepared"
     kie_id: str | None = None
-    """KIE's id of the task; None until KIE has accepted the task, or when KIE gives the task no id."""
+    """KIE's id of the task; None until KIE has accepted the task, or if KIE gives this task no id."""
     finished: float | None = None
-    """Time when the task's end was noticed; None until then."""
+    """Time when kie-mcp noticed that the task had ended; None until then."""
     estimate: tuple[float, float] | None = None
-    """Least and most credits that the task is likely to cost; None when unknown."""
+    """Fewest and most credits that the task is likely to cost; None when unknown."""
     basis: str = ""
-    """What the estimate is based on, in words."""
+    """The source of the estimate in words, such as `price list`."""
     reserved: float = 0
     """Credits that count against the caps until the charge is known."""
     price_key: str = ""
-    """Price key: equal for calls of a model that cost the same per price unit. The database column is `tariff`."""
+    """A text that is equal for calls of a model with the same price per unit; the database column is `tariff`."""
     units: float = 1
-    """Price units that the call buys, such as seconds or pictures."""
+    """Number of price units that the call pays for, such as seconds or pictures."""
     balance: float | None = None
-    """Credits on the account just before KIE was asked; None when unknown."""
+    """Credits on the account just before the create request was sent; None when unknown."""
     credits: float | None = None
-    """Credits charged: KIE's figure, or else the fall of the balance if no other task ran; None when unknown."""
+    """Credits that the task cost; None when unknown.
+
+    If KIE states no charge and no other task ran, the charge is the amount by which the balance fell.
+    """
     results: list[Result] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    """Results that are text, such as lyrics."""
+    """Results that are texts, such as lyrics."""
     error: dict[str, Any] | None = None
-    """`KieMcpError.as_dict()` of the error that ended the task; None when there was no error."""
+    """The error that ended the task, as `KieMcpError.as_dict()` returns it; None when there was no error."""
     saved: bool = False
-    """Whether nothing is left to poll or download."""
+    """Whether the task needs no more polling or downloading."""
     note: str = ""
-    """What went wrong after KIE had finished the task, such as a full disk or a dead link."""
+    """A sentence about a problem after KIE had finished the task, such as a full disk or a file that is gone."""
     request: dict[str, Any] | None = None
-    """Body of the create on a `repeated` route, where a poll sends the create again; None on other routes."""
+    """Body of the create request, which polling sends again on a `repeated` route; None on other routes."""
     idempotency_key: str = ""
-    """Idempotency key: equal for calls that ask for the same result. The database column is `fingerprint`."""
+    """A text that is equal for calls that ask for the same result; the database column is `fingerprint`."""
     session: str = ""
-    """Id of the server process that received the call."""
+    """Id of the server process that received the tool call."""
     cancelled: float | None = None
-    """Time when the caller stopped waiting, or None; KIE cannot be stopped, so the task goes on."""
+    """Time when the caller stopped waiting for the task, which continues at KIE; None if the caller did not stop."""
 
     @property
     def final(self) -> bool:
-        """Whether the task's state is final, so that polling would change nothing."""
+        """Whether the task's state is final, so that the task is no longer polled."""
         return self.state in FINAL
 
     @property
@@ -115,13 +118,13 @@ class Task:
     @property
     def refused(self) -> bool:
         """Whether the task failed before KIE accepted it, so that it cost nothing."""
-        # On some routes, KIE gives no id to a task that it accepts, so the error must also say that nothing was billed.
+        # A missing id is not enough, because on some routes KIE gives no id to a task that it accepts.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
         return self.state == "failed" and never_sent
 
     @property
     def cost(self) -> str:
-        """What the task may cost, as a text for a person."""
+        """A sentence for the user that says what the task may cost."""
         if self.estimate:
             return f"{self.model} may cost {format_credits(self.reserved, note=self.basis)}"
         return f"What {self.model} costs is unknown ({self.basis}), so it counts as {format_credits(self.reserved)}"
@@ -133,5 +136,9 @@ class Task:
 
 
 def new_id(prefix: str) -> str:
-    """Return a random id that nobody can guess and that a person can read aloud."""
+    """Return a random id such as `t_abcdefghjk23`, without characters that look alike.
+
+    Args:
+        prefix: The letters before `_`, which name the kind of thing that the id is for.
+    """
     return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz23456789') for _ in range(12))}"

@@ -1,4 +1,4 @@
-"""Uploads: the files that were uploaded to KIE, and how long KIE keeps them."""
+"""Uploads: the files that were uploaded to KIE, and the times until which KIE keeps them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ class Upload:
 
     id: str
     sha256: str | None
-    """SHA-256 of the file's content; None when this program never read the content."""
+    """SHA-256 of the file's content; None when kie-mcp never read the content, because KIE downloaded the file."""
     name: str
     url: str
-    """KIE's link to the file."""
+    """KIE's URL of the file."""
     size: int | None
     """Size of the file in bytes; None when unknown."""
     mime_type: str
@@ -41,7 +41,7 @@ class Uploads:
             await connection.execute(sa.insert(uploads).values(**dataclasses.asdict(upload)))
 
     async def expire(self, urls: Sequence[str]) -> int:
-        """Mark the uploads with these links as expired, and return how many were marked."""
+        """Mark the uploads with these URLs as expired, and return the number of uploads that were marked."""
         async with self._database.writing() as connection:
             expire = sa.update(uploads).where(uploads.c.url.in_(urls), uploads.c.expires > 0).values(expires=0)
             return (await connection.execute(expire)).rowcount
@@ -49,7 +49,14 @@ class Uploads:
     async def live(
         self, now: float, *, sha256: str | None = None, id_: str | None = None, url: str | None = None
     ) -> list[Upload]:
-        """Return the uploads that have not expired, newest first; each given hash, id or link is a filter."""
+        """Return the uploads that have not expired, newest first.
+
+        Args:
+            now: The time now, in seconds since 1970.
+            sha256: Only uploads whose content has this hash; None for all.
+            id_: Only the upload with this id; None for all.
+            url: Only uploads with this URL; None for all.
+        """
         query = sa.select(uploads).where(uploads.c.expires > now).order_by(uploads.c.created.desc())
         for column, wanted in ((uploads.c.sha256, sha256), (uploads.c.id, id_), (uploads.c.url, url)):
             if wanted:
