@@ -16,6 +16,7 @@ from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import UPLOAD_LIFETIME
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
+from kie_mcp.media.midi import build_midi_file
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.references import References
@@ -271,7 +272,7 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
     """A finished task: a song, a song that lost its file, and notes that have no link."""
     saved = [tmp_path / "1.mp3", tmp_path / "2.mp3", tmp_path / "3.mid"]
     saved[0].write_bytes(render_file("1.mp3", MediaContent("x", "x")))
-    saved[2].write_bytes(b"MThd" + bytes(20))
+    saved[2].write_bytes(build_midi_file("[]"))
     urls = "https://kie.example/1.mp3", "https://kie.example/2.mp3", ""
     results = [
         Result(url, str(path), id=f"song-{n}" if url else "")

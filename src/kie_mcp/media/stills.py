@@ -92,13 +92,13 @@ async def render_still(path: Path, max_side_px: int) -> Still:
 
 
 def _detect_mime_type(path: Path) -> str:
-    """Return the MIME type that the file's first bytes show; empty if the file has no known media format."""
+    """Return the MIME type of the file's content or, if that is broken, of its extension; empty if both are unknown."""
     # Only regular files are opened, because opening a named pipe blocks until another process writes to it.
     if not path.is_file():
         raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
         with path.open("rb") as file:
-            return formats.detect_mime_type(file.read(formats.HEAD_BYTES)) or ""
+            return formats.detect_mime_type(file) or formats.MIME_TYPES.get(path.suffix[1:].lower(), "")
     except OSError as error:
         raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
 

@@ -1,0 +1,162 @@
+"""Containers that hold pictures, clips or sounds alike: which tracks are in an MP4, Matroska, ASF or Ogg file.
+
+Only headers are read, wherever they are in the file.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+MAX_ELEMENTS = 10_000
+"""Boxes or elements of one level that are read at most, so that a broken file cannot take long."""
+
+_EBML_HEADER, _DOC_TYPE = 0x1A45DFA3, 0x4282
+_SEGMENT, _INFO, _TRACKS, _CLUSTER = 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
+_TIMECODE_SCALE, _DURATION, _TRACK_ENTRY, _TRACK_TYPE = 0x2AD7B1, 0x4489, 0xAE, 0x83
+
+_ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
+_ASF_AUDIO = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
+
+Span = tuple[int, int]
+"""Where the content of a box or element begins and ends, in bytes."""
+
+
+@dataclass(slots=True)
+class Matroska:
+    """What the headers of a Matroska or WebM file say."""
+
+    doc_type: str = ""
+    """`matroska` or `webm`."""
+    track_types: set[int] = field(default_factory=set)
+    """1 is video, 2 is audio."""
+    seconds: float = 0
+    """Length in seconds; 0 if unknown, as in a live recording."""
+
+
+def walk_boxes(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
+    """Yield the type and the content's span of each box of an ISO base media file (MP4, MOV, HEIF)."""
+    at, end = span
+    for _ in range(MAX_ELEMENTS):
+        if at + 8 > end:
+            return
+        file.seek(at)
+        header = file.read(16)
+        if len(header) < 8:
+            return
+        size, kind = struct.unpack(">I4s", header[:8])
+        body = at + 8
+        if size == 1 and len(header) == 16:
+            size, body = int.from_bytes(header[8:], "big"), at + 16
+        at = at + size if size else end
+        if at < body:
+            return
+        yield kind, (body, min(at, end))
+
+
+def find_box(file: IO[bytes], span: Span, *path: bytes) -> Span | None:
+    """Return the content's span of the first box on a path of types, such as `moov`, `mvhd`; None if there is none."""
+    for kind in path:
+        found = next((inner for each, inner in walk_boxes(file, span) if each == kind), None)
+        if not found:
+            return None
+        span = found
+    return span
+
+
+def find_handlers(file: IO[bytes], size: int) -> set[bytes]:
+    """Return the kinds of tracks in an MP4 or MOV file, such as `vide` and `soun`.
+
+    Args:
+        file: The open file; its read position changes.
+        size: Size of the file in bytes.
+    """
+    movie = find_box(file, (0, size), b"moov")
+    if not movie:
+        return set()
+    handlers = set()
+    for kind, track in walk_boxes(file, movie):
+        if kind == b"trak" and (handler := find_box(file, track, b"mdia", b"hdlr")):
+            file.seek(handler[0] + 8)
+            handlers.add(file.read(4))
+    return handlers
+
+
+def read_matroska(file: IO[bytes], size: int) -> Matroska | None:
+    """Read the headers of a Matroska or WebM file; None if the file is none.
+
+    Args:
+        file: The open file; its read position changes.
+        size: Size of the file in bytes.
+    """
+    found = Matroska()
+    for kind, span in _walk_elements(file, (0, size)):
+        if kind == _EBML_HEADER:
+            found.doc_type = _read_children(file, span).get(_DOC_TYPE, b"").rstrip(b"\0").decode("latin-1")
+        elif kind == _SEGMENT:
+            _read_segment(file, span, found)
+            break
+    return found if found.doc_type in ("matroska", "webm") else None
+
+
+def asf_kinds(head: bytes) -> set[str]:
+    """Return the kinds of streams that the header of an ASF file (WMA, WMV) names."""
+    return {kind for kind, guid in (("video", _ASF_VIDEO), ("audio", _ASF_AUDIO)) if guid in head}
+
+
+def _read_segment(file: IO[bytes], segment: Span, found: Matroska) -> None:
+    for kind, span in _walk_elements(file, segment):
+        if kind == _INFO:
+            facts = _read_children(file, span)
+            scale = int.from_bytes(facts.get(_TIMECODE_SCALE, b"\x0f\x42\x40"), "big")
+            found.seconds = _parse_float(facts.get(_DURATION, b"")) * scale / 1e9
+        elif kind == _TRACKS:
+            entries = [
+                _read_children(file, entry) for each, entry in _walk_elements(file, span) if each == _TRACK_ENTRY
+            ]
+            found.track_types = {int.from_bytes(entry.get(_TRACK_TYPE, b""), "big") for entry in entries}
+        elif kind == _CLUSTER and found.track_types:
+            return
+
+
+def _parse_float(content: bytes) -> float:
+    match len(content):
+        case 4:
+            return float(struct.unpack(">f", content)[0])
+        case 8:
+            return float(struct.unpack(">d", content)[0])
+        case _:
+            return 0.0
+
+
+def _walk_elements(file: IO[bytes], span: Span) -> Iterator[tuple[int, Span]]:
+    """Yield the id and the content's span of each EBML element; one of unknown size reaches to the end."""
+    at, end = span
+    for _ in range(MAX_ELEMENTS):
+        if at >= end:
+            return
+        file.seek(at)
+        header = file.read(12)
+        id_length = _vint_length(header[:1])
+        size_length = _vint_length(header[id_length : id_length + 1])
+        if not id_length or not size_length:
+            return
+        body = at + id_length + size_length
+        size = int.from_bytes(header[id_length : id_length + size_length], "big") & ((1 << 7 * size_length) - 1)
+        unknown = size == (1 << 7 * size_length) - 1
+        at = end if unknown else min(body + size, end)
+        yield int.from_bytes(header[:id_length], "big"), (body, at)
+
+
+def _vint_length(first: bytes) -> int:
+    """Return how many bytes an EBML number has, by its first byte; 0 if that is none."""
+    return 9 - first[0].bit_length() if first and first[0] else 0
+
+
+def _read_children(file: IO[bytes], span: Span) -> dict[int, bytes]:
+    """Return the first 64 bytes of each child of an element, by its id."""
+    children = {}
+    for kind, (start, end) in _walk_elements(file, span):
+        file.seek(start)
+        children[kind] = file.read(min(end - start, 64))
+    return children
