@@ -7,7 +7,9 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import PIL.ExifTags
 import PIL.Image
+import pillow_heif
 
 from support.media_files import tone
 from support.programs import PROGRAM
@@ -88,7 +90,6 @@ PICTURES = {
     "progressive.jpg": ("image/jpeg", "RGB", "JPEG progressive"),
     "grey.jpg": ("image/jpeg", "L", "JPEG"),
     "cmyk.jpg": ("image/jpeg", "CMYK", "JPEG"),
-    "a.mpo": ("image/jpeg", "RGB", "MPO"),
     "a.png": ("image/png", "RGB", "PNG"),
     "alpha.png": ("image/png", "RGBA", "PNG"),
     "palette.png": ("image/png", "P", "PNG"),
@@ -142,7 +143,27 @@ def piped_wav() -> bytes:
     return bytes(whole)
 
 
+def heic(mode: str = "RGB", **options: object) -> bytes:
+    """Return a picture as HEIC, as phones make it; the options are pillow_heif's."""
+    file = io.BytesIO()
+    pillow_heif.from_pillow(paint(mode)).save(file, **options)
+    return file.getvalue()
+
+
+def phone_exif(orientation: int = 1) -> PIL.Image.Exif:
+    """Return the EXIF of a phone's picture: camera, place, and how the picture is turned."""
+    exif = PIL.Image.Exif()
+    exif[PIL.ExifTags.Base.Make] = "Cameramaker"
+    exif[PIL.ExifTags.Base.Orientation] = orientation
+    exif.get_ifd(PIL.ExifTags.IFD.GPSInfo)[PIL.ExifTags.GPS.GPSLatitude] = (52.0, 31.0, 12.0)
+    return exif
+
+
 BY_HAND: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "a.mpo": ("image/jpeg", lambda: encode_picture(paint("RGB"), "MPO", save_all=True, append_images=[paint("L")])),
+    "a.heic": ("image/heic", heic),
+    "alpha.heic": ("image/heic", lambda: heic("RGBA")),
+    "grey.heic": ("image/heic", lambda: heic("L")),
     "a.amr": ("audio/amr", amr),
     "padded.mp3": ("audio/mpeg", padded_mp3),
     "covered.mp3": ("audio/mpeg", covered_mp3),
@@ -182,7 +203,7 @@ def run_ffmpeg(name: str, *arguments: str) -> bytes:
 
 
 def paint(mode: str, width: int = WIDTH, height: int = HEIGHT) -> PIL.Image.Image:
-    """Return a picture that is bright on the left and dark on the right."""
+    """Return a picture that is dark on the left and bright on the right; with alpha, the dark is transparent."""
     ramp = PIL.Image.linear_gradient("L").rotate(90).resize((width, height))
     match mode:
         case "I;16":
