@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,8 @@ from kie_mcp.errors import InvalidCall
 
 TIMEOUT_SECONDS = 30.0
 """Seconds that one run of ffmpeg may take."""
+CONVERT_SECONDS = 300.0
+"""Seconds that a conversion may take."""
 SAMPLE_RATE_HZ = 8000
 """Sample rate of decoded audio in hertz."""
 MAX_AUDIO_SECONDS = 1800
@@ -45,6 +48,7 @@ SAFE_INPUT_OPTIONS = (
 INHERITED_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 """Environment variables that ffmpeg gets; all others, such as API keys, are none of its business."""
 DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
+STREAM_PATTERN = re.compile(rb"^ *Stream #0:\d+.*?: (Video|Audio): (\w+)(?!.*attached pic)", re.MULTILINE)
 TIME_PATTERN = re.compile(rb"time=(\d+):(\d+):(\d+\.\d+)")
 
 
@@ -75,7 +79,7 @@ def read_duration(program: str, path: Path, *, decode: bool, timeout_seconds: fl
         timeout_seconds: How long ffmpeg may run, in seconds.
     """
     output_options = ("-f", "null", "-") if decode else ()
-    command = [program, "-nostdin", "-hide_banner", *SAFE_INPUT_OPTIONS, "-i", _input_url(path), *output_options]
+    command = [program, "-nostdin", "-hide_banner", *_read(path), *output_options]
     try:
         run = subprocess.run(  # noqa: S603
             command,
@@ -108,11 +112,10 @@ async def extract_frame(
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
-    input_options = ("-ss", f"{at_seconds:.3f}")
-    output_options = ("-an", "-frames:v", "1", "-c:v", "ppm", "-f", "image2pipe")
-    image, log = await _run(program, input_options, path, output_options, timeout_seconds)
-    duration = DURATION_PATTERN.search(log)
-    return image, _to_seconds(duration.groups()) if duration else 0
+    output_options = ("-an", "-frames:v", "1", "-c:v", "ppm", "-f", "image2pipe", "pipe:1")
+    run = await _run(program, path, (*_read(path, "-ss", f"{at_seconds:.3f}"), *output_options), timeout_seconds)
+    duration = DURATION_PATTERN.search(run.stderr)
+    return run.stdout, _to_seconds(duration.groups()) if duration else 0
 
 
 async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
@@ -129,27 +132,71 @@ async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIM
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
-    output_options = ("-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-t", str(MAX_AUDIO_SECONDS), "-f", "s16le")
-    return (await _run(program, (), path, output_options, timeout_seconds))[0]
+    length = ("-t", str(MAX_AUDIO_SECONDS))
+    output_options = ("-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), *length, "-f", "s16le", "pipe:1")
+    return (await _run(program, path, (*_read(path), *output_options), timeout_seconds)).stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What ffmpeg says about a file."""
+
+    video: str
+    """Codec of the first video, such as `h264`; empty if there is none."""
+    audio: str
+    """Codec of the first sound; empty if there is none."""
+    log: str
+    """All that ffmpeg says, with the metadata."""
+
+
+async def read_streams(program: str, path: Path) -> Streams:
+    """Read which streams a file has.
+
+    Raises:
+        InvalidCall: ffmpeg cannot be started, or does not finish in time.
+    """
+    run = await _run(program, path, _read(path), TIMEOUT_SECONDS)
+    header = run.stderr
+    first = {kind: codec.decode() for kind, codec in reversed(STREAM_PATTERN.findall(header))}
+    return Streams(first.get(b"Video", ""), first.get(b"Audio", ""), header.decode(errors="replace"))
+
+
+async def convert(program: str, path: Path, target: Path, options: tuple[str, ...]) -> bool:
+    """Convert a file, and return whether this succeeded.
+
+    Args:
+        program: The path of ffmpeg.
+        path: The file.
+        target: The new file; its extension names the format.
+        options: Options of the output.
+
+    Raises:
+        InvalidCall: ffmpeg cannot be started, or does not finish in CONVERT_SECONDS.
+    """
+    # Only whole files count: a broken input ends with an error instead of a shorter output.
+    run = await _run(program, path, (*_read(path, "-xerror"), *options, _file_url(target)), CONVERT_SECONDS)
+    return run.returncode == 0
 
 
 async def _run(
-    program: str, input_options: tuple[str, ...], path: Path, output_options: tuple[str, ...], timeout_seconds: float
-) -> tuple[bytes, bytes]:
-    """Run ffmpeg on one file and return its standard output and its log."""
-    source = (*SAFE_INPUT_OPTIONS, *input_options, "-i", _input_url(path))
-    command = [program, "-nostdin", "-hide_banner", *source, *output_options, "pipe:1"]
+    program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ffmpeg on one file."""
+    command = [program, "-nostdin", "-hide_banner", *arguments]
     try:
         with anyio.fail_after(timeout_seconds):
             # With the stdio transport, standard input carries the client's messages, which ffmpeg must not read.
-            process = await anyio.run_process(command, stdin=subprocess.DEVNULL, check=False, env=_environment())
+            return await anyio.run_process(command, stdin=subprocess.DEVNULL, check=False, env=_environment())
     except TimeoutError:
         reason = f"ffmpeg did not come to an end with {path.name} in {timeout_seconds:g} s."
     except OSError as error:
         reason = f"ffmpeg does not run: {error.strerror}."
-    else:
-        return process.stdout, process.stderr
     raise InvalidCall(reason, f"Open the file itself: {path}")
+
+
+def _read(path: Path, *options: str) -> tuple[str, ...]:
+    """Return the arguments that make ffmpeg read one file, and no other."""
+    return (*SAFE_INPUT_OPTIONS, *options, "-i", _file_url(path))
 
 
 def _environment() -> dict[str, str]:
@@ -161,6 +208,6 @@ def _to_seconds(clock: Iterable[bytes]) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
-def _input_url(path: Path) -> str:
+def _file_url(path: Path) -> str:
     # The prefix `file:` prevents ffmpeg from reading a file name as an option or as the URL of another protocol.
     return f"file:{path.absolute()}"
