@@ -236,7 +236,9 @@ async def test_a_data_uri_that_was_cut_is_explained(references: References, uri:
 @pytest.mark.parametrize(
     ("ref", "limits", "reason"),
     [
-        (Image(data_uri(picture(image_format="GIF"))), Limits("jpeg png"), "is gif; the model takes jpeg, png"),
+        (Image(data_uri(sound(1))), Limits("jpeg png"), "is a sound; this field takes a picture"),
+        (Audio(data_uri(picture())), Limits("mpeg wav"), "is a picture; this field takes a sound"),
+        (Image(data_uri(picture()[:60])), Limits("jpeg png"), "is broken or cut off"),
         (Image(data_uri(picture(299, 400))), Limits(side_px=(300, 6000)), "its shorter side: 299"),
         (Audio(data_uri(sound(1))), Limits(mb=0.001), "has 0.0 MB; the model takes up to 0.001 MB"),
         (Audio(data_uri(sound(1))), Limits("wav", seconds=(2, 15)), "its length in seconds: 1"),

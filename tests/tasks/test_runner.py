@@ -8,7 +8,7 @@ import pytest
 import stamina
 from starlette.responses import JSONResponse, Response
 from support.clock import JumpingClock
-from support.media_files import picture
+from support.media_files import picture, sound
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffered, UnknownOutcome
@@ -84,11 +84,11 @@ async def test_what_kie_charged_is_written_down(sandbox: Sandbox, clock: Jumping
 
 
 async def test_a_local_file_is_uploaded_first(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    (tmp_path / "a.gif").write_bytes(picture(image_format="GIF"))
+    (tmp_path / "a.wav").write_bytes(sound(1))
     (tmp_path / "a.png").write_bytes(picture())
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        with pytest.raises(InvalidCall, match="is gif"):
-            await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.gif"])))
+        with pytest.raises(InvalidCall, match="is a sound"):
+            await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.wav"])))
         assert task_rows(tmp_path) == []
         await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.png"])))
     assert sandbox.accepted[0].body["input"]["image_input"][0].startswith("https://")

@@ -16,7 +16,7 @@ from kie_mcp.media import ffmpeg, formats
 from kie_mcp.media.fit import Fitted
 from kie_mcp.media.limits import Content
 
-USUAL_FORMATS = {"video": ("mp4", "quicktime"), "audio": ("mpeg", "wav")}
+USUAL_FORMATS = {"video": ("mp4", "quicktime"), "audio": ("mpeg", "wav", "mp4", "aac", "ogg", "flac")}
 """MIME subtypes that a model takes when KIE names none, by medium."""
 COPIED_CODECS = ("h264", "hevc", "aac", "mp3")
 """Codecs that every model reads in MP4; others are encoded again."""
