@@ -109,6 +109,7 @@ async def test_an_upload_for_no_model_yet_has_no_metadata(
     given = {"path": await write(tmp_path, "IMG_2.HEIC", PHONE), "base64": b64encode(PHONE).decode()}
     upload = answer(await client.call_tool("upload_file", {way: given[way]}))
     assert upload["name"].endswith(".jpg")
+    assert upload["note"] == "HEIC made a JPEG, 120x160; location and camera data removed."
     assert b"Cameramaker" not in (await browser.get(upload["url"])).content
 
 

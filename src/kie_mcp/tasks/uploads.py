@@ -50,6 +50,8 @@ class Uploader:
             keep_metadata: Whether metadata, such as the location, may stay in files that are sent.
         """
         self.keep_metadata = keep_metadata
+        self.changes: dict[str, str] = {}
+        """What was done to files of `upload_path()` and `upload_base64()`, by the id of the upload."""
         self.folders = AllowedFolders(readable)
         self._client = client
         self._ledger = ledger
@@ -125,7 +127,10 @@ class Uploader:
         medium, _, subtype = content.mime_type.partition("/")
         limits = Limits() if medium == "image" else Limits(subtype)
         async with fit_file(content, limits, name, keep_metadata=self.keep_metadata) as fitted:
-            return await send(fitted.content)
+            upload = await send(fitted.content)
+            if fitted.done:
+                self.changes[upload.id] = fitted.done
+            return upload
 
     async def _upload_deduplicated(self, content: Content, send: Callable[[], Awaitable[UploadedFile]]) -> Upload:
         """Upload a content, unless KIE has it already; of parallel calls with equal contents, only one uploads."""
