@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Whether results are downloaded."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
     """Further folders that local files may be read from, separated as in PATH."""
+    keep_metadata: bool = False
+    """Whether metadata, such as the place where a picture was taken, stays in files that are sent."""
     wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
     """Seconds that a tool call waits for a picture, a voice or lyrics."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)

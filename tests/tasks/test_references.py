@@ -16,6 +16,7 @@ from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import UPLOAD_LIFETIME
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
+from kie_mcp.media.midi import build_midi_file
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.references import References
@@ -236,7 +237,9 @@ async def test_a_data_uri_that_was_cut_is_explained(references: References, uri:
 @pytest.mark.parametrize(
     ("ref", "limits", "reason"),
     [
-        (Image(data_uri(picture(image_format="GIF"))), Limits("jpeg png"), "is gif; the model takes jpeg, png"),
+        (Image(data_uri(sound(1))), Limits("jpeg png"), "is a sound; this field takes a picture"),
+        (Audio(data_uri(picture())), Limits("mpeg wav"), "is a picture; this field takes a sound"),
+        (Image(data_uri(picture()[:60])), Limits("jpeg png"), "breaks off"),
         (Image(data_uri(picture(299, 400))), Limits(side_px=(300, 6000)), "its shorter side: 299"),
         (Audio(data_uri(sound(1))), Limits(mb=0.001), "has 0.0 MB; the model takes up to 0.001 MB"),
         (Audio(data_uri(sound(1))), Limits("wav", seconds=(2, 15)), "its length in seconds: 1"),
@@ -272,7 +275,7 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
     """A finished task: a song, a song that lost its file, and notes that have no link."""
     saved = [tmp_path / "1.mp3", tmp_path / "2.mp3", tmp_path / "3.mid"]
     saved[0].write_bytes(render_file("1.mp3", MediaContent("x", "x")))
-    saved[2].write_bytes(b"MThd" + bytes(20))
+    saved[2].write_bytes(build_midi_file("[]"))
     urls = "https://kie.example/1.mp3", "https://kie.example/2.mp3", ""
     results = [
         Result(url, str(path), id=f"song-{n}" if url else "")

@@ -32,8 +32,7 @@ def open_file(path: Path) -> Iterator[Content]:
     except OSError as error:
         raise InvalidCall(f"{abbreviate(path.name)} cannot be read: {error.strerror}.") from None
     with file:
-        mime_type = formats.detect_mime_type(file.read(formats.HEAD_BYTES)) or _refuse_other_files(path.name)
-        file.seek(0)
+        mime_type = formats.detect_mime_type(file) or _refuse_other_files(path.name)
         yield Content(file, unique_name(path.name, extension(mime_type)), mime_type, path.stat().st_size)
 
 
@@ -113,8 +112,9 @@ def abbreviate(reference: str) -> str:
 
 
 def _hold_in_memory(content: bytes) -> Content:
-    mime_type = formats.detect_mime_type(content[: formats.HEAD_BYTES]) or _refuse_other_files("The data")
-    return Content(BytesIO(content), unique_name("file", extension(mime_type)), mime_type, len(content))
+    file = BytesIO(content)
+    mime_type = formats.detect_mime_type(file) or _refuse_other_files("The data")
+    return Content(file, unique_name("file", extension(mime_type)), mime_type, len(content))
 
 
 def _refuse_other_files(name: str) -> NoReturn:

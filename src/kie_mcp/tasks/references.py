@@ -15,8 +15,9 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.media.length import measure_seconds
-from kie_mcp.media.limits import Content, find_problems
+from kie_mcp.media.lengths import measure_seconds
+from kie_mcp.media.limits import Content
+from kie_mcp.tasks.fitting import check_file, check_limits, fit_file
 from kie_mcp.tasks.media_inputs import abbreviate, check_web_address, decode_data_uri, hash_file, open_file
 from kie_mcp.tasks.uploads import Uploader
 
@@ -31,6 +32,13 @@ class References:
         self._uploader = uploader
         self._ledger = ledger
         self._clock = clock
+        self._changes: dict[str, str] = {}
+        """What was done to local files that this process sent, by their abbreviated references."""
+
+    def explain_changes(self, refs: Sequence[Ref]) -> str:
+        """Say what was done to the files among these references before they were sent; empty if nothing was."""
+        names = dict.fromkeys(abbreviate(ref) for ref in refs)
+        return " ".join(f"{name}: {self._changes[name]}." for name in names if name in self._changes)
 
     async def identify(self, refs: Sequence[Ref]) -> dict[Ref, str]:
         """Return for each reference a string that identifies its content: a SHA-256, a task's result, a URL or an id.
@@ -41,7 +49,9 @@ class References:
         Raises:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
         """
-        return {ref: await self._identify(ref) for ref in dict.fromkeys(refs)}
+        # The same file may be given for fields with different limits, each of which is checked.
+        unique = {(ref, type(ref), getattr(ref, "limits", None)): ref for ref in refs}
+        return {ref: await self._identify(ref) for ref in unique.values()}
 
     async def resolve(self, refs: Sequence[Ref]) -> dict[Ref, str]:
         """Return KIE's URL or id of each reference; a local file is uploaded, unless KIE has it already.
@@ -79,7 +89,7 @@ class References:
     async def _identify(self, ref: Ref) -> str:
         if _is_local(ref):
             with self._open(ref) as content:
-                await anyio.to_thread.run_sync(_check_limits, content, ref.limits, ref)
+                await check_file(content, ref, keep_metadata=self._uploader.keep_metadata)
                 return await anyio.to_thread.run_sync(hash_file, content.file)
         match = RESULT.fullmatch(ref)
         if match and isinstance(ref, MediaRef):
@@ -126,7 +136,11 @@ class References:
         if match := RESULT.fullmatch(ref):
             return await self._resolve_result(ref, match["task"], match["n"] or "1")
         with self._open(ref) as content:
-            return (await self._uploader.upload(content)).url
+            async with fit_file(content, ref.limits, ref, keep_metadata=self._uploader.keep_metadata) as fitted:
+                await check_limits(fitted.content, ref.limits, ref)
+                if fitted.done:
+                    self._changes[abbreviate(ref)] = fitted.done
+                return (await self._uploader.upload(fitted.content)).url
 
     async def _resolve_upload(self, ref: MediaRef) -> str:
         for upload in await self._ledger.uploads.live(self._clock.time(), id_=ref.rpartition("/")[2]):
@@ -192,11 +206,4 @@ def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
 
 
 def _measure_content(content: Content) -> float | None:
-    return 0 if content.mime_type.startswith("image/") else measure_seconds(content.file)
-
-
-def _check_limits(content: Content, limits: Limits, reference: str) -> None:
-    if found := find_problems(content, limits):
-        raise InvalidCall(
-            f"{abbreviate(reference)} {'; '.join(found)}.", "Nothing was sent. Convert the file or take another."
-        )
+    return 0 if content.mime_type.startswith("image/") else measure_seconds(content.file, content.mime_type)
