@@ -45,8 +45,8 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     assert "data:image/" in page
     assert page.count("</script>") == 1
     assert ("chat.png" in run.stdout) == (tmp_path / "demo-output" / "chat.png").exists()
-    before, after = re.findall(r"([\d.]+) (?:before|after)", run.stdout)
-    assert float(after) < float(before)
+    before, after = (float(each.replace(",", "")) for each in re.findall(r"([\d.,]+) (?:before|after)", run.stdout))
+    assert after < before
     assert max(len(line) for line in run.stdout.splitlines()) <= 80
 
 

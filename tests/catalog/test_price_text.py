@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kie_mcp.catalog import dynamic_model
+from kie_mcp.catalog.amount import Lengths
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.price_text import LONGEST_SHOWN, estimate_from_text, quote_text
@@ -29,6 +30,11 @@ def call(**given: Any) -> KieModel:
     """A call of a model that the catalogue does not have."""
     model = dynamic_model.model_from_schema("vendor/new", {"properties": FIELDS}, kind="video", does="text-to-video")
     return dynamic_model.parse_call(model, given)
+
+
+def measured(call: KieModel, seconds: float) -> Lengths:
+    """Return this length for every file of a call."""
+    return dict.fromkeys(call.references(), seconds)
 
 
 def read(words: str, **given: Any) -> tuple[float | None, float | None]:
@@ -111,10 +117,24 @@ def test_seconds_for_one_price_are_counted_up(words: str) -> None:
 @pytest.mark.parametrize(
     "rule", ["input + output", "input and output seconds are billed", "reference seconds billed", "input plus output"]
 )
-def test_the_seconds_of_a_given_video_leave_a_rate_unknown(rule: str) -> None:
+def test_the_seconds_of_a_given_video_are_added(rule: str) -> None:
     words = f"10 credits per video second ({rule})"
     assert read(words, duration="5") == (50, 50)
-    assert read(words, duration="5", video_url="https://example.com/a.mp4") == (None, None)
+    filmed = call(duration="5", video_url="https://example.com/a.mp4")
+    assert estimate_from_text(filmed, words, measured(filmed, 7.5)) == Estimate(125, 125)
+    assert estimate_from_text(filmed, words) == Estimate(60, 3050, "video of unknown length counts as 300 s")
+
+
+def test_a_result_without_a_length_is_as_long_as_its_file() -> None:
+    filmed = call(video_url="https://example.com/a.mp4")
+    assert estimate_from_text(filmed, "14 credits/s", measured(filmed, 7.5)) == Estimate(105, 105)
+
+
+def test_a_length_that_kie_chooses_counts_as_the_longest_of_the_schema() -> None:
+    fields = {"duration": {"type": "integer", "minimum": -1, "maximum": 30}}
+    model = dynamic_model.model_from_schema("vendor/open", {"properties": fields}, kind="video", does="text-to-video")
+    open_call = dynamic_model.parse_call(model, {"duration": -1})
+    assert estimate_from_text(open_call, "8 credits/s") == Estimate(8, 240, "KIE chooses the length, 30 s at most")
 
 
 def test_a_price_without_a_unit_may_be_for_each_picture() -> None:
@@ -132,7 +152,7 @@ def test_a_video_in_an_argument_without_a_type_counts() -> None:
     silent = dynamic_model.parse_call(model, {"duration": 5})
     filmed = dynamic_model.parse_call(model, {"duration": 5, "video_urls": ["https://example.com/a.mp4"]})
     assert estimate_from_text(silent, words) == Estimate(40, 40)
-    assert estimate_from_text(filmed, words) == Estimate(None, None)
+    assert estimate_from_text(filmed, words) == Estimate(48, 2440, "video of unknown length counts as 300 s")
 
 
 @pytest.mark.parametrize("words", ["9" * 500 + " credits", "credits " * 5000, "1/" * 3000 + " credits", "(" * 4000])

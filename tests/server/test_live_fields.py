@@ -66,6 +66,17 @@ async def test_a_field_that_neither_the_class_nor_kie_has_is_refused_as_before(
     assert sandbox.accepted == []
 
 
+async def test_what_a_call_with_a_new_field_was_charged_counts_for_the_same_value_only(
+    client: Client, sandbox: Sandbox
+) -> None:
+    publish(sandbox, ID, tempo=TEMPO)
+    await call(client, "z_image", prompt="x", tempo=5)
+    same = await call(client, "z_image", prompt="a fox", tempo=5, quote=True)
+    other = await call(client, "z_image", prompt="a fox", tempo=7, quote=True)
+    assert "what the last one was charged" in text(same)
+    assert "price list" in text(other)
+
+
 async def test_a_wrong_value_of_a_known_field_is_refused_beside_a_new_field(client: Client, sandbox: Sandbox) -> None:
     publish(sandbox, ID, tempo=TEMPO)
     result = await call(client, "z_image", prompt="x", aspect_ratio="5:7", tempo=5)

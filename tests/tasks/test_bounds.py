@@ -98,7 +98,7 @@ async def test_what_is_elsewhere_counts_as_the_longest(
         cost = await runner.quote(order("kling_avatar", image="https://files.example/a.png", audio=audio))
     assert cost.known == (8, 2400)
     assert cost.reserve == 2400
-    assert str(cost) == f"about 8 to 2400 credits ({LIST}; audio of unknown length counts as 300 s)"
+    assert str(cost) == f"about 8 to 2,400 credits ($0.04 to $12.00, {LIST}; audio of unknown length counts as 300 s)"
 
 
 async def test_a_cap_counts_the_length_of_a_file(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:

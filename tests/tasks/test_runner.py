@@ -12,7 +12,7 @@ from support.media_files import picture, sound
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffered, UnknownOutcome
-from kie_mcp.kie.advice import KIE
+from kie_mcp.kie.advice import SANDBOX
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.failures import no_result_note
@@ -249,8 +249,8 @@ async def test_results_of_a_success_are_waited_for_and_then_it_is_a_success_with
     assert (task.state, task.credits, task.error, task.saved) == ("succeeded", 4, None, True)
     assert (task.results, task.texts, task.note) == (
         [],
-        ['{"resultJson": "{\\"resultUrls\\": []}"}'],
-        no_result_note(KIE),
+        ['{"resultJson": "{\\"resultUrls\\": []}", "response": {"resultUrls": []}}'],
+        no_result_note(SANDBOX),
     )
 
 

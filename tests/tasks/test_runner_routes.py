@@ -13,7 +13,7 @@ from support.runners import InterceptedKie, full_disk, run_runner, run_to_end, t
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, NotOffered, UnknownOutcome
-from kie_mcp.kie.advice import KIE
+from kie_mcp.kie.advice import SANDBOX
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.sandbox.app import Sandbox
@@ -108,7 +108,7 @@ async def test_a_success_that_names_nothing_is_one_at_once(
         assert "gives no reason" in str(task.error["message"])
         assert task.error["billed"] is (sandbox.balance < 1000)
     else:
-        assert (task.state, task.error, task.note) == ("succeeded", None, no_result_note(KIE))
+        assert (task.state, task.error, task.note) == ("succeeded", None, no_result_note(SANDBOX))
         assert task.credits == round(1000 - sandbox.balance, 2)
 
 

@@ -61,6 +61,12 @@ class DynamicModel(KieModel):
     check: ClassVar[SchemaCheck | None] = None
     """The check against KIE's schema; None for a model without a schema."""
 
+    @classmethod
+    def field_schemas(cls) -> Schema:
+        """Return KIE's schema of each field, by our name."""
+        known = cls.input_schema.get("properties", {})
+        return {name: known.get(field.alias, {}) for name, field in cls.model_fields.items()}
+
 
 def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of: str = "") -> type[DynamicModel]:
     """Make a model class from KIE's live schema; its fields have KIE's own names.
@@ -165,7 +171,9 @@ def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -
 
 
 def _extend(base: type[KieModel], properties: Schema) -> type[KieModel]:
-    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **_build_fields(properties, (), base))
+    fields = _build_fields(properties, (), base)
+    named: type[KieModel] = type(base.__name__, (base,), {"__doc__": base.__doc__, "added": frozenset(fields)})
+    return create_model(base.__name__, __base__=named, __doc__=base.__doc__, **fields)
 
 
 def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:

@@ -88,6 +88,8 @@ class KieModel(BaseModel):
     """Name of what to use instead, if KIE no longer documents the model; else empty."""
     documented: ClassVar[dict[str, Any]] = {}
     """KIE's documented default of optional fields for which we send nothing unless a call gives them."""
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Fields that KIE has added since the class was written, in a class made at run time."""
     usual_seconds: ClassVar[float] = 60
     """Usual duration of a task in seconds."""
 
@@ -130,6 +132,11 @@ class KieModel(BaseModel):
     @cache
     def _schema(cls) -> dict[str, Any]:
         return plain_schema(cls)
+
+    @classmethod
+    def field_schemas(cls) -> Mapping[str, Any]:
+        """Return the JSON Schema of each field, by our name."""
+        return dict(plain_schema(cls)["properties"])
 
     def references(self) -> list[Ref]:
         """Return the references to files and earlier tasks in this call, in the order they are sent."""
@@ -254,7 +261,7 @@ class KieModel(BaseModel):
         """
         conditions = {field for rate in self.price.rates for field, _ in rate.when}
         key = dict(more)
-        for name in conditions | set(PRICE_KEY_FIELDS) - set(without):
+        for name in conditions | self.added | set(PRICE_KEY_FIELDS) - set(without):
             value = getattr(self, name, None)
             if value is not None:
                 # For a file argument, the key says only whether the call has a file.

@@ -8,8 +8,17 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
+from kie_mcp.catalog.amount import (
+    LONGEST_UNKNOWN,
+    NOT_MEASURED,
+    SHORTEST_UNKNOWN,
+    Amount,
+    Lengths,
+    add,
+    exactly,
+)
 from kie_mcp.catalog.credits import LIST_USD_PER_CREDIT
 from kie_mcp.catalog.fields import MediaRef, Medium
 from kie_mcp.catalog.model import KieModel
@@ -125,28 +134,34 @@ class Label:
     """The value in the call, as texts write it."""
 
 
-def estimate_from_text(call: KieModel, text: str) -> Estimate:
+def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURED) -> Estimate:
     """Estimate the cost of a call from KIE's price text; unknown when the text or the call leaves anything open.
 
     Of several prices, those count that hold for the call's arguments. Where the text does not tell, the estimate spans
     from the lowest price to the highest one.
+
+    Args:
+        call: The call.
+        text: KIE's text.
+        lengths: The seconds of the call's files that were measured; other files count as the longest there can be.
     """
     words = _normalize(text)
     labels = tuple(_labels(call))
     figures = _find_figures(words, labels)
     if not figures:
         return Estimate(0, 0) if FREE.search(words) and not re.search(r"\d", words) else UNREADABLE
-    if OPEN_COUNT.search(words) or (INPUT_SECONDS.search(words) and _count_inputs(call, "video")):
+    if OPEN_COUNT.search(words):
         return UNREADABLE
     base = [figure for figure in figures if not figure.surcharge] or figures
-    costs = [_cost(figure, call) for figure in _choose(base, labels)]
-    added = [
-        figure.high * _count_inputs(call, "image") for figure in figures if figure.surcharge and figure not in base
-    ]
-    low, high = min(low for low, _ in costs), max(high for _, high in costs) + max(added, default=0)
-    if any(math.isnan(figure) for cost in costs for figure in cost):
+    chosen = _choose(base, labels)
+    amounts = [_count_units(figure, call, words, lengths) for figure in chosen]
+    pictures = len(_measure_inputs(call, "image", lengths))
+    added = [figure.high * pictures for figure in figures if figure.surcharge and figure not in base]
+    low = min(figure.low * amount.low for figure, amount in zip(chosen, amounts, strict=True))
+    high = max(figure.high * amount.high for figure, amount in zip(chosen, amounts, strict=True))
+    if any(map(math.isnan, (*(figure.high for figure in chosen), *(amount.high for amount in amounts)))):
         return UNREADABLE
-    return Estimate(round(low, 2), round(high, 2))
+    return Estimate(round(low, 2), round(high + max(added, default=0), 2), amounts[0].assumed)
 
 
 def quote_text(text: str) -> str:
@@ -273,24 +288,58 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
     return figures
 
 
-def _cost(figure: Figure, call: KieModel) -> tuple[float, float]:
-    """Return the lowest and the highest cost of a call at one price; NaN when the call does not tell the units."""
+def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
+    """Return how many times a call pays one price; NaN when neither the call nor its files tell."""
     match figure.unit:
         case "second":
-            units = _number(call, SECONDS_FIELDS, math.nan)
-        case "image" | "unsaid":
-            units = _number(call, COUNT_FIELDS, 1)
+            return _buy(_count_seconds(call, words, lengths), figure.units)
+        case "image":
+            return _buy(exactly(_number(call, COUNT_FIELDS, 1)), figure.units)
+        case "unsaid":
+            # A price without a unit may be for the call or for each of its pictures.
+            pictures = _number(call, COUNT_FIELDS, 1)
+            return Amount(min(pictures, 1), pictures)
         case "character":
-            units = sum(_count_characters(getattr(call, name, "")) for name in TEXT_FIELDS) or math.nan
+            characters = sum(_count_characters(getattr(call, name, "")) for name in TEXT_FIELDS)
+            return exactly((characters or math.nan) / figure.units)
         case "call":
-            units = 1
+            return exactly(1)
         case "unknown":
-            units = math.nan
-    units = units if figure.units == 1 or figure.unit == "character" else math.ceil(units / figure.units) * figure.units
-    most = units / figure.units
-    # A price without a unit may be for the call or for each of its pictures.
-    least = min(most, 1) if figure.unit == "unsaid" else most
-    return figure.low * least, figure.high * most
+            return exactly(math.nan)
+
+
+def _buy(amount: Amount, units: float) -> Amount:
+    """Return how many lots of `units` have to be paid for an amount; a lot of one is paid in parts."""
+    if units == 1:
+        return amount
+    low, high = (each if math.isnan(each) else math.ceil(each / units) for each in (amount.low, amount.high))
+    return Amount(low, high, amount.assumed)
+
+
+def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
+    """Return the seconds for which a call pays; NaN when neither the call nor its files tell the most of them.
+
+    Without a length in the call, the result is at most as long as KIE's schema allows, or as all files together.
+    """
+    videos = _measure_inputs(call, "video", lengths)
+    files = [*videos, *_measure_inputs(call, "audio", lengths)]
+    given = _number(call, SECONDS_FIELDS, math.nan)
+    if math.isnan(given) and (most := _longest_result(call)):
+        result = Amount(min(SHORTEST_UNKNOWN, most), most, f"KIE chooses the length, {most:g} s at most")
+    elif math.isnan(given) and files:
+        whole = add(files)
+        result = Amount(min(each.low for each in files), whole.high, whole.assumed)
+    else:
+        result = exactly(given)
+    return add([result, *videos]) if INPUT_SECONDS.search(words) else result
+
+
+def _longest_result(call: KieModel) -> float:
+    """Return the most seconds that the schema of a call's length allows; 0 when it does not tell."""
+    schemas = type(call).field_schemas()
+    fields = [schemas[name] for name in SECONDS_FIELDS if name in schemas]
+    stated = [value for field in fields for value in (field.get("maximum"), *field.get("enum", ()))]
+    return max((number for value in stated if not math.isnan(number := _positive_number(value))), default=0)
 
 
 def _number(call: KieModel, names: Sequence[str], missing: float) -> float:
@@ -317,11 +366,13 @@ def _count_characters(value: object) -> int:
     return sum(map(_count_characters, parts))
 
 
-def _count_inputs(call: KieModel, medium: Medium) -> int:
-    """Return how many files of a medium a call gives to KIE; an argument without a type counts by its name."""
-    files = sum(isinstance(ref, MediaRef) and ref.medium == medium for ref in call.references())
-    others = (value for name, value in (call.model_extra or {}).items() if medium in name and value)
-    return files + sum(len(value) if isinstance(value, list) else 1 for value in others)
+def _measure_inputs(call: KieModel, medium: Medium, lengths: Lengths) -> list[Amount]:
+    """Return the seconds of each file of a medium that a call gives; an argument without a type counts by its name."""
+    refs = [ref for ref in call.references() if isinstance(ref, MediaRef) and ref.medium == medium]
+    others = [value for name, value in (call.model_extra or {}).items() if medium in name and value]
+    unknown = Amount(SHORTEST_UNKNOWN, LONGEST_UNKNOWN, f"{medium} of unknown length counts as {LONGEST_UNKNOWN:g} s")
+    untyped = sum(len(value) if isinstance(value, list) else 1 for value in others)
+    return [exactly(lengths[ref]) if ref in lengths else unknown for ref in refs] + [unknown] * untyped
 
 
 def _values(call: KieModel) -> dict[str, Any]:
@@ -332,6 +383,7 @@ def _values(call: KieModel) -> dict[str, Any]:
 def _labels(call: KieModel) -> Iterator[Label]:
     """Yield the arguments of a call on which its price may depend."""
     values = {name: value for name, value in _values(call).items() if value is not None}
+    schemas = type(call).field_schemas()
     for name, value in values.items():
         spelled = f"{value}p" if "resolution" in name and str(value).isdigit() else _normalize(str(value))
         if RESOLUTION.fullmatch(spelled):
@@ -340,17 +392,16 @@ def _labels(call: KieModel) -> Iterator[Label]:
             yield Label("audio", re.compile(r"\baudio:\w+"), f"audio:{'yes' if value else 'no'}")
         elif re.search("factor|scale", name) and not math.isnan(number := _positive_number(value)):
             yield Label("factor", re.compile(r"\b\d+x"), f"{number:g}x")
-        elif len(choices := [_normalize(str(each)) for each in _choices(type(call).model_fields.get(name))]) > 1:
+        elif len(choices := [_normalize(str(each)) for each in _choices(schemas.get(name, {}))]) > 1:
             words = "|".join(re.escape(each) for each in sorted(choices, key=len, reverse=True))
             yield Label(name, re.compile(rf"(?<![\w-])(?:{words})(?![\w-])"), spelled)
     if not math.isnan(seconds := _number(call, SECONDS_FIELDS, math.nan)):
         yield Label("duration", re.compile(r"\b\d+s\b"), f"{seconds:g}s")
-    yield Label("video", re.compile(r"\bvideo:\w+"), f"video:{'yes' if _count_inputs(call, 'video') else 'no'}")
+    yield Label(
+        "video", re.compile(r"\bvideo:\w+"), f"video:{'yes' if _measure_inputs(call, 'video', NOT_MEASURED) else 'no'}"
+    )
 
 
-def _choices(annotation: Any) -> list[Any]:
-    """Return the texts that a field may have; empty when the field is not limited to some."""
-    annotation = getattr(annotation, "annotation", annotation)
-    if get_origin(annotation) is Literal:
-        return [each for each in get_args(annotation) if isinstance(each, str) and len(each) > 1 and not each.isdigit()]
-    return [each for part in get_args(annotation) for each in _choices(part)]
+def _choices(field: Mapping[str, Any]) -> list[str]:
+    """Return the texts that a field may have, by its JSON Schema; empty when the field is not limited to some."""
+    return [each for each in field.get("enum", ()) if isinstance(each, str) and len(each) > 1 and not each.isdigit()]

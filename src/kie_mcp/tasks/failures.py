@@ -22,7 +22,7 @@ def lacks_result(task: Task) -> bool:
 
 def no_result_note(advice: Advice) -> str:
     """Build the note of a task that succeeded at KIE and has no result."""
-    further = f"If {advice.task_list} shows a file, resolve_task takes its link."
+    further = f"If there is a file, resolve_task takes its link: look at {advice.task_list}."
     return f"{_NAMES_NO_RESULT} What else KIE says is kept. {further}"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
-from kie_mcp.catalog.credits import format_credits
+from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.catalog.price_text import estimate_from_text, quote_text
@@ -54,14 +54,14 @@ def quote(call: KieModel, charges: Sequence[float], live_price: str = "", length
     figure = round(median(charges) * units, 2)
     basis = f"median of your last {len(charges)}" if len(charges) > 1 else "what the last one was charged"
     if figure < listed.reserve:
-        basis += f"; caps count {format_credits(listed.reserve)}, {listed.basis}"
+        basis += f"; caps count {format_number(listed.reserve)}, {listed.basis}"
     return Quote(Estimate(figure, figure), basis, max(figure, listed.reserve))
 
 
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
     for estimate, basis in (
         (call.estimate(lengths), f"price list {AS_OF}"),
-        (estimate_from_text(call, live_price), "live price"),
+        (estimate_from_text(call, live_price, lengths), "live price"),
     ):
         if estimate.high is not None:
             return Quote(estimate, f"{basis}; {estimate.assumed}" if estimate.assumed else basis, estimate.high)
@@ -71,7 +71,7 @@ def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) ->
 
 def highest_similar_estimate(call: KieModel) -> float:
     """Return the highest estimate, in credits, of the models of the same tool; if 0, of all models of the same kind."""
-    family = next((family.models for family in FAMILIES if type(call) in family.models), ())
+    family = next((family.models for family in FAMILIES if call.id in {model.id for model in family.models}), ())
     alike = (model for model in MODELS.values() if model.kind == call.kind)
     return _highest_estimate(family) or _highest_estimate(alike)
 

@@ -1,0 +1,9 @@
+// The TypeScript SDK, 1.x.
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { SERVER, loop, play } from "./host.mjs";
+
+const client = new Client({ name: "hosts", version: "1" });
+await client.connect(new StdioClientTransport(SERVER));
+const { tools } = await client.listTools();
+await play((text) => loop(text, tools, (name, args) => client.callTool({ name, arguments: args })));
