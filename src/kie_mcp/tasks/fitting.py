@@ -58,7 +58,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
     Raises:
         InvalidCall: When it is a file of the wrong kind, is broken, or will be beyond the field's limits.
     """
-    _check_kind(content, ref)
+    check_kind(content.mime_type, ref)
     if content.mime_type.startswith("image/"):
         async with fit_file(content, ref.limits, ref, keep_metadata=keep_metadata) as fitted:
             await check_limits(fitted.content, ref.limits, ref)
@@ -68,6 +68,24 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
     # Nobody knows yet how large the converted file will be.
     limits = ref.limits if target == content.mime_type else replace(ref.limits, mb=None)
     await check_limits(replace(content, mime_type=target), limits, ref)
+
+
+def check_kind(mime_type: str, ref: MediaRef) -> None:
+    """Check that a file is of the kind that a field takes; a type that is no picture, clip or sound tells nothing.
+
+    Raises:
+        InvalidCall: When it is of another kind.
+    """
+    given = mime_type.partition("/")[0]
+    named = ref.limits.formats.split()
+    # Some fields for pictures take clips as well; KIE names their formats together.
+    takes_clips = ref.medium == "image" and any(f"video/{each}" in formats.EXTENSIONS for each in named)
+    accepted = {ref.medium, "video"} if takes_clips else {ref.medium}
+    if given in KINDS and given not in accepted:
+        raise InvalidCall(
+            f"{abbreviate(ref)} is {KINDS[given]}; this field takes {KINDS[ref.medium]}.",
+            "Nothing was sent. Take another file.",
+        )
 
 
 async def check_limits(content: Content, limits: Limits, name: str) -> None:
@@ -92,16 +110,3 @@ async def _check_whole(content: Content, name: str) -> None:
 
 def _refuse_broken_file(name: str, what: str) -> InvalidCall:
     return InvalidCall(f"{abbreviate(name)} {what}.", "Nothing was sent. Take another file.")
-
-
-def _check_kind(content: Content, ref: MediaRef) -> None:
-    given = content.mime_type.partition("/")[0]
-    # Some fields for pictures take clips as well; KIE names their formats together.
-    named = ref.limits.formats.split()
-    takes_clips = ref.medium == "image" and any(f"video/{each}" in formats.EXTENSIONS for each in named)
-    accepted = {ref.medium, "video"} if takes_clips else {ref.medium}
-    if given not in accepted:
-        raise InvalidCall(
-            f"{abbreviate(ref)} is {KINDS[given]}; this field takes {KINDS[ref.medium]}.",
-            "Nothing was sent. Take another file.",
-        )

@@ -75,12 +75,17 @@ def check_web_address(url: str, limits: Limits) -> str:
         address = urlsplit("")
     if not address.hostname or re.search(r"\s", url):
         raise InvalidCall(f"{abbreviate(url)} is no web address.", "Give a URL that anybody can open.")
-    subtype = formats.MIME_TYPES.get(Path(address.path).suffix[1:].lower(), "").rpartition("/")[2]
+    subtype = guess_mime_type(url).rpartition("/")[2]
     # KIE's own examples for models that accept JPEG and PNG have WebP addresses, so these are accepted too.
     accepted = [*limits.formats.split(), "webp"] if "png" in limits.formats else limits.formats.split()
     if subtype and limits.formats and subtype not in accepted:
         raise InvalidCall(f"{abbreviate(url)} is {subtype}; the model takes {', '.join(limits.formats.split())}.")
     return url
+
+
+def guess_mime_type(url: str) -> str:
+    """Return the MIME type that the extension of a web address tells; empty if it tells none."""
+    return formats.MIME_TYPES.get(Path(url.partition("?")[0].partition("#")[0]).suffix[1:].lower(), "")
 
 
 def hash_file(file: IO[bytes]) -> str:

@@ -17,8 +17,15 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media.lengths import measure_seconds
 from kie_mcp.media.limits import Content
-from kie_mcp.tasks.fitting import check_file, check_limits, fit_file
-from kie_mcp.tasks.media_inputs import abbreviate, check_web_address, decode_data_uri, hash_file, open_file
+from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, fit_file
+from kie_mcp.tasks.media_inputs import (
+    abbreviate,
+    check_web_address,
+    decode_data_uri,
+    guess_mime_type,
+    hash_file,
+    open_file,
+)
 from kie_mcp.tasks.uploads import Uploader
 
 RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
@@ -94,9 +101,9 @@ class References:
         match = RESULT.fullmatch(ref)
         if match and isinstance(ref, MediaRef):
             task, result = await self._find_result(ref, match["task"], match["n"] or "1")
-            if not result.url:
-                with open_file(Path(result.path)):
-                    pass
+            if not result.url or await _is_saved(result):
+                with open_file(Path(result.path)) as content:
+                    await check_file(content, ref, keep_metadata=True)
             return f"{task.id}#{task.results.index(result)}"
         url = await self._resolve(ref)
         uploads = await self._ledger.uploads.live(self._clock.time(), url=url)
@@ -112,7 +119,7 @@ class References:
             if match
             else await self._ledger.find_result(ref)
         )
-        if not result or not await anyio.Path(result.path).is_file():
+        if not result or not await _is_saved(result):
             return None
         with open_file(Path(result.path)) as content:
             return await anyio.to_thread.run_sync(_measure_content, content)
@@ -130,32 +137,40 @@ class References:
 
     async def _resolve_media(self, ref: MediaRef) -> str:
         if ref.startswith(("https://", "http://")):
+            check_kind(guess_mime_type(ref), ref)
             return check_web_address(ref, ref.limits)
         if ref.startswith("kie://uploads/"):
             return await self._resolve_upload(ref)
         if match := RESULT.fullmatch(ref):
             return await self._resolve_result(ref, match["task"], match["n"] or "1")
         with self._open(ref) as content:
-            async with fit_file(content, ref.limits, ref, keep_metadata=self._uploader.keep_metadata) as fitted:
-                await check_limits(fitted.content, ref.limits, ref)
-                if fitted.done:
-                    self._changes[abbreviate(ref)] = fitted.done
-                return (await self._uploader.upload(fitted.content)).url
+            return await self._fit_and_upload(content, ref, keep_metadata=self._uploader.keep_metadata)
+
+    async def _fit_and_upload(self, content: Content, ref: MediaRef, *, keep_metadata: bool, url: str = "") -> str:
+        """Return the URL of a file that fits; `url` is where KIE has the file as it is."""
+        async with fit_file(content, ref.limits, ref, keep_metadata=keep_metadata) as fitted:
+            await check_limits(fitted.content, ref.limits, ref)
+            if url and fitted.content is content:
+                return url
+            if fitted.done:
+                self._changes[abbreviate(ref)] = fitted.done
+            return (await self._uploader.upload(fitted.content)).url
 
     async def _resolve_upload(self, ref: MediaRef) -> str:
         for upload in await self._ledger.uploads.live(self._clock.time(), id_=ref.rpartition("/")[2]):
+            check_kind(upload.mime_type, ref)
             return upload.url
         raise InvalidCall(f"{ref} is not there any more.", "Upload the file again with upload_file.")
 
     async def _resolve_result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._find_result(ref, task_id, number)
-        if result.url and (
-            self._clock.time() < task.created + files.UPLOAD_LIFETIME or not await anyio.Path(result.path).is_file()
-        ):
+        if result.url and not await _is_saved(result):
             return result.url
-        # The link may have expired, or the result never had one, so the saved file is uploaded.
+        # The link may have expired, or the result never had one.
+        is_fresh = self._clock.time() < task.created + files.UPLOAD_LIFETIME
         with open_file(Path(result.path)) as content:
-            return (await self._uploader.upload(content)).url
+            # Metadata of a result, such as the prompt, came from KIE.
+            return await self._fit_and_upload(content, ref, keep_metadata=True, url=result.url if is_fresh else "")
 
     async def _resolve_track(self, ref: Track) -> str:
         match = RESULT.fullmatch(ref)
@@ -187,6 +202,8 @@ class References:
             )
         if isinstance(ref, MediaRef) and not result.is_media:
             raise InvalidCall(f"{ref} is {result.mime_type}, and no picture, clip or sound.", "Take another result.")
+        if isinstance(ref, MediaRef):
+            check_kind(result.mime_type or guess_mime_type(result.url), ref)
         return task, result
 
     @contextmanager
@@ -203,6 +220,10 @@ def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
     """Whether a reference is a local file or a data URI."""
     elsewhere = ref.startswith(("https://", "http://", "kie://")) or RESULT.fullmatch(ref)
     return isinstance(ref, MediaRef) and not elsewhere
+
+
+async def _is_saved(result: Result) -> bool:
+    return await anyio.Path(result.path).is_file()
 
 
 def _measure_content(content: Content) -> float | None:
