@@ -3,7 +3,7 @@ import random
 
 import pytest
 from support.encoded_media import NEED_FFMPEG, TYPES, encode
-from support.media_files import box
+from support.media_files import box, mp3
 from support.programs import PROGRAM, needs_ffmpeg
 
 from kie_mcp.media import formats, midi
@@ -22,6 +22,16 @@ def test_each_kind_of_file_is_known(name: str) -> None:
     if name in NEED_FFMPEG and not PROGRAM:
         pytest.skip("There is no ffmpeg on this machine.")
     assert formats.detect_mime_type(io.BytesIO(encode(name))) == TYPES[name]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"PK\3\4" + bytes(30), b"Rar!\x1a\7\1\0", b"a.mp3".ljust(257, b"\0") + b"ustar" + bytes(250), b"\1" * 20_000],
+    ids=["ZIP", "RAR", "tar", "something else"],
+)
+def test_what_holds_a_sound_is_no_sound(before: bytes) -> None:
+    assert formats.detect_mime_type(io.BytesIO(bytes(len(before)) + mp3(5))) == "audio/mpeg"
+    assert formats.detect_mime_type(io.BytesIO(before + mp3(5))) is None
 
 
 @needs_ffmpeg

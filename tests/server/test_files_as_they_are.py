@@ -9,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
-from support.answers import answer, text
+from support.answers import answer, text, wait_for_end
 from support.clock import JumpingClock
 from support.encoded_media import BOTH, encode, encode_picture, heic, paint, phone_exif, run_ffmpeg
 from support.media_files import sound
@@ -111,6 +111,24 @@ async def test_an_upload_for_no_model_yet_has_no_metadata(
     assert upload["name"].endswith(".jpg")
     assert upload["note"] == "HEIC made a JPEG, 120x160; location and camera data removed."
     assert b"Cameramaker" not in (await browser.get(upload["url"])).content
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "made_by", "said"),
+    [
+        ("kling_video", "image", "suno_music", "is a sound; this field takes a picture"),
+        ("runway_aleph", "video", "nano_banana_image", "is a picture; this field takes a clip"),
+    ],
+)
+async def test_a_result_of_another_kind_costs_nothing(
+    client: Client, sandbox: Sandbox, tool: str, given: str, made_by: str, said: str
+) -> None:
+    made = await wait_for_end(client, await client.call_tool(made_by, {"prompt": "a fox"}))
+    for file in (f"task:{answer(made)['task_id']}#1", answer(made)["media"][0]["url"]):
+        result = await client.call_tool(tool, {"prompt": "it runs", given: file})
+        assert result.is_error
+        assert said in text(result)
+    assert len(sandbox.accepted) == 1
 
 
 async def test_a_sound_as_a_picture_costs_nothing(client: Client, sandbox: Sandbox, tmp_path: Path) -> None:

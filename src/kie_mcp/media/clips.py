@@ -78,7 +78,8 @@ def choose_type(mime_type: str, limits: Limits) -> str:
     medium, _, subtype = mime_type.partition("/")
     named = tuple(each for each in limits.formats.split() if f"{medium}/{each}" in formats.EXTENSIONS)
     accepted = named or USUAL_FORMATS[medium]
-    if subtype in accepted:
+    # ffmpeg plays no notes.
+    if subtype in accepted or mime_type == "audio/midi":
         return mime_type
     if medium == "video":
         return f"video/{'mp4' if 'mp4' in accepted else accepted[0]}"

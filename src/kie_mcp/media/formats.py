@@ -132,6 +132,8 @@ _PATTERNS = tuple(
         (rb".{4}(?:\x47.{191}){2}\x47", "video/mp2t"),
     )
 )
+# ZIP, RAR and tar, which may hold sounds as they are.
+_ARCHIVE = re.compile(rb"PK\x03\x04|Rar!|.{257}ustar", re.DOTALL)
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _SOUND_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
 _MOVIE_BOXES = {b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"meta", b"pdin", b"moof", b"sidx"}
@@ -297,7 +299,12 @@ def _detect_frames(source: _Source) -> str | None:
     if start and source.file.read(4) == b"fLaC":
         return "audio/flac"
     found = mpeg_audio.find_first_frame(source.file, start)
-    return found[1] if found else None
+    if not found or _ARCHIVE.match(source.head):
+        return None
+    # Only zeros and a part of a frame may precede the first frame.
+    source.file.seek(start)
+    padding = source.file.read(max(found[0] - start - mpeg_audio.MAX_FRAME_BYTES, 0))
+    return None if padding.strip(b"\0") else found[1]
 
 
 _DETECTORS: tuple[Callable[[_Source], str | None], ...] = (

@@ -14,6 +14,8 @@ SEARCH_BYTES = 1_000_000
 FRAMES_FOR_CERTAINTY = 3
 """Consecutive frames that make a stream; a single sync word also occurs in other files by chance."""
 HEADER_BYTES = 6
+MAX_FRAME_BYTES = 8191
+"""Size of the largest frame: the header of AAC has 13 bits for it."""
 
 # Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3), by (is MPEG-1, layer).
 _BIT_RATES = {

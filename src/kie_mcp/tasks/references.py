@@ -1,8 +1,8 @@
 """References: find the file, upload or earlier task that an argument names, and its URL or id at KIE."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeGuard
 
@@ -81,6 +81,16 @@ class References:
         lengths = {ref: await self._measure(ref) for ref in dict.fromkeys(refs) if isinstance(ref, MediaRef)}
         return {ref: seconds for ref, seconds in lengths.items() if seconds is not None}
 
+    async def measure_picture(self, ref: MediaRef) -> tuple[int, int] | None:
+        """Return width and height in pixels of a picture as it is shown; None when it is elsewhere or unreadable."""
+        # With Pillow, this takes longer to import than all the rest of the start.
+        from kie_mcp.media import pictures
+
+        with suppress(InvalidCall, pictures.UnreadablePicture):
+            async with self._open_if_here(ref) as content:
+                return await anyio.to_thread.run_sync(pictures.measure_picture, content.file) if content else None
+        return None
+
     async def find_url(self, reference: str) -> str:
         """Return the URL of a task's result; a reference that is a URL is returned unchanged.
 
@@ -110,9 +120,16 @@ class References:
         return (uploads[0].sha256 if uploads else None) or url
 
     async def _measure(self, ref: MediaRef) -> float | None:
+        async with self._open_if_here(ref) as content:
+            return await anyio.to_thread.run_sync(_measure_content, content) if content else None
+
+    @asynccontextmanager
+    async def _open_if_here(self, ref: MediaRef) -> AsyncIterator[Content | None]:
+        """Open the file of a reference; yield None when it is not on this machine."""
         if _is_local(ref):
             with self._open(ref) as content:
-                return await anyio.to_thread.run_sync(_measure_content, content)
+                yield content
+            return
         match = RESULT.fullmatch(ref)
         result = (
             (await self._find_result(ref, match["task"], match["n"] or "1"))[1]
@@ -120,9 +137,10 @@ class References:
             else await self._ledger.find_result(ref)
         )
         if not result or not await _is_saved(result):
-            return None
+            yield None
+            return
         with open_file(Path(result.path)) as content:
-            return await anyio.to_thread.run_sync(_measure_content, content)
+            yield content
 
     async def _resolve(self, ref: Ref) -> str:
         match ref:
