@@ -301,10 +301,10 @@ def _detect_frames(source: _Source) -> str | None:
     found = mpeg_audio.find_first_frame(source.file, start)
     if not found or _ARCHIVE.match(source.head):
         return None
-    # Only zeros and a part of a frame may precede the first frame.
     source.file.seek(start)
-    padding = source.file.read(max(found[0] - start - mpeg_audio.MAX_FRAME_BYTES, 0))
-    return None if padding.strip(b"\0") else found[1]
+    before = source.file.read(found[0] - start).strip(b"\0")
+    # A frame that was cut, or one that tells the length of the file, may stand alone before or after zeros.
+    return found[1] if len(before) <= mpeg_audio.MAX_FRAME_BYTES else None
 
 
 _DETECTORS: tuple[Callable[[_Source], str | None], ...] = (

@@ -60,7 +60,7 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
 
     Args:
         file: The file, open for reading.
-        mime_type: Its MIME type, which `result_types.identify()` read from its content.
+        mime_type: Its MIME type, which was read from its content.
 
     Returns:
         A predicate, such as `breaks off`.
