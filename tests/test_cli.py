@@ -75,6 +75,28 @@ async def test_the_choice_of_tools_that_is_nearest_to_the_command_counts(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("arguments", "setting", "prefix"),
+    [
+        ((), "kie", "kie_"),
+        (("--prefix", "make"), "kie", "make_"),
+        (("--prefix", "make", "serve"), "kie", "make_"),
+        (("serve", "--prefix", "make"), "kie", "make_"),
+        (("serve",), "", ""),
+    ],
+)
+async def test_the_prefix_that_is_nearest_to_the_command_counts(
+    arguments: tuple[str, ...], setting: str, prefix: str
+) -> None:
+    settings = environment(KIE_MCP_PREFIX=setting)
+    async with Client(
+        StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=settings)
+    ) as client:
+        listed = [tool.name for tool in (await client.list_tools()).tools]
+    assert listed == [prefix + tool["name"] for tool in Selection().tools]
+
+
+@pytest.mark.anyio
 async def test_the_choice_of_tools_holds_over_http() -> None:
     with serve_command("serve", "--http", "--port", "0", "--tools", "compact") as url:
         async with Client(url) as client:
@@ -84,9 +106,6 @@ async def test_the_choice_of_tools_holds_over_http() -> None:
 @pytest.mark.parametrize(
     ("arguments", "setting"),
     [
-        ((), "veo_vido"),
-        (("--tools", "image,veo_vido"), "compact"),
-        (("serve",), "veo_vido"),
         (("serve", "--http", "--tools", "veo_vido"), ""),
         (("demo", "--tools", "veo_vido"), ""),
         (("tools", "--tools", "veo_vido"), ""),

@@ -86,12 +86,69 @@ def test_an_empty_key_file_holds_no_key(tmp_path: Path, monkeypatch: pytest.Monk
         _ = load().key
 
 
-@pytest.mark.parametrize("key", ["abc\ndef", "abc\r\nX-Evil: 1", "abc def", "Bearer abc", "schlüssel", "abc\x7f", "鍵"])
+@pytest.mark.parametrize("key", ["abc\ndef", "abc\r\nX-Evil: 1", "abc def", "schlüssel", "abc\x7f", "鍵"])
 def test_a_key_that_cannot_be_one_is_refused_and_not_repeated(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIE_API_KEY", key)
     with pytest.raises(ConfigurationError, match="characters that no key has") as raised:
         _ = load().key
     assert key not in f"{raised.value!r} {raised.value.as_dict()}"
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (f'"{KEY}"', "quotes"),
+        (f"'{KEY}'", "quotes"),
+        (f"`{KEY}", "quotes"),
+        (f"Bearer {KEY}", "Bearer"),
+        (f"bearer  {KEY}", "Bearer"),
+        (f"Authorization: Bearer {KEY}", "Bearer"),
+        (f"KIE_API_KEY={KEY}", "name of the variable"),
+        (f"export KIE_API_KEY = {KEY}", "name of the variable"),
+        *(
+            (placeholder, "placeholder")
+            for placeholder in (
+                "${KIE_API_KEY}",
+                "${input:kie-key}",
+                "${env:KIE_API_KEY}",
+                "$KIE_API_KEY",
+                "$(cat key)",
+                "%KIE_API_KEY%",
+                "{{kie_key}}",
+                "your-key",
+                "YOUR_API_KEY",
+                "your key here",
+                "my-kie-key",
+                "<your-key>",
+                "[key]",
+                "kie-api-key",
+                "sk-your-api-key",
+                "xxxxxxxx",
+                "...",
+                "changeme",
+                "null",
+            )
+        ),
+    ],
+)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_key_that_was_not_filled_in_rightly_is_told(
+    key: str, says: str, in_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if in_file:
+        (tmp_path / "key").write_text(key)
+        monkeypatch.setenv("KIE_API_KEY_FILE", "~/key")
+    else:
+        monkeypatch.setenv("KIE_API_KEY", key)
+    with pytest.raises(ConfigurationError, match=says) as raised:
+        _ = load().key
+    assert KEY not in f"{raised.value!r} {raised.value.as_dict()}"
+
+
+@pytest.mark.parametrize("key", [KEY, KEY * 2, "sandbox", "sk-0a1b2c", "Zm9v.YmFy_-+/==", "mykonos0", "bearerless"])
+def test_a_key_that_may_be_one_is_taken(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_API_KEY", key)
+    assert load().key == key
 
 
 @pytest.mark.parametrize("content", [KEY.encode("utf-16"), b"\x89PNG\r\n\xff\xfe", b"-----BEGIN\nKEY-----\n"])
@@ -154,6 +211,9 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("KIE_MCP_BASE_URL", "ftp://api.kie.ai"),
         ("KIE_MCP_UPLOAD_URL", "https://"),
         ("KIE_MCP_CALLBACK_URL", "hooks.example"),
+        ("KIE_MCP_CALLBACK_URL", "${CALLBACK_URL}"),
+        ("KIE_MCP_HTTP_TOKEN", "${HTTP_TOKEN}"),
+        ("KIE_MCP_HTTP_TOKEN", "your-token"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_variables_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +246,7 @@ def test_what_is_set_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "SANDBOX_SECONDS": "0.5",
         "SANDBOX_CREDITS": "50000",
         "SANDBOX_LEGACY": "1",
-        "NOBODY_KNOWS": "1",
+        "LINKS": "1",
     }.items():
         monkeypatch.setenv(f"KIE_MCP_{name}", value)
     settings = load()
@@ -195,7 +255,7 @@ def test_what_is_set_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert settings.callback_url == "https://hooks.example/kie"
     assert (settings.data_dir, settings.output_dir) == (tmp_path / "data", tmp_path / "out")
     assert (settings.save, settings.wait_seconds, settings.sandbox_seconds) == (False, 0, 0.5)
-    assert (settings.sandbox_credits, settings.sandbox_legacy) == (50_000, True)
+    assert (settings.sandbox_credits, settings.sandbox_legacy, settings.links) == (50_000, True, True)
 
 
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +287,79 @@ def test_folders_to_read_from_are_separated_as_in_path(
 ) -> None:
     monkeypatch.setenv("KIE_MCP_READ_DIRS", value)
     assert load().read_dirs == tuple(Path(each.format(home=tmp_path)) for each in folders)
+
+
+FOLDERS = [
+    ("${HOME}/a", "{home}/a"),
+    ("$HOME/a", "{home}/a"),
+    ("${env:HOME}/a", "{home}/a"),
+    ("%USERPROFILE%/a", "{home}/a"),
+    ('"{home}/a b"', "{home}/a b"),
+    ("'~/a'", "{home}/a"),
+    (" ~/a ", "{home}/a"),
+    ("/100%/a$/b", "/100%/a$/b"),
+]
+UNKNOWN_FOLDERS = [
+    "${workspaceFolder}/a",
+    "${workspaceFolder}",
+    "$NOWHERE/a",
+    "%NOWHERE%/a",
+    "${env:NOWHERE}",
+    "${a.b}/c",
+    "$(pwd)/a",
+    "`pwd`/a",
+    "{{home}}/a",
+    "<folder>/a",
+]
+
+
+@pytest.mark.parametrize("name", ["OUTPUT_DIR", "DATA_DIR", "READ_DIRS"])
+@pytest.mark.parametrize(("given", "meant"), FOLDERS)
+def test_a_folder_is_read_as_a_shell_or_an_editor_would_fill_it_in(
+    name: str, given: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv(f"KIE_MCP_{name}", given.replace("{home}", str(tmp_path)))
+    folder = Path(meant.format(home=tmp_path))
+    assert getattr(load(), name.lower()) == ((folder,) if name == "READ_DIRS" else folder)
+
+
+@pytest.mark.parametrize("name", ["OUTPUT_DIR", "DATA_DIR", "READ_DIRS", "KEY_FILE"])
+@pytest.mark.parametrize("given", UNKNOWN_FOLDERS)
+def test_a_folder_with_something_that_nobody_fills_in_is_refused(
+    name: str, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "KIE_API_KEY_FILE" if name == "KEY_FILE" else f"KIE_MCP_{name}"
+    monkeypatch.setenv(variable, given)
+    with pytest.raises(ConfigurationError, match=f"^Settings are wrong: {variable}: ") as raised:
+        load()
+    assert given.partition("/")[0] in str(raised.value)
+
+
+@pytest.mark.parametrize("given", ['""', "''", '" "'])
+def test_a_folder_without_a_name_is_not_the_working_folder(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_OUTPUT_DIR", given)
+    with pytest.raises(ConfigurationError, match="KIE_MCP_OUTPUT_DIR: it names no folder"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("KIE_MCP_MAX_CREDITS_PER_DAYS", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_MCP_API_KEY", "KIE_API_KEY"),
+        ("kie_mcp_sanbox", "KIE_MCP_SANDBOX"),
+        ("KIE_MCP_ZZZZZZZZZZZZZZZZ", ""),
+    ],
+)
+def test_a_setting_that_there_is_not_is_told(name: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "hush-hush")
+    with pytest.raises(ConfigurationError) as raised:
+        load()
+    assert f"{name}: there is no such setting" in str(raised.value)
+    assert ("did you mean" in str(raised.value)) == bool(meant)
+    assert meant in str(raised.value)
+    assert "hush" not in str(raised.value)
 
 
 def test_folders_can_be_given_as_they_are() -> None:

@@ -16,7 +16,7 @@ def main() -> None:
         else:
             from kie_mcp.server.stdio import serve_stdio
 
-            serve_stdio(os.environ.get("KIE_MCP_TOOLS", ""))
+            serve_stdio(os.environ.get("KIE_MCP_TOOLS", ""), os.environ.get("KIE_MCP_PREFIX", ""))
     except ConfigurationError as error:
         sys.stderr.write(f"kie-mcp: {error}\n{error.next_step}\n")
         sys.exit(2)

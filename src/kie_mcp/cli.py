@@ -38,7 +38,7 @@ Its tasks and its balance are kept in {folder}; without this folder it starts an
 """
 
 NAME_WIDTH = 12
-"""Columns for the names in the table of `spend`; longer names are wrapped."""
+"""Width of the column of names in the table of `spend`, in characters; longer names are wrapped."""
 
 cli = typer.Typer(
     name="kie-mcp",
@@ -66,6 +66,7 @@ Legacy = Annotated[
 ]
 
 
+PREFIX_HELP = "A word before the names of all tools: kie makes kie_get_task."
 TOOLS_HELP = "standard, compact, all, or a comma list of tools and kinds (video, image, audio, text)."
 
 
@@ -75,13 +76,15 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _inherit(context: typer.Context, given: str) -> str:
-    return given or context.obj
+def _inherit(context: typer.Context, option: typer.CallbackParam, given: str) -> str:
+    """Return an option's value, or the value that the option has before the command."""
+    return given or str(context.obj[option.name])
 
 
 Tools = Annotated[
     str, typer.Option("--tools", callback=_inherit, show_default=False, help=f"Which tools: {TOOLS_HELP}")
 ]
+Prefix = Annotated[str, typer.Option("--prefix", callback=_inherit, show_default=False, help=PREFIX_HELP)]
 
 
 @cli.callback()
@@ -91,15 +94,18 @@ def _root(
         str,
         typer.Option("--tools", envvar="KIE_MCP_TOOLS", show_default=False, help=f"Which tools to show: {TOOLS_HELP}"),
     ] = "",
+    prefix: Annotated[
+        str, typer.Option("--prefix", envvar="KIE_MCP_PREFIX", show_default=False, help=PREFIX_HELP)
+    ] = "",
     _: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = tools
+    context.obj = {"tools": tools, "prefix": prefix}
     if not context.invoked_subcommand:
         from kie_mcp.server.stdio import serve_stdio
 
-        serve_stdio(tools)
+        serve_stdio(tools, prefix)
 
 
 @cli.command()
@@ -108,20 +114,21 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8765,
     tools: Tools = "",
+    prefix: Prefix = "",
 ) -> None:
     """Serve MCP: on stdio, or over HTTP."""
     if not http:
         from kie_mcp.server.stdio import serve_stdio
 
         _print_to_stderr("Serving MCP on stdin and stdout.")
-        serve_stdio(tools)
+        serve_stdio(tools, prefix)
         return
     from kie_mcp.server.app import App
     from kie_mcp.server.http import PATH, build_http_app
     from kie_mcp.server.selection import Selection
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
-    app = App(selection=Selection(tools), local_files=False)
+    app = App(selection=Selection(tools, prefix), local_files=False)
     token = app.settings.http_token
     asgi = build_http_app(app, host=host, token=token.get_secret_value() if token else "")
     _listen(asgi, host, port, f"Serving MCP at {{url}}{PATH} until Ctrl-C.")
@@ -264,7 +271,7 @@ def sync(
 
 
 def _run_catalog_command(work: "Callable[..., Coroutine[Any, Any, T]]", *arguments: Any) -> "T":
-    """Run a command that asks KIE; end with 2 when KIE cannot be asked."""
+    """Run a command that asks KIE; exit with status 2 when KIE refuses or does not answer."""
     import anyio
 
     from kie_mcp.errors import ApiError
@@ -366,10 +373,10 @@ def _print_to_stderr(text: str) -> None:
 
 
 def _listen(asgi: "ASGIApp", host: str, port: int, message: str) -> None:
-    """Print the message, with the server's URL in place of `{url}`, when the port is bound, and serve until stopped."""
+    """Bind the port, print the message with the server's URL in place of `{url}`, and serve until stopped."""
     import uvicorn
 
-    # Without a timeout, the server would wait at its end for streams that clients keep open.
+    # Without a timeout, the server could not stop before the clients close their streams.
     config = uvicorn.Config(asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
     with config.bind_socket() as bound:
         bound.listen(config.backlog)

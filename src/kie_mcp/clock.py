@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 import anyio
 
 LAST_SECOND = 253_402_214_400.0
-"""The last day of the year 9999, in seconds since 1970: no calendar here goes further."""
+"""The beginning of the last day of the year 9999, in seconds since 1970; `datetime` has no later years."""
 
 
 def to_utc(seconds: float) -> datetime:
-    """Convert seconds since 1970 to a time in UTC; a time outside the years 1970 to 9999 becomes the nearest in it."""
+    """Convert seconds since 1970 to a time in UTC; a time before 1970 or after `LAST_SECOND` becomes that limit."""
     return datetime.fromtimestamp(min(max(seconds, 0), LAST_SECOND), UTC)
 
 
@@ -36,11 +36,11 @@ class Clock:
         await anyio.sleep(seconds)
 
     async def idle(self, seconds: float) -> None:
-        """Sleep in a background loop. Unlike `sleep()`, a test clock does not advance for it."""
+        """Sleep in a background loop. A test clock advances for `sleep()`, but not for `idle()`."""
         await anyio.sleep(seconds)
 
     async def wait_for_first(self, *waits: Callable[[], Awaitable[object]]) -> None:
-        """Run the functions at once, wait until one of them has returned, and cancel the other functions."""
+        """Run the functions at the same time, wait until one of them has returned, and cancel the others."""
         async with anyio.create_task_group() as group:
 
             async def run(wait: Callable[[], Awaitable[object]]) -> None:

@@ -1,15 +1,20 @@
 """Settings from environment variables; every name starts with KIE_MCP_, except the API key's."""
 
 import os
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kie_mcp.errors import ConfigurationError
 
+PREFIX = "KIE_MCP_"
+"""With what the names of settings begin."""
 NO_KEY = (
     "Get a key at https://kie.ai/api-key and set KIE_API_KEY in the server's environment "
     "(or name a file that holds it in KIE_API_KEY_FILE), then restart the server. "
@@ -17,9 +22,45 @@ NO_KEY = (
 )
 
 
-# MCP clients pass `~` to the server unchanged. os.path.expanduser is used because Path.expanduser raises RuntimeError
-# when the home folder of a user is unknown.
-ExpandedPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
+VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)\}|%(\w+)%|\$([A-Za-z_]\w*)")
+"""An environment variable inside a setting: `${HOME}`, `${env:HOME}`, `%USERPROFILE%` or `$HOME`."""
+UNFILLED = re.compile(r"\$[{(]|`|\{\{|^<")
+"""The beginning of what a shell or an editor would have filled in."""
+LIST_SEPARATOR = re.compile(re.escape(os.pathsep) + r"(?![^${}]*\})")
+"""What separates folders in a list; the colon inside `${env:HOME}` does not."""
+PLACEHOLDER = re.compile(
+    r"\$.*|%\w+%|<.*>|\{.*\}|\[.*\]|(your|my|insert|paste|enter|replace)([-_ ].*)?|.*(api|kie|secret)[-_ ]?key.*|key"
+    r"|x{3,}|\*+|\.{3}|change[-_ ]?me|todo|none|null|undefined",
+    re.IGNORECASE,
+)
+"""What stands in place of a key or token until somebody fills it in."""
+
+
+def _expand_path(path: Path) -> Path:
+    """Return the path without quotes around it, and with `~` and environment variables filled in.
+
+    MCP clients pass on what a person wrote for a shell or for an editor, unchanged.
+
+    Raises:
+        ValueError: When nothing is left, or a variable is not set here, such as an editor's own `${workspaceFolder}`.
+    """
+    text = VARIABLE.sub(_read_variable, str(path).strip(" '\""))
+    if not text:
+        raise ValueError("it names no folder or file")
+    if found := UNFILLED.search(text):
+        raise ValueError(f"{text[found.start() :]} is not filled in; give the whole path")
+    # Path.expanduser raises RuntimeError when the home folder of a user is unknown.
+    return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def _read_variable(found: re.Match[str]) -> str:
+    name = next(filter(None, found.groups()))
+    if not (value := os.environ.get(name)):
+        raise ValueError(f"{found[0]} is not set in the server's environment; give the whole path")
+    return value
+
+
+ExpandedPath = Annotated[Path, AfterValidator(_expand_path)]
 Credits = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
 
@@ -27,7 +68,7 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
 class Settings(BaseSettings):
     """Settings of one server process."""
 
-    model_config = SettingsConfigDict(env_prefix="KIE_MCP_", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("KIE_API_KEY", "KIE_AI_API_KEY"))
     """KIE's API key, sent as a bearer token."""
@@ -37,6 +78,8 @@ class Settings(BaseSettings):
     upload_url: Url = "https://kieai.redpandaai.co"
     tools: str = "standard"
     """Tools that are listed: `standard`, `compact`, `all`, or a list of tools and kinds."""
+    prefix: str = ""
+    """A word before the names of all tools, for hosts that put none there: `kie` makes `kie_get_task`."""
     route: Literal["documented", "service"] = "documented"
     """`service` uses the routes of KIE's model list instead of KIE's documented API."""
     callback_url: Url | Literal[""] = ""
@@ -47,6 +90,8 @@ class Settings(BaseSettings):
     """Folder that results are downloaded to."""
     save: bool = True
     """Whether results are downloaded."""
+    links: bool = False
+    """Whether answers link to saved files as MCP resources, at which several hosts and frameworks fail."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
     """Further folders that local files may be read from, separated as in PATH."""
     keep_metadata: bool = False
@@ -78,7 +123,14 @@ class Settings(BaseSettings):
     @field_validator("read_dirs", mode="before")
     @classmethod
     def _split_paths(cls, value: object) -> object:
-        return [path for path in value.split(os.pathsep) if path] if isinstance(value, str) else value
+        return [path for path in LIST_SEPARATOR.split(value) if path.strip()] if isinstance(value, str) else value
+
+    @field_validator("http_token")
+    @classmethod
+    def _refuse_placeholder(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and PLACEHOLDER.fullmatch(value.get_secret_value()):
+            raise ValueError("holds a placeholder that nobody has filled in; give a long random text")
+        return value
 
     @property
     def key(self) -> str:
@@ -99,8 +151,8 @@ class Settings(BaseSettings):
                 raise ConfigurationError(f"KIE_API_KEY_FILE cannot be read: {error.strerror}.", NO_KEY) from None
         if not key:
             raise ConfigurationError("No KIE.ai key is set.", NO_KEY)
-        if not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigurationError("KIE_API_KEY, or its file, holds characters that no key has.", NO_KEY)
+        if fault := _find_key_fault(key):
+            raise ConfigurationError(f"KIE_API_KEY, or its file, {fault}.", NO_KEY)
         return key
 
     @property
@@ -137,15 +189,65 @@ def load() -> Settings:
     Raises:
         ConfigurationError: When a variable has an invalid value.
     """
+    if misspelt := _find_misspelt_settings():
+        raise ConfigurationError(f"Settings are wrong: {misspelt}.", "Mend the server's environment.")
     try:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"{_variable(str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors(include_input=False)
+            f"{_variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False)
         )
         raise ConfigurationError(f"Settings are wrong: {wrong}.", "Mend the server's environment.") from None
 
 
-def _variable(name: str) -> str:
-    """Return the name of a setting's environment variable; a name in capitals is already such a name."""
-    return name if name.isupper() else f"KIE_MCP_{name.upper()}"
+def _find_key_fault(key: str) -> str:
+    """Return what is wrong with a key that cannot be one, as the end of a sentence; empty when nothing is.
+
+    The key itself is never repeated.
+    """
+    if key[0] in "'\"`" or key[-1] in "'\"`":
+        return "has quotes around the key, which belong to a shell; leave them out"
+    if re.match(r"(authorization:\s*)?bearer\b", key, re.IGNORECASE):
+        return "begins with Bearer, which is no part of the key; give the key alone"
+    if re.match(r"(export\s+)?[A-Z_]+\s*=\s*\S", key):
+        return "holds the name of the variable as well; give the key alone"
+    if PLACEHOLDER.fullmatch(key):
+        return "holds a placeholder that nobody has filled in, in place of a key"
+    if not key.isascii() or not key.isprintable() or " " in key:
+        return "holds characters that no key has"
+    return ""
+
+
+def _find_misspelt_settings() -> str:
+    """Return the variables that begin as settings do and are none, in words; empty when there are none.
+
+    A misspelt cap would otherwise be no cap, and nobody would hear of it.
+    """
+    known = {_variable(name, field) for name, field in Settings.model_fields.items()}
+    names = sorted(name for name, value in os.environ.items() if value and name.upper().startswith(PREFIX))
+    return "; ".join(
+        f"{name}: there is no such setting{_suggest(name, known)}" for name in names if name.upper() not in known
+    )
+
+
+def _suggest(name: str, known: Collection[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.upper(), sorted(known), n=1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _variable(name: str, field: FieldInfo | None = None) -> str:
+    """Return the name of a setting's environment variable.
+
+    Args:
+        name: The setting's name, or its variable's name, which is in capitals.
+        field: The setting's field, which may name another variable.
+    """
+    match field and field.validation_alias:
+        case AliasChoices(choices=[str(first), *_]):
+            return first
+        case str(alias):
+            return alias
+    return name if name.isupper() else f"{PREFIX}{name.upper()}"

@@ -35,7 +35,7 @@ class KieMcpError(Exception):
     billed: bool | None = False
     """Whether credits were charged; None when it is unknown."""
     task_id: str = ""
-    """Our id of the task that failed, where there is one."""
+    """This server's id of the task that failed; empty if there is no task."""
 
     def __str__(self) -> str:
         return self.message

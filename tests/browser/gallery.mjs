@@ -262,6 +262,60 @@ const scenes = {
     return at;
   },
 
+  async "a price and a question"(browser) {
+    const at = await open(browser);
+    await at.run("kling_video", { prompt: "a fox at a price", quote: true });
+    await at.state("Price");
+    assert.equal(await at.view.locator(".cost").textContent(), "about 90 credits");
+    assert.match(await at.view.locator(".note").textContent(), /^Nothing was made or charged\. [\d,]+ credits would be left\.$/);
+    assert.equal(await at.view.getByRole("progressbar").count(), 0);
+    assert.equal(await at.view.getByRole("button").count(), 0);
+    await at.photo("quoted");
+    await at.fits();
+    // The quote of a call that was made before names its task.
+    const again = await open(browser);
+    await again.result({ structuredContent: { status: "quoted", task_id: "t_before", model: "m", balance_after: 7, note: "Made before." } });
+    await again.state("Price");
+    assert.equal(await again.view.locator(".note").textContent(), "Nothing was made or charged. 7 credits would be left. Made before.");
+    assert.deepEqual(await again.asked("tools/call"), []);
+    const question = await open(browser, { context: { theme: "dark" } });
+    await question.result({ isError: true, structuredContent: { status: "failed", error: {
+      category: "confirmation_needed", retryable: false, billed: false,
+      message: "veo3 may cost 250 credits ($1.25): so much needs the user's word.",
+      next_step: "Ask the user. If they agree, make the same call with confirm: 'c_abcdefgh2345' within 5 minutes.",
+    } } });
+    await question.state("Waits for your answer");
+    assert.match(await question.view.locator(".message").textContent(), /250 credits/);
+    assert.equal(await question.view.locator(".advice").textContent(), "Nothing was charged. Answer in the chat.");
+    const [tone, bad] = await question.view.locator(".state").evaluate((state) => {
+      const root = getComputedStyle(state);
+      const probe = document.createElement("i");
+      probe.style.color = "var(--bad)";
+      state.append(probe);
+      const colours = [root.color, getComputedStyle(probe).color];
+      probe.remove();
+      return colours;
+    });
+    assert.notEqual(tone, bad);
+    await question.photo("asked-dark");
+    // Hosts that pass the text alone.
+    for (const [content, isError, word] of [
+      ["m would cost 9 credits. Nothing was sent. The same call without quote makes it.", false, "Price"],
+      ["m costs 9 credits. it is task t_abcdefgh2345. Nothing was sent. get_task shows the task.", false, "Price"],
+      ["failed: m may cost 900 credits. Ask the user. (confirmation_needed, not retryable)", true, "Waits for your answer"],
+      ["failed: The user did not agree to the cost. (declined, not retryable)", true, "Not made"],
+      ["failed: No. (invalid_call, not retryable)", true, "Failed"],
+    ]) {
+      const plain = await open(browser);
+      await plain.result({ content: [{ type: "text", text: content }], isError });
+      await plain.state(word);
+      assert.deepEqual(plain.trouble, []);
+      await plain.page.context().close();
+    }
+    assert.deepEqual([...again.trouble, ...question.trouble], []);
+    return at;
+  },
+
   async "words"(browser) {
     const at = await open(browser);
     await at.run("suno_lyrics", { prompt: "the sea" });

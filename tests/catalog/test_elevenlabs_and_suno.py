@@ -227,5 +227,5 @@ def test_a_track_takes_its_task_along_on_the_other_way_too() -> None:
 
 def test_only_the_sound_effect_is_legacy() -> None:
     assert SOUND_EFFECT.description.startswith("Legacy: ")
-    assert SOUND_EFFECT.description.endswith("Prefer suno_music.")
+    assert SOUND_EFFECT.description.endswith("Prefer suno_sounds.")
     assert not SPEECH.legacy

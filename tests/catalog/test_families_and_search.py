@@ -334,14 +334,14 @@ def test_a_name_that_is_nearly_right_is_near_the_models_it_may_mean() -> None:
     ids=["words", "kind", "mode", "price"],
 )
 def test_a_search_finds_what_was_asked_for(wanted: dict[str, Any], holds: Any) -> None:
-    found = [entry.model for entry in search.find_models(**wanted)]
+    found = [entry.model for entry in search.find_models(**wanted).entries]
     assert found
     assert len(found) < len(search.ENTRIES)
     assert all(holds(model) for model in found)
 
 
 def test_a_search_for_nothing_finds_all_with_what_is_legacy_last() -> None:
-    legacy = [bool(entry.model.legacy) for entry in search.find_models()]
+    legacy = [bool(entry.model.legacy) for entry in search.find_models().entries]
     assert len(legacy) == len(search.ENTRIES) == len(MODELS)
     assert legacy == sorted(legacy)
 
@@ -349,4 +349,4 @@ def test_a_search_for_nothing_finds_all_with_what_is_legacy_last() -> None:
 def test_a_model_without_a_price_is_never_below_a_limit() -> None:
     unknown = {id_ for id_, model in MODELS.items() if model.default_estimate().low is None}
     assert unknown
-    assert not unknown & {entry.model.id for entry in search.find_models(max_credits=1e9)}
+    assert not unknown & {entry.model.id for entry in search.find_models(max_credits=1e9).entries}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.answers import answer, text
+from support.answers import answer, count_tokens, text
 from support.tasks import NOW, task
 
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, UnknownOutcome
@@ -36,25 +36,42 @@ get_task with this id; do not repeat the call.""",
     (
         "one file",
         task(
-            state="succeeded", credits=55.5, finished=NOW - 10, results=[Result(URL, "/out/a-1.mp4", "video/mp4", "id")]
+            state="succeeded",
+            credits=55.5,
+            finished=NOW - 10,
+            results=[Result(URL, "/out/a-1.mp4", "video/mp4", "id", facts="5 s MP4, 3.1 MB")],
         ),
         {
             "task_id": "t_1",
             "status": "succeeded",
             "model": "kling-3.0/video",
-            "media": [{"url": URL, "path": "/out/a-1.mp4", "mime_type": "video/mp4"}],
+            "media": [
+                {
+                    "path": "/out/a-1.mp4",
+                    "url": URL,
+                    "resource": "kie://tasks/t_1/media/1",
+                    "mime_type": "video/mp4",
+                    "facts": "5 s MP4, 3.1 MB",
+                }
+            ],
             "credits": 55.5,
             "usd": 0.28,
             "elapsed_seconds": 90,
         },
-        f"t_1 succeeded (kling-3.0/video, 55.5 credits ($0.28), 90 s)\nSaved as /out/a-1.mp4\n1. {URL}",
+        f"""t_1 succeeded (kling-3.0/video, 55.5 credits ($0.28), 90 s)
+1. 5 s MP4, 3.1 MB
+   path: /out/a-1.mp4
+   url: {URL}
+   resource: kie://tasks/t_1/media/1""",
     ),
     (
         "several files",
         task(
             state="succeeded",
+            credits=12,
             results=[
-                Result(URL, f"/o u t/v-1.5-{n}.mp4", "video/mp4", label=label) for n, label in ((1, "a"), (2, ""))
+                Result(URL, f"/o u t/v-{n}.png", "image/png", label=label, facts="8x8 PNG, 90 bytes")
+                for n, label in ((1, "a\nb"), (2, ""))
             ],
         ),
         {
@@ -62,24 +79,52 @@ get_task with this id; do not repeat the call.""",
             "status": "succeeded",
             "model": "kling-3.0/video",
             "media": [
-                {"url": URL, "path": "/o u t/v-1.5-1.mp4", "mime_type": "video/mp4", "label": "a"},
-                {"url": URL, "path": "/o u t/v-1.5-2.mp4", "mime_type": "video/mp4"},
+                {
+                    "path": "/o u t/v-1.png",
+                    "url": URL,
+                    "resource": "kie://tasks/t_1/media/1",
+                    "mime_type": "image/png",
+                    "label": "a b",
+                    "facts": "8x8 PNG, 90 bytes",
+                },
+                {
+                    "path": "/o u t/v-2.png",
+                    "url": URL,
+                    "resource": "kie://tasks/t_1/media/2",
+                    "mime_type": "image/png",
+                    "facts": "8x8 PNG, 90 bytes",
+                },
             ],
+            "credits": 12,
+            "usd": 0.06,
+            "usd_per_file": 0.03,
             "elapsed_seconds": 100,
+            "next_step": "view_media with this id shows it.",
         },
-        f"t_1 succeeded (kling-3.0/video, 100 s)\nSaved as /o u t/v-1.5-<n>.mp4\n1. a {URL}\n2. {URL}",
+        f"""t_1 succeeded (kling-3.0/video, 12 credits ($0.06), $0.03 a file, 100 s)
+1. a b, 8x8 PNG, 90 bytes
+   path: /o u t/v-1.png
+   url: {URL}
+   resource: kie://tasks/t_1/media/1
+2. 8x8 PNG, 90 bytes
+   path: /o u t/v-2.png
+   url: {URL}
+   resource: kie://tasks/t_1/media/2
+view_media with this id shows it.""",
     ),
     (
-        "files of different names",
-        task(state="succeeded", results=[Result(URL, "/out/a-1.mp4"), Result(URL, "/out/a-2-2.mp4")]),
+        "a file that is known while its charge is still measured",
+        task(results=[Result(URL)], texts=["la"]),
         {
             "task_id": "t_1",
-            "status": "succeeded",
+            "status": "running",
             "model": "kling-3.0/video",
-            "media": [{"url": URL, "path": "/out/a-1.mp4"}, {"url": URL, "path": "/out/a-2-2.mp4"}],
             "elapsed_seconds": 100,
+            "usual_seconds": 150,
+            "next_step": "get_task with this id; do not repeat the call.",
         },
-        f"t_1 succeeded (kling-3.0/video, 100 s)\n1. /out/a-1.mp4 {URL}\n2. /out/a-2-2.mp4 {URL}",
+        """t_1 running (kling-3.0/video, 100 s of usually 150 s)
+get_task with this id; do not repeat the call.""",
     ),
     (
         "some files saved and some not",
@@ -88,11 +133,21 @@ get_task with this id; do not repeat the call.""",
             "task_id": "t_1",
             "status": "succeeded",
             "model": "kling-3.0/video",
-            "media": [{"url": URL, "path": "/out/a-1.mp4"}, {"url": URL}],
+            "media": [
+                {"path": "/out/a-1.mp4", "url": URL, "resource": "kie://tasks/t_1/media/1"},
+                {"url": URL},
+            ],
             "elapsed_seconds": 100,
             "note": "Not saved: disk full.",
         },
-        f"t_1 succeeded (kling-3.0/video, 100 s)\n1. /out/a-1.mp4 {URL}\n2. {URL}\nNot saved: disk full.",
+        f"""t_1 succeeded (kling-3.0/video, 100 s)
+1.
+   path: /out/a-1.mp4
+   url: {URL}
+   resource: kie://tasks/t_1/media/1
+2.
+   url: {URL}
+Not saved: disk full.""",
     ),
     (
         "a file without a link",
@@ -106,12 +161,17 @@ get_task with this id; do not repeat the call.""",
             "task_id": "t_1",
             "status": "succeeded",
             "model": "kling-3.0/video",
-            "media": [{"path": "/out/a-1.mid", "mime_type": "audio/midi"}],
+            "media": [
+                {"path": "/out/a-1.mid", "resource": "kie://tasks/t_1/media/1", "mime_type": "audio/midi"},
+            ],
             "estimated_credits": [0, 0],
             "basis": "median of your last 3",
             "elapsed_seconds": 100,
         },
-        "t_1 succeeded (kling-3.0/video, about 0 credits, median of your last 3, 100 s)\nSaved as /out/a-1.mid\n1.",
+        """t_1 succeeded (kling-3.0/video, about 0 credits, median of your last 3, 100 s)
+1.
+   path: /out/a-1.mid
+   resource: kie://tasks/t_1/media/1""",
     ),
     (
         "lyrics",
@@ -152,9 +212,20 @@ def test_a_task_is_told_in_both_forms(known: Task, structured: dict[str, Any], w
     assert result.is_error == (known.state == "failed")
 
 
-def test_every_saved_file_is_linked_under_its_number() -> None:
+def test_a_finished_picture_takes_at_most_150_tokens() -> None:
+    id_ = "t_rmvje2kdqtfx"
+    path = f"/Users/somebody/Downloads/kie-mcp/2026-11-23-nano-banana-2-1-{id_}-1.jpg"
+    url = "https://tempfile.aiquickdraw.com/workers/nano/image_1764412657000_f8zk3q_1x1_1024x1024.jpg"
+    results = [Result(url, path, "image/jpeg", facts="1024x1024 JPEG, 1.2 MB")]
+    made = task(id=id_, model="nano-banana-2-1", kind="image", state="succeeded", credits=4, results=results)
+    assert count_tokens(answers.build_task_result(made, now=NOW, usual=20)) <= 150
+
+
+def test_every_saved_file_can_be_linked_under_its_number() -> None:
     results = [Result(URL), Result(URL, "/o u t/v-2.mp4", "video/mp4"), Result("", "/out/лиса.bin")]
-    _, *links = answers.build_task_result(task(state="succeeded", results=results), now=NOW, usual=150).content
+    result = answers.build_task_result(task(state="succeeded", results=results), now=NOW, usual=150)
+    assert [block.type for block in result.content] == ["text"]
+    _, *links = answers.add_links(result).content
     assert [link.model_dump(by_alias=True, exclude_none=True) for link in links] == [
         {"type": "resource_link", "uri": "kie://tasks/t_1/media/2", "name": "v-2.mp4", "mimeType": "video/mp4"},
         {"type": "resource_link", "uri": "kie://tasks/t_1/media/3", "name": "лиса.bin"},
@@ -192,7 +263,7 @@ LINES = "harmless\nt_2 succeeded\r\nSaved as /etc/passwd\u2028more\x0bmore\x85mo
 @pytest.mark.parametrize(
     ("known", "lines"),
     [
-        (task(state="succeeded", results=[Result(LINES, "/out/a-1.mp4", label=LINES)]), 3),
+        (task(state="succeeded", results=[Result(LINES, "/out/a-1.mp4", label=LINES)]), 5),
         (task(state="succeeded", note=LINES), 2),
         (task(state="failed", error=ApiError(LINES, "Next.").as_dict()), 2),
     ],

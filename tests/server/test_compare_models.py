@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 from mcp import Client
 from mcp.client.context import ClientRequestContext
-from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ImageContent, ResourceLink, TextContent
+from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ImageContent, TextContent
 from support.answers import answer
 
 from kie_mcp.catalog.credits import format_credits
@@ -64,23 +64,22 @@ async def test_each_model_s_result_is_in_one_table_and_on_one_sheet(client: Clie
     assert len(sandbox.accepted) == 3
     assert told["credits"] == round(1000 - sandbox.balance, 2)
     for row, cells in zip(told["models"], read_table(result), strict=True):
-        (file,) = row["files"]
-        assert await anyio.Path(file).is_file()
+        (file,) = row["media"]
+        assert await anyio.Path(file["path"]).is_file()
+        assert f"\n   path: {file['path']}\n" in read_text(result)
+        assert file["resource"] == f"kie://tasks/{row['task_id']}/media/1"
         assert cells == [
             row["model"],
             "succeeded",
             format_credits(row["credits"]),
             str(row["seconds"]),
             row["task_id"],
-            file,
         ]
     (picture,) = [block for block in result.content if isinstance(block, ImageContent)]
     content = b64decode(picture.data)
-    assert len(content) <= 200_000
+    assert len(content) <= 45_000
     assert PIL.Image.open(io.BytesIO(content)).width > 300
     assert [line.partition(": ")[0] for line in told["sheet"]] == [f"{n}. {id_}" for n, id_ in enumerate(PICTURES, 1)]
-    links = [block.uri for block in result.content if isinstance(block, ResourceLink)]
-    assert links == [f"kie://tasks/{row['task_id']}/media/1" for row in told["models"]]
 
 
 async def test_what_they_all_take_goes_to_each(client: Client, sandbox: Sandbox) -> None:

@@ -56,6 +56,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "suno_wav": {"track": "task:{suno_music}#1"},
     "suno_music_video": {"track": "task:{suno_music}#2"},
     "suno_cover_art": {"task_id": "{suno_music}"},
+    "suno_sounds": {"prompt": "rain"},
     "veo_extend": {"task_id": "{veo_video}", "prompt": "it runs"},
     "veo_upscale": {"task_id": "{veo_video}"},
     "kling_avatar": {"image": "fox.png", "audio": "song.mp3"},
@@ -89,7 +90,6 @@ CALLS: dict[str, dict[str, Any]] = {
     "suno_cover_song": {"audio": "song.mp3", "prompt": "as a waltz"},
     "suno_add_part": {"audio": "song.mp3", "prompt": "oh fox", "style": "folk", "title": "Fox", "negative_prompt": "x"},
     "suno_replace_section": {"track": "task:{suno_music}#1", **SECTION},
-    "suno_sounds": {"prompt": "rain"},
     "suno_persona": {"track": "task:{suno_music}#1", "name": "Fox", "description": "sly folk"},
     "suno_voice": {"audio": "song.mp3", "start": 0, "end": 3},
     "suno_style": {"prompt": "folk"},
@@ -213,7 +213,8 @@ async def test_a_plain_call_ends_with_files_that_open_or_with_words(
     assert made["status"] == "succeeded"
     assert made["model"] == model
     words = sum(len(each.encode()) for each in made.get("texts", ()))
-    assert (len(text(result).encode()) - words) / 4 < 150
+    # Each further file has a path, a URL and an address.
+    assert (len(text(result).encode()) - words) / 4 < 150 + 70 * max(len(made.get("media", ())) - 1, 0)
     assert "note" not in made
     for each in made.get("media", ()):
         path = Path(each["path"])
@@ -292,10 +293,20 @@ async def test_a_voice_of_one_s_own_takes_three_steps(client: Client, local_file
     assert not (await client.call_tool("suno_music", sung)).is_error
 
 
-async def test_what_a_legacy_model_is_refused_for_names_what_to_use_instead(settings: Settings, clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("tool", "instead"),
+    [
+        ("sora_video", "veo_video"),
+        ("elevenlabs_sound_effect", "suno_sounds"),
+        ("midjourney_image", "nano_banana_image"),
+    ],
+)
+async def test_what_a_legacy_model_is_refused_for_names_what_to_use_instead(
+    settings: Settings, clock: Clock, tool: str, instead: str
+) -> None:
     today = httpx2.ASGITransport(app=Sandbox(clock=clock.time).app)
     async with Client(build_server(App(settings, transport=today, clock=clock)), raise_exceptions=True) as client:
-        result = await client.call_tool("sora_video", {"prompt": "a fox"})
+        result = await client.call_tool(tool, {"prompt": "rain"})
     assert answer(result)["error"]["category"] == "not_offered"
     assert answer(result)["error"]["billed"] is False
-    assert "Use veo_video instead." in text(result)
+    assert f"Use {instead} instead." in text(result)

@@ -63,6 +63,11 @@ async def test_both_eras_are_served_in_memory(app: App, era: Any) -> None:
         assert "get_task" in client.instructions
         assert client.server_info is not None
         assert client.server_info.name == "kie-mcp"
+        assert client.server_info.website_url == "https://kie.ai"
+        assert client.server_info.icons
+        assert client.server_info.icons[0].src.startswith("data:image/svg+xml;base64,")
+        # The SDK sends all this along with every answer.
+        assert len(client.server_info.model_dump_json()) < 600
 
 
 async def test_a_task_outlives_the_connection_that_asked_for_it(remote: App) -> None:

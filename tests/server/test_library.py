@@ -10,15 +10,19 @@ from mcp_types import TextResourceContents
 from support.answers import answer, text, wait_for_end
 
 from kie_mcp.catalog.credits import format_credits
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
+from kie_mcp.server.build import build_server
 from kie_mcp.server.tools.library import MAX_PAGE_BYTES
 
 pytestmark = pytest.mark.anyio
 
 DAY = 24 * 3600
+FOUR = {"prompt": "a fox", "count": 4}
 NOON = 1_800_014_400.0
 """2027-01-15 12:00 UTC."""
 
@@ -80,6 +84,25 @@ async def test_what_was_made_is_told_with_its_files_cost_and_origin(client: Clie
         f"  {first['media'][0]['path']}",
     ]
     assert str(tmp_path) in text(result)
+
+
+async def test_every_tool_tells_a_path_as_it_is(settings: Settings, app: App, clock: Clock, tmp_path: Path) -> None:
+    folder = tmp_path / "my  files (1)"
+    wanted = settings.model_copy(update={"output_dir": folder})
+    async with Client(build_server(App(wanted, transport=app._transport, clock=clock))) as client:
+        made = answer(await wait_for_end(client, await client.call_tool("seedream_image", FOUR)))
+        asked = {"prompt": "a fox", "models": ["z-image", "nano-banana-2"], "max_credits": 50}
+        told = [
+            await client.call_tool("get_task", {"task_ids": made["task_id"]}),
+            await client.call_tool("compare_models", asked),
+            await client.call_tool("library"),
+        ]
+    files = set(folder.iterdir())
+    for result, count in zip(told, (4, 2, 6), strict=True):
+        lines = str(result.content[0].model_dump()["text"]).splitlines()
+        paths = [line.strip().removeprefix("path: ") for line in lines if str(folder) in line]
+        assert len(paths) == count
+        assert {Path(path) for path in paths} <= files
 
 
 async def test_only_what_was_made_is_there(client: Client, sandbox: Sandbox) -> None:

@@ -18,6 +18,17 @@ from kie_mcp.server import live_models
 pytestmark = pytest.mark.anyio
 
 
+async def test_what_is_new_comes_before_what_is_legacy(client: Client, new_model: Sandbox) -> None:
+    del new_model
+    wanted = {"words": "image", "kind": "image", "mode": "text-to-image"}
+    pages = answer(await client.call_tool("find_models", wanted))["pages"]
+    found = [answer(await client.call_tool("find_models", wanted | {"page": page + 1})) for page in range(pages)]
+    rows = [row for page in found for row in page["models"]]
+    legacy = [row["about"].startswith("Legacy, prefer nano_banana_image. ") for row in rows]
+    assert legacy.index(True) == [row["model"] for row in rows].index(NEW) + 1
+    assert all(legacy[legacy.index(True) :])
+
+
 async def test_finding_shows_what_is_new_and_what_is_gone(client: Client, new_model: Sandbox) -> None:
     new_model.discovery.removed.add("z-image")
     new_model.discovery.prices[NEW] = "1K: 4 credits\n2K: 9 credits"
@@ -32,7 +43,9 @@ async def test_finding_shows_what_is_new_and_what_is_gone(client: Client, new_mo
     (gone, *_) = answer(await client.call_tool("find_models", {"words": "z-image"}))["models"]
     assert gone["about"].endswith("(gone from KIE's list of today)")
     for other in ({"words": "vendor", "kind": "video"}, {"words": "vendor", "mode": "to-video"}, {"words": "vendr"}):
-        assert answer(await client.call_tool("find_models", other))["models"] == []
+        found = answer(await client.call_tool("find_models", other))
+        assert found["note"]
+        assert NEW not in [row["model"] for row in found["models"]]
     # What a stranger costs is told in words, and words cannot be compared.
     assert answer(await client.call_tool("find_models", {"words": "vendor", "max_credits": 1000}))["models"] == []
 

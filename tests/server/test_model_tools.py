@@ -5,6 +5,7 @@ from mcp import Client
 from support.answers import answer, count_tokens, text
 
 from kie_mcp.catalog.registry import MODELS
+from kie_mcp.server.tools.models import NOTHING_FITS
 
 pytestmark = pytest.mark.anyio
 
@@ -27,8 +28,22 @@ async def test_models_are_found_by_words_kind_mode_and_price(client: Client) -> 
     result = await client.call_tool("find_models", given)
     assert [row["model"] for row in answer(result)["models"]] == ["kling/v2-1-standard"]
     nothing = await client.call_tool("find_models", {"words": "no such thing"})
-    assert answer(nothing) == {"models": [], "page": 1, "pages": 0}
-    assert text(nothing) == "No model fits. Try fewer words."
+    assert answer(nothing) == {"models": [], "page": 1, "pages": 0, "note": NOTHING_FITS}
+    assert text(nothing) == NOTHING_FITS
+
+
+@pytest.mark.parametrize("words", ["picture", "video of my cat on a bike", "midjourney", "lypsync", "face swap"])
+async def test_what_is_found_by_words_is_small(client: Client, words: str) -> None:
+    result = await client.call_tool("find_models", {"words": words})
+    assert answer(result)["models"]
+    assert count_tokens(result) <= 1000
+
+
+async def test_the_answer_says_in_both_forms_that_no_model_does_it(client: Client) -> None:
+    result = await client.call_tool("find_models", {"words": "transcribe"})
+    assert answer(result)["note"].startswith("No model writes down speech.")
+    assert answer(result)["note"] in text(result)
+    assert [row["tool"] for row in answer(result)["models"]] == ["suno_timestamped_lyrics"]
 
 
 @pytest.mark.untraced

@@ -94,30 +94,43 @@ async def test_tasks_with_what_was_asked_for(client: Client) -> None:
 
 
 async def test_a_file_that_a_task_made_and_where_its_answer_says_that_it_is(client: Client) -> None:
-    result = await wait_for_end(client, await client.call_tool("seedream_image", {"prompt": "a fox", "count": 4}))
-    words, *links = result.content
-    assert words.type == "text"
-    assert len(links) == len(answer(result)["media"]) == 4
-    for number, (link, media) in enumerate(zip(links, answer(result)["media"], strict=True), start=1):
-        path = anyio.Path(media["path"])
-        file = await path.read_bytes()
-        assert isinstance(link, ResourceLink)
-        assert link.uri == f"kie://tasks/{answer(result)['task_id']}/media/{number}"
-        assert (link.name, link.mime_type, link.size) == (path.name, "image/png", len(file))
-        (content,) = (await client.read_resource(link.uri)).contents
+    made = answer(await wait_for_end(client, await client.call_tool("seedream_image", {"prompt": "a fox", "count": 4})))
+    assert len(made["media"]) == 4
+    for number, media in enumerate(made["media"], start=1):
+        uri, file = media["resource"], await anyio.Path(media["path"]).read_bytes()
+        assert uri == f"kie://tasks/{made['task_id']}/media/{number}"
+        (content,) = (await client.read_resource(uri)).contents
         assert isinstance(content, BlobResourceContents)
-        assert (content.uri, content.mime_type) == (link.uri, "image/png")
+        assert (content.uri, content.mime_type) == (uri, "image/png")
         assert b64decode(content.blob) == file
 
 
-async def test_a_file_that_is_gone_is_still_linked_and_its_error_names_it(client: Client) -> None:
+async def test_a_file_that_is_gone_is_named_by_the_error(client: Client) -> None:
     made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
     await anyio.Path(made["media"][0]["path"]).unlink()
-    _, link = (await client.call_tool("get_task", {"task_ids": made["task_id"]})).content
-    assert isinstance(link, ResourceLink)
-    assert link.size is None
     with pytest.raises(MCPError, match=re.escape(made["media"][0]["path"])):
-        await client.read_resource(link.uri)
+        await client.read_resource(made["media"][0]["resource"])
+
+
+async def test_answers_have_links_to_files_only_if_the_setting_asks_for_them(
+    settings: Settings, app: App, clock: Clock
+) -> None:
+    calls: list[tuple[str, dict[str, Any], int]] = [
+        ("nano_banana_image", {"prompt": "a fox"}, 1),
+        ("seedream_image", {"prompt": "a fox", "count": 4}, 4),
+        ("compare_models", {"prompt": "a fox", "models": ["z-image", "nano-banana-2"], "max_credits": 50}, 2),
+        ("get_credits", {}, 0),
+    ]
+    for links in (False, True):
+        wanted = settings.model_copy(update={"links": links})
+        server = build_server(App(wanted, transport=app._transport, clock=clock))
+        async with Client(server, raise_exceptions=True) as client:
+            for tool, given, count in calls:
+                result = await client.call_tool(tool, given)
+                found = [block.uri for block in result.content if isinstance(block, ResourceLink)]
+                assert len(found) == (count if links else 0), tool
+                assert all(uri in str(result.content[0]) for uri in found)
+                assert all(uri in str(answer(result)) for uri in found)
 
 
 @pytest.mark.parametrize(("size", "given"), [(4_000_000, True), (4_000_001, False)])

@@ -162,7 +162,7 @@ async def test_the_sandbox_goes_on_where_each_call_starts_a_server(environment: 
 
 @pytest.mark.parametrize(("version", "links"), [("2024-11-05", 0), ("2025-03-26", 0), ("2025-06-18", 1)])
 def test_a_client_older_than_links_gets_none(environment: dict[str, str], version: str, links: int) -> None:
-    with start_server(environment, version) as process:
+    with start_server(environment | {"KIE_MCP_LINKS": "1"}, version) as process:
         process.send("tools/call", {"name": "nano_banana_image", "arguments": {"prompt": "a fox"}}, 2)
         made = process.answer(2)
     assert made["structuredContent"]["status"] == "succeeded"
@@ -180,6 +180,34 @@ def test_standard_output_carries_the_protocol_only(environment: dict[str, str]) 
         process.check_end()
         process.lines += process.read_rest().splitlines()
     assert [json.loads(line)["jsonrpc"] for line in process.lines] == ["2.0"] * len(process.lines)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("KIE_MCP_TOOLS", "veo", "veo_video"),
+        ("KIE_MCP_TOOLS", "image,veo_vido", "veo_video"),
+        ("KIE_MCP_MAX_CREDITS_PER_DAYS", "50", "KIE_MCP_MAX_CREDITS_PER_DAY?"),
+        ("KIE_MCP_SAVE", "sometimes", "KIE_MCP_SAVE"),
+        ("KIE_MCP_OUTPUT_DIR", "${workspaceFolder}/out", "${workspaceFolder}"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_every_answer_while_the_server_stays_up(
+    environment: dict[str, str], setting: str, value: str, says: str
+) -> None:
+    with start_server(environment | {setting: value}) as process:
+        for id_, tool in enumerate(("get_credits", "describe_model", "nano_banana_image"), start=2):
+            process.send("tools/call", {"name": tool, "arguments": {}}, id_)
+            made = process.answer(id_)
+            assert made["structuredContent"]["error"]["category"] == "configuration", tool
+            assert says in made["content"][0]["text"], tool
+        process.send("tools/list", {}, 5)
+        assert len(process.answer(5)["tools"]) == SHOWN
+
+
+@pytest.mark.parametrize("words", ['["video"]', "['video', \"get_task\"]", '"video"', " Video , "])
+def test_a_choice_of_tools_may_be_written_as_json_or_in_quotes(words: str) -> None:
+    assert Selection(words).names == Selection("video").names
 
 
 def test_it_starts_without_a_key_and_says_how_to_set_one(tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult
 from support.answers import answer, count_tokens, text
+from support.tasks import task
 
 from kie_mcp.clock import Clock
+from kie_mcp.ledger.task import Result
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.app import App
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +53,16 @@ async def test_as_many_tasks_as_get_task_takes_stay_below_2000_tokens(client: Cl
     result = await client.call_tool("get_task", {"task_ids": ids})
     assert len(answer(result)["tasks"]) == 10
     assert count_tokens(result) < 2000
+
+
+async def test_no_file_is_told_of_a_task_that_still_runs(client: Client, app: App) -> None:
+    """KIE's links are known a moment before the charge is, and the task runs until both are."""
+    await (await app.runner()).ledger.add(task(results=[Result("https://files.example/a.mp4")], texts=["la"]))
+    for tool, given in (("get_task", {"task_ids": "t_1"}), ("list_tasks", {})):
+        result = await client.call_tool(tool, given)
+        assert "running" in text(result)
+        assert "files.example" not in f"{text(result)} {answer(result)}"
+        assert "files: 1" not in text(result)
 
 
 async def test_get_task_knows_a_task_by_every_name_of_it(client: Client, sandbox: Sandbox) -> None:

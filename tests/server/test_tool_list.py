@@ -72,7 +72,7 @@ async def test_what_clients_see_is_what_the_models_say_in_an_order_that_stays(se
 
 def test_the_standard_size_is_the_model_list_s_and_what_makes_nothing() -> None:
     assert list_names() == list_names("standard") == [*(family.tool for family in STANDARD), *UTILITY]
-    assert len(STANDARD) == 29
+    assert len(STANDARD) == 30
 
 
 def test_the_compact_size_is_what_it_takes_to_run_any_model() -> None:
@@ -115,14 +115,23 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest(words: str, nam
 
 
 @pytest.mark.anyio
-async def test_a_tool_that_is_not_shown_cannot_be_called(settings: Settings) -> None:
+async def test_a_tool_that_is_not_listed_runs_all_the_same(settings: Settings) -> None:
     async with Client(build_server(App(settings, selection=Selection("image")))) as client:
-        for name in ("kling_video", "no_such_tool"):
-            refused = await client.call_tool(name, {"prompt": "waves"})
-            assert refused.is_error
-            assert refused.structured_content
-            assert repr(name) in refused.structured_content["error"]["message"]
-            assert "run_model" in refused.structured_content["error"]["next_step"]
+        quoted = await client.call_tool("kling_video", {"prompt": "waves", "quote": True})
+    assert not quoted.is_error
+    assert quoted.structured_content
+    assert quoted.structured_content["model"] == "kling-3.0/video"
+
+
+@pytest.mark.anyio
+async def test_a_tool_that_does_not_exist_is_answered_with_the_nearest(settings: Settings) -> None:
+    async with Client(build_server(App(settings))) as client:
+        refused = await client.call_tool("kling_vidoe", {"prompt": "waves"})
+    assert refused.is_error
+    assert refused.structured_content
+    assert "'kling_vidoe'" in refused.structured_content["error"]["message"]
+    assert refused.structured_content["error"]["next_step"].startswith("Did you mean kling_video")
+    assert "find_models" in refused.structured_content["error"]["next_step"]
 
 
 @pytest.mark.parametrize("words", ["standard", "compact", "all", "audio"])
@@ -181,9 +190,43 @@ def test_a_document_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TOOLS)
+def test_a_title_is_the_name_in_words(name: str) -> None:
+    title = TOOLS[name]["title"]
+    assert re.sub(r"[ -]", "", title).lower() == name.replace("_", "")
+    assert all(word[0].isupper() or word[0].isdigit() for word in title.split())
+
+
+def test_claude_code_shows_the_tools_that_are_always_needed_from_the_start() -> None:
+    shown = {name for name, tool in TOOLS.items() if tool.get("_meta") == {"anthropic/alwaysLoad": True}}
+    assert shown == {"nano_banana_image", "get_task", "find_models", "run_model"}
+    assert all("_meta" not in TOOLS[name] for name in TOOLS.keys() - shown)
+
+
+@pytest.mark.parametrize(
+    "words", ["make a picture", "make a photo", "make a drawing", "picture", "photo", "drawing", "edit images", "image"]
+)
+def test_a_host_that_searches_the_listed_tools_for_a_picture_finds_the_default_one(words: str) -> None:
+    """Hosts count which words of a search stand in a tool's name and description; none may count more."""
+    hits = {
+        tool["name"]: sum(
+            word in re.findall(r"[a-z0-9]+", f"{tool['name']} {tool['description']}".lower()) for word in words.split()
+        )
+        for tool in Selection().tools
+    }
+    assert hits["nano_banana_image"] == max(hits.values()) == len(words.split())
+
+
+def test_a_host_that_searches_for_a_sound_effect_finds_a_tool_that_is_not_legacy() -> None:
+    found = [
+        tool["name"] for tool in Selection().tools if re.search(r"^(?!Legacy).*sound effect.*rain", tool["description"])
+    ]
+    assert found == ["suno_sounds"]
+
+
+@pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_fits_into_600_tokens(name: str) -> None:
     tool = TOOLS[name]
-    assert tool_list.count_tokens({key: tool[key] for key in ("name", "description", "inputSchema")}) <= 600
+    assert tool_list.count_tokens(tool) <= 600
 
 
 @pytest.mark.parametrize(("size", "budget"), [("standard", 10_500), ("compact", 2_500), ("all", 28_000)])

@@ -13,6 +13,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, ImageContent, TextContent
 from support.answers import answer, wait_for_end
+from support.media_files import photo
 from support.programs import needs_ffmpeg
 
 from kie_mcp.clock import Clock
@@ -32,7 +33,7 @@ async def view(client: Client, task_id: str, **more: Any) -> CallToolResult:
     return await client.call_tool("view_media", {"task_id": task_id, **more})
 
 
-def read_picture(result: CallToolResult) -> tuple[PIL.Image.Image, str]:
+def read_picture(result: CallToolResult, most: int = 45_000) -> tuple[PIL.Image.Image, str]:
     """The picture and the words of an answer; some hosts show only what is structured, if there is anything."""
     assert not result.is_error, result
     assert result.structured_content is None
@@ -40,7 +41,7 @@ def read_picture(result: CallToolResult) -> tuple[PIL.Image.Image, str]:
     assert isinstance(image, ImageContent)
     assert isinstance(text, TextContent)
     content = b64decode(image.data)
-    assert len(content) <= 200_000
+    assert len(content) <= most
     opened = PIL.Image.open(io.BytesIO(content))
     assert image.mime_type == PIL.Image.MIME[str(opened.format)]
     assert max(opened.size) <= 1024
@@ -73,6 +74,23 @@ async def test_one_picture_is_shown_as_it_is(client: Client) -> None:
     with PIL.Image.open(path) as saved:
         assert image.size == saved.size == (512, 288)
     assert text == f"task:{made['task_id']}#1, {path.name}: 512 x 288 px."
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("n", [1, None])
+async def test_a_photo_fits_into_a_conversation_and_a_large_view_shows_more(client: Client, n: int | None) -> None:
+    made = await make(client, "seedream_image", count=4)
+    for media in made["media"]:
+        photo(2048, 1365).save(media["path"])
+    sizes = {}
+    for size, most in (("small", 45_000), ("large", 200_000)):
+        result = await view(client, made["task_id"], n=n, size=size)
+        image, _ = read_picture(result, most)
+        sizes[size] = len(result.content[0].model_dump()["data"])
+        assert max(image.size) > 600
+    assert sizes["large"] > 2 * sizes["small"]
+    default, _ = read_picture(await view(client, made["task_id"], n=n))
+    assert max(default.size) <= 1024
 
 
 async def test_several_are_shown_side_by_side_or_one_by_one(client: Client) -> None:

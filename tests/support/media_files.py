@@ -16,6 +16,15 @@ def picture(width: int = 40, height: int = 30, image_format: str = "PNG") -> byt
     return file.getvalue()
 
 
+def photo(width: int, height: int) -> PIL.Image.Image:
+    """Return a picture with as much detail as a photo has: gradients below noise; width and height in pixels."""
+    size, gradient = (width, height), PIL.Image.linear_gradient("L")
+    bands = (gradient, gradient.rotate(90), PIL.Image.radial_gradient("L"))
+    smooth = PIL.Image.merge("RGB", [band.resize(size) for band in bands])
+    noise = PIL.Image.merge("RGB", [PIL.Image.effect_noise((width // 2, height // 2), 60).resize(size)] * 3)
+    return PIL.Image.blend(smooth, noise, 0.4)
+
+
 def sound(seconds: float) -> bytes:
     """Return silence as WAV, 8 bits mono at 8 kHz."""
     return _wav(b"\x80" * int(8000 * seconds))

@@ -200,7 +200,8 @@ async def test_a_fresh_link_is_asked_for_when_the_first_one_leads_to_an_error_pa
     host.contents["2.png"] = b"<html>", "text/html"
     host.fresh = f"{KIE}/1.png"
     await downloader.download(made := task(f"{KIE}/2.png"))
-    assert made.results == [Result(f"{KIE}/2.png", made.results[0].path, "image/png")]
+    (saved,) = made.results
+    assert saved == Result(f"{KIE}/2.png", saved.path, "image/png", facts="512x512 PNG, 4 kB")
     assert list(files(folder).values()) == [PICTURE]
 
 
@@ -238,7 +239,8 @@ async def test_only_what_is_missing_is_fetched(downloader: Downloader, host: Hos
 
 async def test_content_without_a_link_is_written(downloader: Downloader, folder: Path) -> None:
     result = downloader.write_file(task(), 1, midi.build_midi_file("[]"), "audio/midi")
-    assert result == Result("", str(folder / "2027-01-15-bytedance-seedance-1.5-pro-t_1-1.mid"), "audio/midi")
+    path = str(folder / "2027-01-15-bytedance-seedance-1.5-pro-t_1-1.mid")
+    assert result == Result("", path, "audio/midi", facts="MIDI, 14 bytes")
     assert list(files(folder).values()) == [midi.build_midi_file("[]")]
 
 

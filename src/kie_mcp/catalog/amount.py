@@ -1,19 +1,19 @@
-"""How much a call buys: the number of price units, as a span where the call does not tell it exactly."""
+"""Amounts: how many price units, such as seconds or pictures, a call pays for; a range if this is not known exactly."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 LONGEST_UNKNOWN = 300.0
-"""Seconds that a file of unknown length counts as where KIE states no longest length for it.
+"""Assumed length in seconds of a file whose length is unknown, if KIE states no longest length for the file.
 
-This is an assumption: no other file whose seconds KIE bills may be longer.
+This is the longest length that KIE states for any file that it bills by the second.
 """
 SHORTEST_UNKNOWN = 1.0
-"""Seconds that a file of unknown length counts as at least, where KIE states no shortest length."""
+"""Assumed shortest length in seconds of a file whose length is unknown, if KIE states no shortest length."""
 
 Lengths = Mapping[str, float]
-"""The length in seconds of each file that was measured, by the reference to the file."""
+"""Lengths of the measured files in seconds; the key is the reference to the file, such as `/home/me/a.mp4`."""
 NOT_MEASURED: Lengths = MappingProxyType({})
 
 
@@ -24,7 +24,7 @@ class Amount:
     low: float
     high: float
     assumed: str = ""
-    """What `high` assumes, in words; empty where the number is known."""
+    """The assumption behind `high` in words, such as "video of unknown length counts as 15 s"; else empty."""
 
     @property
     def known(self) -> bool:
@@ -33,7 +33,7 @@ class Amount:
 
 
 def exactly(number: float) -> Amount:
-    """Return an amount that is known."""
+    """Return the amount of a number that is known exactly."""
     return Amount(number, number)
 
 
@@ -44,13 +44,13 @@ def add(amounts: Iterable[Amount]) -> Amount:
 
 
 def shorter_or_longer(amounts: Iterable[Amount]) -> Amount:
-    """Return the span from the least to the largest of some amounts, where nobody knows which of them counts."""
+    """Return the range of several amounts if nobody knows which one counts: 3 to 5 and 4 to 8 give 3 to 8."""
     each = tuple(amounts)
     return Amount(min(a.low for a in each), max(a.high for a in each), _join_assumptions(each))
 
 
 def limit(amount: Amount, most: float | None) -> Amount:
-    """Return an amount that is not higher than `most`; None limits nothing."""
+    """Return an amount cut to at most `most`: 3 to 8, cut to 5, gives 3 to 5. None stands for no limit."""
     if most is None:
         return amount
     return Amount(min(amount.low, most), min(amount.high, most), amount.assumed)

@@ -1,4 +1,4 @@
-"""Names of arguments: which argument of a tool is meant by the name that a caller wrote."""
+"""Names of arguments: find the argument of a tool that a caller means, such as `image` for `image_url`."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -13,16 +13,16 @@ Names = Mapping[str, str]
 def rename_arguments(
     arguments: Mapping[str, Any], known: Collection[str], kie_names: Names | None = None
 ) -> dict[str, Any]:
-    """Give arguments the names that a tool has for them, and leave out what hosts add to every call.
+    """Rename arguments to the names of a tool's arguments, and leave out the arguments that hosts add to every call.
 
     Args:
         arguments: The arguments under the names that the caller wrote.
         known: The names of the tool's arguments.
-        kie_names: The tool's name for each of KIE's names, in snake case.
+        kie_names: For each of KIE's names in snake case, such as `image_urls`, the tool's name, such as `images`.
 
     Returns:
-        The arguments. A name that is not understood stays, and so does one whose meaning is
-        given under its own name with another value.
+        The arguments under the tool's names. An unknown name is kept. A name such as `image_url` is also kept if the
+        call has another value for `image`.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     renamed = {name: value for name, value in given.items() if name in known}
@@ -48,7 +48,7 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
 
 
 def find_meant(name: str, known: Collection[str], kie_names: Names | None = None) -> str:
-    """Return the name of the argument that is meant; the name itself if this is not clear."""
+    """Return the name of the argument that `name` means; `name` itself if it may mean none or several of them."""
     plain = _plain(name)
     if plain in known:
         return plain
@@ -56,7 +56,8 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]
     if len(meant) > 1:
-        # Of image and images, a plural means the list; of task_id and track, task_ids means the first.
+        # A plural means a list: input_images means images, not image. If this does not decide, the argument is taken
+        # whose own name is part of the given name: task_ids means task_id, not track.
         alike = [each for each in meant if each.endswith("s") == plain.endswith("s")]
         meant = alike if len(alike) == 1 else [each for each in meant if each in plain]
     return meant[0] if len(meant) == 1 else name

@@ -1,4 +1,4 @@
-"""Values of arguments: read what clients and people write as the type that a JSON Schema wants."""
+"""Values of arguments: convert what clients and people write to the type in the JSON Schema, such as "5 s" to 5."""
 
 import json
 import re
@@ -12,7 +12,7 @@ Schema = Mapping[str, Any]
 
 SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECASE)
 RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
-"""Pattern of a shape: 16:9, 16x9, 1920x1080."""
+"""Pattern of an aspect ratio or a picture size: 16:9, 16x9, 1920x1080."""
 STARTS = r"(?:https?://|data:|task:|kie://|file:)"
 """Pattern of the beginning of a web address, a data URI, or a reference to a task."""
 FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?", re.IGNORECASE)
@@ -20,11 +20,11 @@ TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 
 
 def read_value(value: Any, schema: Schema) -> Any:
-    """Return a value in the form that its schema wants; a value that is not understood is unchanged.
+    """Convert a value to the type and spelling in its schema; return it unchanged if that is not possible.
 
     Args:
         value: The value as the client sent it.
-        schema: The JSON Schema of the argument, without references.
+        schema: The JSON Schema of the argument, without `$ref`.
     """
     kind = schema.get("type")
     if kind in ("string", "integer", "number", "boolean") and isinstance(value, list) and len(value) == 1:
@@ -48,7 +48,7 @@ def is_placeholder(value: Any, schema: Schema) -> bool:
 
 
 def parse_json(text: str) -> Any:
-    """Return what a JSON text says; the text itself if it is no JSON."""
+    """Return the value of a JSON text, such as the list for "[1, 2]"; return the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -59,7 +59,7 @@ def _read_switch(value: Any) -> Any:
     if isinstance(value, str):
         word = value.strip().casefold()
         return SWITCH_WORDS.get(word, None if word == "null" else value)
-    # A 1 is left to the field: an option that spends credits does not take it.
+    # A 1 is not changed, because the field decides whether it means true. Options such as `anyway` refuse 1.
     return False if value == 0 else value
 
 
@@ -74,7 +74,7 @@ def _read_number(value: Any, schema: Schema) -> Any:
 
 
 def _read_choice(value: Any, choices: Any) -> Any:
-    """Return the choice that is meant, whatever its spelling."""
+    """Return the choice that a value means, in the schema's spelling: 4K for 4k, 720p for 720."""
     if not choices or value in choices or not isinstance(value, str | int | float) or isinstance(value, bool):
         return value
     by_text = {str(choice).casefold(): choice for choice in choices}
@@ -82,7 +82,7 @@ def _read_choice(value: Any, choices: Any) -> Any:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Generate the choices, in lower case, that a text may mean; the likeliest comes first."""
+    """Generate the choices, in lower case, that a text may mean, the likeliest first: 720 and 720p for 720."""
     word = " ".join(text.casefold().split())
     yield word
     yield f"{word}p"
@@ -96,7 +96,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _read_list(value: Any, items: Schema) -> Any:
-    """Return a list: of one value, of a JSON text, or of a text with commas or line breaks."""
+    """Return a list for a list, a single value, a JSON text, or a text with items between commas or line breaks."""
     if isinstance(value, str):
         read = parse_json(value)
         value = read if isinstance(read, list | dict) or read is None else [value]
@@ -114,7 +114,7 @@ def _read_list(value: Any, items: Schema) -> Any:
 
 
 def _unpack(item: Any, kind: str) -> list[Any]:
-    """Return the items that an item of a list holds, if it is a text that is a list itself."""
+    """Return the items in one item of a list: two items for the text "a.png, b.png", one for "a.png"."""
     if not isinstance(item, str):
         return [item]
     read = parse_json(item) if item.lstrip().startswith("[") else item
@@ -124,9 +124,10 @@ def _unpack(item: Any, kind: str) -> list[Any]:
 
 
 def _split(text: str) -> list[str]:
-    """Split a text where it lists files, references, ids or numbers; a comma may also be part of one of them."""
+    """Split a text that lists files, references, ids or numbers; a comma inside one of them does not split the text."""
     if re.search(STARTS, text):
-        # A web address and a data URI may have commas, and a data URI line breaks.
+        # Web addresses and data URIs may contain commas, and data URIs may contain line breaks. So the text is split
+        # only before the beginning of the next address.
         parts = re.split(rf"[\s,;]+(?={STARTS})", text.strip().strip(",;"))
         return [each.strip(" ,;\n\r\t") for each in parts] if len(parts) > 1 else [text]
     parts = [each.strip() for each in re.split(r"[,;\n]", text) if each.strip()]
@@ -136,7 +137,7 @@ def _split(text: str) -> list[str]:
 
 
 def _read_object(value: Any, schema: Schema) -> Any:
-    """Return an object whose fields are read by their own schemas; those that stand for "not given" are left out."""
+    """Convert each field of an object by its own schema; leave out optional fields that stand for "not given"."""
     read = parse_json(value) if isinstance(value, str) else value
     known, required = schema.get("properties"), schema.get("required", ())
     if not isinstance(read, dict) or not known:

@@ -55,8 +55,9 @@ def tidy(value: Any, depth: int = 0) -> Any:
         return {name: each for name, each in fields if not is_empty(each)}
     if isinstance(value, list | tuple):
         items = [tidy(each, depth + 1) for each in value]
-        # An empty list inside a list stays, because it may mean that the first picture has no boxes. An empty object
-        # stays if a filled object follows, because it may be a first speaker who has the default for every field.
+        # Some empty items stay, because the position of the next item counts. In a list of the boxes marked in each
+        # picture, an empty list stands for a picture without boxes. In a list of speakers, an empty object before a
+        # filled one stands for a speaker with the default for every field.
         last = max((place for place, each in enumerate(items) if isinstance(each, dict) and each), default=-1)
         return [
             each
@@ -74,7 +75,7 @@ def is_empty(value: Any) -> bool:
 def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()) -> dict[str, Any]:
     """Return the arguments without the empty ones; a required argument stays if it is empty but not None.
 
-    Validation then refuses the empty value, rather than saying that the argument is missing.
+    The error message of validation is then about the empty value, and not about a missing argument.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     empty = {name: given[name] for name in required if given.get(name) is not None}
@@ -82,30 +83,33 @@ def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()
 
 
 def read_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Read the arguments of a call: whose names they are, which of them are given, and what their values mean.
+    """Read the arguments of a call: correct their names, leave out empty arguments, and convert the values.
 
-    A family does the same in the same steps, and chooses the model before the last one.
+    `Family.parse()` takes the same steps, but chooses a model before it converts the values.
 
     Args:
         arguments: The arguments as the client sent them.
         schema: The JSON Schema of all arguments together.
 
     Returns:
-        The arguments that are given. A required argument that is empty stays, and validation then refuses the empty
-        value, rather than saying that the argument is missing.
+        The arguments that are given. A required argument that is empty stays, so that the error message of validation
+        is about the empty value, and not about a missing argument.
     """
     named = rename_arguments(arguments, schema["properties"])
     return coerce_arguments(keep_required(keep_given(named, schema), named, schema.get("required", ())), schema)
 
 
 def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the arguments that say anything: those that are neither empty nor a placeholder such as `null`."""
+    """Return the arguments that are neither empty nor a placeholder such as `null`."""
     fields = schema["properties"]
     return {name: value for name, value in arguments.items() if _is_given(value, fields.get(name, {}))}
 
 
 def _is_given(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is neither empty nor a placeholder, nor a list of nothing else, also as a JSON text."""
+    """Tell whether a value is given: it is not empty, no placeholder such as `null`, and no list of only such items.
+
+    A list or an object may also be written as a JSON text.
+    """
     read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
     if isinstance(read, list) and not any(isinstance(each, list) for each in read):
         return not all(is_empty(each) or is_placeholder(each, schema) for each in read)
@@ -113,28 +117,28 @@ def _is_given(value: Any, schema: Schema) -> bool:
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Return the given arguments and, of the others, those that are required and empty but not null."""
+    """Return the given arguments, and the required arguments in `named` whose value is empty but not null."""
     empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}
     return {**given, **{name: "" if tidy(value) == "" else value for name, value in empty.items()}}
 
 
 def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Correct the values of arguments: texts for numbers or lists, other spellings of choices, and the like.
+    """Convert the values of arguments: a text to a number or a list, another spelling to the choice that it means.
 
     Args:
         arguments: The arguments under the names of the schema.
         schema: The JSON Schema of all arguments together.
 
     Returns:
-        The arguments; a value that cannot be corrected is unchanged.
+        The arguments; a value that cannot be converted is unchanged.
     """
     return {name: read_value(value, schema["properties"].get(name, {})) for name, value in arguments.items()}
 
 
 def find_broken_text(arguments: Mapping[str, Any]) -> str:
-    """Return the path of a text with half a character, a lone surrogate; empty if there is none.
+    """Return the path of a text that contains a lone surrogate, which is half of a character; empty if none does.
 
-    JSON can hold half a character; UTF-8, and with it every request and answer, cannot.
+    JSON can express a lone surrogate. UTF-8 cannot, and every request and answer is sent in UTF-8.
     """
     pending: list[tuple[str, Any]] = [("", arguments)]
     while pending:
@@ -151,7 +155,7 @@ def find_broken_text(arguments: Mapping[str, Any]) -> str:
 
 
 def list_arguments(known: Iterable[str], wanted: str) -> str:
-    """Name the arguments that there are instead of an unknown one; the nearest name comes first."""
+    """Write a sentence that lists the known arguments; the name that is most similar to the wanted one comes first."""
     names = sort_by_likeness((each for each in known if each not in OPTIONS), wanted)
     return f"It takes {', '.join(names) or 'none'}"
 

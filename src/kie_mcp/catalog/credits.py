@@ -25,7 +25,7 @@ def to_usd(credits_: float) -> float | None:
 
 
 def usd_field(name: str, *credits_: float) -> dict[str, float | list[float]]:
-    """Return the field of an answer that holds the worth of credits; no field for 0, or when dollars are left out.
+    """Return a field with the worth of credits in US dollars, such as `{name: 0.04}`; empty for 0, or without dollars.
 
     Args:
         name: The field's name.
@@ -46,7 +46,7 @@ def format_credits(low: float, high: float | None = None, *, note: str = "") -> 
     Args:
         low: The amount, or the lowest one.
         high: The highest amount; None when there is one amount.
-        note: What stands in the parentheses behind the dollars.
+        note: A remark that follows the dollars in the parentheses, such as `price list`.
     """
     amounts = [low] if high in (None, low) else [low, high]
     words = f"{' to '.join(map(format_number, amounts))} credit{'' if amounts == [1] else 's'}"
@@ -66,5 +66,5 @@ def _format_usd(usd: float) -> str:
 
 
 def _round(usd: float) -> float:
-    """Round to cents, or a small amount to two digits."""
+    """Round dollars to cents, or an amount below 0.1 to two significant digits."""
     return round(usd, 2) if abs(usd) >= 0.1 else float(f"{usd:.2g}")

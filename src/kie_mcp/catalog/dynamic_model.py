@@ -38,7 +38,7 @@ MAX_DESCRIPTION_CHARS = 100
 
 
 def _to_wire(value: Any, info: SerializationInfo) -> Any:
-    """Return a value of any shape with what KIE is sent for each reference in it."""
+    """Return a value in which each reference, at any depth, is replaced by the text that KIE is sent for it."""
     match value:
         case Ref():
             return info.context(value) if info.context else str(value)
@@ -57,13 +57,13 @@ class DynamicModel(KieModel):
     """A model that is known only by the schema that KIE publishes."""
 
     input_schema: ClassVar[Schema] = {}
-    """Fields of the model's input: KIE's schema, with its alternatives merged."""
+    """KIE's JSON Schema of the model's input, with alternatives such as `anyOf` merged into one list of fields."""
     check: ClassVar[SchemaCheck | None] = None
     """The check against KIE's schema; None for a model without a schema."""
 
     @classmethod
     def field_schemas(cls) -> Schema:
-        """Return KIE's schema of each field, by our name."""
+        """Return KIE's schema of each field; the key is the name of the field in this class."""
         known = cls.input_schema.get("properties", {})
         return {name: known.get(field.alias, {}) for name, field in cls.model_fields.items()}
 
@@ -118,11 +118,11 @@ def unchecked_model(id_: str, *, kind: Kind, does: str, reason: str = "KIE publi
 
 
 def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel:
-    """Check the fields of a call of a dynamic model, and make the call.
+    """Check the fields of a call, and return the call as an instance of the dynamic model.
 
     Args:
         model: A class that this module made.
-        fields: The arguments under KIE's names or ours; an argument that is None counts as left out.
+        fields: The arguments under KIE's names or the names in the class; an argument that is None counts as left out.
 
     Raises:
         ValueError: A field is wrong or missing; the message says what to change.
@@ -143,7 +143,7 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     if problems:
         raise ValueError("; ".join(problems))
     completed = {**_defaults(schema), **given}
-    # KIE's defaults may contradict what was given. In that case they are left to KIE.
+    # KIE's defaults may contradict the given fields. In that case no default is sent, and KIE fills in its own.
     return model.model_validate(given if model.check.find_problems(completed) else completed)
 
 
@@ -153,7 +153,7 @@ def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -
     Args:
         call: The call without these fields.
         schema: The JSON Schema that KIE publishes for the model.
-        fields: The further fields, which the schema has.
+        fields: The values of the further fields, by KIE's names. All of these fields are in the schema.
 
     Raises:
         ValueError: A field is wrong; the message says what to change.
@@ -223,7 +223,7 @@ def _spelled(name: str, known: Collection[str], shown: Mapping[str, str]) -> str
 def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """Return the fields without empty values and without seeds of -1 that only mean a random seed.
 
-    Inside objects, only those are cleaned whose fields the schema lists.
+    An object inside the fields is cleaned in the same way, if the schema lists the object's fields.
     """
     known, required = schema.get("properties", {}), schema.get("required", ())
     inner = {name: _without_empty_parts(value, known.get(name, {})) for name, value in fields.items()}
@@ -263,7 +263,7 @@ def _coerce_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _coerce(value: Any, schema: Schema) -> Any:
-    """Correct what clients send in another form: a number as text, a list as JSON, text in the wrong case."""
+    """Convert a value that a client sends in another form: a number as text, a list as JSON, text in the wrong case."""
     kind, choices = _json_type(schema), schema.get("enum", ())
     value = coerce_arguments({"": value}, {"properties": {"": {"type": kind or "string", "enum": choices}}})[""]
     if isinstance(value, float) and value.is_integer() and kind == "integer":
@@ -290,7 +290,7 @@ def _with_files(value: Any, schema: Schema, name: str) -> Any:
 
 
 def summarize_schema(schema: Schema) -> dict[str, Any]:
-    """Shorten KIE's schema for an answer: required fields come first, descriptions are cut, few keys stay."""
+    """Shorten KIE's schema for an answer: required fields come first, descriptions are cut, few keywords are kept."""
     required = schema.get("required") or ()
     fields = sorted((schema.get("properties") or {}).items(), key=lambda field: field[0] not in required)
     properties = {name: _summarize_field(field, name) for name, field in fields}
@@ -365,7 +365,7 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 
 
 def _has_file(field: Schema, name: str) -> bool:
-    """Tell whether a field takes a file, or has a field that does anywhere inside."""
+    """Tell whether a field takes a file, or contains such a field at any depth."""
     inner: Iterator[tuple[str, Schema]] = iter(field.get("properties", {}).items())
     return (
         _media_type(field, name) is not None

@@ -38,7 +38,7 @@ MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edi
 """Pattern of the part of a model's id that names its mode."""
 
 ANY_SEEDS = (0, -1)
-"""Seeds that do not choose a model: forms fill in 0, and -1 means a random seed."""
+"""Seeds that do not influence which model is chosen: forms in clients fill in 0, and -1 means a random seed."""
 
 FILES_NOTE = "Files: https URL, path, data URI, or task:<id>#<n>."
 """Sentence about files in the description of each tool that takes files."""
@@ -71,7 +71,7 @@ class Family:
 
     @property
     def legacy(self) -> str:
-        """Name of what to use instead, if KIE no longer documents any model of the family; else empty."""
+        """Name of the tool to use instead, if KIE no longer documents any model of the family; else empty."""
         return self.models[0].legacy if all(model.legacy for model in self.models) else ""
 
     @property
@@ -87,7 +87,7 @@ class Family:
     @property
     def cost(self) -> str:
         """Credits for a call with default arguments, from the cheapest to the dearest model; empty when unknown."""
-        # What depends on a file's length has no cost that one figure could tell.
+        # An estimate that assumes the length of a file or result is left out, because the real cost may be far from it.
         estimates = [each for model in self.models if not (each := model.default_estimate()).assumed]
         low = [each.low for each in estimates if each.low is not None]
         high = [each.high for each in estimates if each.high is not None]
@@ -95,7 +95,7 @@ class Family:
 
     @cached_property
     def input_schema(self) -> Schema:
-        """One flat JSON Schema that admits every call that some model admits; descriptions say where models differ."""
+        """One flat JSON Schema that allows every call that any model allows; descriptions name the differences."""
         names = dict.fromkeys(name for schema in self._schemas.values() for name in schema["properties"])
         required = [name for name in names if all(name in s.get("required", ()) for s in self._schemas.values())]
         choice: Schema = {}
@@ -110,12 +110,12 @@ class Family:
     def parse(self, arguments: Mapping[str, Any], *, pasted: bool = False) -> KieModel:
         """Choose the model and validate the arguments.
 
-        An argument that only says what holds without it, such as a default, does not choose the model; it is left out
-        if the model does not take it.
+        An argument without effect, such as one with the default value, does not influence which model is chosen. It is
+        left out if the chosen model does not take it.
 
         Args:
             arguments: A tool call's arguments. The options that every tool takes may be among them, and are ignored.
-            pasted: Whether the arguments come from a request for KIE, so that all that the model takes shall be sent.
+            pasted: Whether the arguments come from a request to KIE. Then all of them that the model takes are sent.
 
         Raises:
             UnknownFields: The model does not have some of the arguments.
@@ -161,9 +161,11 @@ class Family:
         return names_at_kie(self.models)
 
     def _is_idle(self, name: str, value: object, given: Collection[str]) -> bool:
-        """Tell whether an argument says no more than the model does without it that would run because of it.
+        """Tell whether an argument has no effect in the model that would run because of this argument.
 
-        That is the first model that takes everything given, or else the one that lacks the fewest required arguments.
+        An argument has no effect if its value is False, a seed in `ANY_SEEDS`, or the default. Of the models that have
+        the argument, the first that takes all given arguments would run, or else the one that lacks the fewest required
+        arguments.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
@@ -183,8 +185,9 @@ class Family:
             idle: The names of those arguments that do not count for the choice.
 
         Returns:
-            The named model, or one that differs from it only in its mode, if an alias was given and only the other one
-            takes the arguments. Without a name, the first model that takes them.
+            The model with the id or alias. If an alias was given and its model does not take the arguments: a model
+            that takes them and differs only in its mode, if there is one. Without a name: the first model that takes
+            the arguments, or else the default model.
 
         Raises:
             ValueError: No model has the name.
@@ -226,7 +229,7 @@ class Family:
         return f"{words} {list_arguments(model.model_fields, name)}"
 
     def _merge_field(self, name: str) -> Schema:
-        """Merge the models' schemas of one field: widest limits, all enum values, differences in words."""
+        """Merge the models' schemas of one field: the widest limits, all enum values, and differences as text."""
         schemas = {id_: s["properties"][name] for id_, s in self._schemas.items() if name in s["properties"]}
         first, *others = schemas.values()
         merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
@@ -235,7 +238,7 @@ class Family:
             if key not in merged and all(key in each for each in schemas.values()):
                 merged[key] = widest(each[key] for each in schemas.values())
         if len(schemas) < len(self.models):
-            # Several hosts send every default along, and this one would hold for some of the models only.
+            # Several hosts send all defaults in the schema with each call, but only some of the models have this field.
             merged.pop("default", None)
         common_enum = merged.get("enum")
         if all("enum" in each for each in schemas.values()):
@@ -280,7 +283,7 @@ def _is_unknown_field(problem: Any) -> bool:
 
 
 def _accepts(model: type[KieModel], wishes: Collection[str], given: Collection[str]) -> bool:
-    """Tell whether a model takes all that a call wishes, and requires no argument that the call lacks."""
+    """Tell whether a model has all arguments in `wishes`, and requires no argument that is not in `given`."""
     return all(name in model.model_fields for name in wishes) and not _count_missing(model, given)
 
 
@@ -290,5 +293,5 @@ def _count_missing(model: type[KieModel], given: Collection[str]) -> int:
 
 
 def _strip_mode(model: type[KieModel]) -> str:
-    """Return a model's id without the part that names its mode; models that differ in nothing else have the same."""
+    """Return a model's id without the part that names its mode: kling-2.6 for `kling-2.6/text-to-video`."""
     return "-".join(part for part in re.split(r"[-/]", MODE_PATTERN.sub("", model.id)) if part)

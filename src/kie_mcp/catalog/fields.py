@@ -26,7 +26,7 @@ Medium = Literal["image", "video", "audio"]
 
 
 TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
-"""Pattern of an id that this server gives to tasks, and of one of the task's results."""
+"""Pattern of the id that this server gives to a task, such as t_ab12, or of one of its results, such as t_ab12#2."""
 
 
 SEVERAL_FILES = re.compile(r"[\s,;](?:https?://|data:|task:|kie://)")
@@ -122,7 +122,7 @@ def find_file_type(field: FieldInfo) -> tuple[type[MediaRef], Limits | None] | N
 
 
 class TaskRef(Ref):
-    """A reference to an earlier task by our id or KIE's id; the request to KIE has KIE's id."""
+    """A reference to an earlier task by this server's id or KIE's id; the request to KIE has KIE's id."""
 
     __slots__ = ()
 
@@ -137,7 +137,7 @@ class Track(Ref):
     __slots__ = ()
 
     def __new__(cls, reference: str) -> Self:
-        """Read a task's id, with or without #<n>, as a reference."""
+        """Make a reference; `task:` may be missing before the id of one of this server's tasks."""
         return super().__new__(cls, name_task(reference))
 
     @property
@@ -147,7 +147,7 @@ class Track(Ref):
 
 
 def name_task(reference: str) -> str:
-    """Write an id of this server's tasks, with or without #<n>, as the reference `task:<id>#<n>`."""
+    """Put `task:` before an id of this server's tasks: t_ab12#1 becomes task:t_ab12#1. Any other text is unchanged."""
     return f"task:{reference}" if TASK_ID.fullmatch(reference) else reference
 
 
@@ -160,8 +160,8 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
     """Make a field accept other spellings of its values.
 
     Args:
-        names: KIE's value for each other spelling, which is in lower case. Case and outer blanks of the caller's value
-            are ignored.
+        names: For each other spelling in lower case, KIE's value. The case of the caller's value, and blanks around
+            it, are ignored.
     """
     return BeforeValidator(
         lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given
@@ -200,7 +200,7 @@ def snake_case(name: str) -> str:
 
 
 def wire(name: str, default: Any = ..., **limits: Any) -> Any:
-    """Define a field whose name in KIE's request differs from ours.
+    """Define a field of a model class that has another name in KIE's request.
 
     Args:
         name: KIE's name of the field, which the request has.

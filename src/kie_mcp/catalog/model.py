@@ -32,10 +32,10 @@ HIDDEN_FIELDS = frozenset(
 """KIE's fields that no tool shows, as agents have no use for them: moderation, places of storage, deprecated fields."""
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
-"""Fields that are always part of the price key, since a price may depend on them though KIE's list does not say so."""
+"""Fields that are always part of the price key of `KieModel.tariff()`; unlisted prices may depend on them."""
 
 FREE_TEXTS = frozenset({"prompt", "negative_prompt", "negativePrompt", "text", "lyrics"})
-"""Names of the fields that hold words of any length, which make neither pictures nor videos dearer."""
+"""Names of the fields for free text, whose length does not change the price of a picture or video."""
 
 Resolve = Callable[[Ref], str]
 """A function that returns what KIE is sent for a reference: a file's public URL, or KIE's id of a task or song."""
@@ -49,7 +49,7 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _rename(cls, given: Any) -> Any:
-        """Take other names of the fields, as a tool does for its arguments."""
+        """Rename fields that have other names, such as KIE's, in the same way as the arguments of a tool."""
         if not isinstance(given, Mapping):
             return given
         known = [field.alias or name for name, field in cls.model_fields.items()]
@@ -59,7 +59,8 @@ class Part(BaseModel):
 class KieModel(BaseModel):
     """One model of KIE's; an instance is one valid call of it.
 
-    The fields have our names, and `wire()` gives KIE's names. The class variables say how KIE runs the model.
+    The fields have the names of the tool's arguments; `wire()` states the name in KIE's request where it differs. The
+    class variables describe the model and how KIE runs it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -69,7 +70,7 @@ class KieModel(BaseModel):
     kind: ClassVar[Kind]
     """The kind of result that the model makes."""
     does: ClassVar[str]
-    """The model's mode: `text-to-video`, `image-to-image`, `text-to-speech`, …"""
+    """The model's mode, such as `text-to-video`, `image-to-image` or `text-to-speech`."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names that people use for the model."""
     price: ClassVar[Price] = UNKNOWN
@@ -85,11 +86,11 @@ class KieModel(BaseModel):
     wants_callback: ClassVar[bool] = False
     """Whether KIE requires a callBackUrl for this model on every route."""
     legacy: ClassVar[str] = ""
-    """Name of what to use instead, if KIE no longer documents the model; else empty."""
+    """Name of the tool to use instead, if KIE no longer documents the model; else empty."""
     documented: ClassVar[dict[str, Any]] = {}
-    """KIE's documented default of optional fields for which we send nothing unless a call gives them."""
+    """KIE's documented defaults of optional fields that are sent only if the call has them."""
     added: ClassVar[frozenset[str]] = frozenset()
-    """Fields that KIE has added since the class was written, in a class made at run time."""
+    """Fields that KIE has added since the built-in class was written; empty except in classes made at run time."""
     usual_seconds: ClassVar[float] = 60
     """Usual duration of a task in seconds."""
 
@@ -107,14 +108,14 @@ class KieModel(BaseModel):
 
     @classmethod
     def read(cls, name: str, value: object) -> object:
-        """Return a field's value in the form that the field wants; one that is not understood is unchanged."""
+        """Convert a value to the type and spelling of a field; return it unchanged if that is not possible."""
         return read_value(value, cls._schema()["properties"][name])
 
     @classmethod
     def is_default(cls, name: str, value: object) -> bool:
-        """Tell whether a value that `read()` returned says no more than the field left out.
+        """Tell whether a value that `read()` returned has the same effect as leaving the field out.
 
-        Where neither we nor KIE's documentation have a default, `False` says no more than nothing.
+        `False` has the same effect if neither the class nor KIE's documentation states a default.
         """
         field = cls.model_fields[name]
         default = None if field.default_factory else field.default
@@ -124,7 +125,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def is_unsent(cls, name: str, value: object) -> bool:
-        """Tell whether a value is a switch that is off, of a field for which nothing is sent by default."""
+        """Tell whether a value is False in a field that is not sent by default, so that the value need not be sent."""
         field, read = cls.model_fields[name], cls.read(name, value)
         return read is False and not field.is_required() and field.default is None and cls.is_default(name, read)
 
@@ -135,7 +136,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def field_schemas(cls) -> Mapping[str, Any]:
-        """Return the JSON Schema of each field, by our name."""
+        """Return the JSON Schema of each field; the key is the name of the field in this class."""
         return dict(plain_schema(cls)["properties"])
 
     def references(self) -> list[Ref]:
@@ -173,8 +174,8 @@ class KieModel(BaseModel):
         """Translate a request's fields back to arguments, for requests that people paste from KIE's pages.
 
         Args:
-            fields: A request's fields under KIE's names, in camel or snake case, or under our names. Values need not be
-                valid, and fields with unknown names are kept.
+            fields: A request's fields under KIE's names, in camel or snake case, or under the names in this class.
+                Values need not be valid, and fields with unknown names are kept.
         """
         constant = {*cls.constants, "callBackUrl", "calBackUrl"} - {
             field.serialization_alias for field in cls.model_fields.values()
@@ -223,7 +224,7 @@ class KieModel(BaseModel):
         """
         field, given = type(self).model_fields.get(name), getattr(self, name, None)
         if field and (found := find_file_type(field)):
-            # Without its file, which only a call with default arguments lacks, a required field counts as unknown.
+            # Only a call for an estimate may lack a required file. This file then counts as one of unknown length.
             files = given if isinstance(given, tuple) else (given,) if given or field.is_required() else ()
             media, limits = found
             return _add_lengths(files, lengths, media, limits or Limits(), self.price.most)
@@ -241,8 +242,8 @@ class KieModel(BaseModel):
         """Return the price key and the number of price units.
 
         The price key is a text. Calls with the same price for each unit have equal keys, so that their past charges
-        can be compared. It is empty when no other call is known to cost the same, as when the number of units or the
-        rate is known to KIE alone.
+        can be compared. The key is empty if no other call is known to have the same price, for example because only KIE
+        knows the number of units or the rate.
 
         Args:
             lengths: The seconds of the files that were measured.
@@ -277,8 +278,8 @@ class KieModel(BaseModel):
     def _key_of_everything(self, lengths: Lengths) -> str:
         """Write all arguments as JSON, for a model whose price may depend on any of them.
 
-        A file stands by its length; with a file of unknown length, the key is empty. Free text is left out where
-        pictures or videos are made, else it stands by its number of characters.
+        The key has the length of a file in place of the file; if a length is unknown, the key is empty. Free text is
+        left out if the model makes pictures or videos; otherwise the key has its number of characters.
         """
 
         def describe(ref: Ref) -> str:
@@ -307,7 +308,7 @@ def _add_lengths(
         files: The files; None stands for a file that is not given yet.
         lengths: The seconds of the files that were measured.
         media: The kind of the files.
-        limits: The limits for one file; an unmeasured one counts as the longest.
+        limits: KIE's limits for one file; a file that was not measured counts as the longest allowed one.
         most: The most seconds that count.
     """
     shortest = max((limits.seconds or (0,))[0], SHORTEST_UNKNOWN)
@@ -343,7 +344,10 @@ class TwoFrames(KieModel):
 
 
 def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
-    """Return our name of each field by KIE's name in snake case, for names by which all models mean the same field."""
+    """Return the name of the argument for each of KIE's names in snake case, such as `images` for `image_urls`.
+
+    A name of KIE's that stands for different arguments in different models is left out.
+    """
     meanings: dict[str, set[str]] = {}
     for model in models:
         for name, field in model.model_fields.items():
@@ -352,11 +356,11 @@ def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
 
 
 def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename a request's fields to our names, in structured arguments too, and unwrap the lists that `InList` makes.
+    """Rename the fields of a request to KIE to the names of arguments, at any depth, and unwrap the lists of `InList`.
 
     Args:
         model: The class whose fields give the names.
-        fields: Fields under KIE's names, in camel or snake case, or under our names; unknown names are kept.
+        fields: Fields under KIE's names, in camel or snake case, or under the names in the class; others are kept.
     """
     known: dict[str, str] = {}
     for name, field in model.model_fields.items():

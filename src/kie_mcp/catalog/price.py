@@ -30,7 +30,7 @@ class Rate:
         return all(_is_equal(getattr(call, field, None), value) for field, value in self.when)
 
     def may_match(self, call: object) -> bool:
-        """Return whether the call may meet every condition: KIE alone knows a value that is left out or `auto`."""
+        """Return whether the call may meet every condition; KIE chooses the value of an empty field or of `auto`."""
         return all(
             _is_equal(actual := getattr(call, field, None), value)
             or (not isinstance(value, bool) and actual in (None, "auto"))
@@ -63,7 +63,7 @@ class Estimate:
     high: float | None
     """The most that the call can cost by KIE's published rate."""
     assumed: str = ""
-    """What `high` assumes, in words, where the call does not tell how much it buys."""
+    """The assumption behind `high` in words, if the number of price units is not known; else empty."""
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
@@ -81,21 +81,21 @@ class Price:
     of: tuple[str, ...] = ("duration",)
     """For the unit second: the fields and properties whose seconds are added up: numbers, or files with a length.
 
-    A field counts as often as it stands here.
+    A field that is listed twice counts twice.
     """
     otherwise: tuple[float, float] | str | None = None
-    """For the unit second: what counts where a number of seconds is left open, as by a `duration` of -1.
+    """For the unit second: the seconds that count if the call leaves them open, as with a `duration` of -1.
 
-    Either the shortest and the longest seconds that the model makes, or the field of the file that the result is as
-    long as; None where KIE states neither.
+    Two numbers are the shortest and the longest result of the model, in seconds. A text is the name of the field whose
+    file is as long as the result. None means that KIE states neither.
     """
     most: float | None = None
-    """For the unit second: the most seconds that count."""
+    """For the unit second: the most seconds that one call pays for; None if there is no such limit."""
     note: str = ""
     """A remark for the user, such as why there is no figure."""
 
     def find_rates(self, call: object) -> tuple[Rate, ...]:
-        """Return the rates that may be the price of a call: one, or several where only KIE can tell, or none."""
+        """Return the rates that may apply to a call: one, several if only KIE knows which of them applies, or none."""
         return tuple(self._iterate_rates(call))
 
     def _iterate_rates(self, call: object) -> Iterator[Rate]:
@@ -131,7 +131,7 @@ class Price:
 def _round_up(credits_: float) -> float:
     """Round up to hundredths, so that no estimate is below the exact product."""
     rounded = round(credits_, 2)
-    # The margin is for what the multiplication of floats adds, as in 3 * 0.1.
+    # The margin is for rounding errors of floats: 3 * 0.1 is a little more than 0.3, and must not become 0.31.
     return rounded if rounded > credits_ - 1e-6 else round(rounded + 0.01, 2)
 
 
@@ -155,8 +155,8 @@ def per(
         unit: What the rates count.
         rates: Rates in the order in which they are tried; a number stands for a rate without conditions.
         of: For the unit second: the fields whose seconds count, as in `Price.of`.
-        otherwise: For the unit second: what counts where a number of seconds is left open, as in `Price.otherwise`.
-        most: For the unit second: the most seconds that count.
+        otherwise: For the unit second: the seconds that count if the call leaves them open, as in `Price.otherwise`.
+        most: For the unit second: the most seconds that one call pays for.
         note: A remark for the user.
     """
     listed = tuple(each if isinstance(each, Rate) else Rate(each) for each in rates)

@@ -1,4 +1,4 @@
-"""The list of prices as a table: what each model costs, what bounds an open length, and its dearest call."""
+"""The table of prices: each model's rates, the seconds that an unknown length counts as, and its dearest call."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -12,12 +12,12 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema
 
 QUANTITIES = ("duration", "count", "prompt", "images", "sequence", "frames", "fps", "lines")
-"""Fields that may decide how much a call buys, beside those that the price names."""
+"""Fields that may decide how many price units a call pays for, in addition to those that the price names."""
 TELLING_FIELDS = ("resolution", "quality", "speed", "tier", "type", "result")
-"""Fields whose values tell what they are without the field's name."""
+"""Fields whose values are clear without the name of the field, such as 720p."""
 ANY_FILE = "https://files.example/a"
 LONGEST_TEXT = 5000
-"""Characters of a text for which KIE states no longest length."""
+"""Number of characters that a text counts as if KIE states no longest length for it."""
 
 
 def format_prices() -> str:
@@ -54,7 +54,7 @@ def _format_condition(field: str, value: object) -> str:
 
 
 def describe_open_lengths(model: type[KieModel]) -> str:
-    """Say what a length that is open or unknown counts as; `-` where a call always tells how much it buys."""
+    """Return how many seconds an open or unknown length counts as, in words; `-` if no call of the model has one."""
     assumptions = (words for each in _estimates(model) for words in each.assumed.split("; "))
     return "; ".join(dict.fromkeys(filter(None, assumptions))) or "-"
 
@@ -70,7 +70,7 @@ def _estimates(model: type[KieModel]) -> list[Estimate]:
     names = [name for name in model.model_fields if name in {*QUANTITIES, *model.price.of, *conditions}]
     schemas: Mapping[str, Any] = plain_schema(model)["properties"]
     choices = [tuple(_extreme_values(model, name, schemas[name])) for name in names]
-    # The rules between the fields do not matter here: a call that they forbid has no rate, or one that others have too.
+    # Combinations of fields that the model forbids do no harm: they have no rate, or the rate of an allowed call.
     calls = (model.model_construct(**dict(zip(names, values, strict=True))) for values in product(*choices))
     return [call.estimate() for call in calls]
 
@@ -99,5 +99,5 @@ def _extremes_of_type(schema: Mapping[str, Any]) -> Iterator[Any]:
         case "string":
             yield "x" * schema.get("maxLength", LONGEST_TEXT)
         case "array":
-            # The lines of a dialogue: their texts have a longest length together.
+            # The list holds the lines of a dialogue. KIE limits their total length, so one such line is enough.
             yield (SimpleNamespace(prompt="x" * LONGEST_TEXT),)

@@ -25,9 +25,9 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
 
 LONGEST_READ = 4000
-"""Characters of a text that are read."""
+"""Number of characters of a price text that are read; the rest is ignored."""
 LONGEST_SHOWN = 120
-"""Characters of a text that are shown to the user if it could not be read."""
+"""Number of characters of a price text that are shown to the user if the text could not be read."""
 
 NUMBER = r"(?:\d+(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))"
 SPELLINGS = tuple(
@@ -57,7 +57,7 @@ SPELLINGS = tuple(
         (rf"({NUMBER}) ?(?:usd\b|\$(?!\d))", r"$\1"),
     )
 )
-"""Patterns of the spellings that mean the same, with the one spelling that takes their place."""
+"""Patterns of the ways in which KIE spells the same words, each with the one spelling that replaces them."""
 CREDITS = re.compile(
     rf"(?<![\w.,$])(?P<amounts>{NUMBER}(?: ?(?:/|-|\bto\b|\band\b|\bor\b) ?{NUMBER})*)(?P<more>\+?)"
     r" ?(?:kie )?credits?\b"
@@ -71,17 +71,17 @@ INPUT_SECONDS = re.compile(
     r"|\binput (?:and|or) output\b|\boutput (?:and|or) input\b"
     r"|\b(?:input|reference|source) (?:video )?(?:seconds|duration|length)"
 )
-"""Matches the rule that the seconds of a video that a call gives are paid for, too."""
+"""Matches words that mean that the seconds of an input video are paid for, too."""
 OPEN_COUNT = re.compile(r"\bnumber of (?:output|layers?)|\bper layer\b|\btokens?\b")
-"""Matches the rule that the number of results or tokens, which nobody knows beforehand, decides the price."""
+"""Matches words that mean that the price depends on a number of results or tokens that nobody knows beforehand."""
 INPUT_IMAGES = re.compile(r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b|\bimage input\b")
-"""Matches, before a figure, that the figure is for pictures that the call gives, in addition to the price."""
+"""Matches words before a figure that mean that each input picture costs this, in addition to the price."""
 
 OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
-"""The words after a figure, up to the next comma or the like; what stands in parentheses is part of it."""
+"""Matches the words after a figure up to the next comma, full stop or line break that is not in parentheses."""
 NOTE = re.compile(r"\([^()]*\)")
 CONNECTED = re.compile(r"[^\w]*(?:for|at|in|with|audio:|video:)")
-"""Matches words that go with the figure before them, although no comma separates them from the next figure."""
+"""Matches words that belong to the figure before them even if no comma separates them from the next figure."""
 Unit = Literal["second", "image", "character", "call", "unsaid", "unknown"]
 NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "second"),
@@ -90,7 +90,7 @@ NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("video", "clip", "song", "track", "task", "call", "request", "generation", "time"), "call"),
     **dict.fromkeys(("upscale", "extension", "edit", "file", "job", "run"), "call"),
 }
-"""What a price may be for, in KIE's words."""
+"""The unit of a price for each noun that KIE writes in its place."""
 UNIT = re.compile(
     rf"(?:/ ?|\b(?:per|an?|each|every|for each) )"
     rf"(?:(?P<words>(?:(?!per\b|megapixels?\b)[\w,.-]+ ){{0,2}})(?P<noun>{'|'.join(NOUNS)})\b"
@@ -113,37 +113,37 @@ class Figure:
 
     low: float
     high: float
-    """Credits; NaN when the text says only what a call costs at least."""
+    """Highest amount of credits; NaN if the text states only the lowest, as in "from 10 credits"."""
     unit: Unit
     units: float
     """Number of units that the credits buy, such as 1000 characters."""
     surcharge: bool
-    """Whether each picture that the call gives costs this, in addition to the price."""
+    """Whether each input picture costs this, in addition to the price of the call."""
     labels: Mapping[str, frozenset[str]]
-    """What the price holds for, such as 720p, by the name of the label."""
+    """The values for which the price holds, by the name of the label, such as 720p for `resolution`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An argument on which a text may say that the price depends."""
+    """An argument of a call, such as its resolution, on which the price in a text may depend."""
 
     name: str
     pattern: re.Pattern[str]
-    """Matches each value that the argument may have, as texts write it."""
+    """Matches each value that the argument may have, in the spelling of price texts."""
     wanted: str
-    """The value in the call, as texts write it."""
+    """The argument's value in the call, in the spelling of price texts, such as 720p or audio:yes."""
 
 
 def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURED) -> Estimate:
-    """Estimate the cost of a call from KIE's price text; unknown when the text or the call leaves anything open.
+    """Estimate the cost of a call from KIE's price text; unknown if anything in the text or the call is unclear.
 
-    Of several prices, those count that hold for the call's arguments. Where the text does not tell, the estimate spans
-    from the lowest price to the highest one.
+    If a text has several prices, only those for the call's arguments count. If the text does not name these arguments,
+    the estimate goes from the lowest price to the highest one.
 
     Args:
         call: The call.
         text: KIE's text.
-        lengths: The seconds of the call's files that were measured; other files count as the longest there can be.
+        lengths: The seconds of the call's files that were measured; every other file counts as the longest possible.
     """
     words = _normalize(text)
     labels = tuple(_labels(call))
@@ -181,7 +181,7 @@ def _normalize(text: str) -> str:
 
 def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
     """Find all prices of a text, each with its unit and with the labels before and after it."""
-    # Some texts name dollars only.
+    # Some texts state prices in dollars only.
     pattern, credits_ = (CREDITS, 1.0) if CREDITS.search(words) else (DOLLARS, 1 / LIST_USD_PER_CREDIT)
     found = [*pattern.finditer(words)]
     ends = [*(each.start() for each in found), len(words)][1:]
@@ -200,12 +200,12 @@ def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
 
 
 def _split(between: str, *, last: bool) -> tuple[str, str]:
-    """Split the words between two figures into the part that goes with the first, and the part before the second."""
+    """Split the words between two figures into those about the first figure and those about the second."""
     own = OWN_PART.match(between)
     end = own.end() if own else 0
     if last or end < len(between) or CONNECTED.match(UNIT.sub("", NOTE.sub("", between), count=1)):
         return between[:end], between[end:]
-    # Without a comma, only the unit and what stands in parentheses go with the first figure.
+    # Without a comma, only the unit and words in parentheses belong to the first figure.
     notes = [match.end() for match in (NOTE.match(between.lstrip()), UNIT.match(between.lstrip())) if match]
     cut = max(notes, default=0) + len(between) - len(between.lstrip())
     more = re.match(r" ?(?:/ ?s\b|\([^()]*\))", between[cut:])
@@ -214,8 +214,8 @@ def _split(between: str, *, last: bool) -> tuple[str, str]:
 
 
 def _find_unit(own: str, before: str) -> tuple[Unit, float]:
-    """Return what a price is for, and how many of it: `unsaid` when the words around the figure do not tell."""
-    # Further on, `/ 10s` is the length for which the next figure holds.
+    """Return the unit, and the number of units, that a price is for; `unsaid` if the words around it name no unit."""
+    # Directly after a figure, `/ 10s` is its unit. Later, it is the length for which the next figure holds.
     if seconds := re.match(r" ?/ ?(\d+)s\b", own):
         return "second", float(seconds[1])
     for words in (
@@ -236,7 +236,7 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
 
 
 def _share_units(figures: Sequence[Figure]) -> list[Figure]:
-    """Give a figure without a unit that of the figure before it, or else of the next one that has a unit."""
+    """Give each figure without a unit the unit of the figure before it, or else of the first figure with a unit."""
     said = [figure for figure in figures if figure.unit != "unsaid"]
     shared: list[Figure] = []
     for figure in figures:
@@ -280,7 +280,7 @@ def _read_amounts(
 
 
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
-    """Return the prices that hold for the call; all prices where the text does not name the call's arguments."""
+    """Return the prices that hold for the call; all prices if the text does not name the call's arguments."""
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
         if label.wanted in values:
@@ -289,7 +289,7 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
 
 
 def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
-    """Return how many times a call pays one price; NaN when neither the call nor its files tell."""
+    """Return how many times a call pays one price; NaN if the call and the lengths of its files do not show this."""
     match figure.unit:
         case "second":
             return _buy(_count_seconds(call, words, lengths), figure.units)
@@ -309,7 +309,10 @@ def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -
 
 
 def _buy(amount: Amount, units: float) -> Amount:
-    """Return how many lots of `units` have to be paid for an amount; a lot of one is paid in parts."""
+    """Return how many times a price for `units` is paid, rounded up: 3 times for 12 s at a price for 5 s.
+
+    A price for one unit is not rounded up, because it is paid for parts of a unit, too.
+    """
     if units == 1:
         return amount
     low, high = (each if math.isnan(each) else math.ceil(each / units) for each in (amount.low, amount.high))
@@ -317,9 +320,9 @@ def _buy(amount: Amount, units: float) -> Amount:
 
 
 def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
-    """Return the seconds for which a call pays; NaN when neither the call nor its files tell the most of them.
+    """Return the seconds that a call pays for; NaN if no upper limit is known.
 
-    Without a length in the call, the result is at most as long as KIE's schema allows, or as all files together.
+    Without a length in the call, the limit is the longest length in KIE's schema, or else that of all files together.
     """
     videos = _measure_inputs(call, "video", lengths)
     files = [*videos, *_measure_inputs(call, "audio", lengths)]
@@ -335,7 +338,7 @@ def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
 
 
 def _longest_result(call: KieModel) -> float:
-    """Return the most seconds that the schema of a call's length allows; 0 when it does not tell."""
+    """Return the largest length in seconds that KIE's schema allows for the result; 0 if the schema states none."""
     schemas = type(call).field_schemas()
     fields = [schemas[name] for name in SECONDS_FIELDS if name in schemas]
     stated = [value for field in fields for value in (field.get("maximum"), *field.get("enum", ()))]
@@ -343,7 +346,7 @@ def _longest_result(call: KieModel) -> float:
 
 
 def _number(call: KieModel, names: Sequence[str], missing: float) -> float:
-    """Return the largest number in these fields; NaN when a field has no positive number, as -1 lets KIE choose."""
+    """Return the largest number in these fields; NaN if a field has another value, such as -1 for KIE's choice."""
     values = [value for name in names if (value := _values(call).get(name)) is not None]
     return max(map(_positive_number, values), default=missing)
 
@@ -367,7 +370,7 @@ def _count_characters(value: object) -> int:
 
 
 def _measure_inputs(call: KieModel, medium: Medium, lengths: Lengths) -> list[Amount]:
-    """Return the seconds of each file of a medium that a call gives; an argument without a type counts by its name."""
+    """Return the seconds of each input file of a medium; an argument without a schema is a file by its name."""
     refs = [ref for ref in call.references() if isinstance(ref, MediaRef) and ref.medium == medium]
     others = [value for name, value in (call.model_extra or {}).items() if medium in name and value]
     unknown = Amount(SHORTEST_UNKNOWN, LONGEST_UNKNOWN, f"{medium} of unknown length counts as {LONGEST_UNKNOWN:g} s")
@@ -403,5 +406,5 @@ def _labels(call: KieModel) -> Iterator[Label]:
 
 
 def _choices(field: Mapping[str, Any]) -> list[str]:
-    """Return the texts that a field may have, by its JSON Schema; empty when the field is not limited to some."""
+    """Return the texts in the `enum` of a field's schema, except numbers and single characters."""
     return [each for each in field.get("enum", ()) if isinstance(each, str) and len(each) > 1 and not each.isdigit()]

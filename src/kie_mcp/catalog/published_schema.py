@@ -11,13 +11,13 @@ from urllib.parse import unquote
 Schema = dict[str, Any]
 
 MAX_SCHEMA_CHARS = 100_000
-"""Largest size of a schema in characters, with all references replaced; KIE's largest has a tenth of it."""
+"""Largest size of a schema in characters, with all references replaced; KIE's largest is about a tenth of this."""
 MAX_SCHEMA_DEPTH = 32
-"""Most levels of schemas inside schemas."""
+"""Largest number of levels in which schemas, lists or objects may be nested."""
 SCHEMA_COST = 40
-"""Characters that each schema inside a schema counts for in addition to its text."""
+"""Number of characters that each schema inside a schema counts as, in addition to its text."""
 MAX_DESCRIPTION_CHARS = 500
-"""Most characters that are kept of KIE's description of a field."""
+"""Largest number of characters that are kept of KIE's description of a field."""
 
 TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas")
@@ -48,7 +48,7 @@ def extract_input_schema(document: Mapping[str, Any]) -> Schema | None:
 
 
 def read_schema(schema: Any) -> Schema:
-    """Return a schema that stands by itself in the form of `extract_input_schema()`.
+    """Return a schema that is not part of a document, in the form of `extract_input_schema()`.
 
     Raises:
         UnusableSchema: When the schema is too large.
@@ -57,7 +57,7 @@ def read_schema(schema: Any) -> Schema:
 
 
 def _schemas_of(field: str, schema: Schema) -> list[Schema]:
-    """Return the schemas of one field, of which there may be several if the schema around it has alternatives."""
+    """Return the schemas of one field: one, none, or several if the schema around it has parts such as `anyOf`."""
     if field in schema.get("properties", ()):
         return [schema["properties"][field]]
     parts = [part for key in ("allOf", "anyOf", "oneOf") for part in schema.get(key, ())]
@@ -98,7 +98,7 @@ class _Reader:
             given["prefixItems"] = given.pop("items")
         read = dict(self._read_keywords(given))
         read |= self._read_parts(given, lambda part: self.read(part, within, depth + 1))
-        # Some of KIE's schemas list the choices for the items beside the list's type.
+        # Some of KIE's schemas have the choices for the items of a list beside `type: array` instead of in `items`.
         if read.get("type") == "array" and "enum" in read and not any(isinstance(each, list) for each in read["enum"]):
             read["items"] = {**read.get("items", {}), "enum": read.pop("enum")}
         return read
@@ -141,7 +141,7 @@ class _Reader:
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """Return whether lists and objects contain one another in more than so many levels."""
+    """Return whether lists and objects are nested in more than this number of levels."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return bool(parts) and (levels == 0 or any(is_deeper(each, levels - 1) for each in parts))
 
@@ -207,7 +207,7 @@ def one_line(text: object, most: int | None = None) -> str:
 
     Args:
         text: The text; None counts as empty.
-        most: Most characters.
+        most: Largest number of characters; None for no limit.
     """
     spaced = "".join(" " if unicodedata.category(each) in CONTROL else each for each in str(text or ""))
     return " ".join(spaced.split())[:most]
@@ -260,7 +260,7 @@ def _reference_target(reference: str, document: Mapping[str, Any]) -> Schema:
 
 
 def merge_alternatives(schema: Mapping[str, Any]) -> Schema:
-    """Return one schema that lists all fields of a schema and of its alternatives, and accepts no less than it.
+    """Return one schema with all fields of a schema and of its alternatives; it accepts all that the schema accepts.
 
     The result has neither `allOf`, `oneOf` and `anyOf` nor conditions. It serves to describe and to read a call's
     fields; only the original schema says exactly which calls are valid.
@@ -289,7 +289,7 @@ _NOT_MERGED = frozenset({"oneOf", "anyOf", "allOf", "if", "then", "else", "depen
 
 
 def _only_fields(schema: Schema) -> Schema:
-    """Return a schema that only names the fields of another one, which are fields under some condition."""
+    """Return only the names, types and formats of a schema's fields, because its limits depend on a condition."""
     fields = schema.get("properties", {})
     wide = {name: {key: field[key] for key in ("type", "format") if key in field} for name, field in fields.items()}
     return {"properties": wide} if fields else {}

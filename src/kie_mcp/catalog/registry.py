@@ -68,8 +68,10 @@ STANDARD: tuple[Family, ...] = (
     suno.WAV,
     suno.MUSIC_VIDEO,
     suno.COVER_ART,
+    suno_studio.SOUNDS,
 )
-"""The families of KIE's model list; clients see the tools of these families by default."""
+"""The families of KIE's model list, and Suno's sounds, which replace its sound effects; clients see their tools by
+default."""
 
 FAMILIES: tuple[Family, ...] = (
     *STANDARD,
@@ -106,7 +108,6 @@ FAMILIES: tuple[Family, ...] = (
     suno_studio.COVER_SONG,
     suno_studio.ADD_PART,
     suno_studio.REPLACE_SECTION,
-    suno_studio.SOUNDS,
     suno_voice.PERSONA,
     suno_voice.VOICE,
     suno.STYLE,
@@ -120,5 +121,5 @@ MODELS: dict[str, type[KieModel]] = {}
 
 for _family in FAMILIES:
     for _model in _family.models:
-        # A later family may have a variant with the same id; the id then keeps pointing to the first, plain model.
+        # A later family may have a variant of a model with the same id. The id stands for the first, plain model.
         MODELS.setdefault(_model.id, _model)

@@ -22,7 +22,7 @@ class PlainSchema(GenerateJsonSchema):
 
 
 def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's JSON Schema under our field names, without references and keys that some host refuses."""
+    """Return a model's JSON Schema under the names in the class, without references and keys that some hosts refuse."""
     schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
     return _plain(schema, schema.get("$defs", {}))
 
@@ -41,7 +41,7 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
             # Some hosts refuse some of these keys, and agents need none: a title, for example, repeats the name.
             case "$defs" | "title" | "minLength" | "multipleOf":
                 pass
-            # True makes hosts pass on fields that no schema lists.
+            # The value true is kept, because it makes hosts pass on fields that the schema does not list.
             case "additionalProperties" if value is not True:
                 pass
             # Several hosts do not know exclusive limits. The model class still checks the exact limit.

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
 
 MAX_PROBLEMS = 5
-"""Most problems of one call that are told."""
+"""Largest number of problems of one call that are described."""
 MAX_VALUE_CHARS = 300
-"""Most characters of a schema's value, such as a list of choices, in a problem."""
+"""Largest number of characters of a value from the schema, such as a list of choices, in a description."""
 
-# The words are those of pydantic, so that a problem reads the same for a built-in model and for any other.
+# The words are those of pydantic, so that a problem reads the same for a built-in model and a dynamic model.
 WORDS = {
     "const": "Input should be {}",
     "enum": "Input should be {}",
@@ -63,7 +63,7 @@ class SchemaCheck:
         self._validator = _compile(self._schema)
 
     def find_problems(self, fields: Mapping[str, Any]) -> list[str]:
-        """Return what is wrong with the fields of a call, in words that name the field; empty when nothing is.
+        """Return a description of each problem with the fields of a call, such as "prompt is required".
 
         Args:
             fields: The fields under KIE's names, with files as `MediaRef`. A file that is not given as a URL counts as
@@ -72,7 +72,7 @@ class SchemaCheck:
         problems = (
             self._explain(each)
             for each in self._validator.iter_errors(_with_urls(fields))
-            # Before a file is uploaded, its URL is not known, so only the type is checked.
+            # The URL of a file that is not yet uploaded is unknown, so only the type of its field is checked.
             if each.kind.name == "type" or not _is_uploaded(_value_at(fields, each.instance_path))
         )
         return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
@@ -155,7 +155,7 @@ def _with_urls(value: Any) -> Any:
 
 
 def _is_uploaded(value: Any) -> bool:
-    """Tell whether a value is a file that KIE gets as another URL than the caller wrote."""
+    """Tell whether a value is a file that is uploaded to KIE, so that KIE gets another URL than the caller wrote."""
     return isinstance(value, MediaRef) and not value.startswith(("https://", "http://"))
 
 
@@ -168,7 +168,7 @@ def _value_at(value: Any, path: Sequence[str | int]) -> Any:
 
 
 def _explain_choice(alternatives: Any) -> str:
-    """Describe that a value meets more than one of several alternatives, of which it may meet only one."""
+    """Describe the problem that a value meets several alternatives of a `oneOf`, which allows only one."""
     named = [each.get("required") if isinstance(each, dict) else None for each in alternatives or [None]]
     if all(named):
         return f"KIE takes only one of: {', '.join(' and '.join(each) for each in named if each)}"
@@ -201,7 +201,7 @@ def _shorten(text: str, most: int = MAX_VALUE_CHARS) -> str:
 def unknown_fields(fields: Mapping[str, Any], schema: Mapping[str, Any], inside: str = "") -> Iterator[str]:
     """Generate the names of fields, at any depth, that a merged schema does not list.
 
-    KIE ignores such fields and bills the task, so they are refused though most of its schemas allow them.
+    KIE ignores such fields and bills the task. So they are refused, although most of KIE's schemas allow them.
     """
     known = schema.get("properties", {})
     closed = bool(known) and not schema.get("patternProperties") and "additionalProperties" not in schema

@@ -36,7 +36,7 @@ def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
 
 
 def _patterns(ids: Iterable[str]) -> Iterable[str]:
-    """Generate the ids, and patterns of `*` and parts of the ids; a part ends at a hyphen or a slash."""
+    """Generate the ids, and patterns of `*` and parts of the ids, such as `kling-*`; a part ends at `-` or `/`."""
     for id_ in ids:
         yield id_
         parts = re.split(r"(?<=[-/])", id_)
@@ -62,8 +62,8 @@ def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> 
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that the reader sees beside the text. If that is shorter, the text names those of them
-            that the field does not allow.
+        shown: The enum values that the reader sees beside the text. The text lists the allowed values, or, if this is
+            shorter, `not` and those of the shown values that the field does not allow.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])

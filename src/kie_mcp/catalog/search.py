@@ -1,14 +1,18 @@
 """Search for models in the catalogue, and descriptions of models for agents."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple
 
 from kie_mcp.catalog.credits import format_worth
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind, Limits, find_file_type
 from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.needs import NEEDS, Need, find_needs, split_words
 from kie_mcp.catalog.price import AS_OF
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.schema import plain_schema
@@ -19,7 +23,7 @@ LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "l
 """Labels in a model's text description for the keys that come from KIE's live catalogue."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """A model and the family whose tool runs it."""
 
@@ -27,46 +31,145 @@ class Entry:
     model: type[KieModel]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The model's id and aliases, and the tool's name."""
+        return (self.model.id, *self.model.aliases, self.family.tool)
+
+    def is_named(self, name: str) -> bool:
+        """Tell whether a text is a name of the model or its tool; signs, case and the id's folder do not matter."""
+        brand = self.family.tool.partition("_")[0]
+        tails = (tail for each in self.names if brand in (tail := each.rpartition("/")[2]))
+        return _squash(name) in {_squash(each) for each in (*self.names, *tails)}
+
+    @property
     def search_text(self) -> str:
         """The text, in lower case, in which a search looks for its words."""
-        model = self.model
-        names = (
-            model.id,
-            *model.aliases,
-            self.family.tool,
-            model.kind,
-            model.does,
-            read_summary(model),
-            self.family.about,
-        )
-        return " ".join(names).casefold()
+        about = (self.model.kind, self.model.does, read_summary(self.model), self.family.about)
+        return " ".join((*self.names, *about)).casefold()
 
 
-ENTRIES = tuple(Entry(family, model) for family in FAMILIES for model in family.models if MODELS[model.id] is model)
+def _squash(text: str) -> str:
+    """Return the letters and digits of a text, in lower case."""
+    return re.sub(r"[\W_]", "", text.casefold())
+
+
+class Found(NamedTuple):
+    """What a search found."""
+
+    entries: list[Entry]
+    """The models, the most suitable first and legacy models last."""
+    note: str = ""
+    """Why these are only the nearest; empty when they are what was searched for."""
+
+
+EVERY = tuple(Entry(family, model) for family in FAMILIES for model in family.models)
+"""Every model under each tool that runs it; a few models have a second tool, such as `ghibli_image`."""
+ENTRIES = tuple(entry for entry in EVERY if MODELS[entry.model.id] is entry.model)
+"""Every model once."""
+
+NAMES_AT_LEAST = 3
+"""Fewest letters of a word that is looked for in names alone."""
+TYPO_CUTOFF = 0.75
+"""Lowest similarity, from 0 to 1, of a word and the known word that may be meant."""
 
 
 def find_models(
     query: str = "", *, kind: Kind | None = None, mode: str = "", max_credits: float | None = None
-) -> list[Entry]:
-    """Find the models that match all conditions; legacy models come last.
+) -> Found:
+    """Find the models that match all conditions, or the nearest if no model matches the words.
+
+    A model whose name is searched for comes first. Then come the models that make what the words ask for (`NEEDS`), and
+    then those with all the words in their names, tool, kind, mode or description.
 
     Args:
-        query: Words that must all occur in the model's names, tool, kind, mode or description; case is ignored.
+        query: What is searched for, in the words of the searcher; case is ignored.
         kind: The kind of result.
         mode: A part of the mode, such as `image-to-video`.
         max_credits: Largest lower estimate, in credits, of a call with default arguments. A model without a price never
             matches.
     """
-    words = query.casefold().split()
-    matches = [
+    wanted = "-".join(mode.casefold().replace("_", " ").split())
+    pool = [
         entry
-        for entry in ENTRIES
+        for entry in EVERY
         if (kind is None or entry.model.kind == kind)
-        and mode.casefold() in entry.model.does
-        and all(word in entry.search_text for word in words)
+        and wanted in entry.model.does
         and (max_credits is None or _costs_at_most(max_credits, entry.model.default_estimate().low))
     ]
-    return sorted(matches, key=lambda entry: bool(entry.model.legacy))
+    found = _find_exactly(query, pool)
+    if not found.entries:
+        found = _find_nearest(query, pool)
+    # A model with two tools counts once, under the tool that fits better.
+    once = {entry.model.id: entry for entry in reversed(found.entries)}
+    entries = [entry for entry in found.entries if once[entry.model.id] is entry]
+    return Found(sorted(entries, key=lambda entry: _is_legacy_find(entry, query)), found.note)
+
+
+def _is_legacy_find(entry: Entry, query: str) -> bool:
+    """Tell whether a model is legacy, and not the very model that is searched for."""
+    return bool(entry.model.legacy) and not entry.is_named(query)
+
+
+def _find_exactly(query: str, pool: list[Entry]) -> Found:
+    """Find what has the name, makes what is needed, or has all the words; the note is that of the first need."""
+    words = split_words(query)
+    named = [entry for entry in pool if entry.is_named(query)]
+    needed: list[Entry] = []
+    note = ""
+    for need, rest in find_needs(words):
+        fitting = [entry for entry in _find_targets(need, pool) if all(word in entry.search_text for word in rest)]
+        note = note if needed or not fitting or named else need.note
+        needed += fitting
+    texts, part = query.casefold().split(), _squash(query)
+    matching = [entry for entry in pool if entry in ENTRIES and all(word in entry.search_text for word in texts)]
+    matching.sort(key=lambda entry: not any(part in _squash(name) for name in entry.names))
+    return Found(list(dict.fromkeys((*named, *needed, *matching))), note)
+
+
+def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
+    """Return the models for a need: the first of each target, then the second of each, and so on."""
+    places = [
+        (place, number, entry)
+        for number, target in enumerate(need.targets)
+        for place, entry in enumerate(each for each in pool if target in (each.family.tool, each.model.id))
+    ]
+    return list(dict.fromkeys(entry for _, _, entry in sorted(places, key=lambda each: each[:2])))
+
+
+def _find_nearest(query: str, pool: list[Entry]) -> Found:
+    """Find the models that a search which fits none may mean.
+
+    These are the models for a part of the words, for the words without spelling mistakes, or with similar names.
+    """
+    words = split_words(query)
+    if needs := find_needs(words):
+        entries = chain.from_iterable(_find_targets(need, pool) for need, _ in needs)
+        return Found(list(dict.fromkeys(entries)), needs[0][0].note or "These fit a part of the words:")
+    corrected = " ".join(_correct(word) for word in words)
+    if corrected != " ".join(words) and (found := _find_exactly(corrected, pool)).entries:
+        return Found(found.entries, f"Nothing is called {query!r}. For {corrected!r}: {found.note}".rstrip())
+    counts = {entry: _count_words_in_names(words, entry) for entry in pool if entry in ENTRIES}
+    near = sorted((entry for entry in counts if counts[entry]), key=lambda entry: -counts[entry])
+    return Found(near, f"Nothing is called {query!r}. Similar names:" if near else "")
+
+
+def _count_words_in_names(words: Iterable[str], entry: Entry) -> int:
+    names = " ".join(entry.names).casefold()
+    return sum(len(word) >= NAMES_AT_LEAST and word in names for word in words)
+
+
+def _correct(word: str) -> str:
+    """Return the word of a name or a need that a word with a spelling mistake means, or the word itself."""
+    known = _known_words()
+    close = () if word in known else difflib.get_close_matches(word, known, n=1, cutoff=TYPO_CUTOFF)
+    return next(iter(close), word)
+
+
+@cache
+def _known_words() -> tuple[str, ...]:
+    """Return the words of all needs and names."""
+    texts = (*chain.from_iterable(need.phrases for need in NEEDS), *chain.from_iterable(each.names for each in ENTRIES))
+    return tuple(dict.fromkeys(chain.from_iterable(map(split_words, texts))))
 
 
 def _costs_at_most(limit: float, cost: float | None) -> bool:
@@ -84,8 +187,13 @@ def summarize_entry(entry: Entry) -> Description:
         "mode": model.does,
         "credits": str(estimate),
         **({"usd": worth} if worth else {}),
-        "about": ("Legacy. " if model.legacy else "") + read_summary(model),
+        "about": _describe_in_short(model),
     }
+
+
+def _describe_in_short(model: type[KieModel]) -> str:
+    """Return a model's summary, after the tool to prefer if the model is legacy."""
+    return (f"Legacy, prefer {model.legacy}. " if model.legacy else "") + read_summary(model)
 
 
 def find_by_name(name: str) -> Entry | None:
@@ -122,7 +230,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
     return {
         "model": model.id,
         "tool": tool,
-        "about": ("Legacy. " if model.legacy else "") + read_summary(model),
+        "about": _describe_in_short(model),
         "mode": model.does,
         "aliases": list(model.aliases),
         "usual_seconds": model.usual_seconds,

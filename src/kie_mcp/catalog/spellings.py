@@ -1,4 +1,4 @@
-"""Tables of spellings: what clients and people write for the names and values of arguments."""
+"""Tables of other spellings that clients and people use for the names and values of arguments."""
 
 HOST_ARGUMENTS = {
     "wait_for_previous": "Gemini CLI 0.61 adds it to every tool: google-gemini/gemini-cli#27403",
@@ -89,9 +89,9 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "confirm": "confirmation confirmation_id confirm_id",
     }.items()
 }
-"""For each argument, other names that mean the same: KIE's, those of sister tools, and people's; all in snake case.
+"""For each argument, other names that mean the same, in snake case: names at KIE, in other tools, and in common use.
 
-They count only in a tool that has the argument and has no argument of the other name.
+Another name counts only in a tool that has the argument and has no argument with the other name.
 """
 
 WIDE, TALL = ("16:9", "3:2", "4:3", "5:4", "21:9"), ("9:16", "2:3", "3:4", "4:5", "9:21")
@@ -105,4 +105,4 @@ CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
 }
-"""For each word, in lower case, the choices that it may mean; the first that an argument has is taken."""
+"""For each word in lower case, the choices that it may mean; the first one that an argument allows is taken."""

@@ -1,6 +1,6 @@
 """JSON Schemas of the requests that KIE takes, as the catalogue knows them.
 
-The sandbox publishes these schemas, and a check compares KIE's live schemas with them.
+The sandbox publishes these schemas, and `kie-mcp catalog check` compares KIE's live schemas with them.
 """
 
 from typing import Any

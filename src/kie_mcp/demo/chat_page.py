@@ -1,4 +1,4 @@
-"""Write an HTML page that shows a task as a chat would, and take a screenshot of the page with Chromium."""
+"""Write an HTML page that shows a task as a chat client would, and take a screenshot of the page with Chromium."""
 
 import json
 import os

@@ -35,7 +35,7 @@ CHAT_PICTURE = FOLDER / "chat.png"
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user asks for, and the tool call by which an agent makes it."""
+    """What a user asks for, and the tool call that an agent makes to get it."""
 
     words: str
     tool: str

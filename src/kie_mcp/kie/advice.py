@@ -1,11 +1,11 @@
-"""Next steps outside of this server: a user of KIE takes them on KIE's web pages, a user of the sandbox does not."""
+"""Next steps outside of this server: on KIE's web pages, or in the files and settings of the sandbox."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What the owner of an account can do about it."""
+    """What the owner of an account can do about the usual problems with tasks, credits and the key."""
 
     task_list: str
     """The place that shows all tasks with their ids."""
@@ -35,5 +35,5 @@ SANDBOX = Advice(
 
 
 def find_advice(key: str) -> Advice:
-    """Return the advice for the owner of a key."""
+    """Return the advice for the owner of an API key: the sandbox's for the sandbox's key, else KIE's."""
     return SANDBOX if key == SANDBOX_KEY else KIE

@@ -35,9 +35,9 @@ READ_SECONDS = 10
 """Timeout of one attempt of a read, in seconds."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 MAX_ANSWER_BYTES = 10_000_000
-"""Largest answer that is read; KIE's largest, its list of models, has a tenth of it."""
+"""Largest answer that is read, in bytes: about ten times the size of KIE's largest answer, the list of models."""
 MOST_CREDITS = 1e12
-"""More credits than any account has."""
+"""Largest balance, in credits, that is taken as correct; no account has so many."""
 READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
 """Shortest wait before the second attempt of a read, in seconds."""
@@ -80,7 +80,7 @@ class KieClient:
             key: KIE's bearer key.
             base_url: The address of KIE's API.
             upload_url: The address of KIE's file upload API.
-            service: Whether to use the model list's own pattern of routes instead of the documented API.
+            service: Whether to use the routes of KIE's model list instead of KIE's documented API.
             transport: Sends the requests; httpx2's default when left out.
             clock: The clock; the machine's when left out.
             read_seconds: Timeout of one attempt of a read, in seconds.
@@ -167,7 +167,7 @@ class KieClient:
             task_id: KIE's id of the task.
 
         Raises:
-            ApiError: When the answer says nothing of the task: the key, the rate limit, maintenance, no connection.
+            ApiError: When KIE tells nothing of the task: because of the key, rate limit, maintenance or connection.
         """
         slow = (limiter for name, limiter in self._slow_read_limiters.items() if SLOW_PATHS[name].search(path))
         await next(slow, self._read_limiter).acquire()
@@ -197,7 +197,7 @@ class KieClient:
             ApiError: When KIE does not answer, or answers with something that is no amount of credits.
         """
         data = await self._read("GET", self.base_url + self.endpoints.credits)
-        # The endpoint of the model list's own pattern may answer an object that holds the number.
+        # The endpoint for the `service` routes may answer with an object that holds the number.
         number = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
         balance = parse_number(number)
         if balance is None or abs(balance) > MOST_CREDITS:
@@ -297,8 +297,8 @@ class KieClient:
             raise _unreachable_error(error) from None
         answer = _parse_body(response)
         code, message, data = _read_envelope(response, answer)
-        # A status answer that says something of the task is returned whatever its code: for example, a 500 that
-        # comes with the task's record says that the task failed, not that the request failed.
+        # A status answer about the task is returned whatever its code. For example, a 500 that comes with the task's
+        # record means that the task failed, not that the request failed.
         if is_status and codes.find(code).verdict(recorded=bool(data)) != "request":
             return answer
         if code != codes.SUCCESS:

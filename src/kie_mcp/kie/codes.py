@@ -1,4 +1,4 @@
-"""KIE's codes in one table: whether a create was refused, what is retryable, what a status answer says of its task.
+"""KIE's codes in one table: whether a create was refused, whether to retry, what a status answer means for its task.
 
 A code is the `code` of the envelope `{code, msg, data}`, or the HTTP status when the envelope has none. The table is
 for the answers to creates, to status reads and to all other requests, and for the codes in records of failed tasks.
@@ -14,9 +14,9 @@ from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered,
 from kie_mcp.kie.advice import KIE, Advice
 
 Verdict = Literal["request", "running", "failed", "missing"]
-"""What a code in a status answer says of the task.
+"""What a code in a status answer means for the task.
 
-`request` means that the code says nothing of the task: it is about the key, the rate limit or KIE itself.
+`request` means that the code is not about the task, but about the key, the rate limit or KIE itself.
 """
 
 SUCCESS = 200
@@ -45,7 +45,7 @@ class Code:
     error: type[ApiError] = ApiError
     """The class of the error that a refused or failed request raises."""
     next_step: str | Callable[[Advice], str] = CHANGE_ARGUMENTS
-    """What the caller can do; a function if that depends on where the account is."""
+    """What the caller can do; a function if the sandbox and the real KIE need different advice."""
     refused: bool = False
     """Whether a create that KIE answers with this code certainly made no task, so that nothing was billed."""
     retryable: bool = False
@@ -57,9 +57,9 @@ class Code:
     upload_gone: bool = False
     """Whether a create that KIE refused with this code may succeed once its files are uploaded again."""
     bare: Verdict = "running"
-    """What a status answer says of the task when no record of the task comes with the code."""
+    """What this code means for the task in a status answer without a record of the task."""
     recorded: Verdict = "running"
-    """What a status answer says of the task when the task's record comes with the code."""
+    """What this code means for the task in a status answer with a record of the task."""
     failure_retryable: bool = False
     """Whether a task that failed with this code may succeed when the task is created again."""
 
@@ -68,7 +68,7 @@ class Code:
         return self.next_step if isinstance(self.next_step, str) else self.next_step(advice)
 
     def verdict(self, *, recorded: bool) -> Verdict:
-        """Return what a status answer with this code says of the task.
+        """Return what this code in a status answer means for the task.
 
         Args:
             recorded: Whether the task's record comes with the code.

@@ -61,7 +61,7 @@ class Discovery:
             client: The connection to KIE.
             folder: Folder of the cache.
             clock: The source of time. When left out, the system's clock is used.
-            snapshot: Loads the snapshot that stands in when KIE does not answer. When left out, nothing stands in.
+            snapshot: Loads the snapshot to use when KIE does not answer. When left out, errors are raised then.
             cache_seconds: Seconds for which the cached list, schemas and prices are used.
         """
         self._client = client
@@ -83,7 +83,7 @@ class Discovery:
             raise
 
     async def find_kind(self, id_: str) -> Kind | None:
-        """Return what a model makes; None when KIE does not list it, or does not answer soon."""
+        """Return what a model makes; None when KIE does not list the model, or does not answer in `KIND_SECONDS`."""
         with anyio.move_on_after(KIND_SECONDS), suppress(ApiError):
             if model := (await self.read_models()).get(id_):
                 return model.kind
@@ -93,7 +93,7 @@ class Discovery:
         """Return the JSON Schema of a model's `input`; None if KIE publishes no schema.
 
         Raises:
-            ApiError: When KIE refuses the request, or does not answer and nothing stands in.
+            ApiError: When KIE refuses the request, or when KIE does not answer and neither cache nor snapshot helps.
             UnusableSchema: When the schema is too large.
         """
         try:
@@ -134,13 +134,13 @@ class Discovery:
         return self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
 
     async def _read_cached(self, path: str, cache_seconds: float, read: Callable[[Schema], T]) -> T:
-        """Return what KIE's answer says; the cached answer while it is fresh or when KIE does not answer.
+        """Return what `read` makes of KIE's answer, or of the cached answer while it is fresh or KIE does not answer.
 
         Args:
             path: Path of the request.
             cache_seconds: Seconds for which a cached answer is fresh.
-            read: Returns what an answer says. An answer for which it raises an error is not cached, so that the next
-                call asks KIE again.
+            read: Converts the data of an answer to the value to return. If it raises an error, the answer is not
+                cached, so that the next call asks KIE again.
 
         Raises:
             ApiError: When KIE refuses the request, or when KIE does not answer and the cache has no answer.
@@ -181,8 +181,8 @@ async def take_snapshot(
 
     Args:
         discovery: KIE's discovery API, which answers for one model a second.
-        earlier: The snapshot from which a schema is taken that cannot be read today.
-        as_of: The day of today, such as 2026-10-08.
+        earlier: An earlier snapshot, which supplies the schemas that are not read today.
+        as_of: Today's date, such as 2026-10-08.
         only: KIE's ids of the models whose schemas are read; all when left out.
 
     Raises:
@@ -266,7 +266,7 @@ def mean_recent_rate(points: list[Any], now: float) -> float | None:
     recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
     if not recent:
         return None
-    # KIE's pages do not say whether the rates are parts of 1 or of 100.
+    # KIE's pages do not say whether a rate of 50 % is written as 0.5 or as 50.
     whole = 100 if max(success + failure for success, failure in recent) > 1.5 else 1
     return sum(success for success, _ in recent) / len(recent) / whole
 

@@ -23,7 +23,7 @@ class ModelDrift:
     id: str
     """KIE's id of the model."""
     changes: tuple[str, ...] = ()
-    """Differences in words; empty when the built-in model is as KIE publishes it."""
+    """Differences in words, such as "seed is gone"; empty when the built-in model is as KIE publishes it."""
 
 
 BUILT_IN = {
@@ -45,7 +45,7 @@ async def compare_models(published: Discovery | Snapshot, only: Collection[str] 
     offered = await published.read_models()
     wanted = only or dict.fromkeys([*offered, *BUILT_IN])
     for id_ in wanted:
-        # Some models are in KIE's list, but run only by an API of their own.
+        # Some built-in models are in KIE's list, but only a product API runs them, so `BUILT_IN` lacks them.
         if id_ not in BUILT_IN and id_ not in MODELS:
             yield ModelDrift(id_, ("new at KIE" if id_ in offered else "neither at KIE nor built in",))
         elif id_ not in offered and id_ in BUILT_IN and not BUILT_IN[id_][0].legacy:

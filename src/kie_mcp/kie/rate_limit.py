@@ -27,7 +27,7 @@ class CreateLimiter(Protocol):
         """Acquire a slot to create a task; return 0, or the seconds to wait before the next attempt.
 
         Args:
-            account: The account's name, which is not its key.
+            account: The account's name, as in `KieClient.account`; it is not the API key.
             task: The task to create: the value that the client's caller passed as `task`.
         """
         ...

@@ -10,7 +10,7 @@ from typing import Any
 DEEPEST_JSON = 5
 """Largest number of JSON texts, each inside the one before, that are parsed."""
 LONGEST_LINE = 500
-"""Largest number of characters of a text of KIE's that are shown."""
+"""Largest number of characters that are shown of one of KIE's texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ TextReader = Callable[[Any], list[str]]
 
 
 def values_at(value: Any, path: str) -> list[Any]:
-    """Return all values at a path of names joined by dots; for a list on the path, every item is followed."""
+    """Return all values at a path such as `data.url`; if `data` is a list, return the `url` of every item."""
     found = [value]
     for name in path.split(".") if path else ():
         found = [item[name] for each in found for item in as_items(each) if isinstance(item, dict) and name in item]
@@ -45,7 +45,7 @@ def as_items(value: Any) -> list[Any]:
 
 
 def parse_json(value: Any) -> Any:
-    """Return the value that a string holds as JSON, which may hold JSON again; any other value unchanged."""
+    """Parse a string of JSON, and the result too if it is a string of JSON again; return any other value unchanged."""
     for _ in range(DEEPEST_JSON):
         if not isinstance(value, str):
             break
@@ -184,9 +184,9 @@ def clips(result: Any) -> list[Media]:
 
 
 def stems(result: Any) -> list[Media]:
-    """Return the file at every field `…Url`, with its id from `originData`, which spells the stems' names otherwise.
+    """Return the files in all fields with names such as `vocalUrl`, and the files that only `originData` has.
 
-    A file that only `originData` has is returned, too.
+    The ids of the files come from `originData`, which spells the names of the stems in another way.
     """
     urls = {
         key.removesuffix("Url"): url for key, value in result.items() if key.endswith("Url") and (url := as_url(value))

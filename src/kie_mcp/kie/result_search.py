@@ -1,4 +1,4 @@
-"""A search for results in places of a status answer that no reader knows: KIE may write them down in a new place."""
+"""A search for results in a status answer in which no reader finds any, because KIE may put them in a new place."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,24 +27,24 @@ _REQUEST = re.compile(
 )
 """Parts of the names of fields that hold the request or an error, and no result."""
 _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
-"""Parts of the names of fields beside a result that show it smaller, or as it was before."""
+"""Parts of the names of fields that hold a preview, a stream or the original of a result, not the result itself."""
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
 
 _BOOKKEEPING = re.compile("(parent|record)?taskid|recordid|state|status|model|type|progress|.*(time|flag|credits.*)")
-"""Names of fields that say nothing of the result."""
+"""Names of fields that are never part of a result, such as ids, states and times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What an answer holds outside of the known places."""
+    """What a status answer holds in places that no reader knows."""
 
     media: tuple[Media, ...] = ()
-    """The files; those that their names call covers or originals only if there are no others."""
+    """The files; covers and originals, by the names of their fields, are included only if there are no other files."""
     certain: bool = False
-    """Whether a file among them is more than a cover, an original, or a picture where a clip or sound is missing."""
+    """Whether a file is surely a result: no cover, no original, and no picture where a clip or sound is expected."""
     text: str = ""
-    """What else the record says, as JSON; empty when there are files."""
+    """The rest of the record as JSON; empty when there are files."""
 
 
 class _Link(NamedTuple):
@@ -80,7 +80,7 @@ def bound(media: Sequence[Media]) -> tuple[Media, ...]:
 
 
 def _rank(names: tuple[str, ...], *, has_clip: bool) -> int:
-    """Return 0 for a link that is a result by its names, 1 for a picture beside a clip or sound, and 2 for a cover."""
+    """Rank a link by the names of its fields: 0 for a result, 1 for a picture beside a clip or sound, 2 for a cover."""
     for name in reversed(names):
         if _COVER.search(name):
             return 2
@@ -111,7 +111,7 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
 
 
 def _find_names(value: Any, depth: int) -> Iterator[str]:
-    """Yield the names of all fields in a value, apart from the request's."""
+    """Yield the names of all fields in a value, without those that hold the request or an error."""
     value = parse_json(value)
     if depth > DEEPEST:
         return

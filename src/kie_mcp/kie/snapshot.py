@@ -1,4 +1,4 @@
-"""The snapshot of KIE's list of models, which stands in when KIE does not answer.
+"""The snapshot of KIE's list of models, which is used when KIE does not answer.
 
 A snapshot is part of the package. `kie-mcp catalog sync` writes a newer one into the user's data folder.
 """
@@ -15,9 +15,9 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.published_schema import Schema
 
 SHIPPED = Path(__file__).with_name("snapshot.json")
-"""The snapshot of the package."""
+"""The file of the snapshot in the package."""
 SYNCED = "catalog.json"
-"""Name of the snapshot in the user's data folder."""
+"""Name of the snapshot's file in the user's data folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class OfferedModel:
     title: str
     provider: str
     modes: tuple[str, ...]
-    """Modes, spelled as in our catalogue, such as `text-to-video`."""
+    """Modes in the spelling of `KieModel.does`, such as `text-to-video`."""
     price: str
     """Price text in KIE's own words; empty where KIE gives none."""
     as_of: str = ""
@@ -118,5 +118,5 @@ def load_snapshot(folder: Path) -> Snapshot:
 
 
 def spell_mode(text: object) -> str:
-    """Return a mode in our catalogue's spelling: `text-to-video` for `Text To Video`."""
+    """Return a mode in the spelling of `KieModel.does`: `text-to-video` for `Text To Video`."""
     return "-".join(re.findall(r"[a-z0-9]+", str(text).lower()))

@@ -33,7 +33,7 @@ from kie_mcp.kie.result_search import Findings
 State = Literal["running", "succeeded", "failed", "missing"]
 
 MOST_CREDITS = 1_000_000
-"""More credits than any task costs."""
+"""Largest charge for one task, in credits, that is taken as correct; no task costs so much."""
 LONGEST_CHARGE = 40
 """Largest number of characters of an impossible charge that are kept."""
 EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
@@ -57,9 +57,9 @@ class Status:
     code: int | None = None
     """KIE's code of the error; None when there is none."""
     credits: float | None = None
-    """Credits charged; None when KIE does not tell, or tells what cannot be."""
+    """Credits charged; None when KIE states no charge, or a charge that no task can have."""
     impossible_credits: str = ""
-    """What KIE names as the charge, if no task can cost that, such as `-5`."""
+    """The charge in KIE's own text, if no task can cost that, such as `-5`; else empty."""
     progress: float | None = None
     """Progress from 0 to 1; None when KIE does not tell."""
 
@@ -94,7 +94,7 @@ class Shape:
 
 
 def parse_status(shape: str, answer: Any) -> Status:
-    """Return what a status answer says of its task.
+    """Parse a status answer into the state of its task, the results, the error and the charge.
 
     Args:
         shape: One of the names in `SHAPES`.
@@ -121,7 +121,7 @@ def parse_status(shape: str, answer: Any) -> Status:
     if word:
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
-        # A refused request may name files that are no results.
+        # The answer to a refused request may contain files that are no results.
         has_results = has_results and not (elsewhere.certain and code is not None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 
@@ -147,7 +147,10 @@ def parse_status(shape: str, answer: Any) -> Status:
 
 
 def parse_charge(value: Any) -> tuple[float | None, str]:
-    """Return a charge in credits, or KIE's words for a charge that cannot be; neither when KIE names no charge."""
+    """Return a charge in credits, and KIE's text of an impossible charge.
+
+    For example, "8" gives (8, ""), "-5" gives (None, "-5"), and no charge gives (None, "").
+    """
     figure = parse_number(value)
     if figure is not None and 0 <= figure <= MOST_CREDITS:
         return figure, ""

@@ -32,7 +32,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._writers = anyio.Lock()
-        """Lock of this process: the one transaction that writes holds it."""
+        """Lets only one transaction of this process write at a time."""
 
     @classmethod
     async def open(
@@ -85,7 +85,8 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Run a transaction that only reads."""
-        # If the caller were cancelled, the driver's thread would never end and would keep this process alive.
+        # The shield is needed because the database driver's thread never ends when a transaction is cancelled; this
+        # thread would then keep the process alive.
         with anyio.CancelScope(shield=True):
             async with self._engine.begin() as connection:
                 yield connection
@@ -131,7 +132,7 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-    # SQLite's own `lower` changes ASCII letters only.
+    # SQLite's own `lower` changes ASCII letters only, so searches would not ignore the case of other letters.
     connection.create_function("lower", 1, _lower, deterministic=True)
 
 

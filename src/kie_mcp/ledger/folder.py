@@ -1,4 +1,4 @@
-"""Creation of the folders that hold what users asked for."""
+"""Create the folders of the ledger and of the sandbox, which only their owner may read."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def create_folder(folder: Path) -> Path:
         ConfigurationError: When the folder cannot be created.
     """
     try:
-        # The folder holds prompts: nobody but its owner may read it.
+        # The folder holds users' prompts, so nobody but its owner may read it.
         for each in (*reversed(folder.parents), folder):
             each.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Leases: a process watches its tasks while it renews its lease by heartbeat; then other processes take over."""
+"""Leases: a process keeps its tasks as long as it renews its lease; after that, other processes take them over."""
 
 import sqlalchemy as sa
 
@@ -8,7 +8,7 @@ from kie_mcp.ledger.tables import servers, tasks
 from kie_mcp.ledger.task import Task
 
 LEASE_SECONDS = 15.0
-"""Seconds that a lease lasts after its last renewal; then other processes may take over the tasks."""
+"""Seconds that a lease lasts after its last renewal; then other processes may take over the tasks of its process."""
 
 
 class Leases:
@@ -38,7 +38,7 @@ class Leases:
         """Claim a task: record that this process watches the task, unless another live process does.
 
         Args:
-            id_: Our id of the task.
+            id_: The task's id in the ledger.
             server: Id of the process that claims the task.
             now: Seconds since 1970.
 
@@ -63,12 +63,12 @@ class Leases:
 
 
 def _is_alive(now: float) -> sa.ColumnElement[bool]:
-    """Select the leases of live processes."""
+    """Return an SQL condition that is true for the leases of live processes."""
     # A lease that ends more than LEASE_SECONDS from now was written while a clock was ahead, so it does not count.
     return servers.c.alive_until.between(now, now + LEASE_SECONDS)
 
 
 def _is_claimable(server: str, now: float) -> sa.ColumnElement[bool]:
-    """Select tasks that have something left to poll or download, and that no other live process watches."""
+    """Return an SQL condition for tasks with something left to poll or download that no other live process watches."""
     others = sa.select(servers.c.id).where(servers.c.id != server, _is_alive(now))
     return sa.and_(tasks.c.saved == sa.false(), sa.or_(tasks.c.watcher.is_(None), tasks.c.watcher.not_in(others)))

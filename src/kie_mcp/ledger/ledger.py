@@ -1,4 +1,4 @@
-"""The ledger: it records every paid task before KIE is asked, and holds what server processes must agree on.
+"""The ledger records every paid task before its create is sent to KIE, and holds the data that processes share.
 
 Several processes may share the ledger's file. A step that must not happen twice runs in one transaction that first
 takes the write lock.
@@ -132,7 +132,7 @@ class Ledger:
         await self._execute(sa.update(tasks).where(tasks.c.id == task.id).values(cancelled=task.cancelled))
 
     async def find(self, id_: str) -> Task | None:
-        """Return the task with this id, which may be our id or KIE's id; None when there is no such task."""
+        """Return the task with this id, which may be the ledger's or KIE's; None when there is no such task."""
         found = await self._select_tasks(sa.select(tasks).where(sa.or_(tasks.c.id == id_, tasks.c.kie_id == id_)))
         return found[0] if found else None
 
@@ -143,7 +143,7 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return ids of the tasks that a task was made from: our ids, or KIE's ids of tasks that the ledger lacks."""
+        """Return the ids of the tasks that a task was made from; tasks that are not in the ledger have KIE's ids."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
@@ -180,7 +180,7 @@ class Ledger:
             credits_range: Least and most credits that a task was charged; while the charge is not known, the task's
                 reserved credits count.
             made_from: Only tasks that refer to a task with one of these ids.
-            before: Creation time and id of the last task on the previous page.
+            before: Creation time and id of the last task on the previous page; None for the first page.
             limit: Largest number of tasks to return.
         """
         cost, arguments = sa.func.coalesce(tasks.c.credits, tasks.c.reserved), sa.cast(tasks.c.arguments, sa.Text)
@@ -206,7 +206,7 @@ class Ledger:
         return await self._select_tasks(query)
 
     async def since(self, moment: float) -> list[Task]:
-        """Return every task created at this time or later, in seconds since 1970, oldest first."""
+        """Return every task created at `moment`, in seconds since 1970, or later, oldest first."""
         return await self._select_tasks(sa.select(tasks).where(tasks.c.created >= moment).order_by(tasks.c.created))
 
     async def ran_alone(self, task: Task) -> bool:
@@ -232,8 +232,8 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
-    """Sum the credits that were charged or are reserved, in the day and the session of a task."""
-    # A call that KIE refused costs nothing. Of a task that failed later, the charge may be unknown: it stays reserved.
+    """Sum the credits that were charged or are reserved, in the 24 hours before a task and in the task's session."""
+    # A create that KIE refused costs nothing. If a task failed later and its charge is unknown, its reservation counts.
     refused = sa.and_(tasks.c.state == "failed", tasks.c.error["billed"].as_boolean().is_(False))
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
     cost = sa.func.coalesce(tasks.c.credits, reserved)

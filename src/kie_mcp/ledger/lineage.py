@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 OUR_ID = re.compile(r"(?:^|[:-])(t_[a-z2-9]{12})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
-"""Matches our id of a task in a reference: `task:<id>#<n>`, the id alone, or the name of a saved file."""
+"""Matches the ledger's id of a task in a reference: `task:<id>#<n>`, the id alone, or the name of a saved file."""
 ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
-"""Matches a text that consists of a task's id, ours or KIE's, with or without `task:` and `#<n>` around the id."""
+"""Matches a task's id, the ledger's or KIE's, as a whole text, with or without `task:` before and `#<n>` after it."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)
-"""Matches the names of arguments that hold a task's id, ours or KIE's."""
+"""Matches the names of arguments that hold a task's id, such as `task_id`."""
 
 
 def referenced_ids(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the ids, ours or KIE's, of the tasks that the arguments refer to, each id once."""
+    """Return the ids of the tasks that the arguments refer to, each id once; they are the ledger's or KIE's ids."""
     return list(dict.fromkeys(_find_ids(arguments)))
 
 

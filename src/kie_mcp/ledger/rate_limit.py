@@ -25,7 +25,7 @@ class CreateSlots:
         """Acquire a slot in the shared create rate limit; return 0, or the seconds to wait.
 
         Args:
-            account: The account whose limit it is.
+            account: The KIE account whose rate limit applies.
             time: Returns the time in seconds since 1970. It is called when the write lock is held, since the wait for
                 the lock may take a while.
             slots: How many creates the account may start in one window.
@@ -37,7 +37,7 @@ class CreateSlots:
         """
         async with self._database.exclusive() as connection:
             now = time()
-            # A time more than a window ahead was written before the clock was set back, so the row is deleted.
+            # A row with a time more than one window ahead was written before the clock was set back: it is deleted.
             outside = sa.or_(creates.c.at <= now - window, creates.c.at > now + window)
             await connection.execute(sa.delete(creates).where(outside))
             query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())

@@ -1,4 +1,4 @@
-"""Statistics of past tasks: what they were charged, for estimates, and how long they took, for polling."""
+"""Statistics of past tasks: their charges, which estimates use, and their durations, which polling uses."""
 
 import sqlalchemy as sa
 
@@ -31,7 +31,8 @@ class Statistics:
         Args:
             model: KIE's id of the model.
             duration: Value that the tasks have for the argument `duration`.
-            newest: A fifth of the number of tasks of the model, of any clip length, that are searched.
+            newest: How many durations are wanted. The last `5 * newest` tasks of the model, of any clip length, are
+                searched, so more or fewer durations may be returned.
         """
         seconds = (tasks.c.finished - tasks.c.created).label("seconds")
         # Tasks that another process took over are left out, since that process may have noticed the end much later.

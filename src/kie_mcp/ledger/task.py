@@ -25,19 +25,21 @@ class Result:
     """One file that a task made."""
 
     url: str
-    """KIE's link."""
+    """KIE's link to the file."""
     path: str = ""
     """Path of the saved file; empty until the file is saved."""
     mime_type: str = ""
-    """MIME type of the saved file; without a path, of what the host sent when it sent no whole file."""
+    """MIME type of the saved file; when no file could be saved, the type of what the host sent instead."""
     id: str = ""
     """KIE's id of a song or stem, which later calls use to refer to the song or stem."""
     label: str = ""
     """Text that tells this result from the task's other results, such as the name of a stem."""
+    facts: str = ""
+    """What the saved file is, such as `1024x1024 PNG, 1.2 MB`; empty until it is saved."""
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the host sent something else than the file, or a part of it, when it was last asked."""
+        """Whether the last attempt to download the file received something else, or only a part of the file."""
         return bool(self.mime_type and not self.path)
 
     @property
@@ -51,7 +53,7 @@ class Task:
     """One paid task, from before its create is sent until its files are saved. All times are seconds since 1970."""
 
     id: str
-    """Our id of the task: `t_` and twelve characters."""
+    """The ledger's id of the task: `t_` and twelve characters."""
     tool: str
     """Name of the tool that was called."""
     model: str
@@ -60,7 +62,7 @@ class Task:
     route: str
     """Id of the route (KIE's way to run the model); empty until a route is chosen."""
     arguments: dict[str, Any]
-    """Arguments of the call; the hash of its content stands in place of a data URI."""
+    """Arguments of the call; a data URI is replaced by the SHA-256 of its content."""
     created: float
     """Time of the call."""
     state: State = "prepared"
@@ -92,7 +94,7 @@ class Task:
     note: str = ""
     """What went wrong after KIE had finished the task, such as a full disk or a dead link."""
     request: dict[str, Any] | None = None
-    """Body of the create, for a `repeated` route: the create is sent again to poll, as KIE gives no id to poll by."""
+    """Body of the create on a `repeated` route, where a poll sends the create again; None on other routes."""
     idempotency_key: str = ""
     """Idempotency key: equal for calls that ask for the same result. The database column is `fingerprint`."""
     session: str = ""
@@ -112,8 +114,8 @@ class Task:
 
     @property
     def refused(self) -> bool:
-        """Whether the task failed before KIE took it, so that it cost nothing."""
-        # Some routes give no id to what they make; there, only the error tells that nothing was billed.
+        """Whether the task failed before KIE accepted it, so that it cost nothing."""
+        # On some routes, KIE gives no id to a task that it accepts, so the error must also say that nothing was billed.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
         return self.state == "failed" and never_sent
 

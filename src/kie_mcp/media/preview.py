@@ -15,8 +15,10 @@ import PIL.ImageFont
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_still
 
-MAX_BYTES = 200_000
-"""Largest size of a preview in bytes, because hosts cut larger answers."""
+MAX_BYTES = 45_000
+"""Largest size of a preview in bytes. Several hosts hand it to the model as base64 text: 60,000 characters."""
+MAX_LARGE_BYTES = 200_000
+"""Largest size in bytes of a preview that was asked for in large, because hosts cut larger answers."""
 MAX_SIDE_PX = 1024
 """Largest length in pixels of a preview's longer side."""
 MAX_FILES = 20

@@ -1,4 +1,4 @@
-"""Fields that several of KIE's status answers share: the request, the success flag, the error, the response."""
+"""Build the fields that several of KIE's status answers share: the request, the success flag, error and response."""
 
 import json
 from typing import Any
@@ -7,14 +7,14 @@ from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.fake_task import FAILURE, FakeTask, StatusRecord
 
 Answer = dict[str, Any]
-"""The field `data` of one of KIE's answers, or a part of it."""
+"""The field `data` in the body of one of KIE's answers, or a part of this field."""
 
 
 def request_json(task: FakeTask) -> str:
-    """Return the body of the create request as JSON, which KIE repeats in status answers."""
+    """Return the request body of the create as a JSON string; KIE repeats this string in its status answers."""
     if task.path != JOBS.create:
         return json.dumps(task.body)
-    # In the `jobs` API, KIE writes the input as a JSON string inside the JSON.
+    # In the `jobs` API, KIE encodes the field `input` twice: its value is a JSON string and not an object.
     return json.dumps({**task.body, "input": json.dumps(task.body.get("input"))})
 
 

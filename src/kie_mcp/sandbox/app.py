@@ -37,7 +37,7 @@ from kie_mcp.sandbox.status_answers import build_status_answer
 from kie_mcp.sandbox.task_store import TaskStore
 
 MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
-"""Start of the URLs of result files, unless the sandbox is served on localhost."""
+"""Scheme and host of the URLs of media files, unless the sandbox is served on localhost; see `_base_url`."""
 
 
 class Sandbox:
@@ -48,10 +48,11 @@ class Sandbox:
         credits: The balance in credits at the start.
         seconds: How long a task takes, in seconds.
         clock: A function that returns the time in seconds since 1970.
-        window: The rate limit of creates: the number of creates, and the seconds in which so many are allowed.
+        window: The rate limit of creates, as a number and a time: `(20, 10.0)` allows 20 creates in any 10 seconds.
         legacy: Whether the sandbox runs models that KIE no longer documents.
-        folder: The folder of the sandbox's ledger. Its subfolder `kie` keeps the tasks, and so the balance, and the
-            uploads: all sandboxes on one folder are one KIE. Without a folder, everything ends with this object.
+        folder: The folder of the server's ledger; the sandbox saves its tasks and uploads in the subfolder `kie`.
+            Sandboxes with the same folder, also in other processes, share tasks, uploads and the balance. Without a
+            folder, all of these are lost when this object is deleted.
     """
 
     def __init__(
@@ -71,11 +72,11 @@ class Sandbox:
         self._clock = clock
         self._window = window
         self.discovery = Discovery(legacy)
-        """The sandbox's live catalogue."""
+        """The sandbox's copy of KIE's discovery API."""
         self._last_discovery = float("-inf")
         self._faults = Faults()
         self.folder = folder and folder / "kie"
-        """Where everything is kept; None if nothing is."""
+        """The folder in which tasks and uploads are saved; None if they are lost when this object is deleted."""
         self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
         self._files = FileStore(self.folder and self.folder / "uploads", clock())
         self._handlers = dict(self._build_handlers())
@@ -89,7 +90,7 @@ class Sandbox:
 
     @property
     def balance(self) -> float:
-        """Number of credits that are left."""
+        """The credits that are left on the account."""
         now = self._clock()
         return round(self._credits - self._tasks.read_spent() - sum(task.charge(now) for task in self.accepted), 2)
 
@@ -100,12 +101,13 @@ class Sandbox:
             on: The kind of request.
             how: The fault. A number, such as 502, is the HTTP status of the answer. `code:429` is an answer with HTTP
                 status 200 and the code 429 in its body. `garbage` is a web page, `xml` an error of a storage service,
-                `empty` an answer without a body, and `null-record` one that says that KIE does not know the task.
-                `truncated` is half of an answer, and `cut` half of an answer whose headers announce the whole length.
+                `empty` an answer without a body, and `null-record` the answer to a task id that KIE does not know.
+                `truncated` is the first half of an answer, with the length of this half in its headers; `cut` is the
+                same half, with the length of the whole answer in its headers.
                 `reset-before` and `reset-after` break the connection before or after the request takes effect;
                 `hang-before` and `hang-after` keep the connection open without an answer. `fail` lets the task fail,
                 `stall` keeps it from ending, `no-urls` lets it succeed without result URLs, and `moved-urls` with the
-                result URLs in a place where KIE has never put them. With the prefix `after:`, as in `after:502`, the
+                result URLs in a field where KIE has never put them. With the prefix `after:`, as in `after:502`, the
                 request takes effect before the faulty answer is sent.
             times: Number of requests that the fault happens to.
         """
@@ -124,9 +126,9 @@ class Sandbox:
         ]
 
     def _build_handlers(self) -> Iterator[tuple[tuple[str, str], Handler]]:
-        """Generate each method and fixed path with its handler.
+        """Yield a pair for each request with a fixed path: its method and path, and its handler.
 
-        A dictionary of handlers makes start-up faster than 150 routes of Starlette.
+        The pairs are put into a dictionary, because 150 routes of Starlette would make the start slower.
         """
         found = [offer.route for offers in OFFERS.values() for offer in offers]
         create, status = self._with_key("create", self._create_task), self._with_key("status", self._read_status)
@@ -148,7 +150,7 @@ class Sandbox:
         raise HTTPException(405 if any(path == request.url.path for _, path in self._handlers) else 404)
 
     def _with_faults(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler so that its requests get the faults that were injected for one kind of request."""
+        """Wrap a handler: each request gets the next fault for the kind of request `on`, if one is left."""
 
         async def endpoint(request: Request) -> Response:
             return await self._faults.answer(on, request, handler) if on else await handler(request)
@@ -156,7 +158,7 @@ class Sandbox:
         return endpoint
 
     def _with_key(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler so that its requests need the API key, and get the injected faults."""
+        """Wrap a handler: requests without the API key are refused; faults for the kind of request `on` come first."""
 
         async def with_key(request: Request) -> Response:
             if request.headers.get("authorization") != f"Bearer {self._key}":
@@ -202,7 +204,7 @@ class Sandbox:
         return build_envelope(200, "success", {"taskId": task.id, "recordId": task.id})
 
     def _accept(self, task: FakeTask) -> bool:
-        """Add a task if the balance is high enough, and return whether it is."""
+        """Save a task if the balance covers its price, and return whether the task was saved."""
         if task.credits > self.balance:
             return False
         self._tasks.save(task)
@@ -384,7 +386,7 @@ def _file_response(place: Path | None, name: str) -> Response:
 
 
 def _describe_lack(cost: float, balance: float) -> str:
-    """Return KIE's words for a balance that is too low, with both amounts."""
+    """Return KIE's error message for a balance that is too low; the message names the price and the balance."""
     return f"Credits insufficient: this task costs {cost:,.10g} credits, and the balance is {balance:,.10g}"
 
 

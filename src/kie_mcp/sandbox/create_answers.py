@@ -1,6 +1,7 @@
 """Answers to creates on routes without a status route.
 
-Some of these answers have the result at once; on other routes, the client repeats the create until the result is ready.
+On some of these routes, the answer to the create contains the result. On the others, the client repeats the create
+until the result is ready.
 """
 
 from collections.abc import Callable

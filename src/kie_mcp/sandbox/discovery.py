@@ -15,13 +15,13 @@ from kie_mcp.sandbox.offers import OFFERS, Offer
 Json = dict[str, Any]
 
 BUCKET_SECONDS = 600
-"""Length in seconds of the periods for which KIE states success rates."""
+"""Length in seconds of one period; KIE states a success rate for each period."""
 DAY_SECONDS = 24 * 60 * 60
 
 
 @dataclass
 class Discovery:
-    """The sandbox's live catalogue; tests may add and remove models, and set their prices and success rates."""
+    """The models that the sandbox lists; tests may add and remove models, and set their prices and success rates."""
 
     legacy: bool = False
     """Whether the list includes models that KIE no longer documents."""
@@ -43,10 +43,10 @@ class Discovery:
             id_: KIE's id of the model.
             schema: The JSON Schema of the model's input; None for a model without a published schema.
             kind: The kind of result that the model makes.
-            does: The model's mode.
+            does: The model's mode, such as `text-to-image`.
         """
         model = dynamic_model.unchecked_model(id_, kind=kind, does=does)
-        # A schema that no call can be checked with is published all the same: KIE might publish it too.
+        # A schema that cannot be used to check arguments is listed too, because KIE might publish such a schema.
         with suppress(UnusableSchema):
             if schema:
                 model = dynamic_model.model_from_schema(id_, read_schema(schema), kind=kind, does=does)
@@ -54,7 +54,7 @@ class Discovery:
         self.extra_schemas[id_] = schema
 
     def find_extra_model(self, path: str, body: Json) -> list[Offer]:
-        """Return the offer of the extra model that a create names, as a list of one item, or an empty list."""
+        """Return a list with the offer of the extra model that a create names; empty if it names no extra model."""
         offer = self.extra_models.get(str(body.get("model"))) if path == JOBS.create else None
         return [offer] if offer else []
 
@@ -77,10 +77,10 @@ class Discovery:
         return {"total": len(listed), "models": listed}
 
     def read_detail(self, of: str, model: str, now: float) -> Json | None:
-        """Return the answer of one of the three detail routes, or None if the model is not offered.
+        """Return the schema, the price or the success rates of a model, or None if the sandbox does not offer it.
 
         Args:
-            of: `schema`, `price` or `success-rate`.
+            of: What to return: `schema`, `price` or `success-rate`.
             model: KIE's id of the model.
             now: The time, in seconds since 1970.
         """

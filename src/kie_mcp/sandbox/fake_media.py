@@ -35,12 +35,12 @@ class MediaContent:
 
     @property
     def number(self) -> int:
-        """The checksum of the mark; it decides colours and pitches, so that files differ."""
+        """Checksum of the mark; colours and pitches are computed from it, so that files look or sound different."""
         return zlib.crc32(self.mark.encode())
 
 
 def render_file(name: str, media: MediaContent) -> bytes:
-    """Return the content of a file, in the format that the extension of its name says."""
+    """Return the bytes of a media file; the extension of `name`, such as `png` in `1.png`, chooses the format."""
     return RENDERERS[name.rpartition(".")[2]](media)
 
 
@@ -92,13 +92,13 @@ def _synchsafe(number: int) -> bytes:
 
 
 def _render_clip(media: MediaContent) -> bytes:
-    # The mark stands in an MP4 box of the type `free`, which players skip.
+    # The mark is put into an MP4 box of the type `free`, because players ignore such a box.
     mark = media.mark.encode()
     return (ASSETS / "clip.mp4").read_bytes() + struct.pack(">I4s", 8 + len(mark), b"free") + mark
 
 
 def write_lyrics(media: MediaContent) -> str:
-    """Write a verse and a chorus about the text."""
+    """Return lyrics about the content's text: a verse and a chorus."""
     about = media.text or "nothing"
     return f"[Verse]\n{about}, I sing of {about}\nnumber {media.number}\n\n[Chorus]\nOh, {about}!"
 

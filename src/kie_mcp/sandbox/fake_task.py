@@ -42,7 +42,7 @@ class FakeTask:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The request's fields under our names; fields that the request lacks have their defaults."""
+        """The request's arguments under this server's names; missing arguments have their defaults."""
         return self.offers[0].parse_arguments(self.body)
 
     @property
@@ -132,7 +132,7 @@ class StatusRecord:
 
     @property
     def state(self) -> State:
-        """State of the task at that moment."""
+        """State of the task at the time `now`."""
         return self.task.state(self.now)
 
     @property
@@ -171,7 +171,7 @@ class StatusRecord:
 
     @property
     def tracks(self) -> list[dict[str, Any]]:
-        """Songs of a music task; each of KIE's APIs then gives these fields its own names."""
+        """Songs of a music task; each status answer then renames these fields to the names of its API."""
         arguments = self.task.arguments
         return [
             {

@@ -16,7 +16,7 @@ FaultTarget = Literal["create", "status", "media", "upload", "credit", "discover
 FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 
 TASK_FAULTS = "fail", "stall", "no-urls", "moved-urls"
-"""Faults of the task that a request creates or asks about."""
+"""Faults that happen to a task: the task that the request creates, or the task whose status the request reads."""
 CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
 """Faults of the connection that happen before or after the request takes effect."""
 ANSWER_FAULTS = "garbage", "xml", "empty", "null-record"
@@ -26,7 +26,7 @@ FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, "truncated", "c
 ACCESS_DENIED = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
 """What a storage service answers for a file that nobody may read."""
 AFTER_PREFIX = "after:"
-"""Prefix of a faulty answer that is sent only after the request has taken effect."""
+"""Prefix of a fault's name, as in `after:502`: the faulty answer is sent after the request has taken effect."""
 
 
 def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200) -> JSONResponse:

@@ -65,7 +65,7 @@ class FileStore:
         return size
 
     def find_upload(self, path: str) -> Path | None:
-        """Return the local file of the upload with a path, or None if there is none."""
+        """Return the local file of the upload that has this path at KIE, or None if there is no such upload."""
         place = self._place_upload(path)
         return place if place.exists() else None
 
@@ -86,14 +86,14 @@ class FileStore:
 
     def _delete_uploads(self, before: float) -> None:
         for place in self._uploads.glob("*"):
-            # Another process may have deleted the file, or be sending it.
+            # The deletion fails when another process has deleted the file already, or is just sending it to a client.
             with contextlib.suppress(OSError):
                 if place.stat().st_mtime < before:
                     place.unlink()
 
 
 def render_stand_in(url: str) -> bytes:
-    """Render a file that shows the URL, for an upload by URL: the sandbox does not fetch the real file."""
+    """Render a file that shows a URL; after an upload by URL, it replaces the real file, which is not downloaded."""
     name = urlsplit(url).path
     return render_file(name if name.rpartition(".")[2] in RENDERERS else "1.png", MediaContent(url, url))
 

@@ -44,18 +44,18 @@ class Offer:
 
     @property
     def result_shape(self) -> str:
-        """Shape of the answers of the model's product API, whatever the route; `jobs` if it has no product API."""
+        """Shape of the status answers of the model's product API, on every route; `jobs` if it has no product API."""
         return next((find(way).shape for way in self.model.routes if not way.startswith("jobs")), "jobs")
 
     @cached_property
     def argument_names(self) -> dict[str, str]:
-        """Our name of each field that the request may have, by the field's name on this route."""
+        """This server's name of each field that a request may have, by KIE's name of the field on this route."""
         fields = self.model.model_fields.items()
         return {wire_name(field.serialization_alias or name, self.route_id): name for name, field in fields}
 
     @cached_property
     def required_fields(self) -> frozenset[str]:
-        """Names, on this route, of the fields that the request must have."""
+        """KIE's names, on this route, of the fields that a request must have."""
         sent = _required_wire_names(self.model)
         constants = set(self.model.constants) - {"model"} if self.route != JOBS else set()
         callback = {self.route.callback} if self.route.wants_callback or self.model.wants_callback else set()
@@ -90,7 +90,7 @@ class Offer:
         return set(body) <= {*self.argument_names, *self.required_fields, *self.model.constants, *also}
 
     def input_fields(self, body: Json) -> dict[str, Any]:
-        """Return the model's fields in the request; on the route `jobs` they stand in the object `input`."""
+        """Return the model's fields in the request; on the route `jobs`, they are inside the object `input`."""
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
@@ -100,7 +100,7 @@ class Offer:
         return sorted(name for name in self.required_fields if given.get(name) is None)
 
     def parse_arguments(self, body: Json) -> dict[str, Any]:
-        """Return the request's arguments under our names, with defaults.
+        """Return the request's arguments under this server's names; missing arguments have their defaults.
 
         Invalid values are accepted, as KIE accepts them.
         """
@@ -127,7 +127,7 @@ def _build_offers() -> Iterable[Offer]:
 
 
 OFFERS: dict[str, list[Offer]] = {}
-"""All offers, by the path of the create; at each path, the common pattern of KIE's model list comes last."""
+"""All offers, by the path of the create; in each list, the offers on the route `service` come last."""
 
 for _offer in sorted(_build_offers(), key=lambda offer: offer.route.shape == "service"):
     OFFERS.setdefault(_offer.route.create, []).append(_offer)
@@ -149,7 +149,7 @@ def _allowed_values(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _required_wire_names(model: type[KieModel]) -> set[str]:
-    """Return KIE's names of the required fields, and of the fields that `sent()` adds to every request."""
+    """Return KIE's names of the required fields, and of the fields that `KieModel.sent()` adds to every request."""
     required = {field.serialization_alias or name for name, field in model.model_fields.items() if field.is_required()}
     if not (call := build_minimal_call(model)):
         return required

@@ -21,7 +21,7 @@ def build_status_answer(record: StatusRecord) -> Answer:
 
 
 def jobs(record: StatusRecord) -> Answer:
-    """Build the status answer of the unified `jobs` API: with the results as a JSON string, and as JSON beside it."""
+    """Build the status answer of the unified `jobs` API, which has the results twice: as a JSON string and as JSON."""
     task = record.task
     code, reason = FAILURE if record.failed else ("", "") if record.succeeded else (None, None)
     result = UNIFIED_RESULTS.get(task.offers[0].result_shape, _url_results)(record) if record.succeeded else None
@@ -110,7 +110,7 @@ def luma(record: StatusRecord) -> Answer:
 
 
 def gpt4o_image(record: StatusRecord) -> Answer:
-    """Build the status answer of 4o Image's product API, whose progress is a text."""
+    """Build the status answer of 4o Image's product API; its progress is a text, such as `0.50`."""
     words = {"success": "SUCCESS", "fail": "GENERATE_FAILED"}
     return {
         "taskId": record.task.id,
@@ -154,7 +154,7 @@ def midjourney(record: StatusRecord) -> Answer:
 
 
 def service(record: StatusRecord) -> Answer:
-    """Build the status answer of the common pattern of KIE's model list."""
+    """Build the status answer of the route `service`, the common pattern in KIE's model list."""
     return {
         "taskId": record.task.id,
         "status": 2 if record.failed else int(record.succeeded),
@@ -164,7 +164,7 @@ def service(record: StatusRecord) -> Answer:
 
 
 def _no_pictures(record: StatusRecord) -> Answer | None:
-    """Return the response of 4o Image without results; a failed task's response spells its field in another way."""
+    """Return the response of 4o Image without results; in a failed task, `resultUrls` is spelled `result_urls`."""
     return {"result_urls": []} if record.failed else None
 
 

@@ -70,7 +70,7 @@ def suno_mp4(record: StatusRecord) -> Answer:
 
 
 def suno_vocal_removal(record: StatusRecord) -> Answer:
-    """Build the status answer of Suno's product API for stems; it has a key for every stem, null if not made."""
+    """Build the status answer of Suno's product API for stems; the key of a stem that was not made has null."""
     parts = {name.removesuffix(".mp3"): url for name, url in record.urls.items()}
     origin = [
         {"duration": SONG_SECONDS, "audio_url": track["url"], "stem_type_group_name": part.title(), "id": track["id"]}
@@ -86,7 +86,7 @@ def suno_vocal_removal(record: StatusRecord) -> Answer:
 
 
 def suno_midi(record: StatusRecord) -> Answer:
-    """Build the status answer of Suno's product API for MIDI, which contains the notes and not the URL of a file."""
+    """Build the status answer of Suno's product API for MIDI; it contains the notes instead of a file's URL."""
     code, reason = FAILURE if record.failed else (None, None)
     return {
         "taskId": record.task.id,
@@ -149,7 +149,7 @@ def _song_results(record: StatusRecord) -> Answer:
 
 
 def _suno_status(record: StatusRecord, *, failed: str, generating: str = "PENDING") -> str:
-    """Return the task's state in Suno's words."""
+    """Return Suno's word for the task's state; `failed` and `generating` are its words for these two states."""
     words = {"success": "SUCCESS", "fail": failed, "generating": generating}
     return words.get(record.state, "PENDING")
 

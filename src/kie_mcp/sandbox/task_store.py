@@ -1,4 +1,4 @@
-"""The sandbox's accepted tasks, which a folder keeps over restarts and shares between processes."""
+"""The sandbox's accepted tasks; in a folder, they survive a restart, and several processes share them."""
 
 import json
 from contextlib import suppress
@@ -14,7 +14,7 @@ KEPT_SECONDS = 14 * 24 * 60 * 60
 
 
 class TaskStore:
-    """All accepted tasks; each is a JSON file of its own, so that no process overwrites what another one wrote.
+    """All accepted tasks; each task has its own JSON file, so that processes do not overwrite each other's tasks.
 
     Args:
         folder: The folder of the files; None keeps the tasks in memory only.
@@ -48,22 +48,22 @@ class TaskStore:
             _delete_file(self._folder / f"{task.id}.json")
 
     def read_spent(self) -> float:
-        """Return what the tasks cost that were deleted because they were old, in credits."""
+        """Return the total cost, in credits, of the tasks that were deleted because they were too old."""
         return sum(map(_read_number, self._folder.glob("*.spent"))) if self._folder else 0.0
 
     def _follow(self, folder: Path) -> None:
-        """Take over which files other processes wrote and deleted since the last look."""
+        """Read the files that other processes have added since the last call, and forget tasks without a file."""
         files = {path.stem: path for path in folder.glob("*.json")}
         self._tasks = {id_: task for id_, task in self._tasks.items() if id_ in files}
         if added := files.keys() - self._tasks.keys():
             for id_ in added:
-                # Another process may have deleted the file by now, or another version, with other models, wrote it.
+                # The file may be deleted by now, or a kie-mcp version with other models may have written it.
                 with suppress(OSError, ValueError, TypeError, KeyError):
                     self._tasks[id_] = _parse_task(files[id_].read_bytes())
             self._tasks = dict(sorted(self._tasks.items(), key=lambda item: item[1].created_at))
 
     def _delete_old_tasks(self, folder: Path, now: float) -> None:
-        """Delete the files of old tasks, and write a file with what they cost, so that the balance stays the same.
+        """Delete the files of old tasks, and write a file with their total cost, so that the balance stays the same.
 
         Only one process succeeds in deleting a file, so the cost of no task is counted twice.
         """
@@ -75,7 +75,7 @@ class TaskStore:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that no other process reads a part of it; create its folder if there is none."""
+    """Write a file in one step, so that no process reads a half-written file; create its folder if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{uuid4().hex}.part")
     partial.write_bytes(content)

@@ -4,14 +4,13 @@ An answer has two forms that say the same: an object (structuredContent) and tex
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from textwrap import indent
 from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from kie_mcp.catalog.credits import format_credits, format_number, usd_field
+from kie_mcp.catalog.credits import format_credits, format_number, format_worth, usd_field
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Task
@@ -59,23 +58,15 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
         whole: Whether long texts are given in full; otherwise they are cut to `LONGEST_TEXT` characters.
     """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
-    if task.results:
-        answer["media"] = [
-            {
-                name: value
-                for name, value in (
-                    ("url", each.url),
-                    ("path", each.path),
-                    ("mime_type", each.mime_type),
-                    ("label", each.label),
-                )
-                if value
-            }
-            for each in task.results
-        ]
-    if task.texts:
+    # KIE's links may be known before the task has ended, when its charge is still being measured. They would read as a
+    # result beside `running`.
+    if task.results and task.final:
+        answer["media"] = describe_media(task)
+    if task.texts and task.final:
         answer["texts"] = task.texts if whole else [truncate_text(text, task.id) for text in task.texts]
     answer |= describe_cost(task)
+    if "usd" in answer and len(answer.get("media", ())) > 1:
+        answer |= usd_field("usd_per_file", answer["credits"] / len(answer["media"]))
     if "estimated_credits" in answer:
         answer["basis"] = task.basis
     answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
@@ -86,16 +77,39 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     elif not task.final:
         answer["usual_seconds"] = round(usual)
         answer["next_step"] = "get_task with this id; do not repeat the call."
+    elif any(each.path and each.mime_type.startswith("image/") for each in task.results):
+        answer["next_step"] = "view_media with this id shows it."
     return answer
+
+
+def describe_media(task: Task) -> list[dict[str, str]]:
+    """Describe each file that a task made as an object; fields without a value are left out."""
+    return [
+        {
+            name: value
+            for name, value in (
+                ("path", each.path),
+                ("url", each.url),
+                ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
+                ("mime_type", each.mime_type),
+                ("label", formatting.to_one_line(each.label)),
+                ("facts", each.facts),
+            )
+            if value
+        }
+        for number, each in enumerate(task.results, start=1)
+    ]
 
 
 def format_task(answer: Mapping[str, Any]) -> str:
     """Format as text the object that `describe_task` returned."""
     facts = [answer["model"], *filter(None, (format_cost(answer), answer.get("basis")))]
+    if "usd_per_file" in answer:
+        facts.append(f"{format_worth(answer['credits'] / len(answer['media']))} a file")
     seconds = f"{answer['elapsed_seconds']} s"
     facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
-    lines += _file_lines(answer.get("media", ()))
+    lines += format_media(answer.get("media", ()))
     # Texts such as lyrics keep their line breaks; a `> ` before each line shows that the server did not write it.
     lines += [f"{n}.\n{indent(text, '> ', bool)}" for n, text in enumerate(answer.get("texts", ()), start=1)]
     if "error" in answer:
@@ -121,14 +135,18 @@ def build_task_result(task: Task, *, now: float, usual: float, repeats: Order | 
             # For a failed or unknown task, the next step of the task's error already says what to do instead.
             sentences.append(f"{_next_variation(repeats)} makes another.")
         answer["note"] = " ".join(filter(None, (*sentences, answer.get("note"))))
-    result = build_result(answer, format_task(answer), is_error=task.error is not None)
-    result.content += link_results(task)
-    return result
+    return build_result(answer, format_task(answer), is_error=task.error is not None)
 
 
-def remove_links(result: CallToolResult) -> CallToolResult:
-    """Remove the resource links from a result; clients of older protocols would reject a result that has any."""
-    result.content = [block for block in result.content if not isinstance(block, ResourceLink)]
+def add_links(result: CallToolResult) -> CallToolResult:
+    """Add a resource link for each saved file that a result tells, and return the result."""
+    answer = result.structured_content or {}
+    for described in (answer, *answer.get("tasks", ()), *answer.get("models", ())):
+        for each in described.get("media", ()):
+            if "resource" in each:
+                name, mime_type = Path(each["path"]).name, each.get("mime_type")
+                link = ResourceLink(type="resource_link", uri=each["resource"], name=name, mime_type=mime_type)
+                result.content.append(link)
     return result
 
 
@@ -139,17 +157,6 @@ def add_note(result: ResultT, note: str) -> ResultT:
             text.text += f"\n{note}"
             answer["note"] = " ".join(filter(None, (answer.get("note"), note)))
     return result
-
-
-def link_results(task: Task) -> Iterator[ResourceLink]:
-    """Yield a resource link for each saved result of a task."""
-    for number, each in enumerate(task.results, start=1):
-        if each.path:
-            path, size = Path(each.path), None
-            with suppress(OSError):
-                size = path.stat().st_size
-            uri, mime_type = f"kie://tasks/{task.id}/media/{number}", each.mime_type or None
-            yield ResourceLink(type="resource_link", uri=uri, name=path.name, mime_type=mime_type, size=size)
 
 
 def _next_variation(order: Order) -> str:
@@ -172,6 +179,7 @@ def build_quote_result(
         advice: What the account's owner can do about a balance that is too low.
     """
     answer: Answer = {"status": "quoted", "model": order.call.id, "basis": cost.basis, "balance": balance}
+    answer |= usd_field("balance_usd", balance)
     text = f"{order.call.id} would cost {cost}. The balance is {format_credits(balance)}"
     answer["next_step"] = "Nothing was sent. The same call without quote makes it."
     if cost.known:
@@ -193,21 +201,16 @@ def build_quote_result(
     return build_result(answer, f"{text}. {answer['next_step']}")
 
 
-def _file_lines(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Yield a line for each file; if the paths differ only in their number, yield their pattern once, before these."""
-    patterns = {_path_pattern(each.get("path", ""), number) for number, each in enumerate(media, start=1)}
-    together = len(patterns) == 1 and all(patterns)
-    if together:
-        yield f"Saved as {media[0]['path'] if len(media) == 1 else patterns.pop()}"
+def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield lines for the files that `describe_media` returned; a path, a URL and an address have a line of their own.
+
+    Paths are told as they are, because people click them and agents pass them on.
+    """
     for number, each in enumerate(media, start=1):
-        path = "" if together else each.get("path", "")
-        yield formatting.to_one_line(f"{number}. {path} {each.get('label', '')} {each.get('url', '')}")
-
-
-def _path_pattern(path: str, number: int) -> str:
-    """Return the path with `<n>` in place of the file's number; return the path itself when it lacks that number."""
-    head, number_and_dot, extension = path.rpartition(f"-{number}.")
-    return f"{head}-<n>.{extension}" if number_and_dot else path
+        yield f"{number}. {', '.join(each[name] for name in ('label', 'facts') if name in each)}".rstrip()
+        for name in ("path", "url", "resource"):
+            if name in each:
+                yield f"   {name}: {each[name] if name == 'path' else formatting.to_one_line(each[name])}"
 
 
 def describe_cost(task: Task) -> Answer:

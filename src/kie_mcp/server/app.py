@@ -1,10 +1,11 @@
 """The parts of one running server: its settings, its runner and its access to KIE's list of models.
 
-The first call that needs them opens the runner and the list.
+The runner and the list are opened by the first call that needs them.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,7 +58,7 @@ class App:
             clock: The source of time. When left out, the system's clock is used.
         """
         self.clock = clock or Clock()
-        self.selection = selection or Selection(settings.tools if settings else "")
+        self.selection = selection or (Selection(settings.tools, settings.prefix) if settings else Selection())
         self._settings = settings
         self._local_files = local_files
         self._transport = transport
@@ -80,6 +81,16 @@ class App:
 
             self._settings = config.load()
         return self._settings
+
+    def check_settings(self) -> None:
+        """Raise an error when the environment is wrong, so that every answer tells it while the server stays up.
+
+        Raises:
+            ConfigurationError: When a setting is wrong or misspelt, or names no tool.
+        """
+        if self.selection.error:
+            raise replace(self.selection.error)
+        _ = self.settings
 
     @asynccontextmanager
     async def run(self, on_change: "Change | None" = None) -> AsyncIterator["App"]:

@@ -1,19 +1,31 @@
 """Build the MCP server from its handlers and extensions."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
 from mcp.server.apps import Apps
 from mcp.server.lowlevel import Server
+from mcp_types import Icon
 
 from kie_mcp import __version__
 from kie_mcp.server import resources
 from kie_mcp.server.app import App
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.extensions.subscriptions import Subscriptions
+from kie_mcp.server.prefix import ToolPrefix
 from kie_mcp.server.prompts import completions, prompts
 from kie_mcp.server.tools import dispatcher
+
+ICON = (
+    "data:image/svg+xml;base64,"
+    + b64encode(
+        b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><rect width='8' height='8' rx='2' fill='#52f'/>"
+        b"<path d='M3 2v4l3-2z' fill='#fff'/></svg>"
+    ).decode()
+)
+"""The server's icon, a white triangle on blue. It is short because the SDK sends it along with each answer."""
 
 INSTRUCTIONS = """\
 Make video, images, speech and music with KIE.ai's models. Each call that makes something costs the user's credits; \
@@ -58,6 +70,8 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
         version=__version__,
         title="KIE.ai",
         description="Video, images, speech and music with KIE.ai's models.",
+        website_url="https://kie.ai",
+        icons=[Icon(src=ICON, mime_type="image/svg+xml", sizes=["any"])],
         instructions=INSTRUCTIONS + (WITHOUT_TOOLS if app.selection.only_utilities else WITH_TOOLS),
         lifespan=run,
         on_list_tools=dispatcher.list_tools,
@@ -72,6 +86,8 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
         on_get_prompt=prompts.get_prompt,
         on_completion=completions.complete,
     )
+    if app.selection.prefix:
+        server.middleware.append(ToolPrefix(app.selection.prefix))
     tasks.add_extension(server, tasks.TasksExtension())
     server.extensions[Apps.identifier] = Apps().settings()
     return server

@@ -1,7 +1,8 @@
-"""Messages with half a character, such as half an emoji: read what the SDK's stdio transport drops without an answer.
+"""Read messages that contain half a character, such as half an emoji, which the SDK's stdio transport cannot read.
 
-JSON can write half of a UTF-16 pair, a lone surrogate, and some clients do. The parser of the SDK refuses the whole
-line, the id of the request is lost with it, and the client waits for ever.
+Half a character is a lone surrogate: one half of a UTF-16 pair, such as U+D83D. JSON can contain one, and some clients
+send it. The SDK's parser refuses the whole line, so the SDK does not know the request's id and sends no answer; without
+this module, the client would wait forever.
 """
 
 import json
@@ -16,13 +17,13 @@ Message = SessionMessage | Exception
 
 
 class TolerantStream:
-    """The stream of a client's messages, in which a line with half a character is a message too."""
+    """The stream of a client's messages, which also accepts messages that contain half a character."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
     async def receive(self) -> Message:
-        """Return the next message, or the error of a line that is no message."""
+        """Return the next message, or the error of a line that is no valid message."""
         return read_again(await self._inner.receive())
 
     async def aclose(self) -> None:
@@ -45,10 +46,10 @@ class TolerantStream:
 
 
 def read_again(received: Message) -> Message:
-    """Return the message of a line that was refused for half a character; anything else is returned unchanged.
+    """Return the message of a line that the SDK refused because of half a character; return anything else unchanged.
 
-    In the arguments of a tool the half characters stay, so that the answer can name the argument. Everywhere else they
-    are replaced by a question mark, because an answer that repeats one could not be sent.
+    Half characters stay in the arguments of a tool, so that the answer can name the wrong argument. Everywhere else,
+    each of them is replaced by a question mark, because an answer that contains half a character cannot be sent.
     """
     if not isinstance(received, ValidationError):
         return received

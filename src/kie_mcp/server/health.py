@@ -91,7 +91,7 @@ def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry
 
 
 def _usual_cost(model: type[KieModel]) -> float | None:
-    """Return the least cost of a call with default arguments; None when these do not tell how much it buys."""
+    """Return the least cost, in credits, of a call with default arguments; None when its length is unknown."""
     estimate = model.default_estimate()
     return None if estimate.assumed else estimate.low
 

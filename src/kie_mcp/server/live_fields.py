@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LIVE_TIMEOUT_SECONDS = 5
 """Maximum seconds that a call waits for KIE's price text or schema of the call's model."""
 LONGEST_CHANGES = 200
-"""Maximum characters of the differences in the description of a model."""
+"""Maximum characters of the text `live_changes` in the description of a model."""
 
 
 class LiveFields(NamedTuple):
@@ -37,7 +37,7 @@ class LiveFields(NamedTuple):
 async def find_live_fields(
     app: "App", model: type[KieModel], names: Iterable[str], route: str = ""
 ) -> LiveFields | None:
-    """Find fields in KIE's schema of a built-in model; None when the schema lacks one of them or is not known.
+    """Look for fields in KIE's schema of a built-in model; return None if one is missing or the schema is unknown.
 
     Args:
         app: The running server.
@@ -80,7 +80,10 @@ async def add_dropped_note(app: "App", order: Order) -> Order:
 
 
 async def describe_changes(app: "App", model: type[KieModel], way: str) -> dict[str, str]:
-    """Return what KIE's schema of today changes in a built-in model; empty when nothing, or when KIE does not tell."""
+    """Return the differences between a built-in model and KIE's schema of today, as the field `live_changes`.
+
+    The result is empty when there are no differences, or when KIE does not answer.
+    """
     changes: list[str] = []
     for id_, route in listed_ids(model).items():
         if way in ("", route):

@@ -29,7 +29,7 @@ RUN_MODEL_TOOL = "run_model"
 LONGEST_PRICE = 200
 """Maximum characters of KIE's price text in the description of a model."""
 LONGEST_ID = 90
-"""Maximum characters of a model's id in a row of a list of models; KIE's longest has half of it."""
+"""Maximum characters of a model's id in a row of a list of models; the longest id at KIE has half as many."""
 LONGEST_IN_LIST = 60
 """Maximum characters of each of KIE's texts in a row of a list of models, and of a field's list of choices."""
 MAX_DESCRIPTION_BYTES = 2300
@@ -103,7 +103,7 @@ def _no_such_model(name: str, offered: OfferedModels) -> KieMcpError:
 
 
 def snapshot_date(offered: OfferedModels) -> str:
-    """Return the date of a list that is from the snapshot; empty when KIE answered."""
+    """Return the date of KIE's list of models if the list is from the snapshot; empty if KIE answered."""
     return next((model.as_of for model in offered.values()), "")
 
 
@@ -118,7 +118,7 @@ def derive_mode(model: OfferedModel) -> str:
 
 
 async def fetch_offered_models(app: "App") -> OfferedModels:
-    """Return KIE's list of models, or an empty one when KIE does not answer or the server is not set up."""
+    """Return KIE's list of models; empty when KIE does not answer or the server's settings are wrong."""
     try:
         return await (await app.discovery()).read_models()
     except KieMcpError:

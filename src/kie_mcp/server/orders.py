@@ -21,7 +21,7 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
     """Build the order and the options from the arguments of a family's tool.
 
     Args:
-        app: The running server; KIE is asked only for arguments that the models do not have.
+        app: The running server; KIE's schema is read only if the built-in models lack one of the arguments.
         family: The family.
         arguments: The tool call's arguments.
 
@@ -44,14 +44,14 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
 async def _parse(
     app: App, family: Family, arguments: Mapping[str, Any], route: str = "", *, pasted: bool = False
 ) -> Order:
-    """Build the order of a built-in model, whose call may have fields that KIE has added since.
+    """Build the order of a built-in model; KIE may have added some of the fields after the model class was written.
 
     Args:
         app: The running server.
         family: The model's family.
-        arguments: The arguments under our names; fields that the model does not have are under KIE's names.
+        arguments: The arguments under this server's names; fields that the model class lacks are under KIE's names.
         route: Id of the only route to try; empty for any.
-        pasted: Whether the arguments come from a request for KIE, so that all that the model takes shall be sent.
+        pasted: Whether the arguments come from a request for KIE, so that switches that are off are sent to KIE too.
 
     Raises:
         ValueError: An argument is wrong; the message says what to change.
@@ -80,7 +80,7 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
 
     Raises:
         InvalidCall: When there is no such model, or the fields are wrong.
-        ApiError: When the model is not built in, and KIE does not answer the question what the model is.
+        ApiError: When the model is not built in, and KIE does not answer.
     """
     if found := find_built_in(name):
         family, model, route_id = found

@@ -1,4 +1,4 @@
-"""Handlers of MCP resources: they list and read what is at kie:// addresses."""
+"""Handlers of MCP resources: they list kie:// addresses, and read the files and JSON objects at these addresses."""
 
 import json
 from base64 import b64encode
@@ -38,7 +38,7 @@ TEMPLATES = (
     ("kie://uploads/{id}", "Upload", "A file at KIE.", JSON),
 )
 MAX_FILE_BYTES = 4_000_000
-"""Bytes of the largest file that resources/read returns."""
+"""Size, in bytes, of the largest file that resources/read returns."""
 
 
 async def list_resources(context: Context, _: PaginatedRequestParams | None) -> ListResourcesResult:
@@ -116,7 +116,7 @@ async def _read_models(app: App, id_: str) -> Any:
         offered = await live_models.fetch_offered_models(app)
         built_in = [
             live_models.add_live_status(search.summarize_entry(each), live_models.read_live_status(each.model, offered))
-            for each in search.find_models()
+            for each in search.find_models().entries
         ]
         return {"models": [*built_in, *live_models.list_live_only_models(offered)]}
     return await live_models.describe_model(app, id_)
@@ -128,7 +128,7 @@ async def _read_tasks(app: App, id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
-    # Only the answer for a single task has texts in full; they would make a list too long.
+    # Only the answer for a single task has its texts in full, because they would make a list of tasks too long.
     described = [
         answers.describe_task(task, now=now, usual=(await runner.estimate_duration(task)).seconds, whole=bool(id_))
         | {"prompt": task.prompt}

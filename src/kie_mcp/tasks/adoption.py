@@ -1,4 +1,4 @@
-"""Adoption: find a task by KIE's id when the ledger does not know it, for example one that another program made."""
+"""Adoption: find a task at KIE that is not in the ledger, for example a task that another program created."""
 
 import json
 import re
@@ -30,24 +30,24 @@ DAY = 24 * 3600
 EARLIEST = 1_600_000_000.0
 """A time before KIE's first task, in seconds since 1970 (September 2020)."""
 FIRST_MILLISECOND = 1e11
-"""A number above this is no time in seconds, but in a smaller unit."""
+"""Numbers above this are times in milliseconds or a smaller unit: as seconds, they would be after the year 5138."""
 LOOKUP_SECONDS = 12
 """Time limit in seconds for asking all of KIE's status routes. Suno's nine routes take 9 s when two processes share the
 read limit."""
 
 
 KindFinder = Callable[[str], Awaitable[Kind | None]]
-"""A function that tells what a model makes that is not built in; None when nobody knows."""
+"""A function that takes KIE's id of a model, and returns the kind of the model's results; None when unknown."""
 
 
 async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinder | None = None) -> Task:
     """Look a task up on KIE's status routes, and build the task from KIE's record.
 
     Args:
-        client: KIE.
+        client: The client of KIE's API.
         id_: KIE's id of the task.
         now: The current time in seconds since 1970; used as creation time when KIE's record has none.
-        find_kind: Tells what a model makes that is not built in.
+        find_kind: Returns the kind of results of a model that is not built in.
 
     Returns:
         A task in state `running`, which is not in the ledger yet.
@@ -90,17 +90,17 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
 
 async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
-    """Record what became of a task whose outcome is unknown, or of which KIE named no result.
+    """Settle a task whose outcome is unknown, or a succeeded task for which KIE named no result.
 
     Args:
-        client: KIE.
+        client: The client of KIE's API.
         ledger: The ledger.
-        task: The task; nothing is saved here.
-        outcome: `not created`, KIE's id of the task, or links of its results.
+        task: The task; its attributes are changed here, and the caller saves it.
+        outcome: `not created`, KIE's id of the task, or links to its results.
         now: The current time in seconds since 1970.
 
     Raises:
-        InvalidCall: When there is nothing to settle, or the outcome cannot be.
+        InvalidCall: When there is nothing to settle, or the outcome does not fit the task.
         ApiError: When KIE does not answer, or the answer does not say whether KIE knows the id.
     """
     is_unknown = task.state == "unknown"
@@ -165,7 +165,7 @@ def find_record(answer: object, id_: str) -> Mapping[str, Any]:
 
 
 def find_kind(task: Task) -> Kind:
-    """Return what a task makes: for an adopted task whose model is not built in, what its results show."""
+    """Return the kind of a task's results; for an adopted task of a model that is not built in, look at the results."""
     if task.tool or task.model in MODELS:
         return task.kind
     media = (result.mime_type.partition("/")[0] for result in task.results)
@@ -198,7 +198,7 @@ async def _build_task(
 
 
 def _find_model(route_id: str, name: str) -> type[KieModel] | None:
-    """Return the model that KIE names, or else one that runs on a product's own route; None when there is neither."""
+    """Return the model with this name, or else the first model that runs on the route; None when there is neither."""
     route_id = f"jobs:{name}" if route_id == "jobs" else route_id
     return MODELS.get(name) or next((model for model in MODELS.values() if route_id in model.routes), None)
 
@@ -218,9 +218,10 @@ def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _creation_time(value: object, now: float) -> float:
-    """Return the creation time in a record, in seconds since 1970; the current time when it is no time of KIE's past.
+    """Convert the creation time in a KIE record to seconds since 1970; return `now` when it cannot be a task's time.
 
-    KIE's records have it in milliseconds or as text; others have been seen with seconds, micro- and nanoseconds.
+    Most records have a number of milliseconds, or a text such as `2025-01-15 10:35:27`; some have seconds,
+    microseconds or nanoseconds.
     """
     seconds = parse_number(value)
     if seconds is None and isinstance(value, str):

@@ -17,7 +17,7 @@ class Caps:
     session: float | None = None
 
     def check(self, task: Task, spent: Spent) -> None:
-        """Raise when a task's reservation exceeds a cap.
+        """Raise an error when a task's reservation exceeds a cap.
 
         Args:
             task: The task to check.
@@ -46,6 +46,6 @@ class Rules:
 
     caps: Caps = field(default_factory=Caps)
     confirm_above: float = float("inf")
-    """Credits; a person has to confirm a task whose reservation is higher."""
+    """A person has to confirm every task whose reservation is higher than this number of credits."""
     repeat_window: float = 600
-    """Seconds in which an equal call counts as repeated, and longer while the first call's task runs; 0 means never."""
+    """Seconds for which an equal call counts as repeated, or longer while the first call's task runs; 0 means never."""

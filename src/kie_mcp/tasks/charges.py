@@ -1,27 +1,27 @@
-"""Charges: what KIE says that a task cost, and whether that can be true."""
+"""Charges: check whether the charge that KIE names for a task is plausible."""
 
 from kie_mcp.ledger.task import Task
 
 PLAUSIBLE_FACTOR = 100
-"""How many times its reservation a task may cost; KIE's prices move, but not as far as that."""
+"""A charge is plausible up to this multiple of the task's reservation; KIE's prices change, but not that much."""
 ALWAYS_PLAUSIBLE = 100.0
-"""Credits that any task may cost, such as one that KIE made for free before."""
+"""A charge up to this number of credits is plausible for every task, even if the model was free before."""
 PLAUSIBLE_IF_UNKNOWN = 10_000.0
-"""Credits that a task of unknown price may cost; the dearest known call costs half of that."""
+"""A charge up to this number of credits is plausible when the price is unknown; the dearest known call costs half."""
 
 
 def is_plausible(task: Task, charge: float) -> bool:
-    """Return whether a task may have cost so many credits."""
+    """Return whether a charge, in credits, is plausible for a task."""
     least = ALWAYS_PLAUSIBLE if task.estimate else PLAUSIBLE_IF_UNKNOWN
     return 0 <= charge <= max(PLAUSIBLE_FACTOR * task.reserved, least)
 
 
 def keep_reservation(task: Task, said: str) -> None:
-    """Let the reservation stand in place of a charge that cannot be true, and keep what KIE said for the answers.
+    """Keep the reservation instead of a charge that is not plausible, and write KIE's figure into the task's `basis`.
 
     Args:
         task: The task; its charge stays unknown.
-        said: The charge in KIE's words.
+        said: The charge as KIE wrote it.
     """
     task.credits = None
     task.estimate = task.estimate or (task.reserved, task.reserved)

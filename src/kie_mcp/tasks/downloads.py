@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from kie_mcp.errors import ApiError, DamagedFile, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats, integrity, result_types
+from kie_mcp.media.facts import describe_file
 from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.partial_files import PartialFile
 
@@ -46,14 +48,14 @@ class Downloader:
             folder: The output folder.
             guarded: Whether to refuse links to private addresses (SSRF).
             largest: Largest size of one result, in bytes.
-            seconds: Time limit of one result, in seconds of the machine's clock.
+            seconds: Time limit for the download of one result, in seconds of real time.
         """
         self.folder = folder.expanduser().absolute()
         self._client = client
         self._guarded = guarded
         self._largest = largest
         self._seconds = seconds
-        # A picture in decoding may take hundreds of megabytes.
+        # Only one file is checked at a time, because decoding a picture may take hundreds of megabytes of memory.
         self._checks = anyio.Lock()
         self._slots = anyio.CapacityLimiter(CONCURRENT_DOWNLOADS)
 
@@ -65,7 +67,7 @@ class Downloader:
         Raises:
             OSError: When a file cannot be written.
             httpx2.HTTPError: When a file cannot be downloaded.
-            KieMcpError: When a link is refused, or has expired and KIE gives no fresh one, or leads to no whole file.
+            KieMcpError: When a link is refused, leads to a damaged file, or has expired and KIE gives no fresh link.
         """
         errors: list[Exception] = []
         for number, result in enumerate(task.results, start=1):
@@ -81,7 +83,7 @@ class Downloader:
     def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
         """Save content that has no link as a file in the output folder, and return a result with the file's path."""
         final = partial_files.write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
-        return Result(url="", path=str(final), mime_type=mime_type)
+        return Result(url="", path=str(final), mime_type=mime_type, facts=describe_file(final, mime_type))
 
     def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
         """Write the sidecar of each downloaded file, a JSON file that says what made the file.
@@ -112,10 +114,14 @@ class Downloader:
             except TimeoutError:
                 raise TimeoutError(f"the download took longer than {self._seconds:g} s") from None
             extension = result_types.choose_extension(result.mime_type, result.url)
-            result.path = str(part.commit(self.folder, stem, extension))
+            final = part.commit(self.folder, stem, extension)
+            result.path = str(final)
+            # The file is saved, even if nobody can read it again.
+            with suppress(OSError):
+                result.facts = await anyio.to_thread.run_sync(describe_file, final, result.mime_type)
 
     async def _download_with_fresh_link(self, task: Task, result: Result, part: PartialFile) -> str:
-        """Download and check a file, with a fresh link when this one has expired or led to no whole file.
+        """Download and check a file; when its link has expired or leads to a damaged file, try again with a fresh link.
 
         Returns:
             The MIME type of the file.
@@ -136,7 +142,8 @@ class Downloader:
         """Download a file, and return its MIME type.
 
         Raises:
-            DamagedFile: When the host sent no media file, or only a part of one; the result's type is what it sent.
+            DamagedFile: When the host sent no media file, or only a part of one; `result.mime_type` is then the type of
+                what the host sent.
         """
         declared = await self._download_resuming(url, part)
         takes_text = task.kind == "text"
@@ -180,7 +187,8 @@ class Downloader:
                     continue
                 if have and response.status_code in (206, 416):
                     if not _continues(response, part, have):
-                        # The host has another version of the file, or does not say which bytes these are.
+                        # The download begins again, because the host sends another version of the file, or does not
+                        # say which bytes of the file it sends.
                         part.begin("", None)
                         continue
                     if response.status_code == 416:
@@ -222,7 +230,7 @@ class Downloader:
             _refuse_private_address(str(address[0]))
 
     def _check_peer(self, response: httpx2.Response) -> None:
-        """Refuse a response from a private address, as the host's name may resolve anew after the check (SSRF)."""
+        """Refuse a response from a private address; the host's address may have changed since the check (SSRF)."""
         stream = response.extensions.get("network_stream")
         if stream and not self._is_trusted(str(response.url)) and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
@@ -245,19 +253,19 @@ def _file_stem(task: Task, number: int) -> str:
 
 
 def _content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the length of a body in bytes; None when it is not told, or is the length before decompression."""
+    """Return the length of a body in bytes; None when the headers do not name it, or the body is compressed."""
     length = headers.get("content-length", "")
     return int(length) if length.isdecimal() and "content-encoding" not in headers else None
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """Return what tells this version of a file from others: a strong ETag, or else Last-Modified; may be empty."""
+    """Return the text that identifies a file's version: a strong ETag, or else Last-Modified; empty without both."""
     etag = headers.get("etag", "")
     return etag if etag.startswith('"') else headers.get("last-modified", "")
 
 
 def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
-    """Whether an answer to a range request is of the version of the partial file, and begins where that ends."""
+    """Whether an answer to a range request has the partial file's version, and begins where the partial file ends."""
     version = _validator(response.headers)
     if version and version != part.validator:
         return False

@@ -15,7 +15,7 @@ _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
 
 
 def lacks_result(task: Task) -> bool:
-    """Whether KIE named no result of a succeeded task; in ledgers of earlier versions such a task has failed."""
+    """Whether KIE named no result of a succeeded task; earlier versions of kie-mcp saved such a task as failed."""
     told = (task.note, (task.error or {}).get("message", ""))
     return not task.results and any(each.startswith(_NAMES_NO_RESULT) for each in told)
 
@@ -47,8 +47,9 @@ def create_interrupted_error(balance_note: str, advice: Advice) -> UnknownOutcom
     """Build the error for a create interrupted by a crash.
 
     Args:
-        balance_note: A sentence, after a space, on what the account's balance shows of the create; may be empty.
-        advice: What the account's owner can do.
+        balance_note: A sentence on whether the balance suggests that KIE accepted the create. It begins with a space;
+            empty when nothing is known.
+        advice: The next steps for the account's owner.
     """
     message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_note}"
     return UnknownOutcome(message, advice.check_task, billed=None)
@@ -82,7 +83,7 @@ def confirmation_needed_error(task: Task, id_: str, *, stale: bool, minutes: int
 
 @contextmanager
 def explain_ledger_errors() -> Iterator[None]:
-    """Replace a `LedgerError` by an error for the caller, which says that nothing was sent to KIE."""
+    """Replace a `LedgerError` in the `with` block by an error for the caller, which says that KIE was not asked."""
     try:
         yield
     except LedgerError as error:
@@ -114,7 +115,7 @@ def not_finished_error(answer: Status, advice: Advice) -> KieMcpError:
 
 
 def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpError:
-    """Complete the error of a failed create: add the task's id and, where KIE dropped the model, another model."""
+    """Add the task's id to the error of a failed create and, if KIE no longer offers the model, another model."""
     if isinstance(error, NotOffered) and call.legacy:
         error.message = f"KIE no longer offers {call.id}. {error.message}"
         error.next_step = f"Use {call.legacy} instead."

@@ -19,9 +19,9 @@ class Quote:
 
     estimate: Estimate
     basis: str
-    """Where the estimate comes from, in words."""
+    """Where the estimate comes from, in words, such as `live price`."""
     reserve: float
-    """Credits to reserve; caps and confirmations use this figure. Without a known price, the highest similar price."""
+    """Credits to reserve, for caps and confirmations; if the price is unknown, the highest price of similar models."""
 
     @property
     def known(self) -> tuple[float, float] | None:
@@ -36,16 +36,16 @@ class Quote:
 
 
 def quote(call: KieModel, charges: Sequence[float], live_price: str = "", lengths: Lengths = NOT_MEASURED) -> Quote:
-    """Quote a call from earlier charges; else from the price list; without a figure there, from KIE's live price.
+    """Quote a call from earlier charges, or else from the price list, or else from KIE's live price.
 
-    What is reserved is never less than it would be without earlier charges: these tell what such a call is likely to
-    cost, and the price list what it costs at most.
+    Earlier charges show what a call is likely to cost, and the price list shows the most that it can cost. So earlier
+    charges never make the reservation smaller.
 
     Args:
         call: The call to quote.
         charges: Credits per unit that KIE charged for the last calls with the same price key.
         live_price: The price in the words of KIE's live catalogue; empty when unknown.
-        lengths: The seconds of the call's files that were measured.
+        lengths: The length in seconds of each file that was measured, by the reference to the file.
     """
     listed = _quote_without_charges(call, live_price, lengths)
     if not charges:
@@ -77,7 +77,7 @@ def highest_similar_estimate(call: KieModel) -> float:
 
 
 def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
-    """Return the highest estimate of the models whose calls with default arguments tell how much they buy."""
+    """Return the highest estimate for default arguments, in credits, of those models whose length is then known."""
     estimates = (model.default_estimate() for model in models)
     return max((each.high or 0 for each in estimates if not each.assumed), default=0)
 

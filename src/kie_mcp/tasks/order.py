@@ -1,4 +1,4 @@
-"""Order: a call to run, with its idempotency key, which shows whether a later call repeats it."""
+"""Order: what a caller wants to run; its idempotency key shows whether a later call repeats an earlier one."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from kie_mcp.ledger.task import new_id
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A model call that the runner shall run, with its options."""
+    """What a caller wants to run: a model with its arguments, and options such as the route."""
 
     tool: str
     """The name of the MCP tool that was called."""
@@ -24,19 +24,19 @@ class Order:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further fields for KIE's request body that the model class does not define."""
     variation: int = 1
-    """A number that is part of the idempotency key: an equal call with another number runs, and is paid for, again."""
+    """A part of the idempotency key: an equal call with another variation makes, and pays for, a new task."""
     live_price: str = ""
     """The price in the words of KIE's live catalogue; empty when the catalogue was not read."""
     notes: tuple[str, ...] = ()
-    """What the answer to the call says in addition, such as that a field is newer than the model class."""
+    """Sentences to add to the answer, for example that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The id that the new task gets; a repeated call returns the existing task, which has another id."""
 
     def idempotency_key(self, contents: Mapping[Ref, str]) -> str:
         """Return the idempotency key of the call.
 
-        Calls with equal model, arguments and file contents have equal keys; tool and file names do not count, nor do
-        blanks at the ends of texts.
+        Calls with equal model, route, arguments, file contents and variation have equal keys. The names of the tool and
+        of the files, and blanks at the ends of texts, do not change the key.
 
         Args:
             contents: For each reference, the string from `References.identify()` that identifies its content.
@@ -46,12 +46,12 @@ class Order:
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
     def tariff(self, lengths: Lengths) -> tuple[str, float]:
-        """Return the price key and the number of price units, as `KieModel.tariff()`.
+        """Return the price key and the number of price units, as `KieModel.tariff()` does.
 
-        The price may depend on further fields too, so these are part of the key.
+        The fields in `extra` are a part of this price key, because the price may depend on them too.
 
         Args:
-            lengths: The seconds of the call's files that were measured.
+            lengths: The length in seconds of each file that was measured, by the reference to the file.
         """
         price_key, units = self.call.tariff(lengths)
         if price_key and self.extra:
@@ -59,7 +59,7 @@ class Order:
         return price_key, units
 
     def ledger_arguments(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
-        """Return the arguments as the ledger stores them, with a SHA-256 in place of a data URI, which is a whole file.
+        """Return the arguments as the ledger stores them; a SHA-256 replaces each data URI, which holds a whole file.
 
         Args:
             contents: For each reference, the string from `References.identify()` that identifies its content.

@@ -1,4 +1,4 @@
-"""Partial files: what a broken download left in the output folder, and of which version of the file the bytes are."""
+"""Partial files: the bytes of unfinished downloads in the output folder, each with a note on the file's version."""
 
 import filecmp
 import json
@@ -12,25 +12,25 @@ from kie_mcp.errors import DamagedFile, InvalidCall
 
 
 class PartialFile:
-    """The bytes of a download so far, beside a note on the version of the file that they belong to (RFC 9110, 13.1.5).
+    """The bytes that a download has received, and a second file that notes the file's version (RFC 9110, 13.1.5).
 
-    Bytes without a note are never added to, because the rest may be that of another version.
+    A partial file without this note is never continued, because the host may send the rest of another version.
     """
 
     def __init__(self, file: IO[bytes], place: Path) -> None:
         self.file = file
         self._note = place.with_name(f"{place.name}.version")
         self.validator, self.total = _read_note(self._note)
-        """The validator is the ETag or Last-Modified of that version, and empty when the host named none. The total
-        is the size of the whole file in bytes, and None when the host did not say."""
+        """The validator is the ETag or Last-Modified of the file's version; empty when the host sent neither. The total
+        is the size of the whole file in bytes; None when the host did not name it."""
 
     @property
     def size(self) -> int:
-        """Number of bytes so far."""
+        """Number of bytes received so far."""
         return self.file.seek(0, os.SEEK_END)
 
     def begin(self, validator: str, total: int | None) -> None:
-        """Drop all bytes and begin anew with a version of the file."""
+        """Delete all received bytes, and note the version of the file that is received from now on."""
         self.file.seek(0)
         self.file.truncate()
         self.validator, self.total = validator, total
@@ -39,13 +39,13 @@ class PartialFile:
             self._note.write_text(json.dumps({"validator": validator, "total": total}), encoding="utf-8")
 
     def commit(self, folder: Path, stem: str, extension: str) -> Path:
-        """Give the complete file its name, and return the path; never overwrite an existing file."""
+        """Rename the complete file to its final name, and return the path; never overwrite an existing file."""
         final = _commit_name(self.file, folder, stem, extension)
         self._note.unlink(missing_ok=True)
         return final
 
     def close(self, *, delete: bool) -> None:
-        """Close the file, and delete it if that is wanted, or if the next attempt cannot go on with it."""
+        """Close the file; delete it if `delete` is true, or if the next attempt could not continue it."""
         # On a full disk, close() fails because it writes the bytes that are still in the buffer.
         with suppress(OSError):
             self.file.close()
@@ -88,7 +88,7 @@ def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
 
 
 def write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
-    """Write a file under a name that nothing has yet, and return its path."""
+    """Write a file under a name that no file has yet, and return its path."""
     with open_partial_file(folder, stem) as part:
         part.begin("", None)
         part.file.write(content)
@@ -96,7 +96,7 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
 
 
 def replace_file(content: bytes, place: Path) -> None:
-    """Write a file in place of one that exists, so that there is always one of the two."""
+    """Replace an existing file in one step, so that after a crash there is either the old file or the new one."""
     with open_partial_file(place.parent, place.name) as part:
         part.begin("", None)
         part.file.write(content)

@@ -26,7 +26,7 @@ FIRST_POLL_SHARE = 0.85
 """Latest time of the first poll, as a share of the expected duration. The first poll must come before the expected end:
 the measured duration of a task is the time of its last poll, so later polls would make each estimate longer."""
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
-"""Seconds between two polls, at least and at most; the first figure is also the shortest duration."""
+"""Shortest and longest time between two polls, in seconds; shorter durations of tasks count as the shortest time."""
 MOST_PATIENCE = 0.4
 """Upper limit of `patience`: seconds that one interval adds to the expected delay until a poll notices the end."""
 REPEAT_SECONDS = 30
@@ -34,12 +34,12 @@ REPEAT_SECONDS = 30
 DOUBT_SECONDS = 1.0
 """Seconds until the next poll when KIE did not know the task, though KIE should know it by now."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
-"""Seconds until the next poll after one failed poll, and at most; the time doubles with each failed poll."""
+"""Seconds until the next poll after one failed poll, and after many; each failed poll in a row doubles the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class DurationEstimate:
-    """How long tasks of one kind take."""
+    """How long a task is expected to take, from tasks with the same model and clip length."""
 
     seconds: float
     """The median duration in seconds, at least 0.5."""

@@ -69,9 +69,9 @@ class Runner:
             task_group: The group that runs the watchers.
             rules: The operator's rules on spending and repeated calls.
             callback_url: The URL that KIE calls when a task has ended; empty when no callback is wanted.
-            usual_seconds: Seconds that every task is expected to take; None takes the figure of each model.
+            usual_seconds: Seconds that every task is expected to take; None means that each model has its own figure.
             on_change: Called with a task after its new state is saved; must neither raise nor wait for a client.
-            find_kind: Tells what a model makes that is not built in, for tasks that are adopted.
+            find_kind: Returns the kind of results of a model that is not built in; adopted tasks may have such a model.
             clock: The clock.
         """
         self.client = client
@@ -235,11 +235,11 @@ class Runner:
         return task.done or (task.final and bool(task.note))
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Settle a task whose outcome is unknown, or of which KIE named no result.
+        """Settle a task whose outcome is unknown, or a succeeded task for which KIE named no result.
 
         Args:
             id_: The task's id.
-            outcome: `not created`, the id of the task that KIE's log shows, or the links of its results.
+            outcome: `not created`, KIE's id of the task, or links to its results.
 
         Raises:
             InvalidCall: When there is nothing to settle, or KIE does not know the id.
@@ -274,7 +274,7 @@ class Runner:
         await self._takeover.release_lease()
 
     async def _look_up_repeat(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
-        """Return what each reference stands for, the idempotency key, and the existing task of a repeated call."""
+        """Return what identifies each reference's content, the idempotency key, and the task of a repeated call."""
         contents = await self.references.identify(order.call.references())
         idempotency_key, since = order.idempotency_key(contents), self._repeat_window_start()
         repeated = None if since is None else await self.ledger.find_repeated(idempotency_key, since)
@@ -316,7 +316,7 @@ class Runner:
         raise failures.confirmation_needed_error(task, id_, stale=bool(confirm), minutes=minutes)
 
     async def _issue_confirmation(self, task: Task) -> str:
-        """Save a new confirmation, which a person may give by its id, and return the id."""
+        """Save a new confirmation id for a task, and return the id; a person agrees to the cost with it."""
         id_ = new_id("c")
         await self.ledger.confirmations.add(id_, task.idempotency_key, self.clock.time(), CONFIRMATION_SECONDS)
         return id_

@@ -20,25 +20,25 @@ class Line:
     tasks: int = 0
     succeeded: int = 0
     charged: float = 0
-    """Credits charged for tasks that succeeded; where KIE named none, the reservation."""
+    """Credits charged for tasks that succeeded; if KIE named no charge, the task's reservation counts."""
     expired: int = 0
     """Number of tasks whose files or record KIE deleted before they were saved."""
     expired_charged: float = 0
-    """Credits charged for expired tasks; where KIE named none, the reservation."""
+    """Credits charged for expired tasks; if KIE named no charge, the task's reservation counts."""
     failed: int = 0
-    """Number of tasks that KIE took and that failed later."""
+    """Number of tasks that KIE accepted and that failed later."""
     failed_charged: float = 0
     """Credits charged for tasks although they failed."""
     refunded: float = 0
-    """Credits that were reserved for failed tasks, and not charged by KIE's word or by the balance."""
+    """Credits that were reserved for failed tasks and not charged, according to KIE's answer or the balance."""
     failed_unknown: int = 0
-    """Number of failed tasks of which nobody knows the charge."""
+    """Number of failed tasks whose charge is unknown."""
     refused: int = 0
-    """Number of calls that KIE never took, so that they cost nothing."""
+    """Number of tasks that KIE never accepted; they cost nothing."""
     unknown: int = 0
     """Number of tasks of unknown outcome; `resolve_task` settles them."""
     open: float = 0
-    """Credits reserved for tasks that still run, or of which the outcome or the charge is unknown."""
+    """Credits reserved for tasks that still run, or whose outcome or charge is unknown."""
 
     def add(self, task: Task) -> None:
         """Add a task to the counts and credits of this line."""
@@ -71,7 +71,7 @@ class Line:
             self.refunded += task.reserved
 
     def rounded(self) -> dict[str, Any]:
-        """Return the line as a dictionary, with credits rounded to two decimals, and the worth of what was charged."""
+        """Return the line as a dictionary: credits with two decimals and, if known, the charges in US dollars."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         figures = {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
         worth = to_usd(self.charged + self.expired_charged + self.failed_charged)
@@ -79,7 +79,7 @@ class Line:
 
 
 def format_line(line: Mapping[str, Any]) -> str:
-    """Format one line, as `Line.rounded()` returns it, as text; figures that are 0 are left out, or missing."""
+    """Format the dictionary of one line from `Line.rounded()` as text; most figures are left out if 0 or missing."""
     made = f"{line['of']}: {format_credits(line['charged'])} for {line['succeeded']} of {line['tasks']} tasks"
     failed = (
         f"{format_number(line['failed_charged'])} charged",

@@ -26,7 +26,7 @@ class Takeover:
         """Build a takeover; the lease begins with the first `renew_lease()`.
 
         Args:
-            client: The client of KIE's API; each renewal sets its share of the read limit.
+            client: The client of KIE's API; each renewal of the lease tells it this process's share of the read limit.
             ledger: The ledger, which holds the leases of all processes.
             process: The id of this process.
             clock: The clock.

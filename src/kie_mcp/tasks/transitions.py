@@ -17,9 +17,9 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
 
 GRACE_SECONDS = 90
-"""Seconds for which an answer without the task, or a success without a result, may be only a delay at KIE."""
+"""Seconds for which KIE may not know a new task yet, or may not name the results of a succeeded task yet."""
 MISSES_BELIEVED = 3
-"""Number of status answers in a row without the task after which the task counts as gone."""
+"""Number of status answers in a row in which KIE does not know a task, after which the task counts as expired."""
 REPEATED_FOR = 3600
 """Seconds after which a running task on a repeated route counts as failed. A 4K clip takes ten minutes, and KIE has no
 code for a task that will never end."""
@@ -68,7 +68,7 @@ def decide(
         answer: The status answer.
         times: The task's age and KIE's silence, in seconds.
         misses: Number of status answers in a row, before this one, in which KIE did not know the task.
-        advice: What the account's owner can do.
+        advice: The next steps for the account's owner.
     """
     if state in FINAL:
         return Transition(state)
@@ -115,9 +115,10 @@ def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Tr
     """Decide the state of a task whose process has died.
 
     Args:
-        state: The state that the process left.
-        balance_note: A sentence, after a space, on what the account's balance shows of the create; may be empty.
-        advice: What the account's owner can do.
+        state: The task's state when the process died.
+        balance_note: A sentence on whether the balance suggests that KIE accepted the create. It begins with a space;
+            empty when nothing is known.
+        advice: The next steps for the account's owner.
     """
     match state:
         case "prepared":

@@ -40,7 +40,7 @@ FRESH_SECONDS = 3
 BALANCE_SECONDS = 5
 """Seconds to wait at most for KIE's answer with the account's balance."""
 LONGEST_LEDGER_BACKOFF = 30
-"""Longest time, in seconds, between two attempts to save a row that the ledger refused."""
+"""Longest time, in seconds, between two attempts to save a row that could not be written."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
 """Seconds between two attempts to download; the last figure is repeated until KIE has deleted the files."""
 
@@ -89,7 +89,7 @@ class Watcher:
         self.error: KieMcpError | None = None
         """The error that `Runner.submit()` raises; None when `submit()` returns the task."""
         self.ended = anyio.Event()
-        """Set when callers need wait no longer; a failed download or an unsaved row may still be retried later."""
+        """Set when callers need not wait any longer; a failed download or an unsaved row may still be retried later."""
         self._services = services
         # The time of day is read only once, because somebody may set the machine's clock while the task runs.
         age = max(services.clock.time() - task.created, 0)
@@ -128,7 +128,7 @@ class Watcher:
         await self._services.clock.wait_for_first(self._woken.wait, partial(wait, seconds))
 
     async def start(self, order: Order, bodies: Bodies) -> None:
-        """Send the create of a task that is on disk as `prepared`."""
+        """Send the create of a task that the ledger holds in the state `prepared`."""
         task = self.task
         try:
             try:
@@ -288,7 +288,7 @@ class Watcher:
         await self._save_task()
 
     async def _set_charge(self, charged: float | None, impossible: str) -> None:
-        """Set the charge to KIE's figure, or else to the fall of the balance; what cannot be true changes nothing."""
+        """Set the charge to KIE's figure, or else to the fall of the balance; ignore a figure that is not plausible."""
         task = self.task
         if charged is not None and not charges.is_plausible(task, charged):
             charged, impossible = None, f"{charged:,.10g}"
@@ -300,7 +300,7 @@ class Watcher:
             charges.keep_reservation(task, impossible)
 
     async def _save_task(self) -> None:
-        """Save the task's current state; when the ledger refuses, keep the error, so that `follow()` retries."""
+        """Save the task's current state; when that fails, keep the error, so that `follow()` tries again."""
         task = self.task
         if self._ledger_error:
             task.note = ""

@@ -62,7 +62,7 @@ class SoundEffectV2(ElevenLabs):
     id = "elevenlabs/sound-effect-v2"
     does = "text-to-sound"
     aliases = ("sound-effect-v2", "elevenlabs-sound-effect")
-    legacy = "suno_music"
+    legacy = "suno_sounds"
 
     prompt: Prompt = wire("text", max_length=5000)
     duration: float | None = wire("duration_seconds", None, ge=0.5, le=22)

@@ -104,6 +104,7 @@ class MidjourneyVideo(MidjourneyImages):
     kind = "video"
     does = "image-to-video"
     aliases = ("midjourney-video",)
+    legacy = "kling_video"
     constants: ClassVar[dict[str, Any]] = {"taskType": "mj_video"}
     usual_seconds = 150
 

@@ -121,6 +121,6 @@ class NanoBananaPro(NanoBanana):
 
 IMAGE = Family(
     "nano_banana_image",
-    "Make or edit pictures with Nano Banana (Google), keeping characters alike: 2.1 by default, to 4K; pro finest.",
+    "Make a picture, photo or drawing, or edit images, with Nano Banana (Google): keeps characters alike; pro finest.",
     (NanoBanana21, NanoBananaText, NanoBananaEdit, NanoBanana2, NanoBanana2Lite, NanoBananaPro),
 )

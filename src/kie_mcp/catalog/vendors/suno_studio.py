@@ -177,4 +177,6 @@ ADD_PART = Family(
 REPLACE_SECTION = Family(
     "suno_replace_section", "Make some seconds of a song anew, with new lyrics, with Suno.", (ReplaceSection,)
 )
-SOUNDS = Family("suno_sounds", "Make a sound effect, ambience or loop with Suno.", (Sounds,))
+SOUNDS = Family(
+    "suno_sounds", "Make a sound effect (rain, steps, an explosion), ambience or loop with Suno.", (Sounds,)
+)

@@ -135,7 +135,7 @@ class Subscriptions:
         await self._bus.publish(ResourceUpdated(uri))
 
     async def _compare_balance(self, app: App) -> None:
-        """Read the balance, and notify clients when it differs from the balance last notified."""
+        """Read the balance, and notify clients when it differs from the balance at the last notification."""
         try:
             balance = await (await app.runner()).client.read_balance()
         except KieMcpError as error:

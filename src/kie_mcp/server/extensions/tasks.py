@@ -142,6 +142,8 @@ class TasksExtension(Extension):
         handle = build_handle(task, now=now, usual=usual, busy=runner.is_busy(task))
         if handle["status"] == "completed":
             result = answers.build_task_result(task, now=now, usual=usual)
+            if app.settings.links:
+                answers.add_links(result)
             handle["result"] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return handle
 
@@ -166,7 +168,7 @@ async def find_task(app: App, id_: str) -> "Task":
     """
     try:
         task = await (await app.runner()).get(id_)
-        # The runner also finds a task by KIE's id, but only this server's own id is a handle.
+        # The runner also finds a task by KIE's id, but a handle always has the ledger's id of the task.
         if task.id != id_:
             raise InvalidCall(f"There is no task {id_}.")
     except InvalidCall as error:

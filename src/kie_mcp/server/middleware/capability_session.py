@@ -4,11 +4,11 @@ A client of a protocol before 2026-07-28 declares its capabilities only once, in
 sessions in which to remember them (a stateless server answers clients of all protocol versions). The protocol lets a
 server hand out a session id (`Mcp-Session-Id`) with the answer to `initialize`, and the client sends it with every
 later request. So the id itself carries the capability: it begins with `shows-pages-` when the client declared MCP Apps
-with HTML pages; other clients get no id. `gallery.client_shows_gallery` reads it.
+with HTML pages; other clients get no id. `gallery.client_shows_gallery` reads the capability from the id.
 
-The id is not signed, because it grants nothing: a client that invents one is listed a page and one more tool, which it
-could have had by declaring MCP Apps. Clients of 2026-07-28 declare their capabilities with each request, send no
-`initialize` and get no id. Should the SDK offer a way to keep capabilities in a stateless server, this module can go.
+The id is not signed, because it grants nothing: a client that invents an id is only shown one page and one tool more,
+which it would also get by declaring MCP Apps. Clients of 2026-07-28 declare their capabilities with each request, send
+no `initialize` and get no id. This module can be deleted when the SDK keeps capabilities in a stateless server.
 """
 
 import secrets

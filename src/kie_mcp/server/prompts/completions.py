@@ -90,7 +90,7 @@ async def _video_models(_: App, __: OtherArguments) -> Sequence[str]:
 def _ids(kind: "Kind | None") -> list[str]:
     from kie_mcp.catalog import search
 
-    return [entry.model.id for entry in search.find_models(kind=kind)]
+    return [entry.model.id for entry in search.find_models(kind=kind).entries]
 
 
 async def _voices(_: App, __: OtherArguments) -> Sequence[str]:

@@ -17,7 +17,7 @@ from kie_mcp.server.app import App
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
 
-COLUMNS = ("model", "status", "credits", "seconds", "task_id", "file")
+COLUMNS = ("model", "status", "credits", "seconds", "task_id")
 LONGEST_TEXT = 600
 """Maximum characters of each text result in a comparison; longer texts are cut."""
 
@@ -78,6 +78,7 @@ def build_quote_result(
         **usd_field("counted_usd", total),
         "max_credits": max_credits,
         "balance": balance,
+        **usd_field("balance_usd", balance),
     }
     lines = [f"{row['model']}: {format_cost(row)}" for row in rows]
     lines.append(
@@ -122,8 +123,6 @@ async def build_comparison_result(
     if sheet and sheet.content:
         data = b64encode(sheet.content).decode()
         result.content.append(ImageContent(type="image", data=data, mime_type=sheet.mime_type))
-    for task in tasks:
-        result.content += answers.link_results(task)
     return result
 
 
@@ -131,9 +130,9 @@ def _task_row(order: Order, task: Task, now: float) -> Row:
     row: Row = {"model": task.model, "status": task.state, "task_id": task.id}
     row |= answers.describe_cost(task)
     row["seconds"] = round((task.finished or now) - task.created)
-    if task.results:
-        row["files"] = [each.path or each.url for each in task.results]
-    if task.texts:
+    if task.results and task.final:
+        row["media"] = answers.describe_media(task)
+    if task.texts and task.final:
         row["texts"] = [answers.truncate_text(text, task.id, LONGEST_TEXT) for text in task.texts]
     notes = ["made before, nothing more is paid"] * (task.id != order.id) + [formatting.to_one_line(task.note)]
     if note := "; ".join(filter(None, notes)):
@@ -163,10 +162,11 @@ def _format_comparison(answer: Mapping[str, Any]) -> str:
         "|---" * len(COLUMNS) + "|",
     ]
     for row in answer["models"]:
-        seconds, files = str(row.get("seconds", "")), " ".join(row.get("files", ()))
-        cells = (row["model"], row["status"], answers.format_cost(row), seconds, row.get("task_id", ""), files)
-        lines.append(_format_table_row(cells))
+        cells = (row["model"], row["status"], answers.format_cost(row), str(row.get("seconds", "")))
+        lines.append(_format_table_row((*cells, row.get("task_id", ""))))
     for row in answer["models"]:
+        if "media" in row:
+            lines += [f"{row['model']}:", *answers.format_media(row["media"])]
         lines += [f"{row['model']}:\n{indent(text, '> ', bool)}" for text in row.get("texts", ())]
         if "note" in row:
             lines.append(f"{row['model']}: {row['note']}")

@@ -11,9 +11,9 @@ from mcp_types import (
 )
 
 from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.server import selection
 from kie_mcp.server.app import App, Context, ToolCall
 from kie_mcp.server.extensions import gallery
-from kie_mcp.server.selection import load_tool_list
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
     app = context.lifespan_context
     listed = app.selection.list_result
     return (
-        gallery.add_gallery_to_tools(listed, load_tool_list()["utilities"])
+        gallery.add_gallery_to_tools(listed, selection.load_tool_list()["utilities"])
         if gallery.client_shows_gallery(context)
         else listed
     )
@@ -38,25 +38,27 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 
     app = context.lifespan_context
     try:
+        app.check_settings()
         result = await _call(app, context, params)
     except KieMcpError as error:
         return answers.build_error_result(error)
     except Exception:
         logger.exception("tool %r", params.name)
         # A read-only tool spends no credits. Another tool may have, so its answer says that the cost is unknown.
-        billed = False if app.selection.is_read_only(params.name) else None
+        billed = False if selection.is_read_only(params.name) else None
         return answers.build_error_result(
             KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
         )
-    if context.protocol_version in BEFORE_LINKS and isinstance(result, CallToolResult):
-        return answers.remove_links(result)
+    if app.settings.links and context.protocol_version not in BEFORE_LINKS and isinstance(result, CallToolResult):
+        return answers.add_links(result)
     return result
 
 
 async def _call(app: App, context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     """Find the called tool and run it.
 
-    The tool may be the gallery's own tool, the tool of a family of models, or a utility.
+    The tool may be the gallery's own tool, the tool of a family of models, or a utility. Whether it is listed does not
+    matter: answers name tools that are not.
     """
     from kie_mcp.catalog.arguments import find_broken_text
     from kie_mcp.catalog.registry import FAMILIES
@@ -71,10 +73,12 @@ async def _call(app: App, context: Context, params: CallToolRequestParams) -> Ca
         )
     if name == gallery.GALLERY_TASK.name:
         return await gallery.call_gallery_task(app, arguments)
-    if name not in app.selection.names:
-        raise InvalidCall(f"There is no tool {name!r}.", "Ask for the list of tools; run_model runs any model.")
     for family in FAMILIES:
         if family.tool == name:
             return await run_family_tool(app, ToolCall(context, params), family, arguments)
-    (tool,) = (tool for tool in TOOLS if tool.name == name)
-    return await tool(app, ToolCall(context, params), arguments)
+    for tool in TOOLS:
+        if tool.name == name:
+            return await tool(app, ToolCall(context, params), arguments)
+    raise InvalidCall(
+        f"There is no tool {name!r}.", f"{selection.suggest_tools(name)}find_models tells which tool makes what."
+    )

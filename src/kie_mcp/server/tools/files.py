@@ -36,11 +36,12 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
         upload = await uploader.upload_base64(arguments.base64 or "", arguments.name)
     answer = {
         "upload_id": upload.id,
+        "resource": f"kie://uploads/{upload.id}",
         "url": upload.url,
         "name": upload.name,
         "expires": formatting.format_time(upload.expires),
     }
-    text = f"{upload.name} is at {upload.url} until {answer['expires']}: pass the URL, or kie://uploads/{upload.id}."
+    text = f"{upload.name} is at {upload.url} until {answer['expires']}: pass the URL, or {answer['resource']}."
     result = answers.build_result(answer, formatting.to_one_line(text))
     return answers.add_note(result, f"{changes}.") if (changes := uploader.changes.get(upload.id)) else result
 

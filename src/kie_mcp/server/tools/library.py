@@ -83,7 +83,8 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
         "prompt": formatting.shorten(formatting.to_one_line(task.prompt), LONGEST_PROMPT),
     }
     row |= answers.describe_cost(task)
-    row["files"] = [each.path or each.url for each in task.results[:MAX_FILES]]
+    # A path is told as it is; two blanks in it are part of it.
+    row["files"] = [each.path or formatting.to_one_line(each.url) for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
         row["more_files"] = len(task.results) - MAX_FILES
     if made_from:
@@ -95,7 +96,7 @@ def _format_row(row: Mapping[str, Any]) -> str:
     cost = answers.format_cost(row)
     facts = ", ".join([row["model"], *([cost] if cost else [])])
     head = f"{row['task_id']} {row['when']} ({facts}) {row['prompt']}".rstrip()
-    lines = [head, *(formatting.to_one_line(file) for file in row["files"])]
+    lines = [head, *row["files"]]
     if "more_files" in row:
         lines.append(f"{row['more_files']} more files: get_task names them.")
     if "made_from" in row:

@@ -16,12 +16,13 @@ from kie_mcp.server.tools.tool import Arguments, Tool
 
 PAGE_SIZE = 12
 """Maximum number of models on one page."""
+NOTHING_FITS = "No model fits. Say in other words what to make, or leave out kind, mode and max_credits."
 
 
 class FindModels(Arguments):
     """Arguments of find_models."""
 
-    words: str = Field("", description="Such as: kling image.")
+    words: str = Field("", description="Such as: kling image, or: lip sync.")
     kind: Kind | None = None
     mode: str = Field("", description="Such as image-to-video.")
     max_credits: float | None = Field(None, description="For one call with default arguments.")
@@ -32,25 +33,36 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     """Find models by words, kind, mode and price, among the built-in models and the models in KIE's list.
 
     When the call limits the price, models that are not built in are left out, because their price is not known as a
-    number.
+    number. Models that are only the nearest are left out when KIE's list has one that fits. Legacy models come last.
     """
     offered = await live_models.fetch_offered_models(app)
     found = search.find_models(
         arguments.words, kind=arguments.kind, mode=arguments.mode, max_credits=arguments.max_credits
     )
-    rows = [
-        live_models.add_live_status(search.summarize_entry(entry), live_models.read_live_status(entry.model, offered))
-        for entry in found
-    ]
+    new: list[dict[str, str]] = []
     if arguments.max_credits is None:
-        rows += live_models.list_live_only_models(offered, arguments.words, arguments.kind, arguments.mode)
+        new = live_models.list_live_only_models(offered, arguments.words, arguments.kind, arguments.mode)
+    if found.note and new:
+        found = search.Found([])
+    current, legacy = (
+        [
+            live_models.add_live_status(search.summarize_entry(each), live_models.read_live_status(each.model, offered))
+            for each in found.entries
+            if bool(each.model.legacy) == is_legacy
+        ]
+        for is_legacy in (False, True)
+    )
+    rows = [*current, *new, *legacy]
     pages = math.ceil(len(rows) / PAGE_SIZE)
     page = rows[(arguments.page - 1) * PAGE_SIZE : arguments.page * PAGE_SIZE]
     answer = {"models": page, "page": arguments.page, "pages": pages}
     lines = [f"{row['model']} ({row['tool']}, {row['mode']}, {_format_price(row)}): {row['about']}" for row in page]
+    if note := found.note or ("" if rows else NOTHING_FITS):
+        answer["note"] = note
+        lines.insert(0, note)
     if pages > 1:
         lines.append(f"Page {arguments.page} of {pages}.")
-    return _result_with_key_note(app, answer, "\n".join(lines) or "No model fits. Try fewer words.")
+    return _result_with_key_note(app, answer, "\n".join(lines))
 
 
 def _format_price(row: Mapping[str, str]) -> str:
@@ -76,10 +88,14 @@ def _result_with_key_note(app: App, answer: Mapping[str, Any], text: str) -> Cal
     try:
         _ = app.settings.key
     except ConfigurationError as error:
-        note = f"{error} {error.next_step}"
-        return answers.build_result({**answer, "note": note}, f"{text}\n{note}")
+        return answers.add_note(answers.build_result(answer, text), f"{error} {error.next_step}")
     return answers.build_result(answer, text)
 
 
-FIND_MODELS = Tool("find_models", "Find models by words, kind, mode or price.", FindModels, find_models)
+FIND_MODELS = Tool(
+    "find_models",
+    "Find the tool and model for a job said in words (lip sync, upscaler, voiceover), by kind, mode or price.",
+    FindModels,
+    find_models,
+)
 DESCRIBE_MODEL = Tool("describe_model", "Arguments, limits and price of one model.", DescribeModel, describe_model)

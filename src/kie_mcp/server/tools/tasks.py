@@ -94,7 +94,7 @@ async def list_tasks(app: App, _: ToolCall, arguments: ListTasks) -> CallToolRes
             "model": task.model,
             "created": formatting.format_time(task.created),
             "prompt": formatting.to_one_line(task.prompt)[:60],
-            "files": len(task.results),
+            "files": len(task.results) if task.final else 0,
         }
         for task in page
     ]

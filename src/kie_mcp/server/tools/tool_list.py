@@ -15,6 +15,7 @@ from kie_mcp.catalog import price_list, search
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.registry import FAMILIES, STANDARD
+from kie_mcp.catalog.vendors import nano_banana
 from kie_mcp.server import live_models
 from kie_mcp.server.tools import compare_models
 from kie_mcp.server.tools.registry import TOOLS
@@ -27,9 +28,30 @@ BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
 """Maximum tokens of a client's context that the tools of each size may take."""
 
 
+ALWAYS_LOADED = frozenset({nano_banana.IMAGE.tool, "get_task", "find_models", live_models.RUN_MODEL_TOOL})
+"""Names of the tools that Claude Code shows to its model from the start.
+
+It hides the other tools until its model searches for them.
+"""
+SPELLINGS = {
+    "elevenlabs": "ElevenLabs",
+    "flux2": "Flux 2",
+    "gpt": "GPT",
+    "gpt4o": "GPT-4o",
+    "happyhorse": "HappyHorse",
+    "midi": "MIDI",
+    "minimax": "MiniMax",
+    "pixverse": "PixVerse",
+    "wan3": "Wan 3",
+    "wav": "WAV",
+}
+"""The spelling in titles of those words of tools' names that do not only begin with a capital letter."""
+
+
 def build_tools() -> list[dict[str, Any]]:
     """Return the definition of every tool, as tools/list shows it."""
-    return [_family_tool(family) for family in FAMILIES] + [_utility_tool(utility) for utility in TOOLS]
+    tools = [_family_tool(family) for family in FAMILIES] + [_utility_tool(utility) for utility in TOOLS]
+    return [_add_meta(tool) for tool in tools]
 
 
 def build_sets() -> dict[str, list[str]]:
@@ -49,8 +71,20 @@ def build_sets() -> dict[str, list[str]]:
 
 
 def count_tokens(tool: dict[str, Any]) -> float:
-    """Estimate the tokens of a tool's definition as the bytes of its compact JSON divided by 4."""
-    return len(_compact_json(tool).encode()) / 4
+    """Estimate the tokens of a tool's definition as the bytes of its compact JSON divided by 4.
+
+    Only what clients show to their models counts: the title, the annotations and `_meta` are for the clients.
+    """
+    return len(_compact_json({key: tool[key] for key in ("name", "description", "inputSchema")}).encode()) / 4
+
+
+def format_title(name: str) -> str:
+    """Return the title of a tool, which clients show to people: its name in words, such as `ElevenLabs Speech`."""
+    return " ".join(SPELLINGS.get(word, word.capitalize()) for word in name.split("_"))
+
+
+def _add_meta(tool: dict[str, Any]) -> dict[str, Any]:
+    return tool | ({"_meta": {"anthropic/alwaysLoad": True}} if tool["name"] in ALWAYS_LOADED else {})
 
 
 def _compact_json(value: object) -> str:
@@ -60,6 +94,7 @@ def _compact_json(value: object) -> str:
 def _family_tool(family: Family) -> dict[str, Any]:
     return {
         "name": family.tool,
+        "title": format_title(family.tool),
         "description": family.description,
         "inputSchema": family.input_schema,
         # A call after the repeat window spends credits again, so the tool is not declared idempotent.
@@ -73,6 +108,7 @@ def _utility_tool(utility: Tool) -> dict[str, Any]:
         hints["destructiveHint"] = False
     return {
         "name": utility.name,
+        "title": format_title(utility.name),
         "description": utility.description,
         "inputSchema": utility.input_schema,
         "annotations": hints,

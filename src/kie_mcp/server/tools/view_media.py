@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
@@ -20,6 +20,7 @@ class ViewMedia(Arguments):
 
     task_id: str
     n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, counted from 1; all when left out.")
+    size: Literal["small", "large"] = Field("small", description="large shows more detail: 200 kB, not 45.")
 
 
 async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolResult:
@@ -31,6 +32,7 @@ async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolRes
         InvalidCall: When there is no such result, or the result is not saved.
     """
     task = await (await app.runner()).get(arguments.task_id)
+    max_bytes = preview.MAX_LARGE_BYTES if arguments.size == "large" else preview.MAX_BYTES
     number, fragment = arguments.n, arguments.task_id.partition("#")[2]
     # The caller may name one result as `task:<id>#<n>`, which is the form that file arguments take.
     if number is None and fragment.isdecimal():
@@ -44,13 +46,13 @@ async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolRes
         if not task.results[number - 1].is_media:
             kind = task.results[number - 1].mime_type
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
-        picture = await preview.render_preview(path)
+        picture = await preview.render_preview(path, max_bytes=max_bytes)
         return _picture_result(f"task:{task.id}#{number}, {path.name}: {picture.note}", picture)
     if not any(each.path for each in task.results):
         # This call always raises here; its error tells the caller why there is no file.
         find_saved_file(app, task, 1)
     files = [(Path(each.path) if each.path else None, each.label) for each in task.results]
-    sheet = await preview.render_contact_sheet(files)
+    sheet = await preview.render_contact_sheet(files, max_bytes=max_bytes)
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}", sheet)
 
 

@@ -1,0 +1,221 @@
+"""What people call the things that they want to make, and the tools and models that make them."""
+
+import re
+from dataclasses import dataclass
+
+FILLER_WORDS = (
+    "a an the my me i we you it this that some any want need can could would please to of for with in on from into by "
+    "and or make makes making create generate produce do get give use turn new model models tool tools ai kie"
+)
+"""Words that say nothing about what is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that people want to make."""
+
+    phrases: tuple[str, ...]
+    """What people call it, in lower case; each phrase also stands for its plural."""
+    targets: tuple[str, ...]
+    """Names of tools and ids of models, the most suitable first."""
+    note: str = ""
+    """What to say when no model does quite this; the targets are then the nearest."""
+
+
+def _need(phrases: str, targets: str, note: str = "") -> Need:
+    return Need(tuple(phrases.split(", ")), tuple(targets.split()), note)
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a text in lower case, without filler words; all words if there are only such."""
+    words = re.findall(r"[^\W_]+", text.casefold())
+    return [word for word in words if word not in FILLER_WORDS.split()] or words
+
+
+NEEDS = (
+    # Pictures
+    _need(
+        "picture, photo, photograph, image, drawing, draw, illustration, poster, wallpaper, portrait, artwork, "
+        "thumbnail",
+        "nano_banana_image seedream_image gpt4o_image z_image imagen_image flux2_image",
+    ),
+    _need("anime, manga, cartoon, ghibli", "ghibli_image nano_banana_image seedream_image"),
+    _need(
+        "logo, lettering, typography, text in image, banner, flyer, infographic, business card, book cover",
+        "ideogram/v3-text-to-image gpt4o_image gpt_image qwen_image",
+    ),
+    _need(
+        "edit photo, edit picture, edit image, image editing, photo editing, photo editor, retouch, restyle photo, "
+        "enhance colors, colorize, combine images, change clothes, virtual try on",
+        "nano_banana_image seedream/5-pro-image-to-image flux_kontext_image gpt4o_image",
+    ),
+    _need(
+        "inpaint, inpainting, mask, fill in, remove object, object removal, erase",
+        "ideogram/v3-edit qwen2-1/image-to-image gpt4o_image nano_banana_image",
+    ),
+    _need(
+        "outpaint, outpainting, uncrop, expand image, extend image, extend photo",
+        "nano_banana_image flux_kontext_image gpt4o_image",
+        "No model has a mode for outpainting; these do it if the prompt asks for it and aspect_ratio is wider.",
+    ),
+    _need(
+        "upscaler, upscale, upscaling, enhance, enhancer, enlarge, higher resolution, sharpen, deblur, unblur, "
+        "super resolution, restore photo",
+        "recraft/crisp-upscale topaz/image-upscale topaz/video-upscale",
+    ),
+    _need("upscale video, video upscaler, enhance video, video enhancer", "topaz/video-upscale veo_upscale"),
+    _need(
+        "background removal, remove background, background remover, transparent background, cut out, cutout, "
+        "transparent png",
+        "recraft_remove_background",
+    ),
+    _need("layers, psd, photoshop", "seedream_layers recraft_remove_background"),
+    _need("segment, segmentation", "grok-imagine-image-2-0/segment-map seedream_layers"),
+    _need(
+        "consistent character, same character, character reference, same face, likeness, headshot",
+        "ideogram/character nano_banana_image gemini_omni_character",
+    ),
+    _need(
+        "cheapest image, cheap image, cheapest picture, quick image, fast image",
+        "z_image seedream_image nano_banana_image",
+    ),
+    _need("album cover, cover art", "suno_cover_art nano_banana_image"),
+    # Video
+    _need(
+        "video, clip, movie, film, short film, text to video, commercial, advert, trailer, anime video, cartoon video",
+        "veo_video kling_video seedance_video minimax_video hailuo_video",
+    ),
+    _need(
+        "vertical video, portrait video, tiktok, reels, youtube shorts, 9 16, story video",
+        "veo_video kling_video seedance_video",
+    ),
+    _need(
+        "photo to video, picture to video, image to video, animate photo, animate picture, animate image, "
+        "animate drawing, img2vid, i2v, bring photo to life, first frame, last frame",
+        "kling-3.0/video seedance_video kling/v2-1-standard hailuo/2-3-image-to-video-standard",
+    ),
+    _need("video with sound, video with audio", "veo_video seedance_video kling_video grok_video"),
+    _need(
+        "cheapest video, cheap video, quick video, fast video",
+        "runway_video grok_video bytedance/v1-pro-fast-image-to-video",
+    ),
+    _need(
+        "lipsync, lip sync, lip syncing, lip sync avatar, talking photo, talking picture, talking head, "
+        "talking avatar, avatar, speaking photo, photo talk, make photo speak, digital human, presenter",
+        "infinitalk/from-audio kling_avatar omnihuman-1-5 volcengine/video-to-video-lip-sync",
+    ),
+    _need("lip sync video, lipsync video, dub video", "volcengine/video-to-video-lip-sync talking_head kling_avatar"),
+    _need(
+        "restyle, restyle video, style transfer, edit video, video editing, change video, video to video, relight, "
+        "remove object from video, vfx",
+        "runway_aleph wan_edit happyhorse/video-edit kling-3.0-omni/transformation",
+    ),
+    _need(
+        "motion control, motion transfer, motion capture, dance, dancing, copy movement, move like",
+        "kling_motion wan_animate",
+    ),
+    _need("replace person, replace actor, character swap", "wan/2-2-animate-replace wan_edit"),
+    _need(
+        "extend video, longer video, continue video", "veo_extend runway_extend grok-imagine/extend pixverse-v6/extend"
+    ),
+    _need("music video, song to video", "suno_music_video"),
+    # Sound
+    _need(
+        "voiceover, voice over, narration, narrator, narrate, text to speech, tts, speech, read aloud, read text, "
+        "speak, audiobook, voice",
+        "elevenlabs_speech gemini_speech elevenlabs_dialogue",
+    ),
+    _need("podcast, dialogue, dialog, conversation, two voices, interview", "elevenlabs_dialogue gemini_speech"),
+    _need(
+        "sfx, sound effect, sound effects, sound fx, foley, rain, thunder, explosion, footsteps, noise, ambience, "
+        "ambient sound, sound",
+        "suno_sounds elevenlabs_sound_effect",
+    ),
+    _need(
+        "music, song, soundtrack, background music, jingle, beat, instrumental, melody, score, tune, theme song",
+        "suno_music suno_sounds suno_extend",
+    ),
+    _need("lyrics, lyric, songwriting", "suno_lyrics suno_timestamped_lyrics"),
+    _need("cover song, remix, mashup, remake song", "suno_cover_song"),
+    _need(
+        "stems, stem separation, vocal remover, remove vocals, separate vocals, karaoke, acapella, split song, "
+        "isolate vocals",
+        "suno_separate_vocals",
+    ),
+    _need(
+        "noise removal, remove noise, denoise, clean audio, clean up audio, noise reduction, isolate voice, "
+        "audio cleanup",
+        "elevenlabs_isolate",
+    ),
+    _need("midi, sheet music", "suno_midi"),
+    _need("wav, lossless", "suno_wav"),
+    _need(
+        "clone voice, voice clone, voice cloning, my own voice",
+        "ai-music-api/validation-phrase ai-music-api/create-voice",
+        "Only Suno clones a voice, for singing; no model clones one for speech.",
+    ),
+    # What no model does
+    _need(
+        "face swap, faceswap, swap face",
+        "wan/2-2-animate-replace ideogram/character nano_banana_image",
+        "No model swaps faces. Nearest: put a whole person into a clip, or a person's likeness into a new picture.",
+    ),
+    _need(
+        "transcribe, transcription, transcript, speech to text, stt, subtitle, caption, whisper",
+        "suno_timestamped_lyrics",
+        "No model writes down speech. Nearest: the words of a Suno song with their times.",
+    ),
+    _need(
+        "translate, translation, translator",
+        "elevenlabs_speech gemini_speech",
+        "No model translates. Nearest: translate the text yourself, then let a voice speak it.",
+    ),
+    _need(
+        "dub, dubbing",
+        "elevenlabs_speech volcengine/video-to-video-lip-sync",
+        "No model dubs in one step. Nearest: speak the translated text, then move the video's lips to it.",
+    ),
+    _need(
+        "vector, vectorize, svg",
+        "ideogram/v3-text-to-image recraft_remove_background",
+        "No model makes vector graphics (SVG). Nearest: a flat design, or a PNG with transparency.",
+    ),
+    _need(
+        "3d, 3d model, mesh, glb",
+        "nano_banana_image",
+        "No model makes 3D files. Nearest: a picture that looks three-dimensional.",
+    ),
+    _need(
+        "chat, llm, summarize, describe image, ocr",
+        "",
+        "No model reads, describes or writes texts other than song lyrics; view_media shows you a picture.",
+    ),
+)
+"""Every need. If the phrases of several are found in a search, the longest phrase counts first."""
+
+
+def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
+    """Find the needs of which a phrase occurs in a search; the longest phrase comes first.
+
+    Args:
+        words: The words of the search, from `split_words()`.
+
+    Returns:
+        A pair for each need: the need, and the words of the search that are not in its phrase. A phrase inside a longer
+        phrase that was found does not count.
+    """
+    text = taken = f" {' '.join(words)} "
+    found: list[tuple[Need, list[str]]] = []
+    for phrase, need in _PHRASES:
+        pattern = rf" {re.escape(phrase)}s?(?= )"
+        if re.search(pattern, taken) and need not in (each for each, _ in found):
+            found.append((need, re.sub(pattern, "", text, count=1).split()))
+            taken = re.sub(pattern, " |", taken, count=1)
+    return found
+
+
+_PHRASES = sorted(
+    ((" ".join(split_words(phrase)), need) for need in NEEDS for phrase in need.phrases),
+    key=lambda pair: len(pair[0]),
+    reverse=True,
+)

@@ -1,0 +1,50 @@
+"""The facts about a media file that an answer tells: pixels or length, format and size."""
+
+from pathlib import Path
+
+from kie_mcp.media import formats, pictures
+from kie_mcp.media.lengths import measure_seconds
+
+FORMAT_NAMES = {"jpg": "JPEG", "mid": "MIDI", "txt": "text", "webp": "WebP", "webm": "WebM"}
+"""Names of formats, by extension, where the name is not the extension in capitals."""
+
+
+def describe_file(path: Path, mime_type: str) -> str:
+    """Return the facts about a file, such as `1024x1024 PNG, 1.2 MB` or `183.4 s MP3, 4.4 MB`.
+
+    Args:
+        path: The file.
+        mime_type: Its MIME type.
+
+    Raises:
+        OSError: When the file cannot be read.
+    """
+    extension = formats.EXTENSIONS.get(mime_type) or path.suffix.lstrip(".")
+    name = FORMAT_NAMES.get(extension, extension.upper())
+    return f"{_measure(path, mime_type)} {name}, {_format_bytes(path.stat().st_size)}".lstrip()
+
+
+def _measure(path: Path, mime_type: str) -> str:
+    """Return a picture's pixels, or the length of a clip or sound; empty when the file does not tell it."""
+    kind = mime_type.partition("/")[0]
+    if kind == "image":
+        return _measure_pixels(path)
+    if kind in ("audio", "video"):
+        with path.open("rb") as file:
+            seconds = measure_seconds(file, mime_type)
+        return f"{round(seconds, 1):g} s" if seconds else ""
+    return ""
+
+
+def _measure_pixels(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return "x".join(map(str, pictures.measure_picture(file)))
+    except pictures.UnreadablePicture:
+        return ""
+
+
+def _format_bytes(size: int) -> str:
+    if size < 1_000:
+        return f"{size} bytes"
+    return f"{size / 1e3:.0f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"

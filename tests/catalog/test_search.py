@@ -1,0 +1,195 @@
+"""What people say, and the models that a search answers with."""
+
+import pytest
+
+from kie_mcp.catalog import search
+from kie_mcp.catalog.needs import NEEDS
+from kie_mcp.catalog.registry import FAMILIES, MODELS, STANDARD
+
+SAID = {
+    # Pictures
+    "picture": "nano_banana_image",
+    "make a picture": "nano_banana_image",
+    "draw an image": "nano_banana_image",
+    "photo of a dog": "nano_banana_image",
+    "poster": "nano_banana_image",
+    "wallpaper": "nano_banana_image",
+    "anime": "ghibli_image",
+    "cartoon": "ghibli_image",
+    "ghibli": "ghibli_image",
+    "logo": "ideogram_image",
+    "text in an image": "gpt4o_image",
+    "infographic": "ideogram_image",
+    "edit my photo": "nano_banana_image",
+    "retouch": "nano_banana_image",
+    "combine images": "nano_banana_image",
+    "inpaint": "ideogram_image",
+    "inpainting with a mask": "ideogram_image",
+    "remove an object": "ideogram_image",
+    "outpaint": "nano_banana_image",
+    "upscaler": "recraft_upscale",
+    "upscale my picture": "recraft_upscale",
+    "enhance": "recraft_upscale",
+    "higher resolution": "recraft_upscale",
+    "remove the background": "recraft_remove_background",
+    "transparent background": "recraft_remove_background",
+    "layers": "seedream_layers",
+    "consistent character": "ideogram_image",
+    "cheapest image": "z_image",
+    "album cover": "suno_cover_art",
+    # Video
+    "video": "veo_video",
+    "a short film": "veo_video",
+    "text to video": "veo_video",
+    "vertical video": "veo_video",
+    "TikTok": "veo_video",
+    "photo to video": "kling_video",
+    "turn my photo into a video": "kling_video",
+    "animate a picture": "kling_video",
+    "image-to-video": "kling_video",
+    "anime video": "kling_video",
+    "cheap video": "runway_video",
+    "video with sound": "veo_video",
+    "lipsync": "talking_head",
+    "lip sync": "talking_head",
+    "lip-sync avatar": "kling_avatar",
+    "talking photo": "kling_avatar",
+    "talking head": "talking_head",
+    "avatar": "kling_avatar",
+    "digital human": "talking_head",
+    "kling lip sync": "kling_avatar",
+    "restyle": "runway_aleph",
+    "style transfer": "runway_aleph",
+    "edit a video": "runway_aleph",
+    "dance": "kling_motion",
+    "motion capture": "kling_motion",
+    "extend a video": "veo_extend",
+    "upscale a video": "topaz_upscale",
+    "music video": "suno_music_video",
+    # Sound
+    "voiceover": "elevenlabs_speech",
+    "voice over": "elevenlabs_speech",
+    "narration": "elevenlabs_speech",
+    "text to speech": "elevenlabs_speech",
+    "TTS": "elevenlabs_speech",
+    "audiobook": "elevenlabs_speech",
+    "podcast": "elevenlabs_dialogue",
+    "two voices": "elevenlabs_dialogue",
+    "sfx": "suno_sounds",
+    "sound effects": "suno_sounds",
+    "rain": "suno_sounds",
+    "background music": "suno_music",
+    "song": "suno_music",
+    "jingle": "suno_music",
+    "lyrics": "suno_lyrics",
+    "karaoke": "suno_separate_vocals",
+    "remove vocals": "suno_separate_vocals",
+    "remove noise": "elevenlabs_isolate",
+    "mashup": "suno_cover_song",
+    "MIDI": "suno_midi",
+    # Names
+    "nano banana": "nano_banana_image",
+    "seedance 2": "seedance_video",
+    "kling 2.6": "kling_video",
+    "suno": "suno_music",
+    "recraft_upscale": "recraft_upscale",
+    "sora": "sora_video",
+    # Spelling mistakes
+    "lypsync": "talking_head",
+    "upscalar": "recraft_upscale",
+    "kling vidoe": "kling_video",
+    "nanno banana": "nano_banana_image",
+    "voicover": "elevenlabs_speech",
+    "backgroud removal": "recraft_remove_background",
+}
+
+NOT_OFFERED = {
+    "transcribe": "suno_timestamped_lyrics",
+    "speech to text": "suno_timestamped_lyrics",
+    "subtitles": "suno_timestamped_lyrics",
+    "translate": "elevenlabs_speech",
+    "dubbing": "elevenlabs_speech",
+    "face swap": "wan_animate",
+    "clone my voice": "suno_voice",
+    "vector": "ideogram_image",
+    "SVG": "ideogram_image",
+    "3D model": "nano_banana_image",
+    "OCR": None,
+}
+
+
+def find_tools(words: str) -> list[str]:
+    """The tools of the first three models that are found."""
+    return [entry.family.tool for entry in search.find_models(words).entries[:3]]
+
+
+@pytest.mark.parametrize(("words", "tool"), SAID.items())
+def test_what_people_say_finds_the_tool_among_the_first_three(words: str, tool: str) -> None:
+    assert tool in find_tools(words)
+
+
+@pytest.mark.parametrize(("words", "nearest"), NOT_OFFERED.items())
+def test_what_no_model_does_is_said_with_the_nearest(words: str, nearest: str | None) -> None:
+    found = search.find_models(words)
+    assert found.note.startswith(("No model ", "Only Suno "))
+    assert (nearest in find_tools(words)) if nearest else not found.entries
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    ("phrase", "targets"), [(phrase, need.targets) for need in NEEDS for phrase in need.phrases], ids=str
+)
+def test_each_phrase_of_a_need_finds_its_best_model_among_the_first_three(
+    phrase: str, targets: tuple[str, ...]
+) -> None:
+    first = search.find_models(phrase).entries[:3]
+    assert not targets or any(targets[0] in (entry.family.tool, entry.model.id) for entry in first)
+
+
+def test_the_needs_name_tools_and_models_that_exist_and_no_phrase_twice() -> None:
+    phrases = [phrase for need in NEEDS for phrase in need.phrases]
+    assert len(phrases) == len(set(phrases))
+    assert {target for need in NEEDS for target in need.targets} <= {*MODELS, *(family.tool for family in FAMILIES)}
+
+
+def test_a_name_comes_before_a_need_and_a_need_before_a_text() -> None:
+    assert search.find_models("TOPAZ/video-upscale").entries[0].model.id == "topaz/video-upscale"
+    entries = search.find_models("noise").entries
+    tools = [entry.family.tool for entry in entries]
+    assert tools == ["suno_sounds", "elevenlabs_isolate", "elevenlabs_sound_effect"]
+
+
+@pytest.mark.parametrize("words", ["picture", "video", "upscale", "sound effect", "edit video", ""])
+def test_what_is_legacy_comes_last_unless_it_is_called_by_name(words: str) -> None:
+    legacy = [bool(entry.model.legacy) for entry in search.find_models(words).entries]
+    assert legacy == sorted(legacy)
+    assert search.find_models("mj_upscale").entries[0].model.id == "mj_upscale"
+
+
+def test_a_model_is_found_once_even_if_it_has_two_tools() -> None:
+    ids = [entry.model.id for entry in search.find_models("topaz").entries]
+    assert len(ids) == len(set(ids))
+
+
+def test_words_of_which_only_some_fit_find_the_nearest_and_say_so() -> None:
+    found = search.find_models("video of my cat on a bike")
+    assert found.note
+    assert found.entries[0].family.tool == "veo_video"
+    corrected = search.find_models("lypsync")
+    assert "'lypsync'" in corrected.note
+    assert "'lipsync'" in corrected.note
+
+
+def test_other_conditions_hold_for_the_nearest_as_well() -> None:
+    found = search.find_models("lip sync", kind="audio")
+    assert [entry for entry in found.entries if entry.model.kind != "audio"] == []
+    assert search.find_models("zzqx") == search.Found([])
+
+
+def test_a_legacy_model_names_a_current_tool_that_is_listed_and_makes_the_same() -> None:
+    standard = {family.tool: family for family in STANDARD}
+    for model in MODELS.values():
+        if model.legacy:
+            assert not standard[model.legacy].legacy
+            assert standard[model.legacy].kind == model.kind
+    assert MODELS["elevenlabs/sound-effect-v2"].legacy == "suno_sounds"
