@@ -33,6 +33,7 @@ NOT_AT_START = (
     "rich",
     "typer",
     "mutagen",
+    "pi_heif",
     "stamina",
     "jsonschema_rs",
     "platformdirs",

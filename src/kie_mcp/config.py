@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     """Whether answers link to saved files as MCP resources, at which several hosts and frameworks fail."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
     """More folders from which kie-mcp may read local files; their paths are separated as in PATH."""
+    keep_metadata: bool = False
+    """Whether metadata, such as the place where a picture was taken, stays in files that are sent."""
     wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
     """Longest time that a tool call waits for a picture, a voice or lyrics, in seconds."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)

@@ -7,6 +7,7 @@ import pytest
 from reconciliation import Compare, order, settle
 from starlette.responses import Response
 from support.clock import JumpingClock
+from support.media_files import picture
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 
 from kie_mcp.errors import InvalidCall, RateLimited, UnknownOutcome
@@ -156,7 +157,7 @@ async def test_a_refusal_for_the_rate_that_does_not_end_costs_nothing(
 async def test_a_file_that_kie_has_lost_is_uploaded_again(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, *, restart: bool
 ) -> None:
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    (tmp_path / "a.png").write_bytes(picture())
     images = [str(tmp_path / "a.png")]
     gate = InterceptedKie(sandbox.app)
     async with run_runner(tmp_path, gate, clock, rules=Rules()) as runner:

@@ -24,9 +24,27 @@ def program(folder: Path, script: str) -> str:
 
 def test_it_is_looked_for_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ffmpeg.find_ffmpeg() is None
+    assert ffmpeg.find_ffmpeg(()) is None
     there = program(tmp_path, "true")
-    assert ffmpeg.find_ffmpeg() == there
+    assert ffmpeg.find_ffmpeg(()) == there
+
+
+def test_it_is_found_where_package_managers_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "bin").mkdir()
+    assert ffmpeg.find_ffmpeg(("~/bin", "/nowhere")) is None
+    there = program(tmp_path / "bin", "true")
+    assert ffmpeg.find_ffmpeg(("~/bin", "/nowhere")) == there
+
+
+def test_the_package_that_brings_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra `ffmpeg` installs imageio-ffmpeg; this module stands in for it."""
+    monkeypatch.setenv("PATH", "")
+    (tmp_path / "imageio_ffmpeg.py").write_text("def get_ffmpeg_exe():\n    return '/package/ffmpeg'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert ffmpeg.find_ffmpeg(()) == "/package/ffmpeg"
+    sys.modules.pop("imageio_ffmpeg")
 
 
 @pytest.mark.parametrize("path", [".", ""])
@@ -34,13 +52,14 @@ def test_one_in_the_working_folder_is_not_run(path: str, tmp_path: Path, monkeyp
     program(tmp_path, "true")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", path)
-    assert ffmpeg.find_ffmpeg() is None
+    assert ffmpeg.find_ffmpeg(()) is None
 
 
 async def test_it_is_not_told_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIE_API_KEY", "secret")
     monkeypatch.setenv("KIE_MCP_HTTP_TOKEN", "secret")
-    monkeypatch.setenv("HARMLESS", "harmless")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("TMPDIR", "/harmless")
     environment = await ffmpeg.decode_audio(program(tmp_path, "/usr/bin/env"), tmp_path / "a.mp3")
     assert b"harmless" in environment
     assert b"secret" not in environment

@@ -168,7 +168,9 @@ async def test_a_picture_that_would_fill_the_memory_is_refused(pixels: int, tmp_
     assert str(path) in refused.value.next_step
 
 
-@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0 noise", b"GIF89a", picture()[:40]])
+@pytest.mark.parametrize(
+    "content", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0 noise", b"GIF89a", picture()[:40], b"", b"<html>"]
+)
 async def test_a_broken_picture_is_an_error_that_says_what_to_do(content: bytes, tmp_path: Path) -> None:
     path = write_file(tmp_path, "broken.png", content)
     with pytest.raises(InvalidCall, match=r"broken\.png cannot be opened") as refused:
@@ -186,7 +188,7 @@ async def test_what_is_no_file_is_an_error(place: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"root:x:0:0", b"", b"{}", b"\xef\xbb\xbflyrics", b"#EXTM3U\nfile:///etc/passwd"])
 async def test_what_is_no_media_is_not_shown(content: bytes, tmp_path: Path) -> None:
-    rendered = await preview.render_preview(write_file(tmp_path, "a.png", content))
+    rendered = await preview.render_preview(write_file(tmp_path, "a.txt", content))
     assert rendered.content == b""
     assert "nothing to look at" in rendered.note
 

@@ -1,5 +1,7 @@
 """What a downloaded result is: what a model made, or an error page."""
 
+from io import BytesIO
+
 import pytest
 from support import media_files
 
@@ -19,12 +21,12 @@ BINARY = b"\x93\x01\x02\x03 no magic"
         (PNG, "text/html", "a.html", "image/png"),
         (media_files.sound(0.1), "", "a", "audio/wav"),
         (media_files.midi(), "application/json", "a.json", "audio/midi"),
-        (b"PK\x03\x04 stems", "application/octet-stream", "a", "application/zip"),
+        (b"PK\x03\x04 stems" + media_files.mp3(), "application/octet-stream", "a", "application/zip"),
         (b"glTF\x02\0\0\0", "", "a", "model/gltf-binary"),
         (b"%PDF-1.7", "", "a", "application/pdf"),
-        (b"\0\0\0\x08wide\0\0\0\0mdat", "", "a", "video/quicktime"),
-        (b"FORM\0\0\0\x20AIFF", "", "a", "audio/aiff"),
-        (b"RF64\xff\xff\xff\xffWAVE", "", "a", "audio/wav"),
+        (b"\0\0\0\x08wide\0\0\0\x08moov\0\0\0\x08mdat", "", "a", "video/quicktime"),
+        (b"FORM\0\0\0\x20AIFFCOMM", "", "a", "audio/aiff"),
+        (b"RF64\xff\xff\xff\xffWAVEds64", "", "a", "audio/wav"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "", "a", "image/jxl"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'>", "text/xml", "a", "image/svg+xml"),
         (b'<?xml version="1.0"?>\n<!-- made -->\n<svg>', "", "a", "image/svg+xml"),
@@ -43,7 +45,7 @@ BINARY = b"\x93\x01\x02\x03 no magic"
 )
 def test_what_a_model_made_is_known_by_its_content(content: bytes, declared: str, name: str, expected: str) -> None:
     url = f"https://files.example/{name}?sig=1.png"
-    assert identify(content, declared=declared, url=url, takes_text=False) == expected
+    assert identify(BytesIO(content), declared=declared, url=url, takes_text=False) == expected
 
 
 @pytest.mark.untraced
@@ -51,7 +53,7 @@ def test_what_a_model_made_is_known_by_its_content(content: bytes, declared: str
 @pytest.mark.parametrize("declared", ["image/png", "text/html", "application/octet-stream", ""])
 @pytest.mark.parametrize("content", [b"", b" \r\n", PAGE, DENIED, PAGE.decode().encode("utf-16"), b"<html>\xb4\xed"])
 def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, declared: str, *, takes_text: bool) -> None:
-    assert identify(content, declared=declared, url="https://files.example/1.png", takes_text=takes_text) == ""
+    assert identify(BytesIO(content), declared=declared, url="https://files.example/1.png", takes_text=takes_text) == ""
 
 
 @pytest.mark.untraced
@@ -61,9 +63,9 @@ def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, decl
 )
 def test_text_is_a_result_only_of_a_task_that_makes_text(content: bytes, declared: str) -> None:
     url = "https://files.example/1.png"
-    assert identify(content, declared=declared, url=url, takes_text=False) == ""
+    assert identify(BytesIO(content), declared=declared, url=url, takes_text=False) == ""
     expected = "application/json" if content in (ERROR, b"[]") else "text/plain"
-    assert identify(content, declared=declared, url=url, takes_text=True) == expected
+    assert identify(BytesIO(content), declared=declared, url=url, takes_text=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_text_is_a_result_only_of_a_task_that_makes_text(content: bytes, declare
 )
 def test_a_binary_file_that_nothing_names_is_no_result(declared: str, name: str) -> None:
     """A picture or clip of a known type begins with that type's signature."""
-    assert identify(BINARY, declared=declared, url=f"https://files.example/{name}", takes_text=False) == ""
+    assert identify(BytesIO(BINARY), declared=declared, url=f"https://files.example/{name}", takes_text=False) == ""
 
 
 @pytest.mark.parametrize(

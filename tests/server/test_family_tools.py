@@ -60,7 +60,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "veo_extend": {"task_id": "{veo_video}", "prompt": "it runs"},
     "veo_upscale": {"task_id": "{veo_video}"},
     "kling_avatar": {"image": "fox.png", "audio": "song.mp3"},
-    "kling_motion": {"image": "fox.png", "video": "task:{veo_video}#1"},
+    "kling_motion": {"image": "fox.png", "video": "https://files.example/dance.mp4"},
     "kling_omni": {"prompt": "a fox"},
     "runway_extend": {"task_id": "{runway_video}", "prompt": "it runs"},
     "wan3_video": {"prompt": "a fox"},
@@ -114,7 +114,7 @@ MORE: list[tuple[str, dict[str, Any], str]] = [
     ("pixverse_video", {"task_id": "{pixverse_video}", "prompt": "it runs"}, "pixverse-v6/extend"),
     ("midjourney_follow_up", {"model": "mj_vary", "task_id": "{midjourney_image}", "index": 3}, "mj_vary"),
     ("talking_head", {"video": "clip.mp4", "audio": "song.mp3"}, "volcengine/video-to-video-lip-sync"),
-    ("topaz_upscale", {"video": "clip.mp4"}, "topaz/video-upscale"),
+    ("topaz_upscale", {"video": "task:{veo_video}#1"}, "topaz/video-upscale"),
     ("suno_extend", {"audio": "song.mp3", "continue_at": 1}, "ai-music-api/upload-and-extend-audio"),
     ("suno_cover_song", {"audios": ["song.mp3", "song.mp3"], "prompt": "as a waltz"}, "ai-music-api/mashup"),
     (

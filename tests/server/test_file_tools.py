@@ -8,13 +8,13 @@ import httpx2
 import pytest
 from mcp import Client
 from support.answers import answer, text
+from support.media_files import picture
 
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.sandbox.fake_media import MediaContent, render_file
 
 pytestmark = pytest.mark.anyio
 
-PICTURE = render_file("fox.png", MediaContent("a fox", "1"))
+PICTURE = picture()
 
 
 async def make(client: Client, tool: str = "nano_banana_image", **arguments: Any) -> dict[str, Any]:

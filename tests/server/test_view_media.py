@@ -222,9 +222,9 @@ async def test_a_file_that_was_moved_away_is_named(client: Client) -> None:
 async def test_what_lies_in_a_picture_s_place_is_not_read_out(client: Client) -> None:
     made = await make(client, "nano_banana_image")
     await anyio.Path(made["media"][0]["path"]).write_text("root:x:0:0", encoding="utf-8")
-    text = read_text(await view(client, made["task_id"]))
-    assert "nothing to look at" in text
-    assert "root" not in text
+    said = read_refusal(await view(client, made["task_id"]))
+    assert "cannot be opened" in said
+    assert "root:x" not in said
 
 
 async def test_a_broken_picture_is_an_error(client: Client) -> None:

@@ -1,8 +1,10 @@
 """Small real media files."""
 
 import io
+import re
 import struct
 import wave
+from importlib.resources import files
 
 import PIL.Image
 
@@ -25,13 +27,7 @@ def photo(width: int, height: int) -> PIL.Image.Image:
 
 def sound(seconds: float) -> bytes:
     """Return silence as WAV, 8 bits mono at 8 kHz."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as written:
-        written.setnchannels(1)
-        written.setsampwidth(1)
-        written.setframerate(8000)
-        written.writeframes(bytes(int(8000 * seconds)))
-    return file.getvalue()
+    return _wav(b"\x80" * int(8000 * seconds))
 
 
 def tone(width: int, channels: int = 1, *, peak: float = 0.5, seconds: float = 1) -> bytes:
@@ -41,6 +37,10 @@ def tone(width: int, channels: int = 1, *, peak: float = 0.5, seconds: float = 1
     # Samples of 8 bits are unsigned in WAV.
     samples = [number + 128 if width == 1 else number for number in numbers]
     content = b"".join(each.to_bytes(width, "little", signed=width > 1) * channels for each in samples)
+    return _wav(content, width, channels)
+
+
+def _wav(content: bytes, width: int = 1, channels: int = 1) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as written:
         written.setnchannels(channels)
@@ -53,7 +53,7 @@ def tone(width: int, channels: int = 1, *, peak: float = 0.5, seconds: float = 1
 def clip(*boxes: tuple[bytes, bytes]) -> bytes:
     """Return an MP4 of these boxes after `ftyp`; by default an index and some media data."""
     parts = ((b"ftyp", b"isom\0\0\0\0isom"), *(boxes or ((b"moov", bytes(100)), (b"mdat", bytes(1000)))))
-    return b"".join(struct.pack(">I4s", 8 + len(content), name) + content for name, content in parts)
+    return b"".join(box(name, content) for name, content in parts)
 
 
 def ebml(id_: str, content: bytes, *, live: bool = False) -> bytes:
@@ -61,15 +61,15 @@ def ebml(id_: str, content: bytes, *, live: bool = False) -> bytes:
     return bytes.fromhex(id_) + (b"\x01" + b"\xff" * 7 if live else struct.pack(">Q", 1 << 56 | len(content))) + content
 
 
-def webm(*, live: bool = False) -> bytes:
-    """Return a WebM of tracks and one cluster."""
-    parts = ebml("1654ae6b", bytes(20)) + ebml("1f43b675", bytes(1000), live=live)
+def webm(*, live: bool = False, behind: bytes = b"") -> bytes:
+    """Return a WebM of tracks and one cluster, and perhaps more behind them."""
+    parts = ebml("1654ae6b", bytes(20)) + ebml("1f43b675", bytes(1000), live=live) + behind
     return ebml("1a45dfa3", b"\x42\x82\x84webm") + ebml("18538067", parts, live=live)
 
 
 def ogg(pages: int = 3) -> bytes:
-    """Return an Ogg file of pages of 510 bytes each."""
-    return b"".join(b"OggS" + bytes(22) + b"\2\xff\xff" + bytes(510) for _ in range(pages))
+    """Return an Ogg file of pages of 510 bytes each, which begin with the name of the codec."""
+    return (b"OggS" + bytes(22) + b"\2\xff\xff" + b"\1vorbis".ljust(510, b"\0")) * pages
 
 
 def aac(frames: int = 3) -> bytes:
@@ -110,12 +110,18 @@ def _flac_crc(content: bytes) -> int:
     return value
 
 
-def timed_clip(seconds: float, *, version: int = 0) -> bytes:
-    """Return an MP4 file that has nothing but its index, with either version of the header."""
-    times = (0, 0, 1000, int(seconds * 1000))
-    header = struct.pack(">I4I" if version == 0 else ">I2QIQ", version << 24, *times) + bytes(80)
-    return _box(b"ftyp", b"isom" + bytes(4)) + _box(b"free", b"") + _box(b"moov", _box(b"mvhd", header))
+def timed_clip(seconds: float) -> bytes:
+    """Return the sandbox's clip, slowed down to this length."""
+    content = bytearray((files("kie_mcp.sandbox") / "media" / "clip.mp4").read_bytes())
+    for found in list(re.finditer(b"mvhd|mdhd", content)):
+        at = found.end() + 12
+        _, duration = struct.unpack_from(">II", content, at)
+        # The index of the movie and that of each track have a number of units per second, and of units.
+        times = (1000, round(seconds * 1000)) if found[0] == b"mvhd" else (round(duration / seconds), duration)
+        struct.pack_into(">II", content, at, *times)
+    return bytes(content)
 
 
-def _box(name: bytes, content: bytes) -> bytes:
+def box(name: bytes, content: bytes) -> bytes:
+    """Return a box of an MP4."""
     return struct.pack(">I4s", 8 + len(content), name) + content

@@ -10,12 +10,14 @@ import pytest
 from support.clock import JumpingClock
 from support.media_files import picture, sound
 
-from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Ref, TaskRef, Track
+from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Ref, TaskRef, Track, Video
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import UPLOAD_LIFETIME
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
+from kie_mcp.media import formats
+from kie_mcp.media.midi import build_midi_file
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.references import References
@@ -236,7 +238,9 @@ async def test_a_data_uri_that_was_cut_is_explained(references: References, uri:
 @pytest.mark.parametrize(
     ("ref", "limits", "reason"),
     [
-        (Image(data_uri(picture(image_format="GIF"))), Limits("jpeg png"), "is gif; the model takes jpeg, png"),
+        (Image(data_uri(sound(1))), Limits("jpeg png"), "is a sound; this field takes a picture"),
+        (Audio(data_uri(picture())), Limits("mpeg wav"), "is a picture; this field takes a sound"),
+        (Image(data_uri(picture()[:60])), Limits("jpeg png"), "breaks off"),
         (Image(data_uri(picture(299, 400))), Limits(side_px=(300, 6000)), "its shorter side: 299"),
         (Audio(data_uri(sound(1))), Limits(mb=0.001), "has 0.0 MB; the model takes up to 0.001 MB"),
         (Audio(data_uri(sound(1))), Limits("wav", seconds=(2, 15)), "its length in seconds: 1"),
@@ -272,7 +276,7 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
     """A finished task: a song, a song that lost its file, and notes that have no link."""
     saved = [tmp_path / "1.mp3", tmp_path / "2.mp3", tmp_path / "3.mid"]
     saved[0].write_bytes(render_file("1.mp3", MediaContent("x", "x")))
-    saved[2].write_bytes(b"MThd" + bytes(20))
+    saved[2].write_bytes(build_midi_file("[]"))
     urls = "https://kie.example/1.mp3", "https://kie.example/2.mp3", ""
     results = [
         Result(url, str(path), id=f"song-{n}" if url else "")
@@ -305,6 +309,24 @@ async def test_earlier_tasks_are_referred_to(references: References, ref: Ref, e
     assert await references.resolve([ref]) == {ref: expected}
 
 
+async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
+    references: References, ledger: Ledger, kie: KieClient, clock: JumpingClock, tmp_path: Path
+) -> None:
+    url, path = "https://kie.example/1.webp", tmp_path / "1.webp"
+    path.write_bytes(picture(image_format="WEBP"))
+    results = [Result(url, str(path), "image/webp")]
+    await ledger.add(
+        Task("t_3", "flux2_image", "m", "image", "jobs", {}, clock.time(), "succeeded", "33", results=results)
+    )
+    as_it_is, converted = Image("task:t_3"), limited(Image("task:t_3#1"), Limits("jpeg png"))
+    assert await references.resolve([as_it_is]) == {as_it_is: url}
+    assert references.explain_changes([as_it_is]) == ""
+    sent = (await references.resolve([converted]))[converted]
+    assert formats.detect_mime_type(await fetched(kie, sent)) == "image/jpeg"
+    assert references.explain_changes([converted]) == "task:t_3#1: WEBP made a JPEG, 40x30."
+    assert set((await references.identify([as_it_is, converted])).values()) == {"t_3#0"}
+
+
 @pytest.mark.parametrize(
     ("ref", "reason"),
     [
@@ -317,6 +339,14 @@ async def test_earlier_tasks_are_referred_to(references: References, ref: Ref, e
         (Track("task:t_1#3"), "is no song of Suno's"),
         (Track("e231-a9"), "is no song"),
         (Audio("kie://uploads/u_9"), "is not there any more"),
+        (Image("task:t_1"), "task:t_1 is a sound; this field takes a picture"),
+        (Image("task:t_1#2"), "is a sound; this field takes a picture"),
+        (Video("task:t_1#3"), "is a sound; this field takes a clip"),
+        (limited(Audio("task:t_1"), Limits("mpeg", seconds=(10, 30))), "its length in seconds: 3"),
+        (limited(Audio("task:t_1#3"), Limits("mpeg wav")), "is midi; the model takes mpeg, wav"),
+        (Video("https://a.example/a.jpg"), "is a picture; this field takes a clip"),
+        (Image("https://a.example/a.mp3?x=.png"), "is a sound; this field takes a picture"),
+        (Audio("https://a.example/a.mp4#t=1"), "is a clip; this field takes a sound"),
     ],
 )
 @pytest.mark.usefixtures("made")
@@ -385,7 +415,7 @@ async def test_uploads_by_path_base64_and_url_can_be_referred_to(
     assert parts[:4] == [("a", "png"), ("Stimme", "wav"), ("file", "png"), ("b", "jpg")]
     assert "." not in sent[4].name
     assert [each.size for each in sent[:3]] == [len(picture()), len(sound(1)), len(picture(50))]
-    refs = [Image(f"kie://uploads/{each.id}") for each in sent]
+    refs = [(Audio if "Stimme" in each.name else Image)(f"kie://uploads/{each.id}") for each in sent]
     urls = await references.resolve(refs)
     assert [urls[ref] for ref in refs] == [each.url for each in sent]
     for each in sent:

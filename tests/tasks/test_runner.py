@@ -8,6 +8,7 @@ import pytest
 import stamina
 from starlette.responses import JSONResponse, Response
 from support.clock import JumpingClock
+from support.media_files import picture, sound
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffered, UnknownOutcome
@@ -85,11 +86,11 @@ async def test_what_kie_charged_is_written_down(sandbox: Sandbox, clock: Jumping
 
 
 async def test_a_local_file_is_uploaded_first(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    (tmp_path / "a.gif").write_bytes(b"GIF89a" + bytes(40))
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    (tmp_path / "a.wav").write_bytes(sound(1))
+    (tmp_path / "a.png").write_bytes(picture())
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        with pytest.raises(InvalidCall, match="is gif"):
-            await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.gif"])))
+        with pytest.raises(InvalidCall, match="is a sound"):
+            await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.wav"])))
         assert task_rows(tmp_path) == []
         await runner.submit(Order("x", model_call("nano_banana_image", images=[f"{tmp_path}/a.png"])))
     assert sandbox.accepted[0].body["input"]["image_input"][0].startswith("https://")
@@ -328,13 +329,13 @@ async def test_a_model_that_is_gone_from_the_catalogue_takes_a_minute(
 async def test_the_ledger_keeps_a_data_uri_by_its_content(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    whole = "data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
+    whole = "data:image/png;base64," + b64encode(picture()).decode()
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         task = await runner.submit(
             Order("x", model_call("nano_banana_image", images=[whole, "https://files.example/b.png"]))
         )
     sent = sandbox.accepted[0].body["input"]["image_input"]
-    mark = sha256(b"\x89PNG\r\n\x1a\n" + bytes(60)).hexdigest()
+    mark = sha256(picture()).hexdigest()
     assert task.arguments["images"] == [f"sha256:{mark}", "https://files.example/b.png"]
     assert not sent[0].startswith("data:")
 

@@ -21,7 +21,7 @@ from kie_mcp.catalog.amount import (
 )
 from kie_mcp.catalog.argument_names import rename_arguments
 from kie_mcp.catalog.argument_values import read_value
-from kie_mcp.catalog.fields import InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
+from kie_mcp.catalog.fields import Image, InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
@@ -153,6 +153,12 @@ class KieModel(BaseModel):
 
         self.sent(collect)
         return found
+
+    def find_shape_source(self) -> Image | None:
+        """Return the picture whose shape the result should have: the one to edit, or the first frame of a clip."""
+        pictures = getattr(self, "images", None) if self.kind == "image" else None
+        first = getattr(self, "image", None) or (pictures or (None,))[0]
+        return first if isinstance(first, Image) else None
 
     def sent(self, resolve: Resolve) -> dict[str, Any]:
         """Return the fields of the request to KIE, under KIE's names.

@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-import PIL.Image
-
-from kie_mcp.media import formats
-from kie_mcp.media.length import measure_seconds
+from kie_mcp.media import formats, pictures
+from kie_mcp.media.lengths import measure_seconds
 
 FORMAT_NAMES = {"jpg": "JPEG", "mid": "MIDI", "txt": "text", "webp": "WebP", "webm": "WebM"}
 """Names of formats, by extension, where the name is not the extension in capitals."""
-EXIF_ORIENTATION = 0x0112
-"""The EXIF tag of a picture's orientation; values from 5 to 8 mean a quarter turn."""
 
 
 def describe_file(path: Path, mime_type: str) -> str:
@@ -35,20 +31,17 @@ def _measure(path: Path, mime_type: str) -> str:
         return _measure_pixels(path)
     if kind in ("audio", "video"):
         with path.open("rb") as file:
-            seconds = measure_seconds(file)
+            seconds = measure_seconds(file, mime_type)
         return f"{round(seconds, 1):g} s" if seconds else ""
     return ""
 
 
 def _measure_pixels(path: Path) -> str:
     try:
-        with PIL.Image.open(path) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(EXIF_ORIENTATION, 1) in range(5, 9)
-    # Pillow does not document which errors files raise that are broken, too large, or of a format that it cannot read.
-    except Exception:  # noqa: BLE001
+        with path.open("rb") as file:
+            return "x".join(map(str, pictures.measure_picture(file)))
+    except pictures.UnreadablePicture:
         return ""
-    return f"{height}x{width}" if turned else f"{width}x{height}"
 
 
 def _format_bytes(size: int) -> str:

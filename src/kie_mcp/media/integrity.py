@@ -10,8 +10,8 @@ from typing import IO
 import PIL.Image
 import PIL.ImageSequence
 
-from kie_mcp.media import containers
-from kie_mcp.media.containers import BrokenMedia
+from kie_mcp.media import container_checks
+from kie_mcp.media.container_checks import BrokenMedia
 
 MOST_PIXELS = 100_000_000
 """Largest number of pixels of a picture that is decoded; of a larger one, only the container is checked."""
@@ -22,30 +22,35 @@ ALWAYS_READABLE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/
 """Types that Pillow reads in every build and in every variant; it may not know a picture of another type."""
 
 CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
-    "image/png": containers.check_png,
-    "image/gif": containers.check_gif,
-    "image/webp": containers.check_riff,
-    "image/tiff": containers.check_tiff,
-    "image/heic": containers.check_boxes,
-    "image/avif": containers.check_boxes,
-    "video/mp4": containers.check_boxes,
-    "video/quicktime": containers.check_boxes,
-    "audio/mp4": containers.check_boxes,
-    "video/webm": containers.check_ebml,
-    "video/x-matroska": containers.check_ebml,
-    "audio/webm": containers.check_ebml,
-    "video/x-msvideo": containers.check_riff,
-    "audio/wav": containers.check_wav,
-    "audio/ogg": containers.check_ogg,
-    "audio/flac": containers.check_flac,
-    "audio/mpeg": containers.check_mp3,
-    "audio/aac": containers.check_aac,
-    "audio/midi": containers.check_midi,
-    "audio/aiff": containers.check_aiff,
-    "image/svg+xml": containers.check_svg,
-    "model/gltf-binary": containers.check_glb,
-    "application/zip": containers.check_zip,
-    "application/pdf": containers.check_pdf,
+    "image/png": container_checks.check_png,
+    "image/gif": container_checks.check_gif,
+    "image/webp": container_checks.check_riff,
+    "image/tiff": container_checks.check_tiff,
+    "image/heic": container_checks.check_boxes,
+    "image/avif": container_checks.check_boxes,
+    "video/mp4": container_checks.check_boxes,
+    "video/quicktime": container_checks.check_boxes,
+    "video/3gpp": container_checks.check_boxes,
+    "audio/mp4": container_checks.check_boxes,
+    "audio/quicktime": container_checks.check_boxes,
+    "audio/3gpp": container_checks.check_boxes,
+    "video/webm": container_checks.check_ebml,
+    "video/x-matroska": container_checks.check_ebml,
+    "audio/webm": container_checks.check_ebml,
+    "audio/x-matroska": container_checks.check_ebml,
+    "video/x-msvideo": container_checks.check_riff,
+    "audio/wav": container_checks.check_wav,
+    "audio/ogg": container_checks.check_ogg,
+    "video/ogg": container_checks.check_ogg,
+    "audio/flac": container_checks.check_flac,
+    "audio/mpeg": container_checks.check_frames,
+    "audio/aac": container_checks.check_frames,
+    "audio/midi": container_checks.check_midi,
+    "audio/aiff": container_checks.check_aiff,
+    "image/svg+xml": container_checks.check_svg,
+    "model/gltf-binary": container_checks.check_glb,
+    "application/zip": container_checks.check_zip,
+    "application/pdf": container_checks.check_pdf,
 }
 """The check of each container, by MIME type."""
 
@@ -55,7 +60,7 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
 
     Args:
         file: The file, open for reading.
-        mime_type: Its MIME type, which `result_types.identify()` read from its content.
+        mime_type: Its MIME type, which was read from its content.
 
     Returns:
         A predicate, such as `breaks off`.
@@ -93,7 +98,9 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
             if picture.width * picture.height > MOST_PIXELS:
                 return
             # Pillow decodes a JPEG at an eighth of its size, which takes less memory and reads as much of the file.
-            picture.draft(picture.mode, (1, 1))
+            # The second picture of an MPO, as phones write it, cannot be decoded like that.
+            if not getattr(picture, "is_animated", False):
+                picture.draft(picture.mode, (1, 1))
             for number, frame in enumerate(PIL.ImageSequence.Iterator(picture)):
                 frame.load()
                 if number == MOST_FRAMES:

@@ -6,7 +6,7 @@ from typing import IO
 import PIL.Image
 
 from kie_mcp.catalog.fields import Limits
-from kie_mcp.media.length import measure_seconds
+from kie_mcp.media.lengths import measure_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def find_problems(content: Content, limits: Limits) -> list[str]:
     if not problems and kind == "image" and (limits.side_px or limits.ratio or limits.pixels):
         problems += _find_image_problems(content.file, limits)
     if not problems and kind in ("audio", "video") and limits.seconds:
-        problems += _find_length_problems(content.file, limits.seconds)
+        problems += _find_length_problems(content, limits.seconds)
     content.file.seek(0)
     return problems
 
@@ -65,14 +65,12 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
     ]
 
 
-def _find_length_problems(file: IO[bytes], span: tuple[float, float]) -> list[str]:
+def _find_length_problems(content: Content, span: tuple[float, float]) -> list[str]:
     """List the problems with the length in seconds; a file of unknown length has none."""
-    length = measure_seconds(file)
-    return (
-        [f"its length in seconds: {_format_violation(round(length, 1), span)}"]
-        if length and _is_outside(length, span)
-        else []
-    )
+    length = measure_seconds(content.file, content.mime_type)
+    if length is None or not _is_outside(length, span):
+        return []
+    return [f"its length in seconds: {_format_violation(round(length, 1), span)}"]
 
 
 def _is_outside(value: float, span: tuple[float, float]) -> bool:

@@ -5,28 +5,18 @@ The host of a result may answer a request for a file with a web page, an XML or 
 
 import re
 from pathlib import PurePosixPath
+from typing import IO
 from urllib.parse import urlsplit
 
 from kie_mcp.media import formats
 
 HEAD_BYTES = 4096
-"""Number of bytes from the start of a file that `identify()` needs."""
+"""Number of bytes from the start of a file that signatures and texts are looked for in."""
 
 EXTENSIONS = formats.EXTENSIONS | {
     "image/svg+xml": "svg",
-    "image/jxl": "jxl",
-    "image/jp2": "jp2",
     "image/vnd.adobe.photoshop": "psd",
     "image/x-exr": "exr",
-    "video/x-matroska": "mkv",
-    "video/x-flv": "flv",
-    "video/x-ms-asf": "wmv",
-    "video/mpeg": "mpg",
-    "audio/webm": "weba",
-    "audio/aiff": "aiff",
-    "audio/amr": "amr",
-    "audio/basic": "au",
-    "audio/x-caf": "caf",
     "text/vtt": "vtt",
     "text/csv": "csv",
     "text/x-lrc": "lrc",
@@ -38,27 +28,13 @@ EXTENSIONS = formats.EXTENSIONS | {
 """File extension, without a dot, by MIME type: also of results that no model takes as an input."""
 
 SIGNATURES = (
-    (0, b"PK\x03\x04", "application/zip"),
-    (0, b"%PDF-", "application/pdf"),
-    (0, b"glTF", "model/gltf-binary"),
-    (0, b"8BPS", "image/vnd.adobe.photoshop"),
-    (0, b"\xff\x0a", "image/jxl"),
-    (4, b"JXL \r\n\x87\n", "image/jxl"),
-    (4, b"jP  \r\n\x87\n", "image/jp2"),
-    (0, b"\x76\x2f\x31\x01", "image/x-exr"),
-    (0, b"RF64", "audio/wav"),
-    (8, b"AIFF", "audio/aiff"),
-    (8, b"AIFC", "audio/aiff"),
-    (0, b"caff", "audio/x-caf"),
-    (0, b"#!AMR", "audio/amr"),
-    (0, b".snd", "audio/basic"),
-    (0, b"FLV\x01", "video/x-flv"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "video/x-ms-asf"),
-    (0, b"\x00\x00\x01\xba", "video/mpeg"),
-    # Old QuickTime files have no box that names their type.
-    *((4, box, "video/quicktime") for box in (b"moov", b"mdat", b"wide", b"free", b"skip")),
+    (b"PK\x03\x04", "application/zip"),
+    (b"%PDF-", "application/pdf"),
+    (b"glTF", "model/gltf-binary"),
+    (b"8BPS", "image/vnd.adobe.photoshop"),
+    (b"\x76\x2f\x31\x01", "image/x-exr"),
 )
-"""Position and bytes by which further types are known."""
+"""First bytes by which types are known that no model takes as an input."""
 
 TEXT_EXTENSIONS = ("txt", "json", "srt", "vtt", "lrc", "csv")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -71,18 +47,21 @@ _TIMED_LYRICS = re.compile(r"(\[[a-z]+:[^\]]*\]\s*)*\[\d+:\d\d([.:]\d+)?\]")
 _SVG = re.compile(r"(<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!doctype svg[^>]*>\s*)*<svg[\s>]", re.DOTALL)
 
 
-def identify(head: bytes, *, declared: str, url: str, takes_text: bool) -> str:
+def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> str:
     """Return the MIME type of a downloaded result; an empty string when it is no result.
 
     Args:
-        head: The first HEAD_BYTES bytes of the file, or the whole file if it is shorter.
+        file: The open file; its read position changes.
         declared: The MIME type that the host declared; may be empty.
         url: The address of the file, whose extension is looked at.
         takes_text: Whether the task makes text, so that JSON and plain text are results.
     """
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
     if not head:
         return ""
-    if known := formats.detect_mime_type(head[: formats.HEAD_BYTES]) or _find_signature(head):
+    # A signature comes first: an archive of sounds is no sound.
+    if known := _find_signature(head) or formats.detect_mime_type(file):
         return known
     suffix = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
     if _is_text(head):
@@ -98,7 +77,7 @@ def choose_extension(mime_type: str, url: str) -> str:
 
 
 def _find_signature(head: bytes) -> str:
-    return next((known for at, start, known in SIGNATURES if head[at:].startswith(start)), "")
+    return next((known for start, known in SIGNATURES if head.startswith(start)), "")
 
 
 def _is_text(head: bytes) -> bool:

@@ -19,7 +19,7 @@ import PIL.ImageFont
 import PIL.ImageOps
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.media import ffmpeg, formats
+from kie_mcp.media import ffmpeg, formats, pictures
 
 OPEN_LINK = "Use the link that get_task tells."
 """Next step that an error message suggests for a file that cannot be read on this machine."""
@@ -92,13 +92,13 @@ async def render_still(path: Path, max_side_px: int) -> Still:
 
 
 def _detect_mime_type(path: Path) -> str:
-    """Return the MIME type that the file's first bytes show; empty if the file has no known media format."""
+    """Return the MIME type of the file's content or, if that is broken, of its extension; empty if both are unknown."""
     # Only regular files are opened, because opening a named pipe blocks until another process writes to it.
     if not path.is_file():
         raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
         with path.open("rb") as file:
-            return formats.detect_mime_type(file.read(formats.HEAD_BYTES)) or ""
+            return formats.detect_mime_type(file) or formats.MIME_TYPES.get(path.suffix[1:].lower(), "")
     except OSError as error:
         raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
 
@@ -119,15 +119,15 @@ def _open_image(file: IO[bytes], path: Path, side: int) -> tuple[PIL.Image.Image
         with PIL.Image.open(file) as original:
             if original.width * original.height > (PIL.Image.MAX_IMAGE_PIXELS or math.inf):
                 raise PIL.Image.DecompressionBombError
-            image = _to_plain_mode(original)
-            facts = [f"{' x '.join(map(str, _upright_size(original)))} px"]
+            image = pictures.to_8_bits(original)
+            facts = [f"{' x '.join(map(str, pictures.upright_size(original)))} px"]
             if getattr(original, "is_animated", False):
                 facts.append("animated, the first frame is shown")
             image.thumbnail((side, side))
             # A picture with broken EXIF metadata can still be shown.
             with suppress(Exception):
                 image = PIL.ImageOps.exif_transpose(image)
-            if _is_transparent(image):
+            if pictures.is_transparent(image):
                 facts.append("transparent where chequered")
             return _fill_background(image), facts
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
@@ -140,31 +140,8 @@ def _open_image(file: IO[bytes], path: Path, side: int) -> tuple[PIL.Image.Image
         ) from None
 
 
-def _to_plain_mode(image: PIL.Image.Image) -> PIL.Image.Image:
-    if image.mode.startswith("I"):
-        # The picture has 16 bits a pixel. Pillow's own conversion to 8 bits would cut off values above 255.
-        return image.convert("F").point(lambda value: value * (255 / 65535)).convert("L")
-    if image.mode == "RGBA" or (image.mode in ("RGB", "L", "CMYK", "YCbCr") and not image.has_transparency_data):
-        # This picture is converted after it is scaled down, so that Pillow can decode a JPEG at a lower resolution.
-        return image
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
-
-
-def _upright_size(image: PIL.Image.Image) -> tuple[int, int]:
-    width, height = image.size
-    with suppress(Exception):
-        # EXIF orientations from 5 to 8 mean a quarter turn, which swaps width and height.
-        if int(image.getexif().get(0x0112, 1)) >= 5:
-            return height, width
-    return width, height
-
-
-def _is_transparent(image: PIL.Image.Image) -> bool:
-    return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255  # type: ignore[operator]
-
-
 def _fill_background(image: PIL.Image.Image) -> PIL.Image.Image:
-    if not _is_transparent(image):
+    if not pictures.is_transparent(image):
         return image.convert("RGB")
     ground = PIL.Image.new("RGB", image.size, "white")
     pen = PIL.ImageDraw.Draw(ground)

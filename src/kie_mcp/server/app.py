@@ -166,7 +166,7 @@ class App:
         runner = Runner(
             client,
             ledger,
-            Uploader(client, ledger, readable=readable, clock=self.clock),
+            Uploader(client, ledger, readable=readable, clock=self.clock, keep_metadata=settings.keep_metadata),
             Downloader(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
             self._task_group,
             rules=Rules(

@@ -77,4 +77,6 @@ async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -
         (task,) = await runner.wait([task], app.settings.wait_seconds, report)
     repeats = order if task.id != order.id else None
     result = answers.build_task_result(task, now=app.clock.time(), usual=usual, repeats=repeats)
+    if changes := runner.references.explain_changes(order.call.references()):
+        answers.add_note(result, changes)
     return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result

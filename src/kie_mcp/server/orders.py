@@ -13,6 +13,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
 from kie_mcp.server.live_fields import find_live_fields
 from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, load_live_model
+from kie_mcp.server.picture_shape import keep_shape
 from kie_mcp.tasks.order import Order
 
 
@@ -31,7 +32,8 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
         read = read_arguments(arguments, {"properties": OPTIONS})
         options = Options.model_validate({name: value for name, value in read.items() if name in OPTIONS})
         order = await _parse(app, family, arguments)
-        return replace(order, tool=family.tool, variation=options.variation), options
+        order = replace(order, tool=family.tool, variation=options.variation)
+        return await keep_shape(app, order), options
     except ValidationError as error:
         reason = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
     except ValueError as error:

@@ -146,10 +146,8 @@ class Downloader:
                 the MIME type of the content that the host sent.
         """
         declared = await self._download_resuming(url, part)
-        part.file.seek(0)
-        head = part.file.read(result_types.HEAD_BYTES)
         takes_text = task.kind == "text"
-        mime_type = result_types.identify(head, declared=declared, url=result.url, takes_text=takes_text)
+        mime_type = result_types.identify(part.file, declared=declared, url=result.url, takes_text=takes_text)
         async with self._checks:
             damage = await anyio.to_thread.run_sync(integrity.find_damage, part.file, mime_type)
         if damage or not mime_type:

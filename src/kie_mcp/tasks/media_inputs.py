@@ -32,8 +32,7 @@ def open_file(path: Path) -> Iterator[Content]:
     except OSError as error:
         raise InvalidCall(f"{abbreviate(path.name)} cannot be read: {error.strerror}.") from None
     with file:
-        mime_type = formats.detect_mime_type(file.read(formats.HEAD_BYTES)) or _refuse_other_files(path.name)
-        file.seek(0)
+        mime_type = formats.detect_mime_type(file) or _refuse_other_files(path.name)
         yield Content(file, unique_name(path.name, extension(mime_type)), mime_type, path.stat().st_size)
 
 
@@ -76,12 +75,17 @@ def check_web_address(url: str, limits: Limits) -> str:
         address = urlsplit("")
     if not address.hostname or re.search(r"\s", url):
         raise InvalidCall(f"{abbreviate(url)} is no web address.", "Give a URL that anybody can open.")
-    subtype = formats.MIME_TYPES.get(Path(address.path).suffix[1:].lower(), "").rpartition("/")[2]
+    subtype = guess_mime_type(url).rpartition("/")[2]
     # KIE's own examples for models that accept JPEG and PNG have WebP addresses, so these are accepted too.
     accepted = [*limits.formats.split(), "webp"] if "png" in limits.formats else limits.formats.split()
     if subtype and limits.formats and subtype not in accepted:
         raise InvalidCall(f"{abbreviate(url)} is {subtype}; the model takes {', '.join(limits.formats.split())}.")
     return url
+
+
+def guess_mime_type(url: str) -> str:
+    """Return the MIME type that the extension of a web address tells; empty if it tells none."""
+    return formats.MIME_TYPES.get(Path(url.partition("?")[0].partition("#")[0]).suffix[1:].lower(), "")
 
 
 def hash_file(file: IO[bytes]) -> str:
@@ -113,8 +117,9 @@ def abbreviate(reference: str) -> str:
 
 
 def _hold_in_memory(content: bytes) -> Content:
-    mime_type = formats.detect_mime_type(content[: formats.HEAD_BYTES]) or _refuse_other_files("The data")
-    return Content(BytesIO(content), unique_name("file", extension(mime_type)), mime_type, len(content))
+    file = BytesIO(content)
+    mime_type = formats.detect_mime_type(file) or _refuse_other_files("The data")
+    return Content(file, unique_name("file", extension(mime_type)), mime_type, len(content))
 
 
 def _refuse_other_files(name: str) -> NoReturn:

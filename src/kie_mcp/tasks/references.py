@@ -1,8 +1,8 @@
 """References: find the file, upload or earlier task that an argument names, and its URL or id at KIE."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeGuard
 
@@ -15,9 +15,17 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.media.length import measure_seconds
-from kie_mcp.media.limits import Content, find_problems
-from kie_mcp.tasks.media_inputs import abbreviate, check_web_address, decode_data_uri, hash_file, open_file
+from kie_mcp.media.lengths import measure_seconds
+from kie_mcp.media.limits import Content
+from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, fit_file
+from kie_mcp.tasks.media_inputs import (
+    abbreviate,
+    check_web_address,
+    decode_data_uri,
+    guess_mime_type,
+    hash_file,
+    open_file,
+)
 from kie_mcp.tasks.uploads import Uploader
 
 RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
@@ -31,6 +39,13 @@ class References:
         self._uploader = uploader
         self._ledger = ledger
         self._clock = clock
+        self._changes: dict[str, str] = {}
+        """What was done to local files that this process sent, by their abbreviated references."""
+
+    def explain_changes(self, refs: Sequence[Ref]) -> str:
+        """Say what was done to the files among these references before they were sent; empty if nothing was."""
+        names = dict.fromkeys(abbreviate(ref) for ref in refs)
+        return " ".join(f"{name}: {self._changes[name]}." for name in names if name in self._changes)
 
     async def identify(self, refs: Sequence[Ref]) -> dict[Ref, str]:
         """Return for each reference a string that identifies its content: a SHA-256, a task's result, a URL or an id.
@@ -41,7 +56,9 @@ class References:
         Raises:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
         """
-        return {ref: await self._identify(ref) for ref in dict.fromkeys(refs)}
+        # The same file may be given for fields with different limits, each of which is checked.
+        unique = {(ref, type(ref), getattr(ref, "limits", None)): ref for ref in refs}
+        return {ref: await self._identify(ref) for ref in unique.values()}
 
     async def resolve(self, refs: Sequence[Ref]) -> dict[Ref, str]:
         """Return KIE's URL or id of each reference; a local file is uploaded, unless KIE has it already.
@@ -64,6 +81,16 @@ class References:
         lengths = {ref: await self._measure(ref) for ref in dict.fromkeys(refs) if isinstance(ref, MediaRef)}
         return {ref: seconds for ref, seconds in lengths.items() if seconds is not None}
 
+    async def measure_picture(self, ref: MediaRef) -> tuple[int, int] | None:
+        """Return width and height in pixels of a picture as it is shown; None when it is elsewhere or unreadable."""
+        # With Pillow, this takes longer to import than all the rest of the start.
+        from kie_mcp.media import pictures
+
+        with suppress(InvalidCall, pictures.UnreadablePicture):
+            async with self._open_if_here(ref) as content:
+                return await anyio.to_thread.run_sync(pictures.measure_picture, content.file) if content else None
+        return None
+
     async def find_url(self, reference: str) -> str:
         """Return the URL of a task's result; a reference that is a URL is returned unchanged.
 
@@ -79,33 +106,41 @@ class References:
     async def _identify(self, ref: Ref) -> str:
         if _is_local(ref):
             with self._open(ref) as content:
-                await anyio.to_thread.run_sync(_check_limits, content, ref.limits, ref)
+                await check_file(content, ref, keep_metadata=self._uploader.keep_metadata)
                 return await anyio.to_thread.run_sync(hash_file, content.file)
         match = RESULT.fullmatch(ref)
         if match and isinstance(ref, MediaRef):
             task, result = await self._find_result(ref, match["task"], match["n"] or "1")
-            if not result.url:
-                with open_file(Path(result.path)):
-                    pass
+            if not result.url or await _is_saved(result):
+                with open_file(Path(result.path)) as content:
+                    await check_file(content, ref, keep_metadata=True)
             return f"{task.id}#{task.results.index(result)}"
         url = await self._resolve(ref)
         uploads = await self._ledger.uploads.live(self._clock.time(), url=url)
         return (uploads[0].sha256 if uploads else None) or url
 
     async def _measure(self, ref: MediaRef) -> float | None:
+        async with self._open_if_here(ref) as content:
+            return await anyio.to_thread.run_sync(_measure_content, content) if content else None
+
+    @asynccontextmanager
+    async def _open_if_here(self, ref: MediaRef) -> AsyncIterator[Content | None]:
+        """Open the file of a reference; yield None when it is not on this machine."""
         if _is_local(ref):
             with self._open(ref) as content:
-                return await anyio.to_thread.run_sync(_measure_content, content)
+                yield content
+            return
         match = RESULT.fullmatch(ref)
         result = (
             (await self._find_result(ref, match["task"], match["n"] or "1"))[1]
             if match
             else await self._ledger.find_result(ref)
         )
-        if not result or not await anyio.Path(result.path).is_file():
-            return None
+        if not result or not await _is_saved(result):
+            yield None
+            return
         with open_file(Path(result.path)) as content:
-            return await anyio.to_thread.run_sync(_measure_content, content)
+            yield content
 
     async def _resolve(self, ref: Ref) -> str:
         match ref:
@@ -120,28 +155,40 @@ class References:
 
     async def _resolve_media(self, ref: MediaRef) -> str:
         if ref.startswith(("https://", "http://")):
+            check_kind(guess_mime_type(ref), ref)
             return check_web_address(ref, ref.limits)
         if ref.startswith("kie://uploads/"):
             return await self._resolve_upload(ref)
         if match := RESULT.fullmatch(ref):
             return await self._resolve_result(ref, match["task"], match["n"] or "1")
         with self._open(ref) as content:
-            return (await self._uploader.upload(content)).url
+            return await self._fit_and_upload(content, ref, keep_metadata=self._uploader.keep_metadata)
+
+    async def _fit_and_upload(self, content: Content, ref: MediaRef, *, keep_metadata: bool, url: str = "") -> str:
+        """Return the URL of a file that fits; `url` is where KIE has the file as it is."""
+        async with fit_file(content, ref.limits, ref, keep_metadata=keep_metadata) as fitted:
+            await check_limits(fitted.content, ref.limits, ref)
+            if url and fitted.content is content:
+                return url
+            if fitted.done:
+                self._changes[abbreviate(ref)] = fitted.done
+            return (await self._uploader.upload(fitted.content)).url
 
     async def _resolve_upload(self, ref: MediaRef) -> str:
         for upload in await self._ledger.uploads.live(self._clock.time(), id_=ref.rpartition("/")[2]):
+            check_kind(upload.mime_type, ref)
             return upload.url
         raise InvalidCall(f"{ref} is not there any more.", "Upload the file again with upload_file.")
 
     async def _resolve_result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._find_result(ref, task_id, number)
-        if result.url and (
-            self._clock.time() < task.created + files.UPLOAD_LIFETIME or not await anyio.Path(result.path).is_file()
-        ):
+        if result.url and not await _is_saved(result):
             return result.url
-        # The link may have expired, or the result never had one, so the saved file is uploaded.
+        # The link may have expired, or the result never had one.
+        is_fresh = self._clock.time() < task.created + files.UPLOAD_LIFETIME
         with open_file(Path(result.path)) as content:
-            return (await self._uploader.upload(content)).url
+            # Metadata of a result, such as the prompt, came from KIE.
+            return await self._fit_and_upload(content, ref, keep_metadata=True, url=result.url if is_fresh else "")
 
     async def _resolve_track(self, ref: Track) -> str:
         match = RESULT.fullmatch(ref)
@@ -173,6 +220,8 @@ class References:
             )
         if isinstance(ref, MediaRef) and not result.is_media:
             raise InvalidCall(f"{ref} is {result.mime_type}, and no picture, clip or sound.", "Take another result.")
+        if isinstance(ref, MediaRef):
+            check_kind(result.mime_type or guess_mime_type(result.url), ref)
         return task, result
 
     @contextmanager
@@ -191,12 +240,9 @@ def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
     return isinstance(ref, MediaRef) and not elsewhere
 
 
+async def _is_saved(result: Result) -> bool:
+    return await anyio.Path(result.path).is_file()
+
+
 def _measure_content(content: Content) -> float | None:
-    return 0 if content.mime_type.startswith("image/") else measure_seconds(content.file)
-
-
-def _check_limits(content: Content, limits: Limits, reference: str) -> None:
-    if found := find_problems(content, limits):
-        raise InvalidCall(
-            f"{abbreviate(reference)} {'; '.join(found)}.", "Nothing was sent. Convert the file or take another."
-        )
+    return 0 if content.mime_type.startswith("image/") else measure_seconds(content.file, content.mime_type)

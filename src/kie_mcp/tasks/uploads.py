@@ -20,6 +20,7 @@ from kie_mcp.ledger.uploads import Upload
 from kie_mcp.media import formats
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.fitting import fit_file
 from kie_mcp.tasks.media_inputs import (
     check_web_address,
     decode_base64,
@@ -36,7 +37,9 @@ TRUSTED_FOR = files.UPLOAD_LIFETIME - 3600
 class Uploader:
     """Uploads files to KIE, unless the ledger says that KIE has an equal file already."""
 
-    def __init__(self, client: KieClient, ledger: Ledger, *, readable: Iterable[Path], clock: Clock) -> None:
+    def __init__(
+        self, client: KieClient, ledger: Ledger, *, readable: Iterable[Path], clock: Clock, keep_metadata: bool = False
+    ) -> None:
         """Build an uploader.
 
         Args:
@@ -44,7 +47,11 @@ class Uploader:
             ledger: The ledger that records the uploads.
             readable: Folders that local files may be read from; without any, every local file is refused.
             clock: The clock.
+            keep_metadata: Whether metadata, such as the location, may stay in files that are sent.
         """
+        self.keep_metadata = keep_metadata
+        self.changes: dict[str, str] = {}
+        """What was done to files of `upload_path()` and `upload_base64()`, by the id of the upload."""
         self.folders = AllowedFolders(readable)
         self._client = client
         self._ledger = ledger
@@ -69,9 +76,9 @@ class Uploader:
             InvalidCall: When the file may not be read, or is no media file.
         """
         if path.startswith("data:"):
-            return await self.upload(decode_data_uri(path))
+            return await self._upload_fitted(decode_data_uri(path), "The data", self.upload)
         with self.folders.open(path) as content:
-            return await self.upload(content)
+            return await self._upload_fitted(content, path, self.upload)
 
     async def upload_base64(self, text: str, name: str) -> Upload:
         """Upload a file whose content is in the arguments of a tool call.
@@ -86,10 +93,14 @@ class Uploader:
         content = decode_data_uri(text) if text.startswith("data:") else decode_base64(text)
         if content.size > files.BASE64_LIMIT:
             raise InvalidCall("base64 carries at most 10 MB.", "Give the file's path or URL instead.")
-        name = unique_name(name, extension(content.mime_type))
-        return await self._upload_deduplicated(
-            content, lambda: files.upload_base64(self._client, content.file.read(), name, content.mime_type)
-        )
+
+        async def send(fitted: Content) -> Upload:
+            unique = unique_name(name, extension(fitted.mime_type))
+            return await self._upload_deduplicated(
+                fitted, lambda: files.upload_base64(self._client, fitted.file.read(), unique, fitted.mime_type)
+            )
+
+        return await self._upload_fitted(content, name or "The data", send)
 
     async def upload_url(self, url: str, name: str) -> Upload:
         """Make KIE fetch a public file and keep it as an upload.
@@ -110,6 +121,16 @@ class Uploader:
     async def forget(self, urls: Iterable[str]) -> bool:
         """Mark uploads as expired because KIE no longer has them; return whether any of the URLs was an upload."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
+
+    async def _upload_fitted(self, content: Content, name: str, send: Callable[[Content], Awaitable[Upload]]) -> Upload:
+        """Upload a file that is for no model yet: pictures in a usual format, clips and sounds in their own."""
+        medium, _, subtype = content.mime_type.partition("/")
+        limits = Limits() if medium == "image" else Limits(subtype)
+        async with fit_file(content, limits, name, keep_metadata=self.keep_metadata) as fitted:
+            upload = await send(fitted.content)
+            if fitted.done:
+                self.changes[upload.id] = fitted.done
+            return upload
 
     async def _upload_deduplicated(self, content: Content, send: Callable[[], Awaitable[UploadedFile]]) -> Upload:
         """Upload a content, unless KIE has it already; of parallel calls with equal contents, only one uploads."""

@@ -47,6 +47,10 @@ class Gen3(Runway):
         "aspectRatio", "16:9", description="image overrides it."
     )
 
+    def find_shape_source(self) -> Image | None:
+        """Return nothing, as KIE itself takes the shape of the image."""
+        return None
+
     @model_validator(mode="after")
     def long_is_720p(self) -> Self:
         """10 s come in 720p only."""

@@ -37,6 +37,10 @@ class Veo(KieModel):
         """The page's example has a seed, of which its schema knows nothing."""
         return super().hidden_fields() | {"seeds"}
 
+    def find_shape_source(self) -> Image | None:
+        """Return the first frame; references give no shape."""
+        return self.images[0] if self.images and self.generation_type != "REFERENCE_2_VIDEO" else None
+
     @model_validator(mode="after")
     def images_fit_the_generation_type(self) -> Self:
         """Each generation type has its own number of images."""

@@ -42,7 +42,8 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
         "expires": formatting.format_time(upload.expires),
     }
     text = f"{upload.name} is at {upload.url} until {answer['expires']}: pass the URL, or {answer['resource']}."
-    return answers.build_result(answer, formatting.to_one_line(text))
+    result = answers.build_result(answer, formatting.to_one_line(text))
+    return answers.add_note(result, f"{changes}.") if (changes := uploader.changes.get(upload.id)) else result
 
 
 class GetDownloadUrl(Arguments):

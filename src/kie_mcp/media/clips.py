@@ -1,0 +1,126 @@
+"""Make clips and sounds fit a model's limits with ffmpeg: another format, and no metadata."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from kie_mcp.catalog.fields import Limits
+from kie_mcp.media import ffmpeg, formats
+from kie_mcp.media.fit import Fitted
+from kie_mcp.media.limits import Content
+
+USUAL_FORMATS = {"video": ("mp4", "quicktime"), "audio": ("mpeg", "wav", "mp4", "aac", "ogg", "flac")}
+"""MIME subtypes that a model takes when KIE names none, by medium."""
+COPIED_CODECS = ("h264", "hevc", "aac", "mp3")
+"""Codecs that every model reads in MP4; others are encoded again."""
+ENCODERS = {
+    "audio/mpeg": ("-c:a", "libmp3lame", "-q:a", "2"),
+    "audio/wav": ("-c:a", "pcm_s16le"),
+    "audio/mp4": ("-c:a", "aac", "-b:a", "192k"),
+    "audio/aac": ("-c:a", "aac", "-b:a", "192k", "-f", "adts"),
+    "audio/ogg": ("-c:a", "libvorbis", "-q:a", "6"),
+    "audio/flac": ("-c:a", "flac"),
+}
+"""Options of ffmpeg by MIME type, in the order in which formats are preferred."""
+# Without `bitexact`, ffmpeg writes its own name and random numbers, and equal files would be uploaded twice.
+WITHOUT_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-id3v2_version", "0")
+EVEN_SIDES = ("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p")
+"""H.264 has half as many colour samples as pixels in both directions."""
+
+
+@asynccontextmanager
+async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = False) -> AsyncIterator[Fitted]:
+    """Make a clip or sound fit; without ffmpeg it stays as it is.
+
+    Args:
+        content: The clip or sound.
+        limits: The limits of the model's field.
+        keep_metadata: Whether metadata, such as the location, may stay in the file.
+
+    Yields:
+        The file that fits, which is gone afterwards.
+
+    Raises:
+        ValueError: When the file is broken; the message is a sentence without a subject.
+        InvalidCall: When ffmpeg does not finish in time.
+    """
+    target_type = choose_type(content.mime_type, limits)
+    program = ffmpeg.find_ffmpeg()
+    if not program or (keep_metadata and target_type == content.mime_type):
+        yield Fitted(content)
+        return
+    with tempfile.TemporaryDirectory(prefix="kie-mcp-") as folder:
+        source = await anyio.to_thread.run_sync(_place_on_disk, content, Path(folder))
+        streams = await ffmpeg.read_streams(program, source)
+        if not streams.video and not streams.audio:
+            raise ValueError("is broken or cut off: neither picture nor sound was found in it")
+        target = Path(folder, f"fitted.{formats.EXTENSIONS[target_type]}")
+        options = _choose_options(content.mime_type, target_type, streams)
+        kept = () if keep_metadata else WITHOUT_METADATA
+        if not await ffmpeg.convert(program, source, target, (*options, *kept)):
+            raise ValueError("is broken or cut off, or ffmpeg here lacks its codec")
+        size = (await anyio.Path(target).stat()).st_size
+        with await anyio.to_thread.run_sync(target.open, "rb") as file:
+            name = str(Path(content.name).with_suffix(target.suffix))
+            fitted = replace(content, file=file, name=name, mime_type=target_type, size=size)
+            yield Fitted(fitted, _describe(content, fitted, "" if keep_metadata else _name_metadata(streams.log)))
+
+
+def choose_type(mime_type: str, limits: Limits) -> str:
+    """Return the MIME type that a clip or sound has to have for a model; its own one, if the model takes it."""
+    medium, _, subtype = mime_type.partition("/")
+    named = tuple(each for each in limits.formats.split() if f"{medium}/{each}" in formats.EXTENSIONS)
+    accepted = named or USUAL_FORMATS[medium]
+    # ffmpeg plays no notes.
+    if subtype in accepted or mime_type == "audio/midi":
+        return mime_type
+    if medium == "video":
+        return f"video/{'mp4' if 'mp4' in accepted else accepted[0]}"
+    return next((each for each in ENCODERS if each.partition("/")[2] in accepted), mime_type)
+
+
+def _place_on_disk(content: Content, folder: Path) -> Path:
+    """Return the path of a content; one that is only in memory is written to the folder."""
+    name = getattr(content.file, "name", None)
+    if isinstance(name, str):
+        return Path(name)
+    path = folder / f"given.{formats.EXTENSIONS[content.mime_type]}"
+    with path.open("wb") as file:
+        shutil.copyfileobj(content.file, file)
+    content.file.seek(0)
+    return path
+
+
+def _choose_options(mime_type: str, target_type: str, streams: ffmpeg.Streams) -> tuple[str, ...]:
+    """Return options that copy the streams where that is possible; covers and data streams are left out."""
+    if not target_type.startswith("video"):
+        # MP2 has the MIME type of MP3, but is none.
+        is_copied = mime_type == target_type and streams.audio != "mp2"
+        return ("-map", "0:a:0", *(("-c", "copy") if is_copied else ENCODERS[target_type]))
+    streams_of_both = ("-map", "0:v:0", "-map", "0:a:0?")
+    if mime_type == target_type:
+        return (*streams_of_both, "-c", "copy")
+    video = ("-c:v", "copy") if streams.video in COPIED_CODECS else ("-c:v", "libx264", "-crf", "18", *EVEN_SIDES)
+    audio = ("-c:a", "copy") if streams.audio in COPIED_CODECS else ("-c:a", "aac", "-b:a", "192k")
+    tag = ("-tag:v", "hvc1") if streams.video == "hevc" else ()
+    return (*streams_of_both, *video, *tag, *audio, "-movflags", "+faststart")
+
+
+def _name_metadata(log: str) -> str:
+    if re.search(r"^ +\S*location\S* *:", log, re.MULTILINE | re.IGNORECASE):
+        return "location and other metadata"
+    telling = r"^ +(artist|title|comment|description|date|make|model|com\.\S+|creation_time) *:"
+    return "metadata" if re.search(telling, log, re.MULTILINE | re.IGNORECASE) else ""
+
+
+def _describe(content: Content, fitted: Content, removed: str) -> str:
+    kind, made = (formats.EXTENSIONS[each.mime_type].upper() for each in (content, fitted))
+    facts = [f"{kind} made {made}"] * (kind != made) + [f"{removed} removed"] * bool(removed)
+    return "; ".join(facts)

@@ -1,0 +1,248 @@
+"""Checks of containers (MP4, WebM, WAV, Ogg and others): does the file hold as many bytes as its own sizes say?
+
+A check reads headers only, so that the size of a file does not matter. It raises `BrokenMedia` for a broken file.
+"""
+
+import struct
+import zipfile
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from typing import IO
+
+from kie_mcp.media import containers, mpeg_audio
+
+OPEN_RIFF_SIZE = 0x7FFF_F000
+"""RIFF sizes from here on are those of programs that did not know the size when they wrote the header."""
+FLAC_TAIL_BYTES = 1 << 20
+"""Number of bytes at the end of a FLAC file in which its last frame begins."""
+GIF_TAIL_BYTES = 64
+"""Number of bytes at the end of a GIF file in which its last byte is looked for."""
+
+
+class BrokenMedia(Exception):
+    """A media file is not whole; the message is a predicate, such as `breaks off`."""
+
+
+def _read_at(file: IO[bytes], at: int, count: int) -> bytes:
+    """Read bytes at a position; raise `BrokenMedia` when the file has fewer."""
+    file.seek(at)
+    content = file.read(count)
+    if len(content) < count:
+        raise BrokenMedia("breaks off")
+    return content
+
+
+def _peek(file: IO[bytes], at: int, count: int) -> bytes:
+    file.seek(at)
+    return file.read(count).ljust(count, b"\0")
+
+
+def _require_end(end: int, size: int) -> None:
+    if end > size:
+        raise BrokenMedia("breaks off")
+
+
+def _require_parts(names: AbstractSet[object], found: AbstractSet[object], what: str) -> None:
+    if not names <= found:
+        raise BrokenMedia(f"has no {what}")
+
+
+def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 1024) -> None:
+    """Require a mark near the end of a file; some programs write more behind it."""
+    at = max(size - tail_bytes, 0)
+    if mark not in _read_at(file, at, size - at):
+        raise BrokenMedia("breaks off")
+
+
+def check_boxes(file: IO[bytes], size: int) -> None:
+    """Check an MP4, MOV, HEIC or AVIF file: all boxes are whole, and index and media data are there."""
+    boxes = list(containers.walk_boxes(file, (0, size)))
+    end = boxes[-1][1][1] if boxes else 0
+    _require_end(end, size)
+    # Some programs fill the end of a file with zeros.
+    if size - end < 8 and _read_at(file, end, size - end).strip(b"\0"):
+        raise BrokenMedia("breaks off")
+    # The index of a clip or sound is `moov`, and that of a picture is `meta`.
+    found = {name for name, _ in boxes}
+    if not found & {b"moov", b"meta"} or b"mdat" not in found:
+        raise BrokenMedia("has no index or no media data")
+
+
+def check_ebml(file: IO[bytes], size: int) -> None:
+    """Check a WebM or Matroska file: all parts are whole, and there are tracks and a cluster of media data."""
+    segment = next((span for id_, span in containers.walk_elements(file, (0, size)) if id_ == containers.SEGMENT), None)
+    if not segment:
+        raise BrokenMedia("has no segment")
+    _require_end(segment[1], size)
+    elements = list(containers.walk_elements(file, segment))
+    found = {id_ for id_, _ in elements}
+    _require_parts({containers.TRACKS, containers.CLUSTER}, found, "tracks or no media data")
+    end = elements[-1][1][1]
+    _require_end(end, size)
+    if end < segment[1]:
+        raise BrokenMedia("is garbled")
+
+
+def check_riff(file: IO[bytes], size: int) -> None:
+    """Check a WebP, AVI or WAV file by the size in its header."""
+    (length,) = struct.unpack("<I", _read_at(file, 4, 4))
+    # Some programs count the padding byte at the end and do not write it.
+    if length < OPEN_RIFF_SIZE:
+        _require_end(length + 8 - 1, size)
+
+
+def check_wav(file: IO[bytes], size: int) -> None:
+    """Check a WAV file: its format and its samples are there."""
+    check_riff(file, size)
+    found = set[bytes]()
+    for name, (begin, end) in containers.walk_chunks(file, (12, size)):
+        found.add(name)
+        if name == b"data":
+            if end - begin < OPEN_RIFF_SIZE:
+                _require_end(end, size)
+            break
+    _require_parts({b"fmt ", b"data"}, found, "format or no samples")
+
+
+def check_aiff(file: IO[bytes], size: int) -> None:
+    """Check an AIFF file by the size in its header."""
+    _require_end(8 + struct.unpack(">I", _read_at(file, 4, 4))[0], size)
+
+
+def check_glb(file: IO[bytes], size: int) -> None:
+    """Check a 3D model in one file (glTF 2.0) by the size in its header."""
+    _require_end(struct.unpack("<I", _read_at(file, 8, 4))[0], size)
+
+
+def check_zip(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check takes the size
+    """Check that a ZIP has its index, which is at the end of the file."""
+    if not zipfile.is_zipfile(file):
+        raise BrokenMedia("breaks off")
+
+
+def check_svg(file: IO[bytes], size: int) -> None:
+    """Check that the drawing in an SVG is closed."""
+    _require_in_tail(file, size, b"</svg>")
+
+
+def check_pdf(file: IO[bytes], size: int) -> None:
+    """Check that a PDF has its end mark."""
+    _require_in_tail(file, size, b"%%EOF")
+
+
+def check_png(file: IO[bytes], size: int) -> None:
+    """Check that a PNG has all chunks up to its end (`IEND`)."""
+    at, name = 8, b""
+    while name != b"IEND":
+        length, name = struct.unpack(">I4s", _read_at(file, at, 8))
+        at += 12 + length
+        _require_end(at, size)
+
+
+def check_gif(file: IO[bytes], size: int) -> None:
+    """Check that a GIF has its last byte, a semicolon."""
+    _require_in_tail(file, size, b";", GIF_TAIL_BYTES)
+
+
+def check_tiff(file: IO[bytes], size: int) -> None:
+    """Check that the directory of a TIFF, which may be at the end of the file, is there."""
+    order = ">" if _read_at(file, 0, 2) == b"MM" else "<"
+    (directory,) = struct.unpack(f"{order}I", _read_at(file, 4, 4))
+    (entries,) = struct.unpack(f"{order}H", _read_at(file, directory, 2))
+    _require_end(directory + 2 + 12 * entries, size)
+
+
+def check_midi(file: IO[bytes], size: int) -> None:
+    """Check that a MIDI file has as many tracks as its header says."""
+    tracks, at = struct.unpack(">H", _read_at(file, 10, 2))[0], 0
+    while tracks >= 0:
+        name, length = struct.unpack(">4sI", _read_at(file, at, 8))
+        tracks -= name in (b"MThd", b"MTrk")
+        at += 8 + length
+        _require_end(at, size)
+
+
+def check_ogg(file: IO[bytes], size: int) -> None:
+    """Check that the pages of an Ogg file are whole (RFC 3533)."""
+    at = 0
+    while at < size:
+        header = _read_at(file, at, 27)
+        if header[:4] != b"OggS":
+            raise BrokenMedia("is garbled")
+        segments = _read_at(file, at + 27, header[26])
+        at += 27 + len(segments) + sum(segments)
+        _require_end(at, size)
+
+
+def check_flac(file: IO[bytes], size: int) -> None:
+    """Check that a FLAC file has as many samples as its header says (RFC 9639)."""
+    at, last, total, block = 4, False, 0, 0
+    while not last:
+        header = _read_at(file, at, 4)
+        last, kind, length = bool(header[0] & 0x80), header[0] & 0x7F, int.from_bytes(header[1:], "big")
+        if kind == 0:
+            info = _read_at(file, at + 4, 18)
+            block, total = struct.unpack(">H", info[2:4])[0], int.from_bytes(info[10:18], "big") & 0xF_FFFF_FFFF
+        at += 4 + length
+        _require_end(at, size)
+    begin = max(at, size - FLAC_TAIL_BYTES)
+    last_sample = max(_flac_frames(_read_at(file, begin, size - begin), block), default=-1)
+    if last_sample < 0 or last_sample + block < total:
+        raise BrokenMedia("breaks off")
+
+
+def _flac_frames(content: bytes, block: int) -> Iterator[int]:
+    """Yield the number of the first sample of each frame in a part of a FLAC file; `block` is in samples per frame."""
+    for sync, samples_per_number in ((b"\xff\xf8", block), (b"\xff\xf9", 1)):
+        at = content.find(sync)
+        while at >= 0:
+            header = content[at : at + 16]
+            if (number := _flac_frame_number(header)) is not None:
+                yield number * samples_per_number
+            at = content.find(sync, at + 2)
+
+
+def _flac_frame_number(header: bytes) -> int | None:
+    """Return the number in the header of a FLAC frame; None for bytes that only look like a header."""
+    if len(header) < 16:
+        return None
+    # The number is coded as UTF-8 codes a character, in up to seven bytes.
+    ones = 8 - (header[4] ^ 0xFF).bit_length()
+    if ones in (1, 8):
+        return None
+    number, end = header[4] & (0x7F >> ones), 4 + max(ones, 1)
+    for each in header[5:end]:
+        number = number << 6 | each & 0x3F
+    end += {6: 1, 7: 2}.get(header[2] >> 4, 0) + {12: 1, 13: 2, 14: 2}.get(header[2] & 0x0F, 0)
+    return number if _crc8(header[:end]) == header[end] else None
+
+
+def _crc8(content: bytes) -> int:
+    value = 0
+    for each in content:
+        value ^= each
+        for _ in range(8):
+            value = (value << 1 ^ (0x107 if value & 0x80 else 0)) & 0x1FF
+    return value
+
+
+def check_frames(file: IO[bytes], size: int) -> None:
+    """Check that the last frame of an MP3 or AAC file is whole, and that a Xing header counts no more bytes."""
+    begin = mpeg_audio.skip_id3(file)
+    _require_end(begin, size)
+    # Some programs write zeros or an encoder's remarks between the tag and the sound.
+    found = mpeg_audio.find_first_frame(file, begin)
+    if not found:
+        raise BrokenMedia("has no sound")
+    begin, at = found[0], found[0]
+    # What comes after the last frame, such as another tag, is no frame.
+    while at < size and (frame := mpeg_audio.parse_frame(_peek(file, at, mpeg_audio.HEADER_BYTES))):
+        at += frame.size
+        _require_end(at, size)
+    first = _peek(file, begin, 1024)
+    for name in (b"Xing", b"Info"):
+        place = first.find(name, 4, 200)
+        if place >= 0 and first[place + 7] & 3 == 3:
+            (length,) = struct.unpack(">I", first[place + 12 : place + 16])
+            # Some programs do not count the frame with this header.
+            _require_end(begin + length, size)

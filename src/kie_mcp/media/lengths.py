@@ -1,0 +1,112 @@
+"""Measure how long a clip or sound is.
+
+Headers are believed only where they are right. A header may say 0 (fragmented MP4), or a day (WAV that was written to a
+pipe), and a length that decides about a price or a limit must not be wrong. So an unknown length is None.
+"""
+
+import struct
+from collections.abc import Iterator
+from os import SEEK_END
+from pathlib import Path
+from typing import IO
+
+import mutagen
+
+from kie_mcp.media import containers, ffmpeg, formats, mpeg_audio
+
+MAX_SECONDS = 86_400
+"""Length in seconds above which a header is not believed."""
+MIN_BYTES_PER_SECOND = 20
+"""Size per second of length below which a header is not believed; the thinnest speech codecs have 80."""
+
+_PCM_CODECS = (1, 3, 6, 7, 0xFFFE)
+"""Codecs of WAV with samples of fixed size: integers, floats, A-law, mu-law, extensible."""
+_MUTAGEN_TYPES = ("ogg", "flac", "aiff", "mp4", "quicktime", "3gpp", "x-ms-wma", "x-ms-wmv", "ac3", "eac3")
+"""MIME subtypes that mutagen measures; of other files it takes some for MP3."""
+_MOVIE_TIMES = {0: struct.Struct(">12xII"), 1: struct.Struct(">20xIQ")}
+"""Time scale and duration in the box `mvhd` of an MP4 file, by the version of the box."""
+_ISO_TYPES = {f"{kind}/{subtype}" for kind in ("audio", "video") for subtype in ("mp4", "quicktime", "3gpp")}
+
+
+def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
+    """Measure the length of a clip or sound; this may take a while, so call it in a thread.
+
+    Args:
+        file: The open file, which is rewound afterwards. Where headers do not tell its length, ffmpeg looks at it, if
+            ffmpeg is there and the file is on disk.
+        mime_type: The type that `formats.detect_mime_type()` found; it is detected if empty.
+
+    Returns:
+        The length in seconds, or None if it is unknown.
+    """
+    mime_type = mime_type or formats.detect_mime_type(file) or ""
+    size = file.seek(0, SEEK_END)
+    path = Path(file.name) if isinstance(getattr(file, "name", None), str) else None
+    for seconds in _measures(file, size, mime_type, path):
+        if seconds and 0 < seconds <= min(MAX_SECONDS, size / MIN_BYTES_PER_SECOND):
+            file.seek(0)
+            return seconds
+    file.seek(0)
+    return None
+
+
+def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> Iterator[float | None]:
+    """Yield lengths by different methods, the most reliable first."""
+    program = ffmpeg.find_ffmpeg() if path else None
+    match mime_type:
+        case "audio/wav":
+            yield _measure_wav(file, size)
+        case mpeg_audio.MPEG | mpeg_audio.AAC:
+            found = mpeg_audio.find_first_frame(file, mpeg_audio.skip_id3(file))
+            yield mpeg_audio.measure_frames(file, found[0]) if found else None
+        case "video/webm" | "video/x-matroska" | "audio/webm" | "audio/x-matroska":
+            headers = containers.read_matroska(file, size)
+            yield headers.seconds if headers else None
+        case _ if mime_type in _ISO_TYPES and program and path:
+            # Only ffmpeg knows edit lists and fragments.
+            yield ffmpeg.read_duration(program, path, decode=False)
+    if mime_type in _ISO_TYPES:
+        yield _measure_movie(file, size)
+    if mime_type.partition("/")[2] in _MUTAGEN_TYPES:
+        yield _ask_mutagen(file)
+    if program and path:
+        yield ffmpeg.read_duration(program, path, decode=False)
+        yield ffmpeg.read_duration(program, path, decode=True)
+
+
+def _ask_mutagen(file: IO[bytes]) -> float | None:
+    file.seek(0)
+    try:
+        info = getattr(mutagen.File(file), "info", None)
+    # Mutagen does not document which errors broken files raise.
+    except Exception:  # noqa: BLE001
+        return None
+    return float(getattr(info, "length", 0) or 0)
+
+
+def _measure_movie(file: IO[bytes], size: int) -> float | None:
+    """Return the length that an MP4 or MOV file names for all its tracks; mutagen knows the sound's only."""
+    header = containers.find_box(file, (0, size), b"moov", b"mvhd")
+    if not header:
+        return None
+    file.seek(header[0])
+    content = file.read(32).ljust(32, b"\0")
+    scale, duration = _MOVIE_TIMES.get(content[0], _MOVIE_TIMES[0]).unpack_from(content)
+    return duration / scale if scale else None
+
+
+def _measure_wav(file: IO[bytes], size: int) -> float | None:
+    """Measure WAV by the samples that are there; a header that was written to a pipe states far too many."""
+    samples, (codec, rate, block) = 0, (0, 0, 0)
+    for kind, (start, end) in containers.walk_chunks(file, (12, size)):
+        file.seek(start)
+        if kind == b"fmt ":
+            codec, _, rate, _, block = struct.unpack("<HHIIH", file.read(14).ljust(14, b"\0"))
+        if kind == b"fact":
+            samples = int.from_bytes(file.read(4), "little")
+        if kind == b"data":
+            there = min(end, size) - start
+            if codec in _PCM_CODECS:
+                return there / (rate * block) if rate and block else None
+            return samples / rate if rate and end <= size else None
+    return None
