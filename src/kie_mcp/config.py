@@ -49,8 +49,8 @@ class Settings(BaseSettings):
     """Whether results are downloaded."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
     """Further folders that local files may be read from, separated as in PATH."""
-    wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
-    """Seconds that a tool call waits for a picture, a voice or lyrics."""
+    wait_seconds: float | None = Field(None, ge=0, le=600, allow_inf_nan=False)
+    """Most seconds that any tool call waits; None for what the client is known to allow."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
     """Repeat window: seconds in which a repeated call returns the first call's task; longer while that task runs."""
     max_credits_per_task: Credits | None = None

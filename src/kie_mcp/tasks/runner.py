@@ -90,14 +90,18 @@ class Runner:
         self._watchers: dict[str, Watcher] = {}
         self._takeover = Takeover(client, ledger, self.id, clock)
 
-    async def submit(self, order: Order, *, confirm: str = "") -> Task:
+    async def submit(self, order: Order, *, confirm: str = "", seconds: float | None = None) -> Task:
         """Create a task and return it when KIE has accepted it; on some routes, the task has already ended by then.
+
+        If KIE has not answered the create when the time is over, the task is returned as `prepared` or `submitting`.
+        The create goes on, and `get()` tells what came of it.
 
         A repeated call returns the existing task, whose id differs from the order's id.
 
         Args:
             order: The call to run.
             confirm: The confirmation's id from an earlier `ConfirmationNeeded`, when a person has agreed to the cost.
+            seconds: Seconds to wait at most for KIE's answer to the create; None waits as long as it takes.
 
         Raises:
             KieMcpError: When the task was not accepted; the error says what was billed.
@@ -106,7 +110,7 @@ class Runner:
             with failures.explain_ledger_errors():
                 contents, idempotency_key, repeated = await self._look_up_repeat(order)
                 if repeated:
-                    return await self.get(repeated.id)
+                    return await self.get(repeated.id, seconds=seconds)
                 watcher = await self._prepare(order, idempotency_key, contents)
                 task = watcher.task
                 self._rules.caps.check(task, await self.ledger.spent(task))
@@ -122,10 +126,10 @@ class Runner:
             raise
         if repeated:
             del self._watchers[task.id]
-            return await self.get(repeated.id)
+            return await self.get(repeated.id, seconds=seconds)
         # The create runs in the task group, so that it goes on when the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
-        await watcher.create_settled.wait()
+        await self._wait_for_create(watcher, seconds)
         if watcher.error:
             raise watcher.error
         return task
@@ -137,6 +141,10 @@ class Runner:
             InvalidCall: When a reference of the call cannot be read, or the model does not accept the file.
         """
         return (await self._look_up_repeat(order))[2]
+
+    async def read_balance(self) -> float | None:
+        """Return the account's balance in credits; None when KIE does not give it soon."""
+        return await self._services.read_balance()
 
     async def quote(self, order: Order) -> Quote:
         """Return what a call is likely to cost; nothing is sent to KIE."""
@@ -173,7 +181,7 @@ class Runner:
             above = whole.reserved > self._rules.confirm_above
             return {task.id: await self._issue_confirmation(task) for task in tasks if above}
 
-    async def get(self, id_: str) -> Task:
+    async def get(self, id_: str, *, seconds: float | None = None) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
 
         While KIE has not answered the create, this method waits up to `CREATE_WAIT_SECONDS`. A task that is not in the
@@ -181,6 +189,7 @@ class Runner:
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
+            seconds: Seconds to wait at most for KIE's answer to the create, if these are less.
 
         Raises:
             InvalidCall: When there is no such task.
@@ -197,7 +206,8 @@ class Runner:
         if not watcher:
             return task if task.saved else await self.ledger.find(task.id) or task
         if watcher.task.state in ("prepared", "submitting"):
-            await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, CREATE_WAIT_SECONDS))
+            most = CREATE_WAIT_SECONDS
+            await self._wait_for_create(watcher, most if seconds is None else min(seconds, most))
         watcher.poll_soon()
         return watcher.task
 
@@ -227,6 +237,13 @@ class Runner:
                     await self.clock.sleep(min(left, 1))
                     found[place] = await self.get(found[place].id)
         return found
+
+    async def _wait_for_create(self, watcher: Watcher, seconds: float | None) -> None:
+        """Wait until the create is settled, or until the time in seconds is over."""
+        if seconds is None:
+            await watcher.create_settled.wait()
+        else:
+            await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, seconds))
 
     def _has_ended(self, task: Task) -> bool:
         """Whether the task has ended and its files are downloaded, or the download failed and is retried later."""

@@ -34,11 +34,12 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     """Answer tools/call, and turn every error into a result that the client's model can read."""
+    arrived = context.lifespan_context.clock.monotonic()
     from kie_mcp.server import answers
 
     app = context.lifespan_context
     try:
-        result = await _call(app, context, params)
+        result = await _call(app, ToolCall(context, params, arrived))
     except KieMcpError as error:
         return answers.build_error_result(error)
     except Exception:
@@ -53,7 +54,7 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
     return result
 
 
-async def _call(app: App, context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResult:
     """Find the called tool and run it.
 
     The tool may be the gallery's own tool, the tool of a family of models, or a utility.
@@ -63,7 +64,7 @@ async def _call(app: App, context: Context, params: CallToolRequestParams) -> Ca
     from kie_mcp.server.generate import run_family_tool
     from kie_mcp.server.tools.registry import TOOLS
 
-    name, arguments = params.name, params.arguments or {}
+    name, arguments = call.params.name, call.params.arguments or {}
     if broken := find_broken_text(arguments):
         raise InvalidCall(
             f"{broken}: has half a character (a lone surrogate), which cannot be sent.",
@@ -75,6 +76,6 @@ async def _call(app: App, context: Context, params: CallToolRequestParams) -> Ca
         raise InvalidCall(f"There is no tool {name!r}.", "Ask for the list of tools; run_model runs any model.")
     for family in FAMILIES:
         if family.tool == name:
-            return await run_family_tool(app, ToolCall(context, params), family, arguments)
+            return await run_family_tool(app, call, family, arguments)
     (tool,) = (tool for tool in TOOLS if tool.name == name)
-    return await tool(app, ToolCall(context, params), arguments)
+    return await tool(app, call, arguments)
