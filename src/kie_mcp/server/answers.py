@@ -86,6 +86,8 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     elif not task.final:
         answer["usual_seconds"] = round(usual)
         answer["next_step"] = "get_task with this id; do not repeat the call."
+    elif task.state == "succeeded" and not task.saved and not task.note:
+        answer["next_step"] = "The files are being saved: get_task with this id tells their paths."
     return answer
 
 

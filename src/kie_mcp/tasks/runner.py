@@ -33,8 +33,8 @@ from kie_mcp.tasks.watcher import Change, Services, Watcher
 
 logger = logging.getLogger(__name__)
 
-CREATE_WAIT_SECONDS = 30
-"""Seconds that `get()` waits for KIE to answer the create of a task."""
+CREATE_WAIT_SECONDS = 3
+"""Seconds that `get()` waits for KIE to answer the create of a task, unless it is told otherwise."""
 CONFIRMATION_SECONDS = 300
 """Seconds for which a confirmation is valid."""
 
@@ -181,15 +181,14 @@ class Runner:
             above = whole.reserved > self._rules.confirm_above
             return {task.id: await self._issue_confirmation(task) for task in tasks if above}
 
-    async def get(self, id_: str, *, seconds: float | None = None) -> Task:
+    async def get(self, id_: str, *, seconds: float | None = CREATE_WAIT_SECONDS) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
 
-        While KIE has not answered the create, this method waits up to `CREATE_WAIT_SECONDS`. A task that is not in the
-        ledger is looked up at KIE and adopted.
+        A task that is not in the ledger is looked up at KIE and adopted.
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
-            seconds: Seconds to wait at most for KIE's answer to the create, if these are less.
+            seconds: Seconds to wait at most for KIE's answer to the create; None waits as long as it takes.
 
         Raises:
             InvalidCall: When there is no such task.
@@ -206,8 +205,7 @@ class Runner:
         if not watcher:
             return task if task.saved else await self.ledger.find(task.id) or task
         if watcher.task.state in ("prepared", "submitting"):
-            most = CREATE_WAIT_SECONDS
-            await self._wait_for_create(watcher, most if seconds is None else min(seconds, most))
+            await self._wait_for_create(watcher, seconds)
         watcher.poll_soon()
         return watcher.task
 

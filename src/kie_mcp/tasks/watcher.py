@@ -1,7 +1,7 @@
 """Watcher: follows one task from its create, by polling KIE, until its files are downloaded.
 
-A paid task is never lost: its row is on disk before the create is sent, and KIE's id is on disk before the caller gets
-an answer. A create that may have been paid for is never sent again: when its outcome is unknown, the task becomes
+A paid task is never lost: its row is on disk before the create is sent, and KIE's id is on disk before anybody is told
+that the task is running. A create that may have been paid for is never sent again: when its outcome is unknown, the task becomes
 `unknown`. The module `transitions` decides a task's next state, and the module `polling` decides when to poll.
 """
 
@@ -216,7 +216,7 @@ class Watcher:
                 return
 
     async def _create_on(self, route: Route, body: Mapping[str, Any]) -> None:
-        """Create the task on one route, and save KIE's answer before the caller gets it."""
+        """Create the task on one route, and save KIE's answer before anybody gets it."""
         task = self.task
         if route.at_once or route.repeated:
             answer = await self._services.client.create_and_read(route, body, task)

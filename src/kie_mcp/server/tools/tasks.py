@@ -15,7 +15,7 @@ from kie_mcp.server.progress import make_progress_reporter
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.adoption import NOT_CREATED
-from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.runner import CREATE_WAIT_SECONDS, Runner
 
 
 class GetTask(Arguments):
@@ -56,7 +56,8 @@ async def _find_tasks(runner: Runner, call: ToolCall, ids: Sequence[str]) -> tup
     errors: dict[str, KieMcpError] = {}
     for id_ in ids:
         try:
-            tasks.append(await runner.get(id_, seconds=time_limits.measure_create_left(call)))
+            seconds = min(CREATE_WAIT_SECONDS, time_limits.measure_create_left(call))
+            tasks.append(await runner.get(id_, seconds=seconds))
         except KieMcpError as error:
             errors[formatting.to_one_line(id_)] = error
     if not tasks:
