@@ -136,6 +136,25 @@ async def test_get_task_tells_that_a_slow_create_was_refused_in_the_end(
     assert "Nothing was charged" in text(result)
 
 
+async def test_an_answer_that_comes_before_the_files_are_saved_says_so(
+    unlimited: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    saving = anyio.Event()
+
+    async def wait(path: str) -> None:
+        if "/media/" in path:
+            await saving.wait()
+
+    async with connect(unlimited, InterceptedKie(sandbox.app, get=wait), clock, name="fastmcp") as client:
+        _, made = await measure(clock, client, "nano_banana_image", **PICTURE)
+        assert made["status"] == "succeeded"
+        assert "being saved" in made["next_step"]
+        saving.set()
+        _, saved = await measure(clock, client, "get_task", task_ids=made["task_id"], wait_seconds=50)
+    assert "path" in saved["media"][0]
+    assert "being saved" not in saved.get("next_step", "")
+
+
 @pytest.mark.parametrize(("agent", "limit"), [("python-httpx/0.28.1", 5), ("node", OTHER_SECONDS)])
 async def test_over_http_an_earlier_client_is_known_by_what_sends_its_requests(
     unlimited: Settings,

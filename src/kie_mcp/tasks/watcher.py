@@ -1,8 +1,9 @@
 """Watcher: follows one task from its create, by polling KIE, until its files are downloaded.
 
 A paid task is never lost: its row is on disk before the create is sent, and KIE's id is on disk before anybody is told
-that the task is running. A create that may have been paid for is never sent again: when its outcome is unknown, the task becomes
-`unknown`. The module `transitions` decides a task's next state, and the module `polling` decides when to poll.
+that the task is running. A create that may have been paid for is never sent again: when its outcome is unknown, the
+task becomes `unknown`. The module `transitions` decides a task's next state, and the module `polling` decides when to
+poll.
 """
 
 import logging
