@@ -105,7 +105,7 @@ async def test_a_slow_create_goes_on_after_the_answer_and_is_paid_once(
         assert 3 < took <= 3.6
         assert made["status"] == "submitting"
         assert "do not repeat the call" in made["next_step"]
-        assert "not said yet whether it takes the task" in made["note"]
+        assert "not said yet whether it takes the task" in made["next_step"]
         id_ = made["task_id"]
         took, again = await measure(clock, client, "nano_banana_image", **PICTURE)
         assert took <= 3.6

@@ -20,7 +20,6 @@ QUICK_SECONDS = 60
 """Longest usual duration, in seconds, of a task that a call waits for; a call for a slower task answers at once."""
 OWN_WAIT_SECONDS = 40
 """Most seconds that a call waits for its own task, unless the settings say how long."""
-NOT_ACCEPTED_YET = "KIE has not said yet whether it takes the task, so it may be paid: get_task will tell."
 
 
 async def run_family_tool(
@@ -108,6 +107,4 @@ async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -
         (task,) = await wait_for_own_tasks(app, call, [task])
     repeats = order if task.id != order.id else None
     result = answers.build_task_result(task, now=app.clock.time(), usual=usual, repeats=repeats)
-    if task.state in ("prepared", "submitting"):
-        result = answers.add_note(result, NOT_ACCEPTED_YET)
     return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
