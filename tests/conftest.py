@@ -85,10 +85,11 @@ async def kie(transport: httpx2.ASGITransport, clock: JumpingClock) -> AsyncIter
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings for the sandbox, with folders of their own, no repeat window and no confirmation."""
+    """Settings for the sandbox, with folders of their own, no repeat window, no confirmation, and waits of 40 s."""
     return Settings(
         sandbox=True,
         repeat_window=0,
+        wait_seconds=40,
         confirm_above=100_000,
         data_dir=tmp_path / "data",
         output_dir=tmp_path / "out",

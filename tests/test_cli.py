@@ -152,6 +152,7 @@ async def test_a_server_over_http_draws_with_a_sandbox_on_a_port(tmp_path: Path)
             "KIE_API_KEY": "sandbox",
             "KIE_MCP_BASE_URL": sandbox,
             "KIE_MCP_UPLOAD_URL": sandbox,
+            "KIE_MCP_WAIT_SECONDS": "40",
             "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
             "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
         }

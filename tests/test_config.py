@@ -268,7 +268,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     settings = load()
     assert settings.key == KEY
     assert settings.model_copy(update={"api_key": None}) == Settings().model_copy(update={"api_key": None})
-    assert (settings.read_dirs, settings.http_token, settings.wait_seconds) == ((), None, 40)
+    assert (settings.read_dirs, settings.http_token, settings.wait_seconds) == ((), None, None)
     assert settings.data_dir.is_absolute()
 
 

@@ -96,8 +96,8 @@ class Settings(BaseSettings):
     """More folders from which kie-mcp may read local files; their paths are separated as in PATH."""
     keep_metadata: bool = False
     """Whether metadata, such as the place where a picture was taken, stays in files that are sent."""
-    wait_seconds: float = Field(40, ge=0, le=600, allow_inf_nan=False)
-    """Longest time that a tool call waits for a picture, a voice or lyrics, in seconds."""
+    wait_seconds: float | None = Field(None, ge=0, le=600, allow_inf_nan=False)
+    """Most seconds that any tool call waits; None for what the client is known to allow."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
     """Seconds for which a repeated call returns the first call's task; a task that still runs is always returned."""
     max_credits_per_task: Credits | None = None

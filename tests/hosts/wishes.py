@@ -49,9 +49,10 @@ class Wish:
 def pursue(call: Call, results: list[Result]) -> Call | None:
     """Make a call, repeat it when the answer does not tell a task, and wait for its task."""
     last = results[-1].text if results else ""
-    if re.search(r"\b(succeeded|invalid_call)\b", last) or len(results) >= TRIES:
+    busy = re.search("running|being saved", last)
+    if (re.search(r"\b(succeeded|invalid_call)\b", last) and not busy) or len(results) >= TRIES:
         return None
-    if (tasks := TASK.findall(last)) and "running" in last:
+    if (tasks := TASK.findall(last)) and busy:
         return Call("get_task", {"task_ids": tasks[:1], "wait_seconds": 50})
     return call
 

@@ -71,7 +71,7 @@ async def test_only_users_of_kie_are_sent_to_its_pages(
     settings: Settings, clock: JumpingClock, scene: Scene, step: Callable[[Advice], str], key: str, advice: Advice
 ) -> None:
     kie = Sandbox(key=key, credits=100, seconds=4, clock=clock.time)
-    async with connect(settings, kie.app, clock, sandbox=False, api_key=SecretStr(key)) as client:
+    async with connect(settings, kie.app, clock, sandbox=False, wait_seconds=600, api_key=SecretStr(key)) as client:
         result = await scene(client, kie)
     assert step(advice) in " ".join(text(result).split())
     assert bool(re.search(r"https://kie\.ai/\w", text(result))) == (advice is KIE)

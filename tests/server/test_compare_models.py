@@ -11,6 +11,7 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ImageContent, TextContent
 from support.answers import answer
+from support.clock import JumpingClock
 
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.clock import Clock
@@ -259,13 +260,14 @@ async def test_the_sum_is_confirmed_once(careful: App, sandbox: Sandbox) -> None
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 @pytest.mark.parametrize("agrees", [True, False])
 async def test_a_client_that_can_ask_asks_once_for_the_sum(
-    careful: App, sandbox: Sandbox, era: Any, *, agrees: bool
+    careful: App, sandbox: Sandbox, clock: JumpingClock, era: Any, *, agrees: bool
 ) -> None:
     asked = []
 
     async def ask(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         del context
         asked.append(params.message)
+        clock.now += 5
         return ElicitResult(action="accept" if agrees else "decline", content={"spend": True} if agrees else None)
 
     server = build_server(careful)

@@ -29,7 +29,7 @@ from kie_mcp.config import Settings
 from kie_mcp.errors import ConfirmationNeeded
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
-from kie_mcp.server.elicitation import INPUT_KEY
+from kie_mcp.server.elicitation import FORM_SCHEMA, INPUT_KEY, UNATTENDED_SECONDS
 from kie_mcp.server.http import build_http_app
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
@@ -65,6 +65,13 @@ class User:
         if isinstance(said, Exception):
             raise said
         return said
+
+
+def think_for(clock: JumpingClock, seconds: float) -> Callable[[], Awaitable[object]]:
+    async def think() -> None:
+        clock.now += seconds
+
+    return think
 
 
 def accept(**content: Any) -> ElicitResult:
@@ -103,7 +110,7 @@ def read_confirmation(result: CallToolResult) -> str:
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("content", [{"spend": True}, {}, {"spend": "true"}], ids=str)
+@pytest.mark.parametrize("content", [{"spend": True}, {"spend": "true"}], ids=str)
 async def test_the_user_is_asked_once_and_the_task_is_made(
     careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, era: str, content: dict[str, Any]
 ) -> None:
@@ -115,8 +122,8 @@ async def test_the_user_is_asked_once_and_the_task_is_made(
         assert answer(again)["task_id"] == answer(result)["task_id"]
     (asked,) = user.asked
     assert (
-        asked
-        == "veo3_fast may cost 60 credits ($0.30, price list 2026-10-02): so much needs the user's word. Go ahead?"
+        asked == "veo3_fast may cost 60 credits ($0.30, price list 2026-10-02): so much needs the user's word. "
+        "The balance is 1,000 credits ($5.00). Go ahead?"
     )
     assert len(sandbox.accepted) == 1
 
@@ -129,6 +136,7 @@ async def test_the_user_is_asked_once_and_the_task_is_made(
     [
         ElicitResult(action="decline"),
         ElicitResult(action="cancel"),
+        accept(),
         accept(spend=False),
         accept(spend="false"),
         accept(spend="no"),
@@ -147,7 +155,7 @@ async def test_without_the_user_s_word_nothing_is_sent(
     tool: str,
     says: ElicitResult,
 ) -> None:
-    user = User(says, YES)
+    user = User(says, YES, thinks=think_for(clock, UNATTENDED_SECONDS))
     (tmp_path / "fox.png").write_bytes(picture())
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
     given = {"model": "veo3_fast", "input": given} if tool == "run_model" else given
@@ -165,6 +173,57 @@ async def test_without_the_user_s_word_nothing_is_sent(
         # They may think again.
         assert not (await client.call_tool(tool, given)).is_error
     assert len(user.asked) == 2
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    "says",
+    [ElicitResult(action="cancel"), ElicitResult(action="decline"), accept(), accept(spend=False)],
+    ids=lambda said: f"{said.action} {said.content}",
+)
+async def test_an_answer_within_a_second_is_told_as_nobody_s(
+    careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, era: str, says: ElicitResult
+) -> None:
+    user = User(says, thinks=think_for(clock, 0.105))
+    async with connect(careful, gate, clock, era=era, on_elicitation=user) as client:
+        refused = await client.call_tool("veo_video", CLIP)
+        id_ = read_confirmation(refused)
+        assert "Nobody was asked: the client answered the question by itself." in text(refused)
+        assert "KIE_MCP_CONFIRM_ABOVE" in answer(refused)["error"]["next_step"]
+        assert sent_requests(gate) == []
+        made = await client.call_tool("veo_video", CLIP | {"confirm": id_})
+    assert not made.is_error
+    assert len(user.asked) == len(sandbox.accepted) == 1
+
+
+async def test_nobody_is_asked_for_a_comparison_either(
+    careful: Settings, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    models = ["nano-banana-pro", "nano-banana-2"]
+    given = {"prompt": "a fox", "models": models, "max_credits": 100}
+    user = User(ElicitResult(action="cancel"))
+    async with connect(careful, gate, clock, on_elicitation=user, confirm_above=1) as client:
+        refused = await client.call_tool("compare_models", given)
+        assert "Nobody was asked" in text(refused)
+        assert sent_requests(gate) == []
+        made = await client.call_tool("compare_models", given | {"confirm": read_confirmation(refused)})
+    assert not made.is_error
+    assert len(sandbox.accepted) == len(models)
+
+
+def test_the_form_s_box_is_not_ticked_beforehand() -> None:
+    assert FORM_SCHEMA["required"] == ["spend"]
+    assert "default" not in FORM_SCHEMA["properties"]["spend"]
+
+
+async def test_the_question_does_without_a_balance_that_kie_does_not_tell(
+    careful: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    user = User(YES)
+    sandbox.inject_fault("credit", "code:500", 100)
+    async with connect(careful, sandbox.app, clock, on_elicitation=user) as client:
+        assert not (await client.call_tool("veo_video", CLIP)).is_error
+    assert user.asked[0].endswith("so much needs the user's word. Go ahead?")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +275,7 @@ async def test_at_nothing_everything_is_asked_about_but_what_is_free(
 async def test_an_unknown_price_is_asked_about_as_the_highest(
     careful: Settings, sandbox: Sandbox, clock: JumpingClock, era: str
 ) -> None:
-    user = User(ElicitResult(action="decline"))
+    user = User(ElicitResult(action="decline"), thinks=think_for(clock, 5))
     sandbox.discovery.add_model(
         "vendor/new", {"properties": {"prompt": {"type": "string"}}}, kind="video", does="x-to-video"
     )
@@ -416,6 +475,7 @@ async def test_the_answer_to_another_call_s_question_counts_for_nothing(
             )
             assert isinstance(other, InputRequiredResult)
         no = ElicitResult(action="decline")
+        clock.now += 5
         declined = await client.session.call_tool(
             "veo_video",
             CLIP,

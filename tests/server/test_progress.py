@@ -95,7 +95,7 @@ async def test_progress_of_several_tasks_is_told_together(
         told.append(message)
 
     sandbox.inject_fault("create", "stall", 3)
-    app = App(settings.model_copy(update={"wait_seconds": 0}), transport=transport, clock=clock)
+    app = App(settings.model_copy(update={"wait_seconds": 50}), transport=transport, clock=clock)
     async with Client(build_server(app), raise_exceptions=True) as client:
         tools = ("kling_video", "veo_video", "nano_banana_image", "nano_banana_image")
         ids = [answer(await client.call_tool(tool, {"prompt": "a fox"}))["task_id"] for tool in tools]

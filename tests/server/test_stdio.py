@@ -41,6 +41,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {
         "KIE_MCP_SANDBOX": "1",
         "KIE_MCP_SANDBOX_SECONDS": "0.5",
+        "KIE_MCP_WAIT_SECONDS": "40",
         "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
         "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
     }

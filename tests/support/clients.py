@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 from mcp import Client
 from mcp.client.session import ElicitationFnT
+from mcp_types import Implementation
 from starlette.types import ASGIApp
 
 from kie_mcp.config import Settings
@@ -22,6 +23,7 @@ async def connect(
     clock: JumpingClock,
     *,
     era: str = "auto",
+    name: str = "tests",
     on_elicitation: ElicitationFnT | None = None,
     **changed: Any,
 ) -> AsyncIterator[Client]:
@@ -32,11 +34,13 @@ async def connect(
         kie: An application in this process that takes KIE's place.
         clock: The server's clock.
         era: `legacy` for the protocol before 2026-07-28.
+        name: What the client calls itself.
         on_elicitation: How the client asks its user; without it, it does not declare elicitation.
         changed: Settings that replace those in `settings`.
     """
     app = App(settings.model_copy(update=changed), transport=httpx2.ASGITransport(app=kie), clock=clock)
+    info = Implementation(name=name, version="1")
     async with Client(
-        build_server(app), mode=era, elicitation_callback=on_elicitation, raise_exceptions=True
+        build_server(app), mode=era, client_info=info, elicitation_callback=on_elicitation, raise_exceptions=True
     ) as client:
         yield client

@@ -424,7 +424,7 @@ async def test_an_absurd_creation_time_in_the_ledger_does_not_break_the_lists(
 async def test_a_task_of_which_kie_named_no_result_is_settled_by_the_link_of_its_result(
     settings: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
-    async with connect(settings, sandbox.app, clock) as client:
+    async with connect(settings, sandbox.app, clock, wait_seconds=200) as client:
         sandbox.inject_fault("create", "no-urls")
         made = answer(await client.call_tool("veo_video", {"prompt": "x", "confirm": ""}))["task_id"]
         found = await client.call_tool("get_task", {"task_ids": made, "wait_seconds": 200})

@@ -123,6 +123,7 @@ def _server_parameters(data: str, seconds: float, tools: str) -> StdioServerPara
         "KIE_MCP_SANDBOX": "1",
         "KIE_MCP_SANDBOX_SECONDS": str(seconds),
         "KIE_MCP_TOOLS": tools,
+        "KIE_MCP_WAIT_SECONDS": "50",
         "KIE_MCP_DATA_DIR": data,
         "KIE_MCP_OUTPUT_DIR": folder,
         "KIE_MCP_READ_DIRS": folder,

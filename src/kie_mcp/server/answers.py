@@ -76,7 +76,10 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
         answer["error"] = task.error
     elif not task.final:
         answer["usual_seconds"] = round(usual)
-        answer["next_step"] = "get_task with this id; do not repeat the call."
+        unaccepted = "" if task.state == "running" else "KIE has not said yet whether it takes the task. "
+        answer["next_step"] = f"{unaccepted}get_task with this id; do not repeat the call."
+    elif task.results and not (task.saved or task.note or any(each.path for each in task.results)):
+        answer["next_step"] = "The files are being saved: get_task with this id tells their paths."
     elif any(each.path and each.mime_type.startswith("image/") for each in task.results):
         answer["next_step"] = "view_media with this id shows it."
     return answer

@@ -217,3 +217,5 @@ class ToolCall(NamedTuple):
 
     context: Context
     params: CallToolRequestParams
+    arrived: float
+    """Monotonic time, in seconds, at which the request arrived."""

@@ -31,7 +31,7 @@ INSTRUCTIONS = """\
 Make video, images, speech and music with KIE.ai's models. Each call that makes something costs the user's credits; \
 each answer has a task_id.
 Pictures, speech and lyrics usually come in the same answer. Video and music answer at once with status running: ask \
-get_task (wait_seconds up to 50) until it has ended. Running is not failed: do not repeat the call.
+get_task (with wait_seconds) until it has ended. Running is not failed: do not repeat the call.
 File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. \
 Results are saved on the user's disk; say the path. view_media shows them to you.
 find_models and describe_model show models, limits and prices; get_credits the balance. error.next_step says what to \

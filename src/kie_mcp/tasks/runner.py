@@ -34,8 +34,8 @@ from kie_mcp.tasks.watcher import Change, Services, Watcher
 
 logger = logging.getLogger(__name__)
 
-CREATE_WAIT_SECONDS = 30
-"""Maximum seconds that `Runner.get()` waits for KIE's answer to the create request of a task."""
+CREATE_WAIT_SECONDS = 3
+"""Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
 CONFIRMATION_SECONDS = 300
 """Seconds for which a confirmation (the user's consent to the cost of a call) is valid."""
 
@@ -93,15 +93,17 @@ class Runner:
         self._watchers: dict[str, Watcher] = {}
         self._takeover = Takeover(client, ledger, self.id, clock)
 
-    async def submit(self, order: Order, *, confirm: str = "") -> Task:
+    async def submit(self, order: Order, *, confirm: str = "", seconds: float | None = None) -> Task:
         """Create a task at KIE, and return the task when KIE has accepted it.
 
-        On some routes, the task has already ended by then. A repeated call returns the existing task, whose id differs
-        from the order's id.
+        On some routes, the task has already ended by then. If KIE has not answered the create request when the time is
+        over, the task is returned as `prepared` or `submitting`; the create request goes on, and `get()` returns the
+        task as it is later. A repeated call returns the existing task, whose id differs from the order's id.
 
         Args:
             order: The call to run.
             confirm: The id from an earlier `ConfirmationNeeded` error, if a person has agreed to the cost; else empty.
+            seconds: Most seconds to wait for KIE's answer to the create request; None means no limit.
 
         Raises:
             KieMcpError: When KIE did not accept the task; the error says whether KIE charged credits.
@@ -110,7 +112,7 @@ class Runner:
             with failures.explain_ledger_errors():
                 contents, idempotency_key, repeated = await self._look_up_repeat(order)
                 if repeated:
-                    return await self.get(repeated.id)
+                    return await self.get(repeated.id, seconds=seconds)
                 watcher = await self._prepare(order, idempotency_key, contents)
                 task = watcher.task
                 self._rules.caps.check(task, await self.ledger.spent(task))
@@ -126,10 +128,10 @@ class Runner:
             raise
         if repeated:
             del self._watchers[task.id]
-            return await self.get(repeated.id)
+            return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it goes on if the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
-        await watcher.create_settled.wait()
+        await self._wait_for_create(watcher, seconds)
         if watcher.error:
             raise watcher.error
         return task
@@ -141,6 +143,10 @@ class Runner:
             InvalidCall: When a file that an argument names cannot be read, or the model does not accept the file.
         """
         return (await self._look_up_repeat(order))[2]
+
+    async def read_balance(self) -> float | None:
+        """Return the account's balance in credits; None when KIE does not give it soon."""
+        return await self._services.read_balance()
 
     async def quote(self, order: Order) -> Quote:
         """Return the quote of a call, which is an estimate of its cost; no request is sent to KIE."""
@@ -179,14 +185,15 @@ class Runner:
             above = whole.reserved > self._rules.confirm_above
             return {task.id: await self._issue_confirmation(task) for task in tasks if above}
 
-    async def get(self, id_: str) -> Task:
+    async def get(self, id_: str, *, seconds: float | None = CREATE_WAIT_SECONDS) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
 
-        If KIE has not answered the create request yet, this method waits for at most `CREATE_WAIT_SECONDS`. If a task
-        is not in the ledger, this method searches for the task at KIE and adds it to the ledger (adopts it).
+        If KIE has not answered the create request yet, this method waits for at most `seconds`. If a task is not in the
+        ledger, this method searches for the task at KIE and adds it to the ledger (adopts it).
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
+            seconds: Seconds to wait at most for KIE's answer to the create; None waits as long as it takes.
 
         Raises:
             InvalidCall: When there is no such task.
@@ -203,7 +210,7 @@ class Runner:
         if not watcher:
             return task if task.saved else await self.ledger.find(task.id) or task
         if watcher.task.state in ("prepared", "submitting"):
-            await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, CREATE_WAIT_SECONDS))
+            await self._wait_for_create(watcher, seconds)
         watcher.poll_soon()
         return watcher.task
 
@@ -233,6 +240,13 @@ class Runner:
                     await self.clock.sleep(min(left, 1))
                     found[place] = await self.get(found[place].id)
         return found
+
+    async def _wait_for_create(self, watcher: Watcher, seconds: float | None) -> None:
+        """Wait until the create is settled, or until the time in seconds is over."""
+        if seconds is None:
+            await watcher.create_settled.wait()
+        else:
+            await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, seconds))
 
     def _has_ended(self, task: Task) -> bool:
         """Return True if the task has ended, and its files are downloaded or their download is retried later."""

@@ -1,9 +1,9 @@
 """Watcher: sends the create request of one task, polls KIE until the task has ended, and downloads the task's files.
 
-A paid task is never lost: its row is on disk before the create request is sent, and KIE's id is on disk before the
-caller gets an answer. A create request that KIE may have charged is never sent again: if nobody knows whether KIE
-accepted it, the task becomes `unknown`. The module `transitions` computes a task's next state, and the module `polling`
-computes when to poll.
+A paid task is never lost: its row is on disk before the create request is sent, and KIE's id is on disk before an
+answer says that the task is running. A create request that KIE may have charged is never sent again: if nobody knows
+whether KIE accepted it, the task becomes `unknown`. The module `transitions` computes a task's next state, and the
+module `polling` computes when to poll.
 """
 
 import logging

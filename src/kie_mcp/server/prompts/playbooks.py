@@ -65,7 +65,7 @@ ASK_FIRST = (
 )
 RULES = """\
 - An answer with status running is not finished: ask get_task with its task_id, or with several at once, and \
-wait_seconds 50, until it has ended.
+with wait_seconds, until it has ended.
 - Never repeat a call because it takes long or because its outcome is unknown: it would be paid twice.
 - Hand a result on as task:<id>#<n>, the n-th result of that task; nothing need be downloaded or uploaded.
 - When a call fails, do what error.next_step says, and tell the user before anything is paid for again.

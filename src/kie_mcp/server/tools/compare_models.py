@@ -12,11 +12,10 @@ from kie_mcp.catalog.arguments import Options
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.errors import CapReached, InvalidCall, KieMcpError
 from kie_mcp.ledger.task import Task
-from kie_mcp.server import elicitation, health, live_models
+from kie_mcp.server import elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
-from kie_mcp.server.generate import QUICK_SECONDS
+from kie_mcp.server.generate import QUICK_SECONDS, check_health, submit, wait_for_own_tasks
 from kie_mcp.server.orders import build_model_order
-from kie_mcp.server.progress import make_progress_reporter
 from kie_mcp.server.tools import comparison
 from kie_mcp.server.tools.comparison import Cost
 from kie_mcp.server.tools.tool import Tool
@@ -50,7 +49,7 @@ async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> 
     outcomes: dict[str, Task | KieMcpError] = {}
     if not arguments.anyway:
         outcomes |= await _check_health(
-            app, [order for order, (earlier, _) in zip(orders, costs, strict=True) if not earlier]
+            app, call, [order for order, (earlier, _) in zip(orders, costs, strict=True) if not earlier]
         )
     to_send = [order for order in orders if order.id not in outcomes]
     confirmed = await elicitation.run_confirmed(
@@ -58,7 +57,7 @@ async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> 
     )
     if isinstance(confirmed, InputRequiredResult):
         return confirmed
-    outcomes |= await _run_each(lambda order: runner.submit(order, confirm=confirmed.get(order.id, "")), to_send)
+    outcomes |= await _run_each(lambda order: submit(app, call, order, confirmed.get(order.id, "")), to_send)
     await _wait_for_quick_tasks(app, call, orders, outcomes)
     return await comparison.build_comparison_result(app, orders, [outcomes[order.id] for order in orders])
 
@@ -101,10 +100,9 @@ def _check_cap(orders: Sequence[Order], costs: Sequence[Cost], max_credits: floa
         )
 
 
-async def _check_health(app: App, orders: Sequence[Order]) -> dict[str, KieMcpError]:
+async def _check_health(app: App, call: ToolCall, orders: Sequence[Order]) -> dict[str, KieMcpError]:
     """Check the success rate of each order's model; return, for each order id with a failing model, the error."""
-    discovery = await app.discovery()
-    checked = await _run_each(lambda order: health.check_health(discovery, type(order.call)), orders)
+    checked = await _run_each(lambda order: check_health(app, call, order), orders)
     return {id_: error for id_, error in checked.items() if isinstance(error, KieMcpError)}
 
 
@@ -130,15 +128,12 @@ async def _wait_for_quick_tasks(
     app: App, call: ToolCall, orders: Sequence[Order], outcomes: dict[str, Task | KieMcpError]
 ) -> None:
     """Wait for tasks that usually take at most `QUICK_SECONDS`, and store their latest states in `outcomes`."""
-    runner = await app.runner()
     quick = {
         order.id: task
         for order in orders
         if isinstance(task := outcomes[order.id], Task) and order.call.usual_seconds <= QUICK_SECONDS
     }
-    usual = {task.id: (await runner.estimate_duration(task)).seconds for task in quick.values()}
-    report = make_progress_reporter(app, call.context, usual)
-    tasks = await runner.wait(list(quick.values()), app.settings.wait_seconds, report)
+    tasks = await wait_for_own_tasks(app, call, list(quick.values()))
     outcomes.update(zip(quick, tasks, strict=True))
 
 

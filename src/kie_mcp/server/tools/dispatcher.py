@@ -34,12 +34,13 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     """Answer tools/call; every error becomes a tool result with a text, so that the calling agent can read it."""
+    arrived = context.lifespan_context.clock.monotonic()
     from kie_mcp.server import answers
 
     app = context.lifespan_context
     try:
         app.check_settings()
-        result = await _call(app, context, params)
+        result = await _call(app, ToolCall(context, params, arrived))
     except KieMcpError as error:
         return answers.build_error_result(error)
     except Exception:
@@ -55,7 +56,7 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
     return result
 
 
-async def _call(app: App, context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResult:
     """Find the called tool and run it.
 
     The tool may be the tool of the gallery (an HTML page with results), the tool of a family of models, or a tool of no
@@ -66,7 +67,7 @@ async def _call(app: App, context: Context, params: CallToolRequestParams) -> Ca
     from kie_mcp.server.generate import run_family_tool
     from kie_mcp.server.tools.registry import TOOLS
 
-    name, arguments = params.name, params.arguments or {}
+    name, arguments = call.params.name, call.params.arguments or {}
     if broken := find_broken_text(arguments):
         raise InvalidCall(
             f"{broken}: has half a character (a lone surrogate), which cannot be sent.",
@@ -76,10 +77,10 @@ async def _call(app: App, context: Context, params: CallToolRequestParams) -> Ca
         return await gallery.call_gallery_task(app, arguments)
     for family in FAMILIES:
         if family.tool == name:
-            return await run_family_tool(app, ToolCall(context, params), family, arguments)
+            return await run_family_tool(app, call, family, arguments)
     for tool in TOOLS:
         if tool.name == name:
-            return await tool(app, ToolCall(context, params), arguments)
+            return await tool(app, call, arguments)
     raise InvalidCall(
         f"There is no tool {name!r}.", f"{selection.suggest_tools(name)}find_models tells which tool makes what."
     )

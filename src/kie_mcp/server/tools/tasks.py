@@ -9,13 +9,13 @@ from pydantic import Field
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.task import State, Task
-from kie_mcp.server import answers, formatting
+from kie_mcp.server import answers, formatting, time_limits
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.progress import make_progress_reporter
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.adoption import NOT_CREATED
-from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.runner import CREATE_WAIT_SECONDS, Runner
 
 
 class GetTask(Arguments):
@@ -28,16 +28,16 @@ class GetTask(Arguments):
 async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResult:
     """Wait up to `wait_seconds` for all of the named tasks to end, and answer with their descriptions.
 
-    An id that no task has is told beside the tasks of the others.
+    It waits for less where the client would give the call up. An id that no task has is told beside the others' tasks.
 
     Raises:
         KieMcpError: When none of the ids leads to a task.
     """
     runner = await app.runner()
-    tasks, errors = await _find_tasks(runner, arguments.task_ids)
+    tasks, errors = await _find_tasks(runner, call, arguments.task_ids)
     usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
-    if arguments.wait_seconds:
-        tasks = await runner.wait(tasks, arguments.wait_seconds, make_progress_reporter(app, call.context, usual))
+    if seconds := min(arguments.wait_seconds, time_limits.measure_wait_left(call)):
+        tasks = await runner.wait(tasks, seconds, make_progress_reporter(app, call.context, usual))
     now = app.clock.time()
     if len(tasks) == 1 and not errors:
         return answers.build_task_result(tasks[0], now=now, usual=usual[tasks[0].id])
@@ -50,13 +50,14 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
     return answers.build_result(answer, "\n\n".join(lines))
 
 
-async def _find_tasks(runner: Runner, ids: Sequence[str]) -> tuple[list[Task], dict[str, KieMcpError]]:
+async def _find_tasks(runner: Runner, call: ToolCall, ids: Sequence[str]) -> tuple[list[Task], dict[str, KieMcpError]]:
     """Return the tasks with these ids, and by id why there is none; raise the first error if there is no task."""
     tasks: list[Task] = []
     errors: dict[str, KieMcpError] = {}
     for id_ in ids:
         try:
-            tasks.append(await runner.get(id_))
+            seconds = min(CREATE_WAIT_SECONDS, time_limits.measure_create_left(call))
+            tasks.append(await runner.get(id_, seconds=seconds))
         except KieMcpError as error:
             errors[formatting.to_one_line(id_)] = error
     if not tasks:
@@ -123,8 +124,8 @@ async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToo
 
 GET_TASK = Tool(
     "get_task",
-    "How tasks are and what they made. With wait_seconds it answers as soon as all have ended; 50 suits most "
-    "clients. Costs nothing.",
+    "How tasks are and what they made. With wait_seconds it answers as soon as all have ended, or earlier where the "
+    "client would not wait so long. Costs nothing.",
     GetTask,
     get_task,
 )
