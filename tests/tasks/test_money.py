@@ -74,6 +74,7 @@ async def test_a_quote_tells_the_price_and_sends_nothing(
             "estimated_usd": [0.02, 0.02],
             "basis": LIST,
             "balance": 1000,
+            "balance_usd": 5.0,
             "balance_after": 996,
             "next_step": "Nothing was sent. The same call without quote makes it.",
         }
