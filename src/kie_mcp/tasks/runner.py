@@ -28,9 +28,10 @@ from kie_mcp.tasks.money import Quote, combine_tasks, quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
 from kie_mcp.tasks.references import References
+from kie_mcp.tasks.services import Change, Services
 from kie_mcp.tasks.takeover import Takeover
 from kie_mcp.tasks.uploads import Uploader
-from kie_mcp.tasks.watcher import Change, Services, Watcher
+from kie_mcp.tasks.watcher import Watcher
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ module `polling` computes when to poll.
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,29 +17,24 @@ import anyio
 import httpx2
 
 from kie_mcp.catalog.credits import format_credits
-from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, AuthError, KieMcpError, NotOffered, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
-from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
-from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
 from kie_mcp.tasks import adoption, charges, failures, polling, transitions
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
-from kie_mcp.tasks.references import References
+from kie_mcp.tasks.services import Services
 from kie_mcp.tasks.transitions import Times, Transition
-from kie_mcp.tasks.uploads import Uploader
 
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 3
 """Seconds after a poll in which `Watcher.poll_soon()` does not poll again."""
-BALANCE_SECONDS = 5
-"""Maximum seconds to wait for KIE's answer with the account's balance."""
 LONGEST_LEDGER_BACKOFF = 30
 """Maximum seconds between two attempts to save a task's row in the ledger after an attempt failed."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
@@ -48,38 +43,11 @@ DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
 MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
 """Id of the model whose results are musical notes as JSON; the watcher converts these results to MIDI files."""
 
-Change = Callable[[Task], Awaitable[None]]
-"""The type of functions that are called with a task after the task's new state is saved."""
 Bodies = Callable[[Mapping[Any, str]], Mapping[str, dict[str, Any]]]
 """The type of functions that return, for each route id, the body of the create request.
 
 The argument has, for each reference (a file or earlier task that an argument names), KIE's URL or id.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The objects that all watchers of a process share, such as the client of KIE's API and the ledger."""
-
-    client: KieClient
-    ledger: Ledger
-    uploader: Uploader
-    references: References
-    downloader: Downloader | None
-    clock: Clock
-    on_change: Change | None = None
-
-    async def save(self, task: Task) -> None:
-        """Save a task's current state in the ledger, and then call the function `on_change`."""
-        await self.ledger.save(task)
-        if self.on_change:
-            await self.on_change(task)
-
-    async def read_balance(self) -> float | None:
-        """Return the account's balance in credits; None if KIE does not answer within `BALANCE_SECONDS`."""
-        with anyio.move_on_after(BALANCE_SECONDS), suppress(ApiError):
-            return await self.client.read_balance()
-        return None
 
 
 class Watcher:

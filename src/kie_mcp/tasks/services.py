@@ -1,0 +1,47 @@
+"""The objects that all watchers of a process share: the client, the ledger, uploads, downloads and the clock."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import anyio
+
+from kie_mcp.clock import Clock
+from kie_mcp.errors import ApiError
+from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.references import References
+from kie_mcp.tasks.uploads import Uploader
+
+BALANCE_SECONDS = 5
+"""Maximum seconds to wait for KIE's answer with the account's balance."""
+
+Change = Callable[[Task], Awaitable[None]]
+"""The type of functions that are called with a task after the task's new state is saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The objects that all watchers of a process share, such as the client of KIE's API and the ledger."""
+
+    client: KieClient
+    ledger: Ledger
+    uploader: Uploader
+    references: References
+    downloader: Downloader | None
+    clock: Clock
+    on_change: Change | None = None
+
+    async def save(self, task: Task) -> None:
+        """Save a task's current state in the ledger, and then call the function `on_change`."""
+        await self.ledger.save(task)
+        if self.on_change:
+            await self.on_change(task)
+
+    async def read_balance(self) -> float | None:
+        """Return the account's balance in credits; None if KIE does not answer within `BALANCE_SECONDS`."""
+        with anyio.move_on_after(BALANCE_SECONDS), suppress(ApiError):
+            return await self.client.read_balance()
+        return None
