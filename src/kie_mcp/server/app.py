@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kie_mcp.config import Settings
     from kie_mcp.kie.discovery import Discovery
     from kie_mcp.tasks.runner import Runner
-    from kie_mcp.tasks.watcher import Change
+    from kie_mcp.tasks.services import Change
 
 
 RESUME_DELAY_SECONDS = 1.0
