@@ -50,7 +50,7 @@ def shorter_or_longer(amounts: Iterable[Amount]) -> Amount:
 
 
 def limit(amount: Amount, most: float | None) -> Amount:
-    """Return an amount with both numbers cut to at most `most`: 3 to 8, cut to 5, gives 3 to 5. None cuts nothing."""
+    """Limit `low` and `high` of an amount to at most `most`: 3 to 8, limited to 5, gives 3 to 5. None is no limit."""
     if most is None:
         return amount
     return Amount(min(amount.low, most), min(amount.high, most), amount.assumed)

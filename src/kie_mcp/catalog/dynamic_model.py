@@ -18,7 +18,7 @@ from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
 Schema = Mapping[str, Any]
 
 FILE_FIELD = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
-"""Matches the names of fields that take a file, since in KIE's schemas often only the name tells this."""
+"""Matches the names of fields that take a file; in KIE's schemas, often only a field's name shows this."""
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
 """Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
 MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
@@ -224,7 +224,7 @@ def _spelled(name: str, known: Collection[str], shown: Mapping[str, str]) -> str
 
 
 def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the fields without empty values, and without a seed of -1 that means "random" only to the caller.
+    """Return the fields without empty values, and without a seed of -1 if KIE does not allow -1 for "random".
 
     If the schema lists the fields of an object inside a field, that object is cleaned in the same way.
     """
@@ -251,7 +251,7 @@ def _without_empty_parts(value: Any, schema: Schema) -> Any:
 
 
 def _is_any_seed(name: str, value: Any, schema: Schema) -> bool:
-    """Tell whether a field is a seed of -1 that means "random" to the caller, but is not allowed by KIE.
+    """Return True if a field is a seed of -1, with which callers mean "random", and KIE does not allow -1.
 
     KIE allows -1 only if the schema has -1 as the default, or a `minimum` of -1 or less.
     """
@@ -371,7 +371,7 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 
 
 def _has_file(field: Schema, name: str) -> bool:
-    """Tell whether a field takes a file, or contains a field that takes a file at any depth."""
+    """Return True if a field takes a file, or contains such a field at any depth."""
     inner: Iterator[tuple[str, Schema]] = iter(field.get("properties", {}).items())
     return (
         _media_type(field, name) is not None

@@ -15,7 +15,7 @@ Unit = Literal["task", "video", "image", "second", "megapixel", "1000 characters
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The price of one unit for calls that meet some conditions."""
+    """The price of one unit (such as one second of video) for the calls that meet all of its conditions."""
 
     credits: float
     """Credits for one unit."""

@@ -292,7 +292,7 @@ _NOT_MERGED = frozenset({"oneOf", "anyOf", "allOf", "if", "then", "else", "depen
 
 
 def _only_fields(schema: Schema) -> Schema:
-    """Return a schema with only the names, types and formats of the fields, for a schema that applies conditionally."""
+    """Reduce a schema that applies only under a condition, such as `then`, to its fields' names, types and formats."""
     fields = schema.get("properties", {})
     wide = {name: {key: field[key] for key in ("type", "format") if key in field} for name, field in fields.items()}
     return {"properties": wide} if fields else {}

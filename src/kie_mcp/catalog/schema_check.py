@@ -155,7 +155,7 @@ def _with_urls(value: Any) -> Any:
 
 
 def _is_uploaded(value: Any) -> bool:
-    """Tell whether a value is a file that is not given as a URL, so that it must be uploaded to KIE."""
+    """Return True if a value is a file that is not given as a URL, so that it must be uploaded to KIE."""
     return isinstance(value, MediaRef) and not value.startswith(("https://", "http://"))
 
 

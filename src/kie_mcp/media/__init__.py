@@ -1,1 +1,1 @@
-"""Media files: formats, limits, previews, stills, ffmpeg and MIDI. This package does not depend on tasks."""
+"""Read, check, convert and preview media files. This package imports nothing from the package `tasks`."""

@@ -1,4 +1,4 @@
-"""Make clips and sounds fit a model's limits with ffmpeg: another format, and no metadata."""
+"""Convert clips (videos) and sounds with ffmpeg to a format that a model accepts, and remove their metadata."""
 
 import re
 import shutil
@@ -17,9 +17,9 @@ from kie_mcp.media.fit import Fitted
 from kie_mcp.media.limits import Content
 
 USUAL_FORMATS = {"video": ("mp4", "quicktime"), "audio": ("mpeg", "wav", "mp4", "aac", "ogg", "flac")}
-"""MIME subtypes that a model takes when KIE names none, by medium."""
+"""For each medium, the MIME subtypes that a model is expected to accept if KIE lists no formats for the model."""
 COPIED_CODECS = ("h264", "hevc", "aac", "mp3")
-"""Codecs that every model reads in MP4; others are encoded again."""
+"""Codecs that every model can read in an MP4 file; a stream with another codec is encoded again."""
 ENCODERS = {
     "audio/mpeg": ("-c:a", "libmp3lame", "-q:a", "2"),
     "audio/wav": ("-c:a", "pcm_s16le"),
@@ -28,28 +28,28 @@ ENCODERS = {
     "audio/ogg": ("-c:a", "libvorbis", "-q:a", "6"),
     "audio/flac": ("-c:a", "flac"),
 }
-"""Options of ffmpeg by MIME type, in the order in which formats are preferred."""
-# Without `bitexact`, ffmpeg writes its own name and random numbers, and equal files would be uploaded twice.
+"""For each MIME type, the options with which ffmpeg encodes audio; the preferred MIME types come first."""
+# Without `bitexact`, ffmpeg writes its name and random numbers into the file, so equal files would be uploaded twice.
 WITHOUT_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-id3v2_version", "0")
 EVEN_SIDES = ("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p")
-"""H.264 has half as many colour samples as pixels in both directions."""
+"""Options for an even width and height: H.264 has one colour sample for each 2 x 2 pixels."""
 
 
 @asynccontextmanager
 async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = False) -> AsyncIterator[Fitted]:
-    """Make a clip or sound fit; without ffmpeg it stays as it is.
+    """Convert a clip or sound to a format that a model accepts; without ffmpeg, the file stays unchanged.
 
     Args:
         content: The clip or sound.
-        limits: The limits of the model's field.
-        keep_metadata: Whether metadata, such as the location, may stay in the file.
+        limits: The limits of the model's field that takes the file.
+        keep_metadata: True to keep metadata, such as the location, in the file.
 
     Yields:
-        The file that fits, which is gone afterwards.
+        The converted file; it is deleted when the `with` block ends.
 
     Raises:
-        ValueError: When the file is broken; the message is a sentence without a subject.
-        InvalidCall: When ffmpeg does not finish in time.
+        ValueError: The file is broken; the message is a sentence without a subject, such as `is broken or cut off`.
+        InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
     target_type = choose_type(content.mime_type, limits)
     program = ffmpeg.find_ffmpeg()
@@ -74,11 +74,11 @@ async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = Fa
 
 
 def choose_type(mime_type: str, limits: Limits) -> str:
-    """Return the MIME type that a clip or sound has to have for a model; its own one, if the model takes it."""
+    """Return the MIME type to which a file is converted for a model; its own MIME type if the model accepts that."""
     medium, _, subtype = mime_type.partition("/")
     named = tuple(each for each in limits.formats.split() if f"{medium}/{each}" in formats.EXTENSIONS)
     accepted = named or USUAL_FORMATS[medium]
-    # ffmpeg plays no notes.
+    # MIDI stays MIDI, because ffmpeg cannot convert notes to sound.
     if subtype in accepted or mime_type == "audio/midi":
         return mime_type
     if medium == "video":
@@ -87,7 +87,7 @@ def choose_type(mime_type: str, limits: Limits) -> str:
 
 
 def _place_on_disk(content: Content, folder: Path) -> Path:
-    """Return the path of a content; one that is only in memory is written to the folder."""
+    """Return the path of a file; if the file is only in memory, it is written to the folder first."""
     name = getattr(content.file, "name", None)
     if isinstance(name, str):
         return Path(name)
@@ -99,9 +99,9 @@ def _place_on_disk(content: Content, folder: Path) -> Path:
 
 
 def _choose_options(mime_type: str, target_type: str, streams: ffmpeg.Streams) -> tuple[str, ...]:
-    """Return options that copy the streams where that is possible; covers and data streams are left out."""
+    """Return ffmpeg's output options: copy the video and audio streams if possible, and leave out all other streams."""
     if not target_type.startswith("video"):
-        # MP2 has the MIME type of MP3, but is none.
+        # An MP2 file has the same MIME type as MP3, but a model that accepts MP3 may not accept MP2.
         is_copied = mime_type == target_type and streams.audio != "mp2"
         return ("-map", "0:a:0", *(("-c", "copy") if is_copied else ENCODERS[target_type]))
     streams_of_both = ("-map", "0:v:0", "-map", "0:a:0?")

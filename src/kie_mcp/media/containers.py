@@ -1,7 +1,7 @@
-"""Readers of containers: the boxes of MP4, the elements of Matroska, the chunks of RIFF, and the tracks in them.
+"""Read the structure of media files: the boxes of MP4, the elements of Matroska, the chunks of RIFF, and the tracks.
 
-Only headers are read, wherever they are in the file. A part whose header says that it is longer than the file has the
-span that its header says, so that `container_checks` sees that the file breaks off.
+Only the headers of these parts are read. If a header states that its part ends after the end of the file, the functions
+return that end unchanged, so that `container_checks` notices that the file is cut off.
 """
 
 import struct
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 MAX_PARTS = 100_000
-"""Boxes, elements or chunks of one level that are read at most, so that a broken file cannot take long."""
+"""Maximum number of boxes, elements or chunks that are read on one level, so that a broken file cannot take long."""
 
 _EBML_HEADER, _DOC_TYPE = 0x1A45DFA3, 0x4282
 SEGMENT, TRACKS, CLUSTER, _INFO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0x1549A966
@@ -20,23 +20,23 @@ _ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _ASF_AUDIO = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
 
 Span = tuple[int, int]
-"""Where the content of a box, element or chunk begins and ends, in bytes."""
+"""Start and end of the content of a box, element or chunk, in bytes from the start of the file."""
 
 
 @dataclass(slots=True)
 class Matroska:
-    """What the headers of a Matroska or WebM file say."""
+    """Format, tracks and length of a Matroska or WebM file, from its headers."""
 
     doc_type: str = ""
-    """`matroska` or `webm`."""
+    """Name of the format: `matroska` or `webm`."""
     track_types: set[int] = field(default_factory=set)
-    """1 is video, 2 is audio."""
+    """Numbers of the kinds of tracks in the file: 1 is video, 2 is audio."""
     seconds: float = 0
     """Length in seconds; 0 if unknown, as in a live recording."""
 
 
 def walk_boxes(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
-    """Yield the type and the content's span of each box of an ISO base media file (MP4, MOV, HEIF)."""
+    """Yield the type and the span of the content for each box of an ISO base media file (MP4, MOV, HEIF)."""
     at, end = span
     for _ in range(MAX_PARTS):
         if at + 8 > end:
@@ -56,7 +56,7 @@ def walk_boxes(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
 
 
 def walk_chunks(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
-    """Yield the type and the content's span of each chunk of a RIFF file (WAV, WebP, AVI)."""
+    """Yield the type and the span of the content for each chunk of a RIFF file (WAV, WebP, AVI)."""
     at, end = span
     for _ in range(MAX_PARTS):
         if at + 8 > end:
@@ -71,7 +71,11 @@ def walk_chunks(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
 
 
 def find_box(file: IO[bytes], span: Span, *path: bytes) -> Span | None:
-    """Return the content's span of the first box on a path of types, such as `moov`, `mvhd`; None if there is none."""
+    """Return the span of the content of a nested box: `b"moov", b"mvhd"` means the first `mvhd` in the first `moov`.
+
+    Returns:
+        The span, or None if the file has no such box.
+    """
     for kind in path:
         found = next((inner for each, inner in walk_boxes(file, span) if each == kind), None)
         if not found:
@@ -99,7 +103,7 @@ def find_handlers(file: IO[bytes], size: int) -> set[bytes]:
 
 
 def read_matroska(file: IO[bytes], size: int) -> Matroska | None:
-    """Read the headers of a Matroska or WebM file; None if the file is none.
+    """Read the headers of a Matroska or WebM file; return None if the file has another format.
 
     Args:
         file: The open file; its read position changes.
@@ -116,7 +120,7 @@ def read_matroska(file: IO[bytes], size: int) -> Matroska | None:
 
 
 def asf_kinds(head: bytes) -> set[str]:
-    """Return the kinds of streams that the header of an ASF file (WMA, WMV) names."""
+    """Return the kinds of streams, `video` or `audio`, that the header of an ASF file (WMA, WMV) lists."""
     return {kind for kind, guid in (("video", _ASF_VIDEO), ("audio", _ASF_AUDIO)) if guid in head}
 
 
@@ -144,7 +148,10 @@ def _parse_float(content: bytes) -> float:
 
 
 def walk_elements(file: IO[bytes], span: Span) -> Iterator[tuple[int, Span]]:
-    """Yield the id and the content's span of each EBML element; one of unknown size reaches to the end."""
+    """Yield the id and the span of the content for each EBML element (EBML is the file structure of Matroska).
+
+    If an element has no known size, its span ends where the span of its parent ends.
+    """
     at, end = span
     for _ in range(MAX_PARTS):
         if at >= end:
@@ -163,12 +170,12 @@ def walk_elements(file: IO[bytes], span: Span) -> Iterator[tuple[int, Span]]:
 
 
 def _vint_length(first: bytes) -> int:
-    """Return how many bytes an EBML number has, by its first byte; 0 if that is none."""
+    """Return the number of bytes of an EBML number, which its first byte tells; 0 if the first byte is invalid."""
     return 9 - first[0].bit_length() if first and first[0] else 0
 
 
 def _read_children(file: IO[bytes], span: Span) -> dict[int, bytes]:
-    """Return the first 64 bytes of each child of an element, by its id."""
+    """Return, for the id of each child of an element, the first 64 bytes of the child's content."""
     children = {}
     for kind, (start, end) in walk_elements(file, span):
         file.seek(start)

@@ -1,4 +1,4 @@
-"""The facts about a media file that an answer tells: pixels or length, format and size."""
+"""Describe a media file in a few words, such as `1024x1024 PNG, 1.2 MB`; tools show these words to the user."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from kie_mcp.media import formats, pictures
 from kie_mcp.media.lengths import measure_seconds
 
 FORMAT_NAMES = {"jpg": "JPEG", "mid": "MIDI", "txt": "text", "webp": "WebP", "webm": "WebM"}
-"""Names of formats, by extension, where the name is not the extension in capitals."""
+"""For each file extension, the format's name, if the name is not simply the extension in capital letters."""
 
 
 def describe_file(path: Path, mime_type: str) -> str:
-    """Return the facts about a file, such as `1024x1024 PNG, 1.2 MB` or `183.4 s MP3, 4.4 MB`.
+    """Return pixels or length, format and size of a file: `1024x1024 PNG, 1.2 MB` or `183.4 s MP3, 4.4 MB`.
 
     Args:
         path: The file.
         mime_type: Its MIME type.
 
     Raises:
-        OSError: When the file cannot be read.
+        OSError: The file cannot be read.
     """
     extension = formats.EXTENSIONS.get(mime_type) or path.suffix.lstrip(".")
     name = FORMAT_NAMES.get(extension, extension.upper())
@@ -25,7 +25,7 @@ def describe_file(path: Path, mime_type: str) -> str:
 
 
 def _measure(path: Path, mime_type: str) -> str:
-    """Return a picture's pixels, or the length of a clip or sound; empty when the file does not tell it."""
+    """Return width and height of a picture, or the length of a clip or sound; empty if they are unknown."""
     kind = mime_type.partition("/")[0]
     if kind == "image":
         return _measure_pixels(path)

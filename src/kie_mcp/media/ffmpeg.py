@@ -1,4 +1,4 @@
-"""Use ffmpeg, where it is installed, to decode, measure and convert clips and sounds."""
+"""Decode, measure and convert clips and sounds with ffmpeg, if ffmpeg is installed."""
 
 import os
 import re
@@ -14,13 +14,13 @@ import anyio
 from kie_mcp.errors import InvalidCall
 
 TIMEOUT_SECONDS = 30.0
-"""Seconds that one run of ffmpeg may take."""
+"""Maximum seconds for one run of ffmpeg that does not convert a file."""
 CONVERT_SECONDS = 300.0
-"""Seconds that a conversion may take."""
+"""Maximum seconds for the conversion of one file."""
 SAMPLE_RATE_HZ = 8000
-"""Sample rate of decoded audio in hertz."""
+"""Sample rate, in hertz, to which audio is decoded for a waveform picture."""
 MAX_AUDIO_SECONDS = 1800
-"""Seconds of a file's audio that are decoded at most; 1800 seconds of samples take 29 MB."""
+"""Maximum number of seconds of a file's audio that are decoded; 1800 seconds take 29 MB of memory."""
 
 FOLDERS = (
     "/opt/homebrew/bin",
@@ -35,10 +35,10 @@ FOLDERS = (
     "C:/Program Files/ffmpeg/bin",
     "C:/ffmpeg/bin",
 )
-"""Folders where package managers put ffmpeg; desktop applications often start without them on PATH."""
+"""Folders into which package managers install ffmpeg; the PATH of a desktop application often lacks these folders."""
 
-# Files are not trusted. These options forbid playlists and other formats that make ffmpeg open further files or
-# addresses.
+# A media file may come from an attacker. These options forbid playlists and other formats with which a file makes
+# ffmpeg open more files or URLs.
 SAFE_INPUT_OPTIONS = (
     "-protocol_whitelist",
     "file",
@@ -46,20 +46,20 @@ SAFE_INPUT_OPTIONS = (
     "mov,matroska,avi,mp3,wav,w64,ogg,flac,aac,aiff,caf,au,amr,ac3,eac3,asf,flv,mpeg,mpegvideo,mpegts",
 )
 INHERITED_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
-"""Environment variables that ffmpeg gets; all others, such as API keys, are none of its business."""
+"""Environment variables that are passed to ffmpeg; all others, such as API keys, are not."""
 DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
 STREAM_PATTERN = re.compile(rb"^ *Stream #0:\d+.*?: (Video|Audio): (\w+)(?!.*attached pic)", re.MULTILINE)
 TIME_PATTERN = re.compile(rb"time=(\d+):(\d+):(\d+\.\d+)")
 
 
 def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
-    """Return the path of ffmpeg, or None if there is none.
+    """Return the path of ffmpeg, or None if ffmpeg is not installed.
 
-    It is looked for in the folders of PATH, in the given folders, and in the package imageio-ffmpeg.
+    The function searches the folders of PATH, then the given folders, then the Python package imageio-ffmpeg.
     """
     more = (os.path.expanduser(folder) for folder in folders)  # noqa: PTH111 (Path's version may raise)
     program = shutil.which("ffmpeg") or shutil.which("ffmpeg", path=os.pathsep.join(more))
-    # On Windows, `which` also finds a program in the working folder, and such a program cannot be trusted.
+    # On Windows, `which` also finds a program in the current folder. Such a program is not trusted.
     if program and Path(program).is_absolute():
         return program
     with suppress(ImportError, RuntimeError):
@@ -70,13 +70,13 @@ def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
 
 
 def read_duration(program: str, path: Path, *, decode: bool, timeout_seconds: float = TIMEOUT_SECONDS) -> float | None:
-    """Return the length of a clip or sound in seconds; None if ffmpeg does not find it in time.
+    """Return the length of a clip or sound in seconds; None if ffmpeg does not find the length in time.
 
     Args:
         program: The path of ffmpeg.
         path: The file.
-        decode: Whether to decode the whole file instead of believing its headers.
-        timeout_seconds: How long ffmpeg may run, in seconds.
+        decode: True to decode the whole file; False to read only its headers, which may be wrong.
+        timeout_seconds: Maximum seconds for the run of ffmpeg.
     """
     output_options = ("-f", "null", "-") if decode else ()
     command = [program, "-nostdin", "-hide_banner", *_read(path), *output_options]
@@ -104,10 +104,11 @@ async def extract_frame(
         program: The path of ffmpeg.
         path: The video file.
         at_seconds: Position of the frame, in seconds from the start.
-        timeout_seconds: How long ffmpeg may run, in seconds.
+        timeout_seconds: Maximum seconds for the run of ffmpeg.
 
     Returns:
-        The frame as PPM, empty if there is no frame at the position; and the video's length in seconds, 0 if unknown.
+        The frame as a PPM picture (empty if the video has no frame at this position), and the video's length in
+        seconds (0 if unknown).
 
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
@@ -119,15 +120,16 @@ async def extract_frame(
 
 
 async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
-    """Decode the audio of a file to mono.
+    """Decode the audio of a file to mono samples.
 
     Args:
         program: The path of ffmpeg.
         path: An audio or video file.
-        timeout_seconds: How long ffmpeg may run, in seconds.
+        timeout_seconds: Maximum seconds for the run of ffmpeg.
 
     Returns:
-        Signed 16-bit little-endian samples at SAMPLE_RATE_HZ, MAX_AUDIO_SECONDS at most; empty if there is no audio.
+        Signed 16-bit little-endian samples of the first MAX_AUDIO_SECONDS, with SAMPLE_RATE_HZ samples for each second;
+        empty if the file has no audio.
 
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
@@ -139,18 +141,18 @@ async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIM
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """What ffmpeg says about a file."""
+    """Codecs of a file's streams, and all text that ffmpeg prints about the file."""
 
     video: str
-    """Codec of the first video, such as `h264`; empty if there is none."""
+    """Codec of the first video stream, such as `h264`; empty if the file has no video."""
     audio: str
-    """Codec of the first sound; empty if there is none."""
+    """Codec of the first audio stream, such as `aac`; empty if the file has no audio."""
     log: str
-    """All that ffmpeg says, with the metadata."""
+    """All text that ffmpeg prints about the file, including the file's metadata."""
 
 
 async def read_streams(program: str, path: Path) -> Streams:
-    """Read which streams a file has.
+    """Read the codecs and the metadata of a file.
 
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
@@ -162,18 +164,18 @@ async def read_streams(program: str, path: Path) -> Streams:
 
 
 async def convert(program: str, path: Path, target: Path, options: tuple[str, ...]) -> bool:
-    """Convert a file, and return whether this succeeded.
+    """Convert a file; return True if ffmpeg wrote the whole new file, and False if it reported an error.
 
     Args:
         program: The path of ffmpeg.
         path: The file.
-        target: The new file; its extension names the format.
-        options: Options of the output.
+        target: The path of the new file; its extension tells ffmpeg the format.
+        options: ffmpeg's options for the new file.
 
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in CONVERT_SECONDS.
     """
-    # Only whole files count: a broken input ends with an error instead of a shorter output.
+    # With `-xerror`, ffmpeg stops with an error if the input is broken. Without it, the new file would be too short.
     run = await _run(program, path, (*_read(path, "-xerror"), *options, _file_url(target)), CONVERT_SECONDS)
     return run.returncode == 0
 
@@ -181,7 +183,7 @@ async def convert(program: str, path: Path, target: Path, options: tuple[str, ..
 async def _run(
     program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run ffmpeg on one file."""
+    """Run ffmpeg with these arguments; `path` is the file that error messages name."""
     command = [program, "-nostdin", "-hide_banner", *arguments]
     try:
         with anyio.fail_after(timeout_seconds):
@@ -195,7 +197,7 @@ async def _run(
 
 
 def _read(path: Path, *options: str) -> tuple[str, ...]:
-    """Return the arguments that make ffmpeg read one file, and no other."""
+    """Return the arguments with which ffmpeg reads this file and opens no other file."""
     return (*SAFE_INPUT_OPTIONS, *options, "-i", _file_url(path))
 
 

@@ -1,4 +1,4 @@
-"""Make a picture, clip or sound fit a model's limits. The original file is never touched."""
+"""Convert a picture so that it fits a model's limits for format, size and pixels. The original file stays unchanged."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,36 +13,37 @@ from kie_mcp.media.integrity import find_damage
 from kie_mcp.media.limits import Content
 
 PICTURE_FORMATS = ("jpeg", "png", "webp")
-"""MIME subtypes of pictures that a model takes when KIE names none."""
+"""MIME subtypes of pictures that a model is expected to accept if KIE lists no formats for the model."""
 STRIPPED_FORMATS = ("jpeg", "png", "webp", "bmp")
-"""MIME subtypes of pictures whose metadata can be removed without encoding them again; BMP has none."""
+"""MIME subtypes of pictures that need no new encoding to lose their metadata; BMP pictures have no metadata."""
 MAX_PIXELS = 4096 * 4096
-"""Most pixels of a picture that has to be encoded again; models use fewer."""
+"""Maximum number of pixels after a new encoding; larger pictures are scaled down, because no model uses more."""
 PLAIN_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
-"""Pillow's modes of pictures that every program shows alike."""
+"""Pillow's modes of pictures that look the same in every program; pictures in other modes are encoded again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A file that fits."""
+    """A file that has been converted for a model, and a text that says what was changed."""
 
     content: Content
     done: str = ""
-    """What was done to the file, such as `HEIC made a JPEG, 4032x3024; location removed`; empty if nothing was."""
+    """The changes in words, such as `HEIC made a JPEG, 4032x3024; location removed`; empty for an unchanged file."""
 
 
 def fit_picture(content: Content, limits: Limits, *, keep_metadata: bool = False) -> Fitted:
-    """Make a picture fit: JPEG or PNG, upright, not too large, and without metadata.
+    """Convert a picture so that it is upright, not too large, without metadata, and in a format that the model accepts.
 
-    This may take seconds, so call it in a thread. A picture that is too small, or too long for its width, stays so.
+    The conversion may take seconds, so call this function in a thread. A picture that is too small is not enlarged, and
+    an aspect ratio that the model does not accept is not changed.
 
     Args:
         content: The picture; its read position is at the start of the file afterwards.
-        limits: The limits of the model's field.
-        keep_metadata: Whether EXIF and other metadata may stay in the picture.
+        limits: The limits of the model's field that takes the file.
+        keep_metadata: True to keep EXIF and other metadata in the picture.
 
     Raises:
-        ValueError: When the picture cannot be read; the message is a sentence without a subject.
+        ValueError: The picture cannot be read; the message has no subject, as in `is broken or cut off`.
     """
     try:
         with pictures.open_picture(content.file) as image:
@@ -50,7 +51,7 @@ def fit_picture(content: Content, limits: Limits, *, keep_metadata: bool = False
             if _must_encode(image, content, limits, keep_metadata=keep_metadata) or scale < 1:
                 return _encode(image, content, limits, scale, keep_metadata=keep_metadata)
             removed = pictures.name_metadata(image)
-        # What is encoded again is read to its end in any case.
+        # A picture that is encoded again needs no check for damage, because encoding reads the whole picture.
         if damage := find_damage(content.file, content.mime_type):
             raise pictures.UnreadablePicture(damage)
         return Fitted(content) if keep_metadata else _strip(content, removed)
@@ -59,7 +60,7 @@ def fit_picture(content: Content, limits: Limits, *, keep_metadata: bool = False
 
 
 def accepted_pictures(limits: Limits) -> tuple[str, ...]:
-    """Return the MIME subtypes of pictures that a field takes."""
+    """Return the MIME subtypes of pictures that a field accepts, such as `("jpeg", "png")`."""
     named = limits.formats.split()
     return tuple(each for each in named if f"image/{each}" in formats.EXTENSIONS) or PICTURE_FORMATS
 
@@ -82,7 +83,7 @@ def _max_bytes(limits: Limits) -> float:
 
 
 def _find_scale(size: tuple[int, int], limits: Limits) -> float:
-    """Return the factor for width and height with which a picture keeps the limits, 1 at most."""
+    """Return the factor by which width and height must be multiplied to keep the limits; it is never more than 1."""
     side = limits.side_px[1] / max(size) if limits.side_px else 1
     area = math.sqrt(limits.pixels[1] / math.prod(size)) if limits.pixels else 1
     return min(1.0, side, area)

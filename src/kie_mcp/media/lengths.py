@@ -1,7 +1,7 @@
-"""Measure how long a clip or sound is.
+"""Measure the length of a clip or sound in seconds.
 
-Headers are believed only where they are right. A header may say 0 (fragmented MP4), or a day (WAV that was written to a
-pipe), and a length that decides about a price or a limit must not be wrong. So an unknown length is None.
+The length in a file's header may be wrong: it is 0 in a fragmented MP4 file, and about a day in a WAV file that was
+written to a pipe. The length decides about prices and limits, so a doubtful length counts as unknown (None).
 """
 
 import struct
@@ -15,26 +15,26 @@ import mutagen
 from kie_mcp.media import containers, ffmpeg, formats, mpeg_audio
 
 MAX_SECONDS = 86_400
-"""Length in seconds above which a header is not believed."""
+"""Longest length, in seconds, that is accepted from a header; a longer one counts as wrong."""
 MIN_BYTES_PER_SECOND = 20
-"""Size per second of length below which a header is not believed; the thinnest speech codecs have 80."""
+"""Fewest bytes per second of a plausible file; speech codecs with the lowest bit rates need 80 bytes per second."""
 
 _PCM_CODECS = (1, 3, 6, 7, 0xFFFE)
-"""Codecs of WAV with samples of fixed size: integers, floats, A-law, mu-law, extensible."""
+"""Numbers of WAV codecs whose samples have a fixed size: integers, floats, A-law, mu-law, extensible."""
 _MUTAGEN_TYPES = ("ogg", "flac", "aiff", "mp4", "quicktime", "3gpp", "x-ms-wma", "x-ms-wmv", "ac3", "eac3")
-"""MIME subtypes that mutagen measures; of other files it takes some for MP3."""
+"""MIME subtypes of files that mutagen measures correctly; it mistakes some files of other types for MP3."""
 _MOVIE_TIMES = {0: struct.Struct(">12xII"), 1: struct.Struct(">20xIQ")}
-"""Time scale and duration in the box `mvhd` of an MP4 file, by the version of the box."""
+"""For each version of the box `mvhd` in an MP4 file, the struct that reads the time scale and the duration."""
 _ISO_TYPES = {f"{kind}/{subtype}" for kind in ("audio", "video") for subtype in ("mp4", "quicktime", "3gpp")}
 
 
 def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
-    """Measure the length of a clip or sound; this may take a while, so call it in a thread.
+    """Measure the length of a clip or sound; this may take many seconds, so call this function in a thread.
 
     Args:
-        file: The open file, which is rewound afterwards. Where headers do not tell its length, ffmpeg looks at it, if
-            ffmpeg is there and the file is on disk.
-        mime_type: The type that `formats.detect_mime_type()` found; it is detected if empty.
+        file: The open file; its read position is at the start afterwards. If the headers do not contain the length, a
+            file on disk is measured by ffmpeg, if ffmpeg is installed.
+        mime_type: The MIME type from `formats.detect_mime_type()`; if empty, this function detects it.
 
     Returns:
         The length in seconds, or None if it is unknown.
@@ -51,7 +51,7 @@ def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
 
 
 def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> Iterator[float | None]:
-    """Yield lengths by different methods, the most reliable first."""
+    """Yield lengths in seconds from different methods, the most reliable method first; None if a method fails."""
     program = ffmpeg.find_ffmpeg() if path else None
     match mime_type:
         case "audio/wav":
@@ -63,7 +63,7 @@ def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> 
             headers = containers.read_matroska(file, size)
             yield headers.seconds if headers else None
         case _ if mime_type in _ISO_TYPES and program and path:
-            # Only ffmpeg knows edit lists and fragments.
+            # Only ffmpeg handles edit lists (parts that players skip) and fragments of MP4 files correctly.
             yield ffmpeg.read_duration(program, path, decode=False)
     if mime_type in _ISO_TYPES:
         yield _measure_movie(file, size)
@@ -85,7 +85,7 @@ def _ask_mutagen(file: IO[bytes]) -> float | None:
 
 
 def _measure_movie(file: IO[bytes], size: int) -> float | None:
-    """Return the length that an MP4 or MOV file names for all its tracks; mutagen knows the sound's only."""
+    """Return the length of a whole MP4 or MOV file, from its headers; mutagen would return only the sound's length."""
     header = containers.find_box(file, (0, size), b"moov", b"mvhd")
     if not header:
         return None
@@ -96,7 +96,7 @@ def _measure_movie(file: IO[bytes], size: int) -> float | None:
 
 
 def _measure_wav(file: IO[bytes], size: int) -> float | None:
-    """Measure WAV by the samples that are there; a header that was written to a pipe states far too many."""
+    """Return the length in seconds of a WAV file, from the samples that it really contains; its header may be wrong."""
     samples, (codec, rate, block) = 0, (0, 0, 0)
     for kind, (start, end) in containers.walk_chunks(file, (12, size)):
         file.seek(start)

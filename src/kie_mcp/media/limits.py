@@ -1,4 +1,4 @@
-"""Check a file against a model's limits (format, size, length, pixels) before it is uploaded."""
+"""Check before an upload whether a file is within a model's limits for format, size, length and pixels."""
 
 from dataclasses import dataclass
 from typing import IO
@@ -11,7 +11,7 @@ from kie_mcp.media.lengths import measure_seconds
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """An open file, ready to be uploaded."""
+    """An open file with the values that an upload needs; `size` is in bytes."""
 
     file: IO[bytes]
     name: str
@@ -20,11 +20,11 @@ class Content:
 
 
 def find_problems(content: Content, limits: Limits) -> list[str]:
-    """List the reasons why a model would refuse a file; an empty list means that it fits.
+    """List the reasons why a model would refuse a file; an empty list means that the model accepts it.
 
     Args:
         content: The file; its read position is at the start of the file afterwards.
-        limits: The limits of the model's field.
+        limits: The limits of the model's field that takes the file.
 
     Returns:
         Sentences without a subject, such as `is gif; the model takes png`.
@@ -66,7 +66,7 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
 
 
 def _find_length_problems(content: Content, span: tuple[float, float]) -> list[str]:
-    """List the problems with the length in seconds; a file of unknown length has none."""
+    """Return a list with the problem if the file is too short or too long; empty if its length is unknown."""
     length = measure_seconds(content.file, content.mime_type)
     if length is None or not _is_outside(length, span):
         return []

@@ -1,6 +1,7 @@
 """Remove metadata (EXIF with location and camera, XMP, comments, thumbnails) from pictures without encoding them again.
 
-What is kept is listed, so that unknown kinds of metadata go as well. Colour profiles are kept.
+This module lists the parts of a file that are kept, and removes all others, so that unknown kinds of metadata are
+removed too. Colour profiles are kept.
 """
 
 import re
@@ -11,7 +12,7 @@ from io import BytesIO
 from kie_mcp.media import containers
 
 _SCAN, _END = 0xDA, 0xD9
-# In compressed data, 0xFF is followed by 0, or by the number of a restart.
+# Inside compressed JPEG data, 0xFF is followed by 0 or by a restart marker (0xD0 to 0xD7). Other bytes end the data.
 _NEXT_MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")
 _KEPT_PNG_CHUNKS = set(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD pHYs acTL fcTL fdAT".split()
@@ -21,10 +22,10 @@ _WEBP_METADATA_FLAGS = 0x0C
 
 
 def strip_metadata(content: bytes, mime_type: str) -> bytes | None:
-    """Return a picture without metadata, its pixels unchanged; None for formats where this is not possible.
+    """Return a picture without metadata and with unchanged pixels; None if this is not possible for its format.
 
     Raises:
-        ValueError: When the file is broken.
+        ValueError: The file is broken.
     """
     strip = _STRIPPERS.get(mime_type)
     if not strip:
@@ -36,7 +37,7 @@ def strip_metadata(content: bytes, mime_type: str) -> bytes | None:
 
 
 def _strip_jpeg(content: memoryview) -> Iterator[bytes | memoryview]:
-    """Yield the parts of a JPEG; a second picture behind the first one, such as a gain map, is metadata too."""
+    """Yield the parts of a JPEG that are kept; a second picture after the first, such as a gain map, is not kept."""
     yield content[:2]
     at = 2
     while True:
@@ -61,10 +62,10 @@ def _strip_jpeg(content: memoryview) -> Iterator[bytes | memoryview]:
 
 
 def _clean_segment(marker: int, segment: memoryview) -> bytes | memoryview:
-    """Return a JPEG segment if it is no metadata, else nothing."""
+    """Return a JPEG segment without its metadata; empty if the whole segment is metadata."""
     body = bytes(segment[4:20])
     if marker == 0xE0 and body.startswith(b"JFIF\0"):
-        # This segment may end with a thumbnail, whose width and height are the last two bytes here.
+        # A JFIF segment may contain a thumbnail. It is left out, so its width and height, the last two bytes, become 0.
         return b"\xff\xe0\0\x10" + body[:12] + b"\0\0"
     is_kept = {0xE2: body.startswith(b"ICC_PROFILE\0"), 0xEE: body.startswith(b"Adobe")}
     is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE

@@ -1,4 +1,4 @@
-"""Convert Suno's notes to a Standard MIDI File (format 1 of the specification MMA RP-001)."""
+"""Convert the notes that Suno returns as JSON to a Standard MIDI File (format 1 of the specification MMA RP-001)."""
 
 import struct
 from typing import Annotated
@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field, TypeAdapter
 
 TICKS_PER_SECOND = 960
-"""MIDI ticks per second: 480 ticks a quarter note, at 120 beats a minute.
+"""MIDI ticks per second: a quarter note has 480 ticks, and there are 120 quarter notes a minute.
 
-That is the standard's tempo for a file that states no tempo.
+120 is the tempo that the MIDI standard prescribes for a file that states no tempo.
 """
 DRUM_CHANNEL = 9
 """Number of the channel that General MIDI reserves for drums, counted from 0."""
@@ -17,7 +17,7 @@ Seconds = Annotated[float, Field(allow_inf_nan=False, le=100_000)]
 
 
 class Note(BaseModel):
-    """One note; its times are seconds from the start."""
+    """One note; `start` and `end` are seconds from the start of the song, and `pitch` is a MIDI note number."""
 
     pitch: int
     start: Seconds
@@ -46,7 +46,7 @@ def build_midi_file(notes_json: str) -> bytes:
         The content of the file.
 
     Raises:
-        ValueError: The text is not a list of instruments in KIE's form.
+        ValueError: The text is not JSON, or not a list of instruments with the fields of `Instrument`.
     """
     tracks = [_encode_track(each, number) for number, each in enumerate(INSTRUMENTS.validate_json(notes_json))]
     return struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS_PER_SECOND // 2) + b"".join(tracks)
@@ -66,7 +66,7 @@ def _encode_track(instrument: Instrument, number: int) -> bytes:
     encoded_name = name.encode()
     data = b"\x00\xff\x03" + _encode_quantity(len(encoded_name)) + encoded_name
     now = 0
-    # At one tick, a note must end before the next note begins. Sorting does this: 0x80 (end) is less than 0x90 (begin).
+    # If one note ends when another begins, the end must come first. Sorting puts 0x80 (end) before 0x90 (begin).
     for tick, event in sorted(events):
         data += _encode_quantity(tick - now) + event
         now = tick

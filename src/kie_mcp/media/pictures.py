@@ -1,4 +1,4 @@
-"""Read pictures of every kind as upright pictures with 8 bits a channel in sRGB, in bounded memory."""
+"""Decode pictures of all formats to upright pictures in sRGB with 8 bits a channel, with limited use of memory."""
 
 import math
 import re
@@ -13,9 +13,9 @@ import PIL.Image
 import PIL.ImageChops
 
 MAX_PIXELS = 64_000_000
-"""Most pixels of a picture that has to be decoded whole; a JPEG can be scaled down while it is decoded."""
+"""Maximum number of pixels of a picture; only a JPEG that can be scaled down during decoding may have more."""
 HALVED_PIXELS = 40_000_000
-"""Pixels above which a JPEG is decoded at half its width and height."""
+"""If a JPEG has more pixels than this, it is decoded at half its width and height."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
 """Numbers of TIFF and EXIF tags."""
 TURNS = {
@@ -27,7 +27,7 @@ TURNS = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its EXIF orientation."""
+"""For each EXIF orientation, the transposition that makes the picture upright."""
 
 
 class UnreadablePicture(ValueError):
@@ -39,7 +39,7 @@ def open_picture(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
     """Open a picture without decoding it.
 
     Raises:
-        UnreadablePicture: For every error, also one inside the `with` block.
+        UnreadablePicture: The picture cannot be read. Every error inside the `with` block also becomes this error.
     """
     _prepare_pillow()
     file.seek(0)
@@ -60,33 +60,33 @@ def open_picture(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
 
 
 def read_exif(image: PIL.Image.Image) -> PIL.Image.Exif:
-    """Return a copy of the EXIF of an open picture; empty if there is none, or if it is broken."""
+    """Return a copy of the EXIF metadata of an open picture; empty if the picture has none, or if it is broken."""
     exif = PIL.Image.Exif()
     with suppress(Exception):
-        # For EXIF behind a PNG's pixels, Pillow would decode them all.
+        # If a PNG's EXIF comes after its pixels, getexif() would decode all pixels, so this EXIF is not read.
         if image.format != "PNG" or "exif" in image.info:
             exif.load(image.getexif().tobytes())
     return exif
 
 
 def read_orientation(image: PIL.Image.Image) -> int:
-    """Return how the picture is turned, by EXIF: 1 is upright, 5 to 8 are quarter turns."""
-    # Pillow turns TIFF by itself.
+    """Return the EXIF orientation: 1 is upright; 5 to 8 are quarter turns, which swap width and height."""
+    # Pillow makes TIFF pictures upright by itself.
     given = 1 if image.format == "TIFF" else read_exif(image).get(ORIENTATION, 1)
     return given if isinstance(given, int) else 1
 
 
 def upright_size(image: PIL.Image.Image) -> tuple[int, int]:
-    """Return width and height in pixels of the picture as it is shown."""
+    """Return width and height in pixels that a picture has after it is turned upright."""
     width, height = image.size
     return (height, width) if read_orientation(image) >= 5 else (width, height)
 
 
 def measure_picture(file: IO[bytes]) -> tuple[int, int]:
-    """Return width and height in pixels of a picture as it is shown, and rewind the file.
+    """Return width and height in pixels that a picture has after it is turned upright, and rewind the file.
 
     Raises:
-        UnreadablePicture: When the picture cannot be read.
+        UnreadablePicture: The picture cannot be read.
     """
     try:
         with open_picture(file) as image:
@@ -96,20 +96,23 @@ def measure_picture(file: IO[bytes]) -> tuple[int, int]:
 
 
 def name_metadata(image: PIL.Image.Image) -> str:
-    """Say what kinds of metadata a picture has, such as `location and camera data`; empty if none is known."""
+    """Return the kinds of metadata in a picture, such as `location and camera data`; empty if none is found."""
     exif = read_exif(image)
     names = ["location"] * bool(exif.get_ifd(GPS)) + ["camera data"] * bool(exif.get(MAKE) or exif.get(MODEL))
-    # The tags of a TIFF describe its pixels.
+    # In a TIFF, the other tags are not metadata: they describe the pixels.
     has_more = image.format != "TIFF" and set(exif) - {ORIENTATION}
     return " and ".join(names) or "metadata" * bool(has_more)
 
 
 def render_picture(image: PIL.Image.Image, scale: float) -> PIL.Image.Image:
-    """Decode an open picture: upright, scaled down, in sRGB, in the mode L, RGB or, with transparency, RGBA.
+    """Decode an open picture, scale it down, turn it upright, and convert it to sRGB (Pillow's mode L, RGB or RGBA).
 
     Args:
         image: The open picture.
-        scale: Factor for width and height, 1 at most. A large JPEG is halved at least.
+        scale: Factor for width and height, at most 1. For a JPEG with more than HALVED_PIXELS, it is at most 0.5.
+
+    Raises:
+        UnreadablePicture: The picture has too many pixels, or is a camera's raw picture.
     """
     _check_pixels(image)
     is_jpeg, is_adobe = _is_jpeg(image), "adobe" in image.info
@@ -121,7 +124,7 @@ def render_picture(image: PIL.Image.Image, scale: float) -> PIL.Image.Image:
     profile, turn = image.info.get("icc_profile"), TURNS.get(read_orientation(image))
     image.draft(image.mode, size)
     image.load()
-    # Pillow takes each JPEG in CMYK for one of Adobe's, whose colours are inverted.
+    # Adobe inverts the colours of a CMYK JPEG. Pillow always undoes this, also for JPEGs of other programs.
     plain = PIL.ImageChops.invert(image) if is_jpeg and image.mode == "CMYK" and not is_adobe else image
     plain = to_8_bits(plain)
     if plain.size != size:
@@ -131,7 +134,7 @@ def render_picture(image: PIL.Image.Image, scale: float) -> PIL.Image.Image:
 
 
 def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return a picture in RGB, RGBA, L or CMYK; Pillow itself would cut off all values above 255."""
+    """Return a picture in RGB, RGBA, L or CMYK; values above 255 are scaled down, where Pillow would cut them off."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = image.convert("F")
         low, high = (float(each) for each in values.getextrema())  # type: ignore[arg-type]
@@ -144,30 +147,30 @@ def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _is_jpeg(image: PIL.Image.Image) -> bool:
-    # A JPEG with a second picture, as phones write it, is an MPO for Pillow.
+    # Phones write JPEG files that contain a second picture. Pillow calls this format MPO.
     return image.format in ("JPEG", "MPO")
 
 
 def _check_pixels(image: PIL.Image.Image) -> None:
-    # A progressive JPEG is held in memory whole as well.
+    # A progressive JPEG cannot be scaled down during decoding to save memory.
     is_scaled = _is_jpeg(image) and not image.info.get("progressive")
     if image.width * image.height > MAX_PIXELS and not is_scaled:
         raise UnreadablePicture(f"has {image.width * image.height / 1e6:.0f} megapixels, too many to convert it here")
 
 
 def _find_white(mode: str, highest: float) -> float:
-    """Return the value that means white: the usual one for such numbers, or the highest value that occurs."""
+    """Return the pixel value that means white: the smallest usual value that is at least `highest`, else `highest`."""
     usual = (1, 255, 65535) if mode == "F" else (65535,)
     return next((each for each in usual if highest <= each), highest)
 
 
 def is_transparent(image: PIL.Image.Image) -> bool:
-    """Whether a part of a picture can be seen through."""
+    """Return True if at least one pixel of a picture is transparent or partly transparent."""
     return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255  # type: ignore[operator]
 
 
 def fill_transparency(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return the picture without transparency, on white."""
+    """Return the picture on a white background, without transparency."""
     if image.mode != "RGBA":
         return image
     ground = PIL.Image.new("RGB", image.size, "white")
@@ -176,12 +179,12 @@ def fill_transparency(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def encode_picture(image: PIL.Image.Image, image_format: str, max_bytes: float = math.inf, **options: object) -> bytes:
-    """Encode a picture: JPEG with lower quality, and then every format with fewer pixels, until it is small enough.
+    """Encode a picture with at most `max_bytes` bytes: lower the quality of a JPEG first, then the number of pixels.
 
     Args:
         image: The picture.
-        image_format: Pillow's name of the format.
-        max_bytes: Largest size in bytes.
+        image_format: Pillow's name of the format, such as `JPEG`.
+        max_bytes: Largest size in bytes; a picture of one pixel may be larger.
         options: Pillow's options for the encoder.
     """
     qualities: tuple[dict[str, int], ...] = ({"quality": 95}, {"quality": 90}, {"quality": 85})
@@ -204,7 +207,7 @@ def _to_srgb(image: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
         from PIL import ImageCms
 
         alpha = image.getchannel("A") if image.mode == "RGBA" else None
-        # A profile may be broken, or be one for another number of channels.
+        # A colour profile may be broken or made for another number of channels. Then the colours stay unchanged.
         with suppress(ImageCms.PyCMSError, OSError, ValueError):
             target = ImageCms.createProfile("sRGB")
             colours = image.convert("RGB") if alpha else image
@@ -216,9 +219,9 @@ def _to_srgb(image: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
 
 @cache
 def _prepare_pillow() -> None:
-    # `_check_pixels()` knows better which pictures are too large.
+    # Pillow's warning about large pictures is not needed, because `_check_pixels()` refuses too large pictures.
     warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-    # There is no pi-heif for Windows on ARM.
+    # On Windows on ARM, the package pi-heif is not available, so HEIC pictures cannot be read there.
     with suppress(ImportError):
         import pi_heif
 

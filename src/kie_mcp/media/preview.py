@@ -1,4 +1,4 @@
-"""Small JPEG previews that agents look at: of one media file, or a contact sheet of several files."""
+"""Make small JPEG previews for agents: a picture of one media file, or a contact sheet (a grid of several files)."""
 
 import math
 from collections.abc import Sequence
@@ -16,32 +16,32 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_still
 
 MAX_BYTES = 45_000
-"""Largest size of a preview in bytes. Several hosts hand it to the model as base64 text: 60,000 characters."""
+"""Largest size of a preview in bytes. Several hosts give it to the model as base64 text, of up to 60,000 characters."""
 MAX_LARGE_BYTES = 200_000
-"""Largest size in bytes of a preview that was asked for in large, because hosts cut larger answers."""
+"""Largest size in bytes of a preview if the caller asks for a large one; hosts cut off larger answers."""
 MAX_SIDE_PX = 1024
 """Largest length in pixels of a preview's longer side."""
 MAX_FILES = 20
 """Largest number of files on one contact sheet."""
 
-# The models of all hosts read JPEG, but some cannot read WebP.
+# Previews are JPEG files, because all AI models that look at them can read JPEG, but some cannot read WebP.
 MIME_TYPE = "image/jpeg"
 QUALITIES = (85, 70, 50, 35)
 """JPEG qualities, in the order in which they are tried."""
 GAP_PX, CAPTION_PX, FONT_PX, INSET_PX = 8, 26, 15, 6
 MIN_CELL_PX = 160
-"""Width in pixels that a cell needs for its caption."""
+"""Smallest width in pixels of a cell of a contact sheet, so that its caption has enough room."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A preview picture that is within the size limit, and a note about it in words."""
+    """A preview picture that is within the size limit, and a text that describes the file."""
 
     content: bytes
-    """The encoded picture; empty when there is nothing to show, and then the note says why."""
+    """The encoded picture; empty if there is nothing to show. In this case, `note` says why."""
     mime_type: str
     note: str
-    """Facts about the file, such as dimensions and length; a contact sheet's note has one line for each file."""
+    """Facts about the file in words, such as dimensions and length; for a contact sheet, one line for each file."""
 
 
 async def render_preview(path: Path, *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX) -> Preview:
@@ -66,12 +66,16 @@ async def render_contact_sheet(
 ) -> Preview:
     """Render several files side by side as one JPEG, and number them from 1.
 
-    A file that cannot be shown gets an empty cell, and the note says why. Files after the first MAX_FILES are left out.
+    A file that cannot be shown gets an empty cell, and the preview's `note` says why. Only the first MAX_FILES files
+    get a cell.
 
     Args:
         files: The path of each file (None if the file was not saved) and its label, which may be empty.
         max_bytes: Largest size of the JPEG in bytes.
         max_side_px: Largest length in pixels of the JPEG's longer side.
+
+    Returns:
+        The JPEG, and a text with one line for each file.
     """
     shown = files[:MAX_FILES]
     cells = [(await _render_or_explain(path, max_side_px), " ".join(label.split())) for path, label in shown]
@@ -85,7 +89,7 @@ async def render_contact_sheet(
 
 
 async def _render_or_explain(path: Path | None, max_side_px: int) -> Still:
-    """Render a file as a still; if that fails, return a still without a picture, whose facts give the reason."""
+    """Render a file as a still; if this fails, return a `Still` without a picture and with the reason as its facts."""
     if not path:
         return Still(None, "Not saved.")
     try:
@@ -119,7 +123,16 @@ def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: in
 
 
 def _grid(sizes: Sequence[tuple[int, int]], count: int, max_side_px: int) -> tuple[int, int, int]:
-    """Return the number of columns, and the width and height of a cell in pixels, that make the pictures largest."""
+    """Find the grid for a contact sheet on which the pictures are largest.
+
+    Args:
+        sizes: Width and height of each picture in pixels.
+        count: Number of cells.
+        max_side_px: Largest length in pixels of the contact sheet's longer side.
+
+    Returns:
+        The number of columns, and the width and the height of a cell in pixels.
+    """
     ratio = min(max(geometric_mean(width / height for width, height in sizes), 0.25), 4.0)
     best, columns = 0.0, 1
     for tried in range(1, count + 1):

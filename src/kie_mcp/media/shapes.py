@@ -1,35 +1,35 @@
-"""Find the aspect ratio that is nearest to a picture's own, so that an edited picture keeps its shape."""
+"""Find the aspect ratio that is nearest to a picture's own, so that an edited picture keeps its proportions."""
 
 import math
 import re
 from collections.abc import Iterable
 
 AUTOMATIC = ("auto", "adaptive", "match_input_image", "original")
-"""Names, in lower case, by which models offer to keep the input's shape."""
+"""Values of a model's aspect ratio argument, in lower case, that mean "the same aspect ratio as the input"."""
 
 
 def find_nearest_ratio(width: float, height: float, choices: Iterable[str]) -> str | None:
-    """Return the choice that keeps a picture's shape best.
+    """Find, among the aspect ratios that a model accepts, the one that is nearest to a picture's aspect ratio.
 
     Args:
-        width: Width of the picture as it is shown; the unit does not matter.
-        height: Its height.
-        choices: A model's aspect ratios, such as `16:9`, `portrait_4_3` or `auto`.
+        width: Width of the upright picture, in any unit.
+        height: Height of the upright picture, in the same unit.
+        choices: The aspect ratios that the model accepts, such as `16:9`, `portrait_4_3` or `auto`.
 
     Returns:
-        The choice that means "as the input", if there is one, else that of the nearest ratio; None without any ratio.
+        A value from `AUTOMATIC` if the model has one, else the nearest ratio; None if no choice is an aspect ratio.
     """
     given = list(choices)
     automatic = next((choice for choice in given if choice.lower() in AUTOMATIC), None)
     if automatic or not width or not height:
         return automatic
     ratios = {choice: ratio for choice in given if (ratio := parse_ratio(choice))}
-    # A ratio and its inverse are equally far from 1 as logarithms.
+    # The ratios are compared as logarithms, so that 2:1 and 1:2 are equally far from 1:1.
     return min(ratios, key=lambda choice: abs(math.log(ratios[choice] * height / width)), default=None)
 
 
 def parse_ratio(choice: str) -> float | None:
-    """Return width divided by height of a choice such as `16:9`, `1280x720`, `portrait_4_3` or `square_hd`."""
+    """Return width divided by height: `"16:9"` -> 1.78, `"portrait_4_3"` -> 0.75; None if the text is no ratio."""
     name = choice.lower()
     if name.startswith("square"):
         return 1.0

@@ -1,4 +1,4 @@
-"""Render a file as one picture: an image is scaled down, a video is shown by one frame, audio by its waveform."""
+"""Render a file as one picture: a smaller copy of an image, one frame of a video, or the waveform of audio."""
 
 import math
 import sys
@@ -22,19 +22,19 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg, formats, pictures
 
 OPEN_LINK = "Use the link that get_task tells."
-"""Next step that an error message suggests for a file that cannot be read on this machine."""
+"""Advice that an error message gives if a file cannot be read on this machine."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 CHECKER_PX = 16
-"""Length in pixels of a square in the chequered pattern behind transparent pictures."""
+"""Side length in pixels of the squares in the chequered background of transparent pictures."""
 TICK_STEPS_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
-"""Possible distances in seconds between the time marks below a waveform.
+"""Possible distances, in seconds, between the time marks below a waveform.
 
-The smallest distance that makes no more than MAX_TICKS marks is taken.
+The smallest distance with which the waveform has at most MAX_TICKS marks is used.
 """
 MAX_TICKS = 10
 PAPER, INK, WAVE, LINE = "#f4f4f2", "#303030", "#2563a8", "#c8c8c4"
 SILENCE_DB = -90
-"""Level in decibels of full scale; audio whose peak is not above it is described as silent."""
+"""If the peak of the audio is not above this level (in decibels relative to full scale), it is called silent."""
 
 Levels = list[tuple[float, float]]
 """The lowest and the highest sample in each pixel column of a waveform; samples are from -1 to 1."""
@@ -42,10 +42,10 @@ Levels = list[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """A picture that stands for a file."""
+    """A picture that shows a media file, and facts about the file."""
 
     image: PIL.Image.Image | None
-    """The picture in RGB; None when there is nothing to show, and then the facts say why."""
+    """The picture in RGB; None if there is nothing to show. In this case, `facts` says why."""
     facts: str
     """Facts about the file (dimensions, length, loudness), in words."""
 
@@ -75,7 +75,7 @@ async def render_still(path: Path, max_side_px: int) -> Still:
         max_side_px: Largest length in pixels of the picture's longer side.
 
     Raises:
-        InvalidCall: The file is missing, broken or too large.
+        InvalidCall: The file is missing, is broken, or has too many pixels.
     """
     mime_type = await anyio.to_thread.run_sync(_detect_mime_type, path)
     if mime_type == "audio/midi":
@@ -92,7 +92,7 @@ async def render_still(path: Path, max_side_px: int) -> Still:
 
 
 def _detect_mime_type(path: Path) -> str:
-    """Return the MIME type of the file's content or, if that is broken, of its extension; empty if both are unknown."""
+    """Return the MIME type of the file's content; if it is unknown, that of the file's extension, or else empty."""
     # Only regular files are opened, because opening a named pipe blocks until another process writes to it.
     if not path.is_file():
         raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
@@ -163,7 +163,7 @@ async def _render_video(path: Path, side: int) -> Still:
         at = 0
         frame, seconds = await ffmpeg.extract_frame(program, path, at)
     if not frame:
-        # A file without frames may still have sound: a video container may hold audio only.
+        # A file of a video format may contain only sound, so the sound is shown instead.
         return await _render_audio(path, side)
     image, facts = await anyio.to_thread.run_sync(_open_image, BytesIO(frame), path, side)
     facts += [str(AudioInfo(seconds or info.seconds)), f"the frame at {at:.1f} s is shown"]
@@ -203,11 +203,11 @@ def _read_audio_info(path: Path) -> AudioInfo:
 
 
 def _read_wav_levels(path: Path, columns: int) -> tuple[Levels, float]:
-    """Return the levels of a WAV file and its length in seconds; there are no levels if `wave` cannot read the file."""
+    """Return the levels of a WAV file and its length in seconds; no levels and 0 if `wave` cannot read the file."""
     try:
         with wave.open(str(path), "rb") as sound:
             width, size = sound.getsampwidth(), sound.getsampwidth() * sound.getnchannels()
-            # A WAV file that a program wrote to a pipe states a far too large length in its header.
+            # If a program wrote the WAV file to a pipe, the length in the header is far too large.
             frames = min(sound.getnframes(), path.stat().st_size // size)
             step = max(math.ceil(frames / columns), 1)
             parts = (sound.readframes(step) for _ in range(0, frames, step))

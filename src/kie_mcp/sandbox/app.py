@@ -158,7 +158,7 @@ class Sandbox:
         return endpoint
 
     def _with_key(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler: a request gets an injected fault, if one is left; otherwise it needs the API key."""
+        """Wrap a handler: a request gets the next injected fault; without a fault, its API key is checked."""
 
         async def with_key(request: Request) -> Response:
             if request.headers.get("authorization") != f"Bearer {self._key}":

@@ -16,11 +16,11 @@ FaultTarget = Literal["create", "status", "media", "upload", "credit", "discover
 FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 
 TASK_FAULTS = "fail", "stall", "no-urls", "moved-urls"
-"""Faults of a task: of the task that a request creates, or of the task whose status a request reads."""
+"""Names of the faults that change a task: the task that a request starts, or the task whose status it reads."""
 CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
-"""Faults of the connection; `-before` and `-after` mean before and after the request takes effect."""
+"""Names of the faults of a connection; `-before` and `-after` mean before and after the request takes effect."""
 ANSWER_FAULTS = "garbage", "xml", "empty", "null-record"
-"""Faulty answers, which the sandbox sends instead of the right answer."""
+"""Names of the faulty answers that the sandbox sends instead of the right answer."""
 FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, "truncated", "cut")
 """The names of all faults; a number such as 502, and `code:429`, are faults too, but are not in this list."""
 ACCESS_DENIED = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
@@ -47,7 +47,7 @@ def build_no_record() -> JSONResponse:
 
 
 class Faults:
-    """Keeps the injected faults that have not happened yet, in one queue for each kind of request."""
+    """Keeps the injected faults that no request has got yet, in one queue for each kind of request."""
 
     def __init__(self) -> None:
         self._due: defaultdict[str, deque[str]] = defaultdict(deque)
@@ -61,7 +61,7 @@ class Faults:
             times: Number of requests that get the fault.
 
         Raises:
-            ValueError: When there is no such kind of request, or no such fault.
+            ValueError: The kind of request or the fault does not exist.
         """
         how = str(how)
         if on not in FAULT_TARGETS:

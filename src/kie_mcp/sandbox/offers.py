@@ -1,4 +1,4 @@
-"""Find out for which model a create request is; an offer is a model on one of the routes that run the model."""
+"""Find the model that a create request names. An `Offer` is a model together with one of the routes that run it."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -127,7 +127,7 @@ def _build_offers() -> Iterable[Offer]:
 
 
 OFFERS: dict[str, list[Offer]] = {}
-"""For each URL path of create requests, the models that run there; those on the route `service` come last."""
+"""For each URL path of create requests, the models that run there; models on the route `service` come last."""
 
 for _offer in sorted(_build_offers(), key=lambda offer: offer.route.shape == "service"):
     OFFERS.setdefault(_offer.route.create, []).append(_offer)

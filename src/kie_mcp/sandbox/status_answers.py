@@ -164,7 +164,7 @@ def service(record: StatusRecord) -> Answer:
 
 
 def _no_pictures(record: StatusRecord) -> Answer | None:
-    """Return the field `response` of a 4o Image task without results; a failed task has the key `result_urls`."""
+    """Return `response` for a 4o Image task without results: `{"result_urls": []}` after a failure, else None."""
     return {"result_urls": []} if record.failed else None
 
 

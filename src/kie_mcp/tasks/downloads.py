@@ -1,4 +1,4 @@
-"""Downloads: save results in the output folder, continue broken downloads, and refuse private addresses (SSRF)."""
+"""Download results to the output folder, continue broken downloads, and refuse private IP addresses (SSRF)."""
 
 import ipaddress
 import re
@@ -46,9 +46,9 @@ class Downloader:
         Args:
             client: The client of KIE's API; its HTTP connections are used for downloads, but without the API key.
             folder: The output folder.
-            guarded: True to refuse URLs whose host has a private IP address, to guard against SSRF.
+            guarded: True to refuse URLs of hosts with a private IP address, as a protection against SSRF.
             largest: Maximum size of one result, in bytes.
-            seconds: Maximum seconds for the download of one result, in real time and not by the runner's clock.
+            seconds: Maximum seconds for the download of one result, in real time (the clock of tests has no effect).
         """
         self.folder = folder.expanduser().absolute()
         self._client = client
@@ -81,7 +81,7 @@ class Downloader:
             raise errors[0]
 
     def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
-        """Save bytes that were not downloaded as a file in the output folder, and return a result with its path."""
+        """Save bytes as a file in the output folder, without a download, and return a result with the file's path."""
         final = partial_files.write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type, facts=describe_file(final, mime_type))
 
@@ -116,7 +116,7 @@ class Downloader:
             extension = result_types.choose_extension(result.mime_type, result.url)
             final = part.commit(self.folder, stem, extension)
             result.path = str(final)
-            # The file is saved, even if nobody can read it again.
+            # If the saved file cannot be read again, only the facts about it are missing.
             with suppress(OSError):
                 result.facts = await anyio.to_thread.run_sync(describe_file, final, result.mime_type)
 
@@ -176,7 +176,7 @@ class Downloader:
         for _ in range(MOST_REDIRECTS):
             await self._check_address(url)
             have = part.size if part.validator else 0
-            # Compression is off, because the length of a compressed answer does not tell how many bytes are missing.
+            # Compression is switched off, because the length of a compressed answer is not the length of the file.
             headers = {"Accept-Encoding": "identity"}
             if have:
                 headers |= {"Range": f"bytes={have}-", "If-Range": part.validator}
@@ -213,7 +213,7 @@ class Downloader:
             raise httpx2.ReadError("The file was cut.")
 
     async def _check_address(self, url: str) -> None:
-        """Check before a download that the URL's host has no private IP address, to guard against SSRF.
+        """Check before a download that the URL's host has no private IP address, as a protection against SSRF.
 
         Raises:
             InvalidCall: When the URL does not begin with `https:`, or its host has a private IP address.
@@ -230,7 +230,7 @@ class Downloader:
             _refuse_private_address(str(address[0]))
 
     def _check_peer(self, response: httpx2.Response) -> None:
-        """Raise an error if a response is from a private IP address, because DNS may have changed since the check."""
+        """Raise an error if a response is from a private IP address; DNS may have changed since `_check_address()`."""
         stream = response.extensions.get("network_stream")
         if stream and not self._is_trusted(str(response.url)) and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
@@ -246,20 +246,20 @@ def _refuse_private_address(address: str) -> None:
 
 
 def _file_stem(task: Task, number: int) -> str:
-    """Return the file name, without extension, for a result; its number distinguishes it from the task's others."""
+    """Return the file name of a result without its extension; `number` distinguishes the results of one task."""
     day = to_local_day(task.created)
     model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())
     return f"{day}-{model}-{task.id}-{number}"
 
 
 def _content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the length of a body in bytes; None if the headers do not have it, or if the body is compressed."""
+    """Return the length of a body in bytes; None if the headers do not contain it, or if the body is compressed."""
     length = headers.get("content-length", "")
     return int(length) if length.isdecimal() and "content-encoding" not in headers else None
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """Return the header that identifies a file's version: a strong ETag, or else Last-Modified; empty without both."""
+    """Return the header that identifies a file's version: a strong ETag or else Last-Modified; or an empty text."""
     etag = headers.get("etag", "")
     return etag if etag.startswith('"') else headers.get("last-modified", "")
 

@@ -1,4 +1,4 @@
-"""Make local files fit the fields that they are given for, before anything is sent."""
+"""Check local files before an upload, and convert them so that they fit the limits of a model's field."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,24 +16,24 @@ from kie_mcp.media.limits import Content, find_problems
 from kie_mcp.tasks.media_inputs import abbreviate
 
 KINDS = {"image": "a picture", "video": "a clip", "audio": "a sound"}
-"""Names of the media for a person."""
+"""For each medium, its name in error messages."""
 
 
 @asynccontextmanager
 async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata: bool) -> AsyncIterator[Fitted]:
-    """Make a file fit a model's limits as far as that is possible, and remove its metadata.
+    """Convert a file so that it fits a model's limits, as far as possible, and remove its metadata.
 
     Args:
         content: The file.
-        limits: The limits of the model's field.
+        limits: The limits of the model's field that takes the file.
         name: The file's name for error messages.
-        keep_metadata: Whether metadata, such as the location, may stay in the file.
+        keep_metadata: True to keep metadata, such as the location, in the file.
 
     Yields:
-        The file that fits; it is gone afterwards.
+        The converted file; it is closed and deleted when the `with` block ends.
 
     Raises:
-        InvalidCall: When the file is broken.
+        InvalidCall: The file is broken.
     """
     if not content.mime_type.startswith("image/"):
         await _check_whole(content, name)
@@ -53,10 +53,15 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
 
 
 async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) -> None:
-    """Check that a file will fit the field that it is given for; clips are not converted for that.
+    """Check that a file will fit a field of a model after its conversion; clips and sounds are not converted here.
+
+    Args:
+        content: The file.
+        ref: The path or URL in the model's field, with the limits of this field.
+        keep_metadata: True to keep metadata, such as the location, in the file.
 
     Raises:
-        InvalidCall: When it is a file of the wrong kind, is broken, or will be beyond the field's limits.
+        InvalidCall: The file is of the wrong kind, is broken, or will exceed the field's limits.
     """
     check_kind(content.mime_type, ref)
     if content.mime_type.startswith("image/"):
@@ -65,20 +70,20 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
         return
     await _check_whole(content, ref)
     target = clips.choose_type(content.mime_type, ref.limits) if ffmpeg.find_ffmpeg() else content.mime_type
-    # Nobody knows yet how large the converted file will be.
+    # The size of a converted file is not known before the conversion, so its size is not checked here.
     limits = ref.limits if target == content.mime_type else replace(ref.limits, mb=None)
     await check_limits(replace(content, mime_type=target), limits, ref)
 
 
 def check_kind(mime_type: str, ref: MediaRef) -> None:
-    """Check that a file is of the kind that a field takes; a type that is no picture, clip or sound tells nothing.
+    """Check that a picture, clip or sound is of the kind that a field takes; other MIME types are not checked.
 
     Raises:
-        InvalidCall: When it is of another kind.
+        InvalidCall: The file is of another kind, such as a sound in a field for pictures.
     """
     given = mime_type.partition("/")[0]
     named = ref.limits.formats.split()
-    # Some fields for pictures take clips as well; KIE names their formats together.
+    # Some fields for pictures also accept clips. KIE lists the formats of both in one list.
     takes_clips = ref.medium == "image" and any(f"video/{each}" in formats.EXTENSIONS for each in named)
     accepted = {ref.medium, "video"} if takes_clips else {ref.medium}
     if given in KINDS and given not in accepted:
@@ -89,10 +94,10 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
 
 
 async def check_limits(content: Content, limits: Limits, name: str) -> None:
-    """Check a file that is ready to be sent.
+    """Check that a file, after its conversion, is within the limits of a model's field.
 
     Raises:
-        InvalidCall: When the file is beyond the limits.
+        InvalidCall: The file exceeds the limits.
     """
     if found := await anyio.to_thread.run_sync(find_problems, content, limits):
         raise InvalidCall(
@@ -101,7 +106,7 @@ async def check_limits(content: Content, limits: Limits, name: str) -> None:
 
 
 async def _check_whole(content: Content, name: str) -> None:
-    """Check a clip or sound by its container; a picture is checked when it is made to fit."""
+    """Raise an error if a clip or sound is damaged; `fit_picture()` makes this check for pictures."""
     damage = await anyio.to_thread.run_sync(find_damage, content.file, content.mime_type)
     content.file.seek(0)
     if damage:

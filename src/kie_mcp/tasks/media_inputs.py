@@ -1,4 +1,4 @@
-"""Media contents before an upload: read a file, data URI or base64 text, check its media type, and check URLs."""
+"""Prepare an upload: read a file, data URI or base64 text, detect its media type, and check URLs."""
 
 import hashlib
 import re
@@ -19,13 +19,13 @@ from kie_mcp.media.limits import Content
 
 @contextmanager
 def open_file(path: Path) -> Iterator[Content]:
-    """Open a media file in any folder; `AllowedFolders` checks the folder of a path that a call names.
+    """Open a media file in any folder; for a path from a tool call, use `AllowedFolders`, which checks the folder.
 
     Raises:
-        InvalidCall: When the file does not exist, cannot be read, or is no media file.
+        InvalidCall: The file does not exist, cannot be read, or is no media file.
     """
     if not path.is_file():
-        # This check comes before open(), because opening a named pipe would block until a writer opens it.
+        # A named pipe is refused before open(), because open() would wait until another process writes to the pipe.
         raise InvalidCall(f"{abbreviate(path.name)} is no file.")
     try:
         file = path.open("rb")
@@ -37,10 +37,10 @@ def open_file(path: Path) -> Iterator[Content]:
 
 
 def decode_data_uri(uri: str) -> Content:
-    """Decode a data URI to a content in memory.
+    """Decode a data URI to a file in memory.
 
     Raises:
-        InvalidCall: When the data URI is incomplete, or its content is no media.
+        InvalidCall: The data URI is incomplete, or its content is no media file.
     """
     head, comma, payload = uri.partition(",")
     if not comma:
@@ -49,10 +49,10 @@ def decode_data_uri(uri: str) -> Content:
 
 
 def decode_base64(text: str) -> Content:
-    """Decode a base64 text to a content in memory.
+    """Decode a base64 text to a file in memory.
 
     Raises:
-        InvalidCall: When the text is no valid base64, or its content is no media.
+        InvalidCall: The text is not valid base64, or its content is no media file.
     """
     try:
         return _hold_in_memory(b64decode("".join(text.split()), validate=True))
@@ -64,10 +64,10 @@ def decode_base64(text: str) -> Content:
 
 
 def check_web_address(url: str, limits: Limits) -> str:
-    """Return a web address unchanged, after a check of its form and of its file extension; nothing is fetched.
+    """Check the syntax and the file extension of a web address, and return it unchanged; nothing is downloaded.
 
     Raises:
-        InvalidCall: When the text is no web address, or its extension names a format that the model refuses.
+        InvalidCall: The text is not a web address, or the model does not accept files with its extension.
     """
     try:
         address = urlsplit(url)
@@ -76,7 +76,7 @@ def check_web_address(url: str, limits: Limits) -> str:
     if not address.hostname or re.search(r"\s", url):
         raise InvalidCall(f"{abbreviate(url)} is no web address.", "Give a URL that anybody can open.")
     subtype = guess_mime_type(url).rpartition("/")[2]
-    # KIE's own examples for models that accept JPEG and PNG have WebP addresses, so these are accepted too.
+    # For models that accept JPEG and PNG, KIE's own examples have URLs of WebP pictures, so these are accepted too.
     accepted = [*limits.formats.split(), "webp"] if "png" in limits.formats else limits.formats.split()
     if subtype and limits.formats and subtype not in accepted:
         raise InvalidCall(f"{abbreviate(url)} is {subtype}; the model takes {', '.join(limits.formats.split())}.")
@@ -84,7 +84,7 @@ def check_web_address(url: str, limits: Limits) -> str:
 
 
 def guess_mime_type(url: str) -> str:
-    """Return the MIME type that the extension of a web address tells; empty if it tells none."""
+    """Return the MIME type for the file extension of a web address; empty if the extension is missing or unknown."""
     return formats.MIME_TYPES.get(Path(url.partition("?")[0].partition("#")[0]).suffix[1:].lower(), "")
 
 
@@ -99,20 +99,20 @@ def unique_name(name: str, suffix: str) -> str:
     """Return a unique name for an upload, because KIE overwrites an upload with the same name.
 
     Args:
-        name: The file's own name; its stem becomes the beginning, with `-` in place of unusual characters.
-        suffix: The extension, with its dot.
+        name: The file's own name. The upload's name begins with it, with `-` instead of unusual characters.
+        suffix: The file extension with its dot, such as `.png`.
     """
     stem = re.sub(r"[^\w.-]+", "-", Path(name).stem, flags=re.ASCII).strip("-.") or "file"
     return f"{stem[:60]}-{token_hex(8)}{suffix}"
 
 
 def extension(mime_type: str) -> str:
-    """Return the file extension for a MIME type, with its dot."""
+    """Return the file extension for a MIME type: `"image/png" -> ".png"`."""
     return f".{formats.EXTENSIONS[mime_type]}"
 
 
 def abbreviate(reference: str) -> str:
-    """Return a path or URL, cut after 60 characters when it has more than 80."""
+    """Return a path or URL for a message; if it has more than 80 characters, only its first 60 and an ellipsis."""
     return reference if len(reference) <= 80 else f"{reference[:60]}…"
 
 
@@ -123,5 +123,5 @@ def _hold_in_memory(content: bytes) -> Content:
 
 
 def _refuse_other_files(name: str) -> NoReturn:
-    # Anybody can open an upload for a day, so no file but media may leave the machine.
+    # Anybody with its URL can open an upload for a day. Therefore only media files may be uploaded.
     raise InvalidCall(f"{abbreviate(name)} is no picture, clip or sound that KIE takes.", "Give a media file.")

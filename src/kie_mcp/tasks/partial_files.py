@@ -1,4 +1,4 @@
-"""Partial files: the bytes of unfinished downloads, in the output folder, with a second file that names the version."""
+"""Store the bytes of unfinished downloads in the output folder, so that a later attempt can continue a download."""
 
 import filecmp
 import json
@@ -12,9 +12,10 @@ from kie_mcp.errors import DamagedFile, InvalidCall
 
 
 class PartialFile:
-    """The bytes that a download has received, and a second file with the version of the download (RFC 9110, 13.1.5).
+    """A file with the bytes that a download has received, and a second file that identifies the downloaded version.
 
-    Without this second file, a download is never continued, because the host may send bytes of another version.
+    The version is the ETag or Last-Modified header (RFC 9110, 13.1.5). Without the second file, a download is never
+    continued, because the host may send bytes of another version.
     """
 
     def __init__(self, file: IO[bytes], place: Path) -> None:
@@ -32,7 +33,7 @@ class PartialFile:
         return self.file.seek(0, os.SEEK_END)
 
     def begin(self, validator: str, total: int | None) -> None:
-        """Delete all received bytes, and store the version and size of the file whose bytes come next."""
+        """Delete all received bytes, and store the version and the size of the file that is downloaded next."""
         self.file.seek(0)
         self.file.truncate()
         self.validator, self.total = validator, total
@@ -47,8 +48,8 @@ class PartialFile:
         return final
 
     def close(self, *, delete: bool) -> None:
-        """Close the file; delete the file if `delete` is true, or if a later download could not continue it."""
-        # On a full disk, close() raises an error, because it writes the bytes that are still in the buffer.
+        """Close the file; delete it if `delete` is True, or if a later download cannot continue it."""
+        # close() writes the bytes that are still in the buffer. If the disk is full, this raises an error.
         with suppress(OSError):
             self.file.close()
         place = Path(self.file.name)
@@ -73,7 +74,8 @@ def _read_note(place: Path) -> tuple[str, int | None]:
 def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
     """Open the partial file of a download, with the bytes that an earlier attempt received.
 
-    If the connection breaks, the partial file is kept. If the file cannot be written or is damaged, it is deleted.
+    If the connection breaks or the download takes too long, the partial file is kept for the next attempt. If it cannot
+    be written, or is refused or damaged, it is deleted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f".{stem}.part"

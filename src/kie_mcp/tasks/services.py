@@ -19,7 +19,7 @@ BALANCE_SECONDS = 5
 """Maximum seconds to wait for KIE's answer with the account's balance."""
 
 Change = Callable[[Task], Awaitable[None]]
-"""The type of functions that are called with a task after the task's new state is saved."""
+"""The type of a function that is called with a task after its new state is saved in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Uploads: send local files, base64 and public URLs to KIE, with deduplication of equal contents by SHA-256."""
+"""Upload local files, base64 data and public URLs to KIE; equal local files are uploaded only once."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
@@ -31,11 +31,11 @@ from kie_mcp.tasks.media_inputs import (
 )
 
 TRUSTED_FOR = files.UPLOAD_LIFETIME - 3600
-"""Seconds for which KIE is expected to have an upload; after that, the file is uploaded again."""
+"""Seconds after an upload for which its URL is used; later, the file is uploaded again. KIE keeps it an hour longer."""
 
 
 class Uploader:
-    """Uploads files to KIE, unless the ledger says that KIE has an equal file already."""
+    """Uploads files to KIE, unless an equal file was uploaded before and KIE still has it."""
 
     def __init__(
         self, client: KieClient, ledger: Ledger, *, readable: Iterable[Path], clock: Clock, keep_metadata: bool = False
@@ -45,35 +45,35 @@ class Uploader:
         Args:
             client: The client of KIE's API.
             ledger: The ledger that records the uploads.
-            readable: Folders that local files may be read from; without any, every local file is refused.
+            readable: Folders from which local files may be read; if there are none, every local file is refused.
             clock: The clock.
-            keep_metadata: Whether metadata, such as the location, may stay in files that are sent.
+            keep_metadata: True to keep metadata, such as the location, in the uploaded files.
         """
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """What was done to files of `upload_path()` and `upload_base64()`, by the id of the upload."""
+        """For each upload id, the changes to the file in words; only from `upload_path()` and `upload_base64()`."""
         self.folders = AllowedFolders(readable)
         self._client = client
         self._ledger = ledger
         self._clock = clock
         self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
-        """Locks by a content's SHA-256, so that parallel calls do not upload equal contents twice."""
+        """For the SHA-256 of each file, a lock, so that parallel calls do not upload equal files twice."""
 
     async def upload(self, content: Content) -> Upload:
         """Upload an open file.
 
         Raises:
-            ApiError: When KIE refuses the file; all upload methods of this class raise it.
+            ApiError: KIE refuses the file. All upload methods of this class raise this error.
         """
         return await self._upload_deduplicated(
             content, lambda: files.upload_stream(self._client, content.file, content.name, content.mime_type)
         )
 
     async def upload_path(self, path: str) -> Upload:
-        """Upload a local file, or a data URI.
+        """Upload a local file or the content of a data URI.
 
         Raises:
-            InvalidCall: When the file may not be read, or is no media file.
+            InvalidCall: The file is in a folder that may not be read, is broken, or is no media file.
         """
         if path.startswith("data:"):
             return await self._upload_fitted(decode_data_uri(path), "The data", self.upload)
@@ -85,10 +85,11 @@ class Uploader:
 
         Args:
             text: The content as base64 or as a data URI.
-            name: The file's name; may be empty.
+            name: The file's name; it may be empty.
 
         Raises:
-            InvalidCall: When the text is no valid base64, is no media, or holds more than `files.BASE64_LIMIT` bytes.
+            InvalidCall: The text is not valid base64, contains no media file, or has more than `files.BASE64_LIMIT`
+                bytes.
         """
         content = decode_data_uri(text) if text.startswith("data:") else decode_base64(text)
         if content.size > files.BASE64_LIMIT:
@@ -103,14 +104,14 @@ class Uploader:
         return await self._upload_fitted(content, name or "The data", send)
 
     async def upload_url(self, url: str, name: str) -> Upload:
-        """Make KIE fetch a public file and keep it as an upload.
+        """Let KIE download a public file and store it as an upload.
 
         Args:
             url: The URL of the file.
             name: The file's name; when empty, the name is taken from the URL's path.
 
         Raises:
-            InvalidCall: When the text is no web address.
+            InvalidCall: The text is not a web address.
         """
         address = check_web_address(url, Limits())
         name = name or urlsplit(address).path
@@ -119,11 +120,11 @@ class Uploader:
         return await self._record(await files.upload_from_url(self._client, address, name), None)
 
     async def forget(self, urls: Iterable[str]) -> bool:
-        """Mark uploads as expired because KIE no longer has them; return whether any of the URLs was an upload."""
+        """Mark uploads as expired because KIE has deleted them; return True if any of the URLs is an upload's URL."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
 
     async def _upload_fitted(self, content: Content, name: str, send: Callable[[Content], Awaitable[Upload]]) -> Upload:
-        """Upload a file that is for no model yet: pictures in a usual format, clips and sounds in their own."""
+        """Upload a file for an unknown model: pictures in a common format, clips and sounds in their own format."""
         medium, _, subtype = content.mime_type.partition("/")
         limits = Limits() if medium == "image" else Limits(subtype)
         async with fit_file(content, limits, name, keep_metadata=self.keep_metadata) as fitted:
@@ -133,7 +134,7 @@ class Uploader:
             return upload
 
     async def _upload_deduplicated(self, content: Content, send: Callable[[], Awaitable[UploadedFile]]) -> Upload:
-        """Upload a content, unless KIE has it already; of parallel calls with equal contents, only one uploads."""
+        """Upload a file, unless KIE already has an equal one; parallel calls upload equal files only once."""
         sha256 = await anyio.to_thread.run_sync(hash_file, content.file)
         async with self._locks[sha256]:
             for upload in await self._ledger.uploads.live(self._clock.time(), sha256=sha256):
