@@ -1,4 +1,4 @@
-"""Settings from environment variables; all their names start with KIE_MCP_, except those for the API key."""
+"""Read kie-mcp's settings from environment variables; all names start with KIE_MCP_, except those for the API key."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from kie_mcp.errors import ConfigurationError
 
 PREFIX = "KIE_MCP_"
-"""With what the names of settings begin."""
+"""Beginning of the names of environment variables that are settings, except the variables for the API key."""
 NO_KEY = (
     "Get a key at https://kie.ai/api-key and set KIE_API_KEY in the server's environment "
     "(or name a file that holds it in KIE_API_KEY_FILE), then restart the server. "
@@ -25,31 +25,31 @@ NO_KEY = (
 VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)\}|%(\w+)%|\$([A-Za-z_]\w*)")
 """An environment variable inside a setting: `${HOME}`, `${env:HOME}`, `%USERPROFILE%` or `$HOME`."""
 UNFILLED = re.compile(r"\$[{(]|`|\{\{|^<")
-"""The beginning of what a shell or an editor would have filled in."""
+"""Matches the beginning of a placeholder that a shell or an editor should have replaced: `$(`, `${`, `{{` or `<`."""
 LIST_SEPARATOR = re.compile(re.escape(os.pathsep) + r"(?![^${}]*\})")
-"""What separates folders in a list; the colon inside `${env:HOME}` does not."""
+"""Matches the separator between two folders in a list, as in PATH; the colon in `${env:HOME}` is no separator."""
 PLACEHOLDER = re.compile(
     r"\$.*|%\w+%|<.*>|\{.*\}|\[.*\]|(your|my|insert|paste|enter|replace)([-_ ].*)?|.*(api|kie|secret)[-_ ]?key.*|key"
     r"|x{3,}|\*+|\.{3}|change[-_ ]?me|todo|none|null|undefined",
     re.IGNORECASE,
 )
-"""What stands in place of a key or token until somebody fills it in."""
+"""Matches an example text, such as `YOUR_API_KEY` or `xxx`, that a person should have replaced by a key or token."""
 
 
 def _expand_path(path: Path) -> Path:
-    """Return the path without quotes around it, and with `~` and environment variables filled in.
+    """Remove quotes around a path, and replace `~` and environment variables: `"~/films"` -> `/home/ann/films`.
 
-    MCP clients pass on what a person wrote for a shell or for an editor, unchanged.
+    A shell does this for the paths in a command, but MCP clients do not do it for the settings in their configuration.
 
     Raises:
-        ValueError: When nothing is left, or a variable is not set here, such as an editor's own `${workspaceFolder}`.
+        ValueError: When the path is empty, or contains a variable that is not set, such as `${workspaceFolder}`.
     """
     text = VARIABLE.sub(_read_variable, str(path).strip(" '\""))
     if not text:
         raise ValueError("it names no folder or file")
     if found := UNFILLED.search(text):
         raise ValueError(f"{text[found.start() :]} is not filled in; give the whole path")
-    # Path.expanduser raises RuntimeError when the home folder of a user is unknown.
+    # Path.expanduser() is not used, because it raises RuntimeError when the home folder of a user is unknown.
     return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
@@ -71,52 +71,52 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("KIE_API_KEY", "KIE_AI_API_KEY"))
-    """KIE's API key, sent as a bearer token."""
+    """KIE's API key; kie-mcp sends it to KIE as a bearer token."""
     api_key_file: ExpandedPath | None = Field(None, validation_alias="KIE_API_KEY_FILE")
     """Path of a file that contains the API key, for users who do not want the key in an environment variable."""
     base_url: Url = "https://api.kie.ai"
     upload_url: Url = "https://kieai.redpandaai.co"
     tools: str = "standard"
-    """Tools in the tool list: `standard`, `compact`, `all`, or a list of tools and kinds of results with commas."""
+    """Tools that clients see: `standard`, `compact`, `all`, or tools and kinds of results with commas between them."""
     prefix: str = ""
-    """A word to put before the names of all tools, if the MCP host adds none: `kie` makes `kie_get_task`."""
+    """A word that is put before the name of each tool: with `kie`, the tool `get_task` is called `kie_get_task`."""
     route: Literal["documented", "service"] = "documented"
-    """Which of KIE's routes to use: those of the documented API, or (`service`) those of KIE's model list."""
+    """Routes on which models run: the routes in KIE's documentation, or (`service`) the routes in KIE's model list."""
     callback_url: Url | Literal[""] = ""
-    """URL that KIE calls when a task has ended, for operators who run a receiver; empty for no callback."""
+    """URL to which KIE sends a request when a task has ended, for operators who want such requests; empty: none."""
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
-    """Folder of the ledger; the ledger of the sandbox is in the subfolder `sandbox`."""
+    """Folder that contains the ledger; its subfolder `sandbox` contains the ledger of the sandbox."""
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Folder to which the results of tasks are downloaded."""
     save: bool = True
     """Whether the results of tasks are downloaded to `output_dir`."""
     links: bool = False
-    """Whether answers link to saved files as MCP resources, at which several hosts and frameworks fail."""
+    """Whether answers contain MCP resource links to saved files; several hosts and frameworks fail at such links."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
-    """More folders from which kie-mcp may read local files; their paths are separated as in PATH."""
+    """Additional folders from which kie-mcp may read files; in the variable, paths are separated as in PATH."""
     keep_metadata: bool = False
-    """Whether metadata, such as the place where a picture was taken, stays in files that are sent."""
+    """Whether files are sent to KIE with their metadata, such as the place where a photo was taken."""
     wait_seconds: float | None = Field(None, ge=0, le=600, allow_inf_nan=False)
-    """Most seconds that any tool call waits; None for what the client is known to allow."""
+    """Most seconds that a tool call waits; if None, the call answers before the client gives up (`time_limits`)."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
-    """Seconds for which a repeated call returns the first call's task; a task that still runs is always returned."""
+    """Seconds in which an equal call gets the first call's task, not a new one; a running task is always returned."""
     max_credits_per_task: Credits | None = None
     max_credits_per_day: Credits | None = None
-    """Most credits that all server processes with this ledger together may spend in 24 hours; None for no limit."""
+    """Most credits that all server processes with this ledger may spend together in 24 hours; None means no limit."""
     max_credits_per_session: Credits | None = None
-    """Most credits that this server process may spend from its start to its end; None for no limit."""
+    """Most credits that this server process may spend from its start to its end; None means no limit."""
     usd_per_credit: Credits = 0.005
-    """Price of one credit in US dollars, to show dollars beside credits; 0 means that no dollars are shown."""
+    """Price of one credit in US dollars; answers show costs in dollars too, unless this setting is 0."""
     confirm_above: Credits = 150
-    """If a task may cost more credits than this number, a person has to confirm the cost first."""
+    """If a task may cost more than this number of credits, a person has to confirm the cost before the task starts."""
     http_token: SecretStr | None = None
-    """Bearer token that clients have to send when MCP is served over HTTP; None if they need none."""
+    """Bearer token that each HTTP client of this server has to send; None if clients need no token."""
     sandbox: bool = False
-    """Whether to use the sandbox, a simulation of KIE inside kie-mcp, instead of the real KIE."""
+    """Whether kie-mcp uses its sandbox, which simulates KIE at no cost, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)
     """Seconds that a task takes in the sandbox."""
     sandbox_credits: Credits = 1000
-    """Balance of a new sandbox, in credits."""
+    """Balance, in credits, with which a new sandbox begins."""
     sandbox_legacy: bool = False
     """Whether the sandbox also has the models that KIE no longer documents."""
 
@@ -134,7 +134,7 @@ class Settings(BaseSettings):
 
     @property
     def key(self) -> str:
-        """KIE's API key.
+        """KIE's API key, from the setting `api_key` or from the file `api_key_file`; in the sandbox, a fixed text.
 
         Raises:
             ConfigurationError: When there is no valid key, or when the file with the key cannot be read.
@@ -144,8 +144,8 @@ class Settings(BaseSettings):
         key = self.api_key.get_secret_value().strip() if self.api_key else ""
         if not key and self.api_key_file:
             try:
-                # The encoding utf-8-sig removes the byte order mark that Notepad writes. If the file is not a text, it
-                # gives characters that are not allowed in a key, so the last check below raises an error.
+                # The encoding utf-8-sig removes the byte order mark that Notepad writes. If the file is not a text,
+                # decoding gives characters that no key has, so _find_key_fault() below finds a fault.
                 key = self.api_key_file.read_text(encoding="utf-8-sig", errors="replace").strip()
             except OSError as error:
                 raise ConfigurationError(f"KIE_API_KEY_FILE cannot be read: {error.strerror}.", NO_KEY) from None
@@ -157,17 +157,17 @@ class Settings(BaseSettings):
 
     @property
     def state_dir(self) -> Path:
-        """Folder of the ledger and of the discovery cache; with the sandbox, it is the sandbox's own folder."""
+        """Folder that contains the ledger and the discovery cache; it is `sandbox_dir` while the sandbox is used."""
         return self.sandbox_dir if self.sandbox else self.data_dir
 
     @property
     def sandbox_dir(self) -> Path:
-        """Folder of the sandbox's ledger, and of the tasks that the simulated KIE stores."""
+        """Folder that contains the sandbox's ledger and the tasks that the simulated KIE stores."""
         return self.data_dir / "sandbox"
 
     @property
     def live_dir(self) -> Path:
-        """Folder of the discovery cache; a sandbox with undocumented models has its own, as its list is longer."""
+        """Folder of the discovery cache; it is a separate one if the sandbox also lists undocumented models."""
         return self.state_dir / ("live-legacy" if self.sandbox and self.sandbox_legacy else "live")
 
     @property
@@ -202,9 +202,9 @@ def load() -> Settings:
 
 
 def _find_key_fault(key: str) -> str:
-    """Return what is wrong with a key that cannot be one, as the end of a sentence; empty when nothing is.
+    """Return the end of a sentence that tells why a text cannot be an API key; return an empty text if it may be one.
 
-    The key itself is never repeated.
+    The sentence never contains the key itself, because a key is secret.
     """
     if key[0] in "'\"`" or key[-1] in "'\"`":
         return "has quotes around the key, which belong to a shell; leave them out"
@@ -220,9 +220,10 @@ def _find_key_fault(key: str) -> str:
 
 
 def _find_misspelt_settings() -> str:
-    """Return the variables that begin as settings do and are none, in words; empty when there are none.
+    """Return an error text about environment variables that begin with KIE_MCP_ but are not the name of a setting.
 
-    A misspelt cap would otherwise be no cap, and nobody would hear of it.
+    The text is empty if there are no such variables. Without this check, a user who misspells the name of a cap would
+    spend credits without any cap and would not notice it.
     """
     known = {_variable(name, field) for name, field in Settings.model_fields.items()}
     names = sorted(name for name, value in os.environ.items() if value and name.upper().startswith(PREFIX))
@@ -239,11 +240,11 @@ def _suggest(name: str, known: Collection[str]) -> str:
 
 
 def _variable(name: str, field: FieldInfo | None = None) -> str:
-    """Return the name of a setting's environment variable.
+    """Return the name of a setting's environment variable: `save` -> `KIE_MCP_SAVE`.
 
     Args:
-        name: The setting's name, or its variable's name, which is in capitals.
-        field: The setting's field, which may name another variable.
+        name: The name of the setting, or already the name of its variable in capitals.
+        field: The field of the setting in `Settings`; if the field has an alias, the first alias is returned.
     """
     match field and field.validation_alias:
         case AliasChoices(choices=[str(first), *_]):

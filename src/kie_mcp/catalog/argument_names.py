@@ -1,4 +1,4 @@
-"""Names of arguments: find the tool argument that a caller means by another name, such as `image` for `image_url`."""
+"""Correct the names of arguments: if a caller writes `image_url`, find the tool's argument `image`."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -13,16 +13,16 @@ Names = Mapping[str, str]
 def rename_arguments(
     arguments: Mapping[str, Any], known: Collection[str], kie_names: Names | None = None
 ) -> dict[str, Any]:
-    """Give arguments the names that a tool uses, and drop the arguments that MCP hosts add to every tool call.
+    """Rename arguments to the names that a tool uses, and remove arguments that MCP hosts add to every tool call.
 
     Args:
         arguments: The arguments under the names that the caller wrote.
         known: The names of the tool's arguments.
-        kie_names: For each argument name of KIE in snake case, such as `image_urls`, the tool's name, such as `images`.
+        kie_names: For each name of a field in KIE's API, such as `image_urls`, the tool's argument, such as `images`.
 
     Returns:
-        The arguments under the tool's names. An unknown name is kept. If a call has `image` and `image_url` with
-        different values, `image_url` is also kept.
+        The arguments under the tool's names. Arguments with unknown names are unchanged. If a call has `image` and
+        `image_url` with different values, both are returned under these names.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     renamed = {name: value for name, value in given.items() if name in known}
@@ -38,7 +38,7 @@ def rename_arguments(
 
 
 def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
-    """Sort the names of arguments; the name that is most similar to a wanted name comes first."""
+    """Return the names of arguments, sorted by their similarity to the name `wanted`; the most similar comes first."""
     plain = _plain(wanted)
 
     def likeness(name: str) -> float:
@@ -48,7 +48,7 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
 
 
 def find_meant(name: str, known: Collection[str], kie_names: Names | None = None) -> str:
-    """Return the known argument that `name` means; if it means none of them, or may mean several, return `name`."""
+    """Return the known argument that `name` means; if no argument fits, or more than one, return `name` unchanged."""
     plain = _plain(name)
     if plain in known:
         return plain
@@ -56,8 +56,8 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]
     if len(meant) > 1:
-        # A plural means a list, so input_images means images and not image. If several arguments are still possible,
-        # the argument whose name is a part of the given name is chosen: task_ids means task_id and not track.
+        # A plural means a list, so input_images means images and not image. If this does not leave one argument, the
+        # argument whose name is a part of the given name is chosen, so task_ids means task_id and not track.
         alike = [each for each in meant if each.endswith("s") == plain.endswith("s")]
         meant = alike if len(alike) == 1 else [each for each in meant if each in plain]
     return meant[0] if len(meant) == 1 else name

@@ -1,4 +1,4 @@
-"""Values of arguments: convert the values that clients and people write to the type in the JSON Schema: "5 s" to 5."""
+"""Convert the values of arguments to the types in the JSON Schema: `"5 s" -> 5`, `"yes" -> True`."""
 
 import json
 import re
@@ -12,15 +12,15 @@ Schema = Mapping[str, Any]
 
 SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECASE)
 RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
-"""Matches an aspect ratio or a picture size, such as 16:9, 16x9 or 1920x1080."""
+"""Matches an aspect ratio or the size of a picture, such as 16:9, 16x9 or 1920x1080."""
 STARTS = r"(?:https?://|data:|task:|kie://|file:)"
-"""Matches the beginning of a URL, a data URI, or the name of a task's result, such as `task:t_ab12#1`."""
+"""Matches the beginning of a URL, of a data URI, or of a result's name such as `task:t_ab12#1`."""
 FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?", re.IGNORECASE)
 TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 
 
 def read_value(value: Any, schema: Schema) -> Any:
-    """Convert a value to the type and the spelling that its schema allows; return other values unchanged.
+    """Convert a value to the type and spelling in its schema; return a value that cannot be converted unchanged.
 
     Args:
         value: The value as the client sent it.
@@ -43,12 +43,15 @@ def read_value(value: Any, schema: Schema) -> Any:
 
 
 def is_placeholder(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is a text that means "not given", such as `null`, and is not in the argument's `enum`."""
+    """Tell whether a value is a text such as "null" that means that the argument is not given.
+
+    A text that the `enum` in the schema allows is never such a placeholder.
+    """
     return isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS and value not in schema.get("enum", ())
 
 
 def parse_json(text: str) -> Any:
-    """Parse a JSON text: "[1, 2]" gives a list of two numbers; a text that is not JSON is returned unchanged."""
+    """Parse a JSON text, such as `"[1, 2]" -> [1, 2]`; return a text that is not JSON unchanged."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -59,7 +62,7 @@ def _read_switch(value: Any) -> Any:
     if isinstance(value, str):
         word = value.strip().casefold()
         return SWITCH_WORDS.get(word, None if word == "null" else value)
-    # The number 1 is not changed here, because some fields accept it as true and options such as `anyway` refuse it.
+    # The number 1 is not changed to True, because options such as `anyway` refuse it. Other fields accept the number.
     return False if value == 0 else value
 
 
@@ -74,7 +77,7 @@ def _read_number(value: Any, schema: Schema) -> Any:
 
 
 def _read_choice(value: Any, choices: Any) -> Any:
-    """Return the allowed value that the given value means, in the schema's spelling: 4K for 4k, 720p for 720."""
+    """Return the allowed value that a caller means, in the schema's spelling: `"4k" -> "4K"`, `720 -> "720p"`."""
     if not choices or value in choices or not isinstance(value, str | int | float) or isinstance(value, bool):
         return value
     by_text = {str(choice).casefold(): choice for choice in choices}
@@ -82,7 +85,7 @@ def _read_choice(value: Any, choices: Any) -> Any:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Generate the spellings, in lower case, to look for among the allowed values, best first: 720, 720p for 720."""
+    """Generate spellings of a text in lower case, the most likely first; for "1920x1080", one of them is "16:9"."""
     word = " ".join(text.casefold().split())
     yield word
     yield f"{word}p"
@@ -96,9 +99,9 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _read_list(value: Any, items: Schema) -> Any:
-    """Convert a value to a list; it may be a list, one item, a JSON text, or items with commas or line breaks between.
+    """Convert a list, one item, a JSON text, or a text such as "a.png, b.png" to a list.
 
-    Each item is converted to the type in `items`.
+    Each item is converted to the type in `items`, the JSON Schema of an item.
     """
     if isinstance(value, str):
         read = parse_json(value)
@@ -117,7 +120,7 @@ def _read_list(value: Any, items: Schema) -> Any:
 
 
 def _unpack(item: Any, kind: str) -> list[Any]:
-    """Split one item of a list if it is a text that holds several items: "a.png, b.png" gives "a.png" and "b.png"."""
+    """Split an item of a list if it is a text that contains several items: `"a.png, b.png" -> ["a.png", "b.png"]`."""
     if not isinstance(item, str):
         return [item]
     read = parse_json(item) if item.lstrip().startswith("[") else item
@@ -127,10 +130,10 @@ def _unpack(item: Any, kind: str) -> list[Any]:
 
 
 def _split(text: str) -> list[str]:
-    """Split a text that lists files, task ids or numbers; a text that may be a sentence is returned as one item."""
+    """Split a text that lists files, task ids or numbers; if the text may be a sentence, return it as the only item."""
     if re.search(STARTS, text):
-        # URLs and data URIs may contain commas, and data URIs may contain line breaks. Therefore the text is split only
-        # before the beginning of the next URL or data URI.
+        # The text is split only before the beginning of a URL, data URI or result, because a comma may be a part of a
+        # URL, and commas and line breaks may be a part of a data URI.
         parts = re.split(rf"[\s,;]+(?={STARTS})", text.strip().strip(",;"))
         return [each.strip(" ,;\n\r\t") for each in parts] if len(parts) > 1 else [text]
     parts = [each.strip() for each in re.split(r"[,;\n]", text) if each.strip()]
@@ -140,7 +143,7 @@ def _split(text: str) -> list[str]:
 
 
 def _read_object(value: Any, schema: Schema) -> Any:
-    """Convert each field of an object by the field's schema; leave out optional fields with a text such as `null`."""
+    """Convert each field of an object to the type in its schema; leave out optional fields whose value is "null"."""
     read = parse_json(value) if isinstance(value, str) else value
     known, required = schema.get("properties"), schema.get("required", ())
     if not isinstance(read, dict) or not known:

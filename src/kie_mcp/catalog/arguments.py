@@ -1,4 +1,4 @@
-"""Tool arguments: the options that every tool takes, functions that clean and convert arguments, error messages."""
+"""Clean and convert the arguments of tool calls, and explain errors in them; define the options of paid tools."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -13,40 +13,40 @@ Schema = dict[str, Any]
 
 
 class Options(BaseModel):
-    """The options that every tool takes besides the model's fields; they say how to run the model, not what to make."""
+    """The options that every tool that runs a model has besides the model's fields; they say how to run the model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     anyway: StrictBool = False
-    """Run the model although KIE reports a low success rate today."""
+    """Whether to run the model even if KIE reports a low success rate for it today."""
     quote: StrictBool = False
-    """Return the estimated cost only; the model does not run."""
+    """Whether to return only the estimated cost, without running the model."""
     variation: Annotated[int, Field(ge=1)] = 1
-    """Number of the attempt: if two tool calls differ only in this number, each of them makes its own task."""
+    """Number of the attempt: an equal call with another number starts a new task instead of getting the earlier one."""
     confirm: str = ""
-    """Confirmation id: the `confirm` value in an earlier answer that asked a person to agree to the cost."""
+    """Id of a confirmation, from an earlier answer that asked for a person's consent to the cost; empty if none."""
 
 
-# The options have no descriptions here, because the tool list has a token budget; the instructions explain them once.
+# These schemas have no descriptions, because they are repeated in each tool; the server's instructions explain them.
 OPTIONS: Schema = {
     "anyway": {"type": "boolean"},
     "quote": {"type": "boolean"},
     "variation": {"type": "integer"},
     "confirm": {"type": "string"},
 }
-"""For each option's name, its JSON Schema."""
+"""For the name of each option, its JSON Schema."""
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 20
-"""Largest number of nested lists and objects that `tidy()` cleans; no model's arguments have half as many levels."""
+"""Maximum levels of nested lists and objects that `tidy()` cleans; arguments of models have less than half as many."""
 
 
 def tidy(value: Any, depth: int = 0) -> Any:
-    """Remove empty values (blank texts, empty lists and objects, nulls) and the blanks around argument names.
+    """Remove empty values (blank texts, empty lists and objects, None) and the blanks around the names of arguments.
 
-    KIE's web pages, and clients that fill in every argument, send an unused field as `""`, `[]` or `[""]`.
+    Some clients send every argument, and write `""`, `[]` or `[""]` for an unused one; so do KIE's web pages.
     """
     if depth == MAX_DEPTH:
         return value
@@ -55,9 +55,9 @@ def tidy(value: Any, depth: int = 0) -> Any:
         return {name: each for name, each in fields if not is_empty(each)}
     if isinstance(value, list | tuple):
         items = [tidy(each, depth + 1) for each in value]
-        # Some empty items are kept, because the position of the items after them has a meaning. For example, a list of
-        # the boxes in each picture has an empty list for a picture without boxes, and a list of speakers has an empty
-        # object for a speaker who has the default in every field.
+        # Some empty items are kept, because the positions of the other items have a meaning. For example, in a list of
+        # the boxes in each picture, an empty list stands for a picture without boxes. In a list of speakers, an empty
+        # object stands for a speaker with the default value in each field.
         last = max((place for place, each in enumerate(items) if isinstance(each, dict) and each), default=-1)
         return [
             each
@@ -68,14 +68,14 @@ def tidy(value: Any, depth: int = 0) -> Any:
 
 
 def is_empty(value: Any) -> bool:
-    """Return whether a value is None, or an empty text, list or object; the value comes from `tidy()`."""
+    """Tell whether a value that `tidy()` returned is None, or an empty text, list or object."""
     return value is None or (isinstance(value, str | list | dict) and not value)
 
 
 def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()) -> dict[str, Any]:
     """Return the arguments that are not empty, and the required arguments that are empty but not None.
 
-    A required argument is kept so that the error message says that it is empty, and not that it is missing.
+    Empty required arguments are kept, so that the error message calls them empty and not missing.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     empty = {name: given[name] for name in required if given.get(name) is not None}
@@ -92,23 +92,23 @@ def read_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, An
         schema: The JSON Schema of the tool, whose `properties` are the arguments.
 
     Returns:
-        The arguments that are not empty. A required argument is kept even if it is empty, so that the error message
-        says that it is empty, and not that it is missing.
+        The arguments that are not empty. Empty required arguments are also returned, so that the error message calls
+        them empty and not missing.
     """
     named = rename_arguments(arguments, schema["properties"])
     return coerce_arguments(keep_required(keep_given(named, schema), named, schema.get("required", ())), schema)
 
 
 def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the arguments that are neither empty nor a placeholder such as `null`."""
+    """Return the arguments whose value is neither empty nor a text such as "null" that means "not given"."""
     fields = schema["properties"]
     return {name: value for name, value in arguments.items() if _is_given(value, fields.get(name, {}))}
 
 
 def _is_given(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is given: it is not empty, not a text such as `null`, and not a list with only such items.
+    """Tell whether a value is neither empty, nor a text such as "null", nor a list that has only such items.
 
-    A JSON text that contains a list or an object is parsed first.
+    If the value is a JSON list or object written as text, it is parsed first.
     """
     read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
     if isinstance(read, list) and not any(isinstance(each, list) for each in read):
@@ -117,16 +117,16 @@ def _is_given(value: Any, schema: Schema) -> bool:
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Return the arguments in `given`, and those required arguments in `named` whose value is empty but not null."""
+    """Return the arguments in `given`, and the required arguments in `named` whose value is empty but not None."""
     empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}
     return {**given, **{name: "" if tidy(value) == "" else value for name, value in empty.items()}}
 
 
 def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Convert the values of arguments to the types and spellings in the schema, such as "5" to 5 and 4k to 4K.
+    """Convert the values of arguments to the types and spellings in the schema: `"5" -> 5`, `"4k" -> "4K"`.
 
     Args:
-        arguments: The arguments under the names that the schema has.
+        arguments: The arguments under their names in the schema.
         schema: The JSON Schema of the tool, whose `properties` are the arguments.
 
     Returns:
@@ -136,9 +136,10 @@ def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, 
 
 
 def find_broken_text(arguments: Mapping[str, Any]) -> str:
-    """Return the path of the first text that contains a lone surrogate (half of a character); empty if there is none.
+    """Find a text that contains a lone surrogate (half of a character), and return its path, such as `shots.0.prompt`.
 
-    JSON can express a lone surrogate, but UTF-8 cannot, and every request and answer is sent in UTF-8.
+    The path is empty if no text contains one. JSON can express a lone surrogate, but UTF-8 cannot, and all requests to
+    KIE and answers to clients are sent in UTF-8.
     """
     pending: list[tuple[str, Any]] = [("", arguments)]
     while pending:
@@ -155,13 +156,13 @@ def find_broken_text(arguments: Mapping[str, Any]) -> str:
 
 
 def list_arguments(known: Iterable[str], wanted: str) -> str:
-    """Return a sentence that lists the known arguments; the name that is most similar to the wanted one comes first."""
+    """Return a sentence that lists the arguments in `known`; the name that is most similar to `wanted` comes first."""
     names = sort_by_likeness((each for each in known if each not in OPTIONS), wanted)
     return f"It takes {', '.join(names) or 'none'}"
 
 
 def explain_problem(problem: Any) -> str:
-    """Return one of pydantic's validation errors as a text for the caller, such as "prompt is required"."""
+    """Return one of the errors in a pydantic ValidationError as a text for the caller, such as "prompt is required"."""
     path = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "missing":

@@ -1,6 +1,7 @@
 """A family: the models that one MCP tool runs.
 
-MCP hosts see one flat input schema for all models of the family. The chosen model validates the call's arguments.
+MCP clients see one flat input schema for all models of the family. Of these models, one is chosen for each call, and
+validates the arguments.
 """
 
 import difflib
@@ -32,20 +33,20 @@ from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
 Schema = dict[str, Any]
 
 VERSION_PATTERN = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
-"""Matches the beginning of a version, such as `v5`, `niji 6` or `4.5`, but not of a model's name."""
+"""Matches a text that begins with a version, such as `v5`, `niji 6` or `4.5`, but no model's id."""
 
 MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edit\b|\bremix\b|\breframe\b")
-"""Matches the part of a model's id that names its mode, such as `text-to-video`."""
+"""Matches the part of a model's id that is its mode, such as `text-to-video` in `kling-2.6/text-to-video`."""
 
 ANY_SEEDS = (0, -1)
-"""Seeds that do not influence which model is chosen: clients fill in 0 unasked, and -1 means a random seed."""
+"""Seeds that do not influence which model is chosen: many clients send 0 by default, and -1 means a random seed."""
 
 FILES_NOTE = "Files: https URL, path, data URI, or task:<id>#<n>."
-"""Sentence in the description of each tool that takes files; it says how a caller names a file."""
+"""A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
 
 class UnknownFields(ValueError):
-    """The chosen model does not have some of the given arguments; the message says which arguments it has."""
+    """Some arguments of the call are unknown to the chosen model; the message lists the arguments that it has."""
 
     def __init__(self, model: type[KieModel], names: Collection[str], message: str) -> None:
         super().__init__(message)
@@ -60,9 +61,9 @@ class Family:
     tool: str
     """Name of the tool."""
     about: str
-    """What the tool is for, in one line."""
+    """One line that says what the tool is for."""
     models: tuple[type[KieModel], ...]
-    """The models. If a tool call names no model, the first model that takes all of the call's arguments runs."""
+    """The models; if a tool call names no model, the first model in this order that has all of its arguments runs."""
 
     @property
     def kind(self) -> Kind:
@@ -71,12 +72,12 @@ class Family:
 
     @property
     def legacy(self) -> str:
-        """Name of the tool to use instead; empty while KIE still documents any model of the family."""
+        """If KIE no longer documents any model of the family, the name of the tool to use instead; else empty."""
         return self.models[0].legacy if all(model.legacy for model in self.models) else ""
 
     @property
     def description(self) -> str:
-        """The tool's description for the agent: its purpose, how to name files (if the tool takes files), its cost."""
+        """The tool's description for the agent: its purpose, how to name files (if it takes files) and its cost."""
         words = [f"Legacy: {self.about} Prefer {self.legacy}." if self.legacy else self.about]
         if any(issubclass(part, MediaRef) for model in self.models for part in model.argument_types()):
             words.append(FILES_NOTE)
@@ -86,11 +87,11 @@ class Family:
 
     @property
     def cost(self) -> str:
-        """Credits that a tool call with default arguments costs, such as "4 to 30"; empty when unknown.
+        """Number of credits that a call with default arguments costs, such as "4" or "4 to 30"; empty if unknown.
 
-        The range goes from the cheapest model to the most expensive one.
+        The first number is the cost with the cheapest model, and the second with the most expensive model.
         """
-        # Estimates that assume the length of a file or result are left out, because the real cost may differ a lot.
+        # An estimate that assumes the length of a file or result is left out, because the real cost may differ much.
         estimates = [each for model in self.models if not (each := model.default_estimate()).assumed]
         low = [each.low for each in estimates if each.low is not None]
         high = [each.high for each in estimates if each.high is not None]
@@ -98,9 +99,9 @@ class Family:
 
     @cached_property
     def input_schema(self) -> Schema:
-        """One flat JSON Schema of the tool's arguments; it allows each call that at least one of the models allows.
+        """One flat JSON Schema of the tool's arguments; it allows every call that at least one of the models allows.
 
-        The description of an argument says which models take it, and how the models' limits differ.
+        If not all models have an argument, or their limits for it differ, the argument's description says so.
         """
         names = dict.fromkeys(name for schema in self._schemas.values() for name in schema["properties"])
         required = [name for name in names if all(name in s.get("required", ()) for s in self._schemas.values())]
@@ -114,15 +115,15 @@ class Family:
         }
 
     def parse(self, arguments: Mapping[str, Any], *, pasted: bool = False) -> KieModel:
-        """Choose the model and validate the arguments, and return an instance of the model.
+        """Choose the model for a tool call, validate the arguments, and return an instance of the model.
 
-        An argument that has no effect, such as a default value, does not influence which model is chosen. The argument
-        is ignored if the chosen model does not take it.
+        An argument whose value has no effect, such as the default, does not influence which model is chosen. If the
+        chosen model does not have this argument, the argument is ignored.
 
         Args:
-            arguments: A tool call's arguments. Options that every tool takes, such as `quote`, are ignored.
-            pasted: Whether the arguments were copied from a request to KIE. If so, even arguments without effect are
-                sent, if the model takes them.
+            arguments: The arguments of the tool call. Options of every such tool, such as `quote`, are ignored.
+            pasted: Whether the arguments were copied from a request to KIE. If so, arguments without effect are also
+                sent to KIE, if the model has them.
 
         Raises:
             UnknownFields: The model does not have some of the arguments.
@@ -134,7 +135,7 @@ class Family:
         }
         name = given.pop("model", None)
         if self._is_version(name):
-            # Callers often pass a version of Suno or Midjourney, such as `v5`, in the argument `model`.
+            # Callers often write a version of Suno or Midjourney, such as `v5`, into the argument `model`.
             given.setdefault("version", name)
             name = None
         idle = {each for each, value in given.items() if self._is_idle(each, value, given)}
@@ -159,7 +160,7 @@ class Family:
         return {model.id: plain_schema(model) for model in self.models}
 
     def _is_version(self, name: object) -> bool:
-        """Tell whether `name` is a version, such as `v5`, and a model of this family has the field `version`."""
+        """Tell whether `name` is a version, such as `v5`, and any model of this family has the argument `version`."""
         versioned = any("version" in schema["properties"] for schema in self._schemas.values())
         return versioned and isinstance(name, str) and bool(VERSION_PATTERN.match(name.strip()))
 
@@ -170,8 +171,9 @@ class Family:
     def _is_idle(self, name: str, value: object, given: Collection[str]) -> bool:
         """Tell whether an argument has no effect, because its value is False, the default, or a seed in `ANY_SEEDS`.
 
-        The default is that of one model with this argument: the first model that takes all given arguments, or, if no
-        model takes them all, the model that lacks the fewest required arguments.
+        Models may have different defaults for an argument. The default that counts is that of the first model that has
+        all given arguments. If there is no such model, the model for which the fewest required arguments are missing
+        counts.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
@@ -186,14 +188,14 @@ class Family:
         """Choose the model that runs for a tool call.
 
         Args:
-            name: The id or an alias of the model; None when the call names no model.
+            name: The id or an alias of the model; None if the call names no model.
             given: The names of all arguments of the call.
             idle: The names of the arguments that must not influence the choice.
 
         Returns:
-            If `name` is given, the model with this id or alias. However, if `name` is an alias and its model does not
-            take the arguments, a model that takes them and differs only in its mode is returned when there is one.
-            If `name` is None, the first model that takes the arguments, or the family's first model if none does.
+            If `name` is given, the model with this id or alias. There is one exception: if `name` is an alias, and its
+            model does not have all of the arguments, a model that has them and differs only in its mode is preferred.
+            If `name` is None, the first model that has all of the arguments, or else the first model of the family.
 
         Raises:
             ValueError: No model has this name.
@@ -235,9 +237,9 @@ class Family:
         return f"{words} {list_arguments(model.model_fields, name)}"
 
     def _merge_field(self, name: str) -> Schema:
-        """Merge all models' schemas of one argument into one, with the widest limits and the enum values of all models.
+        """Merge the models' schemas for one argument into one with the widest limits and the enum values of all models.
 
-        The description says how the models differ.
+        The description in the merged schema says how the models differ.
         """
         schemas = {id_: s["properties"][name] for id_, s in self._schemas.items() if name in s["properties"]}
         first, *others = schemas.values()
@@ -247,19 +249,19 @@ class Family:
             if key not in merged and all(key in each for each in schemas.values()):
                 merged[key] = widest(each[key] for each in schemas.values())
         if len(schemas) < len(self.models):
-            # Several MCP hosts send every default in the schema with each call, but some models do not have this field.
+            # Several MCP hosts send each default in the schema with every call, but some models lack this argument.
             merged.pop("default", None)
         common_enum = merged.get("enum")
         if all("enum" in each for each in schemas.values()):
             merged["enum"] = list(dict.fromkeys(value for each in schemas.values() for value in each["enum"]))
         numbers: list[float] = merged.pop("enum", []) if merged["type"] != "string" else []
         if numbers:
-            # Gemini accepts only strings in enums, so numbers become a range, and the description lists the numbers.
+            # Gemini accepts only texts in an enum, so numbers become a range, and the description lists the numbers.
             merged |= {"minimum": min(numbers), "maximum": max(numbers)}
         choice = f"{', '.join(map(str, numbers))}." if common_enum and numbers else None
         notes = [choice, first.get("description"), *self._describe_differences(schemas, merged)]
         limit = describe_constraint({key: value for key, value in merged.items() if key != "enum"})
-        # Some MCP hosts remove limits from a schema, so the description repeats the limits that all models share.
+        # Some MCP hosts remove limits from a schema, so the description repeats the limits of the merged schema.
         if not numbers and limit != "any" and not any(limit.split()[-1] in note for note in notes if note):
             notes.append(f"{limit[0].upper()}{limit[1:]}.")
         if description := " ".join(filter(None, notes)):
@@ -270,7 +272,7 @@ class Family:
         return merged
 
     def _describe_differences(self, schemas: Mapping[str, Schema], merged: Schema) -> Iterable[str]:
-        """Generate sentences that say which models take an argument, and how the allowed values differ among them."""
+        """Generate sentences that say which models have an argument, and which values each of these models allows."""
         all_ids = list(self._schemas)
         if others := [id_ for id_ in all_ids if id_ not in schemas]:
             yield min(
@@ -287,7 +289,7 @@ class Family:
 
 
 def _is_unknown_field(problem: Any) -> bool:
-    """Tell whether one of pydantic's validation errors is about an argument that the model does not have."""
+    """Tell whether an error from pydantic is about an argument that the model does not have."""
     return problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1
 
 
@@ -302,5 +304,5 @@ def _count_missing(model: type[KieModel], given: Collection[str]) -> int:
 
 
 def _strip_mode(model: type[KieModel]) -> str:
-    """Return a model's id without the part that names its mode: kling-2.6 for `kling-2.6/text-to-video`."""
+    """Return a model's id without the part that is its mode: `kling-2.6/text-to-video -> kling-2.6`."""
     return "-".join(part for part in re.split(r"[-/]", MODE_PATTERN.sub("", model.id)) if part)

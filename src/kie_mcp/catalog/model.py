@@ -80,7 +80,7 @@ class KieModel(BaseModel):
     service: ClassVar[str] = ""
     """End of the path that runs the model on the `service` route, after `/api/v1/`; empty if there is no such path."""
     folded: ClassVar[frozenset[str]] = frozenset()
-    """Names of fields whose values `sent()` adds to another field, so that the request has no field of this name."""
+    """Names of arguments without a field of their own in the request; `sent()` adds their values to another field."""
     constants: ClassVar[dict[str, Any]] = {}
     """Fields with a fixed value that a product API requires in the request body."""
     wants_callback: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Words for things that people want to make, such as "voiceover", and the tools and models that make these things."""
+"""Find the tools and models for a thing that people want to make, such as a voiceover."""
 
 import re
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ FILLER_WORDS = (
     "a an the my me i we you it this that some any want need can could would please to of for with in on from into by "
     "and or make makes making create generate produce do get give use turn new model models tool tools ai kie"
 )
-"""Words that a search ignores, because they say nothing about what a person wants to make; separated by spaces."""
+"""Words that a search ignores, because they do not name a thing to make; separated by spaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that people want to make, such as a logo."""
+    """A thing that people want to make, such as a logo, and the models that make it."""
 
     phrases: tuple[str, ...]
-    """Names for the thing in lower case, such as "lip sync"; each name also stands for its plural."""
+    """Names for the thing in lower case, such as "lip sync"; the plural of each name is found too."""
     targets: tuple[str, ...]
     """Names of tools and ids of models that make the thing, the most suitable first."""
     note: str = ""
-    """A sentence for the caller when no model makes exactly this thing; `targets` then make something similar."""
+    """If no model makes exactly this thing, a sentence that says so; `targets` then make something similar."""
 
 
 def _need(phrases: str, targets: str, note: str = "") -> Need:
@@ -27,9 +27,9 @@ def _need(phrases: str, targets: str, note: str = "") -> Need:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text in lower case, without the words in `FILLER_WORDS`.
+    """Return the words of a text in lower case, without the words in `FILLER_WORDS`: `"Make a logo" -> ["logo"]`.
 
-    If a text has only such words, all of its words are returned.
+    If all words of the text are filler words, all of them are returned.
     """
     words = re.findall(r"[^\W_]+", text.casefold())
     return [word for word in words if word not in FILLER_WORDS.split()] or words
@@ -194,19 +194,19 @@ NEEDS = (
         "No model reads, describes or writes texts other than song lyrics; view_media shows you a picture.",
     ),
 )
-"""All things that people want to make. If a search contains phrases of several, the longest phrase counts first."""
+"""All things that a search knows; if a search contains phrases of several things, the longest phrase comes first."""
 
 
 def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
-    """Find the needs that have a phrase in a search; the need with the longest phrase comes first.
+    """Find the things to make whose phrases occur in a search; the thing with the longest phrase comes first.
 
-    A phrase inside a longer phrase does not count: "lip sync video" finds no need for "video".
+    A phrase that is a part of a longer phrase does not count: in "music video", the phrase "video" is ignored.
 
     Args:
         words: The words of the search, from `split_words()`.
 
     Returns:
-        For each need that was found, a pair: the need, and the words of the search that are not in its phrase.
+        A pair for each thing that was found: the thing, and the words of the search that are not in its phrase.
     """
     text = taken = f" {' '.join(words)} "
     found: list[tuple[Need, list[str]]] = []

@@ -131,7 +131,7 @@ class Label:
     pattern: re.Pattern[str]
     """Matches any allowed value of the argument, as `_normalize()` spells it in price texts."""
     wanted: str
-    """The argument's value in the call, as `_normalize()` spells it in price texts, such as 720p or audio:yes."""
+    """The value that the call has for this argument, in the spelling of `_normalize()`, such as 720p or audio:yes."""
 
 
 def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURED) -> Estimate:

@@ -39,7 +39,10 @@ def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
 
 
 def _patterns(ids: Iterable[str]) -> Iterable[str]:
-    """Generate the ids, and patterns with `*` in place of some parts, such as `kling-*`; parts end at `-` or `/`."""
+    """Generate each id, and patterns that match it: for `kling-2.6`, the patterns are `kling-*`, `*2.6`, `*kling*` etc.
+
+    In a pattern, `*` replaces some parts of the id. The id is split into parts after each `-` and `/`.
+    """
     for id_ in ids:
         yield id_
         parts = re.split(r"(?<=[-/])", id_)

@@ -1,4 +1,4 @@
-"""Search for models in the catalogue, and descriptions of models for agents."""
+"""Search for models in the built-in catalogue, and describe models for agents."""
 
 import difflib
 import re
@@ -20,7 +20,7 @@ from kie_mcp.catalog.schema import plain_schema
 Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
-"""For each key with live data from KIE in a model's description, the label that `format_description()` writes."""
+"""For each key in a model's description with today's data from KIE, the label before this data in the text form."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,14 +36,18 @@ class Entry:
         return (self.model.id, *self.model.aliases, self.family.tool)
 
     def is_named(self, name: str) -> bool:
-        """Tell whether a text names the model or its tool; case, punctuation and an id's part before `/` may differ."""
+        """Tell whether a text is a name of the model or its tool.
+
+        Case and punctuation may differ: `Kling 2.6 Text to Video` is a name of `kling-2.6/text-to-video`. The part of
+        an id before `/` may be missing.
+        """
         brand = self.family.tool.partition("_")[0]
         tails = (tail for each in self.names if brand in (tail := each.rpartition("/")[2]))
         return _squash(name) in {_squash(each) for each in (*self.names, *tails)}
 
     @property
     def search_text(self) -> str:
-        """All names and descriptions of the model in lower case; a search looks for its words in this text."""
+        """The names and descriptions of the model and its tool in lower case; a search looks for words in this text."""
         about = (self.model.kind, self.model.does, read_summary(self.model), self.family.about)
         return " ".join((*self.names, *about)).casefold()
 
@@ -59,34 +63,34 @@ class Found(NamedTuple):
     entries: list[Entry]
     """The models with their tools, the most suitable model first and legacy models last."""
     note: str = ""
-    """A sentence that says why the models only come near to the search; empty if they match it."""
+    """A sentence for the caller if the models match the search only roughly; empty if they match it exactly."""
 
 
 EVERY = tuple(Entry(family, model) for family in FAMILIES for model in family.models)
-"""All pairs of a model and a tool that runs it; a few models have two tools, for example also `ghibli_image`."""
+"""All pairs of a model and a tool that runs it; a few models occur twice, because a second tool also runs them."""
 ENTRIES = tuple(entry for entry in EVERY if MODELS[entry.model.id] is entry.model)
-"""All models with their tools, where each model occurs once."""
+"""All models, each of them once, with the tool that runs the model."""
 
 NAMES_AT_LEAST = 3
-"""Smallest number of letters that a word must have to be searched for in similar names."""
+"""Minimum letters of a word that a search for similar names looks for; shorter words are ignored."""
 TYPO_CUTOFF = 0.75
-"""Smallest similarity, from 0 to 1, of a misspelled word to the known word that corrects it."""
+"""Minimum similarity, from 0 to 1, between a misspelled word and the known word that replaces it."""
 
 
 def find_models(
     query: str = "", *, kind: Kind | None = None, mode: str = "", max_credits: float | None = None
 ) -> Found:
-    """Find the models that match all conditions; if no model matches the query, find models that come near to it.
+    """Find the models that match all conditions; if no model matches the query exactly, find similar models.
 
-    Models whose name is the query come first. After them come the models that make what the query asks for (`NEEDS`),
-    and then the models whose names, tool, kind, mode or description contain all words of the query.
+    Models whose name is the query come first. The second are models that make the thing in the query (`NEEDS`), such as
+    a logo. The last are models whose names, tool, kind, mode or description contain all words of the query.
 
     Args:
-        query: What a person searches for, in their own words; case is ignored.
+        query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.
         kind: The kind of result that the models must make; None for any kind.
         mode: A text that the model's mode must contain, such as `image-to-video`.
-        max_credits: Largest number of credits that the cheapest call with default arguments may cost. A model without
-            a known price does not match.
+        max_credits: Most credits that a call with default arguments may cost; the lowest estimate of its cost counts. A
+            model without a known price does not match. None for any price.
     """
     wanted = "-".join(mode.casefold().replace("_", " ").split())
     pool = [
@@ -99,21 +103,21 @@ def find_models(
     found = _find_exactly(query, pool)
     if not found.entries:
         found = _find_nearest(query, pool)
-    # A model that was found under two tools is kept once, under the tool that was found first.
+    # If a model was found with two tools, only the pair that was found first is kept.
     once = {entry.model.id: entry for entry in reversed(found.entries)}
     entries = [entry for entry in found.entries if once[entry.model.id] is entry]
     return Found(sorted(entries, key=lambda entry: _is_legacy_find(entry, query)), found.note)
 
 
 def _is_legacy_find(entry: Entry, query: str) -> bool:
-    """Tell whether a model is legacy and the query is not its name, so that it comes last."""
+    """Tell whether a found model comes last: it is a legacy model, and the query is not its name."""
     return bool(entry.model.legacy) and not entry.is_named(query)
 
 
 def _find_exactly(query: str, pool: list[Entry]) -> Found:
-    """Find the models whose name is the query, that make what it asks for, or whose description has all its words.
+    """Find the models whose name is the query, that make the thing in the query, or that match all words of the query.
 
-    If the first match comes from a need (`NEEDS`), the result has the note of this need.
+    If no model has this name, and a thing in `NEEDS` led to the first match, the result has the note of this thing.
     """
     words = split_words(query)
     named = [entry for entry in pool if entry.is_named(query)]
@@ -130,7 +134,10 @@ def _find_exactly(query: str, pool: list[Entry]) -> Found:
 
 
 def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
-    """Return the models for a need: the first model of each target (tool or model id), then the second, and so on."""
+    """Return the models that make a thing; each target of the thing is a model id, or a tool with several models.
+
+    The first model of each target comes first, then the second model of each target, and so on.
+    """
     places = [
         (place, number, entry)
         for number, target in enumerate(need.targets)
@@ -140,9 +147,10 @@ def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
 
 
 def _find_nearest(query: str, pool: list[Entry]) -> Found:
-    """Find the models that a query may mean if no model matches it exactly.
+    """Find models for a query that no model matches exactly; the note of the result says how they were found.
 
-    These are models that fit some of the words, that fit the words without spelling mistakes, or with similar names.
+    The first of these searches that finds something counts: models that make a thing in the query, models that match
+    the query without its spelling mistakes, and models whose names contain some of the words.
     """
     words = split_words(query)
     if needs := find_needs(words):
@@ -162,7 +170,7 @@ def _count_words_in_names(words: Iterable[str], entry: Entry) -> int:
 
 
 def _correct(word: str) -> str:
-    """Return the known word that a misspelled word means; return the word itself if no known word is similar."""
+    """Return the known word that is most similar to a word, or the word itself if it is known or no word is similar."""
     known = _known_words()
     close = () if word in known else difflib.get_close_matches(word, known, n=1, cutoff=TYPO_CUTOFF)
     return next(iter(close), word)
@@ -170,7 +178,7 @@ def _correct(word: str) -> str:
 
 @cache
 def _known_words() -> tuple[str, ...]:
-    """Return all words that occur in the phrases of `NEEDS` and in the names of models and tools."""
+    """Return all words that occur in the phrases of `NEEDS`, or in the names of models and tools."""
     texts = (*chain.from_iterable(need.phrases for need in NEEDS), *chain.from_iterable(each.names for each in ENTRIES))
     return tuple(dict.fromkeys(chain.from_iterable(map(split_words, texts))))
 
@@ -181,7 +189,7 @@ def _costs_at_most(limit: float, cost: float | None) -> bool:
 
 
 def summarize_entry(entry: Entry) -> Description:
-    """Return a model as one row of a list: its id, tool, mode, credits, worth in dollars and summary."""
+    """Return a short description of a model for a list: its id, tool, mode, price in credits and dollars, summary."""
     model, estimate = entry.model, entry.model.default_estimate()
     worth = "" if estimate.low is None else format_worth(estimate.low, estimate.high)
     return {
@@ -195,7 +203,7 @@ def summarize_entry(entry: Entry) -> Description:
 
 
 def _describe_in_short(model: type[KieModel]) -> str:
-    """Return a model's summary; for a legacy model, the summary begins with the tool to prefer."""
+    """Return a model's summary; for a legacy model, a sentence before it names the tool to use instead."""
     return (f"Legacy, prefer {model.legacy}. " if model.legacy else "") + read_summary(model)
 
 
@@ -244,7 +252,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
 
 
 def format_description(description: Mapping[str, Any]) -> str:
-    """Return a description from `describe_model()` as a text with a line for each argument; `*` marks required ones."""
+    """Return a description from `describe_model()` as text; each argument has a line, with `*` if it is required."""
     schema = description["input_schema"]
     names = f", also called {', '.join(description['aliases'])}" if description["aliases"] else ""
     lines = [
@@ -272,7 +280,10 @@ def read_summary(model: type[KieModel]) -> str:
 
 
 def _describe_files(model: type[KieModel]) -> Iterable[tuple[str, str]]:
-    """Generate, for each file argument, a pair of its name and a text with its medium, limits and description."""
+    """Generate a pair for each argument that takes files: its name, and a text with its medium, limits and description.
+
+    Example: `("image", "image: jpg, png, up to 10 MB The first frame.")`.
+    """
     for name, field in model.model_fields.items():
         if found := find_file_type(field):
             media, limits = found
@@ -292,7 +303,7 @@ def _format_limits(limits: Limits) -> str:
 
 
 def _format_field(field: Mapping[str, Any]) -> str:
-    """Return the JSON Schema of an argument as words: its type or its values, its limits, default and description."""
+    """Return the JSON Schema of an argument as words, such as `integer from 1 to 4 (default 1) - Number of clips.`."""
     words = [field.get("type", "anything")]
     if "enum" in field:
         words = [", ".join(str(value) for value in field["enum"])]

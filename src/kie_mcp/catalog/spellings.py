@@ -1,20 +1,20 @@
-"""Tables of other spellings that clients and people use for the names and values of arguments."""
+"""Other names and spellings that clients and people use for arguments and their values, such as `ratio: "16x9"`."""
 
 HOST_ARGUMENTS = {
     "wait_for_previous": "Gemini CLI 0.61 adds it to every tool: google-gemini/gemini-cli#27403",
     "toolCallId": "n8n's MCP Client Tool sends it along: n8n-io/n8n#21500",
     "__tool_use_purpose": "Kiro CLI adds it to the input of every tool, as its hooks show",
 }
-"""For each argument that an MCP host adds to tool calls for its own use, where this was seen; it is ignored."""
+"""For each argument that an MCP host adds to tool calls, the place where this was observed; these are ignored."""
 
 PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
-"""Texts, in lower case, that mean that an argument is not given."""
+"""Texts in lower case that a client sends as the value of an argument that is not given."""
 
 SWITCH_WORDS = {
     **dict.fromkeys(("true", "yes", "y", "on"), True),
     **dict.fromkeys(("false", "no", "n", "off", "0"), False),
 }
-"""For each text, in lower case, what it means for an argument that is true or false."""
+"""For each text in lower case, the Boolean value that it means."""
 
 _PICTURE = (
     "image images picture pictures photo photos img img_url img_urls image_url image_urls image_uri image_path "
@@ -89,9 +89,9 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "confirm": "confirmation confirmation_id confirm_id",
     }.items()
 }
-"""For each argument, other names for it in snake case, which come from KIE, from other MCP tools or from common use.
+"""For each argument, other names in snake case that callers use, because KIE, other MCP tools or people use them.
 
-For example, `ratio` means `aspect_ratio` in a tool that has the argument `aspect_ratio` and no argument `ratio`.
+For example, if a tool has the argument `aspect_ratio` and no argument `ratio`, `ratio` means `aspect_ratio`.
 """
 
 WIDE, TALL = ("16:9", "3:2", "4:3", "5:4", "21:9"), ("9:16", "2:3", "3:4", "4:5", "9:21")
@@ -105,4 +105,4 @@ CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
 }
-"""For each word in lower case, the values that it may mean; the first value that the argument allows is used."""
+"""For each word in lower case, the values that it may mean; the first value that the argument's `enum` has is used."""

@@ -212,11 +212,11 @@ def build_body(
 
 
 def wire_name(name: str, route_id: str) -> str:
-    """Return the name that a field has in requests on a route: `image_urls` on `jobs`, `imageUrls` on `service`.
+    """Return the name of a field as requests on a route spell it: `image_urls` on `jobs`, `imageUrls` on `service`.
 
     Args:
-        name: The field's name in the product API.
-        route_id: Id of the route.
+        name: The name of the field in the product API (KIE's API for some older models), such as `imageUrls`.
+        route_id: The id of the route, such as `jobs` or `service`.
     """
     match route_id.partition(":"):
         # On `jobs`, only this model has fields with the names of the product API.

@@ -1,6 +1,6 @@
-"""Build the answers of tools (CallToolResult).
+"""Build the results of tool calls (CallToolResult).
 
-An answer has two forms that say the same: an object (structuredContent) and text.
+A result contains the same answer twice: as a JSON object (structuredContent) and as text (content).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,22 +19,22 @@ from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
 
 Answer = dict[str, Any]
-"""The object form of an answer."""
+"""The JSON object in the structuredContent of a result."""
 ResultT = TypeVar("ResultT")
 
 LONGEST_TEXT = 6_000
-"""Maximum characters of each text result in an answer; longer texts are cut."""
+"""Maximum characters of each text that a task made, such as lyrics, in an answer; longer texts are cut."""
 
 
 def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
-    """Build a result that has the answer both as an object and as text, because several hosts show only one of them."""
+    """Build a result that contains an answer as an object and as text, because several hosts show only one of them."""
     return CallToolResult(
         content=[TextContent(type="text", text=text)], structured_content=dict(answer), is_error=is_error
     )
 
 
 def build_error_result(error: KieMcpError) -> CallToolResult:
-    """Turn an error into a result that the client's model can read and act on."""
+    """Build the result of a tool call that failed; the result tells the agent what went wrong and what to do next."""
     status = "unknown" if error.billed is None else "failed"
     answer = {"task_id": error.task_id} if error.task_id else {}
     text = f"{error.task_id} {status}: {format_error(error.as_dict())}".lstrip()
@@ -42,24 +42,24 @@ def build_error_result(error: KieMcpError) -> CallToolResult:
 
 
 def format_error(error: Mapping[str, Any]) -> str:
-    """Format an error on one line: message, cost, next step, category, and whether the call can be retried."""
+    """Return an error as one line of text: its message, cost, next step, category, and whether to retry the call."""
     billed = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
     kind = f"({error['category']}, {'retryable' if error['retryable'] else 'not retryable'})"
     return formatting.to_one_line(f"{error['message']} {billed[error['billed']]} {error['next_step']} {kind}")
 
 
 def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) -> Answer:
-    """Describe a task as an object.
+    """Return a JSON object that describes a task: its id, status, model, files, texts, cost, times and next step.
 
     Args:
         task: The task.
         now: Seconds since 1970.
         usual: Seconds that such a task usually takes.
-        whole: Whether long texts are given in full; otherwise they are cut to `LONGEST_TEXT` characters.
+        whole: Whether the object contains all of a long text; otherwise each text is cut to `LONGEST_TEXT` characters.
     """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
-    # KIE's links may be known before the task has ended, when its charge is still being measured. They would read as a
-    # result beside `running`.
+    # KIE may tell the links of the files while the task's charge is still being measured. The links are then left out,
+    # because an agent would take a `running` task with links for a finished one.
     if task.results and task.final:
         answer["media"] = describe_media(task)
     if task.texts and task.final:
@@ -86,7 +86,7 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
 
 
 def describe_media(task: Task) -> list[dict[str, str]]:
-    """Describe each file that a task made as an object; fields without a value are left out."""
+    """Return one JSON object for each file that a task made, with its path, URL and type; empty fields are left out."""
     return [
         {
             name: value
@@ -105,7 +105,7 @@ def describe_media(task: Task) -> list[dict[str, str]]:
 
 
 def format_task(answer: Mapping[str, Any]) -> str:
-    """Format as text the object that `describe_task` returned."""
+    """Return the object from `describe_task()` as text."""
     facts = [answer["model"], *filter(None, (format_cost(answer), answer.get("basis")))]
     if "usd_per_file" in answer:
         facts.append(f"{format_worth(answer['credits'] / len(answer['media']))} a file")
@@ -113,7 +113,7 @@ def format_task(answer: Mapping[str, Any]) -> str:
     facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
     lines += format_media(answer.get("media", ()))
-    # Texts such as lyrics keep their line breaks; a `> ` before each line shows that the server did not write it.
+    # A text such as lyrics keeps its line breaks. The `> ` before each line shows that kie-mcp did not write the line.
     lines += [f"{n}.\n{indent(text, '> ', bool)}" for n, text in enumerate(answer.get("texts", ()), start=1)]
     if "error" in answer:
         lines.append(format_error(answer["error"]))
@@ -122,13 +122,13 @@ def format_task(answer: Mapping[str, Any]) -> str:
 
 
 def build_task_result(task: Task, *, now: float, usual: float, repeats: Order | None = None) -> CallToolResult:
-    """Build the answer that describes a task; the answer is marked as an error when the task has an error.
+    """Build a result that describes a task; the result is marked as an error if the task has an error.
 
     Args:
         task: The task.
         now: Seconds since 1970.
         usual: Seconds that such a task usually takes.
-        repeats: The order of this call, if an earlier equal call already started the task; None for a new task.
+        repeats: The order of this call if an earlier equal call started the task; None if this call started it.
     """
     answer = describe_task(task, now=now, usual=usual)
     if repeats:
@@ -142,7 +142,7 @@ def build_task_result(task: Task, *, now: float, usual: float, repeats: Order | 
 
 
 def add_links(result: CallToolResult) -> CallToolResult:
-    """Add a resource link for each saved file that a result tells, and return the result."""
+    """Add an MCP resource link for each saved file in a result, and return the same result object."""
     answer = result.structured_content or {}
     for described in (answer, *answer.get("tasks", ()), *answer.get("models", ())):
         for each in described.get("media", ()):
@@ -154,7 +154,7 @@ def add_links(result: CallToolResult) -> CallToolResult:
 
 
 def add_note(result: ResultT, note: str) -> ResultT:
-    """Add a note to a tool's answer, and return the answer; a question to the user is returned unchanged."""
+    """Add a sentence to a tool's result, and return the same object; a question to the user is returned unchanged."""
     match result:
         case CallToolResult(content=[TextContent() as text, *_], structured_content=dict(answer)):
             text.text += f"\n{note}"
@@ -163,23 +163,23 @@ def add_note(result: ResultT, note: str) -> ResultT:
 
 
 def _next_variation(order: Order) -> str:
-    """Return the argument to add to an equal call, as text, so that the call starts a new task."""
+    """Return the argument with which an equal call starts a new task, as text: `variation: 2`."""
     return f"variation: {order.variation + 1}"
 
 
 def build_quote_result(
     order: Order, earlier: Task | None, cost: Quote, balance: float, *, now: float, advice: Advice
 ) -> CallToolResult:
-    """Build the answer that tells what a call would cost, and what balance would be left.
+    """Build a result that tells how many credits a call would cost, and how many would then be left.
 
     Args:
         order: The order of the call; it is not sent to KIE.
-        earlier: The task of an earlier equal call within the repeat window, if there is one. Repeating that call costs
-            nothing.
-        cost: The quote.
-        balance: Credits on the account now.
+        earlier: The task of an earlier equal call within the repeat window, which costs nothing to repeat; None if
+            there was no such call.
+        cost: The estimated cost and the source of the estimate.
+        balance: Credits that the account has now.
         now: Seconds since 1970.
-        advice: What the account's owner can do about a balance that is too low.
+        advice: Sentences that tell the account's owner what to do if the balance is too low.
     """
     answer: Answer = {"status": "quoted", "model": order.call.id, "basis": cost.basis, "balance": balance}
     answer |= usd_field("balance_usd", balance)
@@ -205,9 +205,10 @@ def build_quote_result(
 
 
 def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Yield lines for the files that `describe_media` returned; a path, a URL and an address have a line of their own.
+    """Yield the lines of text for the files that `describe_media()` returned.
 
-    Paths are told as they are, because people click them and agents pass them on.
+    Each file has a line with its number and facts, and one line for each of its path, URL and resource URI (`kie://`).
+    Paths are written unchanged, because people click on them and agents use them in later calls.
     """
     for number, each in enumerate(media, start=1):
         yield f"{number}. {', '.join(each[name] for name in ('label', 'facts') if name in each)}".rstrip()
@@ -217,7 +218,7 @@ def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
 
 
 def describe_cost(task: Task) -> Answer:
-    """Return the fields of an answer that hold what a task was charged, or else is likely to cost."""
+    """Return the fields of an answer with the credits that a task cost, or, if these are unknown, with the estimate."""
     if task.credits is not None:
         return {"credits": task.credits, **usd_field("usd", task.credits)}
     if task.estimate:
@@ -226,12 +227,12 @@ def describe_cost(task: Task) -> Answer:
 
 
 def format_cost(answer: Mapping[str, Any]) -> str:
-    """Format what `describe_cost` returned; return an empty string when it has no figure."""
+    """Return the cost in an answer as text, such as `about 4 to 30 credits`; empty if the answer has no cost."""
     if "credits" in answer:
         return format_credits(answer["credits"])
     return f"about {format_credits(*answer['estimated_credits'])}" if "estimated_credits" in answer else ""
 
 
 def truncate_text(text: str, id_: str, most: int = LONGEST_TEXT) -> str:
-    """Cut a task's text result to `most` characters, and add the address at which the whole text can be read."""
+    """Cut a text that a task made to `most` characters, and add the resource URI of the task, which has all of it."""
     return text if len(text) <= most else f"{text[:most]}… the rest is at kie://tasks/{id_}"

@@ -1,7 +1,7 @@
-"""Elicitation: ask the user to confirm the cost of a task, in the protocol of 2026-07-28 and in earlier protocols.
+"""Elicitation: ask the user to confirm the cost of a task.
 
-In the protocol of 2026-07-28, a tool call answers with the question, and the client repeats the call with the user's
-answer. In earlier protocols, the server asks while the call is running.
+In MCP protocol version 2026-07-28, the result of the tool call is the question, and the client sends the call again
+with the user's answer in it. In earlier versions, the server asks the client while the call is running.
 """
 
 import math
@@ -28,21 +28,21 @@ FORM_SCHEMA: dict[str, Any] = {
     "properties": {"spend": {"type": "boolean", "title": "Spend the credits"}},
     "required": ["spend"],
 }
-"""The form has no default, so that its box is not ticked beforehand."""
+"""JSON Schema of the form that the user fills in. It has no default, so that the user has to tick the box."""
 UNATTENDED_SECONDS = 1
-"""No person answers sooner; clients without a person (`claude -p`, `codex exec`) do, within 0.1 s."""
+"""A client that answers in fewer seconds asked no person; `claude -p` and `codex exec` answer within 0.1 s."""
 
 Outcome = TypeVar("Outcome")
 
 
 class Declined(KieMcpError):
-    """The user declined the cost; nothing was sent."""
+    """The user declined the cost, so no request was sent to KIE."""
 
     category = "declined"
 
 
 class Reply(Enum):
-    """What a client's answer to the question means."""
+    """The meaning of a client's answer to the question whether to spend the credits."""
 
     AGREED = "the user agreed"
     DECLINED = "the user declined"
@@ -52,20 +52,20 @@ class Reply(Enum):
 async def run_confirmed(
     call: ToolCall, confirm: str, run: Callable[[str], Awaitable[Outcome]]
 ) -> Outcome | InputRequiredResult:
-    """Run a function that may need the user's confirmation, and ask the user when it does.
+    """Run a function that may need the user's confirmation; if it needs one, ask the user and run it again.
 
     Args:
-        call: The tool call. In the protocol of 2026-07-28, a repeated call contains the user's answer.
-        confirm: The call's `confirm` argument, which is the id of a confirmation; empty when left out.
-        run: The function to run; it takes the id of a confirmation. It raises ConfirmationNeeded before it sends
-            anything when that confirmation is missing or not valid.
+        call: The tool call. In protocol version 2026-07-28, the client sends it again with the user's answer in it.
+        confirm: The call's `confirm` argument, which is the id of a confirmation; empty if the call has none.
+        run: The function to run. Its argument is the id of a confirmation; if this id is missing or not valid, the
+            function raises ConfirmationNeeded before it sends anything to KIE.
 
     Returns:
-        What `run` returned, or the question that the client has to put to the user.
+        The value that `run` returned, or a question that the client has to show to its user.
 
     Raises:
-        ConfirmationNeeded: When the client has no way to ask its user, or nobody was asked, so that the client's model
-            has to ask.
+        ConfirmationNeeded: When the client cannot ask its user, or answered without asking anybody. The agent then
+            has to ask the user in the chat.
         Declined: When the user declined.
     """
     reply, confirmed = read_reply(call)
@@ -82,9 +82,13 @@ async def run_confirmed(
 
 
 def read_reply(call: ToolCall) -> tuple[Reply | None, str]:
-    """Return the user's answer from a repeated call (2026-07-28), and the id of the confirmation if the user agreed.
+    """Read the user's answer from a tool call.
 
-    The answer is None when the call contains none, because the user was not asked.
+    In protocol version 2026-07-28, the client sends the call again with the answer in it. Other calls have no answer.
+
+    Returns:
+        The meaning of the answer, and the id of the confirmation, which is empty unless the user agreed. The meaning is
+        None if the call contains no answer.
     """
     answer = (call.params.input_responses or {}).get(INPUT_KEY)
     if answer is None or not call.params.request_state:
@@ -97,9 +101,14 @@ def read_reply(call: ToolCall) -> tuple[Reply | None, str]:
 
 
 def interpret_answer(answer: object, seconds: float) -> Reply:
-    """Return what an answer means that came some seconds after the question; only an express yes agrees."""
+    """Return the meaning of an answer; it counts as consent only if the user ticked the box and accepted the form.
+
+    Args:
+        answer: The answer as the client sent it.
+        seconds: Seconds between the question and the answer.
+    """
     accepted = isinstance(answer, ElicitResult) and answer.action == "accept" and answer.content
-    # Some clients send the values of a form as text.
+    # Some clients send each value of a form as text, so that True arrives as "true".
     if accepted and accepted.get("spend") in (True, "true"):
         return Reply.AGREED
     return Reply.UNATTENDED if seconds < UNATTENDED_SECONDS else Reply.DECLINED
@@ -109,12 +118,12 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
     """Ask the user to confirm a cost.
 
     Returns:
-        The question, which the client asks before it repeats the call (2026-07-28). None when the user was asked during
-        this call and accepted (earlier protocols).
+        In protocol version 2026-07-28, the question; the client shows it and sends the call again with the answer. In
+        earlier versions, None, which means that the user was asked during this call and agreed.
 
     Raises:
-        ConfirmationNeeded: When the client cannot ask its user, answered by itself or gave no valid answer, so that the
-            client's model has to ask.
+        ConfirmationNeeded: When the client cannot ask its user, answered without asking anybody, or gave no valid
+            answer. The agent then has to ask the user in the chat.
         Declined: When the user declined.
     """
     if not _can_elicit(context):
@@ -130,7 +139,7 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
         try:
             answer = await context.session.elicit_form(message, FORM_SCHEMA, related_request_id=context.request_id)
         except (MCPError, ValidationError):
-            # The client declared elicitation but refused this question, or its answer is malformed.
+            # The client declared the capability elicitation, but it refused this question or its answer is malformed.
             raise needed from None
     if not answer:
         raise needed
@@ -143,7 +152,10 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
 
 
 def _parse_state(state: str) -> tuple[str, float]:
-    """Return the id of the confirmation and the time of the question from `requestState`, as the client sent it."""
+    """Return the two values in `requestState`: the id of the confirmation, and the time of the question (since 1970).
+
+    If the client sent back another text without a time, the time is minus infinity.
+    """
     confirm, _, asked = state.partition(" ")
     try:
         return confirm, float(asked)
@@ -152,7 +164,7 @@ def _parse_state(state: str) -> tuple[str, float]:
 
 
 async def _describe_balance(app: App) -> str:
-    """Return a sentence about the balance; it is empty when KIE does not tell the balance soon."""
+    """Return a sentence with the account's balance; return an empty text if KIE does not answer in time."""
     balance = await (await app.runner()).read_balance()
     return "" if balance is None else f"The balance is {format_credits(balance)}. "
 
@@ -160,7 +172,7 @@ async def _describe_balance(app: App) -> str:
 def _can_elicit(context: Context) -> bool:
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
-    # An empty capability means that the client can show forms, as in the first version of elicitation.
+    # In the first version of elicitation, the capability was an empty object, and it meant that the client shows forms.
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
@@ -169,7 +181,7 @@ def _declined() -> Declined:
 
 
 def _nobody_was_asked(needed: ConfirmationNeeded) -> ConfirmationNeeded:
-    """Return the error for a client that answered the question without showing it to a person."""
+    """Return the error to raise if a client answered the question without showing it to a person."""
     return replace(
         needed,
         message=f"{needed.message} Nobody was asked: the client answered the question by itself.",

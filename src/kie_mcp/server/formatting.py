@@ -1,18 +1,18 @@
-"""Format short parts of an answer: one line of text, shortened text, times."""
+"""Format short parts of an answer: join lines, shorten texts, write times."""
 
 from kie_mcp.clock import to_utc
 
 
 def to_one_line(text: str) -> str:
-    """Join all lines of a text into one.
+    """Join all lines of a text into one line.
 
-    Text from KIE or from a user goes through this, so that none of its lines look like lines that the server wrote.
+    Texts from KIE and from users are joined, because a line of their own could look like a line that kie-mcp wrote.
     """
     return " ".join(text.split())
 
 
 def shorten(text: str, most: int) -> str:
-    """Return the text; cut a text longer than `most` characters to that length, ellipsis included."""
+    """Cut a text to `most` characters, of which the last is then `…`; return a text that is not longer unchanged."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -1,4 +1,4 @@
-"""The steps of one paid call through MCP: price, quote, health check, confirmation, start, wait, answer."""
+"""Run one paid tool call: find the price, quote it, check the model's health, ask for confirmation, start, wait."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,29 +17,29 @@ from kie_mcp.tasks import failures
 from kie_mcp.tasks.order import Order
 
 QUICK_SECONDS = 60
-"""Longest usual duration, in seconds, of a task that a call waits for; a call for a slower task answers at once."""
+"""If a model's tasks usually take more seconds than this, a call does not wait for the task but answers at once."""
 OWN_WAIT_SECONDS = 40
-"""Most seconds that a call waits for its own task, unless the settings say how long."""
+"""Most seconds that a call waits for the task that it started, unless `Settings.wait_seconds` is set."""
 
 
 async def run_family_tool(
     app: App, call: ToolCall, family: Family, arguments: dict[str, Any]
 ) -> CallToolResult | InputRequiredResult:
-    """Answer a call of a tool that belongs to a family of models.
+    """Run a call of a tool that runs the models of a family, and return its result or a question for the user.
 
     Raises:
         InvalidCall: When the arguments are wrong.
-        KieMcpError: When the task was not accepted.
+        KieMcpError: When KIE did not accept the task.
     """
     order, options = await build_family_order(app, family, arguments)
     return await generate(app, call, order, options)
 
 
 async def generate(app: App, call: ToolCall, order: Order, options: Options) -> CallToolResult | InputRequiredResult:
-    """Run an order as `_run_order()` does, and add the order's notes to the answer.
+    """Add KIE's price text to an order if needed, run it with `_run_order()`, and add the order's notes to the result.
 
     Raises:
-        KieMcpError: When the task was not accepted.
+        KieMcpError: When KIE did not accept the task.
     """
     await app.runner()
     order = await live_fields.add_dropped_note(app, await live_models.add_live_price(app, order))
@@ -48,13 +48,13 @@ async def generate(app: App, call: ToolCall, order: Order, options: Options) -> 
 
 
 async def _run_order(app: App, call: ToolCall, order: Order, options: Options) -> CallToolResult | InputRequiredResult:
-    """Start the order's task and wait for a quick task, or only quote the cost when the options ask for a quote.
+    """Start an order's task and, if it is quick, wait for it; if the options ask for a quote, only quote the cost.
 
     Returns:
-        A result that describes the task or the quote, or a question that the client has to put to its user first.
+        A result that describes the task or the quote, or a question that the client has to show to its user first.
 
     Raises:
-        KieMcpError: When the task was not accepted.
+        KieMcpError: When KIE did not accept the task.
     """
     runner = await app.runner()
     with failures.explain_ledger_errors():
@@ -72,27 +72,33 @@ async def _run_order(app: App, call: ToolCall, order: Order, options: Options) -
 
 
 async def check_health(app: App, call: ToolCall, order: Order) -> None:
-    """Check the health of an order's model, for at most half the time that the call has.
+    """Check the success rate of an order's model; the check takes at most half of the seconds that the call has left.
 
     Raises:
-        Unhealthy: When the model fails too often.
+        Unhealthy: When too many tasks of the model fail today.
     """
     seconds = min(health.HEALTH_TIMEOUT_SECONDS, time_limits.measure_create_left(call) / 2)
     await health.check_health(await app.discovery(), type(order.call), timeout_seconds=seconds)
 
 
 async def submit(app: App, call: ToolCall, order: Order, confirm: str) -> Task:
-    """Submit an order, and return its task as it is when the call has to be answered at the latest.
+    """Start an order's task, and return it when KIE has accepted it, or earlier when the call has no time left.
+
+    Args:
+        app: The running server.
+        call: The tool call, which decides how long to wait.
+        order: The order to run.
+        confirm: The id of a confirmation, if the user has agreed to the cost; else empty.
 
     Raises:
-        KieMcpError: When the task was not accepted.
+        KieMcpError: When KIE did not accept the task.
     """
     runner = await app.runner()
     return await runner.submit(order, confirm=confirm, seconds=time_limits.measure_create_left(call))
 
 
 async def wait_for_own_tasks(app: App, call: ToolCall, tasks: Sequence[Task]) -> list[Task]:
-    """Wait for quick tasks that a call has started, and return them in their latest state."""
+    """Wait for the tasks that a call started, as long as the call may, and return them in their latest state."""
     runner, left = await app.runner(), time_limits.measure_wait_left(call)
     usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
     most = left if app.settings.wait_seconds is not None else min(left, OWN_WAIT_SECONDS)
@@ -100,7 +106,10 @@ async def wait_for_own_tasks(app: App, call: ToolCall, tasks: Sequence[Task]) ->
 
 
 async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -> CallToolResult:
-    """Wait for a quick task, unless the client follows tasks itself (MCP Tasks), and return the task's description."""
+    """Wait for a task if it is quick, and return a result that describes the task.
+
+    If the client supports MCP Tasks, this function does not wait, because the client itself asks how the task is.
+    """
     runner = await app.runner()
     usual = (await runner.estimate_duration(task)).seconds
     if order.call.usual_seconds <= QUICK_SECONDS and not tasks.client_supports_tasks(call.context):

@@ -1,4 +1,4 @@
-"""The shape of a result: an edit, or a clip from a first frame, keeps the picture's shape unless the call names one."""
+"""Choose the aspect ratio of an edited picture, or of a video with a first frame, if the caller does not choose it."""
 
 from dataclasses import replace
 
@@ -11,14 +11,17 @@ from kie_mcp.tasks.order import Order
 
 
 async def keep_shape(app: App, order: Order) -> Order:
-    """Set the aspect ratio of an order to that of its picture, where the model would use another by default.
+    """Set the aspect ratio of an order to the aspect ratio of its input picture, unless the caller has set it.
 
-    The model is chosen already, and stays the same. The idempotency key counts the aspect ratio that is sent, so a call
-    that names the same one repeats this call.
+    The model stays the same. The aspect ratio that is sent is a part of the idempotency key, so an equal call with the
+    argument `aspect_ratio: "16:9"` repeats a call for which this function chose 16:9.
 
     Args:
-        app: The running server; pictures on this machine are measured.
-        order: The order, whose notes then say what was set.
+        app: The running server.
+        order: The order. It stays unchanged if its picture cannot be measured, for example because it is at a URL.
+
+    Returns:
+        A new order with the aspect ratio and a note that names it; or the same order if nothing had to be set.
     """
     call, picture = order.call, order.call.find_shape_source()
     default = type(call).model_fields["aspect_ratio"].default if "aspect_ratio" in type(call).model_fields else None
@@ -33,6 +36,6 @@ async def keep_shape(app: App, order: Order) -> Order:
     try:
         shaped = type(call).model_validate({**given, "aspect_ratio": choice})
     except ValidationError:
-        # Some models take this ratio only with other values of other fields.
+        # Some models accept this aspect ratio only together with certain values of other fields.
         return order
     return replace(order, call=shaped, notes=(*order.notes, f"aspect_ratio {choice}, as {abbreviate(picture)}."))

@@ -1,6 +1,6 @@
-"""Put a prefix before the names of all tools (KIE_MCP_PREFIX): `get_task -> kie_get_task`.
+"""Put a prefix before the names of all tools (setting KIE_MCP_PREFIX): `get_task -> kie_get_task`.
 
-The prefix helps in hosts that show the tools of all MCP servers in one list.
+If a host shows the tools of all MCP servers in one list, the prefix tells the user which tools belong to kie-mcp.
 """
 
 import json
@@ -15,28 +15,28 @@ from kie_mcp.server.app import Context
 from kie_mcp.server.selection import load_tool_list
 
 FOREIGN_KEYS = frozenset({"path", "url", "uri", "prompt", "texts", "arguments", "label", "blob"})
-"""JSON keys whose values users or KIE wrote; names of tools in these values get no prefix."""
+"""JSON keys whose values come from users or from KIE; these values are sent unchanged, without prefixes."""
 
 
 class ToolPrefix:
-    """Middleware that puts a prefix before the names of tools in everything that the server sends.
+    """Middleware that puts a prefix before each tool's name in all answers that the server sends.
 
-    Clients may call a tool with the prefix or without it.
+    Clients may call a tool by its name with the prefix or without it.
     """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         names = [tool["name"] for tool in load_tool_list()["tools"]]
         self._names = frozenset(names)
-        # In a sentence, only names with an underscore get the prefix, because `library` is an English word too. A name
-        # beside a slash, a dot or a hyphen is a part of a path, a URL or a model id. Lines that begin with `> ` quote
-        # texts from KIE.
+        # In a sentence, only names with an underscore get the prefix, because `library` is also an English word. A name
+        # next to a slash, a dot or a hyphen gets no prefix, because it is a part of a path, a URL or a model id. Lines
+        # that begin with `> ` get no prefix, because they are texts from KIE.
         joined = "|".join(name for name in names if "_" in name)
         pattern = rf"^> .*|(?<![\w/\\.:-])(?P<name>{joined})(?![\w/\\-]|\.\w)"
         self._in_sentences = re.compile(pattern, re.MULTILINE)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Remove the prefix from the name of a called tool, and add the prefix to all names of tools in the answer."""
+        """Remove the prefix from the name of the called tool, and put it before each tool's name in the answer."""
         try:
             answer: HandlerResult = self._rename(await call_next(self._without_prefix(ctx)))
         except MCPError as error:
@@ -52,7 +52,7 @@ class ToolPrefix:
         return replace(context, params={**params, "name": name.removeprefix(self._prefix)})
 
     def _rename(self, value: Any) -> Any:
-        """Return a copy of a part of an answer in which the names of tools have the prefix."""
+        """Return a copy of a JSON value from an answer, in which each tool's name has the prefix."""
         match value:
             case str():
                 return self._prefix + value if value in self._names else self._rename_in_text(value)

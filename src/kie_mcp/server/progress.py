@@ -1,4 +1,4 @@
-"""Send progress notifications (notifications/progress) while a call waits for tasks."""
+"""Send progress notifications (notifications/progress) while a tool call waits for tasks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.runner import Report
 
 REPORT_INTERVAL = 1
-"""Minimum seconds between two progress notifications of a call."""
+"""Minimum seconds between two progress notifications for the same tool call."""
 
 STATE_WORDS = {
     "prepared": "starting",
@@ -19,31 +19,31 @@ STATE_WORDS = {
     "running": "generating",
     "succeeded": "saving the files",
 }
-"""Words that tell a user what an unfinished task is doing, by the task's state."""
+"""For each state of an unfinished task, words that tell a user what the task is doing."""
 
 
 def make_progress_reporter(app: App, context: Context, usual: Mapping[str, float]) -> "Report":
-    """Return a function that sends progress notifications to the client of a call.
+    """Return a function that sends progress notifications to the client while a tool call waits for tasks.
 
     The function sends at most one notification a second, and the progress number never falls.
 
     Args:
-        app: The running server, for its clock.
+        app: The running server, whose clock is used.
         context: The context of the waiting call. The client gets no notifications if the call has no progress token.
-        usual: Seconds that each task usually takes, by task id.
+        usual: For each task's id, the seconds that such a task usually takes.
     """
     clock = app.clock
-    # Somebody may set the system's clock back while the call waits. Times are therefore computed from the time
-    # at the start and a monotonic clock, so that the elapsed time that clients see never falls.
+    # The system's clock may be set back while the call waits. Later times are therefore computed from the time at the
+    # start and a monotonic clock, so that the elapsed time never falls.
     start = clock.time() - clock.monotonic()
     last_share, last_report = -1.0, -math.inf
 
     async def report(tasks: Sequence["Task"]) -> None:
         nonlocal last_share, last_report
         moment = clock.monotonic()
-        # Some clients show the number unchanged, so it is rounded to four digits.
+        # The number is rounded to four digits, because some clients show it unchanged.
         share = round(measure_progress(tasks, usual, now=start + moment), 4)
-        # A progress of 1 is never sent, because the answer of the call says that all tasks have ended.
+        # A progress of 1 is never sent, because the result of the call follows and says that all tasks have ended.
         if moment - last_report < REPORT_INTERVAL or not last_share < share < 1:
             return
         last_share, last_report = share, moment
@@ -53,11 +53,11 @@ def make_progress_reporter(app: App, context: Context, usual: Mapping[str, float
 
 
 def measure_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, now: float) -> float:
-    """Return the common progress of several tasks, from 0 to 1; it is 1 only when all tasks have ended.
+    """Return the mean progress of several tasks, from 0 to 1; it is 1 only if all tasks have ended.
 
     Args:
         tasks: The tasks that a call waits for.
-        usual: Seconds that each task usually takes, by task id.
+        usual: For each task's id, the seconds that such a task usually takes.
         now: Seconds since 1970.
     """
     shares = [1 if task.done else estimate_progress(max(now - task.created, 0), usual[task.id]) for task in tasks]
@@ -65,7 +65,10 @@ def measure_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, now
 
 
 def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, now: float) -> str:
-    """Describe the progress of several tasks in a few words; see `measure_progress` for the arguments."""
+    """Describe the progress of tasks in words, such as `1 of 3 done, 12 s of usually about 40 s`.
+
+    The arguments are those of `measure_progress()`.
+    """
     open_ = [task for task in tasks if not task.done]
     done = f"{len(tasks) - len(open_)} of {len(tasks)} done"
     if not open_:
@@ -79,7 +82,7 @@ def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, no
 def estimate_progress(elapsed: float, usual: float) -> float:
     """Estimate the progress of one task, from 0 to 1.
 
-    The estimate rises evenly to 0.9 at the usual duration, and afterwards comes ever closer to 1 without reaching it.
+    The estimate rises from 0 to 0.9 during the usual duration; after that, it rises more slowly and never reaches 1.
 
     Args:
         elapsed: Seconds since the task was created.

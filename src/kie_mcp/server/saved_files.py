@@ -1,4 +1,4 @@
-"""Find the saved file of a task's result, for view_media and for resources/read."""
+"""Find the file on disk that contains a task's result, for the tool view_media and the MCP method resources/read."""
 
 from pathlib import Path
 
@@ -9,10 +9,15 @@ from kie_mcp.server.app import App
 
 
 def find_saved_file(app: App, task: Task, number: int) -> Path:
-    """Return the path of the file in which the `number`-th result of a task, counted from 1, was saved.
+    """Return the path of the file in which a result of a task was saved.
+
+    Args:
+        app: The running server.
+        task: The task.
+        number: The number of the result, counted from 1.
 
     Raises:
-        InvalidCall: When there is no such result, or the result is not saved.
+        InvalidCall: When the task has no result with this number, or the result is not saved.
     """
     if task.state != "succeeded":
         step = "Look again when get_task says succeeded." if not task.final else "get_task tells what happened."

@@ -1,4 +1,4 @@
-"""Select the tools that the server lists (environment variable KIE_MCP_TOOLS, option `--tools`)."""
+"""Select the tools that clients see in tools/list (environment variable KIE_MCP_TOOLS, option `--tools`)."""
 
 import json
 import re
@@ -12,14 +12,14 @@ from mcp_types import ListToolsResult
 from kie_mcp.errors import ConfigurationError
 
 PREFIX_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,19}")
-"""Pattern of a prefix: hosts accept only these characters in names of tools, and at most 64 characters in a name."""
+"""Matches a valid prefix; hosts accept only these characters in a tool's name, and at most 64 of them."""
 
 
 class Selection:
-    """Holds the selection of tools that a server lists, and the prefix of their names."""
+    """The tools that clients of a server see in tools/list, and the prefix of the tools' names."""
 
     error: ConfigurationError | None = None
-    """What was wrong with the wanted selection, in whose place this one is shown; None when nothing was."""
+    """The error in the operator's selection, if this selection replaces it; None if there was no error."""
 
     def __init__(self, words: str = "", prefix: str = "") -> None:
         """Select the tools that the parameter `words` names.
@@ -27,8 +27,9 @@ class Selection:
         Args:
             words: Names of sets (`standard`, `compact`, `all`), kinds (such as `image`) and tools, separated by
                 commas or in a JSON list; empty means `standard`. Every name except `compact` also adds the tools that
-                belong to no family of models.
-            prefix: A word to put before the name of each tool, such as `kie` for `kie_get_task`; empty for none.
+                belong to no family of models, such as `get_task`.
+            prefix: A word to put before the name of each tool: with `kie`, `get_task` becomes `kie_get_task`. If the
+                word is empty, the names do not change.
 
         Raises:
             ConfigurationError: When a word is not the name of a set, kind or tool, or hosts would refuse the prefix.
@@ -67,7 +68,11 @@ def _check_prefix(prefix: str) -> str:
 
 
 def select_tools(words: str, prefix: str = "") -> Selection:
-    """Return the selection for a server; what is wrong is left out, and the selection has the error."""
+    """Return the selection of tools for a server; if `words` or `prefix` is invalid, return a valid replacement.
+
+    The replacement contains the standard tools, has the prefix only if the prefix is valid, and has the error in its
+    attribute `error`.
+    """
     try:
         return Selection(words, prefix)
     except ConfigurationError as error:
@@ -83,19 +88,19 @@ def select_tools(words: str, prefix: str = "") -> Selection:
 def load_tool_list() -> dict[str, Any]:
     """Read tool_list.json, which `python -m kie_mcp.server.tools.tool_list` generates from the catalogue.
 
-    It takes 150 ms longer to build the list from the catalogue than to read the file, at each start of the server.
+    The server reads this file when it starts, because building the list from the catalogue would take 150 ms longer.
     """
     tool_list: dict[str, Any] = json.loads(files("kie_mcp.server.tools").joinpath("tool_list.json").read_bytes())
     return tool_list
 
 
 def is_read_only(name: str) -> bool:
-    """Return True if a tool with this name exists, spends no credits and changes nothing."""
+    """Tell whether a tool with this name exists and is read-only, which means that it spends and changes nothing."""
     return any(tool["name"] == name and tool["annotations"]["readOnlyHint"] for tool in load_tool_list()["tools"])
 
 
 def suggest_tools(name: str) -> str:
-    """Return a sentence with the tools whose names are similar to a wrong name; empty if there are no such tools."""
+    """Return a sentence that suggests tools with similar names for a wrong name; empty if no name is similar."""
     return _did_you_mean(name, [tool["name"] for tool in load_tool_list()["tools"]])
 
 

@@ -1,6 +1,6 @@
-"""How long a call may wait: clients give a call up after a time, by the name that they give in `clientInfo`.
+"""Compute how long a tool call may wait before it has to answer, from the client's name in `clientInfo`.
 
-A client that has given up gets neither the result nor the task's id, so each call answers before that.
+Each client gives a call up after some time, and then gets neither the result nor the task's id. Calls answer earlier.
 """
 
 import math
@@ -9,20 +9,20 @@ from typing import NamedTuple
 from kie_mcp.server.app import Context, ToolCall
 
 MOST_SECONDS = 600
-"""Most seconds that any call waits."""
+"""Most seconds that a call waits, even if the client would wait longer."""
 LEAST_CREATE_SECONDS = 3.5
-"""Seconds that a call gives KIE at least to accept its task, also where the settings let it wait for less."""
+"""Minimum seconds that a call waits for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
 
 
 class Client(NamedTuple):
-    """What is known of the clients that have one name."""
+    """The time limit of all MCP clients that use the same name."""
 
     name: str
-    """`clientInfo.name`."""
+    """The client's name, as it sends it in `clientInfo.name`."""
     seconds: float
-    """Seconds after which such a client gives a call up, by its own defaults; of several hosts, the shortest."""
+    """Seconds after which such a client gives a call up by default; if hosts with this name differ, the smallest."""
     source: str
-    """Hosts and versions in which this was seen, and the setting that changes it."""
+    """Hosts and versions in which this time was observed, and in parentheses the host's setting that changes it."""
 
 
 CLIENTS = (
@@ -41,33 +41,40 @@ CLIENTS = (
     Client("gemini-cli-mcp-client", 600, "Gemini CLI 0.61.0: 600."),
 )
 OTHER_SECONDS = 60
-"""Seconds after which other clients give up: what the TypeScript SDK 1.32.2 and 2.4.0 have as their default."""
+"""Seconds after which any other client gives a call up; this is the default of the TypeScript SDK 1.32.2 and 2.4.0."""
 
 SECONDS_BY_NAME = {client.name: client.seconds for client in CLIENTS}
 
 
 def measure_wait_left(call: ToolCall) -> float:
-    """Return the seconds that a call may still wait for its tasks."""
+    """Return the number of seconds that a call may still wait for its tasks."""
     return _measure_left(call, find_longest_wait(call))
 
 
 def measure_create_left(call: ToolCall) -> float:
-    """Return the seconds that a call may still wait for KIE to accept its task."""
+    """Return the number of seconds that a call may still wait for KIE to accept its task."""
     return _measure_left(call, max(find_longest_wait(call), LEAST_CREATE_SECONDS))
 
 
 def find_longest_wait(call: ToolCall) -> float:
-    """Return the most seconds that a call may wait: what the settings say, or what the client is known to allow."""
+    """Return the most seconds that a call may wait, which is the setting `wait_seconds` if it is set.
+
+    Otherwise, the number is a little smaller than the number of seconds after which the client gives the call up.
+    """
     setting = call.context.lifespan_context.settings.wait_seconds
     if setting is not None:
         return setting
     limit = SECONDS_BY_NAME.get(_find_client_name(call.context), OTHER_SECONDS)
-    # The rest is for the way of request and answer, and for a busy machine.
+    # The remaining seconds are for sending the request and the answer, which takes longer on a busy machine.
     return min(limit - 1.5, limit * 0.8, MOST_SECONDS)
 
 
 def _find_client_name(context: Context) -> str:
-    """Return the client's name; without a session, a client of an earlier protocol does not tell it with its calls."""
+    """Return the client's name in lower case; return an empty text if the name is unknown.
+
+    In earlier protocol versions over HTTP without a session, the client sends no name. In this case, the name is `mcp`
+    if the HTTP header User-Agent begins with `python-`.
+    """
     if client := context.session.client_params:
         return client.client_info.name.lower()
     agent = context.request.headers.get("user-agent", "") if context.request else ""

@@ -250,7 +250,10 @@ class Runner:
             await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, seconds))
 
     def _has_ended(self, task: Task) -> bool:
-        """Return True if the task has ended, and its files are downloaded or their download is retried later."""
+        """Tell whether a task has ended, so that a caller no longer waits for it.
+
+        A task that succeeded has ended when its files are saved, or when saving them failed and is tried again later.
+        """
         if watcher := self._watchers.get(task.id):
             return watcher.ended.is_set()
         return task.done or (task.final and bool(task.note))

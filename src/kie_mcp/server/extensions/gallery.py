@@ -1,6 +1,6 @@
 """The gallery (MCP Apps): an HTML page that shows a task inside the chat.
 
-Tools whose answer is a task name the page, and the page calls the tool `gallery_task`.
+In tools/list, each tool whose result is a task has the URI of this page. The page calls the tool `gallery_task`.
 """
 
 import base64
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
-"""Hosts from which the page may load KIE's result files (Content-Security-Policy)."""
+"""Web hosts from which the page may load the results of tasks, for the page's Content-Security-Policy."""
 
 TASK_TOOLS = frozenset({"get_task", "run_model"})
-"""Names of the utilities whose answer is a task, which the gallery can show."""
+"""Names of the tools outside of all families whose result is a task; the gallery can show this task."""
 
 SESSION_PREFIX = "shows-pages-"
-"""Prefix of the session id of each HTTP client that declared MCP Apps in `initialize`; see `CapabilitySession`."""
+"""Beginning of the HTTP session id of a client that declared MCP Apps in `initialize`; see `CapabilitySession`."""
 
 MAX_PREVIEWS = 4
-"""Maximum number of previews in one answer."""
+"""Maximum number of previews (small pictures of results) in one answer of `gallery_task`."""
 MAX_PREVIEW_BYTES = 44_000
-"""Maximum bytes of a preview; a data URI is a third longer, which keeps it below 60 kB."""
+"""Maximum size of a preview in bytes; the data URI of such a preview is a third longer, but still below 60 kB."""
 PREVIEW_SIDE_PX = 640
-"""Maximum pixels of a preview's longer side."""
+"""Maximum length of a preview's longer side, in pixels."""
 
 GALLERY_TASK = Tool(
     name="gallery_task",
@@ -68,14 +68,14 @@ GALLERY_TASK = Tool(
 
 
 def client_shows_gallery(context: Context) -> bool:
-    """Return whether the client that sent this request can show the gallery."""
+    """Tell whether the client that sent this request can show the gallery."""
     if context.session.client_capabilities is None and context.request:
         return str(context.request.headers.get(MCP_SESSION_ID_HEADER, "")).startswith(SESSION_PREFIX)
     return client_supports_apps(context)
 
 
 def declares_gallery(body: bytes) -> bool:
-    """Return whether a request's body is an `initialize` in which the client declares MCP Apps with HTML pages."""
+    """Tell whether the body of a request is an `initialize` in which the client says that it shows HTML pages."""
     with suppress(ValueError, RecursionError):
         match json.loads(body):
             case {
@@ -88,7 +88,7 @@ def declares_gallery(body: bytes) -> bool:
 
 @cache
 def load_page() -> "Page":
-    """Load the gallery's page, with the settings that tell the host how to show the page."""
+    """Load the HTML page as an MCP resource, together with its settings for hosts, such as the allowed web hosts."""
     apps = Apps()
     apps.add_html_resource(
         URI,
@@ -105,11 +105,11 @@ def load_page() -> "Page":
 def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) -> ListToolsResult:
     """Return the answer to tools/list for a client that can show the gallery.
 
-    The answer also has the tool `gallery_task`, and each tool whose answer is a task names the gallery's page.
+    In this answer, there is also the tool `gallery_task`, and each tool whose result is a task has the URI of the page.
 
     Args:
         listed: The answer for clients that cannot show the gallery.
-        utilities: Names of the tools that belong to no family of models.
+        utilities: Names of the tools that belong to no family of models, such as `get_task`.
     """
     tools = [
         tool.model_copy(update={"meta": {**(tool.meta or {}), "ui": {"resourceUri": URI}}})
@@ -121,7 +121,10 @@ def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) ->
 
 
 def add_page_to_resources(listed: ListResourcesResult) -> ListResourcesResult:
-    """Return the answer to resources/list, with the gallery's page added, for a client that can show the gallery."""
+    """Return the answer to resources/list for a client that can show the gallery, with the gallery's page added.
+
+    The argument `listed` is the answer for other clients.
+    """
     entry = Resource(
         uri=URI,
         name=load_page().name,
@@ -143,10 +146,10 @@ async def read_page() -> ReadResourceResult:
 
 
 async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolResult:
-    """Answer a call of `gallery_task` with the task, its kind, its prompt and the requested previews.
+    """Return the result of a call of `gallery_task`: a task, its kind, its prompt and the requested previews.
 
     Raises:
-        KieMcpError: When the arguments are wrong, or there is no such task.
+        KieMcpError: When the arguments are wrong, or no task has the given id.
     """
     from kie_mcp.catalog.arguments import read_arguments
     from kie_mcp.server import answers, formatting
@@ -158,7 +161,7 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
     runner = await app.runner()
     task = await runner.get(id_)
     if task.state == "succeeded" and not task.saved:
-        # The files may still be downloading, so wait up to 10 seconds for them.
+        # The files may still be downloading, so the call waits up to 10 seconds for them.
         (task,) = await runner.wait([task], 10)
     answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
     answer |= {"kind": task.kind, "prompt": formatting.to_one_line(task.prompt)[:300]}
@@ -168,9 +171,9 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
 
 
 async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
-    """Return previews of the requested files as data URIs, by file number.
+    """Return, for the number of each requested result, a preview of its file as a data URI.
 
-    Files that are not saved, cannot be read or have no preview are left out.
+    A file that is not saved, cannot be read or has no preview is left out.
     """
     previews = {}
     for number, result in enumerate(task.results, start=1):
@@ -183,9 +186,9 @@ async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
 
 
 async def _read_small(path: anyio.Path, mime_type: str) -> tuple[bytes, str]:
-    """Return the content and the MIME type of a small file itself, or of a preview of a larger file.
+    """Return the content and the MIME type of a file if it is small, or of a preview if the file is larger.
 
-    The content is empty when no preview can be made.
+    The content is empty if no preview can be made.
 
     Raises:
         OSError: When the file cannot be read.

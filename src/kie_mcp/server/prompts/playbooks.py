@@ -1,4 +1,4 @@
-"""Playbooks: the text of each MCP prompt, which tells the agent the steps to take and the tools to use."""
+"""Playbooks: the texts of the MCP prompts, which tell the agent the steps to take and the tools to use."""
 
 import json
 import re
@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from kie_mcp.errors import InvalidCall
 
 LONGEST = 4000
-"""Maximum characters of an argument in the text of a prompt; longer arguments are cut."""
+"""Maximum characters of an argument's value in the text of a prompt; longer values are cut."""
 LONGEST_PROBLEM = 200
-"""Maximum characters of the explanation why an argument is wrong."""
-# Some programs take these characters for the end of a line, and `json.dumps` does not escape them.
+"""Maximum characters of an error text that explains why an argument is wrong."""
+# These characters are escaped here, because `json.dumps` does not escape them and some programs end a line at them.
 LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x7f\x85\u2028\u2029"}
 
 Ratio = Literal["16:9", "9:16", "1:1"]
@@ -35,14 +35,14 @@ OwnSong = Annotated[str, AfterValidator(_check_own_song)]
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A call that a step asks for: the tool, the model that it runs, and the arguments to give."""
+    """A tool call that a step of a playbook asks for: the tool, the model that it runs, and the arguments' names."""
 
     tool: str
     model: str
     arguments: tuple[str, ...]
 
     def describe(self, tools: Collection[str]) -> str:
-        """Describe the call for the agent; describe a call of run_model if the server's `tools` lack the tool."""
+        """Describe the call for the agent: this tool, or run_model if this tool is not among the server's `tools`."""
         names = ", ".join(self.arguments)
         return f"{self.tool} ({names})" if self.tool in tools else f"run_model (model {self.model}; input: {names})"
 
@@ -82,16 +82,16 @@ class Playbook(BaseModel):
 
     @abstractmethod
     def steps(self, tools: Collection[str]) -> Iterator[str]:
-        """Yield the steps, in order, for a server that shows these tools."""
+        """Yield the text of each step in order; the steps name only tools that the server lists (`tools`)."""
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, str]) -> Self:
-        """Build the playbook from a prompt's arguments.
+        """Build a playbook from the arguments of a prompts/get request.
 
         Raises:
-            InvalidCall: When one is missing, wrong or unknown.
+            InvalidCall: When an argument is missing, wrong or unknown.
         """
-        # Hosts send an empty string for an argument that the user left out.
+        # If the user leaves an argument out, hosts send it as an empty string.
         given = {name: value.strip() for name, value in arguments.items() if value.strip()}
         try:
             return cls.model_validate(given)
@@ -105,7 +105,7 @@ class Playbook(BaseModel):
 
     @classmethod
     def as_prompt(cls) -> Prompt:
-        """Describe the prompt for prompts/list."""
+        """Return the prompt's entry in the answer to prompts/list: its name, title, description and arguments."""
         arguments = [
             PromptArgument(name=name, description=_describe_argument(field), required=field.is_required())
             for name, field in cls.model_fields.items()
@@ -113,7 +113,7 @@ class Playbook(BaseModel):
         return Prompt(name=cls.name, title=cls.title, description=cls.__doc__, arguments=arguments)
 
     def render(self, tools: Collection[str]) -> str:
-        """Return the whole text of the prompt, for a server that shows these tools."""
+        """Return the whole text of the prompt for a server that lists the tools in `tools`."""
         given = [f"- {name}: {quote(value)}" for name, value in self if value not in ("", None)]
         steps = [f"{number}. {step}" for number, step in enumerate(self.steps(tools), start=1)]
         return "\n".join(
@@ -281,10 +281,10 @@ PLAYBOOKS: tuple[type[Playbook], ...] = (Storyboard, GhibliPortrait, ProductAd, 
 
 
 def find_playbook(name: str) -> type[Playbook]:
-    """Return the playbook with this name.
+    """Return the playbook class of the prompt with this name.
 
     Raises:
-        InvalidCall: When no playbook has this name.
+        InvalidCall: When no prompt has this name.
     """
     for playbook in PLAYBOOKS:
         if playbook.name == name:
@@ -294,7 +294,7 @@ def find_playbook(name: str) -> type[Playbook]:
 
 
 def quote(value: object, most: int = LONGEST) -> str:
-    """Format a value from the user as a JSON string on one line, cut to `most` characters."""
+    """Return a value from the user as a JSON string on one line; a value longer than `most` characters is cut."""
     text = str(value)
     cut = f" (cut: {len(text)} characters were given)" if len(text) > most else ""
     return json.dumps(text[:most], ensure_ascii=False).translate(LINE_ENDS) + cut
@@ -319,7 +319,11 @@ def _speech_call(voice: str, tools: Collection[str]) -> str:
 
 
 def _video_call(name: str, tools: Collection[str]) -> str:
-    """Describe, for the agent, the call of the video model that the user named."""
+    """Return words for the agent that say how to call the video model that the user named.
+
+    Raises:
+        InvalidCall: When the named model makes no video.
+    """
     from kie_mcp.catalog import search
 
     found = search.find_by_name(name)

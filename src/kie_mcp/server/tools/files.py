@@ -1,4 +1,4 @@
-"""The tools `upload_file`, which puts a file at KIE, and `get_download_url`, which asks KIE for a download link."""
+"""The tools `upload_file`, which uploads a file to KIE, and `get_download_url`, which asks KIE for a download link."""
 
 from mcp_types import CallToolResult
 from pydantic import Field
@@ -10,7 +10,7 @@ from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 
 LINK_MINUTES = 20
-"""Minutes for which a download link from KIE works."""
+"""Minutes after which a download link from KIE stops working."""
 
 
 class UploadFile(Arguments):
@@ -23,7 +23,11 @@ class UploadFile(Arguments):
 
 
 async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolResult:
-    """Upload one file to KIE, and answer with its URL."""
+    """Upload one file to KIE, and return a result with its public URL, its resource URI and the time when they expire.
+
+    Raises:
+        InvalidCall: When the call does not name exactly one file.
+    """
     given = [name for name in ("path", "url", "base64") if getattr(arguments, name)]
     if len(given) != 1:
         raise InvalidCall("upload_file takes exactly one of path, url and base64.", "Give one of them.")
@@ -53,7 +57,7 @@ class GetDownloadUrl(Arguments):
 
 
 async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> CallToolResult:
-    """Ask KIE for a link from which a person can download a file, and answer with the link."""
+    """Ask KIE for a link with which a person can download a file, and return a result with the link."""
     runner = await app.runner()
     url = await runner.client.request_download_url(await runner.references.find_url(name_task(arguments.file.strip())))
     text = formatting.to_one_line(f"{url} (for {LINK_MINUTES} minutes)")

@@ -1,4 +1,4 @@
-"""The tools `find_models` and `describe_model`, which show the built-in models and those in KIE's list of today."""
+"""The tools `find_models` and `describe_model`, which show the built-in models and the models in KIE's list today."""
 
 import math
 from collections.abc import Mapping
@@ -30,10 +30,11 @@ class FindModels(Arguments):
 
 
 async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:
-    """Find models by words, kind, mode and price, among the built-in models and the models in KIE's list.
+    """Find models by words, kind, mode and price, and return a result with one page of them; legacy models come last.
 
-    When the call limits the price, models that are not built in are left out, because their price is not known as a
-    number. Models that are only the nearest are left out when KIE's list has one that fits. Legacy models come last.
+    The search covers the built-in models and the other models in KIE's list. If the call limits the price, only
+    built-in models are found, because the price of other models is not known as a number. If no built-in model matches
+    the words exactly but another model in KIE's list does, built-in models that match roughly are left out.
     """
     offered = await live_models.fetch_offered_models(app)
     found = search.find_models(
@@ -66,7 +67,7 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
 
 
 def _format_price(row: Mapping[str, str]) -> str:
-    """Format the price in a row: credits and their worth, or KIE's own words for a model that is not built in."""
+    """Return the price of a listed model as text: credits and US dollars, or KIE's price text if it is not built in."""
     worth = f" ({row['usd']})" if "usd" in row else ""
     return row["credits"] if row["tool"] == live_models.RUN_MODEL_TOOL else f"{row['credits']} credits{worth}"
 
@@ -78,13 +79,13 @@ class DescribeModel(Arguments):
 
 
 async def describe_model(app: App, _: ToolCall, arguments: DescribeModel) -> CallToolResult:
-    """Answer with the arguments, limits and price of one model."""
+    """Return a result with the arguments, limits and price of one model."""
     description = await live_models.describe_model(app, arguments.model)
     return _result_with_key_note(app, description, search.format_description(description))
 
 
 def _result_with_key_note(app: App, answer: Mapping[str, Any], text: str) -> CallToolResult:
-    """Build a result, and add a note on how to set the API key when there is none."""
+    """Build a result; if there is no valid API key, add a sentence that explains how to set one."""
     try:
         _ = app.settings.key
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""`run_model`: run any model that KIE offers, whether it is built into the catalogue or not."""
+"""The tool `run_model`, which runs any model that KIE has, even if the model is not built into the catalogue."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,13 +24,13 @@ class RunModel(Options):
         description="Fields as in KIE's documentation, or as describe_model shows, such as {prompt: …}.",
     )
     unchecked: bool = Field(default=False, description="For a model without a published schema.")
-    # Every example in KIE's documentation has this field. It is accepted and ignored, because kie-mcp polls instead.
+    # Agents copy this field from the examples in KIE's documentation. It is ignored, because kie-mcp polls tasks.
     call_back_url: SkipJsonSchema[str] = Field("", alias="callBackUrl")
 
     @model_validator(mode="before")
     @classmethod
     def _with_input(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Move fields that are given beside `model`, where some of KIE's APIs expect them, into `input`."""
+        """Move the model's fields into `input` if the caller wrote them beside `model`, as in some of KIE's APIs."""
         own = {field.alias or name for name, field in cls.model_fields.items()}
         beside = {name: value for name, value in given.items() if name not in own}
         if "input" in given or not beside or given.get("unchecked"):
@@ -39,7 +39,7 @@ class RunModel(Options):
 
 
 async def run_model(app: App, call: ToolCall, arguments: RunModel) -> CallToolResult | InputRequiredResult:
-    """Run the named model, and answer as the tool of a family does."""
+    """Run the named model, and return the same kind of result as the tool of a family."""
     order = await build_model_order(app, arguments.model, arguments.input, unchecked=arguments.unchecked)
     result = await generate(app, call, replace(order, variation=arguments.variation), arguments)
     return answers.add_note(result, "callBackUrl: ignored.") if arguments.call_back_url else result

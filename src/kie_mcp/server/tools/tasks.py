@@ -1,4 +1,4 @@
-"""The tools `get_task`, `list_tasks` and `resolve_task`, which show tasks of the ledger and settle unknown ones."""
+"""The tools `get_task`, `list_tasks` and `resolve_task`: show tasks in the ledger, and record unknown outcomes."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -26,12 +26,13 @@ class GetTask(Arguments):
 
 
 async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResult:
-    """Wait up to `wait_seconds` for all of the named tasks to end, and answer with their descriptions.
+    """Wait up to `wait_seconds` until all named tasks have ended, and return a result that describes the tasks.
 
-    It waits for less where the client would give the call up. An id that no task has is told beside the others' tasks.
+    If the client would give the call up earlier, the call waits for less time. If only some of the ids are wrong, the
+    result has an error for each wrong id beside the descriptions of the other tasks.
 
     Raises:
-        KieMcpError: When none of the ids leads to a task.
+        KieMcpError: When no task was found for any of the ids.
     """
     runner = await app.runner()
     tasks, errors = await _find_tasks(runner, call, arguments.task_ids)
@@ -51,7 +52,11 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
 
 
 async def _find_tasks(runner: Runner, call: ToolCall, ids: Sequence[str]) -> tuple[list[Task], dict[str, KieMcpError]]:
-    """Return the tasks with these ids, and by id why there is none; raise the first error if there is no task."""
+    """Return the tasks that have the given ids, and for each other id the error that tells why no task was found.
+
+    Raises:
+        KieMcpError: When no task was found for any of the ids; this is the error for the first id.
+    """
     tasks: list[Task] = []
     errors: dict[str, KieMcpError] = {}
     for id_ in ids:
@@ -77,7 +82,7 @@ class ListTasks(Arguments):
 
 
 async def list_tasks(app: App, _: ToolCall, arguments: ListTasks) -> CallToolResult:
-    """Answer with one page of tasks, newest first."""
+    """Return a result with one page of the tasks that match all conditions of the call; the newest task comes first."""
     runner = await app.runner()
     found = await runner.ledger.page(
         states=(arguments.status,) if arguments.status else (),
@@ -114,11 +119,11 @@ class ResolveTask(Arguments):
 
 
 async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToolResult:
-    """Record the outcome of a task, as the user found it in KIE's log, where KIE did not tell it."""
+    """Record the outcome of a task that the user looked up in KIE's log, because KIE's API did not tell the outcome."""
     runner = await app.runner()
     task = await runner.resolve(arguments.task_id, arguments.outcome)
     answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
-    # The answer is never marked as an error: this call succeeded, even when it records that the task failed.
+    # The result is never marked as an error, because this call succeeded even if it records that the task failed.
     return answers.build_result(answer, answers.format_task(answer))
 
 

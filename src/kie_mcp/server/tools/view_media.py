@@ -1,4 +1,4 @@
-"""`view_media`: show the saved results of a task to the agent as one picture."""
+"""The tool `view_media`, which shows the saved results of a task to the agent as one picture."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -24,17 +24,17 @@ class ViewMedia(Arguments):
 
 
 async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolResult:
-    """Answer with a picture of one result of a task, or with a contact sheet of all results.
+    """Return a picture of one result of a task, or a contact sheet (one picture of all results), and a text about it.
 
-    The answer has no structured content, because several hosts would then show only that and drop the picture.
+    The result has no structuredContent, because several hosts would then show only structuredContent and no picture.
 
     Raises:
-        InvalidCall: When there is no such result, or the result is not saved.
+        InvalidCall: When the task has no such result, or the result is not saved.
     """
     task = await (await app.runner()).get(arguments.task_id)
     max_bytes = preview.MAX_LARGE_BYTES if arguments.size == "large" else preview.MAX_BYTES
     number, fragment = arguments.n, arguments.task_id.partition("#")[2]
-    # The caller may name one result as `task:<id>#<n>`, which is the form that file arguments take.
+    # The caller may also write the number of the result in task_id: `task:<id>#<n>`, as in arguments that take files.
     if number is None and fragment.isdecimal():
         number = int(fragment)
     if not task.results and task.texts:
@@ -49,7 +49,7 @@ async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolRes
         picture = await preview.render_preview(path, max_bytes=max_bytes)
         return _picture_result(f"task:{task.id}#{number}, {path.name}: {picture.note}", picture)
     if not any(each.path for each in task.results):
-        # This call always raises here; its error tells the caller why there is no file.
+        # No result is saved, so this call always raises an error, which tells the caller why there is no file.
         find_saved_file(app, task, 1)
     files = [(Path(each.path) if each.path else None, each.label) for each in task.results]
     sheet = await preview.render_contact_sheet(files, max_bytes=max_bytes)
