@@ -284,6 +284,9 @@ def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> No
         ({"type": "array", "items": {"type": "string", "enum": [5, 10]}}, ["5"], ["5"]),
         ({"type": "array", "enum": [5, 10], "items": {"type": "string"}}, ["5"], ["5"]),
         ({"type": ["string", "integer"], "enum": ["a", 5]}, 5, 5),
+        ({"allOf": [{"type": "string"}, {"enum": [5, 10]}]}, "5", "5"),
+        ({"type": "string", "anyOf": [{"enum": [5]}, {"const": 10}]}, "5", "5"),
+        ({"type": "string", "oneOf": [{"enum": [5]}, {"type": "integer"}]}, "5", "5"),
     ],
     ids=str,
 )
@@ -424,6 +427,7 @@ def test_a_file_inside_a_part_is_a_file_too() -> None:
 
 FILE_OR_FILES = [{"type": "string", "format": "uri"}, {"type": "array", "items": {"type": "string", "format": "uri"}}]
 UNTYPED_LIST = {"type": "array"}
+PART = {"type": "object", "properties": {"y": {"type": "string"}}}
 
 
 @pytest.mark.parametrize(
@@ -436,6 +440,9 @@ UNTYPED_LIST = {"type": "array"}
         ("image_url", {}, "file:///home/me/a.png", ["file:///home/me/a.png"]),
         ("image_url", {}, "C:\\me\\a.png", ["C:\\me\\a.png"]),
         ("image_url", {"description": "A file"}, "data:image/png;base64,AAAA", ["data:image/png;base64,AAAA"]),
+        ("image_url", {"anyOf": [FILE_OR_FILES[0], {"type": "object"}]}, "a.png", ["a.png"]),
+        ("picked", UNTYPED_LIST | {"items": {"anyOf": [FILE_OR_FILES[0], PART]}}, ["a.png", {"y": "b"}], ["a.png"]),
+        ("picked", {"anyOf": [FILE_OR_FILES[0], {"type": "string", "enum": ["auto"]}]}, "auto", []),
         ("part", {"type": "object"}, {"image_url": "task:x#1", "text": "a.png"}, ["task:x#1"]),
         ("parts", UNTYPED_LIST, [{"deep": {"videoUrl": "kie://uploads/u_1"}}], ["kie://uploads/u_1"]),
         ("by_name", {"additionalProperties": {"type": "string", "format": "uri"}}, {"one": "a.png"}, ["a.png"]),
@@ -458,6 +465,13 @@ def test_a_file_is_found_where_the_schema_leaves_open_what_a_field_takes(
     call = dynamic_model.parse_call(build_model({name: field}), {name: given})
     assert call.references() == files
     assert call.sent(str) == {name: given}
+
+
+def test_a_file_is_found_in_a_field_without_a_name_in_the_schema() -> None:
+    model = build_model({"p": {}}, additionalProperties={"type": "string", "format": "uri"})
+    call = dynamic_model.parse_call(model, {"p": "x", "any": "a.png"})
+    assert call.references() == ["a.png"]
+    assert call.sent(lambda ref: f"<{ref}>") == {"p": "x", "any": "<a.png>"}
 
 
 def test_the_file_of_an_example_is_not_sent() -> None:

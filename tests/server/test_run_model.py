@@ -233,6 +233,17 @@ async def test_a_reference_in_a_field_that_takes_no_file_never_reaches_kie(
     assert sandbox.accepted == []
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "a.mp3"])
+async def test_a_field_that_does_not_tell_what_it_takes_takes_any_file(
+    client: Client, sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(render_file(name, MediaContent("a", "1")))
+    sandbox.discovery.add_model(NEW, {"properties": {"source": {"type": "string"}}})
+    quoted = await run_model(client, NEW, {"source": f"file://{tmp_path / name}"}, quote=True)
+    assert not quoted.is_error, text(quoted)
+    assert "there is no file" in (await read_refusal(client, NEW, {"source": f"file://{tmp_path}/b.png"})).lower()
+
+
 async def test_a_reference_in_a_hidden_field_never_reaches_kie(client: Client, sandbox: Sandbox) -> None:
     said = await read_refusal(client, "z-image", {"prompt": "x", "language_code": "task:t_x#1"})
     assert "language_code: task:t_x#1 is known only on this machine" in said

@@ -175,11 +175,8 @@ def _extend(base: type[KieModel], properties: Schema) -> type[KieModel]:
 
 def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """Return the fields that are not empty, converted to the types of the schema, with each file as a `MediaRef`."""
-    given = _without_empty(fields, schema)
-    return {
-        name: with_files(value, schema.get("properties", {}).get(name, {}), name)
-        for name, value in _without_empty(_coerce_fields(given, schema), schema).items()
-    }
+    given = _without_empty(_coerce_fields(_without_empty(fields, schema), schema), schema)
+    return dict(with_files(given, schema, ""))
 
 
 def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schema]) -> tuple[dict[str, Any], list[str]]:

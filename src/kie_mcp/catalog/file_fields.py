@@ -74,10 +74,11 @@ def _json_types(field: Schema) -> list[str]:
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
     """Return the class for the kind of file that every text in a field names; None if a text may be another thing."""
-    types, is_uri = _json_types(field), field.get("format") == "uri"
-    if not ({"string"} <= {*types} <= {"string", "array"} or (is_uri and not types)) or not _is_free(field, name):
+    types = set(_json_types(field))
+    if not _is_free(field, name) or not ("string" in types or not types):
         return None
-    return _medium(name, Image) if is_uri or FILE_FIELD.search(snake_case(name)) else None
+    is_named = bool(FILE_FIELD.search(snake_case(name))) and bool(types) and types <= {"string", "array"}
+    return _medium(name, Image) if is_named or field.get("format") == "uri" else None
 
 
 def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | None:

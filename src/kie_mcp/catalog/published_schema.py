@@ -141,15 +141,23 @@ class _Reader:
             raise UnusableSchema(f"it is too large (more than {MAX_SCHEMA_CHARS:,} characters)")
 
 
-def _cast_values(schema: Schema) -> Schema:
+def _cast_values(schema: Schema, types: Collection[str] = ()) -> Schema:
     """Return a schema whose `enum`, `const` and `default` have the type that the schema states.
 
     Without quotes, YAML reads the choice "5" of a text field as the number 5, which no text would ever match.
+
+    Args:
+        schema: The schema.
+        types: The types that the schema around this one states; they count if this one states none.
     """
-    types = _as_list(schema.get("type", []))
+    stated = [schema, *schema.get("allOf", ())]
+    types = next((_as_list(each["type"]) for each in stated if "type" in each), types)
     cast: Schema = {key: _cast(schema[key], types) for key in ("const", "default") if key in schema}
     if "enum" in schema:
         cast["enum"] = [_cast(each, types) for each in schema["enum"]]
+    for key in ("allOf", "anyOf", "oneOf"):
+        if key in schema and types:
+            cast[key] = [_cast_values(each, types) for each in schema[key]]
     return {**schema, **cast}
 
 
@@ -354,8 +362,9 @@ def _merge_any_of(schemas: list[Schema]) -> Schema:
     if all("type" in schema for schema in schemas):
         types = [each for schema in schemas for each in _as_list(schema["type"])]
         merged["type"] = merged.get("type") or list(dict.fromkeys(types))
-    if formats := [schema["format"] for schema in schemas if "format" in schema]:
-        merged["format"] = formats[0]
+    texts = [schema.get("format") for schema in schemas if "string" in schema.get("type", "string")]
+    if texts and texts[0] and texts.count(texts[0]) == len(texts):
+        merged["format"] = texts[0]
     lists = [schema for schema in schemas if "array" in schema.get("type", "array")]
     if lists and all("items" in schema for schema in lists):
         merged["items"] = _merge_any_of([schema["items"] for schema in lists])

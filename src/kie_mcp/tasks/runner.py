@@ -301,7 +301,7 @@ class Runner:
             For each file or task that the arguments name, a string that identifies its content; the idempotency key;
             and the task of the earlier call, or None.
         """
-        refuse_stray_references({**order.extra, **order.call.sent(lambda _: "")})
+        refuse_stray_references({**order.extra, **order.call.sent(lambda _: "")}, self.uploader.folders)
         contents = await self.references.identify(order.call.references())
         idempotency_key, since = order.idempotency_key(contents), self._repeat_window_start()
         repeated = None if since is None else await self.ledger.find_repeated(idempotency_key, since)
