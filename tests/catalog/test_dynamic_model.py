@@ -86,6 +86,12 @@ def test_what_the_schema_refuses_is_refused_in_words(field: Schema, value: Any, 
 
 
 AUTO_OR_SECONDS = {"oneOf": [{"type": "integer", "minimum": 2, "maximum": 15}, {"const": "auto"}]}
+BY_M = {
+    "oneOf": [
+        {"properties": {"m": {"const": "a"}, "x": {"type": "integer"}}, "required": ["m"]},
+        {"properties": {"m": {"const": "b"}, "y": {"type": "integer", "default": 2}}, "required": ["m"]},
+    ]
+}
 A_OR_B = {"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
 
 
@@ -133,6 +139,19 @@ A_OR_B = {"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
         ({"allOf": [A_OR_B, {"properties": {"a": {"maxLength": 1}}}]}, {"a": "xy"}, "a: String should have at most 1"),
         ({**A_OR_B, "additionalProperties": False}, {"c": 1}, "there is no argument c"),
         ({"properties": {"x": {"type": "object", **A_OR_B}}}, {"x": {"c": 1}}, "there is no argument x.c"),
+        (BY_M, {"m": "a", "x": 1, "y": 1}, "there is no argument y"),
+        (
+            {"properties": {"parts": {"type": "array", "items": BY_M}}},
+            {"parts": [{"m": "a", "x": 1, "y": 1}]},
+            "there is no argument parts.0.y",
+        ),
+        ({"properties": {"x": BY_M}}, {"x": {"m": "b", "x": 1}}, "there is no argument x.x"),
+        (
+            {**A_OR_B, "patternProperties": {"^c": {"type": "integer"}}},
+            {"c": "x"},
+            "c: Input should be a valid integer",
+        ),
+        ({**A_OR_B, "patternProperties": {"^c": {"type": "integer"}}}, {"d": 1}, "there is no argument d"),
     ],
     ids=str,
 )
@@ -157,6 +176,15 @@ def test_every_keyword_of_a_schema_counts(schema: Schema, fields: dict[str, Any]
         ({"properties": {"x": {"type": "string", "pattern": r"^(?=(a+)+$)\1"}}}, {"x": "a" * 4000}),
         ({**A_OR_B, "additionalProperties": True}, {"c": 1}),
         ({"properties": {"x": {}}, "if": {"required": ["x"]}, "then": {"properties": {"y": {}}}}, {"x": 1, "y": 2}),
+        ({"oneOf": [{"properties": {"a": {}, "b": {}}}, {"properties": {"a": {}, "c": {}}}]}, {"a": 1}),
+        ({"oneOf": [{**A_OR_B, "required": ["a"]}, {**A_OR_B, "required": ["a", "b"]}]}, {"a": "x", "b": "y"}),
+        ({"properties": {"x": {"oneOf": [{"maximum": 5}, {"maximum": 9}]}}}, {"x": 3}),
+        ({"properties": {"x": {"type": "integer", "maximum": 10**400, "minimum": -(10**400)}}}, {"x": 3}),
+        ({"properties": {"x": {"maxLength": 10**400, "enum": ["a"], "default": 10**400}}}, {"x": "a"}),
+        ({**A_OR_B, "patternProperties": {"^c": {"type": "integer"}}}, {"a": "x", "c1": 1}),
+        (BY_M, {"m": "a", "x": 1}),
+        (BY_M, {"m": "b", "y": 1}),
+        ({"properties": {"parts": {"type": "array", "items": BY_M}}}, {"parts": [{"m": "a", "x": 1}]}),
     ],
     ids=lambda given: str(given)[:60],
 )
@@ -247,6 +275,18 @@ def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> No
         ({"type": "string", "enum": ["5", "10"]}, 5, "5"),
         ({"type": "boolean"}, 1, True),
         (AUTO_OR_SECONDS, "5", 5),
+        ({"type": "string", "enum": [5, 10]}, 5, "5"),
+        ({"type": "string", "enum": [5, 10]}, "10", "10"),
+        ({"type": ["string", "null"], "enum": [0.5, None]}, 0.5, "0.5"),
+        ({"type": "string", "enum": [True, False]}, "true", "true"),
+        ({"type": "string", "const": 5}, 5, "5"),
+        ({"type": "integer", "enum": ["5", "10"]}, "5", 5),
+        ({"type": "array", "items": {"type": "string", "enum": [5, 10]}}, ["5"], ["5"]),
+        ({"type": "array", "enum": [5, 10], "items": {"type": "string"}}, ["5"], ["5"]),
+        ({"type": ["string", "integer"], "enum": ["a", 5]}, 5, 5),
+        ({"allOf": [{"type": "string"}, {"enum": [5, 10]}]}, "5", "5"),
+        ({"type": "string", "anyOf": [{"enum": [5]}, {"const": 10}]}, "5", "5"),
+        ({"type": "string", "oneOf": [{"enum": [5]}, {"type": "integer"}]}, "5", "5"),
     ],
     ids=str,
 )
@@ -383,6 +423,55 @@ def test_a_file_inside_a_part_is_a_file_too() -> None:
         build_model({"shots": {"type": "array", "items": part}}), {"shots": [{"image_url": "a.png", "url": "b.png"}]}
     )
     assert call.references() == ["a.png", "b.png"]
+
+
+FILE_OR_FILES = [{"type": "string", "format": "uri"}, {"type": "array", "items": {"type": "string", "format": "uri"}}]
+UNTYPED_LIST = {"type": "array"}
+PART = {"type": "object", "properties": {"y": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "given", "files"),
+    [
+        ("image", {"oneOf": FILE_OR_FILES}, "a.png", ["a.png"]),
+        ("picked", {"anyOf": FILE_OR_FILES}, ["a.png", "task:x#1"], ["a.png", "task:x#1"]),
+        ("image_urls", UNTYPED_LIST, ["task:x#1", "https://x.example/a.png"], ["task:x#1"]),
+        ("image_url", {"type": ["string", "array"]}, ["/home/me/a b.png"], ["/home/me/a b.png"]),
+        ("image_url", {}, "file:///home/me/a.png", ["file:///home/me/a.png"]),
+        ("image_url", {}, "C:\\me\\a.png", ["C:\\me\\a.png"]),
+        ("image_url", {"description": "A file"}, "data:image/png;base64,AAAA", ["data:image/png;base64,AAAA"]),
+        ("image_url", {"anyOf": [FILE_OR_FILES[0], {"type": "object"}]}, "a.png", ["a.png"]),
+        ("picked", UNTYPED_LIST | {"items": {"anyOf": [FILE_OR_FILES[0], PART]}}, ["a.png", {"y": "b"}], ["a.png"]),
+        ("picked", {"anyOf": [FILE_OR_FILES[0], {"type": "string", "enum": ["auto"]}]}, "auto", []),
+        ("part", {"type": "object"}, {"image_url": "task:x#1", "text": "a.png"}, ["task:x#1"]),
+        ("parts", UNTYPED_LIST, [{"deep": {"videoUrl": "kie://uploads/u_1"}}], ["kie://uploads/u_1"]),
+        ("by_name", {"additionalProperties": {"type": "string", "format": "uri"}}, {"one": "a.png"}, ["a.png"]),
+        ("pair", {"prefixItems": [{}, {"type": "string", "format": "uri"}]}, ["a.png", "b.png"], ["b.png"]),
+        *(
+            (name, {"type": "string"}, "~/a.png", ["~/a.png"])
+            for name in ("photo", "avatar", "file", "clip", "face", "logo", "drivingVideo", "source", "reference")
+        ),
+        ("style_reference", {"type": "string"}, "a.png", ["a.png"]),
+        ("style_reference", {"type": "string"}, "in the style of a.png", []),
+        ("avatar", {"type": "string"}, "anna", []),
+        ("source", {"type": "string", "enum": ["task:x#1"]}, "task:x#1", []),
+        ("prompt", {"type": "string"}, "task:x#1 with a hat", []),
+    ],
+    ids=str,
+)
+def test_a_file_is_found_where_the_schema_leaves_open_what_a_field_takes(
+    name: str, field: Schema, given: Any, files: list[str]
+) -> None:
+    call = dynamic_model.parse_call(build_model({name: field}), {name: given})
+    assert call.references() == files
+    assert call.sent(str) == {name: given}
+
+
+def test_a_file_is_found_in_a_field_without_a_name_in_the_schema() -> None:
+    model = build_model({"p": {}}, additionalProperties={"type": "string", "format": "uri"})
+    call = dynamic_model.parse_call(model, {"p": "x", "any": "a.png"})
+    assert call.references() == ["a.png"]
+    assert call.sent(lambda ref: f"<{ref}>") == {"p": "x", "any": "<a.png>"}
 
 
 def test_the_file_of_an_example_is_not_sent() -> None:

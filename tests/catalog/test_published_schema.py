@@ -114,7 +114,7 @@ A, B = {"type": "string"}, {"type": "integer"}
             [],
         ),
         ({"properties": {"v": {"anyOf": [{"enum": ["a"], **A}, A]}}}, {"v": A}, []),
-        ({"properties": {"v": {"anyOf": [A, B]}}}, {"v": {}}, []),
+        ({"properties": {"v": {"anyOf": [A, B]}}}, {"v": {"type": ["string", "integer"]}}, []),
         ({"properties": {"v": {"anyOf": [A, {"type": "null"}], "default": None}}}, {"v": A}, []),
         ({"properties": {"v": {"oneOf": "?"}, "w": True}}, {"v": {}, "w": {}}, []),
     ],

@@ -84,12 +84,22 @@ async def test_a_wrong_value_of_a_known_field_is_refused_beside_a_new_field(clie
     assert result.is_error
 
 
-async def test_a_file_in_a_new_field_is_uploaded(client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
-    publish(sandbox, ID, mask_url={"type": "string", "format": "uri"})
+@pytest.mark.parametrize("field", [{"type": "string", "format": "uri"}, {"type": ["string", "array"]}, {}], ids=str)
+async def test_a_file_in_a_new_field_is_uploaded(
+    client: Client, sandbox: Sandbox, tmp_path: Path, field: dict[str, Any]
+) -> None:
+    publish(sandbox, ID, mask_url=field)
     (tmp_path / "mask.png").write_bytes(render_file("mask.png", MediaContent("a mask", "1")))
     result = await call(client, "z_image", prompt="x", mask_url=str(tmp_path / "mask.png"))
     assert not result.is_error, text(result)
     assert sandbox.accepted[0].body["input"]["mask_url"].startswith("https://")
+
+
+async def test_a_reference_in_a_new_field_that_takes_no_file_is_refused(client: Client, sandbox: Sandbox) -> None:
+    publish(sandbox, ID, mood={"type": "string"})
+    result = await call(client, "z_image", prompt="x", mood="task:t_x#1")
+    assert "mood: task:t_x#1 is known only on this machine" in text(result)
+    assert sandbox.accepted == []
 
 
 async def test_a_new_field_makes_another_task_and_the_same_again_does_not(client: Client, sandbox: Sandbox) -> None:

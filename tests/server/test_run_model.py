@@ -177,6 +177,79 @@ async def test_without_a_schema_the_caller_has_to_be_sure(client: Client, sandbo
     assert sandbox.accepted[0].body["input"] == {"prompt": "x", "odd": [1]}
 
 
+IMAGE = {"type": "string", "format": "uri"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        None,
+        {"image": {"oneOf": [IMAGE, {"type": "array", "items": IMAGE}]}},
+        {"image": {"type": ["string", "array"]}},
+        {"image": {}},
+        {"part": {"type": "object"}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("names_result", [False, True])
+async def test_a_file_is_uploaded_where_a_schema_does_not_tell_files(
+    client: Client, sandbox: Sandbox, tmp_path: Path, schema: dict[str, Any] | None, names_result: bool
+) -> None:
+    made = answer(await run_model(client, "z-image", {"prompt": "x"}))["task_id"]
+    (tmp_path / "a.png").write_bytes(render_file("a.png", MediaContent("a", "1")))
+    file = f"task:{made}#1" if names_result else str(tmp_path / "a.png")
+    sandbox.discovery.add_model(NEW, schema and {"properties": {"prompt": {}, **schema}})
+    fields = {"part": {"image": [file]}} if schema and "part" in schema else {"image": file}
+    result = await run_model(client, NEW, {"prompt": f"Like {file}, in blue", **fields}, unchecked=True)
+    assert not result.is_error, text(result)
+    sent = sandbox.accepted[-1].body["input"]
+    (url,) = sent["part"]["image"] if "part" in sent else [sent["image"]]
+    assert url.startswith("https://")
+    assert sent["prompt"] == f"Like {file}, in blue"
+
+
+@pytest.mark.parametrize("model", ["vendor/odd", "vendor/plain", "z-image"])
+@pytest.mark.parametrize(
+    "stray",
+    [
+        "task:t_x#1",
+        "task:t_x#1, task:t_x#2",
+        "kie://uploads/u_1",
+        "file:///home/me/a b.png",
+        '["task:t_x#1"]',
+        "{folder}/a b.png",
+        "  {folder}/a b.png\n",
+    ],
+)
+async def test_a_reference_in_a_field_that_takes_no_file_never_reaches_kie(
+    client: Client, sandbox: Sandbox, tmp_path: Path, model: str, stray: str
+) -> None:
+    sandbox.discovery.add_model("vendor/odd", None)
+    sandbox.discovery.add_model("vendor/plain", {"properties": {"prompt": {"type": "string"}}})
+    (tmp_path / "a b.png").write_bytes(render_file("a.png", MediaContent("a", "1")))
+    said = await read_refusal(client, model, {"prompt": stray.format(folder=tmp_path)}, unchecked=True)
+    assert said.startswith("failed: prompt")
+    assert "is known only on this machine" in said
+    assert sandbox.accepted == []
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "a.mp3"])
+async def test_a_field_that_does_not_tell_what_it_takes_takes_any_file(
+    client: Client, sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(render_file(name, MediaContent("a", "1")))
+    sandbox.discovery.add_model(NEW, {"properties": {"source": {"type": "string"}}})
+    quoted = await run_model(client, NEW, {"source": f"file://{tmp_path / name}"}, quote=True)
+    assert not quoted.is_error, text(quoted)
+    assert "there is no file" in (await read_refusal(client, NEW, {"source": f"file://{tmp_path}/b.png"})).lower()
+
+
+async def test_a_reference_in_a_hidden_field_never_reaches_kie(client: Client, sandbox: Sandbox) -> None:
+    said = await read_refusal(client, "z-image", {"prompt": "x", "language_code": "task:t_x#1"})
+    assert "language_code: task:t_x#1 is known only on this machine" in said
+    assert sandbox.accepted == []
+
+
 @pytest.mark.parametrize(("name", "near"), [("vendor/new-imag", NEW), ("veo-33", "veo3"), ("", "find_models")])
 @pytest.mark.parametrize("unchecked", [True, False])
 async def test_an_id_that_exists_nowhere_never_reaches_a_create(

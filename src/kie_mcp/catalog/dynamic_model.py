@@ -3,29 +3,21 @@
 import keyword
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, create_model
 
 from kie_mcp.catalog.argument_values import is_placeholder
 from kie_mcp.catalog.arguments import coerce_arguments, is_empty, tidy
-from kie_mcp.catalog.fields import Audio, Image, Kind, MediaRef, Ref, Video, snake_case
+from kie_mcp.catalog.fields import Kind, Ref, snake_case
+from kie_mcp.catalog.file_fields import has_file, json_type, with_files
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.published_schema import MAX_SCHEMA_DEPTH, is_deeper, merge_alternatives, one_line
 from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
 
 Schema = Mapping[str, Any]
 
-FILE_FIELD = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
-"""Matches the names of fields that take a file; in KIE's schemas, often only a field's name shows this."""
-NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
-"""Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
-MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
-    (re.compile(r"video|clip|movie"), Video),
-    (re.compile(r"audio|voice|sound|song|music"), Audio),
-)
-"""Patterns that match the names of file fields for video or audio; all other file fields take an image."""
 ENVELOPE = ("model", "callBackUrl")
 """Fields of a request that are outside of its `input`, but that people often paste together with the input."""
 SHOWN = (
@@ -56,6 +48,8 @@ Value = Annotated[Any, PlainSerializer(_to_wire)]
 class DynamicModel(KieModel):
     """A model that is known only by the schema that KIE publishes."""
 
+    __pydantic_extra__: dict[str, Value] = Field(init=False)
+    """The fields that the class does not have; they may contain files, too."""
     input_schema: ClassVar[Schema] = {}
     """KIE's JSON Schema of the model's input, with alternatives such as `anyOf` merged into one list of fields."""
     check: ClassVar[SchemaCheck | None] = None
@@ -82,6 +76,7 @@ def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of:
         UnusableSchema: The schema is not valid JSON Schema.
     """
     merged = merge_alternatives(schema)
+    is_open = "additionalProperties" in merged or "patternProperties" in merged
     attributes: dict[str, Any] = {
         "id": id_,
         "kind": kind,
@@ -90,7 +85,7 @@ def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of:
         "__module__": __name__,
         "input_schema": merged,
         "check": SchemaCheck(dict(schema)),
-        "model_config": ConfigDict(extra="allow" if "additionalProperties" in merged else "forbid", frozen=True),
+        "model_config": ConfigDict(extra="allow" if is_open else "forbid", frozen=True),
     }
     base: type[DynamicModel] = type("DynamicModel", (DynamicModel,), attributes)
     fields = _build_fields(merged.get("properties", {}), merged.get("required", ()), base)
@@ -130,7 +125,8 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     if is_deeper(dict(fields), MAX_SCHEMA_DEPTH):
         raise ValueError("the fields are nested too deeply")
     if model.check is None:
-        return model.model_validate({name: value for name, value in fields.items() if value is not None})
+        given = {name: with_files(value, {}, name) for name, value in fields.items() if value is not None}
+        return model.model_validate(given)
     shown = {name: field.alias or name for name, field in model.model_fields.items()}
     schema = model.input_schema
     known = schema.get("properties", {})
@@ -139,10 +135,11 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
     given = _read_fields(given, schema)
     given, problems = _check(model.check, given, known)
-    problems += [f"there is no argument {name}" for name in unknown_fields(given, schema)]
+    narrowed = merge_alternatives(model.check.narrow(given))
+    problems += [f"there is no argument {name}" for name in unknown_fields(given, narrowed)]
     if problems:
         raise ValueError("; ".join(problems))
-    completed = {**_defaults(schema), **given}
+    completed = {**_defaults(narrowed), **given}
     # If KIE's defaults contradict the given fields, no default is sent, and KIE chooses the missing values itself.
     return model.model_validate(given if model.check.find_problems(completed) else completed)
 
@@ -178,11 +175,8 @@ def _extend(base: type[KieModel], properties: Schema) -> type[KieModel]:
 
 def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """Return the fields that are not empty, converted to the types of the schema, with each file as a `MediaRef`."""
-    given = _without_empty(fields, schema)
-    return {
-        name: _with_files(value, schema.get("properties", {}).get(name, {}), name)
-        for name, value in _without_empty(_coerce_fields(given, schema), schema).items()
-    }
+    given = _without_empty(_coerce_fields(_without_empty(fields, schema), schema), schema)
+    return dict(with_files(given, schema, ""))
 
 
 def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schema]) -> tuple[dict[str, Any], list[str]]:
@@ -202,7 +196,7 @@ def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dic
     def read(value: Any) -> Any:
         return coerce_arguments({"": value}, {"properties": {"": {"type": "number"}}})[""]
 
-    return {name: value if _json_type(known.get(name, {})) else read(value) for name, value in fields.items()}
+    return {name: value if json_type(known.get(name, {})) else read(value) for name, value in fields.items()}
 
 
 def _defaults(schema: Schema) -> dict[str, Any]:
@@ -215,7 +209,7 @@ def _defaults(schema: Schema) -> dict[str, Any]:
         for name, field in schema.get("properties", {}).items()
         if name not in schema.get("required", ())
         and not is_empty(tidy(field.get("default")))
-        and not _has_file(field, name)
+        and not has_file(field, name)
     }
 
 
@@ -235,7 +229,7 @@ def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         for name, value in inner.items()
         if value is not None
         and (
-            (name in required and not _has_file(known.get(name, {}), name))
+            (name in required and not has_file(known.get(name, {}), name))
             or value in known.get(name, {}).get("enum", ())
             or not is_empty(tidy(value))
         )
@@ -267,8 +261,8 @@ def _coerce_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 def _coerce(value: Any, schema: Schema) -> Any:
     """Convert a value to the type and the spelling in its schema: "5" to 5, a JSON text to a list, 4k to 4K."""
-    kind, choices = _json_type(schema), schema.get("enum", ())
-    value = coerce_arguments({"": value}, {"properties": {"": {"type": kind or "string", "enum": choices}}})[""]
+    kind, choices = json_type(schema), schema.get("enum", ())
+    value = coerce_arguments({"": value}, {"properties": {"": {"type": kind, "enum": choices}}})[""]
     if isinstance(value, float) and value.is_integer() and kind == "integer":
         return int(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -279,17 +273,6 @@ def _coerce(value: Any, schema: Schema) -> Any:
     if isinstance(value, list):
         return [_coerce(each, schema.get("items", {})) for each in value]
     return _coerce_fields(value, schema) if isinstance(value, Mapping) else value
-
-
-def _with_files(value: Any, schema: Schema, name: str) -> Any:
-    """Return a value in which each text in a file field is replaced by a `MediaRef`."""
-    if isinstance(value, list):
-        return [_with_files(each, schema.get("items", {}), name) for each in value]
-    if isinstance(value, Mapping):
-        inner = schema.get("properties", {})
-        return {key: _with_files(each, inner.get(key, {}), key) for key, each in value.items()}
-    medium = _media_type(schema, name) if isinstance(value, str) else None
-    return medium(value.strip()) if medium else value
 
 
 def summarize_schema(schema: Schema) -> dict[str, Any]:
@@ -306,13 +289,13 @@ def summarize_schema(schema: Schema) -> dict[str, Any]:
 def _summarize_field(field: Schema, name: str) -> dict[str, Any]:
     """Return a short version of one field's schema; the description of a file field is only `file`."""
     summary = {key: _shown(field[key]) for key in SHOWN if field.get(key) is not None}
-    if kind := _json_type(field):
+    if kind := json_type(field):
         summary["type"] = kind
     if kind == "array":
         summary["items"] = _summarize_field(field.get("items") or {}, name)
     if kind == "object" and field.get("properties"):
         summary |= summarize_schema(field)
-    if _has_file(field, name):
+    if has_file(field, name):
         summary.pop("default", None)
         summary["description"] = "file"
     elif words := field.get("description"):
@@ -345,36 +328,3 @@ def _free_name(wire_name: str, taken: Collection[str], base: type[BaseModel]) ->
     while keyword.iskeyword(name) or name in taken or hasattr(base, name) or name.startswith("model_"):
         name = f"{name.removeprefix('model_')}_"
     return name
-
-
-def _json_type(field: Schema) -> str:
-    """Return the one JSON type of a field, ignoring null; empty if the field has no type or several types."""
-    kinds = field.get("type")
-    others = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each not in (None, "null")]
-    if not others:
-        types = {type(each) for each in field.get("enum", ()) if each is not None}
-        others = [JSON_TYPES.get(each, "") for each in types]
-    return str(others[0]) if len(others) == 1 else ""
-
-
-JSON_TYPES = {str: "string", int: "integer", float: "number"}
-
-
-def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class for the kind of file that a field takes, from its format and name; None if it takes no file."""
-    plain = snake_case(name)
-    if _json_type(field) != "string" or any(each is not None for each in field.get("enum", ())):
-        return None
-    if NOT_A_FILE_FIELD.search(plain) or not (field.get("format") == "uri" or FILE_FIELD.search(plain)):
-        return None
-    return next((medium for words, medium in MEDIUM_PATTERNS if words.search(plain)), Image)
-
-
-def _has_file(field: Schema, name: str) -> bool:
-    """Return True if a field takes a file, or contains such a field at any depth."""
-    inner: Iterator[tuple[str, Schema]] = iter(field.get("properties", {}).items())
-    return (
-        _media_type(field, name) is not None
-        or ("items" in field and _has_file(field["items"], name))
-        or any(_has_file(each, key) for key, each in inner)
-    )

@@ -21,8 +21,8 @@ from kie_mcp.catalog.schema import walk_annotation
 
 Kind = Literal["video", "image", "audio", "text"]
 """The kind of result that a model makes."""
-Medium = Literal["image", "video", "audio"]
-"""The kind of file that a field takes."""
+Medium = Literal["image", "video", "audio", "file"]
+"""The kind of file that a field takes; `file` stands for any kind."""
 
 
 TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
@@ -90,7 +90,7 @@ class MediaRef(Ref):
         return super().__new__(cls, reference)
 
     medium: ClassVar[Medium]
-    """Kind of the file: image, video or audio."""
+    """Kind of the file: image, video or audio, or `file` for any of them."""
     limits: Limits = Limits()
     """KIE's limits for the file; without arguments, `Limits()` limits nothing."""
 
@@ -111,6 +111,12 @@ class Audio(MediaRef):
     """An audio file."""
 
     medium = "audio"
+
+
+class AnyFile(MediaRef):
+    """A file of a kind that KIE's schema does not tell."""
+
+    medium = "file"
 
 
 def find_file_type(field: FieldInfo) -> tuple[type[MediaRef], Limits | None] | None:

@@ -398,10 +398,11 @@ def _measure_inputs(call: KieModel, medium: Medium, lengths: Lengths) -> list[Am
 
     An argument that is not in the model's schema counts as a file if its name contains the kind, such as `video_url`.
     """
-    refs = [ref for ref in call.references() if isinstance(ref, MediaRef) and ref.medium == medium]
+    refs = [ref for ref in call.references() if isinstance(ref, MediaRef) and ref.medium in (medium, "file")]
     others = [value for name, value in (call.model_extra or {}).items() if medium in name and value]
     unknown = Amount(SHORTEST_UNKNOWN, LONGEST_UNKNOWN, f"{medium} of unknown length counts as {LONGEST_UNKNOWN:g} s")
-    untyped = sum(len(value) if isinstance(value, list) else 1 for value in others)
+    parts = [each for value in others for each in (value if isinstance(value, list) else [value])]
+    untyped = sum(not isinstance(each, MediaRef) for each in parts)
     return [exactly(lengths[ref]) if ref in lengths else unknown for ref in refs] + [unknown] * untyped
 
 

@@ -1,10 +1,9 @@
 """Clean the JSON Schemas that KIE publishes: replace `$ref`, leave out mistakes, and refuse schemas of great size."""
 
 import json
-import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +13,8 @@ MAX_SCHEMA_CHARS = 100_000
 """Largest size of a schema in characters, after each `$ref` is replaced; KIE's largest schema has about 10,000."""
 MAX_SCHEMA_DEPTH = 32
 """Largest number of schemas, lists or objects that may be nested in each other."""
+MAX_NUMBER = 2**63 - 1
+"""Largest number, without its sign, that counts in a schema; a larger limit limits nothing."""
 SCHEMA_COST = 40
 """Characters that are added to the size for each schema inside a schema, so that many empty schemas count, too."""
 MAX_DESCRIPTION_CHARS = 500
@@ -100,8 +101,8 @@ class _Reader:
         read |= self._read_parts(given, lambda part: self.read(part, within, depth + 1))
         # In some of KIE's schemas, the `enum` for the items of a list is beside `type: array` and not inside `items`.
         if read.get("type") == "array" and "enum" in read and not any(isinstance(each, list) for each in read["enum"]):
-            read["items"] = {**read.get("items", {}), "enum": read.pop("enum")}
-        return read
+            read["items"] = _cast_values({**read.get("items", {}), "enum": read.pop("enum")})
+        return _cast_values(read)
 
     def _read_parts(self, given: Schema, read: Callable[[Any], Schema]) -> Iterator[tuple[str, Any]]:
         """Generate the keywords that contain schemas, each with its schemas after `read` has cleaned them."""
@@ -140,6 +141,44 @@ class _Reader:
             raise UnusableSchema(f"it is too large (more than {MAX_SCHEMA_CHARS:,} characters)")
 
 
+def _cast_values(schema: Schema, types: Collection[str] = ()) -> Schema:
+    """Return a schema whose `enum`, `const` and `default` have the type that the schema states.
+
+    Without quotes, YAML reads the choice "5" of a text field as the number 5, which no text would ever match.
+
+    Args:
+        schema: The schema.
+        types: The types that the schema around this one states; they count if this one states none.
+    """
+    stated = [schema, *schema.get("allOf", ())]
+    types = next((_as_list(each["type"]) for each in stated if "type" in each), types)
+    cast: Schema = {key: _cast(schema[key], types) for key in ("const", "default") if key in schema}
+    if "enum" in schema:
+        cast["enum"] = [_cast(each, types) for each in schema["enum"]]
+    for key in ("allOf", "anyOf", "oneOf"):
+        if key in schema and types:
+            cast[key] = [_cast_values(each, types) for each in schema[key]]
+    return {**schema, **cast}
+
+
+def _as_list(types: str | list[str]) -> list[str]:
+    return [types] if isinstance(types, str) else types
+
+
+def _cast(value: Any, types: Collection[str]) -> Any:
+    """Return a value as one of the JSON types; a value that has no such form is returned unchanged."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if "string" in types and (isinstance(value, bool) or is_number):
+        fits = "boolean" in types if isinstance(value, bool) else {"integer", "number"} & {*types}
+        return value if fits else json.dumps(value)
+    if isinstance(value, str) and "string" not in types:
+        if "boolean" in types and value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+        number = _number(value) if {"integer", "number"} & {*types} else None
+        return value if number is None else number
+    return value
+
+
 def is_deeper(value: Any, levels: int) -> bool:
     """Return whether more than `levels` lists or objects are nested in each other."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -153,7 +192,7 @@ def _number(value: Any) -> float | None:
             value = json.loads(value)
         except (ValueError, RecursionError):
             return None
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
     return value if number else None
 
 
@@ -163,7 +202,8 @@ def _count(value: Any) -> int | None:
 
 
 def _value(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if is_number and _number(value) is None else value
 
 
 def _step(value: Any) -> float | None:
@@ -319,6 +359,15 @@ def _merge_any_of(schemas: list[Schema]) -> Schema:
     merged = {key: value for key, value in first.items() if all(key in each and each[key] == value for each in others)}
     if all("enum" in schema for schema in schemas):
         merged["enum"] = list({json.dumps(each): each for schema in schemas for each in schema["enum"]}.values())
+    if all("type" in schema for schema in schemas):
+        types = [each for schema in schemas for each in _as_list(schema["type"])]
+        merged["type"] = merged.get("type") or list(dict.fromkeys(types))
+    texts = [schema.get("format") for schema in schemas if "string" in schema.get("type", "string")]
+    if texts and texts[0] and texts.count(texts[0]) == len(texts):
+        merged["format"] = texts[0]
+    lists = [schema for schema in schemas if "array" in schema.get("type", "array")]
+    if lists and all("items" in schema for schema in lists):
+        merged["items"] = _merge_any_of([schema["items"] for schema in lists])
     fields: defaultdict[str, list[Schema]] = defaultdict(list)
     for schema in schemas:
         for name, field in schema.get("properties", {}).items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, permutations
 from typing import TYPE_CHECKING, Any
 
 from kie_mcp.catalog.fields import MediaRef
@@ -59,7 +59,7 @@ class SchemaCheck:
         Raises:
             UnusableSchema: The schema is not valid JSON Schema.
         """
-        self._schema = _without_wrong_patterns(schema)
+        self._schema = _mend(schema)
         self._validator = _compile(self._schema)
 
     def find_problems(self, fields: Mapping[str, Any]) -> list[str]:
@@ -76,6 +76,14 @@ class SchemaCheck:
             if each.kind.name == "type" or not _is_uploaded(_value_at(fields, each.instance_path))
         )
         return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
+
+    def narrow(self, fields: Mapping[str, Any]) -> Schema:
+        """Return the schema with only those alternatives in `anyOf` and `oneOf`, at any depth, that the fields meet.
+
+        Args:
+            fields: The fields under KIE's names, with files as `MediaRef`.
+        """
+        return _narrow(self._schema, _with_urls(fields))
 
     def _explain(self, error: "ValidationError") -> str:
         """Describe one validation error in words; empty when the schema causes the error and not the value."""
@@ -117,10 +125,27 @@ def _compile(schema: Schema) -> "Draft202012Validator":
         raise UnusableSchema(str(error).partition("\n")[0][:MAX_VALUE_CHARS]) from None
 
 
-def _without_wrong_patterns(schema: Any) -> Any:
-    """Return a schema without patterns, at any depth, that are not valid regular expressions."""
+def _narrow(schema: Schema, value: Any) -> Schema:
+    """Return a schema with only those alternatives, at any depth, that a value meets; with all if it meets none."""
+    narrowed = dict(schema)
+    for key in ("anyOf", "oneOf"):
+        if parts := schema.get(key):
+            met = [each for each in parts if _compile(each).is_valid(value)] or parts
+            narrowed[key] = [_narrow(each, value) for each in met]
+    if "allOf" in schema:
+        narrowed["allOf"] = [_narrow(each, value) for each in schema["allOf"]]
+    if isinstance(value, Mapping) and "properties" in schema:
+        known = schema["properties"]
+        narrowed["properties"] = {n: _narrow(each, value[n]) if n in value else each for n, each in known.items()}
+    if isinstance(value, list) and value and "items" in schema:
+        narrowed["items"] = {"anyOf": [_narrow(schema["items"], each) for each in value]}
+    return narrowed
+
+
+def _mend(schema: Any) -> Any:
+    """Return a schema in which, at any depth, no pattern is a wrong regular expression and no `oneOf` excludes all."""
     if isinstance(schema, list):
-        return [_without_wrong_patterns(each) for each in schema]
+        return [_mend(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     kept = {key: value for key, value in schema.items() if key not in ("pattern", "patternProperties")}
@@ -129,7 +154,24 @@ def _without_wrong_patterns(schema: Any) -> Any:
     if isinstance(by_pattern := schema.get("patternProperties"), dict):
         kept["patternProperties"] = {name: each for name, each in by_pattern.items() if _is_pattern(name)}
     values = ("const", "enum", "default")
-    return {key: value if key in values else _without_wrong_patterns(value) for key, value in kept.items()}
+    return _loosen_choice({key: value if key in values else _mend(value) for key, value in kept.items()})
+
+
+def _loosen_choice(schema: Schema) -> Schema:
+    """Replace `oneOf` by `anyOf` if a call that meets one of the alternatives may hardly avoid to meet another one.
+
+    That is so if all fields that one alternative requires are required by another one as well.
+    """
+    parts = schema.get("oneOf")
+    if not isinstance(parts, list):
+        return schema
+    named = [each.get("required", ()) if isinstance(each, dict) else () for each in parts]
+    if not any({*one} <= {*other} for one, other in permutations(named, 2)):
+        return schema
+    loose = {key: value for key, value in schema.items() if key != "oneOf"}
+    if "anyOf" in loose:
+        return {**loose, "allOf": [*loose.get("allOf", ()), {"anyOf": parts}]}
+    return {**loose, "anyOf": parts}
 
 
 def _is_pattern(text: str) -> bool:
@@ -210,7 +252,8 @@ def unknown_fields(fields: Mapping[str, Any], schema: Mapping[str, Any], inside:
         inside: Path of the object that has the fields, which is put before each name, such as `lines.0.`.
     """
     known = schema.get("properties", {})
-    closed = bool(known) and not schema.get("patternProperties") and "additionalProperties" not in schema
+    patterns = schema.get("patternProperties", {})
+    closed = bool(known or patterns) and "additionalProperties" not in schema
     for name, value in fields.items():
         if name in known:
             items = value if isinstance(value, list) else [value]
@@ -219,5 +262,5 @@ def unknown_fields(fields: Mapping[str, Any], schema: Mapping[str, Any], inside:
                 place = f"{inside}{name}.{number}." if isinstance(value, list) else f"{inside}{name}."
                 if isinstance(each, Mapping):
                     yield from unknown_fields(each, below, place)
-        elif closed:
+        elif closed and not any(_compile({"pattern": each}).is_valid(name) for each in patterns):
             yield f"{inside}{name}"

@@ -1,13 +1,17 @@
 """Allowed folders: tool calls may read and upload local files only from folders that the operator chose."""
 
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import url2pathname
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.media_inputs import abbreviate, open_file
+
+PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
+"""Matches a text that may be the path of a local file."""
 
 
 class AllowedFolders:
@@ -20,6 +24,16 @@ class AllowedFolders:
             folders: The allowed folders; subfolders are allowed too. If empty, every local file is refused.
         """
         self._folders = [folder.expanduser().resolve() for folder in folders]
+
+    def find_file(self, text: str) -> bool:
+        """Tell whether a text is the path of a file that exists, in any folder; never if every local file is refused.
+
+        Callers of such a server are elsewhere, and must not learn which files there are.
+        """
+        # A text that is too long for a path, or has characters that no path has, is no error here.
+        with suppress(OSError, RuntimeError, ValueError):
+            return bool(self._folders and PATH.fullmatch(text)) and Path(text).expanduser().is_file()
+        return False
 
     @contextmanager
     def open(self, path: str) -> Iterator[Content]:

@@ -86,6 +86,8 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
     # Some fields for pictures also accept clips. KIE lists the formats of both in one list.
     takes_clips = ref.medium == "image" and any(f"video/{each}" in formats.EXTENSIONS for each in named)
     accepted = {ref.medium, "video"} if takes_clips else {ref.medium}
+    if ref.medium == "file":
+        return
     if given in KINDS and given not in accepted:
         raise InvalidCall(
             f"{abbreviate(ref)} is {KINDS[given]}; this field takes {KINDS[ref.medium]}.",

@@ -29,6 +29,7 @@ from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.services import Change, Services
+from kie_mcp.tasks.stray_references import refuse_stray_references
 from kie_mcp.tasks.takeover import Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.watcher import Watcher
@@ -304,6 +305,7 @@ class Runner:
             For each file or task that the arguments name, a string that identifies its content; the idempotency key;
             and the task of the earlier call, or None.
         """
+        refuse_stray_references({**order.extra, **order.call.sent(lambda _: "")}, self.uploader.folders)
         contents = await self.references.identify(order.call.references())
         idempotency_key, since = order.idempotency_key(contents), self._repeat_window_start()
         repeated = None if since is None else await self.ledger.find_repeated(idempotency_key, since)

@@ -1,0 +1,49 @@
+"""Stray references: texts in a request that name a file or an earlier task, in fields that take neither."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kie_mcp.catalog.argument_values import parse_json
+from kie_mcp.errors import InvalidCall
+from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.media_inputs import abbreviate
+
+ONE_REFERENCE = r"(?:task:[\w-]+(?:#[\w-]+)?|kie://[^\s,;]+|file:[\\/][^\s,;]+)"
+REFERENCES = re.compile(rf"{ONE_REFERENCE}(?:[\s,;]+{ONE_REFERENCE})*|file:[\\/][^\n]+", re.IGNORECASE)
+"""Matches a text that is nothing but references that only this server can read."""
+
+
+def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders) -> None:
+    """Check that no text in a request is still a reference, which KIE could not read, or a path of a local file.
+
+    A text that only mentions a reference in a sentence is not refused.
+
+    Args:
+        fields: The fields of the request, in which each file or earlier task is replaced already.
+        folders: Tells which texts are paths of local files.
+
+    Raises:
+        InvalidCall: When a text is a reference, or the path of a file that exists.
+    """
+    for place, text in _find_texts(fields):
+        if REFERENCES.fullmatch(text) or folders.find_file(text):
+            raise InvalidCall(
+                f"{place}: {abbreviate(text)} is known only on this machine, and KIE does not say that this field "
+                "takes a file.",
+                "Nothing was sent. Give a URL that anybody can open, such as the one that upload_file returns.",
+            )
+
+
+def _find_texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Generate all texts in a value, also those in a text that is JSON, each with its place, such as `shots.0.name`."""
+    if isinstance(value, str):
+        value = value.strip()
+        read = parse_json(value) if value.startswith(("[", "{", '"')) else value
+        if isinstance(read, str):
+            yield place, read
+            return
+        value = read
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, part in parts:
+        yield from _find_texts(part, f"{place}.{name}" if place else str(name))
