@@ -13,11 +13,10 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall
-from kie_mcp.kie import routes, status
+from kie_mcp.kie import result_search, routes, status
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.result_readers import one_line, parse_number
-from kie_mcp.kie.result_search import LONGEST_URL, MOST_FILES
+from kie_mcp.kie.result_readers import Media, find_urls, one_line, parse_number
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures
@@ -120,10 +119,10 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
 
 def _attach_links(task: Task, outcome: str, now: float, advice: Advice) -> None:
     """Set a task's results to the URLs in the text `outcome`, and its state to `succeeded`, to have them downloaded."""
-    links = [link for link in re.findall(r"https://[^\s,]+", outcome) if len(link) <= LONGEST_URL]
-    if not links:
+    links = [Media(url) for url in find_urls(outcome) if url.lower().startswith("https://")]
+    if not (media := result_search.bound(links)):
         raise InvalidCall(f"{outcome[:100]} is no https link.", f"Copy the file's link from {advice.task_list}.")
-    task.results, task.texts = [Result(link) for link in links[:MOST_FILES]], []
+    task.results, task.texts = [Result(each.url) for each in media], []
     task.state, task.error, task.note, task.saved = "succeeded", None, "", False
     task.finished = task.finished or now
 
