@@ -477,6 +477,27 @@ async def test_what_settles_no_missing_result_is_refused(
         assert (await runner.get(task.id)).state == "succeeded"
 
 
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        ("https://kie.test/w_100,h_100/1.png", ["https://kie.test/w_100,h_100/1.png"]),
+        ("It is (https://kie.test/1.png).", ["https://kie.test/1.png"]),
+        ("[the file](https://kie.test/1.png).", ["https://kie.test/1.png"]),
+        ("https://kie.test/1 (2).png", ["https://kie.test/1 (2).png"]),
+        ("HTTPS://KIE.TEST/1.png", ["HTTPS://KIE.TEST/1.png"]),
+        ("https://kie.test/1.png, https://kie.test/2.png", ["https://kie.test/1.png", "https://kie.test/2.png"]),
+        ("https://kie.test/1.png,https://kie.test/1.png", ["https://kie.test/1.png"]),
+    ],
+)
+async def test_links_of_a_lost_task_are_taken_as_people_write_them(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, outcome: str, expected: list[str]
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        settled = await runner.resolve(await lost(runner, sandbox), outcome)
+    assert [result.url for result in settled.results] == expected
+
+
 async def test_a_lost_task_is_settled_by_the_link_of_its_result(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:

@@ -146,6 +146,7 @@ class Downloader:
                 the MIME type of the content that the host sent.
         """
         declared = await self._download_resuming(url, part)
+        await anyio.to_thread.run_sync(result_types.unpack_gzip, part.file, self._largest)
         takes_text = task.kind == "text"
         mime_type = result_types.identify(part.file, declared=declared, url=result.url, takes_text=takes_text)
         async with self._checks:
