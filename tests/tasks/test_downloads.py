@@ -283,6 +283,11 @@ async def test_the_path_is_whole_whatever_the_folder_is_called(
         assert made.results[0].path.startswith(f"{expected}{os.sep}")
 
 
+async def test_a_model_with_a_very_long_name_has_files(downloader: Downloader, folder: Path) -> None:
+    await downloader.download(task(f"{KIE}/1.png", model="studio/" + "heron" * 1000))
+    assert [*files(folder).values()] == [PICTURE]
+
+
 async def test_files_can_be_read_as_others_that_this_user_makes(downloader: Downloader) -> None:
     before = os.umask(0o027)
     try:

@@ -91,6 +91,10 @@ class Sandbox:
     @property
     def balance(self) -> float:
         """The number of credits that are left on the sandbox's only account."""
+        return max(self._measure_balance(), 0)
+
+    def _measure_balance(self) -> float:
+        """Return the balance; it is below 0 if tasks cost more than the account had, or now has at the start."""
         now = self._clock()
         return round(self._credits - self._tasks.read_spent() - sum(task.charge(now) for task in self.accepted), 2)
 
@@ -209,7 +213,7 @@ class Sandbox:
             return False
         self._tasks.save(task)
         # The balance is read again, because another process may have spent credits since the first read.
-        if self.balance >= 0:
+        if self._measure_balance() >= 0:
             return True
         self._tasks.delete(task)
         return False

@@ -25,6 +25,8 @@ DOWNLOAD_SECONDS = 900
 """Maximum seconds for the download of one result; if the download takes longer, the attempt has failed."""
 MOST_REDIRECTS = 5
 CONCURRENT_DOWNLOADS = 4
+LONGEST_MODEL = 100
+"""Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
 
@@ -249,7 +251,7 @@ def _refuse_private_address(address: str) -> None:
 def _file_stem(task: Task, number: int) -> str:
     """Return the file name, without extension, for a result; its number distinguishes it from the task's others."""
     day = to_local_day(task.created)
-    model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())
+    model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())[:LONGEST_MODEL]
     return f"{day}-{model}-{task.id}-{number}"
 
 
