@@ -200,7 +200,8 @@ class Sandbox:
             fault=request.state.task_fault,
         )
         if not self._accept(task):
-            return build_envelope(402, _describe_lack(task.credits, self.balance))
+            lack = f"this task costs {task.credits:,.10g} credits, and the balance is {self.balance:,.10g}"
+            return build_envelope(402, f"Credits insufficient: {lack}")
         if offer.route.at_once:
             return build_envelope(*answer_with_result(StatusRecord(task, now, base)))
         if offer.route.repeated:
@@ -387,11 +388,6 @@ def _file_response(place: Path | None, name: str) -> Response:
     if place is None:
         raise HTTPException(404)
     return FileResponse(place, filename=name.rpartition("/")[2], content_disposition_type="inline")
-
-
-def _describe_lack(cost: float, balance: float) -> str:
-    """Return KIE's error message for a balance that is too low; the message names the price and the balance."""
-    return f"Credits insufficient: this task costs {cost:,.10g} credits, and the balance is {balance:,.10g}"
 
 
 def _refuse_upload(reason: str) -> Response:
