@@ -14,6 +14,7 @@ STATE: dict[str, dict[str, Any]] = {
     "jobs": {"state": "success"},
     "veo": {"successFlag": 1},
     "suno-music": {"status": "SUCCESS"},
+    "omni": {"kieAudioId": "a1"},
 }
 
 
@@ -50,8 +51,13 @@ def urls(status: Status) -> list[str]:
         ("jobs", {"resultJson": json.dumps({"resultUrls": ["//k.example/1.mp4"]})}),
         ("jobs", {"resultJson": json.dumps(json.dumps({"resultUrls": [CLIP]}))}),
         ("jobs", {"resultJson": json.dumps({"output": json.dumps({"files": json.dumps([CLIP])})})}),
-        ("jobs", {"resultJson": f"The video is at {CLIP}."}),
-        ("jobs", {"resultJson": '{"url": "https:\\/\\/k\\/1.mp4"'}),
+        ("jobs", {"message": {"video": CLIP}}),
+        ("jobs", {"callbackResult": {"url": CLIP}}),
+        ("jobs", {"resultJson": json.dumps({"choices": [{"message": {"images": [{"url": CLIP}]}}]})}),
+        ("jobs", {"output_params": {"url": CLIP}}),
+        ("jobs", {"failsafeUrl": CLIP}),
+        ("jobs", {"taskIdeas": [CLIP]}),
+        ("jobs", {"resultJson": json.dumps({"resultUrls": [CLIP, CLIP]})}),
         ("jobs", {"works": [{"resource": {"resource": CLIP}}]}),
         ("suno-music", {"response": {"suno_data": [{"audio_url": CLIP}]}}),
         ("suno-music", {"data": [{"audio_url": CLIP}]}),
@@ -63,6 +69,114 @@ def test_a_link_anywhere_in_the_result_is_the_result(shape: str, fields: dict[st
     assert status.state == "succeeded"
     assert urls(status) in ([CLIP], ["https://k.example/1.mp4"])
     assert (status.texts, status.unread) == ((), "")
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("place", ["resultUrls", "elsewhere"])
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("https://k/my clip.mp4", ["https://k/my clip.mp4"]),
+        ("https://k/my clip (1).mp4?a=b", ["https://k/my clip (1).mp4?a=b"]),
+        ("https://k/it's{1}|2.mp4", ["https://k/it's{1}|2.mp4"]),
+        ("https://k/clip(1)", ["https://k/clip(1)"]),
+        ("https://k/a.mp4,https://k/b.mp4", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("https://k/a.mp4; https://k/b.mp4;", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("https://k/a.mp4，https://k/b.mp4", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("https://k/a.mp4|https://k/b.mp4", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("https://k/a.mp4 https://k/b.mp4", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("https://k/a.mp4\nhttps://k/b.mp4", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("https://k/a.mp4https://k/b.mp4", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("[https://k/a.mp4, https://k/b.mp4]", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("['https://k/a.mp4', 'https://k/b.mp4']", ["https://k/a.mp4", "https://k/b.mp4"]),
+        ("https://k/w_100,h_100/a.png", ["https://k/w_100,h_100/a.png"]),
+        ("https://k/fetch?url=https://other/a.png", ["https://k/fetch?url=https://other/a.png"]),
+        ("https://k/fetch/https://other/a.png", ["https://k/fetch/https://other/a.png"]),
+        ("https://k/a.png?x=1&amp;y=2", ["https://k/a.png?x=1&y=2"]),
+        ("HTTPS://K/a.png", ["HTTPS://K/a.png"]),
+        ("//k.example/a.png", ["https://k.example/a.png"]),
+        ("https://k/a is ready.", ["https://k/a"]),
+    ],
+)
+@pytest.mark.parametrize("as_list", [False, True])
+def test_links_are_taken_as_a_whole_and_one_by_one(
+    written: str, expected: list[str], place: str, *, as_list: bool
+) -> None:
+    status = read("jobs", resultJson=json.dumps({place: [written] if as_list else written}))
+    assert urls(status) == expected
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"The video is at {CLIP}.",
+        f"The video ({CLIP}) is ready",
+        f"[Watch the video]({CLIP})",
+        f"![]({CLIP})",
+        '{"url": "https:\\/\\/k\\/1.mp4"',
+    ],
+)
+def test_a_file_that_a_sentence_names_is_a_result_beside_the_sentence(said: str) -> None:
+    status = read("jobs", resultJson=said)
+    assert urls(status) == [CLIP]
+    assert [json.loads(text) for text in status.texts] == [{"resultJson": said}]
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("page", ["https://k", "https://k.example/docs", "https://k/a.html", "https://k/a.php?x=1.png"])
+def test_an_answer_in_words_may_name_a_web_page(page: str) -> None:
+    status = read("jobs", resultJson=json.dumps({"answer": f"hello; see {page} for more"}))
+    assert (status.media, status.spare_media) == ((), ())
+    assert "hello; see" in status.unread
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("result", [{"video": {"url": CLIP}}, {"bodyImageUrls": [CLIP]}, CLIP], ids=str)
+def test_files_are_looked_for_although_there_is_text(result: Any) -> None:
+    status = read("jobs", resultJson=json.dumps({"resultObject": result}))
+    assert urls(status) == [CLIP]
+    assert status.texts
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("name", ["referenceUrl", "prompt_image", "input", "coverUrl"])
+def test_a_file_with_a_doubtful_name_in_the_result_is_kept_if_it_is_the_only_one(name: str) -> None:
+    status = read("jobs", resultJson=json.dumps({name: PICTURE}))
+    assert [media.url for media in status.spare_media] == [PICTURE]
+    assert urls(read("jobs", resultJson=json.dumps({name: PICTURE, "file": CLIP}))) == [CLIP]
+
+
+def test_a_picture_beside_an_id_is_kept() -> None:
+    status = read("omni", image={"url": PICTURE}, bodyImageUrls=["https://k/2.png"])
+    assert (urls(status), status.texts) == ([PICTURE, "https://k/2.png"], ("a1",))
+
+
+def test_a_link_beside_the_result_that_is_not_taken_is_told() -> None:
+    assert PICTURE in read("jobs", prompt_image={"url": PICTURE}).unread
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("fields", [{"hasAudio": False}, {"videoDuration": 0}, {"video_mode": "std"}, {"musicId": ""}])
+def test_a_flag_about_sound_makes_a_picture_no_cover(fields: dict[str, Any]) -> None:
+    assert urls(read("jobs", resultJson=json.dumps({"imageUrl": PICTURE, **fields}))) == [PICTURE]
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("name", ["source_audio_url", "sourceAudioUrl", "previewVideo", "source_url"])
+def test_a_song_comes_before_its_cover_whatever_its_field_is_called(name: str) -> None:
+    status = read("jobs", resultJson=json.dumps({"works": [{name: SONG, "image_url": COVER}]}))
+    assert [media.url for media in status.spare_media] == [SONG, COVER]
+    other = {"audio_url": "https://k/2.mp3", "image_url": "https://k/2.jpg"}
+    both = read("jobs", resultJson=json.dumps({"works": [other, {name: SONG}]}))
+    assert urls(both) == ["https://k/2.mp3", SONG, "https://k/2.jpg"]
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("name", ["sourceAudioUrl", "source_audio_url"])
+def test_the_source_of_a_song_stands_in_for_its_file(name: str) -> None:
+    songs = [{"audioUrl": "https://k/2.mp3", name: "https://k/3.mp3"}, {"audioUrl": "", name: SONG, "imageUrl": COVER}]
+    assert urls(read("suno-music", response={"sunoData": songs})) == ["https://k/2.mp3", SONG]
 
 
 @pytest.mark.untraced

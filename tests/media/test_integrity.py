@@ -30,6 +30,11 @@ def animation(image_format: str) -> bytes:
     return noise(image_format, save_all=True, append_images=others)
 
 
+def streamed_wav(size: bytes) -> bytes:
+    """WAV of a program that does not know the size when it writes the header, and writes another one."""
+    return piped_wav().replace(b"\xff" * 4, size)
+
+
 def archive() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as written:
@@ -37,6 +42,13 @@ def archive() -> bytes:
     return file.getvalue()
 
 
+def tag(size: int) -> bytes:
+    """An ID3 tag with `size` bytes of a cover."""
+    return b"ID3\4\0\0" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0)) + b"\x01" * size
+
+
+ID3 = tag(50)
+LAST_OGG_PAGE = b"OggS\0\4" + bytes(20) + b"\1\xff" + bytes(255)
 WHOLE = {
     "JPEG": noise("JPEG"),
     "progressive JPEG": noise("JPEG", progressive=True),
@@ -64,6 +76,13 @@ WHOLE = {
     "MIDI": media_files.midi(20),
     "AIFF": b"FORM" + struct.pack(">I", 504) + b"AIFFCOMM" + bytes(496),
     "SVG": b"<svg xmlns='http://www.w3.org/2000/svg'>" + b"<path/>" * 300 + b"</svg>",
+    "SVG without content": b"<svg xmlns='http://www.w3.org/2000/svg' data-note='" + b"x" * 300 + b"'/>",
+    "SVG with spaces in its last tag": b"<svg xmlns='http://www.w3.org/2000/svg'>" + b"<path/>" * 99 + b"</svg >",
+    "SVG with a prefix": b"<svg:svg xmlns:svg='http://www.w3.org/2000/svg'>" + b"<svg:g/>" * 99 + b"</svg:svg>",
+    "SVG with entities": b"<!DOCTYPE svg [<!ENTITY a 'b>'>]><svg>" + b"<path d='&a;'/>" * 99 + b"</svg>",
+    "BigTIFF": noise("TIFF", big_tiff=True),
+    "FLAC after a tag": ID3 + media_files.flac(20),
+    "AAC after a tag": ID3 + media_files.aac(),
     "3D model": b"glTF" + struct.pack("<II", 2, 512) + bytes(500),
     "ZIP": archive(),
     "PDF": b"%PDF-1.7\n" + b"\n" * 500 + b"%%EOF\n",
@@ -77,6 +96,19 @@ LENIENT = {
     "WAV from a pipe": piped_wav(),
     "MP3 after zeros": b"ID3\4\0\0\0\0\0\0" + bytes(500) + media_files.mp3(),
     "MP3 before a tag": media_files.mp3() + b"TAG" + bytes(125),
+    "MP3 after two tags": tag(100) + tag(100_000) + media_files.mp3(),
+    "AAC after a large tag": tag(100_000) + media_files.aac(),
+    "FLAC after a large tag": tag(100_000) + media_files.flac(),
+    "Ogg before zeros": media_files.ogg() + bytes(100),
+    "Ogg before a tag": media_files.ogg() + b"TAG" + bytes(125),
+    "Ogg before anything": media_files.ogg() + LAST_OGG_PAGE + b"made by a program",
+    "chained Ogg": media_files.ogg() + LAST_OGG_PAGE + media_files.ogg(),
+    **{f"MP4 before {count} bytes": media_files.clip() + b"\r\n made"[:count] for count in (1, 2, 7)},
+    "WAV with another large size": streamed_wav(b"\0\xff\xff\x3f"),
+    "WAV without a size": streamed_wav(bytes(4)),
+    "SVG before a comment": b"<svg></svg><!--" + b"x" * 5000 + b"-->",
+    "SVG with an unknown entity": b"<svg>&nbsp;" + b"<path/>" * 300 + b"</svg>",
+    "SVG with more behind": b"<svg></svg>more",
     "PNG with more behind": noise("PNG") + b"more",
     "JPEG with more behind": noise("JPEG") + b"more",
 }
@@ -100,6 +132,16 @@ def test_what_programs_write_has_no_damage(name: str) -> None:
     if name in NEED_FFMPEG and not PROGRAM:
         pytest.skip("There is no ffmpeg on this machine.")
     assert find_damage(io.BytesIO(encode(name)), TYPES[name]) == ""
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("name", TYPES)
+def test_what_programs_write_is_known_whatever_the_host_calls_it(name: str) -> None:
+    if name in NEED_FFMPEG and not PROGRAM:
+        pytest.skip("There is no ffmpeg on this machine.")
+    file = io.BytesIO(encode(name))
+    found = result_types.identify(file, declared="text/html", url="https://files.example/a", takes_text=False)
+    assert found == TYPES[name]
 
 
 @pytest.mark.untraced
@@ -161,6 +203,23 @@ def test_a_picture_with_a_very_long_text_is_whole() -> None:
     long = noise("PNG", pnginfo=text)
     assert damage(long) == ""
     assert damage(long[:-20]) == "breaks off"
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_with_very_many_pixels_is_looked_at_to_its_end(*, progressive: bool) -> None:
+    vast = encode_picture(PIL.Image.new("L", (12_000, 9000), 128), "JPEG", progressive=progressive)
+    assert damage(vast) == ""
+    assert damage(vast + bytes(2_000_000)) == ""
+    assert damage(vast[: len(vast) // 2]) == "breaks off"
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_a_jpeg() -> None:
+    exif = PIL.Image.Exif()
+    exif[0x927C] = b"\xff\xd9"
+    whole = noise("JPEG", exif=exif)
+    assert whole.count(b"\xff\xd9") > 1
+    assert damage(whole) == ""
+    assert damage(whole[:-200]) == "breaks off"
 
 
 def test_a_picture_with_very_many_pixels_is_not_decoded() -> None:

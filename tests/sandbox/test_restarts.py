@@ -51,6 +51,7 @@ async def test_the_balance_is_that_of_all_processes(tmp_path: Path) -> None:
     assert "the balance is 2" in refused["msg"]
     assert first.sandbox.balance == second.sandbox.balance == Kie(folder=tmp_path, credits=10).sandbox.balance == 2
     assert Kie(folder=tmp_path, credits=110).sandbox.balance == 102
+    assert Kie(folder=tmp_path, credits=1).sandbox.balance == 0
 
 
 def test_processes_at_the_same_moment_never_spend_more_than_there_is(tmp_path: Path) -> None:

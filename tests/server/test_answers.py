@@ -199,7 +199,7 @@ Not saved: disk full.""",
             "error": FAILED,
         },
         """t_1 failed (kling-3.0/video, 0 credits, 100 s)
-KIE says 500: it broke Nothing was charged. Try again. (kie, retryable)""",
+KIE says 500: it broke. Nothing was charged. Try again. (kie, retryable)""",
     ),
 ]
 

@@ -29,6 +29,7 @@ from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.offers import build_minimal_call
+from kie_mcp.tasks import money
 from kie_mcp.tasks.adoption import LOOKUP_SECONDS, NOT_CREATED, adopt
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
@@ -338,7 +339,7 @@ async def test_a_task_of_a_model_that_is_not_built_in_keeps_its_model_and_is_of_
 ) -> None:
     async with run_runner(tmp_path, foreign_kie(), clock) as runner:
         found = await runner.get(FOREIGN)
-        assert (found.model, found.reserved) == ("studio/heron-9", 0)
+        assert (found.model, found.reserved) == ("studio/heron-9", money.highest_estimate_of_kind(None))
         task = await run_to_end(runner, found)
     assert (task.state, task.kind, task.credits) == ("succeeded", "audio", 7)
     assert task.results[0].path.endswith(".wav")
@@ -349,6 +350,32 @@ async def test_a_task_of_a_new_model_that_made_words_is_of_the_kind_text(clock: 
     async with run_runner(tmp_path, kie, clock) as runner:
         task = await run_to_end(runner, await runner.get(FOREIGN))
     assert (task.kind, task.texts) == ("text", ["Twelve herons."])
+
+
+@pytest.mark.parametrize(
+    "param",
+    [
+        {"model": "studio/heron-9", "input": {"prompt": "x"}},
+        {"model": "studio/heron-9", "input": json.dumps({"prompt": "x"})},
+        {"input": {"prompt": "x", "model": "studio/heron-9"}},
+    ],
+    ids=str,
+)
+async def test_the_request_names_the_model_if_nothing_else_does(
+    clock: JumpingClock, tmp_path: Path, param: dict[str, Any]
+) -> None:
+    async with run_runner(tmp_path, foreign_kie(model="", param=json.dumps(param)), clock) as runner:
+        found = await runner.get(FOREIGN)
+    assert found.model == "studio/heron-9"
+    assert found.arguments["prompt"] == "x"
+
+
+async def test_an_adopted_task_of_an_unknown_price_counts_in_caps(clock: JumpingClock, tmp_path: Path) -> None:
+    async with run_runner(tmp_path, foreign_kie(creditsConsumed="?"), clock) as runner:
+        task = await run_to_end(runner, await runner.get(FOREIGN))
+        spent = await runner.ledger.spent(task)
+    assert task.credits is None
+    assert spent.day == task.reserved > 0
 
 
 @pytest.mark.parametrize("name", ["", None, "sora-3", 'jobs", "x'])
@@ -475,6 +502,27 @@ async def test_what_settles_no_missing_result_is_refused(
         with pytest.raises(InvalidCall, match=says):
             await runner.resolve(task.id, outcome)
         assert (await runner.get(task.id)).state == "succeeded"
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        ("https://kie.test/w_100,h_100/1.png", ["https://kie.test/w_100,h_100/1.png"]),
+        ("It is (https://kie.test/1.png).", ["https://kie.test/1.png"]),
+        ("[the file](https://kie.test/1.png).", ["https://kie.test/1.png"]),
+        ("https://kie.test/1 (2).png", ["https://kie.test/1 (2).png"]),
+        ("HTTPS://KIE.TEST/1.png", ["HTTPS://KIE.TEST/1.png"]),
+        ("https://kie.test/1.png, https://kie.test/2.png", ["https://kie.test/1.png", "https://kie.test/2.png"]),
+        ("https://kie.test/1.png,https://kie.test/1.png", ["https://kie.test/1.png"]),
+    ],
+)
+async def test_links_of_a_lost_task_are_taken_as_people_write_them(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, outcome: str, expected: list[str]
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        settled = await runner.resolve(await lost(runner, sandbox), outcome)
+    assert [result.url for result in settled.results] == expected
 
 
 async def test_a_lost_task_is_settled_by_the_link_of_its_result(

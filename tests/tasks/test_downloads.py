@@ -1,4 +1,5 @@
 import errno
+import gzip
 import os
 import resource
 from collections.abc import AsyncIterator
@@ -194,6 +195,34 @@ async def test_what_is_no_whole_media_file_is_not_saved(
     assert list(files(folder).values()) == [PICTURE, PICTURE]
 
 
+async def test_a_body_that_is_compressed_unsaid_is_unpacked(downloader: Downloader, host: Host, folder: Path) -> None:
+    host.contents["a"] = gzip.compress(PICTURE), "application/octet-stream"
+    made = task(f"{KIE}/a")
+    await downloader.download(made)
+    assert made.results[0].path.endswith(".png")
+    assert [*files(folder).values()] == [PICTURE]
+
+
+async def test_a_compressed_file_of_a_format_of_its_own_stays_as_it_is(
+    downloader: Downloader, host: Host, folder: Path
+) -> None:
+    splat = gzip.compress(b"NGSP\0\1\2\3")
+    host.contents["a.spz"] = splat, "application/octet-stream"
+    made = task(f"{KIE}/a.spz")
+    await downloader.download(made)
+    assert [*files(folder).values()] == [splat]
+
+
+@pytest.mark.parametrize("body", [gzip.compress(PICTURE)[:-20], gzip.compress(b"<html></html>"), b"\x1f\x8b\x08no"])
+async def test_a_compressed_body_that_holds_no_whole_file_is_not_saved(
+    downloader: Downloader, host: Host, folder: Path, body: bytes
+) -> None:
+    host.contents["a.png"] = body, "image/png"
+    with pytest.raises(DamagedFile):
+        await downloader.download(task(f"{KIE}/a.png"))
+    assert files(folder) == {}
+
+
 async def test_a_fresh_link_is_asked_for_when_the_first_one_leads_to_an_error_page(
     downloader: Downloader, host: Host, folder: Path
 ) -> None:
@@ -252,6 +281,11 @@ async def test_the_path_is_whole_whatever_the_folder_is_called(
     for folder, expected in (("out", tmp_path / "out"), ("~/out", tmp_path / "home" / "out")):
         await Downloader(client, Path(folder)).download(made := task(f"{KIE}/1.png"))
         assert made.results[0].path.startswith(f"{expected}{os.sep}")
+
+
+async def test_a_model_with_a_very_long_name_has_files(downloader: Downloader, folder: Path) -> None:
+    await downloader.download(task(f"{KIE}/1.png", model="studio/" + "heron" * 1000))
+    assert [*files(folder).values()] == [PICTURE]
 
 
 async def test_files_can_be_read_as_others_that_this_user_makes(downloader: Downloader) -> None:

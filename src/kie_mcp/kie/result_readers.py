@@ -24,6 +24,16 @@ class Media:
     """Text that tells this file from the task's other files: a song's title, a stem's name, or "first frame"."""
 
 
+# A URL inside another one, as in `?url=https://...` or `/https://...`, is a part of that one.
+_URL_START = re.compile(r"(?<![=/:&?#@])(?=https?://)", re.IGNORECASE)
+_URL_WITHOUT_SCHEME = re.compile(r"//[\w-]+(\.[\w-]+)+/\S")
+_OPENERS = " \t\r\n[(\"'"
+_SEPARATORS = " ,;|\"'([、，；"
+_PUNCTUATION = ".,;:!?。"
+_LIST_END = r"[\r\n\t\"<>\\]"
+_PROSE_END = r"[\s\"<>\\^`|]|'(?!\w)"
+_EXTENSION_AT_END = re.compile(r"\.\w{2,5}([?#]\S*)?$")
+
 MediaReader = Callable[[Any], list[Media]]
 """A function that returns the files in a result object."""
 TextReader = Callable[[Any], list[str]]
@@ -101,9 +111,44 @@ def one_line(value: Any) -> str:
     return " ".join(as_text(value).split())[:LONGEST_LINE]
 
 
-def as_url(value: Any) -> str:
-    """Return a value that is an http or https URL; an empty string for any other value."""
-    return as_text(value) if isinstance(value, str) and value.strip().startswith(("https://", "http://")) else ""
+def as_urls(value: Any) -> list[str]:
+    """Return the URLs of a text that begins with a URL; an empty list for any other value."""
+    return find_urls(value) if isinstance(value, str) and begins_with_url(value) else []
+
+
+def begins_with_url(text: str) -> bool:
+    """Whether a text begins with a URL, perhaps after brackets or quotes."""
+    return bool(_URL_START.match(_clean_urls(text)))
+
+
+def find_urls(text: str) -> list[str]:
+    """Return all http and https URLs in a text, in the order of the text.
+
+    A text that begins with a URL is a list of URLs with any separators, and these URLs may contain spaces. In any other
+    text, a URL ends at a space.
+    """
+    written = _clean_urls(text)
+    is_list = bool(_URL_START.match(written))
+    found = []
+    for part in _URL_START.split(written):
+        url = re.split(_LIST_END if is_list else _PROSE_END, part, maxsplit=1)[0].rstrip(_SEPARATORS)
+        if is_list and " " in url and not _EXTENSION_AT_END.search(url):
+            url = url.partition(" ")[0]
+        found.append(_strip_brackets(url if is_list else url.rstrip(_PUNCTUATION)))
+    return [url for url in found if _URL_START.match(url)]
+
+
+def _clean_urls(text: str) -> str:
+    """Return a text without openers before its first URL and without escapes in its URLs; `//host/` gets a scheme."""
+    written = as_text(text).lstrip(_OPENERS).replace("\\/", "/").replace("&amp;", "&")
+    return f"https:{written}" if _URL_WITHOUT_SCHEME.match(written) else written
+
+
+def _strip_brackets(url: str) -> str:
+    """Return a URL without the closing brackets behind it; brackets that belong to a URL come in pairs."""
+    while any(url.endswith(end) and url.count(end) > url.count(start) for start, end in ("()", "[]")):
+        url = url[:-1].rstrip(_SEPARATORS + _PUNCTUATION)
+    return url
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
@@ -111,7 +156,7 @@ def files(*paths: str, label: str = "") -> MediaReader:
 
     def read_files(result: Any) -> list[Media]:
         each = (
-            [found for leaf in values_at(result, path) for item in as_items(leaf) if (found := as_url(item))]
+            [found for leaf in values_at(result, path) for item in as_items(leaf) for found in as_urls(item)]
             for path in paths
         )
         return [Media(found, label=label) for found in next(filter(None, each), [])]
@@ -165,15 +210,15 @@ def timed_lyrics(path: str) -> TextReader:
 
 
 def tracks(path: str) -> MediaReader:
-    """Return a reader that returns the audio file of each song, or its audio stream if the song has no file."""
-    spellings = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url")
+    """Return a reader that returns the audio file of each song, or else its audio stream, or else its source."""
+    names = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url", "sourceAudioUrl", "source_audio_url")
 
     def read_tracks(result: Any) -> list[Media]:
         songs = (item for leaf in values_at(result, path) for item in as_items(leaf) if isinstance(item, dict))
         return [
             Media(found, id=one_line(song.get("id")), label=one_line(song.get("title")))
             for song in songs
-            if (found := next(filter(None, (as_url(song.get(name)) for name in spellings)), ""))
+            if (found := next(filter(None, (as_urls(song.get(name)) for name in names)), [""])[0])
         ]
 
     return read_tracks
@@ -192,12 +237,14 @@ def stems(result: Any) -> list[Media]:
     The ids of the files come from `originData`, where the same stems have names in another spelling.
     """
     urls = {
-        key.removesuffix("Url"): url for key, value in result.items() if key.endswith("Url") and (url := as_url(value))
+        key.removesuffix("Url"): found[0]
+        for key, value in result.items()
+        if key.endswith("Url") and (found := as_urls(value))
     }
     ids: dict[str, str] = {}
     others = []
     for part in (item for item in as_items(result.get("originData")) if isinstance(item, dict)):
-        id_, url = one_line(part.get("id")), as_url(part.get("audio_url"))
+        id_, url = one_line(part.get("id")), next(iter(as_urls(part.get("audio_url"))), "")
         name = one_line(part.get("stem_type_group_name"))
         same_name = [stem for stem in urls if stem_key(stem) == stem_key(name)]
         same = same_name or [stem for stem in urls if urls[stem] == url]

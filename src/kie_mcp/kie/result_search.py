@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, NamedTuple
 
-from kie_mcp.kie.result_readers import Media, as_text, one_line, parse_json
+from kie_mcp.kie.result_readers import Media, as_text, begins_with_url, find_urls, one_line, parse_json
 
 MOST_FILES = 64
 """Largest number of files that are taken from one answer."""
@@ -16,19 +17,22 @@ LONGEST_TEXT = 10_000
 DEEPEST = 30
 """Largest number of lists and objects, one inside the other, that are searched."""
 
-_URL = re.compile(r"https://[^\s\"'<>\\^`{|}]+", re.IGNORECASE)
-_URL_WITHOUT_SCHEME = re.compile(r"//[\w-]+(\.[\w-]+)+/\S+")
-_PUNCTUATION = ".,;:!?)]"
-
-# These patterns match names in lower case without other characters: `callbackurl` for callBackUrl and call_back_url.
-_REQUEST = re.compile(
-    "param|request|input|reference|prompt|callback|webhook|notify|error|fail|msg|message|(task|music|audio)id"
-)
-"""Matches parts of the names of fields that contain the request or an error, and therefore no result."""
+# These patterns match names as words in lower case: `call back url` for callBackUrl and call_back_url.
+_CALLBACK = re.compile(r".*\b(call ?back|web ?hook|notify)( ur[il])?")
+"""Matches the names of fields that contain an address to which KIE reports, which is never a result."""
+_REQUEST = re.compile(r"\b(param(eter)?s?|requests?|inputs?|references?|prompts?|errors?|fail(ed|ure)?)\b")
+"""Matches words in the names of fields that contain the request or an error, and therefore no result."""
+_RESULT = re.compile(r"\b(results?|response|outputs?)\b")
+"""Matches words in the names of fields that contain results, also if these fields repeat a part of the request."""
 _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
 """Matches parts of the names of fields that contain a preview, stream or original of a result, not the result."""
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
+_STAND_IN = re.compile("(preview|origin|(?<!re)source|stream).*(video|audio|song|music|clip|movie)")
+"""Matches names of fields with a clip or sound that is a result only if the object has no better one."""
+_CLIP_OR_SOUND_FILE = re.compile(r"\.(mp4|mov|webm|mkv|mp3|wav|m4a|ogg|flac|aac)\b", re.IGNORECASE)
+_FILE = re.compile(r"[^/]/[^?#]*\.(?!html?$|php$|aspx?$)[a-z]\w{1,4}$", re.IGNORECASE)
+"""Matches the URL, without its query, of a file and not of a web page."""
 
 _BOOKKEEPING = re.compile("(parent|record)?taskid|recordid|state|status|model|type|progress|.*(time|flag|credits.*)")
 """Matches names of fields that are never a part of a result, such as ids, states and times."""
@@ -43,11 +47,23 @@ class Findings:
     certain: bool = False
     """Whether a file is surely a result, and not a cover, an original, or a picture that belongs to a clip."""
     text: str = ""
-    """If there are no files: the task's record as JSON, without fields that are never a result; otherwise empty."""
+    """If there are no files, or one is named in a sentence: the task's record as JSON, without fields that are never a
+    result; otherwise empty."""
+
+
+class _Rank(IntEnum):
+    RESULT = 0
+    STAND_IN = 1
+    """A stream or the source of a clip or sound."""
+    PICTURE = 2
+    """A picture that belongs to a clip or sound."""
+    COVER = 3
+    """A cover, an original, or a file of the request."""
 
 
 class _Link(NamedTuple):
     url: str
+    in_sentence: bool
     names: tuple[str, ...]
     """Names of the fields around the link, the outermost field first."""
     owner: Mapping[str, Any]
@@ -57,42 +73,66 @@ class _Link(NamedTuple):
 def search(envelope: Mapping[str, Any]) -> Findings:
     """Search the status answer of a task that succeeded for the task's results."""
     links = [*_find_links(envelope, (), {}, 0)]
-    given = {link.url for link in links if any(_REQUEST.search(name) for name in link.names)}
+    given = {link.url for link in links if _is_given(link.names)}
     found: dict[str, _Link] = {}
     for link in links:
         if link.url not in given:
             found.setdefault(link.url, link)
-    has_clip = bool(_CLIP_OR_SOUND.search(" ".join(_find_names(envelope, 0))))
-    ranked: tuple[list[Media], list[Media], list[Media]] = [], [], []
-    for link in found.values():
-        title, id_ = one_line(link.owner.get("title")), one_line(link.owner.get("id"))
-        ranked[_rank(link.names, has_clip=has_clip)].append(Media(link.url, id=id_, label=title))
-    results, pictures, covers = ranked
-    media = bound([*results, *pictures] if results or pictures else covers)
-    text = "" if media else as_text(_shorten(parse_json(envelope.get("data"))))[:LONGEST_TEXT]
-    return Findings(media, certain=bool(results), text=text)
+    has_clip = any(_CLIP_OR_SOUND_FILE.search(url) for url in found) or _has_place_for_clip(envelope, 0)
+    ranked = [(_rank(link, has_clip=has_clip), link) for link in found.values()]
+    complete = {id(link.owner) for rank, link in ranked if rank is _Rank.RESULT}
+    results = [
+        link
+        for rank, link in ranked
+        if rank is _Rank.RESULT or (rank is _Rank.STAND_IN and id(link.owner) not in complete)
+    ]
+    pictures, covers = ([link for rank, link in ranked if rank is each] for each in (_Rank.PICTURE, _Rank.COVER))
+    taken = [*results, *pictures] or covers
+    media = bound([_as_media(link) for link in taken])
+    has_words = not media or any(link.in_sentence for link in taken)
+    text = as_text(_shorten(parse_json(envelope.get("data"))))[:LONGEST_TEXT] if has_words else ""
+    return Findings(media, certain=bool(complete), text=text)
 
 
 def bound(media: Sequence[Media]) -> tuple[Media, ...]:
-    """Return at most `MOST_FILES` files, without files whose URL is longer than `LONGEST_URL`."""
-    return tuple(each for each in media if len(each.url) <= LONGEST_URL)[:MOST_FILES]
+    """Return at most `MOST_FILES` files, each once, without files whose URL is longer than `LONGEST_URL`."""
+    return tuple(each for each in dict.fromkeys(media) if len(each.url) <= LONGEST_URL)[:MOST_FILES]
 
 
-def _rank(names: tuple[str, ...], *, has_clip: bool) -> int:
-    """Return 0 for a link to a result, 1 for a picture that belongs to a clip or sound, and 2 for a cover or original.
+def _as_media(link: _Link) -> Media:
+    return Media(link.url, id=one_line(link.owner.get("id")), label=one_line(link.owner.get("title")))
+
+
+def _is_given(names: tuple[str, ...]) -> bool:
+    """Whether a link is surely no result, because it is in the request, in an error, or an address for reports."""
+    if any(_CALLBACK.fullmatch(name) for name in names):
+        return True
+    outermost = next((name for name in names if _RESULT.search(name) or _REQUEST.search(name)), "")
+    return bool(outermost) and not _RESULT.search(outermost)
+
+
+def _is_request(name: str) -> bool:
+    return bool(_REQUEST.search(name)) and not _RESULT.search(name)
+
+
+def _rank(link: _Link, *, has_clip: bool) -> _Rank:
+    """Return what a link leads to, by the names around it.
 
     Args:
-        names: Names of the fields around the link.
-        has_clip: Whether the answer has a field for a clip or sound.
+        link: The link.
+        has_clip: Whether the answer has a clip or sound, or a field for one.
     """
-    for name in reversed(names):
+    if any(_is_request(name) for name in link.names):
+        return _Rank.COVER
+    is_clip = bool(_CLIP_OR_SOUND_FILE.search(link.url))
+    for name in reversed(link.names):
         if _COVER.search(name):
-            return 2
-        if _PICTURE.search(name):
-            return int(has_clip)
+            return _Rank.STAND_IN if is_clip or _STAND_IN.search(name) else _Rank.COVER
+        if _PICTURE.search(name) and not is_clip:
+            return _Rank.PICTURE if has_clip else _Rank.RESULT
         if _CLIP_OR_SOUND.search(name):
-            return 0
-    return 0
+            return _Rank.RESULT
+    return _Rank.RESULT
 
 
 def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], depth: int) -> Iterator[_Link]:
@@ -109,45 +149,58 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
         return
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _find_links(inner, (*names, _squash(name)), value, depth + 1)
+            yield from _find_links(inner, (*names, _split_words(name)), value, depth + 1)
     elif isinstance(value, list):
         for inner in value:
             yield from _find_links(inner, names, owner, depth + 1)
     elif isinstance(value, str):
-        text = value.strip()
-        if _URL_WITHOUT_SCHEME.fullmatch(text):
-            text = f"https:{text}"
-        for link in _URL.findall(text.replace("\\/", "/")):
-            yield _Link(link.rstrip(_PUNCTUATION), names, owner)
+        for url in find_urls(value):
+            in_sentence = not begins_with_url(value)
+            # A sentence may name a web page. The sentence is a result, and the page is none.
+            if url.lower().startswith("https:") and (not in_sentence or _FILE.search(re.split("[?#]", url)[0])):
+                yield _Link(url, in_sentence, names, owner)
 
 
-def _find_names(value: Any, depth: int) -> Iterator[str]:
-    """Yield the names of all fields in a value, except fields that contain the request or an error."""
+def _has_place_for_clip(value: Any, depth: int) -> bool:
+    """Whether a value has a field for a clip or sound; a flag, a number or a word about clips is no such field."""
     value = parse_json(value)
     if depth > DEEPEST:
-        return
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if not _REQUEST.search(_squash(name)):
-                yield _squash(name)
-                yield from _find_names(inner, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _find_names(inner, depth + 1)
+        return False
+    if isinstance(value, list):
+        return any(_has_place_for_clip(inner, depth + 1) for inner in value)
+    if not isinstance(value, dict):
+        return False
+    fields = [(_split_words(name), inner) for name, inner in value.items()]
+    return any(
+        (_CLIP_OR_SOUND.search(name) and not name.endswith(" id") and _is_place(inner))
+        or _has_place_for_clip(inner, depth + 1)
+        for name, inner in fields
+        if not _is_request(name)
+    )
+
+
+def _is_place(value: Any) -> bool:
+    return value in (None, "") or isinstance(value, dict | list) or (isinstance(value, str) and bool(find_urls(value)))
 
 
 def _shorten(record: Any) -> Any:
-    """Return a record without empty fields, without ids, states and times, and without the request and errors."""
+    """Return a record without empty fields, without ids, states and times, and without the request and errors.
+
+    A field with a link is kept unless it is the whole request.
+    """
     if not isinstance(record, dict):
         return record
     return {
         name: value
         for name, value in record.items()
         if value not in (None, "", [], {}, "null", "[]", "{}")
-        and not _REQUEST.search(_squash(name))
-        and not _BOOKKEEPING.fullmatch(_squash(name))
+        and not (
+            _is_request(words := _split_words(name)) and (words.startswith("param") or not find_urls(as_text(value)))
+        )
+        and not _BOOKKEEPING.fullmatch(words.replace(" ", ""))
     }
 
 
-def _squash(name: Any) -> str:
-    return re.sub("[^a-z]", "", str(name).lower())
+def _split_words(name: Any) -> str:
+    """Return the words of a field's name in lower case: `call back url` for callBackUrl, CALL_BACK_URL and others."""
+    return " ".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", str(name))).lower()

@@ -111,10 +111,10 @@ def parse_status(shape: str, answer: Any) -> Status:
     if code in codes.NO_ERROR:
         code, message = None, ""
     media, texts = collect_results(row, envelope)
-    elsewhere = result_search.search(envelope) if row.makes_results and not (media or texts) else Findings()
-    if elsewhere.certain:
-        media = elsewhere.media
     has_results = bool(media or texts)
+    elsewhere = result_search.search(envelope) if row.makes_results and not media else Findings()
+    if elsewhere.certain:
+        media, texts = elsewhere.media, texts or tuple(filter(None, [elsewhere.text]))
 
     task_codes = (parse_integer(record.get(name)) for name in ("failCode", "errorCode"))
     task_code = next((each for each in task_codes if each not in codes.NO_ERROR), None)
@@ -122,10 +122,11 @@ def parse_status(shape: str, answer: Any) -> Status:
 
     word = next(filter(None, (normalize_word(record.get(field)) for field in row.state.split())), "")
     if word:
+        has_results = bool(media or texts)
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
         # If KIE refuses the request, its answer may contain files that are not results.
-        has_results = has_results and not (elsewhere.certain and code is not None)
+        has_results = has_results or (elsewhere.certain and code is None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 
     done = state == "succeeded"
@@ -139,8 +140,8 @@ def parse_status(shape: str, answer: Any) -> Status:
         # Results in the answer for a running task are not final, so they are left out.
         media=media if done else (),
         texts=texts if done else (),
-        spare_media=elsewhere.media if done and not elsewhere.certain else (),
-        unread=elsewhere.text if done else "",
+        spare_media=elsewhere.media if done and not (elsewhere.certain or texts) else (),
+        unread=elsewhere.text if done and not (media or texts) else "",
         error=task_message or message,
         code=task_code or code,
         credits=charged,

@@ -8,15 +8,23 @@ import zipfile
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import IO
+from xml.parsers import expat
 
 from kie_mcp.media import containers, mpeg_audio
 
-OPEN_RIFF_SIZE = 0x7FFF_F000
+OPEN_RIFF_SIZE = 0x3FFF_F000
 """RIFF sizes from here on are those of programs that did not know the size when they wrote the header."""
 FLAC_TAIL_BYTES = 1 << 20
 """Number of bytes at the end of a FLAC file in which its last frame begins."""
 GIF_TAIL_BYTES = 64
 """Number of bytes at the end of a GIF file in which its last byte is looked for."""
+
+JPEG_PIXELS = 0xDA
+"""The marker of the segment in a JPEG after which its pixels follow."""
+JPEG_BLOCK_BYTES = 1 << 20
+"""Number of bytes of a JPEG in which its end mark is looked for at a time."""
+# Errors of a file that ends within an element, a tag, a character or a CDATA section (expat.h).
+_XML_ENDS_EARLY = (3, 5, 6, 20)
 
 
 class BrokenMedia(Exception):
@@ -59,9 +67,6 @@ def check_boxes(file: IO[bytes], size: int) -> None:
     boxes = list(containers.walk_boxes(file, (0, size)))
     end = boxes[-1][1][1] if boxes else 0
     _require_end(end, size)
-    # Some programs fill the end of a file with zeros.
-    if size - end < 8 and _read_at(file, end, size - end).strip(b"\0"):
-        raise BrokenMedia("breaks off")
     # The index of a clip or sound is `moov`, and that of a picture is `meta`.
     found = {name for name, _ in boxes}
     if not found & {b"moov", b"meta"} or b"mdat" not in found:
@@ -120,9 +125,14 @@ def check_zip(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check
         raise BrokenMedia("breaks off")
 
 
-def check_svg(file: IO[bytes], size: int) -> None:
-    """Check that the drawing in an SVG is closed."""
-    _require_in_tail(file, size, b"</svg>")
+def check_svg(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check takes the size
+    """Check that the drawing in an SVG is closed; other faults of the XML do not make it a part of a file."""
+    file.seek(0)
+    try:
+        expat.ParserCreate().ParseFile(file)
+    except expat.ExpatError as error:
+        if error.code in _XML_ENDS_EARLY:
+            raise BrokenMedia("breaks off") from None
 
 
 def check_pdf(file: IO[bytes], size: int) -> None:
@@ -139,6 +149,21 @@ def check_png(file: IO[bytes], size: int) -> None:
         _require_end(at, size)
 
 
+def check_jpeg(file: IO[bytes], size: int) -> None:
+    """Check that a JPEG has its end mark, which cannot occur in its pixels; the one of a thumbnail does not count."""
+    at = 2
+    while (header := _read_at(file, at, 4))[1] != JPEG_PIXELS:
+        if header[0] != 0xFF:
+            # Pillow may be able to read it.
+            return
+        # A marker may have any number of filling bytes before it.
+        at += 1 if header[1] == 0xFF else 2 + int.from_bytes(header[2:], "big")
+    for begin in range(at, size, JPEG_BLOCK_BYTES):
+        if b"\xff\xd9" in _peek(file, begin, JPEG_BLOCK_BYTES + 1):
+            return
+    raise BrokenMedia("breaks off")
+
+
 def check_gif(file: IO[bytes], size: int) -> None:
     """Check that a GIF has its last byte, a semicolon."""
     _require_in_tail(file, size, b";", GIF_TAIL_BYTES)
@@ -146,10 +171,14 @@ def check_gif(file: IO[bytes], size: int) -> None:
 
 def check_tiff(file: IO[bytes], size: int) -> None:
     """Check that the directory of a TIFF, which may be at the end of the file, is there."""
-    order = ">" if _read_at(file, 0, 2) == b"MM" else "<"
-    (directory,) = struct.unpack(f"{order}I", _read_at(file, 4, 4))
-    (entries,) = struct.unpack(f"{order}H", _read_at(file, directory, 2))
-    _require_end(directory + 2 + 12 * entries, size)
+    head = _read_at(file, 0, 16)
+    order = ">" if head.startswith(b"MM") else "<"
+    # BigTIFF, for files above 4 GB, has longer numbers.
+    is_big = b"+" in head[2:4]
+    place, count, entry_bytes = (head[8:16], "Q", 20) if is_big else (head[4:8], "H", 12)
+    (directory,) = struct.unpack(f"{order}{'Q' if is_big else 'I'}", place)
+    (entries,) = struct.unpack(f"{order}{count}", _read_at(file, directory, struct.calcsize(count)))
+    _require_end(directory + struct.calcsize(count) + entry_bytes * entries, size)
 
 
 def check_midi(file: IO[bytes], size: int) -> None:
@@ -164,19 +193,29 @@ def check_midi(file: IO[bytes], size: int) -> None:
 
 def check_ogg(file: IO[bytes], size: int) -> None:
     """Check that the pages of an Ogg file are whole (RFC 3533)."""
-    at = 0
+    at, ended = 0, False
     while at < size:
+        if at and _is_padding_or_tag(_peek(file, at, 10), ended=ended):
+            return
         header = _read_at(file, at, 27)
         if header[:4] != b"OggS":
             raise BrokenMedia("is garbled")
+        ended = bool(header[5] & 4)
         segments = _read_at(file, at + 27, header[26])
         at += 27 + len(segments) + sum(segments)
         _require_end(at, size)
 
 
+def _is_padding_or_tag(following: bytes, *, ended: bool) -> bool:
+    """Whether the bytes after a page are no page but zeros, a tag, or anything after the end of a stream."""
+    if following.startswith(b"OggS"):
+        return False
+    return ended or following.startswith((b"TAG", b"ID3", b"APETAGEX")) or not following.strip(b"\0")
+
+
 def check_flac(file: IO[bytes], size: int) -> None:
     """Check that a FLAC file has as many samples as its header says (RFC 9639)."""
-    at, last, total, block = 4, False, 0, 0
+    at, last, total, block = mpeg_audio.skip_id3(file) + 4, False, 0, 0
     while not last:
         header = _read_at(file, at, 4)
         last, kind, length = bool(header[0] & 0x80), header[0] & 0x7F, int.from_bytes(header[1:], "big")

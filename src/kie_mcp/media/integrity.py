@@ -22,6 +22,7 @@ ALWAYS_READABLE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/
 """Types that Pillow reads in every build and in every variant; it may not know a picture of another type."""
 
 CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
+    "image/jpeg": container_checks.check_jpeg,
     "image/png": container_checks.check_png,
     "image/gif": container_checks.check_gif,
     "image/webp": container_checks.check_riff,

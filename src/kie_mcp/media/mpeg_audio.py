@@ -58,13 +58,15 @@ def parse_frame(header: bytes) -> Frame | None:
 
 
 def skip_id3(file: IO[bytes]) -> int:
-    """Return the position after an ID3v2 tag at the start of a file, in bytes; 0 if there is no tag."""
-    file.seek(0)
-    tag = file.read(10)
-    if not re.fullmatch(rb"ID3[\x02-\x04].{2}[\0-\x7f]{4}", tag, re.DOTALL):
-        return 0
-    footer = 10 if tag[5] & 0x10 else 0
-    return 10 + footer + sum(each << 7 * place for place, each in enumerate(reversed(tag[6:])))
+    """Return the position after the ID3v2 tags at the start of a file, in bytes; 0 if there is no tag."""
+    at = 0
+    while True:
+        file.seek(at)
+        tag = file.read(10)
+        if not re.fullmatch(rb"ID3[\x02-\x04].{2}[\0-\x7f]{4}", tag, re.DOTALL):
+            return at
+        footer = 10 if tag[5] & 0x10 else 0
+        at += 10 + footer + sum(each << 7 * place for place, each in enumerate(reversed(tag[6:])))
 
 
 def find_first_frame(file: IO[bytes], start: int = 0) -> tuple[int, str] | None:

@@ -3,7 +3,12 @@
 The host of a result may answer a request for a file with a web page, an XML or JSON error, or nothing at all.
 """
 
+import gzip
 import re
+import shutil
+import tempfile
+import zlib
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import IO
 from urllib.parse import urlsplit
@@ -17,6 +22,8 @@ EXTENSIONS = formats.EXTENSIONS | {
     "image/svg+xml": "svg",
     "image/vnd.adobe.photoshop": "psd",
     "image/x-exr": "exr",
+    "image/vnd-ms.dds": "dds",
+    "image/qoi": "qoi",
     "text/vtt": "vtt",
     "text/csv": "csv",
     "text/x-lrc": "lrc",
@@ -33,6 +40,8 @@ SIGNATURES = (
     (b"glTF", "model/gltf-binary"),
     (b"8BPS", "image/vnd.adobe.photoshop"),
     (b"\x76\x2f\x31\x01", "image/x-exr"),
+    (b"DDS \x7c\0\0\0", "image/vnd-ms.dds"),
+    (b"qoif", "image/qoi"),
 )
 """First bytes by which types are known that no model takes as an input."""
 
@@ -44,7 +53,10 @@ _CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _JSON = re.compile(r'\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)')
 _SUBTITLES = re.compile(r"\d+\s+\d\d:\d\d:\d\d,\d{3} -->")
 _TIMED_LYRICS = re.compile(r"(\[[a-z]+:[^\]]*\]\s*)*\[\d+:\d\d([.:]\d+)?\]")
-_SVG = re.compile(r"(<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!doctype svg[^>]*>\s*)*<svg[\s>]", re.DOTALL)
+_SVG = re.compile(
+    r"(<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!doctype svg[^>\[]*(\[.*?\]\s*)?>\s*)*<([\w-]+:)?svg[\s/>]", re.DOTALL
+)
+_GZIP = b"\x1f\x8b\x08"
 
 
 def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> str:
@@ -68,6 +80,30 @@ def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> s
         encoding = "utf-16" if head.startswith(_UTF_16) else "utf-8"
         return _identify_text(head.decode(encoding, errors="replace"), suffix, takes_text=takes_text)
     return _identify_unknown_binary(declared, suffix)
+
+
+def unpack_gzip(file: IO[bytes], largest: int) -> None:
+    """Replace a file that is compressed with gzip by its content, if that is a file of a known type.
+
+    Some hosts send a compressed file and do not say so. A file that is meant to be compressed stays as it is.
+
+    Args:
+        file: The open file, which is changed.
+        largest: Largest size of the content, in bytes.
+    """
+    file.seek(0)
+    if file.read(len(_GZIP)) != _GZIP:
+        return
+    file.seek(0)
+    with tempfile.TemporaryFile() as unpacked, suppress(OSError, EOFError, zlib.error):
+        with gzip.open(file) as packed:
+            while (block := packed.read(1 << 20)) and unpacked.tell() <= largest:
+                unpacked.write(block)
+        if not block and identify(unpacked, declared="", url="", takes_text=False):
+            unpacked.seek(0)
+            file.seek(0)
+            file.truncate()
+            shutil.copyfileobj(unpacked, file)
 
 
 def choose_extension(mime_type: str, url: str) -> str:

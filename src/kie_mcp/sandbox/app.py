@@ -91,6 +91,10 @@ class Sandbox:
     @property
     def balance(self) -> float:
         """The number of credits that are left on the sandbox's only account."""
+        return max(self._measure_balance(), 0)
+
+    def _measure_balance(self) -> float:
+        """Return the balance; it is below 0 if tasks cost more than the account had, or now has at the start."""
         now = self._clock()
         return round(self._credits - self._tasks.read_spent() - sum(task.charge(now) for task in self.accepted), 2)
 
@@ -196,7 +200,8 @@ class Sandbox:
             fault=request.state.task_fault,
         )
         if not self._accept(task):
-            return build_envelope(402, _describe_lack(task.credits, self.balance))
+            lack = f"this task costs {task.credits:,.10g} credits, and the balance is {self.balance:,.10g}"
+            return build_envelope(402, f"Credits insufficient: {lack}")
         if offer.route.at_once:
             return build_envelope(*answer_with_result(StatusRecord(task, now, base)))
         if offer.route.repeated:
@@ -209,7 +214,7 @@ class Sandbox:
             return False
         self._tasks.save(task)
         # The balance is read again, because another process may have spent credits since the first read.
-        if self.balance >= 0:
+        if self._measure_balance() >= 0:
             return True
         self._tasks.delete(task)
         return False
@@ -383,11 +388,6 @@ def _file_response(place: Path | None, name: str) -> Response:
     if place is None:
         raise HTTPException(404)
     return FileResponse(place, filename=name.rpartition("/")[2], content_disposition_type="inline")
-
-
-def _describe_lack(cost: float, balance: float) -> str:
-    """Return KIE's error message for a balance that is too low; the message names the price and the balance."""
-    return f"Credits insufficient: this task costs {cost:,.10g} credits, and the balance is {balance:,.10g}"
 
 
 def _refuse_upload(reason: str) -> Response:

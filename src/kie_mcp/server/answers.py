@@ -45,7 +45,10 @@ def format_error(error: Mapping[str, Any]) -> str:
     """Return an error as one line of text: its message, cost, next step, category, and whether to retry the call."""
     billed = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
     kind = f"({error['category']}, {'retryable' if error['retryable'] else 'not retryable'})"
-    return formatting.to_one_line(f"{error['message']} {billed[error['billed']]} {error['next_step']} {kind}")
+    # KIE's messages often lack the full stop.
+    message = error["message"].rstrip()
+    end = "" if message.endswith((".", "!", "?", "。", "！", "？")) else "."
+    return formatting.to_one_line(f"{message}{end} {billed[error['billed']]} {error['next_step']} {kind}")
 
 
 def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) -> Answer:

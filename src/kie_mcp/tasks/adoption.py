@@ -1,6 +1,5 @@
 """Adoption: add a task to the ledger that was created elsewhere, for example by another program with the same key."""
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -13,14 +12,13 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall
-from kie_mcp.kie import routes, status
+from kie_mcp.kie import result_search, routes, status
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.result_readers import one_line, parse_number
-from kie_mcp.kie.result_search import LONGEST_URL, MOST_FILES
+from kie_mcp.kie.result_readers import Media, find_urls, one_line, parse_json, parse_number
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task, new_id
-from kie_mcp.tasks import failures
+from kie_mcp.tasks import failures, money
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
 """Matches a text that may be KIE's id of a task; ids in the ledger begin with `t_` and do not match."""
@@ -120,10 +118,10 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
 
 def _attach_links(task: Task, outcome: str, now: float, advice: Advice) -> None:
     """Set a task's results to the URLs in the text `outcome`, and its state to `succeeded`, to have them downloaded."""
-    links = [link for link in re.findall(r"https://[^\s,]+", outcome) if len(link) <= LONGEST_URL]
-    if not links:
+    links = [Media(url) for url in find_urls(outcome) if url.lower().startswith("https://")]
+    if not (media := result_search.bound(links)):
         raise InvalidCall(f"{outcome[:100]} is no https link.", f"Copy the file's link from {advice.task_list}.")
-    task.results, task.texts = [Result(link) for link in links[:MOST_FILES]], []
+    task.results, task.texts = [Result(each.url) for each in media], []
     task.state, task.error, task.note, task.saved = "succeeded", None, "", False
     task.finished = task.finished or now
 
@@ -182,9 +180,10 @@ def find_kind(task: Task) -> Kind:
 async def _build_task(
     id_: str, route_id: str, record: Mapping[str, Any], now: float, find_kind: KindFinder | None
 ) -> Task:
-    arguments = _find_arguments(record)
-    # In some of KIE's status answers, only the arguments of the task contain the model's name.
-    name = one_line(record.get("model") or arguments.get("model"))
+    request = _find_request(record)
+    arguments = _find_arguments(request)
+    # In some of KIE's status answers, only the request or its arguments contain the model's name.
+    name = one_line(record.get("model") or request.get("model") or arguments.get("model"))
     model = _find_model(route_id, name)
     kind = model.kind if model else await find_kind(name) if find_kind and name else None
     # The task belongs to no session, because no session of this server spent credits on the task.
@@ -198,7 +197,7 @@ async def _build_task(
         created=_creation_time(record.get("createTime"), now),
         state="running",
         kie_id=id_,
-        reserved=(model.default_estimate().high or 0) if model else 0,
+        reserved=(model.default_estimate().high or 0) if model else money.highest_estimate_of_kind(kind),
     )
 
 
@@ -208,18 +207,16 @@ def _find_model(route_id: str, name: str) -> type[KieModel] | None:
     return MODELS.get(name) or next((model for model in MODELS.values() if route_id in model.routes), None)
 
 
-def _find_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a task with KIE's field names; a status answer has these arguments as a JSON string."""
-    for name in ("param", "paramJson"):
-        try:
-            value = json.loads(record.get(name) or "null")
-            inner = value.get("input", value) if isinstance(value, dict) else {}
-            arguments = json.loads(inner) if isinstance(inner, str) else inner
-        except (TypeError, ValueError, RecursionError):
-            continue
-        if isinstance(arguments, dict) and arguments:
-            return arguments
-    return {}
+def _find_request(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a task's create request, or else its arguments; a status answer has it as a JSON text."""
+    requests = (parse_json(record.get(name)) for name in ("param", "paramJson"))
+    return next((each for each in requests if isinstance(each, dict) and _find_arguments(each)), {})
+
+
+def _find_arguments(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a task, with KIE's field names."""
+    arguments = parse_json(request.get("input", request))
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def _creation_time(value: object, now: float) -> float:

@@ -25,6 +25,8 @@ DOWNLOAD_SECONDS = 900
 """Maximum seconds for the download of one result; if the download takes longer, the attempt has failed."""
 MOST_REDIRECTS = 5
 CONCURRENT_DOWNLOADS = 4
+LONGEST_MODEL = 100
+"""Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
 
@@ -146,6 +148,7 @@ class Downloader:
                 the MIME type of the content that the host sent.
         """
         declared = await self._download_resuming(url, part)
+        await anyio.to_thread.run_sync(result_types.unpack_gzip, part.file, self._largest)
         takes_text = task.kind == "text"
         mime_type = result_types.identify(part.file, declared=declared, url=result.url, takes_text=takes_text)
         async with self._checks:
@@ -248,7 +251,7 @@ def _refuse_private_address(address: str) -> None:
 def _file_stem(task: Task, number: int) -> str:
     """Return the file name of a result without its extension; `number` distinguishes the results of one task."""
     day = to_local_day(task.created)
-    model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())
+    model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())[:LONGEST_MODEL]
     return f"{day}-{model}-{task.id}-{number}"
 
 

@@ -6,6 +6,7 @@ from statistics import median
 
 from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
 from kie_mcp.catalog.credits import format_credits, format_number
+from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate
 from kie_mcp.catalog.price_text import estimate_from_text, quote_text
@@ -72,8 +73,12 @@ def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) ->
 def highest_similar_estimate(call: KieModel) -> float:
     """Return the highest price, in credits, of all models of the same tool; if 0, of all models of the same kind."""
     family = next((family.models for family in FAMILIES if call.id in {model.id for model in family.models}), ())
-    alike = (model for model in MODELS.values() if model.kind == call.kind)
-    return _highest_estimate(family) or _highest_estimate(alike)
+    return _highest_estimate(family) or highest_estimate_of_kind(call.kind)
+
+
+def highest_estimate_of_kind(kind: Kind | None) -> float:
+    """Return the highest price, in credits, of all models whose results are of this kind; None means any kind."""
+    return _highest_estimate(model for model in MODELS.values() if kind in (None, model.kind))
 
 
 def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
