@@ -213,7 +213,11 @@ async def test_a_compressed_file_of_a_format_of_its_own_stays_as_it_is(
     assert [*files(folder).values()] == [splat]
 
 
-@pytest.mark.parametrize("body", [gzip.compress(PICTURE)[:-20], gzip.compress(b"<html></html>"), b"\x1f\x8b\x08no"])
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(PICTURE)[:-20], gzip.compress(b"<html></html>"), b"\x1f\x8b\x08no"],
+    ids=["breaks off", "an error page", "not compressed"],
+)
 async def test_a_compressed_body_that_holds_no_whole_file_is_not_saved(
     downloader: Downloader, host: Host, folder: Path, body: bytes
 ) -> None:
