@@ -1,8 +1,8 @@
 """Price texts: read the cost of a call from a text in KIE's live catalogue, such as `720P: 10 credits/s ($0.05)`.
 
 KIE writes these texts by hand. If a text is not understood, the cost is unknown; it is never guessed. A text is
-understood only if it is English, all numbers in it are understood, and no word in it may make a call dearer: an
-estimate that is too low would let a task past the spending caps.
+understood only if all its words are known, and all its numbers are read: an estimate that is too low would let a task
+past the spending caps.
 """
 
 import math
@@ -46,12 +46,12 @@ SPELLINGS = tuple(
         (r"[–—]", " - "),
         (rf"\((≈? ?{NUMBER} credits?)\)", r"\1"),
         (r"。", ". "),
-        (r"[\"“”≤≥]", ""),
+        (r"[\"“”≤💰🔸]", ""),
         (r"(?<=\d)×", "x"),
         (r"(?<=\d) (?=[pkx]\b)", ""),
         (r"\bstandard\b", "std"),
         # These parts of a text say nothing about the price, or that it is lower.
-        (rf"[^\s(]*\d ?%\+? (?:{LESS})\b{OTHERS}", ""),
+        (rf"(?:\bup to )?[^\s(]*\d ?%\+? (?:{LESS})\b{OTHERS}", ""),
         (r", and the advantage only grows with more uploads\b", ""),
         (rf"\bfrom ({NUMBER} (?:to|-))", r"\1"),
         (r"\b(?:upload )?up to \d+ (?:reference |input )?images?(?: at no extra cost)?\b|\bat no extra cost\b", ""),
@@ -88,23 +88,33 @@ DOLLARS = re.compile(rf"\$ ?(?P<amounts>{NUMBER}(?: ?(?:-|\bto\b) ?\$? ?{NUMBER}
 AT_MOST = re.compile(r"\b(?:up to|at most|max(?:imum)?(?: of)?) ?$")
 FREE = re.compile(
     r"(?:(?P<subject>[\w .-]+?) is )?(?:currently )?(?:free|no charge|no cost)(?: of charge)?"
-    r"(?: for now| for everyone| (?:until|during) (?:the )?(?:beta|preview|launch|further notice)(?: (?:phase|period))?)?"
+    r"(?: for now| for everyone| (?:until|during) (?:the )?(?:beta|launch|further notice)(?: (?:phase|period))?)?"
     r"[.!]?"
 )
 """Matches a text that says nothing but that the model is free."""
-DEARER = re.compile(
-    r"[+*×%‰€£¥¢]|\b(?:doubl|tripl|quadrupl|multipl|increas|add|surcharg|premium|vari|vary|depend|begin|start"
-    r"|upcharg|exclu|except|exceed|scal)\w*"
-    r"|\b(?:twice|thrice|times|half|extra|plus|fees?|more|higher|rises?|dearer|on top|and (?:up|above)|upwards?"
-    r"|onwards?|min|minimum|as (?:low|little|few) as|from(?= ?[$\d])|least|lowest|cheapest|base|basic|dynamic|peak|tiered"
-    r"|another|setup|months?|monthly|subscriptions?|overage|tax|taxes|vat|surge|estimated?|quoted?|not included|separate(?:ly)?"
-    r"|also|too|unless|only|if|when|however|otherwise|beyond|above|over|then|after|afterwards|each time|expensive"
-    r"|costlier|pricier|greater|larger|longer|bigger|members?|vip|priority)\b"
+WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    a about ai all already an and api approximately are at audio balanced be between billed billing both but by calculation call
+    can char character characters chars charged clip comparisons corresponding cost costs credit credits currently
+    detailed different downloaded due each edit every extension fast file flat for free from generate generated
+    generating generation has hd hidden image images inclusive input is it just k kie lite long lower max maximum
+    method minute minutes mode model most no note now offers on one only or our output p parameters per photo
+    picture pictures please preview price priced prices pricing pro quality rate rates readme refer reference request
+    resolution roughly rule run s same save sec second seconds secs shows simple smooth song source speech std task text
+    the these this tiers time to total track turbo two unit up upscale upscaling use v video web while will with x yes
+    yields you your
+    black fal forest kling labs seedance tts
+    """,
+    )
+)
+"""The words that KIE's price texts use, and that cannot make a call dearer; any other word might."""
+UNREAD = re.compile(
+    r"[^\w\s.,:;()/|&$#=~≈!•-]|\bup\b(?! to \d)|\bfrom ?[~≈$\d]"
     r"|\d[ '’]\d{3}\b|\d\.\d{3,} ?(?:kie )?credits?"
 )
-"""Matches words that may make a call dearer than the prices in the text; what is understood is removed before."""
-FOREIGN = re.compile(r"[^\W\d_a-z]")
-"""Matches a letter that English does not have, after `_normalize()`."""
+"""Matches signs and numbers that may make a call dearer, such as `+`, `×`, `from 10` or the thousands in `1 200`."""
 TIME = re.compile(r"\b(?:s|secs?|seconds?|mins?|minutes?|hours?|hourly|duration|length|long|longer)\b")
 """Matches words which tell that a price may be for a length of time."""
 INPUT_SECONDS = re.compile(
@@ -250,16 +260,24 @@ def _is_understood(words: str, figures: Sequence[Figure], model_id: str, labels:
     """
     name = re.compile(r"[ ._/-]*".join(re.findall(r"\w+", model_id.lower().rpartition("/")[2])))
     rest = name.sub("#", INPUT_IMAGES.sub("#", words))
+    for label in labels:
+        rest = label.pattern.sub("#", rest)
+    names = {*re.findall(r"[^\W\d_]+", model_id.lower())} - {"plus", "add", "extra", "double", "extend"}
     numbers = {"0", *re.findall(r"\d+", model_id)}
-    return not (
-        DEARER.search(rest)
-        or FOREIGN.search(words)
-        or OPEN_COUNT.search(rest)
-        or (any(label.wanted == "audio:yes" for label in labels) and re.search(r"\b(?:audio|sound)\b(?!:)", words))
-        or not _has_one_unit(words, figures)
-        or not _are_same_dollars(words)
-        or any(each not in numbers for each in _find_other_numbers(words, labels))
+    return (
+        {*re.findall(r"[^\W\d_]+", rest)} <= WORDS | names
+        and not UNREAD.search(rest)
+        and not OPEN_COUNT.search(rest)
+        and not (re.search(r"\b(?:audio|sound)\b(?!:)", words) and _may_pay_for_sound(figures, labels))
+        and _has_one_unit(words, figures)
+        and _are_same_dollars(words)
+        and {*_find_other_numbers(words, labels)} <= numbers
     )
+
+
+def _may_pay_for_sound(figures: Sequence[Figure], labels: Sequence[Label]) -> bool:
+    wanted = {label.wanted for label in labels}
+    return "audio:yes" in wanted or (len(figures) > 1 and "audio:no" not in wanted)
 
 
 def _has_one_unit(words: str, figures: Sequence[Figure]) -> bool:
