@@ -26,9 +26,9 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def call(**given: Any) -> KieModel:
+def call(model_id: str = "vendor/new", /, **given: Any) -> KieModel:
     """A call of a model that the catalogue does not have."""
-    model = dynamic_model.model_from_schema("vendor/new", {"properties": FIELDS}, kind="video", does="text-to-video")
+    model = dynamic_model.model_from_schema(model_id, {"properties": FIELDS}, kind="video", does="text-to-video")
     return dynamic_model.parse_call(model, given)
 
 
@@ -37,21 +37,21 @@ def measured(call: KieModel, seconds: float) -> Lengths:
     return dict.fromkeys(call.references(), seconds)
 
 
-def read(words: str, **given: Any) -> tuple[float | None, float | None]:
-    estimate = estimate_from_text(call(**given), words)
+def read(words: str, model_id: str = "vendor/new", /, **given: Any) -> tuple[float | None, float | None]:
+    estimate = estimate_from_text(call(model_id, **given), words)
     return estimate.low, estimate.high
 
 
-ROWS = [(text["words"], each["call"], each.get("credits")) for text in TEXTS for each in text["reads"]]
+ROWS = [(text["from"], text["words"], each["call"], each.get("credits")) for text in TEXTS for each in text["reads"]]
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize(("words", "given", "credits_"), ROWS)
+@pytest.mark.parametrize(("model_id", "words", "given", "credits_"), ROWS)
 def test_a_price_text_of_kies_is_read_as_it_is_meant(
-    words: str, given: dict[str, Any], credits_: list[float] | None
+    model_id: str, words: str, given: dict[str, Any], credits_: list[float] | None
 ) -> None:
     arguments = given | ({"text": "x" * given["text"]} if "text" in given else {})
-    assert read(words, **arguments) == tuple(credits_ or (None, None))
+    assert read(words, model_id, **arguments) == tuple(credits_ or (None, None))
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,138 @@ def test_a_price_without_a_unit_may_be_for_each_picture() -> None:
 
 
 @pytest.mark.parametrize("duration", ["-1", "0", "auto", "nan", "inf"])
-def test_a_rate_for_a_length_that_kie_chooses_is_unknown(duration: str) -> None:
-    assert read("10 credits/s", duration=duration) == (None, None)
+@pytest.mark.parametrize("words", ["10 credits/s", "10 credits per second", "10 credits a second of video"])
+def test_a_rate_for_a_length_that_nobody_states_counts_the_longest_length(words: str, duration: str) -> None:
+    estimate = estimate_from_text(call(duration=duration), words)
+    assert estimate == Estimate(10, 3000, "KIE states no length, 300 s count")
+
+
+def test_a_rate_for_a_minute_is_paid_for_each_minute_that_begins() -> None:
+    assert read("2 credits per minute", duration="90") == (4, 4)
+    assert read("2 credits per minute") == (2, 10)
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    ("words", "given", "least"),
+    [
+        # What is free besides the task.
+        ("No charge for failed tasks. Price on request", {}, 1),
+        ("Failed generations are free of charge", {}, 1),
+        ("Royalty-free output, billed by duration", {}, 1),
+        ("watermark-free", {}, 1),
+        ("Free preview; full generation billed by duration", {}, 1),
+        ("Preview is free", {}, 1),
+        ("Free until quota reached", {}, 1),
+        ("Free of charge for members", {}, 1),
+        # Rates that are spelled as a price of one call.
+        *(
+            (words, {"duration": "10"}, 100)
+            for words in (
+                "10 credits a second of video",
+                "10 credits / second of video",
+                "10 credits per second of generated video",
+                "10 credits (per-second billing)",
+                "10 credits, billed per second",
+                "Per-second price: 10 credits",
+                "10 credits × duration",
+                "10 credits x duration",
+                "10 credits. Billed by duration.",
+                "10 credits. The longer the clip, the higher the bill",
+                "每秒 10 credits",
+                "10 credits 每秒",
+                "10 credits pro Sekunde für Länge",
+                "$0.05/s ≈ 10 credits",
+                "10 credits, charged for each second",
+                "10 credits per video, by length",
+            )
+        ),
+        ("10 credits per request per image", {"n": 3}, 30),
+        ("10 credits per generation, per image", {"n": 3}, 30),
+        ("10 credits per second per image", {"n": 3, "duration": "10"}, 300),
+        ("10 credits/s/image", {"n": 3, "duration": "10"}, 300),
+        ("10 credits per second", {"n": 3, "duration": "10"}, 300),
+        ("10 credits per video", {"n": 3}, 30),
+        ("10 credits per second, per speaker", {"duration": "10"}, 200),
+        # Extras.
+        ("10 credits/s, +5 credits/s with audio", {"duration": "10", "sound": True}, 150),
+        ("10 credits/s. Audio +50%", {"duration": "10", "sound": True}, 150),
+        ("10 credits/s, audio is 50% more", {"duration": "10", "sound": True}, 150),
+        ("10 credits/s, sound adds 5 credits/s", {"duration": "10", "sound": True}, 150),
+        ("10 credits/s; an extra 5 credits/s for sound", {"duration": "10", "sound": True}, 150),
+        ("10 credits. Audio: $0.10", {"sound": True}, 30),
+        ("10 credits, 2 credits per extra image", {"image_urls": ["https://a.example/a.png"] * 3}, 16),
+        ("10 credits, 2 credits for each additional image", {"n": 3}, 14),
+        ("10 credits per video, plus 5 credits per second", {"duration": "10"}, 60),
+        # Factors.
+        ("10 credits/s at 720p, 2x at 1080p", {"duration": "10", "resolution": "1080p"}, 200),
+        ("10 credits/s at 720p, double for 1080p", {"duration": "10", "resolution": "1080p"}, 200),
+        ("10 credits/s at 720p, 1080p costs twice that", {"duration": "10", "resolution": "1080p"}, 200),
+        ("10 credits/s. 4K: 4x price", {"duration": "10", "resolution": "4K"}, 400),
+        ("10 credits/s. 4K: ×4", {"duration": "10", "resolution": "4K"}, 400),
+        ("10 credits/s at 1x, 4x price at night", {"duration": "10", "upscale_factor": "1"}, 400),
+        # Floors.
+        *(
+            (words, {}, 11)
+            for words in (
+                "10 credits and up",
+                "as low as 10 credits",
+                "10 credits minimum",
+                "min. 10 credits",
+                "starts at 10 credits",
+                "from 10 credits",
+                "10 credits onwards",
+                "10 credits or more",
+                "10 credits, varies",
+                "base price 10 credits",
+                "10 credits plus tax",
+            )
+        ),
+        # Numbers that are not spelled as KIE spells them.
+        ("1 200 credits", {}, 1200),
+        ("1'200 credits", {}, 1200),
+        ("1.200 credits", {}, 1200),
+        ("1 credit (low) to 20 (high)", {}, 20),
+        ("10 credits, HD 20", {}, 20),
+        ("ten credits for SD, 5 credits for thumbnails", {}, 10),
+        ("10k credits; preview 5 credits", {}, 10_000),
+        ("10 credits per 30 frames", {"duration": "10"}, 100),
+        # Values for which there is no price.
+        ("50 credits for 5s", {"duration": "10"}, 100),
+        ("50 credits per 5s video", {"duration": "10"}, 100),
+        ("480p: 10 credits/s; 720p: 20 credits/s", {"duration": "10", "resolution": "4K"}, 201),
+        ("std: 10 credits/s; pro: 20 credits/s", {"duration": "10", "rendering_speed": "TURBO", "grade": "4K"}, 200),
+        ("Turbo: 3 credits, Balanced: 5 credits", {"rendering_speed": "QUALITY"}, 6),
+        ("10 credits ps", {"duration": "10"}, 100),
+        ("10 credits on average", {}, 11),
+        (">= 10 credits", {}, 11),
+        ("10 credits/s; audio 5 credits/s", {"duration": "10"}, 150),
+        ("10 credits/s; voice control costs 5 credits/s", {"duration": "10"}, 150),
+        ("10 credits/s, charged for the driving video and the result", {"duration": "10"}, 200),
+        ("10 credits for up to 5s", {"duration": "10"}, 20),
+        ("10 credits/s without audio", {"duration": "10", "sound": True}, 101),
+        ("10 credits/s (audio off)", {"duration": "10", "sound": True}, 101),
+        ("10 credits/s with audio off, 15 with audio on", {"duration": "10", "sound": True}, 150),
+        ("10 credits/s for input plus 20 credits/s for output", {"duration": "10"}, 200),
+        ("10 credits/s, 20% cheaper than official for 480p and dearer for 1080p", {"duration": "10"}, 101),
+        ("10 credits without video input", {"video_url": "https://a.example/a.mp4"}, 11),
+        # Seconds of the files that the call sends.
+        *(
+            (words, {"duration": "5", "video_url": "https://a.example/a.mp4"}, 3050)
+            for words in (
+                "10 credits per second of source video",
+                "10 credits per second of input",
+                "10 credits per second of the uploaded clip",
+                "10 credits/s; reference clips are billed too",
+                "10 credits/s of the total duration of all clips",
+                "10 credits/s, including the source footage",
+            )
+        ),
+    ],
+)
+def test_no_wording_makes_an_estimate_too_low(words: str, given: dict[str, Any], least: float) -> None:
+    high = read(words, **given)[1]
+    assert high is None or high >= least
 
 
 def test_a_video_in_an_argument_without_a_type_counts() -> None:

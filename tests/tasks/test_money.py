@@ -177,8 +177,9 @@ def stranger(**given: Any) -> KieModel:
 @pytest.mark.parametrize("duration", ["-1", "0", "auto", "nan"])
 def test_a_price_is_never_less_than_nothing(duration: str) -> None:
     cost = quote(stranger(duration=duration), [], "10 credits/s")
-    assert cost.known is None
-    assert cost.reserve > 0
+    assert cost.known == (10, 3000)
+    assert cost.reserve == 3000
+    assert cost.basis == "live price; KIE states no length, 300 s count"
 
 
 def exact_estimate(model: type[KieModel]) -> float:

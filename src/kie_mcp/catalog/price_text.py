@@ -1,12 +1,14 @@
 """Price texts: read the cost of a call from a text in KIE's live catalogue, such as `720P: 10 credits/s ($0.05)`.
 
-KIE writes these texts by hand. If a text is not understood, the cost is unknown; it is never guessed.
+KIE writes these texts by hand. If a text is not understood, the cost is unknown; it is never guessed. A text is
+understood only if all its words are known, and all its numbers are read: an estimate that is too low would let a task
+past the spending caps.
 """
 
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,26 +31,46 @@ LONGEST_READ = 4000
 LONGEST_SHOWN = 120
 """Largest number of characters of a price text that the user sees when the text is not understood."""
 
+LIMIT = r"\beach job can be up to \d+ ?s(?:econds)? long\b|\bup to \d+ ?s(?:econds)? per generation\b"
+LESS = r"cheaper|below|off|less|(?:versus |vs |of )?(?:the )?official|discount"
+OTHERS = r"(?: (?:than|the|official|provider|&|fal(?:\.ai)?|rates?|pric(?:e|es|ing)|on a single image)\b|(?<= )&)*"
+LENGTH = r"(?: (?:video|clip|duration|length|seconds))*"
+INPUT, OUTPUT = rf"\binput(?! image){LENGTH}", rf"\b(?:output|generated){LENGTH}"
+BOTH = r" (?:\+|plus|and|or) "
 NUMBER = r"(?:\d+(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))"
 SPELLINGS = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"(?:high-tier )?top-ups?\b.*", ""),  # This part of a text is about discounts.
+        (r"high-tier top-ups? \(\+\d+% bonus\) bring .*", ""),  # This part of a text is about discounts.
         (r"(?<=\d)\s*[–—]\s*(?=\d)", "-"),
         (r"[–—]", " - "),
         (rf"\((≈? ?{NUMBER} credits?)\)", r"\1"),
         (r"。", ". "),
-        (r"[\"“”≤≥]", ""),
+        (r"[\"“”≤💰🔸]", ""),
         (r"(?<=\d)×", "x"),
         (r"(?<=\d) (?=[pkx]\b)", ""),
         (r"\bstandard\b", "std"),
+        # These parts of a text say nothing about the price, or that it is lower.
+        (rf"(?:\bup to )?[^\s(]*\d ?%\+? (?:{LESS})\b{OTHERS}", ""),
+        (r", and the advantage only grows with more uploads\b", ""),
+        (rf"\bfrom ({NUMBER} (?:to|-))", r"\1"),
+        (r"\b(?:upload )?up to \d+ (?:reference |input )?images?(?: at no extra cost)?\b|\bat no extra cost\b", ""),
+        (r"\bup to \dk resolution\b|\bfirst (?:\d+ )?(?:input )?images?(?: is| are)? free\b|\binput audio: free\b", ""),
+        (r"\bdepending on the image aspect ratio\b|\b(?:until|till) \d{4}-\d\d-\d\d", ""),
+        (LIMIT, ""),
+        (r"\badditional images are charged separately|\+ additional image cost", ""),
+        (rf"{INPUT}{BOTH}{OUTPUT}|{OUTPUT}{BOTH}{INPUT}", "input"),
+        (r"\b(?:unit )?price × (?:output\b|(?=\())|(?<=\)) × (?:unit )?price\b", ""),
         (r"\bno/with audio\b", ""),
         (r"\b(?:no|without)[ -](?:native )?(?:audio|sound)\b|\bsilent\b", "audio:no"),
         (r"\bwith[ -](?:native )?(?:audio|sound)\b", "audio:yes"),
         (r"\b(?:no|without) video(?: input)?\b", "video:no"),
         (r"\bwith video(?: input)?\b", "video:yes"),
         (r"\bvideo[- ]seconds?\b", "second"),
-        (r"\b(?:1|one|each|every) second of (?:video|audio)\b", "per second"),
+        (
+            r"(?:\b(?:1|one|an?|each|every|per)|/) ?(?:s|sec|second) of (?:output |generated )?(?:video|audio)\b",
+            "per second",
+        ),
         (r"\bduration:? (\d+)\b", r"\1s"),
         (r"\b(\d+) ?/ ?(\d+) ?/ ?(\d+) ?s\b", r"\1s / \2s / \3s"),
         (r"\b(\d+) ?/ ?(\d+) ?s\b", r"\1s / \2s"),
@@ -59,48 +81,100 @@ SPELLINGS = tuple(
 )
 """Pairs of a pattern and a text: `_normalize()` replaces what the pattern matches by the text."""
 CREDITS = re.compile(
-    rf"(?<![\w.,$])(?P<amounts>{NUMBER}(?: ?(?:/|-|\bto\b|\band\b|\bor\b) ?{NUMBER})*)(?P<more>\+?)"
+    rf"(?<![\w.,$])(?P<amounts>{NUMBER}(?: ?(?:/|-|\bto\b|\band\b|\bor\b) ?{NUMBER})*)"
     r" ?(?:kie )?credits?\b"
 )
-DOLLARS = re.compile(rf"\$ ?(?P<amounts>{NUMBER}(?: ?(?:-|\bto\b) ?\$? ?{NUMBER})*)(?P<more>\+?)")
+DOLLARS = re.compile(rf"\$ ?(?P<amounts>{NUMBER}(?: ?(?:-|\bto\b) ?\$? ?{NUMBER})*)")
 AT_MOST = re.compile(r"\b(?:up to|at most|max(?:imum)?(?: of)?) ?$")
-AT_LEAST = re.compile(r"\b(?:from|starting (?:at|from)|at least|min(?:imum)?(?: of)?|more than|over) ?$")
-FREE = re.compile(r"(?<!not )(?<!no longer )\bfree\b(?! (?:tier|trial|plan|credits?|users?)\b)|\bno (?:charge|cost)\b")
-INPUT_SECONDS = re.compile(
-    r"\binput[^.;:\n]*(?:\+|\bplus\b)|(?:\+|\bplus\b)[^.;:\n]*\binput\b|\bvideo input is charged"
-    r"|\binput (?:and|or) output\b|\boutput (?:and|or) input\b"
-    r"|\b(?:input|reference|source) (?:video )?(?:seconds|duration|length)"
+FREE = re.compile(
+    r"(?:(?P<subject>[\w .-]+?) is )?(?:currently )?(?:free|no charge|no cost)(?: of charge)?"
+    r"(?: for now| for everyone| (?:until|during) (?:the )?(?:beta|launch|further notice)(?: (?:phase|period))?)?"
+    r"[.!]?"
 )
-"""Matches words that mean that a task also pays for the seconds of its input video."""
-OPEN_COUNT = re.compile(r"\bnumber of (?:output|layers?)|\bper layer\b|\btokens?\b")
+"""Matches a text that says nothing but that the model is free."""
+WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    a about ai all already an and api approximately are at audio balanced be between billed billing both but by calculation call
+    can char character characters chars charged clip comparisons corresponding cost costs credit credits currently
+    detailed different downloaded due each edit every extension fast file flat for free from generate generated
+    generating generation has hd hidden image images inclusive input is it just k kie lite long lower max maximum
+    method minute minutes mode model most no note now offers on one only or our output p parameters per photo
+    picture pictures please preview price priced prices pricing pro quality rate rates readme refer reference request
+    resolution roughly rule run s same save sec second seconds secs shows simple smooth song source speech std task text
+    the these this tiers time to total track turbo two unit up upscale upscaling use v video web while will with x yes
+    yields you your
+    black fal forest kling labs seedance tts
+    """,
+    )
+)
+"""The words that KIE's price texts use, and that cannot make a call dearer; any other word might."""
+UNREAD = re.compile(
+    r"[^\w\s.,:;()/|&$#=~≈!•-]|\bup\b(?! to \d)|\bfrom ?[~≈$\d]"
+    r"|\d[ '’]\d{3}\b|\d\.\d{3,} ?(?:kie )?credits?"
+)
+"""Matches signs and numbers that may make a call dearer, such as `+`, `×`, `from 10` or the thousands in `1 200`."""
+TIME = re.compile(r"\b(?:s|secs?|seconds?|mins?|minutes?|hours?|hourly|duration|length|long|longer)\b")
+"""Matches words which tell that a price may be for a length of time."""
+INPUT_SECONDS = re.compile(
+    r"\b(?:input|source|upload(?:ed)?|reference|original|clips?|footage|both|combined|total|sent|provided|supplied)\b"
+    r"(?!-to-)(?! (?:\w+ )?(?:image|picture)s?\b)"
+)
+"""Matches words that mean that a task may also pay for the seconds of its input files."""
+OPEN_COUNT = re.compile(
+    r"\bnumber of\b|\b(?:layer|token|megapixel|frame|step|shot|scene|speaker|word|line|variation|sample|page)s?\b"
+)
 """Matches words that mean that the price depends on the number of results or tokens, which is unknown beforehand."""
-INPUT_IMAGES = re.compile(r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b|\bimage input\b")
-"""Matches words before a price that mean that each input picture costs this price, in addition to the call's price."""
+INPUT_IMAGES = re.compile(
+    r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b(?: input\b)?|\bimage input\b"
+)
+"""Matches words before a price that mean that each picture costs this price, in addition to the call's price."""
+PER_INPUT_IMAGE = re.compile(
+    r"(?:\b(?:per|an?|each|every|for)|/) ?(?:additional|extra|input|reference) (?:\w+ )?(?:image|picture)s?\b"
+)
+"""Matches words after a price that mean the same."""
 
 OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
 """Matches the words after a price, up to the next comma, full stop or line break that is not in parentheses."""
 NOTE = re.compile(r"\([^()]*\)")
 CONNECTED = re.compile(r"[^\w]*(?:for|at|in|with|audio:|video:)")
 """Matches words that belong to the price before them, even without a comma between them and the next price."""
-Unit = Literal["second", "image", "character", "call", "unsaid", "unknown"]
+Unit = Literal["second", "minute", "image", "character", "result", "call", "unsaid", "unknown"]
 NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "second"),
     **dict.fromkeys(("image", "images", "picture", "pictures", "photo"), "image"),
     **dict.fromkeys(("character", "characters", "char", "chars"), "character"),
-    **dict.fromkeys(("video", "clip", "song", "track", "task", "call", "request", "generation", "time"), "call"),
+    **dict.fromkeys(("minute", "minutes"), "minute"),
+    **dict.fromkeys(("video", "clip", "song", "track"), "result"),
+    **dict.fromkeys(("task", "call", "request", "generation", "time"), "call"),
     **dict.fromkeys(("upscale", "extension", "edit", "file", "job", "run"), "call"),
 }
 """For each noun that may follow `per` in a price text, the price unit that it means."""
 UNIT = re.compile(
     rf"(?:/ ?|\b(?:per|an?|each|every|for each) )"
-    rf"(?:(?P<words>(?:(?!per\b|megapixels?\b)[\w,.-]+ ){{0,2}})(?P<noun>{'|'.join(NOUNS)})\b"
+    rf"(?:(?P<words>(?:(?!per\b|megapixels?\b)[\w,.-]+ ){{0,2}}?)(?P<noun>{'|'.join(NOUNS)})\b"
     rf"|(?<!/ )(?<!/)(?P<seconds>\d+)s(?P<clip> video| clip)?\b|(?P<other>(?!\d)\w+))"
 )
 """Matches the unit and the number of units in a price, such as `/s`, `per 1,000 characters` or `per 5s video`."""
 
 RESOLUTION = re.compile(r"\b(?:\d{3,4}p|\d(?:\.\d)?k)\b")
 SECONDS_FIELDS = ("duration", "seconds", "duration_seconds", "video_duration")
-COUNT_FIELDS = ("count", "num_images", "max_images", "n", "number_of_images", "num_outputs", "batch_size")
+COUNT_FIELDS = (
+    "count",
+    "num_images",
+    "max_images",
+    "n",
+    "number_of_images",
+    "num_outputs",
+    "batch_size",
+    "quantity",
+    "num_videos",
+    "num_samples",
+    "num_results",
+    "number_of_videos",
+    "variations",
+)
 """Names of arguments that may hold the number of results that a call makes."""
 TEXT_FIELDS = ("prompt", "text", "dialogue")
 
@@ -113,7 +187,7 @@ class Figure:
 
     low: float
     high: float
-    """Highest number of credits; NaN if the text states only the lowest number, as in "from 10 credits"."""
+    """Highest number of credits."""
     unit: Unit
     units: float
     """Number of units that the credits pay for, such as 1000 for a price per 1000 characters."""
@@ -149,22 +223,101 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
         The estimate; it is `UNREADABLE` if anything in the text or the call is unclear.
     """
     words = _normalize(text)
+    if _is_free(words, call.id):
+        return Estimate(0, 0)
     labels = tuple(_labels(call))
     figures = _find_figures(words, labels)
-    if not figures:
-        return Estimate(0, 0) if FREE.search(words) and not re.search(r"\d", words) else UNREADABLE
-    if OPEN_COUNT.search(words):
-        return UNREADABLE
     base = [figure for figure in figures if not figure.surcharge] or figures
     chosen = _choose(base, labels)
+    if not chosen or not _is_understood(words, figures, call.id, labels):
+        return UNREADABLE
     amounts = [_count_units(figure, call, words, lengths) for figure in chosen]
-    pictures = len(_measure_inputs(call, "image", lengths))
-    added = [figure.high * pictures for figure in figures if figure.surcharge and figure not in base]
+    # "Extra pictures" may be pictures that the call gets, or pictures that it makes.
+    pictures = len(_measure_inputs(call, "image", lengths)) + _number(call, COUNT_FIELDS, 0)
+    added = sum(figure.high * pictures for figure in figures if figure not in base)
     low = min(figure.low * amount.low for figure, amount in zip(chosen, amounts, strict=True))
     high = max(figure.high * amount.high for figure, amount in zip(chosen, amounts, strict=True))
-    if any(map(math.isnan, (*(figure.high for figure in chosen), *(amount.high for amount in amounts)))):
+    if any(map(math.isnan, (added, *(amount.high for amount in amounts)))):
         return UNREADABLE
-    return Estimate(round(low, 2), round(high + max(added, default=0), 2), amounts[0].assumed)
+    return Estimate(round(low, 2), round(high + added, 2), amounts[0].assumed)
+
+
+def _is_free(words: str, model_id: str) -> bool:
+    """Tell whether a text says only that the model is free; a free preview, for example, does not count."""
+    found = FREE.fullmatch(words.strip())
+    subject = re.findall(r"\w+", (found and found["subject"]) or "")
+    return bool(found) and {*subject} <= {"this", "the", "model", "it", "api", *re.findall(r"\w+", model_id)}
+
+
+def _is_understood(words: str, figures: Sequence[Figure], model_id: str, labels: Sequence[Label]) -> bool:
+    """Tell whether no part of a text can make a call dearer than the prices that were found.
+
+    Args:
+        words: The text after `_normalize()`.
+        figures: The prices that were found in the text.
+        model_id: The model's id, whose name and numbers may be anywhere in the text.
+        labels: The arguments that may decide which price applies.
+    """
+    name = re.compile(r"[ ._/-]*".join(re.findall(r"\w+", model_id.lower().rpartition("/")[2])))
+    rest = name.sub("#", INPUT_IMAGES.sub("#", words))
+    for label in labels:
+        rest = label.pattern.sub("#", rest)
+    names = {*re.findall(r"[^\W\d_]+", model_id.lower())} - {"plus", "add", "extra", "double", "extend"}
+    numbers = {"0", *re.findall(r"\d+", model_id)}
+    return (
+        {*re.findall(r"[^\W\d_]+", rest)} <= WORDS | names
+        and not UNREAD.search(rest)
+        and not OPEN_COUNT.search(rest)
+        and not (re.search(r"\b(?:audio|sound)\b(?!:)", words) and _may_pay_for_sound(figures, labels))
+        and _has_one_unit(words, figures)
+        and _are_same_dollars(words)
+        and {*_find_other_numbers(words, labels)} <= numbers
+    )
+
+
+def _may_pay_for_sound(figures: Sequence[Figure], labels: Sequence[Label]) -> bool:
+    wanted = {label.wanted for label in labels}
+    return "audio:yes" in wanted or (len(figures) > 1 and "audio:no" not in wanted)
+
+
+def _has_one_unit(words: str, figures: Sequence[Figure]) -> bool:
+    """Tell whether all prices are for the same unit, and the text names no other unit."""
+    found = [*UNIT.finditer(words)]
+    if any(each["other"] and each[0].startswith("per ") for each in found):
+        return False
+    units = {figure.unit for figure in figures if not figure.surcharge} or {figure.unit for figure in figures}
+    # The nouns in "an image" or "text-to-video / image-to-video" are not units.
+    nouns = (each for each in found if not re.match(r"an? ", each[0]) and words[each.end() :][:1] != "-")
+    extra = {figure.unit for figure in figures if figure.surcharge}
+    named: set[Unit] = {NOUNS[each["noun"]] for each in nouns if each["noun"]} - extra
+    timed = units <= {"second", "minute"}
+    allowed = {"call", "result"} if timed or units == {"result"} else {"call"}
+    return len(units) == 1 and named <= units | allowed and (timed or not TIME.search(words))
+
+
+def _are_same_dollars(words: str) -> bool:
+    """Tell whether each price in dollars is a price in credits too, if the text has prices in credits."""
+    credits_, dollars = (
+        [number for found in pattern.finditer(words) for number in _read_numbers(found["amounts"])]
+        for pattern in (CREDITS, DOLLARS)
+    )
+    return not credits_ or all(
+        any(math.isclose(each, number * LIST_USD_PER_CREDIT, rel_tol=0.1, abs_tol=0.005) for number in credits_)
+        for each in dollars
+    )
+
+
+def _find_other_numbers(words: str, labels: Sequence[Label]) -> list[str]:
+    """Return the digits and numerals in a text that belong to no price, no unit and no value of an argument."""
+    rest = DOLLARS.sub("#", CREDITS.sub("#", words))
+    for pattern in (UNIT, RESOLUTION, re.compile(r"\b\d+s\b"), *(each.pattern for each in labels)):
+        rest = pattern.sub(" ", rest)
+    multiples = re.findall(r"\d+x (?:at|for|the|price|cost|rate|with|when|if|in)\b", words)
+    return re.findall(r"\d+|credits?\b", rest) + multiples
+
+
+def _read_numbers(text: str) -> list[float]:
+    return [float(each.replace(",", "")) for each in re.findall(NUMBER, text) if each]
 
 
 def quote_text(text: str) -> str:
@@ -193,7 +346,8 @@ def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
     for each, end in zip(found, ends, strict=True):
         own, after = _split(words[each.end() : end], last=each is found[-1])
         unit, units = _find_unit(own, before)
-        figure = Figure(0, 0, unit, units, bool(INPUT_IMAGES.search(re.split(r"[.;\n] ?(?!\d)", before)[-1])), {})
+        clause = re.split(r"[.;\n] ?(?!\d)", before)[-1]
+        figure = Figure(0, 0, unit, units, bool(INPUT_IMAGES.search(clause) or PER_INPUT_IMAGE.search(own)), {})
         for amounts, own_labels in _read_amounts(each, before, own, labels):
             inherited = figures[-1].labels if figures else {}
             low, high = (amount * credits_ for amount in amounts)
@@ -233,7 +387,7 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
     ):
         if unit := UNIT.search(words):
             if unit["seconds"]:
-                return ("call", 1) if unit["clip"] else ("second", float(unit["seconds"]))
+                return ("result", 1) if unit["clip"] else ("second", float(unit["seconds"]))
             kind = NOUNS.get(unit["noun"] or "", "unknown")
             number = re.match(r"(\d[\d,]*)(k?) ", unit["words"] or "")
             # `1k` means 1000 only before "characters"; before any other noun, it is the size of a picture.
@@ -253,7 +407,7 @@ def _share_units(figures: Sequence[Figure]) -> list[Figure]:
             model = shared[-1] if shared else said[0]
             unit, units = model.unit, model.units
         # If a text also has prices for a second, KIE means "per video second" when it writes "per video".
-        if unit == "call" and any(each.unit == "second" for each in said):
+        if unit in ("call", "result") and any(each.unit == "second" for each in said):
             unit = "second"
         shared.append(replace(figure, unit=unit, units=units))
     return shared
@@ -272,7 +426,7 @@ def _read_amounts(
         own: The words after the match that belong to it.
         labels: The arguments that may decide which price applies.
     """
-    amounts = [float(each.replace(",", "")) for each in re.findall(NUMBER, found["amounts"]) if each]
+    amounts = _read_numbers(found["amounts"])
     named = {label.name: label.pattern.findall(f"{before} {own}") for label in labels}
     if "/" in found["amounts"]:
         for index, amount in enumerate(amounts):
@@ -288,31 +442,53 @@ def _read_amounts(
     low, high = min(amounts), max(amounts)
     if AT_MOST.search(before):
         low = 0
-    if found["more"] or (len(amounts) == 1 and AT_LEAST.search(before)):
-        high = math.nan
     yield (low, high), {name: frozenset(values) for name, values in named.items() if values}
 
 
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
-    """Return the prices that hold for the call's arguments; all prices if the text does not name the arguments."""
+    """Return the prices that hold for the call's arguments; all prices if the text does not name the arguments.
+
+    No price holds if the text names other values of an argument, which may all be cheaper.
+    """
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
         if label.wanted in values:
             figures = [figure for figure in figures if label.wanted in figure.labels.get(label.name, ())]
+        elif values and not _is_below(label, values, figures):
+            return ()
     return figures
+
+
+def _is_below(label: Label, values: Collection[str], figures: Sequence[Figure]) -> bool:
+    """Tell whether a call's value is not above all values that have a price, or does not matter for the prices."""
+    if label.name in ("audio", "video"):
+        return label.wanted.endswith(":no") or not all(figure.labels.get(label.name) for figure in figures)
+    if label.name == "duration" and all(figure.unit in ("second", "minute") for figure in figures):
+        return True
+    size = _measure_label(label.wanted)
+    return label.wanted == "auto" or (size < math.inf and size <= max(map(_measure_label, values)))
+
+
+def _measure_label(value: str) -> float:
+    """Return the number in a value of an argument, such as 720 for 720p and 2160 for 4k; infinite if it has none."""
+    known = {"1k": 1024, "1.5k": 1280, "2k": 1440, "4k": 2160}
+    number = re.fullmatch(r"(\d+)[a-z]", value)
+    return known.get(value, float(number[1]) if number else math.inf)
 
 
 def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
     """Return how many times a call pays a price; NaN if the arguments and the lengths of the files do not tell."""
+    results = _number(call, COUNT_FIELDS, 1)
     match figure.unit:
-        case "second":
-            return _buy(_count_seconds(call, words, lengths), figure.units)
+        case "second" | "minute":
+            units = figure.units * (60 if figure.unit == "minute" else 1)
+            seconds = _buy(_count_seconds(call, words, lengths), units)
+            return Amount(seconds.low, seconds.high * results, seconds.assumed)
         case "image":
-            return _buy(exactly(_number(call, COUNT_FIELDS, 1)), figure.units)
-        case "unsaid":
-            # A price without a unit may be the price of the whole call, or of each picture that the call makes.
-            pictures = _number(call, COUNT_FIELDS, 1)
-            return Amount(min(pictures, 1), pictures)
+            return _buy(exactly(results), figure.units)
+        case "unsaid" | "result":
+            # A price without a unit may be the price of the whole call, or of each result of the call.
+            return Amount(min(results, 1), results)
         case "character":
             characters = sum(_count_characters(getattr(call, name, "")) for name in TEXT_FIELDS)
             return exactly((characters or math.nan) / figure.units)
@@ -334,22 +510,24 @@ def _buy(amount: Amount, units: float) -> Amount:
 
 
 def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
-    """Return the seconds that a call pays for; NaN if no upper limit is known.
+    """Return the seconds that a call pays for.
 
     If the call has no argument for the length, the upper limit is the longest length that KIE's schema allows, or else
-    the length of all input files together.
+    the length of all input files together, or else LONGEST_UNKNOWN.
     """
-    videos = _measure_inputs(call, "video", lengths)
-    files = [*videos, *_measure_inputs(call, "audio", lengths)]
+    files = [*_measure_inputs(call, "video", lengths), *_measure_inputs(call, "audio", lengths)]
     given = _number(call, SECONDS_FIELDS, math.nan)
-    if math.isnan(given) and (most := _longest_result(call)):
+    if not math.isnan(given):
+        result = exactly(given)
+    elif most := _longest_result(call):
         result = Amount(min(SHORTEST_UNKNOWN, most), most, f"KIE chooses the length, {most:g} s at most")
-    elif math.isnan(given) and files:
+    elif files:
         whole = add(files)
         result = Amount(min(each.low for each in files), whole.high, whole.assumed)
     else:
-        result = exactly(given)
-    return add([result, *videos]) if INPUT_SECONDS.search(words) else result
+        assumed = f"KIE states no length, {LONGEST_UNKNOWN:g} s count"
+        result = Amount(SHORTEST_UNKNOWN, LONGEST_UNKNOWN, assumed)
+    return add([result, *files]) if INPUT_SECONDS.search(words) else result
 
 
 def _longest_result(call: KieModel) -> float:
@@ -420,7 +598,7 @@ def _labels(call: KieModel) -> Iterator[Label]:
         if RESOLUTION.fullmatch(spelled):
             yield Label("resolution", RESOLUTION, spelled)
         elif isinstance(value, bool) and re.search("audio|sound", name):
-            yield Label("audio", re.compile(r"\baudio:\w+"), f"audio:{'yes' if value else 'no'}")
+            yield Label("audio", re.compile(r"\baudio:(?:yes|no)\b"), f"audio:{'yes' if value else 'no'}")
         elif re.search("factor|scale", name) and not math.isnan(number := _positive_number(value)):
             yield Label("factor", re.compile(r"\b\d+x"), f"{number:g}x")
         elif len(choices := [_normalize(str(each)) for each in _choices(schemas.get(name, {}))]) > 1:
@@ -429,7 +607,9 @@ def _labels(call: KieModel) -> Iterator[Label]:
     if not math.isnan(seconds := _number(call, SECONDS_FIELDS, math.nan)):
         yield Label("duration", re.compile(r"\b\d+s\b"), f"{seconds:g}s")
     yield Label(
-        "video", re.compile(r"\bvideo:\w+"), f"video:{'yes' if _measure_inputs(call, 'video', NOT_MEASURED) else 'no'}"
+        "video",
+        re.compile(r"\bvideo:(?:yes|no)\b"),
+        f"video:{'yes' if _measure_inputs(call, 'video', NOT_MEASURED) else 'no'}",
     )
 
 

@@ -21,8 +21,23 @@ MIN_BYTES_PER_SECOND = 20
 
 _PCM_CODECS = (1, 3, 6, 7, 0xFFFE)
 """Numbers of WAV codecs whose samples have a fixed size: integers, floats, A-law, mu-law, extensible."""
-_MUTAGEN_TYPES = ("ogg", "flac", "aiff", "mp4", "quicktime", "3gpp", "x-ms-wma", "x-ms-wmv", "ac3", "eac3")
-"""MIME subtypes of files that mutagen measures correctly; it mistakes some files of other types for MP3."""
+_MUTAGEN_TYPES = (
+    "audio/ogg",
+    "audio/flac",
+    "audio/aiff",
+    "audio/x-ms-wma",
+    "video/x-ms-wmv",
+    "audio/ac3",
+    "audio/eac3",
+)
+"""MIME types that mutagen measures; of other files it takes some for MP3, and of a clip it may measure the sound."""
+_OGG_TYPES = ("audio/ogg", "video/ogg")
+_DECODED_TYPES = ("video/mp2t", "video/mpeg", *_OGG_TYPES)
+"""MIME types whose headers do not tell whether several files were joined; only decoding the whole file does."""
+_PLAYED_IN_PART = ("audio/wav", "audio/flac")
+"""MIME types of which ffmpeg may decode only the first of several joined files."""
+_SEARCH_BYTES = 1 << 20
+"""Bytes that are read at once to search for the start of a joined file."""
 _MOVIE_TIMES = {0: struct.Struct(">12xII"), 1: struct.Struct(">20xIQ")}
 """For each version of the box `mvhd` in an MP4 file, the struct that reads the time scale and the duration."""
 _ISO_TYPES = {f"{kind}/{subtype}" for kind in ("audio", "video") for subtype in ("mp4", "quicktime", "3gpp")}
@@ -53,25 +68,64 @@ def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
 def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> Iterator[float | None]:
     """Yield lengths in seconds from different methods, the most reliable method first; None if a method fails."""
     program = ffmpeg.find_ffmpeg() if path else None
+    # The headers of joined files, or of fragments, may tell only the length of the first part.
+    partial = _is_partial(file, size, mime_type)
     match mime_type:
         case "audio/wav":
             yield _measure_wav(file, size)
         case mpeg_audio.MPEG | mpeg_audio.AAC:
             found = mpeg_audio.find_first_frame(file, mpeg_audio.skip_id3(file))
-            yield mpeg_audio.measure_frames(file, found[0]) if found else None
+            yield mpeg_audio.measure_frames(file, found[0], size) if found else None
         case "video/webm" | "video/x-matroska" | "audio/webm" | "audio/x-matroska":
             headers = containers.read_matroska(file, size)
             yield headers.seconds if headers else None
-        case _ if mime_type in _ISO_TYPES and program and path:
-            # Only ffmpeg handles edit lists (parts that players skip) and fragments of MP4 files correctly.
+        case _ if mime_type in _ISO_TYPES and program and path and not partial:
+            # Only ffmpeg handles edit lists (parts that players skip) correctly.
             yield ffmpeg.read_duration(program, path, decode=False)
-    if mime_type in _ISO_TYPES:
+    if mime_type in _ISO_TYPES and not partial:
         yield _measure_movie(file, size)
-    if mime_type.partition("/")[2] in _MUTAGEN_TYPES:
+    if mime_type in _MUTAGEN_TYPES and not partial:
         yield _ask_mutagen(file)
-    if program and path:
-        yield ffmpeg.read_duration(program, path, decode=False)
+    if program and path and not (partial and mime_type in _PLAYED_IN_PART):
+        if not partial and mime_type not in _DECODED_TYPES:
+            yield ffmpeg.read_duration(program, path, decode=False)
         yield ffmpeg.read_duration(program, path, decode=True)
+
+
+def _is_partial(file: IO[bytes], size: int, mime_type: str) -> bool:
+    """Tell whether headers measure only a part: a fragmented MP4, or several files joined to one."""
+    if mime_type in _ISO_TYPES:
+        return containers.find_box(file, (0, size), b"moov", b"mvex") is not None
+    if mime_type == "audio/wav":
+        return any(kind == b"RIFF" for kind, _ in containers.walk_chunks(file, (12, size)))
+    if mime_type == "audio/flac":
+        return _find_again(file, b"fLaC")
+    return mime_type in _OGG_TYPES and _is_chained(file)
+
+
+def _find_again(file: IO[bytes], mark: bytes) -> bool:
+    """Tell whether a file has a mark more than once."""
+    file.seek(0)
+    count, rest = 0, b""
+    while block := file.read(_SEARCH_BYTES):
+        count += (rest + block).count(mark)
+        rest = block[1 - len(mark) :]
+    return count > 1
+
+
+def _is_chained(file: IO[bytes]) -> bool:
+    """Tell whether a stream begins in an Ogg file after another has begun to play."""
+    at, playing = 0, False
+    while True:
+        file.seek(at)
+        header = file.read(27)
+        if len(header) < 27 or header[:4] != b"OggS":
+            return False
+        first = bool(header[5] & 2)
+        if first and playing:
+            return True
+        playing = playing or not first
+        at += 27 + header[26] + sum(file.read(header[26]))
 
 
 def _ask_mutagen(file: IO[bytes]) -> float | None:
@@ -97,16 +151,20 @@ def _measure_movie(file: IO[bytes], size: int) -> float | None:
 
 def _measure_wav(file: IO[bytes], size: int) -> float | None:
     """Return the length in seconds of a WAV file, from the samples that it really contains; its header may be wrong."""
-    samples, (codec, rate, block) = 0, (0, 0, 0)
+    samples, (codec, rate, per_second, block) = 0, (0, 0, 0, 0)
+    measured: float | None = None
     for kind, (start, end) in containers.walk_chunks(file, (12, size)):
         file.seek(start)
         if kind == b"fmt ":
-            codec, _, rate, _, block = struct.unpack("<HHIIH", file.read(14).ljust(14, b"\0"))
+            codec, _, rate, per_second, block = struct.unpack("<HHIIH", file.read(14).ljust(14, b"\0"))
         if kind == b"fact":
             samples = int.from_bytes(file.read(4), "little")
-        if kind == b"data":
-            there = min(end, size) - start
-            if codec in _PCM_CODECS:
-                return there / (rate * block) if rate and block else None
-            return samples / rate if rate and end <= size else None
-    return None
+        if kind == b"data" and measured is None:
+            by_bytes = (min(end, size) - start) / per_second if per_second else 0
+            by_samples = samples / rate if rate and end <= size else 0
+            fixed = codec in _PCM_CODECS and per_second == rate * block
+            # The byte rate of compressed samples is often too high or 0, but it must not mean a longer sound.
+            measured = by_bytes if fixed else by_samples if by_bytes <= by_samples * 1.1 else 0
+        elif kind in (b"data", b"RIFF"):
+            return None
+    return measured

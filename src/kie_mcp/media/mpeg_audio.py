@@ -13,7 +13,7 @@ SEARCH_BYTES = 1_000_000
 """Bytes of padding, or of a frame that was cut, that may precede the first whole frame."""
 FRAMES_FOR_CERTAINTY = 3
 """Consecutive frames that make a stream; a single sync word also occurs in other files by chance."""
-HEADER_BYTES = 6
+HEADER_BYTES = 7
 MAX_FRAME_BYTES = 8191
 """Size of the largest frame: the header of AAC has 13 bits for it."""
 
@@ -89,12 +89,16 @@ def find_first_frame(file: IO[bytes], start: int = 0) -> tuple[int, str] | None:
     return None
 
 
-def measure_frames(file: IO[bytes], start: int) -> float:
+def measure_frames(file: IO[bytes], start: int, size: int) -> float | None:
     """Return the length of all frames in seconds; after damage, the count goes on at the next whole frames.
 
     Args:
         file: The open file; its read position changes.
         start: Position of the first frame, in bytes.
+        size: Size of the file in bytes.
+
+    Returns:
+        The length; None if so much of the file is left after the last frame that there may be more frames.
     """
     seconds, at = 0.0, start
     while True:
@@ -106,14 +110,15 @@ def measure_frames(file: IO[bytes], start: int) -> float:
         elif found := find_first_frame(file, at):
             at = found[0]
         else:
-            return seconds
+            return seconds if size - at <= SEARCH_BYTES else None
 
 
 def _parse_adts(header: bytes) -> Frame | None:
     rate, size = header[2] >> 2 & 0xF, (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
     if rate >= len(_ADTS_RATES) or size < 8:
         return None
-    return Frame(size, 1024 / _ADTS_RATES[rate], (AAC, header[2] >> 6, _ADTS_RATES[rate]))
+    blocks = 1 + (header[6] & 3)
+    return Frame(size, blocks * 1024 / _ADTS_RATES[rate], (AAC, header[2] >> 6, _ADTS_RATES[rate]))
 
 
 def _parse_stream(file: IO[bytes], at: int, header: bytes) -> str | None:
