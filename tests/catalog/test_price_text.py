@@ -291,6 +291,10 @@ def test_a_senseless_text_does_no_harm(words: str) -> None:
     assert low is None or (high is not None and low <= high)
 
 
+def test_a_text_that_is_too_long_to_be_read_to_its_end_is_unknown() -> None:
+    assert read("480p: 10 credits" + " " * 4000 + "720p: 20 credits") == (None, None)
+
+
 def test_a_text_that_is_shown_is_one_short_line() -> None:
     assert quote_text("ask\nsales") == 'KIE says: "ask sales"'
     assert quote_text("") == ""

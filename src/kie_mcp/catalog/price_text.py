@@ -27,7 +27,7 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
 
 LONGEST_READ = 4000
-"""Largest number of characters of a price text that are read; the rest is ignored."""
+"""Largest number of characters of a price text that is read, so that reading takes no long time."""
 LONGEST_SHOWN = 120
 """Largest number of characters of a price text that the user sees when the text is not understood."""
 
@@ -96,16 +96,15 @@ WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-    a about ai all already an and api approximately are at audio balanced be between billed billing both but by calculation call
-    can char character characters chars charged clip comparisons corresponding cost costs credit credits currently
-    detailed different downloaded due each edit every extension fast file flat for free from generate generated
-    generating generation has hd hidden image images inclusive input is it just k kie lite long lower max maximum
-    method minute minutes mode model most no note now offers on one only or our output p parameters per photo
-    picture pictures please preview price priced prices pricing pro quality rate rates readme refer reference request
-    resolution roughly rule run s same save sec second seconds secs shows simple smooth song source speech std task text
-    the these this tiers time to total track turbo two unit up upscale upscaling use v video web while will with x yes
-    yields you your
-    black fal forest kling labs seedance tts
+    a about ai all already an and api approximately are at audio balanced be between billed billing black both but
+    by calculation call can char character characters charged chars clip comparisons corresponding cost costs
+    credit credits currently detailed different downloaded due each edit every extension fal fast file flat for
+    forest free from generate generated generating generation has hd hidden image images inclusive input is it just
+    k kie kling labs lite long lower max maximum method minute minutes mode model most no note now offers on one
+    only or our output p parameters per photo picture pictures please preview price priced prices pricing pro
+    quality rate rates readme refer reference request resolution roughly rule run s same save sec second seconds
+    secs seedance shows simple smooth song source speech std task text the these this tiers time to total track tts
+    turbo two unit up upscale upscaling use v video web while will with x yes yields you your
     """,
     )
 )
@@ -222,6 +221,8 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     Returns:
         The estimate; it is `UNREADABLE` if anything in the text or the call is unclear.
     """
+    if len(text) > LONGEST_READ:
+        return UNREADABLE
     words = _normalize(text)
     if _is_free(words, call.id):
         return Estimate(0, 0)
