@@ -214,6 +214,8 @@ async def test_a_file_is_uploaded_where_a_schema_does_not_tell_files(
     [
         "task:t_x#1",
         "task:t_x#1, task:t_x#2",
+        "`t_x#2`",
+        "{folder}/a b.png, task:t_x#1",
         "kie://uploads/u_1",
         "file:///home/me/a b.png",
         '["task:t_x#1"]',

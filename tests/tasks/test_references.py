@@ -20,7 +20,9 @@ from kie_mcp.media import formats
 from kie_mcp.media.midi import build_midi_file
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
+from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.references import References
+from kie_mcp.tasks.stray_references import refuse_stray_references
 from kie_mcp.tasks.uploads import Uploader
 
 pytestmark = pytest.mark.anyio
@@ -218,6 +220,10 @@ async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Led
     (folder / "a.png").write_bytes(picture())
     far = References(Uploader(kie, ledger, readable=(), clock=kie.clock), ledger, kie.clock)
     assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
+    # Nor does a text tell by being refused that it is the path of a file there.
+    refuse_stray_references({"prompt": str(folder / "a.png")}, AllowedFolders([]))
+    with pytest.raises(InvalidCall):
+        refuse_stray_references({"prompt": str(folder / "a.png")}, AllowedFolders([folder]))
     assert await far.resolve([Image(data_uri(picture()))])
 
 

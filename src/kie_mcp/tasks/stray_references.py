@@ -9,9 +9,12 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.media_inputs import abbreviate
 
-ONE_REFERENCE = r"(?:task:[\w-]+(?:#[\w-]+)?|kie://[^\s,;]+|file:[\\/][^\s,;]+)"
-REFERENCES = re.compile(rf"{ONE_REFERENCE}(?:[\s,;]+{ONE_REFERENCE})*|file:[\\/][^\n]+", re.IGNORECASE)
-"""Matches a text that is nothing but references that only this server can read."""
+REFERENCE = re.compile(r"task:[\w-]+(#[\w-]+)?|t_\w+#[\w-]+|kie://\S+|file:[\\/].+", re.IGNORECASE)
+"""Matches a text that is nothing but a reference that only this server can read."""
+SEPARATORS = (r"[,;\n]", r"[\s,;]+")
+"""Match what may stand between several references or paths in one text; a path may contain blanks."""
+QUOTES = "\"'`<> \n\t"
+"""Characters around a reference that do not belong to it."""
 
 
 def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders) -> None:
@@ -27,12 +30,23 @@ def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders) 
         InvalidCall: When a text is a reference, or the path of a file that exists.
     """
     for place, text in _find_texts(fields):
-        if REFERENCES.fullmatch(text) or folders.find_file(text):
+        if _is_stray(text, folders):
             raise InvalidCall(
                 f"{place}: {abbreviate(text)} is known only on this machine, and KIE does not say that this field "
                 "takes a file.",
                 "Nothing was sent. Give a URL that anybody can open, such as the one that upload_file returns.",
             )
+
+
+def _is_stray(text: str, folders: AllowedFolders) -> bool:
+    """Tell whether a text is a reference or the path of a file, or consists of several of them."""
+
+    def is_one(part: str) -> bool:
+        return bool(REFERENCE.fullmatch(part)) or folders.find_file(part)
+
+    bare = text.strip(QUOTES)
+    ways = ([bare], *(re.split(each, bare) for each in SEPARATORS))
+    return any(all(is_one(part.strip(QUOTES)) for part in parts) for parts in ways)
 
 
 def _find_texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
