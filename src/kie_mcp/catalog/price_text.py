@@ -114,6 +114,10 @@ UNREAD = re.compile(
     r"|\d[ '’]\d{3}\b|\d\.\d{3,} ?(?:kie )?credits?"
 )
 """Matches signs and numbers that may make a call dearer, such as `+`, `×`, `from 10` or the thousands in `1 200`."""
+SUM = re.compile(
+    rf"\A(?!.*\b(?:\d{{3,4}}p|[\d.]+k|\d+s)\b).*(?:\band|&) ?[~≈]? ?\$?{NUMBER}(?: (?:kie )?credits?)?\b", re.DOTALL
+)
+"""Matches a text that may add two prices, because it names no sizes or lengths that tell when each price holds."""
 TIME = re.compile(r"\b(?:s|secs?|seconds?|mins?|minutes?|hours?|hourly|duration|length|long|longer)\b")
 """Matches words which tell that a price may be for a length of time."""
 INPUT_SECONDS = re.compile(
@@ -186,7 +190,7 @@ class Figure:
 
     low: float
     high: float
-    """Highest number of credits."""
+    """Highest number of credits; NaN if the text does not tell for which values the numbers hold."""
     unit: Unit
     units: float
     """Number of units that the credits pay for, such as 1000 for a price per 1000 characters."""
@@ -230,7 +234,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     figures = _find_figures(words, labels)
     base = [figure for figure in figures if not figure.surcharge] or figures
     chosen = _choose(base, labels)
-    if not chosen or not _is_understood(words, figures, call.id, labels):
+    if not chosen or not _is_understood(words, figures, call.id, labels) or (len(chosen) > 1 and SUM.search(words)):
         return UNREADABLE
     amounts = [_count_units(figure, call, words, lengths) for figure in chosen]
     # "Extra pictures" may be pictures that the call gets, or pictures that it makes.
@@ -238,7 +242,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     added = sum(figure.high * pictures for figure in figures if figure not in base)
     low = min(figure.low * amount.low for figure, amount in zip(chosen, amounts, strict=True))
     high = max(figure.high * amount.high for figure, amount in zip(chosen, amounts, strict=True))
-    if any(map(math.isnan, (added, *(amount.high for amount in amounts)))):
+    if any(map(math.isnan, (added, *(amount.high for amount in amounts), *(figure.high for figure in chosen)))):
         return UNREADABLE
     return Estimate(round(low, 2), round(high + added, 2), amounts[0].assumed)
 
@@ -313,7 +317,9 @@ def _find_other_numbers(words: str, labels: Sequence[Label]) -> list[str]:
     rest = DOLLARS.sub("#", CREDITS.sub("#", words))
     for pattern in (UNIT, RESOLUTION, re.compile(r"\b\d+s\b"), *(each.pattern for each in labels)):
         rest = pattern.sub(" ", rest)
-    multiples = re.findall(r"\d+x (?:at|for|the|price|cost|rate|with|when|if|in)\b", words)
+    multiples = re.findall(
+        r"\b(?:costs?|is|are|pay) \d+x\b|\d+x (?:at|for|the|price|cost|rate|with|when|if|in)\b", words
+    )
     return re.findall(r"\d+|credits?\b", rest) + multiples
 
 
@@ -431,14 +437,13 @@ def _read_amounts(
     named = {label.name: label.pattern.findall(f"{before} {own}") for label in labels}
     if "/" in found["amounts"]:
         for index, amount in enumerate(amounts):
-            yield (
-                (amount, amount),
-                {
-                    name: frozenset(values[index : index + 1] if len(values) == len(amounts) else values)
-                    for name, values in named.items()
-                    if values
-                },
-            )
+            own_labels = {
+                name: frozenset(values[index : index + 1] if len(values) == len(amounts) else values)
+                for name, values in named.items()
+                if values
+            }
+            clear = all(len(values) in (1, len(amounts)) for values in named.values() if values)
+            yield (amount, amount if clear else math.nan), own_labels
         return
     low, high = min(amounts), max(amounts)
     if AT_MOST.search(before):
