@@ -1,12 +1,13 @@
 """Results in places where KIE has never put them before."""
 
+import base64
 import json
 from typing import Any
 
 import pytest
 
-from kie_mcp.kie.result_readers import Media
-from kie_mcp.kie.result_search import LONGEST_TEXT, LONGEST_URL, MOST_FILES
+from kie_mcp.kie.result_readers import LONGEST_URL, Media
+from kie_mcp.kie.result_search import LONGEST_TEXT, MOST_FILES
 from kie_mcp.kie.status import SHAPES, Status, parse_status
 
 CLIP, PICTURE, SONG, COVER = "https://k/1.mp4", "https://k/1.png", "https://k/1.mp3", "https://k/cover.jpg"
@@ -121,6 +122,38 @@ def test_a_file_that_a_sentence_names_is_a_result_beside_the_sentence(said: str)
     status = read("jobs", resultJson=said)
     assert urls(status) == [CLIP]
     assert [json.loads(text) for text in status.texts] == [{"resultJson": said}]
+
+
+CONTENT = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10
+FILE = base64.b64encode(CONTENT).decode()
+URL_SAFE = base64.urlsafe_b64encode(CONTENT).decode()
+DATA_URI = f"data:image/png;base64,{FILE}"
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"resultUrls": [DATA_URI]}, DATA_URI),
+        ({"image": DATA_URI}, DATA_URI),
+        ({"data": [{"b64_json": FILE}]}, f"data:;base64,{FILE}"),
+        ({"audio": FILE}, f"data:;base64,{FILE}"),
+        ({"audio": URL_SAFE}, f"data:;base64,{URL_SAFE}"),
+        (DATA_URI, DATA_URI),
+        ({"resultObject": {"image": DATA_URI}}, DATA_URI),
+    ],
+    ids=range(7),
+)
+def test_a_file_inside_the_answer_is_the_result(result: Any, expected: str) -> None:
+    assert urls(read("jobs", resultJson=json.dumps(result))) == [expected]
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("said", ["a" * 300, "la la " * 1000, "line\n\n" * 1000, ".".join(["e" * 90] * 9)])
+def test_other_long_texts_are_no_files(said: str) -> None:
+    status = read("jobs", resultJson=json.dumps({"answer": said}))
+    assert (status.media, status.spare_media) == ((), ())
+    assert json.dumps(json.dumps({"answer": said[:50]}))[1:-4] in status.unread
 
 
 @pytest.mark.untraced

@@ -1,8 +1,9 @@
+import base64
 import errno
 import gzip
 import os
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
+from kie_mcp.server import answers
 from kie_mcp.tasks.downloads import CONCURRENT_DOWNLOADS, DOWNLOAD_SECONDS, Downloader
 
 pytestmark = pytest.mark.anyio
@@ -193,6 +195,24 @@ async def test_what_is_no_whole_media_file_is_not_saved(
     host.contents["2.png"] = PICTURE, "image/png"
     await downloader.download(made)
     assert list(files(folder).values()) == [PICTURE, PICTURE]
+
+
+@pytest.mark.parametrize("start", ["data:image/png;base64,", "data:;base64,", "data:text/plain;charset=utf-8;base64,"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes])
+async def test_a_file_inside_the_answer_is_saved(
+    downloader: Downloader, folder: Path, start: str, encode: Callable[[bytes], bytes]
+) -> None:
+    made = task(start + encode(PICTURE).decode())
+    assert answers.describe_media(made) == [{}]
+    await downloader.download(made)
+    assert [*files(folder).values()] == [PICTURE]
+    assert (made.results[0].url, made.results[0].mime_type) == ("", "image/png")
+
+
+async def test_a_broken_file_inside_the_answer_is_not_saved(downloader: Downloader, folder: Path) -> None:
+    with pytest.raises(DamagedFile, match="KIE sent a file that breaks off"):
+        await downloader.download(task("data:;base64," + base64.b64encode(PICTURE[:-50]).decode()))
+    assert files(folder) == {}
 
 
 async def test_a_body_that_is_compressed_unsaid_is_unpacked(downloader: Downloader, host: Host, folder: Path) -> None:

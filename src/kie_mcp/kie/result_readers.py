@@ -9,6 +9,8 @@ from typing import Any
 
 DEEPEST_JSON = 5
 """Largest number of times that a text is parsed as JSON, because KIE puts JSON texts inside JSON texts."""
+LONGEST_URL = 4096
+"""Largest number of characters of a file's URL; files with longer URLs are left out."""
 LONGEST_LINE = 500
 """Largest number of characters of a text on one line; the rest is cut off."""
 
@@ -33,6 +35,12 @@ _PUNCTUATION = ".,;:!?。"
 _LIST_END = r"[\r\n\t\"<>\\]"
 _PROSE_END = r"[\s\"<>\\^`|]|'(?!\w)"
 _EXTENSION_AT_END = re.compile(r"\.\w{2,5}([?#]\S*)?$")
+# The signatures of PNG, JPEG, GIF, WebP and WAV, MP4, WebM, MP3, Ogg and FLAC in base64. No word is so long.
+_BASE64_FILE = re.compile(
+    r"(data:[^,\s]{0,200};base64,|(?=iVBOR|/9j/|R0lGOD|UklGR|AAAA|GkXf|SUQz|//[sumv]|T2dnU|ZkxhQ))"
+    r"(?=[\w+/-]{60})((?:[\w+/-]{60,}\r?\n)*[\w+/-]*={0,2})",
+    re.ASCII,
+)
 
 MediaReader = Callable[[Any], list[Media]]
 """A function that returns the files in a result object."""
@@ -112,8 +120,16 @@ def one_line(value: Any) -> str:
 
 
 def as_urls(value: Any) -> list[str]:
-    """Return the URLs of a text that begins with a URL; an empty list for any other value."""
-    return find_urls(value) if isinstance(value, str) and begins_with_url(value) else []
+    """Return the URLs of a text that begins with a URL, or the data URI of a file; an empty list for other values."""
+    if not isinstance(value, str):
+        return []
+    return [inline] if (inline := as_data_uri(value)) else find_urls(value) if begins_with_url(value) else []
+
+
+def as_data_uri(text: str) -> str:
+    """Return the data URI of a file that an answer contains in base64; an empty string if the text is no file."""
+    found = _BASE64_FILE.fullmatch(text.strip())
+    return f"{found[1] or 'data:;base64,'}{found[2]}" if found else ""
 
 
 def begins_with_url(text: str) -> bool:
@@ -131,7 +147,7 @@ def find_urls(text: str) -> list[str]:
     is_list = bool(_URL_START.match(written))
     found = []
     for part in _URL_START.split(written):
-        url = re.split(_LIST_END if is_list else _PROSE_END, part, maxsplit=1)[0].rstrip(_SEPARATORS)
+        url = re.split(_LIST_END if is_list else _PROSE_END, part[: 2 * LONGEST_URL], maxsplit=1)[0].rstrip(_SEPARATORS)
         if is_list and " " in url and not _EXTENSION_AT_END.search(url):
             url = url.partition(" ")[0]
         found.append(_strip_brackets(url if is_list else url.rstrip(_PUNCTUATION)))

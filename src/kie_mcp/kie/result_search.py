@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from kie_mcp.kie.result_readers import Media, as_text, begins_with_url, find_urls, one_line, parse_json
+from kie_mcp.kie.result_readers import (
+    LONGEST_URL,
+    Media,
+    as_data_uri,
+    as_text,
+    begins_with_url,
+    find_urls,
+    one_line,
+    parse_json,
+)
 
 MOST_FILES = 64
 """Largest number of files that are taken from one answer."""
-LONGEST_URL = 4096
-"""Largest number of characters of a file's URL; files with longer URLs are left out."""
 LONGEST_TEXT = 10_000
 """Largest number of characters of the answer that are kept when no result is found."""
 DEEPEST = 30
@@ -95,8 +102,12 @@ def search(envelope: Mapping[str, Any]) -> Findings:
 
 
 def bound(media: Sequence[Media]) -> tuple[Media, ...]:
-    """Return at most `MOST_FILES` files, each once, without files whose URL is longer than `LONGEST_URL`."""
-    return tuple(each for each in dict.fromkeys(media) if len(each.url) <= LONGEST_URL)[:MOST_FILES]
+    """Return at most `MOST_FILES` files, each once, without files whose URL is longer than `LONGEST_URL`.
+
+    A data URI may be longer, because it is the file.
+    """
+    kept = (each for each in dict.fromkeys(media) if len(each.url) <= LONGEST_URL or each.url.startswith("data:"))
+    return tuple(kept)[:MOST_FILES]
 
 
 def _as_media(link: _Link) -> Media:
@@ -153,6 +164,8 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
     elif isinstance(value, list):
         for inner in value:
             yield from _find_links(inner, names, owner, depth + 1)
+    elif isinstance(value, str) and (inline := as_data_uri(value)):
+        yield _Link(inline, in_sentence=False, names=names, owner=owner)
     elif isinstance(value, str):
         for url in find_urls(value):
             in_sentence = not begins_with_url(value)

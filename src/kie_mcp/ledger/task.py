@@ -25,7 +25,7 @@ class Result:
     """One file that a task made."""
 
     url: str
-    """KIE's URL of the file."""
+    """KIE's URL of the file; a data URI if KIE's answer contains the file itself; empty if there is no URL."""
     path: str = ""
     """Path of the saved file; empty until the file is saved."""
     mime_type: str = ""
@@ -36,6 +36,11 @@ class Result:
     """Text that tells this result from the task's other results, such as the name of a stem."""
     facts: str = ""
     """What the saved file is, such as `1024x1024 PNG, 1.2 MB`; empty until it is saved."""
+
+    @property
+    def link(self) -> str:
+        """KIE's URL of the file; empty if there is none, also for a data URI."""
+        return "" if self.url.startswith("data:") else self.url
 
     @property
     def is_damaged(self) -> bool:

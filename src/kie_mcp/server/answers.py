@@ -95,7 +95,7 @@ def describe_media(task: Task) -> list[dict[str, str]]:
             name: value
             for name, value in (
                 ("path", each.path),
-                ("url", each.url),
+                ("url", each.link),
                 ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
                 ("mime_type", each.mime_type),
                 ("label", formatting.to_one_line(each.label)),

@@ -1,5 +1,6 @@
 """Download results to the output folder, continue broken downloads, and refuse private IP addresses (SSRF)."""
 
+import base64
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ LONGEST_MODEL = 100
 """Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
+_FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class Downloader:
@@ -115,9 +117,10 @@ class Downloader:
                     result.mime_type = await self._download_with_fresh_link(task, result, part)
             except TimeoutError:
                 raise TimeoutError(f"the download took longer than {self._seconds:g} s") from None
-            extension = result_types.choose_extension(result.mime_type, result.url)
+            extension = result_types.choose_extension(result.mime_type, result.link)
             final = part.commit(self.folder, stem, extension)
-            result.path = str(final)
+            # A data URI is as large as the file, and no longer needed.
+            result.path, result.url = str(final), result.link
             # If the saved file cannot be read again, only the facts about it are missing.
             with suppress(OSError):
                 result.facts = await anyio.to_thread.run_sync(describe_file, final, result.mime_type)
@@ -131,6 +134,8 @@ class Downloader:
         try:
             return await self._download_checked(result.url, task, result, part)
         except (DamagedFile, httpx2.HTTPStatusError) as error:
+            if not result.link:
+                raise
             if isinstance(error, httpx2.HTTPStatusError) and error.response.status_code not in EXPIRED_LINK_STATUSES:
                 raise
             try:
@@ -141,23 +146,24 @@ class Downloader:
         return await self._download_checked(fresh, task, result, part)
 
     async def _download_checked(self, url: str, task: Task, result: Result, part: PartialFile) -> str:
-        """Download a file, and return its MIME type.
+        """Download a file, or decode it if the URL is a data URI, and return its MIME type.
 
         Raises:
             DamagedFile: When the host sent no media file, or only a part of one. In this case, `result.mime_type` is
                 the MIME type of the content that the host sent.
         """
-        declared = await self._download_resuming(url, part)
+        is_inline = url.startswith("data:")
+        declared = _decode_data_uri(url, part) if is_inline else await self._download_resuming(url, part)
         await anyio.to_thread.run_sync(result_types.unpack_gzip, part.file, self._largest)
         takes_text = task.kind == "text"
-        mime_type = result_types.identify(part.file, declared=declared, url=result.url, takes_text=takes_text)
+        mime_type = result_types.identify(part.file, declared=declared, url=result.link, takes_text=takes_text)
         async with self._checks:
             damage = await anyio.to_thread.run_sync(integrity.find_damage, part.file, mime_type)
         if damage or not mime_type:
             part.begin("", None)
             result.mime_type = mime_type or declared or "application/octet-stream"
             what = f"a file that {damage}" if damage else f"no media file but {result.mime_type}"
-            raise DamagedFile(f"{httpx2.URL(url).host} sent {what}.", retryable=True)
+            raise DamagedFile(f"{'KIE' if is_inline else httpx2.URL(url).host} sent {what}.", retryable=True)
         return mime_type
 
     async def _download_resuming(self, url: str, part: PartialFile) -> str:
@@ -241,6 +247,14 @@ class Downloader:
     def _is_trusted(self, url: str) -> bool:
         """Return True if `guarded` is false, or if the URL begins with one of the configured base URLs of KIE."""
         return not self._guarded or url.startswith((f"{self._client.base_url}/", f"{self._client.upload_url}/"))
+
+
+def _decode_data_uri(uri: str, part: PartialFile) -> str:
+    """Write the file of a data URI (RFC 2397, in base64) into the partial file, and return its MIME type."""
+    head, _, content = uri.partition(",")
+    part.begin("", None)
+    part.file.write(base64.b64decode(content.translate(_FROM_URL_SAFE).rstrip("=") + "=="))
+    return head.removeprefix("data:").partition(";")[0].lower()
 
 
 def _refuse_private_address(address: str) -> None:

@@ -101,7 +101,7 @@ class References:
         if not match:
             return check_web_address(reference, Limits())
         _, result = await self._find_result(Ref(reference), match["task"], match["n"] or "1")
-        return result.url
+        return result.link
 
     async def _identify(self, ref: Ref) -> str:
         if _is_local(ref):
@@ -182,8 +182,8 @@ class References:
 
     async def _resolve_result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._find_result(ref, task_id, number)
-        if result.url and not await _is_saved(result):
-            return result.url
+        if result.link and not await _is_saved(result):
+            return result.link
         # The link may have expired, or the result never had one.
         is_fresh = self._clock.time() < task.created + files.UPLOAD_LIFETIME
         with open_file(Path(result.path)) as content:

@@ -84,7 +84,7 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
     }
     row |= answers.describe_cost(task)
     # A path is told as it is; two blanks in it are part of it.
-    row["files"] = [each.path or formatting.to_one_line(each.url) for each in task.results[:MAX_FILES]]
+    row["files"] = [each.path or formatting.to_one_line(each.link) for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
         row["more_files"] = len(task.results) - MAX_FILES
     if made_from:
