@@ -27,6 +27,8 @@ DEEPEST = 30
 # These patterns match names as words in lower case: `call back url` for callBackUrl and call_back_url.
 _CALLBACK = re.compile(r".*\b(call ?back|web ?hook|notify)( ur[il])?")
 """Matches the names of fields that contain an address to which KIE reports, which is never a result."""
+_ID = re.compile(r"(.* )?ids?")
+"""Matches the names of fields that contain an id, which is never a result, even if the caller gave a URL as the id."""
 _REQUEST = re.compile(r"\b(param(eter)?s?|requests?|inputs?|references?|prompts?|errors?|fail(ed|ure)?)\b")
 """Matches words in the names of fields that contain the request or an error, and therefore no result."""
 _RESULT = re.compile(r"\b(results?|response|outputs?)\b")
@@ -115,8 +117,8 @@ def _as_media(link: _Link) -> Media:
 
 
 def _is_given(names: tuple[str, ...]) -> bool:
-    """Whether a link is surely no result, because it is in the request, in an error, or an address for reports."""
-    if any(_CALLBACK.fullmatch(name) for name in names):
+    """Whether a link is surely no result, because it is in the request, an error or an id, or is for reports."""
+    if any(_CALLBACK.fullmatch(name) or _ID.fullmatch(name) for name in names):
         return True
     outermost = next((name for name in names if _RESULT.search(name) or _REQUEST.search(name)), "")
     return bool(outermost) and not _RESULT.search(outermost)
