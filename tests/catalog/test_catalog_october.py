@@ -91,6 +91,13 @@ def test_variants_and_a_mask_take_the_product_api() -> None:
     assert body == {**RAIN, "size": "1:1", "filesUrl": [A], "maskUrl": B, "nVariants": 2}
 
 
+def test_the_older_field_of_one_picture_is_read_where_the_list_is_not_there() -> None:
+    old = pasted("4o-image-api", {**RAIN, "fileUrl": A})
+    assert routes.build_body(old, "gpt4o-image", str)["filesUrl"] == [A]
+    both = pasted("4o-image-api", {**RAIN, "fileUrl": A, "filesUrl": [B]})
+    assert routes.build_body(both, "gpt4o-image", str)["filesUrl"] == [B]
+
+
 def test_what_is_shown_beside_a_schema_is_sent_as_it_stands() -> None:
     assert MODELS["4o-image-api"].hidden_fields() >= {"isEnhance", "fallbackModel", "enableFallback"}
     assert "seeds" in MODELS["veo3_fast"].hidden_fields()

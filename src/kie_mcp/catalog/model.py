@@ -66,7 +66,7 @@ class KieModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     id: ClassVar[str]
-    """KIE's id of the model, unchanged; for a model without an id, the name that the request body contains."""
+    """KIE's id of the model, unchanged; if KIE gives the model no id, the model's name in the request body."""
     kind: ClassVar[Kind]
     """The kind of result that the model makes."""
     does: ClassVar[str]

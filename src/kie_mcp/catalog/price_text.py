@@ -29,7 +29,7 @@ from kie_mcp.catalog.price import Estimate
 LONGEST_READ = 4000
 """Largest number of characters of a price text that is read, so that reading takes no long time."""
 LONGEST_SHOWN = 120
-"""Largest number of characters of a price text that the user sees when the text is not understood."""
+"""If kie-mcp cannot read a price text, it shows the user at most this number of the text's characters."""
 
 LIMIT = r"\beach job can be up to \d+ ?s(?:econds)? long\b|\bup to \d+ ?s(?:econds)? per generation\b"
 LESS = r"cheaper|below|off|less|(?:versus |vs |of )?(?:the )?official|discount"
@@ -132,7 +132,7 @@ OPEN_COUNT = re.compile(
 INPUT_IMAGES = re.compile(
     r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b(?: input\b)?|\bimage input\b"
 )
-"""Matches words before a price that mean that each picture costs this price, in addition to the call's price."""
+"""Matches words such as `additional images` before a price: each picture adds this price to the price of the call."""
 PER_INPUT_IMAGE = re.compile(
     r"(?:\b(?:per|an?|each|every|for)|/) ?(?:additional|extra|input|reference) (?:\w+ )?(?:image|picture)s?\b"
 )

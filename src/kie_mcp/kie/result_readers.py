@@ -35,7 +35,7 @@ _PUNCTUATION = ".,;:!?。"
 _LIST_END = r"[\r\n\t\"<>\\]"
 _PROSE_END = r"[\s\"<>\\^`|]|'(?!\w)"
 _EXTENSION_AT_END = re.compile(r"\.\w{2,5}([?#]\S*)?$")
-# The signatures of PNG, JPEG, GIF, WebP and WAV, MP4, WebM, MP3, Ogg and FLAC in base64. No word is so long.
+# How files of images, clips and sounds begin in base64. At least 60 characters are required, so that no word matches.
 _BASE64_FILE = re.compile(
     r"(data:[^,\s]{0,200};base64,|(?=iVBOR|/9j/|R0lGOD|UklGR|AAAA|GkXf|SUQz|//[sumv]|T2dnU|ZkxhQ))"
     r"(?=[\w+/-]{60})((?:[\w+/-]{60,}\r?\n)*[\w+/-]*={0,2})",

@@ -109,7 +109,7 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         return
     except ValueError as error:
-        # A PNG may hold a longer text, such as a workflow, than Pillow reads.
+        # Pillow refuses a PNG with a very long text inside, although the picture itself may be whole.
         if "too large" not in str(error):
             raise
     except PIL.UnidentifiedImageError:

@@ -159,7 +159,7 @@ def _check_pixels(image: PIL.Image.Image) -> None:
 
 
 def _find_white(mode: str, highest: float) -> float:
-    """Return the pixel value that means white: the smallest usual value that is at least `highest`, else `highest`."""
+    """Return the value of a white pixel: the first of the usual values (such as 255) that is not below `highest`."""
     usual = (1, 255, 65535) if mode == "F" else (65535,)
     return next((each for each in usual if highest <= each), highest)
 

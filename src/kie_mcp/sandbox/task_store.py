@@ -42,7 +42,7 @@ class TaskStore:
             replace_file(self._folder / f"{task.id}.json", json.dumps(record).encode())
 
     def delete(self, task: FakeTask) -> None:
-        """Delete a task; its cost no longer counts."""
+        """Delete a task; the balance is then as if the task had cost nothing."""
         del self._tasks[task.id]
         if self._folder:
             _delete_file(self._folder / f"{task.id}.json")

@@ -34,7 +34,7 @@ class Times:
     age: float
     """Seconds since the task was created."""
     silence: float
-    """Seconds since KIE last said that the task runs; before the first such answer, since this process watches it."""
+    """Seconds since KIE last said that the task runs, or, before KIE says so, since this process began to watch it."""
 
 
 @dataclass(frozen=True, slots=True)

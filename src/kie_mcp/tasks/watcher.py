@@ -320,7 +320,7 @@ class Watcher:
         return " The balance is the same as before the call, so it probably was not."
 
     async def _save_files(self, downloader: Downloader) -> None:
-        """Download the task's files; retry with longer and longer pauses until they are saved or deleted at KIE."""
+        """Download the task's files; retry with growing pauses until all are saved or KIE has deleted them."""
         attempt = 0
         while not await self._try_to_save_files(downloader):
             self.ended.set()

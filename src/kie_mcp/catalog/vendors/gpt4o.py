@@ -1,6 +1,7 @@
 """GPT-4o Image (OpenAI): pictures with legible text."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -40,6 +41,14 @@ class Gpt4oImage(KieModel):
         if self.mask and len(self.images or ()) != 1:
             raise ValueError("mask goes with one image: give the picture that it covers as images")
         return self
+
+    @classmethod
+    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """KIE's older examples have one picture in a field of its own."""
+        given = super().received(fields)
+        if one := given.pop("fileUrl", None):
+            given.setdefault("images", [one])
+        return given
 
     @classmethod
     def hidden_fields(cls) -> frozenset[str]:
