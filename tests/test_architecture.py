@@ -15,14 +15,15 @@ from support.paths import ROOT
 MAY_IMPORT = {
     "clock": set[str](),
     "errors": set[str](),
+    "text": set[str](),
     "config": {"errors"},
-    "catalog": set[str](),
+    "catalog": {"text"},
     "media": {"catalog", "errors"},
-    "kie": {"catalog", "clock", "errors"},
+    "kie": {"catalog", "clock", "errors", "text"},
     "ledger": {"catalog", "errors"},
     "tasks": {"ledger", "kie", "media", "catalog", "clock", "errors"},
     "sandbox": {"kie", "catalog"},
-    "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "errors"},
+    "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "errors", "text"},
 }
 SPEAK_MCP = {"server", "cli", "demo", "__main__"}
 

@@ -13,8 +13,9 @@ from kie_mcp.catalog.arguments import coerce_arguments, is_empty, tidy
 from kie_mcp.catalog.fields import Kind, Ref, snake_case
 from kie_mcp.catalog.file_fields import has_file, json_type, with_files
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.published_schema import MAX_SCHEMA_DEPTH, is_deeper, merge_alternatives, one_line
+from kie_mcp.catalog.published_schema import MAX_SCHEMA_DEPTH, is_deeper, merge_alternatives
 from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
+from kie_mcp.text import one_line, shorten
 
 Schema = Mapping[str, Any]
 
@@ -299,8 +300,7 @@ def _summarize_field(field: Schema, name: str) -> dict[str, Any]:
         summary.pop("default", None)
         summary["description"] = "file"
     elif words := field.get("description"):
-        cut = f"{words[: MAX_DESCRIPTION_CHARS - 1]}…"
-        summary["description"] = words if len(words) <= MAX_DESCRIPTION_CHARS else cut
+        summary["description"] = shorten(words, MAX_DESCRIPTION_CHARS)
     return summary
 
 

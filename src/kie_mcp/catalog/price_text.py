@@ -25,6 +25,7 @@ from kie_mcp.catalog.credits import LIST_USD_PER_CREDIT
 from kie_mcp.catalog.fields import MediaRef, Medium
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
+from kie_mcp.text import one_line, shorten
 
 LONGEST_READ = 4000
 """Largest number of characters of a price text that is read, so that reading takes no long time."""
@@ -329,8 +330,8 @@ def _read_numbers(text: str) -> list[float]:
 
 def quote_text(text: str) -> str:
     """Return KIE's price text in quotation marks after "KIE says:", cut and on one line; empty for an empty text."""
-    line = " ".join(text.split())
-    return f'KIE says: "{line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 1]}…"}"' if line else ""
+    line = shorten(one_line(text), LONGEST_SHOWN)
+    return f'KIE says: "{line}"' if line else ""
 
 
 def _normalize(text: str) -> str:

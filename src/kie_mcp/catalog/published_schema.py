@@ -1,11 +1,12 @@
 """Clean the JSON Schemas that KIE publishes: replace `$ref`, leave out mistakes, and refuse schemas of great size."""
 
 import json
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
+
+from kie_mcp.text import one_line
 
 Schema = dict[str, Any]
 
@@ -240,21 +241,6 @@ def _flag(value: Any) -> bool | None:
 
 def _description(value: Any) -> str | None:
     return one_line(value[:MAX_DESCRIPTION_CHARS]) if isinstance(value, str) else None
-
-
-def one_line(text: object, most: int | None = None) -> str:
-    """Return a text on one line, without control characters, and cut off after `most` characters.
-
-    Args:
-        text: The text; None counts as empty.
-        most: Largest number of characters; None for no limit.
-    """
-    spaced = "".join(" " if unicodedata.category(each) in CONTROL else each for each in str(text or ""))
-    return " ".join(spaced.split())[:most]
-
-
-CONTROL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Categories of Unicode's control characters, of marks that change the direction of text, and of line breaks."""
 
 
 KEYWORDS: dict[str, Callable[[Any], Any]] = {

@@ -6,7 +6,8 @@ from itertools import islice, permutations
 from typing import TYPE_CHECKING, Any
 
 from kie_mcp.catalog.fields import MediaRef
-from kie_mcp.catalog.published_schema import Schema, UnusableSchema, one_line
+from kie_mcp.catalog.published_schema import Schema, UnusableSchema
+from kie_mcp.text import one_line, shorten
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
@@ -236,8 +237,7 @@ def _list_choices(choices: Sequence[Any]) -> str:
 
 
 def _shorten(text: str, most: int = MAX_VALUE_CHARS) -> str:
-    line = one_line(text)
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return shorten(one_line(text), most)
 
 
 def unknown_fields(fields: Mapping[str, Any], schema: Mapping[str, Any], inside: str = "") -> Iterator[str]:

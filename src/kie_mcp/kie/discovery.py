@@ -18,11 +18,12 @@ import anyio
 import anyio.to_thread
 
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_input_schema, one_line
+from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_input_schema
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.snapshot import OfferedModel, Snapshot, spell_mode
+from kie_mcp.text import one_line
 
 LIST_PATH = "/api/v1/models"
 """Path of the request for KIE's list of models."""

@@ -11,11 +11,6 @@ def to_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def shorten(text: str, most: int) -> str:
-    """Cut a text to `most` characters, of which the last is then `…`; return a text that is not longer unchanged."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
 def format_time(seconds: float) -> str:
     """Format seconds since 1970 as a time such as `2026-09-30 12:00 UTC`."""
     return to_utc(seconds).strftime("%Y-%m-%d %H:%M UTC")

@@ -13,8 +13,8 @@ from kie_mcp.catalog.published_schema import Schema, UnusableSchema, merge_alter
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.drift import schema_differences
 from kie_mcp.kie.routes import listed_ids, wire_name
-from kie_mcp.server import formatting
 from kie_mcp.tasks.order import Order
+from kie_mcp.text import shorten
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -99,4 +99,4 @@ async def describe_changes(app: "App", model: type[KieModel], way: str) -> dict[
             with suppress(KieMcpError, UnusableSchema), anyio.move_on_after(LIVE_TIMEOUT_SECONDS):
                 if schema := await (await app.discovery()).read_schema(id_):
                     changes += schema_differences(model, route, schema)
-    return {"live_changes": formatting.shorten("; ".join(changes), LONGEST_CHANGES)} if changes else {}
+    return {"live_changes": shorten("; ".join(changes), LONGEST_CHANGES)} if changes else {}

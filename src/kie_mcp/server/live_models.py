@@ -20,6 +20,7 @@ from kie_mcp.kie.snapshot import OfferedModel
 from kie_mcp.server import formatting
 from kie_mcp.server.live_fields import LIVE_TIMEOUT_SECONDS, describe_changes
 from kie_mcp.tasks.order import Order
+from kie_mcp.text import shorten
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -169,7 +170,7 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
 
 def _price_of(model: OfferedModel, most: int = LONGEST_PRICE) -> str:
     """Return KIE's price text of a model on one line; if the text is from the snapshot, add the snapshot's date."""
-    price = formatting.shorten(formatting.to_one_line(model.price), most)
+    price = shorten(formatting.to_one_line(model.price), most)
     return f"{price} (of {model.as_of})" if price and model.as_of else price
 
 
@@ -196,7 +197,7 @@ def _summarize_field(field: Mapping[str, Any]) -> dict[str, Any]:
     summary = {"type": field["type"]} if "type" in field else {}
     if choices := field.get("enum"):
         return summary | {
-            "description": formatting.shorten(f"one of {len(choices)}: {', '.join(map(str, choices))}", LONGEST_IN_LIST)
+            "description": shorten(f"one of {len(choices)}: {', '.join(map(str, choices))}", LONGEST_IN_LIST)
         }
     return summary | ({"items": {}} if "items" in field else {})
 
@@ -229,7 +230,7 @@ def list_live_only_models(
     wanted = words.casefold().split()
     return [
         {
-            "model": formatting.shorten(id_, LONGEST_ID),
+            "model": shorten(id_, LONGEST_ID),
             "tool": RUN_MODEL_TOOL,
             "mode": derive_mode(model),
             "credits": _price_of(model, LONGEST_IN_LIST) or "unknown",
@@ -245,4 +246,4 @@ def list_live_only_models(
 
 def _introduce(model: OfferedModel) -> str:
     when = f"At KIE on {model.as_of}" if model.as_of else "New at KIE"
-    return f"{when}: {formatting.shorten(f'{model.title or model.id}, {model.provider}'.strip(', '), LONGEST_IN_LIST)}."
+    return f"{when}: {shorten(f'{model.title or model.id}, {model.provider}'.strip(', '), LONGEST_IN_LIST)}."

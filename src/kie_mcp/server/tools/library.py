@@ -16,6 +16,7 @@ from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.text import shorten
 
 PAGE_SIZE = 20
 """Maximum number of tasks on one page."""
@@ -80,7 +81,7 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
         "task_id": task.id,
         "when": formatting.format_time(task.created),
         "model": task.model,
-        "prompt": formatting.shorten(formatting.to_one_line(task.prompt), LONGEST_PROMPT),
+        "prompt": shorten(formatting.to_one_line(task.prompt), LONGEST_PROMPT),
     }
     row |= answers.describe_cost(task)
     # A path is told as it is; two blanks in it are part of it.
@@ -124,9 +125,7 @@ def _parse_time(text: str) -> float | None:
     try:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise InvalidCall(
-            f"{formatting.shorten(text, 60)!r} is no date.", "Write 2026-09-30, or an ISO time."
-        ) from None
+        raise InvalidCall(f"{shorten(text, 60)!r} is no date.", "Write 2026-09-30, or an ISO time.") from None
 
 
 LIBRARY = Tool(
