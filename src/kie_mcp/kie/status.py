@@ -29,6 +29,7 @@ from kie_mcp.kie.result_readers import (
     words,
 )
 from kie_mcp.kie.result_search import Findings
+from kie_mcp.kie.times import parse_time
 
 State = Literal["running", "succeeded", "failed", "missing"]
 
@@ -36,6 +37,8 @@ MOST_CREDITS = 1_000_000
 """Largest charge for one task that is accepted as correct, in credits; no task costs so much."""
 LONGEST_CHARGE = 40
 """Largest number of characters that are kept of a charge that cannot be correct."""
+LONGEST_TASK = 24 * 3600
+"""Largest number of seconds that is accepted as the duration of a task."""
 EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
 
 
@@ -62,6 +65,8 @@ class Status:
     """KIE's text of a charge that cannot be correct, such as `-5`; otherwise empty."""
     progress: float | None = None
     """Progress of the task from 0 to 1; None when KIE does not state it."""
+    seconds: float | None = None
+    """Seconds from the task's creation to its end, by KIE's clock; None while it runs, or when KIE states no times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,17 @@ def parse_status(shape: str, answer: Any) -> Status:
         credits=charged,
         impossible_credits=impossible,
         progress=None if progress is None else min(max(progress / row.full_progress, 0), 1),
+        seconds=measure_duration(record),
     )
+
+
+def measure_duration(record: Mapping[str, Any]) -> float | None:
+    """Return the seconds from a task's creation to its end, by KIE's clock; None if its record lacks one of the times.
+
+    KIE's `costTime` is not used, because it leaves out the time that a task waits in KIE's queue.
+    """
+    begin, end = parse_time(record.get("createTime")), parse_time(record.get("completeTime"))
+    return end - begin if begin and end and 0 < end - begin <= LONGEST_TASK else None
 
 
 def parse_charge(value: Any) -> tuple[float | None, str]:

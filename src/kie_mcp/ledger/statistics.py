@@ -34,9 +34,7 @@ class Statistics:
             newest: Wanted number of tasks. The last `5 * newest` tasks of the model are searched for those with this
                 `duration`, so more or fewer numbers may be returned.
         """
-        seconds = (tasks.c.finished - tasks.c.created).label("seconds")
-        # Tasks that another process took over are left out, because that process may have noticed their end too late.
-        measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.watcher == tasks.c.session)
-        query = sa.select(seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
+        measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.seconds.is_not(None))
+        query = sa.select(tasks.c.seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
         rows = await self._database.select(query.limit(5 * newest))
         return [row["seconds"] for row in reversed(rows) if row["arguments"].get("duration") == duration]

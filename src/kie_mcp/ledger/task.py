@@ -75,6 +75,8 @@ class Task:
     """KIE's id of the task; None until KIE has accepted the task, or if KIE gives this task no id."""
     finished: float | None = None
     """Time when kie-mcp noticed that the task had ended; None until then."""
+    seconds: float | None = None
+    """Seconds from KIE's acceptance of the task to its end; None until it has ended, or when they are unknown."""
     estimate: tuple[float, float] | None = None
     """Fewest and most credits that the task is likely to cost; None when unknown."""
     basis: str = ""

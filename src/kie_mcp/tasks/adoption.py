@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -15,7 +13,8 @@ from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import result_search, routes, status
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.result_readers import Media, find_urls, one_line, parse_json, parse_number
+from kie_mcp.kie.result_readers import Media, find_urls, one_line, parse_json
+from kie_mcp.kie.times import parse_time
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures, money
@@ -27,8 +26,6 @@ NOT_CREATED = "not created"
 DAY = 24 * 3600
 EARLIEST = 1_600_000_000.0
 """A time before KIE ran its first task: September 2020, in seconds since 1970."""
-FIRST_MILLISECOND = 1e11
-"""A number above this is a time in milliseconds or a smaller unit, because as seconds it would be after year 5138."""
 LOOKUP_SECONDS = 12
 """Maximum seconds for searching a task on all of KIE's status routes.
 
@@ -220,18 +217,6 @@ def _find_arguments(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _creation_time(value: object, now: float) -> float:
-    """Convert the creation time in a status answer to seconds since 1970; return `now` if no task can have this time.
-
-    Most status answers have a number of milliseconds, or a text such as `2025-01-15 10:35:27`. Some have a number of
-    seconds, microseconds or nanoseconds.
-    """
-    seconds = parse_number(value)
-    if seconds is None and isinstance(value, str):
-        with suppress(ValueError):
-            found = datetime.fromisoformat(value.strip())
-            seconds = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    if seconds is None:
-        return now
-    while seconds > FIRST_MILLISECOND:
-        seconds /= 1000
-    return min(seconds, now) if EARLIEST <= seconds <= now + DAY else now
+    """Return the creation time in a status answer, in seconds since 1970; `now` if no task can have this time."""
+    seconds = parse_time(value)
+    return min(seconds, now) if seconds is not None and EARLIEST <= seconds <= now + DAY else now

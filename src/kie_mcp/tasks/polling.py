@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST_DURATIONS, NEWEST_DURATIONS = 5, 20
-"""The number of durations needed to replace a model's built-in duration, and the number of durations to use at most."""
+"""The number of durations from which a spread can be estimated, and the number of durations to use at most."""
 SPREAD, WIDEST_SPREAD = 0.25, 1.0
-"""The spread (see `DurationEstimate`) while no duration is known, and the upper limit of an estimated spread."""
+"""The spread (see `DurationEstimate`) that is assumed for one model, and the upper limit of an estimated spread."""
 QUARTILES = 1.349
 """The lower and the upper quartile of a normal distribution are this number of standard deviations apart."""
 LOGISTIC = math.pi / math.sqrt(3)
@@ -28,11 +28,10 @@ Divided by the spread of the durations, it gives the shape parameter of the log-
 """
 
 FIRST_POLL_SHARE = 0.85
-"""Latest time of the first poll, as a share (0 to 1) of the expected duration.
-
-The measured duration of a task is the time of its last poll. If the first poll came after the expected end, each
-measured duration, and so each next estimate, would be longer than the one before.
-"""
+"""Latest time of the first poll, as a share (0 to 1) of the expected duration."""
+FIRST_BLIND_POLL, SHORTEST_BLIND_DELAY, BLIND_DELAY_SHARE = 2.9, 1.95, 1 / 13
+"""The polls of a task of which no duration is known: the seconds until the first one, the fewest seconds from one to
+the next, and how many seconds later the next one is for each second of the task's age."""
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
 """The shortest and the longest time between two polls, in seconds; a task that takes less counts as 0.5 seconds."""
 MOST_PATIENCE = 0.4
@@ -53,6 +52,8 @@ class DurationEstimate:
     """The median of the durations in seconds; at least 0.5."""
     spread: float = SPREAD
     """The standard deviation of the natural logarithms of the durations; it has no unit."""
+    is_measured: bool = True
+    """False if no task was measured yet, so that `seconds` is the model's built-in duration, which may be far off."""
 
 
 def estimate_duration(durations: Sequence[float], built_in: float) -> DurationEstimate:
@@ -60,15 +61,31 @@ def estimate_duration(durations: Sequence[float], built_in: float) -> DurationEs
 
     Args:
         durations: Durations of earlier tasks in seconds, with the newest task last.
-        built_in: The duration in seconds to assume if `durations` has too few items.
+        built_in: The duration in seconds to assume if `durations` is empty.
     """
-    if len(durations) < FEWEST_DURATIONS:
-        return DurationEstimate(max(SHORTEST_DELAY, built_in))
+    if not durations:
+        return DurationEstimate(max(SHORTEST_DELAY, built_in), is_measured=False)
     logs = [math.log(max(SHORTEST_DELAY, seconds)) for seconds in durations[-NEWEST_DURATIONS:]]
+    if len(logs) < FEWEST_DURATIONS:
+        # The fewer durations there are, the farther their median may be from the true one.
+        return DurationEstimate(math.exp(statistics.median(logs)), SPREAD * math.sqrt(1 + 1 / len(logs)))
     low, middle, high = statistics.quantiles(logs, n=4)
     # The assumed spread counts as much as 20 durations, because a few durations, or equal ones, may be a coincidence.
     spread = ((high - low) / QUARTILES * len(logs) + SPREAD * NEWEST_DURATIONS) / (len(logs) + NEWEST_DURATIONS)
     return DurationEstimate(math.exp(middle), min(spread, WIDEST_SPREAD))
+
+
+def estimate_seconds(age: float, running_age: float) -> float:
+    """Return about how many seconds a task took: the middle between the poll that noticed its end and the one before.
+
+    With the age of the last poll instead, each estimate of the next duration would be longer than the one before.
+
+    Args:
+        age: Seconds from the start to the poll that found that the task had ended.
+        running_age: Seconds from the start to the last poll before that; 0 if there was none.
+    """
+    # A task that had ended at its first poll ran for most of the time, because the first poll comes early.
+    return (age + max(running_age, age / 2)) / 2
 
 
 def next_poll(age: float, duration: DurationEstimate) -> float:
@@ -80,7 +97,7 @@ def next_poll(age: float, duration: DurationEstimate) -> float:
     """
     shape = LOGISTIC / duration.spread
     # With this patience, a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
-    patience = min(MOST_PATIENCE, 1.25 / math.pow(duration.seconds, 0.9))
+    patience = min(MOST_PATIENCE, 1.45 / math.pow(duration.seconds, 0.93))
     # Soon after the start, the share of tasks that have ended is about (age / duration) ** shape. The integral of this
     # share up to the first poll is the expected delay in seconds. This delay has to be equal to the patience.
     share = math.pow(patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
@@ -93,7 +110,16 @@ def next_poll(age: float, duration: DurationEstimate) -> float:
         hazard = shape / (share + math.pow(share, 1 - shape)) / duration.seconds
         late = duration.seconds * math.exp(3 * duration.spread)
         seconds = max(math.sqrt(2 * patience / hazard), (age - late) / 10)
+    if not duration.is_measured:
+        seconds = min(seconds, _blind_delay(age))
     return min(max(seconds, SHORTEST_DELAY), LONGEST_DELAY)
+
+
+def _blind_delay(age: float) -> float:
+    """Return the seconds until the next poll, for a task of any duration."""
+    if age < 0.99 * FIRST_BLIND_POLL:
+        return FIRST_BLIND_POLL - max(age, 0)
+    return max(SHORTEST_BLIND_DELAY, age * BLIND_DELAY_SHARE)
 
 
 def poll_delay(

@@ -74,6 +74,9 @@ class Watcher:
         Before the first such answer, this is the time at which this watcher was made.
         """
         self._created_at = self._last_progress - age
+        """Time, by the monotonic clock, at which KIE accepted the task; of the tool call if that was not seen here."""
+        self._running_at: float | None = None
+        """Time, by the monotonic clock, of the last answer after which the task still ran; None if there was none."""
         self._misses = 0
         self._failed_polls = 0
         self._ledger_error: Exception | None = None
@@ -92,7 +95,7 @@ class Watcher:
 
     @property
     def _age(self) -> float:
-        """Seconds since the task was created, by the monotonic clock."""
+        """Seconds since KIE accepted the task, by the monotonic clock."""
         return self._services.clock.monotonic() - self._created_at
 
     def _reopen(self) -> None:
@@ -204,6 +207,7 @@ class Watcher:
         else:
             task.kie_id = await self._services.client.create_task(route.create, body, task)
             task.state = "running"
+            self._created_at = self._running_at = self._services.clock.monotonic()
         if not task.final:
             await self._save_task()
 
@@ -245,12 +249,22 @@ class Watcher:
         self._misses = transition.misses
         if transition.progresses:
             self._last_progress = now
+        if transition.state == "running":
+            self._running_at = now
+        else:
+            task.seconds = answer.seconds or self._estimate_seconds()
         if transition.state == "succeeded":
             task.results = [Result(media.url, id=media.id, label=media.label) for media in transition.media]
             task.texts, task.note = list(transition.texts), transition.note
             task.kind = adoption.find_kind(task)
         if transition.state != task.state:
             await self._finish(transition, answer.impossible_credits)
+
+    def _estimate_seconds(self) -> float | None:
+        """Return about how many seconds a task took whose end was just noticed; None if it is not known at all."""
+        if self._running_at is None:
+            return None
+        return polling.estimate_seconds(self._age, self._running_at - self._created_at)
 
     async def _finish(self, transition: Transition, impossible_charge: str = "") -> None:
         """Save a task's final state and charge; if KIE names no charge, compute the charge from the balance."""
