@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from kie_mcp.kie.discovery import Discovery
     from kie_mcp.kie.drift import ModelDrift
+    from kie_mcp.ledger.spending import By
     from kie_mcp.server.selection import Selection
-    from kie_mcp.tasks.spend_report import By
 
 T = TypeVar("T")
 
@@ -231,7 +231,8 @@ async def _read_report(by: "By", days: int) -> list[dict[str, Any]]:
     set_worth(settings.usd_per_credit)
     ledger = await Ledger.open(settings.state_dir)
     try:
-        return [line.rounded() for line in report(await ledger.since(time.time() - days * DAY), by)]
+        spending = await ledger.statistics.spending(by, time.time() - days * DAY)
+        return [line.rounded() for line in report(spending, by)]
     finally:
         await ledger.close()
 

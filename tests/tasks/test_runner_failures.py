@@ -250,7 +250,7 @@ async def test_what_waits_for_its_turn_when_the_server_ends_was_not_sent_and_is_
     )
     assert left == {"sent": CREATE_LIMIT[0], "prepared": 5}
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        for task in await runner.ledger.since(0):
+        for task in await runner.ledger.page(since=0):
             await run_to_end(runner, task)
         failed = await runner.ledger.page(states=["failed"])
     assert [task.error and task.error["billed"] for task in failed] == [False] * 5

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -20,9 +20,10 @@ from kie_mcp.config import Settings
 from kie_mcp.ledger import tables
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
+from kie_mcp.ledger.spending import By
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.spend_report import report
+from kie_mcp.tasks.spend_report import Line, report
 
 pytestmark = pytest.mark.anyio
 
@@ -75,8 +76,16 @@ async def fill(folder: Path, tasks: Sequence[Task]) -> None:
     await ledger.close()
 
 
-def test_failed_refunded_unknown_and_open_are_told_apart() -> None:
-    *_, total = report(mixed(1.8e9), "day")
+async def read_report(folder: Path, by: By) -> list[Line]:
+    ledger = await Ledger.open(folder)
+    lines = report(await ledger.statistics.spending(by, 0), by)
+    await ledger.close()
+    return lines
+
+
+async def test_failed_refunded_unknown_and_open_are_told_apart(tmp_path: Path) -> None:
+    await fill(tmp_path, mixed(1.8e9))
+    *_, total = await read_report(tmp_path, "day")
     assert total.rounded() == {
         "of": "all",
         "tasks": 11,
@@ -97,15 +106,15 @@ def test_failed_refunded_unknown_and_open_are_told_apart() -> None:
     }
 
 
-def test_the_lines_are_of_days_models_or_kinds_and_add_up() -> None:
-    tasks = mixed(1.8e9)
-    days = [line.of for line in report(tasks, "day")]
+async def test_the_lines_are_of_days_models_or_kinds_and_add_up(tmp_path: Path) -> None:
+    await fill(tmp_path, mixed(1.8e9))
+    reports = {by: await read_report(tmp_path, by) for by in get_args(By)}
+    days = [line.of for line in reports["day"]]
     assert days == [*sorted(days[:-1], reverse=True), "all"]
     assert days[0] == datetime.fromtimestamp(1.8e9).astimezone().date().isoformat()
-    assert [line.of for line in report(tasks, "model")] == ["veo3", "google/nano-banana", UNICODE, "all"]
-    assert [line.of for line in report(tasks, "kind")] == ["video", "image", "all"]
-    for by in ("day", "model", "kind"):
-        *lines, total = report(tasks, by)
+    assert [line.of for line in reports["model"]] == ["veo3", "google/nano-banana", UNICODE, "all"]
+    assert [line.of for line in reports["kind"]] == ["video", "image", "all"]
+    for *lines, total in reports.values():
         for figure in FIGURES:
             assert sum(getattr(line, figure) for line in lines) == pytest.approx(getattr(total, figure))
 

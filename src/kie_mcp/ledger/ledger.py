@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.ledger import lineage
+from kie_mcp.ledger import lineage, prompts
 from kie_mcp.ledger.confirmations import Confirmations
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.leases import Leases
@@ -103,6 +103,7 @@ class Ledger:
             if check:
                 check(await _sum_spent(connection, task))
             await connection.execute(sa.insert(tasks).values(**row_from_task(task), watcher=task.session))
+            await prompts.number_task(connection, task)
         return None
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
@@ -136,9 +137,15 @@ class Ledger:
         found = await self._select_tasks(sa.select(tasks).where(sa.or_(tasks.c.id == id_, tasks.c.kie_id == id_)))
         return found[0] if found else None
 
-    async def find_result(self, url: str) -> Result | None:
-        """Return the result (a file that a task made) with this KIE URL; None when there is no such result."""
-        query = sa.select(tasks).where(sa.cast(tasks.c.results, sa.Text).contains(url, autoescape=True)).limit(1)
+    async def find_result(self, url: str, since: float) -> Result | None:
+        """Return the result (a file that a task made) with this KIE URL; None when there is no such result.
+
+        Args:
+            url: KIE's URL of the file.
+            since: Only results of tasks that were created at this time or later, in seconds since 1970.
+        """
+        has_url = sa.cast(tasks.c.results, sa.Text).contains(url, autoescape=True)
+        query = sa.select(tasks).where(tasks.c.created >= since, has_url).limit(1)
         results = (each for task in await self._select_tasks(query) for each in task.results)
         return next((each for each in results if each.url == url), None)
 
@@ -192,8 +199,7 @@ class Ledger:
             query = query.where(tasks.c.kind == kind)
         if model:
             query = query.where(tasks.c.model.contains(model, autoescape=True))
-        for word in words.split():
-            query = query.where(tasks.c.arguments["prompt"].as_string().icontains(word, autoescape=True))
+        query = query.where(*prompts.contain(words.split()))
         bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (cost, ge, least), (cost, le, most))
         for column, holds, bound in bounds:
             if bound is not None:
@@ -204,10 +210,6 @@ class Ledger:
         if before:
             query = query.where(sa.tuple_(tasks.c.created, tasks.c.id) < before)
         return await self._select_tasks(query)
-
-    async def since(self, moment: float) -> list[Task]:
-        """Return all tasks that were created at `moment` (in seconds since 1970) or later, oldest first."""
-        return await self._select_tasks(sa.select(tasks).where(tasks.c.created >= moment).order_by(tasks.c.created))
 
     async def ran_alone(self, task: Task) -> bool:
         """Return whether no other task in the ledger has run at any time since this task was created."""

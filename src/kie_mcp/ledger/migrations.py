@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger import prompts
 from kie_mcp.ledger.tables import metadata, versions
 
 
@@ -23,7 +24,24 @@ class Migration:
 # To change a table, change `tables.py`, append a migration here, and store the output of `sqlite3 <file> .schema` for a
 # new ledger as `tests/ledger/schema-<version>.sql`. A migration may only add columns, tables and indexes, because
 # running processes of an older kie-mcp may use the same file and must not fail.
-MIGRATIONS = (Migration("0002_task_seconds", ("ALTER TABLE tasks ADD COLUMN seconds FLOAT",)),)
+MIGRATIONS = (
+    Migration("0002_task_seconds", ("ALTER TABLE tasks ADD COLUMN seconds FLOAT",)),
+    Migration(
+        "0003_task_search",
+        (
+            "CREATE INDEX ix_tasks_model_state_finished ON tasks (model, state, finished)",
+            "CREATE INDEX ix_tasks_model_tariff_finished ON tasks (model, tariff, finished)",
+            "CREATE INDEX ix_tasks_state_created ON tasks (state, created, id)",
+            "CREATE INDEX ix_tasks_finished ON tasks (finished)",
+            "CREATE INDEX ix_tasks_session ON tasks (session)",
+            "ALTER TABLE tasks ADD COLUMN number INTEGER",
+            "CREATE INDEX ix_tasks_number ON tasks (number)",
+            "UPDATE tasks SET number = rowid",
+            prompts.CREATE,
+            "INSERT INTO prompts (rowid, prompt) SELECT number, lower(arguments ->> '$.prompt') FROM tasks",
+        ),
+    ),
+)
 """All migrations in order; the first migration upgrades version 1 to version 2."""
 
 
@@ -76,3 +94,4 @@ async def _create_tables(connection: AsyncConnection) -> None:
         await connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
         for index in table.indexes:
             await connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+    await connection.execute(sa.text(prompts.CREATE))

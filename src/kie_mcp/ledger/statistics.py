@@ -1,8 +1,9 @@
-"""Statistics of past tasks: their charges, which improve estimates, and their durations, which decide when to poll."""
+"""Statistics of past tasks: their charges, which improve estimates, their durations, and what was spent on them."""
 
 import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
+from kie_mcp.ledger.spending import By, Spending
 from kie_mcp.ledger.tables import tasks
 
 CHARGES_READ = 12
@@ -10,7 +11,7 @@ CHARGES_READ = 12
 
 
 class Statistics:
-    """Queries for the charges and durations of tasks that succeeded."""
+    """Queries for the charges and durations of tasks that succeeded, and for what all tasks cost."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,3 +39,23 @@ class Statistics:
         query = sa.select(tasks.c.seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
         rows = await self._database.select(query.limit(5 * newest))
         return [row["seconds"] for row in reversed(rows) if row["arguments"].get("duration") == duration]
+
+    async def spending(self, by: By, since: float) -> list[Spending]:
+        """Return sums over the tasks that were created at `since` (in seconds since 1970) or later.
+
+        Args:
+            by: What the tasks of one sum have in common, besides how they ended.
+            since: Only tasks that were created at this time or later, in seconds since 1970.
+        """
+        day = sa.func.coalesce(sa.func.date(tasks.c.created, "unixepoch", "localtime"), "unknown")
+        of = {"day": day, "model": tasks.c.model, "kind": tasks.c.kind}[by]
+        never_billed = sa.func.coalesce(tasks.c.error["billed"].as_boolean().is_(False), sa.false())
+        refused = sa.and_(tasks.c.state == "failed", tasks.c.kie_id.is_(None), never_billed)
+        parts = [of.label("of"), tasks.c.state, refused.label("refused"), (tasks.c.credits == 0).label("free")]
+        sums = [
+            sa.func.count().label("tasks"),
+            sa.func.coalesce(sa.func.sum(tasks.c.credits), 0).label("charged"),
+            sa.func.sum(tasks.c.reserved).label("reserved"),
+        ]
+        query = sa.select(*parts, *sums).where(tasks.c.created >= since).group_by(*parts)
+        return [Spending(**row) for row in await self._database.select(query)]

@@ -38,8 +38,17 @@ tasks = sa.Table(
     sa.Column("watcher", sa.Text),
     sa.Column("cancelled", sa.Float),
     sa.Column("seconds", sa.Float),
+    sa.Column("number", sa.Integer, index=True),
+    sa.Index("ix_tasks_model_state_finished", "model", "state", "finished"),
+    sa.Index("ix_tasks_model_tariff_finished", "model", "tariff", "finished"),
+    sa.Index("ix_tasks_state_created", "state", "created", "id"),
+    sa.Index("ix_tasks_finished", "finished"),
+    sa.Index("ix_tasks_session", "session"),
 )
-"""The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`."""
+"""The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`.
+
+The column `number` counts the tasks in the order in which they were recorded; `prompts.py` finds tasks by it.
+"""
 
 uploads = sa.Table(
     "uploads",

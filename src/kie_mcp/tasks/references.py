@@ -14,7 +14,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.task import Result, Task
+from kie_mcp.ledger.task import KEPT_FOR, Result, Task
 from kie_mcp.media.lengths import measure_seconds
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, fit_file
@@ -134,7 +134,7 @@ class References:
         result = (
             (await self._find_result(ref, match["task"], match["n"] or "1"))[1]
             if match
-            else await self._ledger.find_result(ref)
+            else await self._ledger.find_result(ref, self._clock.time() - KEPT_FOR)
         )
         if not result or not await _is_saved(result):
             yield None

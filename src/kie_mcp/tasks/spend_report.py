@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 from kie_mcp.catalog.credits import format_credits, format_number, to_usd
-from kie_mcp.clock import to_local_day
-from kie_mcp.ledger.task import Task
+from kie_mcp.ledger.spending import By, Spending
 
-By = Literal["day", "model", "kind"]
 DAY = 24 * 3600
 
 
@@ -40,35 +38,36 @@ class Line:
     open: float = 0
     """Credits reserved for tasks that still run, or whose outcome or charge is unknown."""
 
-    def add(self, task: Task) -> None:
-        """Add a task to the numbers of tasks and credits in this line."""
-        self.tasks += 1
-        match task.state:
-            case "failed" if task.refused:
-                self.refused += 1
+    def add(self, sums: Spending) -> None:
+        """Add tasks that ended in the same way to the numbers of tasks and credits in this line."""
+        self.tasks += sums.tasks
+        cost = sums.reserved if sums.free is None else sums.charged
+        match sums.state:
+            case "failed" if sums.refused:
+                self.refused += sums.tasks
             case "failed":
-                self._add_failed(task)
+                self._add_failed(sums)
             case "prepared" | "submitting" | "running":
-                self.open += task.reserved
+                self.open += sums.reserved
             case "unknown":
-                self.unknown += 1
-                self.open += task.reserved
+                self.unknown += sums.tasks
+                self.open += sums.reserved
             case "expired":
-                self.expired += 1
-                self.expired_charged += task.reserved if task.credits is None else task.credits
+                self.expired += sums.tasks
+                self.expired_charged += cost
             case "succeeded":
-                self.succeeded += 1
-                self.charged += task.reserved if task.credits is None else task.credits
+                self.succeeded += sums.tasks
+                self.charged += cost
 
-    def _add_failed(self, task: Task) -> None:
-        self.failed += 1
-        if task.credits is None:
-            self.failed_unknown += 1
-            self.open += task.reserved
-        elif task.credits:
-            self.failed_charged += task.credits
+    def _add_failed(self, sums: Spending) -> None:
+        self.failed += sums.tasks
+        if sums.free is None:
+            self.failed_unknown += sums.tasks
+            self.open += sums.reserved
+        elif sums.free:
+            self.refunded += sums.reserved
         else:
-            self.refunded += task.reserved
+            self.failed_charged += sums.charged
 
     def rounded(self) -> dict[str, Any]:
         """Return the line as a JSON object: credits with two decimals and, if known, the charges in US dollars."""
@@ -97,21 +96,16 @@ def format_line(line: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, (made, *parts)))
 
 
-def report(tasks: Iterable[Task], by: By) -> list[Line]:
+def report(spending: Iterable[Spending], by: By) -> list[Line]:
     """Return a line for each day, model or kind, and a last line with the total of all tasks.
 
     Days are in local time, with the newest day first. Models and kinds are sorted by charge, with the highest first.
     """
     lines: dict[str, Line] = {}
     total = Line("all")
-    for task in tasks:
-        of = _day(task.created) if by == "day" else task.model if by == "model" else task.kind
-        lines.setdefault(of, Line(of)).add(task)
-        total.add(task)
+    for sums in spending:
+        lines.setdefault(sums.of, Line(sums.of)).add(sums)
+        total.add(sums)
     newest = sorted(lines.values(), key=lambda line: line.of, reverse=True)
     dearest = sorted(lines.values(), key=lambda line: (-line.charged, line.of))
     return [*(newest if by == "day" else dearest), total]
-
-
-def _day(seconds: float) -> str:
-    return to_local_day(seconds).isoformat()

@@ -8,10 +8,11 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from kie_mcp.catalog.credits import format_credits, usd_field
+from kie_mcp.ledger.spending import By
 from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.tasks.spend_report import DAY, By, format_line, report
+from kie_mcp.tasks.spend_report import DAY, format_line, report
 
 MAX_REPORT_BYTES = 7000
 """Maximum number of bytes of all rows of a spending report, for its JSON and for its text."""
@@ -37,7 +38,8 @@ class SpendReport(Arguments):
 async def spend_report(app: App, _: ToolCall, arguments: SpendReport) -> CallToolResult:
     """Return the tool result with the credits spent in the last days, in one row for each day, model or kind."""
     runner = await app.runner()
-    lines = report(await runner.ledger.since(app.clock.time() - arguments.days * DAY), arguments.by)
+    since = app.clock.time() - arguments.days * DAY
+    lines = report(await runner.ledger.statistics.spending(arguments.by, since), arguments.by)
     *rows, total = [_drop_rare_figures(line.rounded()) for line in lines]
     fitting = [*_rows_that_fit({**row, "of": formatting.to_one_line(str(row["of"]))[:LONGEST_NAME]} for row in rows)]
     text = (

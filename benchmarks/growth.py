@@ -1,0 +1,177 @@
+"""What a call costs with 100,000 tasks in the ledger: `python -m benchmarks.growth`.
+
+Servers with ledgers of different sizes are open at once and are asked in turn, so that other load on the machine
+affects all of them. A figure is the median in milliseconds; the last line names the goals that were missed. It takes
+two minutes.
+"""
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio
+import sqlalchemy as sa
+
+from benchmarks.stdio import ask, close, initialize
+from kie_mcp.catalog.fields import Kind
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.rows import row_from_task
+from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.task import Result, Task
+
+SIZES = (0, 1_000, 10_000, 100_000)
+ROUNDS = 9
+SEED = 1
+YEAR = 365 * 24 * 3600
+WORDS = ("heron", "dawn", "harbour", "lantern", "snow", "market", "violin", "desert", "orchard", "thunder")
+MODELS: tuple[tuple[str, Kind], ...] = (
+    ("suno/generate", "audio"),
+    ("veo3_fast", "video"),
+    ("google/nano-banana", "image"),
+)
+
+Arguments = Callable[[int], Mapping[str, Any]]
+"""Returns the arguments of a call from its number, which is another one in each round."""
+
+CALLS: dict[str, tuple[str, Arguments]] = {
+    "paid call": ("suno_music", lambda number: {"prompt": f"song {number}"}),
+    "get_task": ("get_task", lambda number: {"task_ids": [task_id(number)]}),
+    "list_tasks": ("list_tasks", lambda _: {}),
+    "list_tasks, failed": ("list_tasks", lambda _: {"status": "failed"}),
+    "library": ("library", lambda _: {}),
+    "library, frequent word": ("library", lambda number: {"words": WORDS[number % len(WORDS)]}),
+    "library, rare word": ("library", lambda _: {"words": "quetzal"}),
+    "library, made from": ("library", lambda number: {"made_from": task_id(number)}),
+    "spend_report, ten years": ("spend_report", lambda _: {"days": 3650}),
+}
+MOST_MILLISECONDS = {"get_task": 8, "library, frequent word": 40, "spend_report, ten years": 150}
+MOST_RATIO = 1.3
+"""Most that a paid call may take with the largest ledger, as a multiple of what it takes with an empty one."""
+
+
+def task_id(number: int) -> str:
+    """Return the id of one of the first tasks in each ledger."""
+    return f"t_{number:012}".translate(str.maketrans("01", "ab"))
+
+
+def past_tasks(count: int) -> Iterator[Task]:
+    """Yield tasks of the last year, oldest first."""
+    chance, now = random.Random(SEED), time.time()  # noqa: S311 - the same tasks each time
+    for number in range(count):
+        created = now - YEAR * (count - number) / count
+        prompt = " ".join(chance.choices(WORDS, k=12)) + (" quetzal" if number == count // 2 else "")
+        model, kind = chance.choice(MODELS)
+        yield Task(
+            task_id(number),
+            "a_tool",
+            model,
+            kind,
+            "jobs",
+            {"prompt": prompt},
+            created,
+            state="failed" if chance.random() < 0.1 else "succeeded",
+            kie_id=f"{number:032x}",
+            finished=created + 30,
+            seconds=30,
+            credits=4,
+            reserved=4,
+            results=[Result(f"https://a.example/{number}.png", mime_type="image/png")],
+            saved=True,
+        )
+
+
+async def fill(folder: Path, count: int) -> None:
+    """Write a ledger with this number of tasks."""
+    ledger = await Ledger.open(folder)
+    async with ledger.database.writing() as connection:
+        rows = [row_from_task(task) for task in past_tasks(count)]
+        if rows:
+            await connection.execute(sa.insert(tasks), rows)
+            await connection.execute(sa.text("UPDATE tasks SET number = rowid"))
+            prompts = "INSERT INTO prompts (rowid, prompt) SELECT number, lower(arguments ->> '$.prompt') FROM tasks"
+            await connection.execute(sa.text(prompts))
+    await ledger.close()
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a server whose sandbox has the ledger in the folder `sandbox`."""
+    settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(folder), "KIE_MCP_OUTPUT_DIR": str(folder / "out")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "kie_mcp"],
+        env={**os.environ, **settings, "KIE_MCP_SANDBOX_SECONDS": "600", "KIE_MCP_TOOLS": "all"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def measure_call(server: subprocess.Popen[bytes], tool: str, arguments: Mapping[str, Any]) -> float:
+    """Call a tool and return the milliseconds until its answer."""
+    began = time.perf_counter()
+    result = ask(server, "tools/call", name=tool, arguments=arguments)
+    milliseconds = (time.perf_counter() - began) * 1000
+    if "task_ids" not in arguments and result.get("isError"):
+        raise AssertionError(result)
+    return milliseconds
+
+
+def resident_megabytes(server: subprocess.Popen[bytes]) -> float:
+    """Return the memory of a server; 0 where the system has no /proc."""
+    status = Path(f"/proc/{server.pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0)
+
+
+def measure(folder: Path) -> dict[str, dict[int, float]]:
+    """Return for each row of the table a figure for each size."""
+    rows: dict[str, dict[int, float]] = {"spawn to tools/list": {}, "first call": {}}
+    with ExitStack() as stack:
+        servers: dict[int, subprocess.Popen[bytes]] = {}
+        for size in SIZES:
+            anyio.run(fill, folder / str(size) / "sandbox", size)
+            began = time.perf_counter()
+            servers[size] = stack.enter_context(start(folder / str(size)))
+            initialize(servers[size])
+            ask(servers[size], "tools/list")
+            rows["spawn to tools/list"][size] = (time.perf_counter() - began) * 1000
+            rows["first call"][size] = measure_call(servers[size], "list_tasks", {})
+        for name, (tool, arguments) in CALLS.items():
+            taken: dict[int, list[float]] = {size: [] for size in SIZES}
+            for number in range(ROUNDS):
+                for size, server in servers.items():
+                    taken[size].append(measure_call(server, tool, arguments(number)))
+            rows[name] = {size: statistics.median(each) for size, each in taken.items()}
+        rows["memory at the end, MB"] = {size: resident_megabytes(server) for size, server in servers.items()}
+        for server in servers.values():
+            close(server)
+    return rows
+
+
+def main() -> int:
+    """Measure, print, and return 1 when a goal is missed."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(Path(folder))
+    print("Median in ms, by the number of tasks in the ledger\n")
+    print("| |", " | ".join(f"{size:,}" for size in SIZES), "|")
+    print("|---|" + "--:|" * len(SIZES))
+    for name, row in rows.items():
+        print(f"| {name} |", " | ".join(f"{row[size]:.1f}" for size in SIZES), "|")
+    smallest, largest = SIZES[0], SIZES[-1]
+    ratio = rows["paid call"][largest] / rows["paid call"][smallest]
+    print(f"\nA paid call with {largest:,} tasks takes {ratio:.2f} times what it takes with none.")
+    missed = [name for name, most in MOST_MILLISECONDS.items() if rows[name][largest] > most]
+    missed += ["paid call"] if ratio > MOST_RATIO else []
+    print("Goal missed:", ", ".join(missed) or "nowhere")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""A client of a server's stdin and stdout that adds no time of its own."""
+
+import itertools
+import json
+from subprocess import Popen
+from typing import Any
+
+INITIALIZE = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "benchmark", "version": "1"},
+}
+_numbers = itertools.count(1)
+
+
+def initialize(server: Popen[bytes]) -> None:
+    """Open the session of a server that was just started."""
+    ask(server, "initialize", **INITIALIZE)
+    _send(server, {"method": "notifications/initialized"})
+
+
+def ask(server: Popen[bytes], method: str, **params: object) -> dict[str, Any]:
+    """Send a request and return its result; notifications that come first are passed over.
+
+    Raises:
+        AssertionError: The server answered with an error, or has ended.
+    """
+    number = next(_numbers)
+    _send(server, {"id": number, "method": method, "params": params})
+    for line in server.stdout or ():
+        answer = json.loads(line)
+        if answer.get("id") == number and "result" in answer:
+            return dict(answer["result"])
+        if "error" in answer:
+            raise AssertionError(answer)
+    raise AssertionError("the server has ended")
+
+
+def close(server: Popen[bytes]) -> None:
+    """Close the server's stdin, so that it ends."""
+    if server.stdin:
+        server.stdin.close()
+
+
+def _send(server: Popen[bytes], message: dict[str, object]) -> None:
+    if not server.stdin:
+        raise AssertionError(server)
+    server.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+    server.stdin.flush()

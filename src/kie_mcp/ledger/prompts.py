@@ -1,0 +1,38 @@
+"""Full-text index of the prompts: finds the tasks whose prompt contains a word, without a look at every task.
+
+It is a table of SQLite's extension FTS5 with trigrams (all runs of three characters), so it finds parts of words in
+every language. It does not store the prompts themselves. https://www.sqlite.org/fts5.html
+"""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.task import Task
+
+CREATE = "CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')"
+"""SQL statement that creates the index; a row has the number of its task, and the prompt in lower case."""
+SHORTEST_WORD = 3
+"""Number of characters of the shortest word that the index finds."""
+
+
+async def number_task(connection: AsyncConnection, task: Task) -> None:
+    """Give a new task its number, and add its prompt to the index; the transaction has to hold the write lock."""
+    highest = await connection.scalar(sa.select(sa.func.max(tasks.c.number)))
+    row = {"number": (highest or 0) + 1, "prompt": task.prompt.casefold()}
+    await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(number=row["number"]))
+    await connection.execute(sa.text("INSERT INTO prompts (rowid, prompt) VALUES (:number, :prompt)"), row)
+
+
+def contain(words: Iterable[str]) -> Iterable[sa.ColumnElement[bool]]:
+    """Yield SQL conditions for tasks whose prompt contains all of these words, in upper or lower case."""
+    found = {word.casefold() for word in words}
+    if long := sorted(word for word in found if len(word) >= SHORTEST_WORD):
+        phrases = " ".join('"' + word.replace('"', '""') + '"' for word in long)
+        matches = sa.text("SELECT rowid FROM prompts WHERE prompts MATCH :phrases").bindparams(phrases=phrases)
+        yield tasks.c.number.in_(matches.columns(sa.column("rowid", sa.Integer)))
+    for word in sorted(found):
+        if len(word) < SHORTEST_WORD:
+            yield tasks.c.arguments["prompt"].as_string().icontains(word, autoescape=True)

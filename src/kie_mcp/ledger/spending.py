@@ -1,0 +1,27 @@
+"""Spending: sums over tasks that ended in the same way, which the ledger computes for the spending report."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kie_mcp.ledger.task import State
+
+By = Literal["day", "model", "kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Sums over the tasks of one day, model or kind that ended in the same way."""
+
+    of: str
+    """The day in local time, such as `2026-07-28`, the id of the model, or the kind."""
+    state: State
+    refused: bool
+    """Whether KIE never accepted these tasks (see `Task.refused`)."""
+    free: bool | None
+    """Whether the charge of each task is 0; None when it is not known."""
+    tasks: int
+    """Number of the tasks."""
+    charged: float
+    """Sum of the known charges, in credits."""
+    reserved: float
+    """Sum of the reserved credits."""

@@ -1,0 +1,75 @@
+"""However many tasks there are, no query looks at all of them: SQLite's own plan of each query says so."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from support.ledgers import NOW, task
+
+from kie_mcp.ledger.database import FILE_NAME
+from kie_mcp.ledger.ledger import Ledger
+
+pytestmark = pytest.mark.anyio
+
+Use = Callable[[Ledger], Awaitable[object]]
+
+TASK = task("t_aaaaaaaaaaaa", arguments={"prompt": "a heron"}, idempotency_key="key", session="s_me", kie_id="5f0c5f0c")
+USES: dict[str, Use] = {
+    "find": lambda ledger: ledger.find("5f0c5f0c"),
+    "find_repeated": lambda ledger: ledger.find_repeated("key", NOW),
+    "add": lambda ledger: ledger.add(task("t_new", idempotency_key="key"), repeats_since=NOW, check=lambda _: None),
+    "save": lambda ledger: ledger.save(TASK),
+    "spent": lambda ledger: ledger.spent(TASK),
+    "ran_alone": lambda ledger: ledger.ran_alone(TASK),
+    "find_result": lambda ledger: ledger.find_result("https://a.example/a.png", NOW),
+    "sources_of": lambda ledger: ledger.sources_of(task("t_b", arguments={"task_id": "5f0c5f0c"})),
+    "newest page": lambda ledger: ledger.page(),
+    "later page": lambda ledger: ledger.page(before=(NOW, "t_b")),
+    "page of a state": lambda ledger: ledger.page(states=["failed"]),
+    "page of made files": lambda ledger: ledger.page(states=["succeeded"], kind="image", before=(NOW, "t_b")),
+    "page by a word": lambda ledger: ledger.page(states=["succeeded"], words="heron"),
+    "page by words": lambda ledger: ledger.page(words="a heron at dawn"),
+    "page from a task": lambda ledger: ledger.page(made_from=["t_aaaaaaaaaaaa"], since=NOW),
+    "charges": lambda ledger: ledger.statistics.charges("veo3", "720p"),
+    "durations": lambda ledger: ledger.statistics.durations("veo3", 8, newest=20),
+    "spending by day": lambda ledger: ledger.statistics.spending("day", NOW),
+    "spending by model": lambda ledger: ledger.statistics.spending("model", NOW),
+    "claim": lambda ledger: ledger.leases.claim(TASK.id, "s_me", NOW),
+    "claimable": lambda ledger: ledger.leases.claimable("s_me", NOW),
+}
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    opened = await Ledger.open(tmp_path)
+    await opened.add(TASK)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_no_query_looks_at_all_tasks(ledger: Ledger, tmp_path: Path, use: Use) -> None:
+    """A walk along an index in the order of the page is no look at all tasks: it ends when the page is full."""
+    queries: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        queries.append((statement, parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        await use(ledger)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    asked = [each for each in queries if "tasks" in each[0]]
+    assert asked
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+        file.create_function("lower", 1, lambda text: text and text.casefold(), deterministic=True)
+        for statement, parameters in asked:
+            plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            assert not [step for step in plan if step.startswith("SCAN tasks") and "USING" not in step], plan
+            if "LIMIT" in statement and "ORDER BY" in statement and "fingerprint" not in statement:
+                assert "USE TEMP B-TREE FOR ORDER BY" not in plan
