@@ -231,8 +231,7 @@ async def _read_report(by: "By", days: int) -> list[dict[str, Any]]:
     set_worth(settings.usd_per_credit)
     ledger = await Ledger.open(settings.state_dir)
     try:
-        spending = await ledger.statistics.spending(by, time.time() - days * DAY)
-        return [line.rounded() for line in report(spending, by)]
+        return [line.rounded() for line in report(await ledger.statistics.spending(by, time.time() - days * DAY), by)]
     finally:
         await ledger.close()
 

@@ -37,7 +37,7 @@ PARTS = 4
 """How many tests share the moments, so that they can run beside one another."""
 CREATE = "POST /api/v1/generate/upload-cover"
 STEPS = {
-    "before commit of INSERT INTO tasks",
+    "before commit of INSERT INTO prompts",
     "after POST /api/file-stream-upload",
     "after commit of INSERT INTO uploads",
     f"before {CREATE}",
@@ -132,7 +132,7 @@ async def brought_to_its_end(folder: Path, sandbox: Sandbox, now: float, *, know
     # The lease of the dead one is over.
     clock.now = now + 2 * LEASE_SECONDS
     async with run_runner(folder, gate, clock, rules=Rules(repeat_window=DAY)) as runner:
-        left = [await run_to_end(runner, task) for task in await runner.ledger.page(limit=1000)]
+        left = [await run_to_end(runner, task) for task in reversed(await runner.ledger.page(limit=1000))]
         states = [task.state for task in left if task.state != "failed"]
         if known:
             assert states == ["succeeded"]
