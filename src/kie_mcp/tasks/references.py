@@ -20,11 +20,11 @@ from kie_mcp.media.limits import Content
 from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, fit_file
 from kie_mcp.tasks.media_inputs import (
     abbreviate,
-    check_web_address,
     decode_data_uri,
     guess_mime_type,
     hash_file,
     open_file,
+    prepare_url,
 )
 from kie_mcp.tasks.uploads import Uploader
 
@@ -40,7 +40,7 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[str, str] = {}
-        """What was done to local files that this process sent, by their abbreviated references."""
+        """What was done to files that this process sent, and to links to them, by their abbreviated references."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
         """Say what was done to the files among these references before they were sent; empty if nothing was."""
@@ -99,7 +99,7 @@ class References:
         """
         match = RESULT.fullmatch(reference)
         if not match:
-            return check_web_address(reference, Limits())
+            return prepare_url(reference, Limits(), self._uploader.own_urls)
         _, result = await self._find_result(Ref(reference), match["task"], match["n"] or "1")
         return result.link
 
@@ -155,8 +155,11 @@ class References:
 
     async def _resolve_media(self, ref: MediaRef) -> str:
         if ref.startswith(("https://", "http://")):
-            check_kind(guess_mime_type(ref), ref)
-            return check_web_address(ref, ref.limits)
+            url = prepare_url(ref, ref.limits, self._uploader.own_urls)
+            check_kind(guess_mime_type(url), ref)
+            if url != ref:
+                self._changes[abbreviate(ref)] = f"sent as {url}, the file's own URL"
+            return url
         if ref.startswith("kie://uploads/"):
             return await self._resolve_upload(ref)
         if match := RESULT.fullmatch(ref):
