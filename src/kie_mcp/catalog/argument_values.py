@@ -125,10 +125,10 @@ def _unpack(item: Any, kind: str) -> list[Any]:
     """Split an item of a list if it is a text that contains several items: `"a.png, b.png" -> ["a.png", "b.png"]`."""
     if not isinstance(item, str):
         return [item]
-    read = parse_json(item) if item.lstrip().startswith("[") else item
+    read = parse_json(item) if item.lstrip().startswith(("[", "{")) else item
     if isinstance(read, list):
         return read
-    return [item] if kind == "object" else _split(item)
+    return [item] if kind == "object" or isinstance(read, dict) else _split(item)
 
 
 def _split(text: str) -> list[str]:

@@ -16,7 +16,7 @@ _URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]\n]*\]\(\s*<?(.+?)>?(?:\s+\"[^\"]*\")?\s*\)|!?\[\[([^\]|]+)(?:\|[^\]]*)?\]\]", re.DOTALL)
 """Matches a link or picture in Markdown, `[name](path)`, and one in a wiki, `![[path]]`."""
 _PAIRS = ('""', "''", "``", "<>", "()", "“”", "„“", "„”", "‘’", "‚‘", "«»", "»«", "「」")
-_PUNCTUATION = ".,;:!?)"
+_PUNCTUATION = ".,;:!?"
 _ENDING = re.compile(r"\.\w{2,5}$")
 _MEDIA_ENDING = re.compile(
     r"\.(png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)$",
@@ -148,7 +148,7 @@ def _read_data_uri(text: str) -> str:
 def _mend_url(rest: str) -> str:
     """Remove line breaks and final punctuation from a URL without its scheme, and encode the blanks in it."""
     rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
-    bare = rest.rstrip(_PUNCTUATION)
+    bare = rest.rstrip(f"{_PUNCTUATION})")
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
     # What follows a complete file name and a blank is no part of the URL, so such a text stays wrong.
     return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")

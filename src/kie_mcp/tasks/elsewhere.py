@@ -45,10 +45,11 @@ def explain_elsewhere(text: str) -> str:
     for pattern, where in _ADDRESSES:
         if pattern.fullmatch(text):
             return where
-    if re.match(r"[a-z]:[\\/]|\\\\\w", text, re.IGNORECASE) and sys.platform != "win32":
+    if re.match(r"/?[a-z]:[\\/]|\\\\\w", text, re.IGNORECASE) and sys.platform != "win32":
         return "it is a path of a Windows computer, and this server does not run on it"
     if found := re.match(r"([a-z][a-z\d+.-]+)://", text, re.IGNORECASE):
-        return f"neither KIE nor this server opens {found[1]}: addresses" if found[1].lower() != "kie" else ""
+        is_known = found[1].lower() in ("kie", "file")
+        return "" if is_known else f"neither KIE nor this server opens {found[1]}: addresses"
     root = Path(*Path(text).parts[:2])
     if root.is_absolute() and len(Path(text).parts) > 2 and not root.exists():
         return f"there is no folder {root} on the computer where this server runs, so it is a path of another one"

@@ -36,7 +36,7 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
     """Return the existing file or folder that a written path means; None if there is none.
 
     A path that exists exactly as it is written comes first. Then quotes, escapes and the like are removed; then blanks,
-    quotes, letter case and Unicode's normal forms are taken for equal, if exactly one file fits.
+    quotes, Unicode's normal forms and at last letter case are taken for equal, if exactly one file fits.
 
     Args:
         text: A path or a `file:` URL, with anything around it that people and clients write.
@@ -65,9 +65,8 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
         text: The path as it is written.
         folders: The allowed folders, without symbolic links.
     """
-    bare = list(unwrap(text))[-1] if text.strip() else text
     similar = _find_similar(text, folders)
-    where = next(filter(None, map(explain_elsewhere, {text.strip(): 0, bare: 0})), "")
+    where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
     message = f"There is no file {abbreviate(text)}{f': {where}' if where else ''}."
     if similar:
         return InvalidCall(message, f"Give the full path of a file that is there. Similar: {_list(similar)}.")
@@ -101,9 +100,9 @@ def spell_paths(text: str) -> Iterator[str]:
 
 
 def fold_name(name: str) -> str:
-    """Return a file name in which everything that looks alike is alike: blanks, quotes, dashes, case, accents' form."""
+    """Return a file name in which everything that looks alike is alike: blanks, quotes, dashes, the form of accents."""
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name.translate(_ALIKE)))
-    return " ".join(plain.translate(_ALIKE).casefold().split())
+    return " ".join(plain.translate(_ALIKE).split())
 
 
 def _make_absolute(written: str) -> Path | None:
@@ -120,7 +119,7 @@ def _exists(path: Path) -> bool:
 
 
 def _find_alike(path: Path, folders: Sequence[Path]) -> list[Path]:
-    """Return the existing paths that equal a path, apart from what `fold_name()` takes for equal."""
+    """Return the existing paths that equal a path, apart from what `fold_name()` takes for equal, and case."""
     found = [Path(path.anchor)]
     for name in path.parts[1:]:
         found = [child for parent in found for child in _find_children(parent, name, folders)]
@@ -130,8 +129,10 @@ def _find_alike(path: Path, folders: Sequence[Path]) -> list[Path]:
 def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Path]:
     if _exists(parent / name):
         return [parent / name]
-    folded = fold_name(name)
-    return [parent / each for each in _list_names(parent, folders) if fold_name(each) == folded]
+    wanted = fold_name(name)
+    alike = [each for each in _list_names(parent, folders) if fold_name(each).casefold() == wanted.casefold()]
+    in_same_case = [each for each in alike if fold_name(each) == wanted]
+    return [parent / each for each in in_same_case or alike]
 
 
 def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
@@ -159,10 +160,12 @@ def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
 
 def _find_similar_files(wanted: str, folder: Path, folders: Sequence[Path]) -> list[Path]:
     """Return the files in a folder that have the same stem as a wanted name, else those with almost the same name."""
-    by_fold = {fold_name(name): name for name in _list_names(folder, folders) if not name.startswith(".")}
-    stem = fold_name(Path(wanted).stem)
-    same = [name for name in by_fold.values() if fold_name(Path(name).stem) == stem]
-    near = get_close_matches(fold_name(wanted), list(islice(by_fold, MOST_COMPARED)), MOST_SUGGESTIONS, cutoff=0.85)
+    by_fold = {fold_name(name).casefold(): name for name in _list_names(folder, folders) if not name.startswith(".")}
+    stem = Path(fold_name(wanted).casefold()).stem
+    same = [name for folded, name in by_fold.items() if Path(folded).stem == stem]
+    near = get_close_matches(
+        fold_name(wanted).casefold(), list(islice(by_fold, MOST_COMPARED)), MOST_SUGGESTIONS, cutoff=0.85
+    )
     return [path for name in (same or [by_fold[each] for each in near]) if (path := folder / name).is_file()]
 
 
