@@ -268,6 +268,10 @@ async def test_an_address_with_a_refused_extension_stops_the_call_before_uploads
     local = Image(data_uri(picture()))
     far = limited(Image("https://a.example/clip.GIF?x=.png"), Limits("jpeg png"))
     assert "is gif; the model takes jpeg, png" in await refusal(references, local, far)
+    for name in ("a.pdf", "a.SVG?x=.png", "page.html#a.png"):
+        assert "; the model takes jpeg, png" in await refusal(
+            references, limited(Image(f"https://a.example/{name}"), Limits("jpeg png"))
+        )
     assert not uploads(sandbox)
     for url in (
         "https://a.example/a.JPG",

@@ -30,7 +30,6 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(javascript|mailto|tel|about):.*", "it is no address of a file"),
         (r"(/content|/kaggle|/databricks|/dbfs)/.*", "it lies on the machine of a notebook service"),
         (r"/(home/(oai|sandbox|user|vscode|gitpod|runner)|workspaces?|repl|vercel/share)/.*", "it lies in a container"),
-        (r"(www\.)[^/\s]+\.\w+/\S+", "a URL begins with https://"),
     )
 )
 """What an address that nothing here can open means, by its form; the first one that matches counts."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from typing import IO, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -17,6 +17,11 @@ from kie_mcp.media.limits import Content
 from kie_mcp.tasks.base64_text import decode_base64_text
 from kie_mcp.tasks.public_urls import check_public, hide_password
 from kie_mcp.tasks.share_pages import find_direct_url
+
+NO_MEDIA = frozenset(
+    {"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "xlsx", "psd", "eps"}
+)
+"""File extensions of what is certainly no picture, clip or sound that a model takes."""
 
 
 @contextmanager
@@ -78,7 +83,8 @@ def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
         raise InvalidCall(f"{shown} is no web address.", "Give a URL that anybody can open.")
     check_public(url, shown, own)
     url = find_direct_url(url, shown)
-    subtype = guess_mime_type(url).rpartition("/")[2]
+    ending = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
+    subtype = guess_mime_type(url).rpartition("/")[2] or (ending if ending in NO_MEDIA else "")
     # For models that accept JPEG and PNG, KIE's own examples have URLs of WebP pictures, so these are accepted too.
     accepted = [*limits.formats.split(), "webp"] if "png" in limits.formats else limits.formats.split()
     if subtype and limits.formats and subtype not in accepted:

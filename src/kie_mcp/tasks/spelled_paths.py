@@ -23,6 +23,9 @@ MOST_COMPARED = 2000
 
 _FILE_URL = re.compile(r"file:(?://(?:localhost|127\.0\.0\.1)?(?=[/\\~.]|[a-z][:|]))?(?P<path>.+)", re.IGNORECASE)
 _DRIVE = re.compile(r"/?(?P<drive>[a-z])[:|][\\/](?P<rest>.*)", re.IGNORECASE)
+_WITHOUT_SCHEME = re.compile(
+    r"(www\.)?[\w-]+(\.[\w-]+)*\.(com|org|net|io|ai|app|dev|co|de|uk|eu|example)/\S+", re.IGNORECASE
+)
 _HOME = re.compile(r"(\$HOME|\$\{HOME\}|%USERPROFILE%|%HOME%)(?=[\\/])", re.IGNORECASE)
 _SHELL_ESCAPE = re.compile(r"\\([^\w\\]|\\)")
 """Matches what a terminal writes for a blank or bracket in a path that is dragged into it: `\\ `."""
@@ -76,7 +79,13 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
             "Ask for the file to be saved to Downloads or Pictures on this server's computer and give its path there; "
             "or give a URL that anybody can open, or a small file as a data URI.",
         )
-    return InvalidCall(message, "Give a full path, a URL, a data URI, or task:<id>#<n>.")
+    if _WITHOUT_SCHEME.fullmatch(text.strip()):
+        return InvalidCall(message, "If it is a URL, write https:// before it.")
+    return InvalidCall(
+        message,
+        "Give a full path, a URL, a data URI, or task:<id>#<n>. A file that is only in the chat has to be saved to a "
+        "folder of this server's computer first.",
+    )
 
 
 def spell_paths(text: str) -> Iterator[str]:
