@@ -17,6 +17,7 @@ from support.answers import answer, assert_refused, text, wait_for_end
 from support.media_files import picture, sound
 
 from kie_mcp.catalog.fields import Image
+from kie_mcp.catalog.reference_spellings import read_reference
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.sandbox.app import Sandbox
@@ -589,7 +590,8 @@ async def test_a_name_that_fits_several_files_is_refused_with_all(
     (folder / "fox\u00a01.png").write_bytes(picture(10))
     result = await edit(client, "FOX 1.png")
     assert sandbox.accepted == []
-    assert "FOX 1.png fits several files. Give one of them" in text(result)
+    assert "FOX 1.png fits several files." in text(result)
+    assert "Give one of them: " in text(result)
     assert all(str(folder / name) in text(result) for name in ("Fox 1.png", "fox 1.png"))
     for name in ("Fox 1.png", "fox 1.png"):
         assert not (await edit(client, name)).is_error
@@ -640,6 +642,13 @@ def test_a_path_in_a_field_for_words_is_noticed_in_every_form(folder: Path, writ
 )
 def test_words_are_no_files(folder: Path, words: str) -> None:
     refuse_stray_references({"prompt": words}, AllowedFolders([folder]))
+
+
+@pytest.mark.parametrize("around", ["[a]({})", "![a]( {}", "({}", "[[{}", "data:{}", "task:{}", "https://a.example/{}"])
+def test_a_very_long_text_is_read_at_once(around: str) -> None:
+    """Regular expressions that try every way to match would take minutes."""
+    for inner in (" " * 200_000, '" ' * 100_000, "](" * 100_000, "/blob" * 40_000, "." * 200_000):
+        assert read_reference(around.format(inner)) is not None
 
 
 @pytest.mark.parametrize("text_given", ["a.png", "My photo.png", "'a.png'", "https://a.example/x.png", "task:t_ab#1"])

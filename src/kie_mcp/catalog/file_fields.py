@@ -19,7 +19,8 @@ PERHAPS_A_FILE_FIELD = re.compile(
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
 """Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
 LOCAL_NAME = re.compile(
-    r"task:[\w-]+(\#[\w-]+)? | (kie://|file:|data:(image|video|audio)/).+ | (~|\.{0,2}|[a-z]:)[\\/](?![\\/]).+"
+    r"task:[\w-]+(\#[\w-]+)? | t_\w+\#[\w-]+"
+    r"| (kie://|file:|data:(image|video|audio)/).+ | (~|\.{0,2}|[a-z]:)[\\/](?![\\/]).+"
     r"| [^\s:]+\.(png|jpe?g|webp|gif|bmp|tiff?|heic|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )

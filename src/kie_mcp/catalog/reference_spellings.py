@@ -13,9 +13,9 @@ _UPLOAD_ID = re.compile(r"u_\w+")
 _RESOURCE = re.compile(r"kie://(?P<kind>tasks|uploads)/(?P<id>[\w-]+)(?:/media/(?P<n>\d+))?/?", re.IGNORECASE)
 _TASK = re.compile(r"task:\s*(?P<id>[\w-]+)\s*(?:#\s*(?P<n>[\w-]+))?", re.IGNORECASE)
 _URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
-_LINK = re.compile(r"!?\[[^\]\n]*\]\(\s*<?(.+?)>?(?:\s+\"[^\"]*\")?\s*\)|!?\[\[([^\]|]+)(?:\|[^\]]*)?\]\]", re.DOTALL)
-"""Matches a link or picture in Markdown, `[name](path)`, and one in a wiki, `![[path]]`."""
+_TITLE = re.compile(r"""\s("[^"]*"|'[^']*')$""")
 _PAIRS = ('""', "''", "``", "<>", "()", "“”", "„“", "„”", "‘’", "‚‘", "«»", "»«", "「」")
+_MOST_LAYERS = 6
 _PUNCTUATION = ".,;:!?"
 _ENDING = re.compile(r"\.\w{2,5}$")
 _MEDIA_ENDING = re.compile(
@@ -66,7 +66,9 @@ def unwrap(text: str) -> Iterator[str]:
     `my photo.png`.
     """
     inner = text.strip()
-    while inner:
+    for _ in range(_MOST_LAYERS):
+        if not inner:
+            return
         yield inner
         inner = _peel(inner)
 
@@ -107,8 +109,8 @@ def unpack_block(given: Any) -> Any:
 
 def _peel(text: str) -> str:
     """Remove the outermost layer around a reference; return an empty text if there is none."""
-    if text.startswith(("[", "![")) and (link := _LINK.fullmatch(text)):
-        return (link[1] or link[2]).strip()
+    if text.startswith(("[", "![")) and (target := _find_link_target(text.removeprefix("!"))):
+        return target
     if text[0] + text[-1] in _PAIRS and len(text) > 2:
         return text[1:-1].strip()
     if text.startswith("@"):
@@ -116,6 +118,20 @@ def _peel(text: str) -> str:
     bare = text.rstrip(_PUNCTUATION)
     is_name = bool(bare) and (_ENDING.search(bare[-8:]) or bare[0] + bare[-1] in _PAIRS)
     return bare if is_name and bare != text else ""
+
+
+def _find_link_target(link: str) -> str:
+    """Return the target of a Markdown link, `[name](path "title")`, or of a wiki's, `[[path|title]]`; empty if none."""
+    if link.startswith("[[") and link.endswith("]]"):
+        return link[2:-2].partition("|")[0].strip()
+    before, bracket, target = link.partition("](")
+    if not bracket or "]" in before or not target.endswith(")"):
+        return ""
+    target = target[:-1].strip()
+    # A title is short, and the target may be a data URI of many megabytes.
+    if title := _TITLE.search(target, max(len(target) - 200, 0)):
+        target = target[: title.start()].strip()
+    return target[1:-1].strip() if target[:1] + target[-1:] == "<>" else target
 
 
 def _standardize(text: str) -> str:

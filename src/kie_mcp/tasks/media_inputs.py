@@ -18,9 +18,7 @@ from kie_mcp.tasks.base64_text import decode_base64_text
 from kie_mcp.tasks.public_urls import check_public, hide_password
 from kie_mcp.tasks.share_pages import find_direct_url
 
-NO_MEDIA = frozenset(
-    {"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "xlsx", "psd", "eps"}
-)
+NO_MEDIA = frozenset({"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "psd", "eps"})
 """File extensions of what is certainly no picture, clip or sound that a model takes."""
 
 
