@@ -119,8 +119,10 @@ def extension(mime_type: str) -> str:
 
 
 def abbreviate(reference: str) -> str:
-    """Return a path or URL for a message; if it has more than 80 characters, only its first 60 and an ellipsis."""
-    return reference if len(reference) <= 80 else f"{reference[:60]}…"
+    """Return a reference for a message: if it is long, the last 60 characters of a path, or the first 60 of a URL."""
+    if len(reference) <= 80:
+        return reference
+    return f"{reference[:60]}…" if re.match(r"https?:|data:", reference) else f"…{reference[-60:]}"
 
 
 def _hold_in_memory(content: bytes) -> Content:
