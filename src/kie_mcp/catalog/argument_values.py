@@ -13,9 +13,11 @@ Schema = Mapping[str, Any]
 SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECASE)
 RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
 """Matches an aspect ratio or the size of a picture, such as 16:9, 16x9 or 1920x1080."""
-STARTS = r"(?:https?://|data:|task:|kie://|file:)"
-"""Matches the beginning of a URL, of a data URI, or of a result's name such as `task:t_ab12#1`."""
-FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?", re.IGNORECASE)
+STARTS = r"[\"'`<]?(?i:https?://|data:|task:|kie://|file:)"
+"""Matches the beginning of a URL, of a data URI, or of a result's name such as `task:t_ab12#1`; it may be in quotes."""
+SEPARATOR = re.compile(rf"(?<!;base64)[\s,;]+(?={STARTS})")
+"""Matches what is between two of these; a second `data:` after `;base64,` is a prefix that was written twice."""
+FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?[\"'`>]?", re.IGNORECASE)
 TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 
 
@@ -123,10 +125,10 @@ def _unpack(item: Any, kind: str) -> list[Any]:
     """Split an item of a list if it is a text that contains several items: `"a.png, b.png" -> ["a.png", "b.png"]`."""
     if not isinstance(item, str):
         return [item]
-    read = parse_json(item) if item.lstrip().startswith("[") else item
+    read = parse_json(item) if item.lstrip().startswith(("[", "{")) else item
     if isinstance(read, list):
         return read
-    return [item] if kind == "object" else _split(item)
+    return [item] if kind == "object" or isinstance(read, dict) else _split(item)
 
 
 def _split(text: str) -> list[str]:
@@ -134,7 +136,7 @@ def _split(text: str) -> list[str]:
     if re.search(STARTS, text):
         # The text is split only before the beginning of a URL, data URI or result, because a comma may be a part of a
         # URL, and commas and line breaks may be a part of a data URI.
-        parts = re.split(rf"[\s,;]+(?={STARTS})", text.strip().strip(",;"))
+        parts = SEPARATOR.split(text.strip().strip(",;"))
         return [each.strip(" ,;\n\r\t") for each in parts] if len(parts) > 1 else [text]
     parts = [each.strip() for each in re.split(r"[,;\n]", text) if each.strip()]
     files = [bool(FILE.fullmatch(each)) for each in parts]

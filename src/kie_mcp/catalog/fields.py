@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
+from kie_mcp.catalog.reference_spellings import name_task, read_reference, unpack_block
 from kie_mcp.catalog.schema import walk_annotation
 
 Kind = Literal["video", "image", "audio", "text"]
@@ -25,11 +26,7 @@ Medium = Literal["image", "video", "audio", "file"]
 """The kind of file that a field takes; `file` stands for any kind."""
 
 
-TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
-"""Matches the id that kie-mcp gives to a task, such as t_ab12, or to a result of the task, such as t_ab12#2."""
-
-
-SEVERAL_FILES = re.compile(r"[\s,;](?:https?://|data:|task:|kie://)")
+SEVERAL_FILES = re.compile(r"[\s,;][\"'`<]?(?:https?://|data:|task:|kie://)", re.IGNORECASE)
 """Matches the beginning of a second file's name in a text that names several files."""
 
 
@@ -47,7 +44,8 @@ class Ref(str):
         # The serializer belongs to the inner schema, so that `InList` wraps this serializer and does not replace it.
         to_wire = core_schema.plain_serializer_function_ser_schema(cls._to_wire, info_arg=True)
         text = core_schema.str_schema(min_length=1, strip_whitespace=True, serialization=to_wire)
-        return core_schema.no_info_after_validator_function(cls, text)
+        unpacked = core_schema.no_info_before_validator_function(unpack_block, text)
+        return core_schema.no_info_after_validator_function(cls, unpacked)
 
     def _to_wire(self, info: SerializationInfo) -> str:
         return info.context(self) if info.context else str(self)
@@ -84,7 +82,8 @@ class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
 
     def __new__(cls, reference: str) -> Self:
-        """Check that the text names one file only; several files would be sent to KIE as one wrong URL."""
+        """Read the text, and check that it names one file only; several would be sent to KIE as one wrong URL."""
+        reference = read_reference(reference)
         if SEVERAL_FILES.search(reference):
             raise ValueError("one file is wanted here, and the text names several")
         return super().__new__(cls, reference)
@@ -152,14 +151,9 @@ class Track(Ref):
         return TaskRef(parse_task_id(self))
 
 
-def name_task(reference: str) -> str:
-    """Put `task:` before an id that kie-mcp gave: t_ab12#1 becomes task:t_ab12#1. Return other texts unchanged."""
-    return f"task:{reference}" if TASK_ID.fullmatch(reference) else reference
-
-
 def parse_task_id(reference: str) -> str:
     """Return the task's id in a text: `t_ab12` for `task:t_ab12#1`, and also for `t_ab12`."""
-    return reference.strip().removeprefix("task:").partition("#")[0]
+    return name_task(reference.strip()).removeprefix("task:").partition("#")[0]
 
 
 def aliases(names: Mapping[str, str]) -> BeforeValidator:

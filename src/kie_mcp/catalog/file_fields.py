@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kie_mcp.catalog.fields import AnyFile, Audio, Image, MediaRef, Video, snake_case
+from kie_mcp.catalog.reference_spellings import find_in_block, unwrap
 
 Schema = Mapping[str, Any]
 
@@ -18,7 +19,8 @@ PERHAPS_A_FILE_FIELD = re.compile(
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
 """Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
 LOCAL_NAME = re.compile(
-    r"task:[\w-]+(\#[\w-]+)? | (kie://|file:|data:(image|video|audio)/).+ | (~|\.{0,2}|[a-z]:)[\\/](?![\\/]).+"
+    r"task:[\w-]+(\#[\w-]+)? | t_\w+\#[\w-]+"
+    r"| (kie://|file:|data:(image|video|audio)/).+ | (~|\.{0,2}|[a-z]:)[\\/](?![\\/]).+"
     r"| [^\s:]+\.(png|jpe?g|webp|gif|bmp|tiff?|heic|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
@@ -43,6 +45,8 @@ def with_files(value: Any, schema: Schema, name: str) -> Any:
         first = schema.get("prefixItems", ())
         items = [*first, *[schema.get("items", {})] * (len(value) - len(first))]
         return [with_files(each, item, name) for each, item in zip(value, items, strict=False)]
+    if isinstance(value, Mapping) and _media_type(schema, name) and (found := find_in_block(value)):
+        value = found
     if isinstance(value, Mapping):
         inner, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
         return {key: with_files(each, inner.get(key, others), str(key)) for key, each in value.items()}
@@ -84,7 +88,7 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | None:
     """Return the class for the file that a text names, in a field for which the schema does not tell files."""
     plain = snake_case(name)
-    if not LOCAL_NAME.fullmatch(text.strip()) or not _is_free(field, name):
+    if not any(LOCAL_NAME.fullmatch(each) for each in unwrap(text)) or not _is_free(field, name):
         return None
     if FILE_FIELD.search(plain) or PERHAPS_A_FILE_FIELD.search(plain):
         return _medium(name, Image if re.search("image|mask|frame", plain) else AnyFile)

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import url2pathname
 
+from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.media_inputs import abbreviate, open_file
+from kie_mcp.tasks.spelled_paths import find_spelled_path, refuse_unknown_path
 
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
@@ -30,30 +31,31 @@ class AllowedFolders:
 
         Callers of such a server are elsewhere, and must not learn which files there are.
         """
-        # A text that is too long for a path, or has characters that no path has, is no error here.
-        with suppress(OSError, RuntimeError, ValueError):
-            return bool(self._folders and PATH.fullmatch(text)) and Path(text).expanduser().is_file()
-        return False
+        if not self._folders or not any(PATH.fullmatch(each) for each in unwrap(text)):
+            return False
+        try:
+            place = find_spelled_path(text, self._folders)
+        except InvalidCall:
+            return True
+        return place is not None and place.is_file()
 
     @contextmanager
     def open(self, path: str) -> Iterator[Content]:
         """Open a local media file.
 
         Args:
-            path: A path or a `file://` URL. If the path is a symbolic link, its target has to be in an allowed folder.
+            path: A path or a `file:` URL, as people and clients write them. If the path is a symbolic link, its target
+                has to be in an allowed folder.
 
         Raises:
             InvalidCall: When the file does not exist, is not in an allowed folder, or is no media file.
         """
         if not self._folders:
             raise InvalidCall("This server reads no local files.", "Give a URL, a data URI, or task:<id>#<n>.")
-        try:
-            name = url2pathname(path[7:]) if path.startswith("file://") else path
-            place = Path(name).expanduser().resolve(strict=True)
-        except (OSError, RuntimeError, ValueError):
-            raise InvalidCall(
-                f"There is no file {abbreviate(path)}.", "Give a full path, a URL, a data URI, or task:<id>#<n>."
-            ) from None
+        found = find_spelled_path(path, self._folders)
+        if not found:
+            raise refuse_unknown_path(path, self._folders)
+        place = found.resolve()
         if not any(place.is_relative_to(folder) for folder in self._folders):
             raise InvalidCall(
                 f"{abbreviate(path)} lies outside the folders this server may read.",

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 
 import anyio.to_thread
 
@@ -48,7 +49,7 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
                 clip = clips.fit_clip(content, limits, keep_metadata=keep_metadata)
                 fitted = await stack.enter_async_context(clip)
         except ValueError as error:
-            raise _refuse_broken_file(name, str(error)) from None
+            raise _refuse_broken_file(content, name, str(error)) from None
         yield fitted
 
 
@@ -112,8 +113,11 @@ async def _check_whole(content: Content, name: str) -> None:
     damage = await anyio.to_thread.run_sync(find_damage, content.file, content.mime_type)
     content.file.seek(0)
     if damage:
-        raise _refuse_broken_file(name, damage)
+        raise _refuse_broken_file(content, name, damage)
 
 
-def _refuse_broken_file(name: str, what: str) -> InvalidCall:
-    return InvalidCall(f"{abbreviate(name)} {what}.", "Nothing was sent. Take another file.")
+def _refuse_broken_file(content: Content, name: str, what: str) -> InvalidCall:
+    # A file in memory was a text in the arguments of the call.
+    was_text = isinstance(content.file, BytesIO)
+    advice = "Hosts cut long arguments: give the file's path or URL." if was_text else "Take another file."
+    return InvalidCall(f"{abbreviate(name)} {what}.", f"Nothing was sent. {advice}")

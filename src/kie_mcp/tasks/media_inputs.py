@@ -2,11 +2,10 @@
 
 import hashlib
 import re
-from base64 import b64decode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from typing import IO, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -15,6 +14,12 @@ from kie_mcp.catalog.fields import Limits
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.media.limits import Content
+from kie_mcp.tasks.base64_text import decode_base64_text
+from kie_mcp.tasks.public_urls import check_public, hide_password
+from kie_mcp.tasks.share_pages import find_direct_url
+
+NO_MEDIA = frozenset({"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "psd", "eps"})
+"""File extensions of what is certainly no picture, clip or sound that a model takes."""
 
 
 @contextmanager
@@ -45,41 +50,43 @@ def decode_data_uri(uri: str) -> Content:
     head, comma, payload = uri.partition(",")
     if not comma:
         raise InvalidCall("The data URI has no comma: it was cut on its way.", "Give the file's path or URL instead.")
-    return decode_base64(payload) if head.endswith(";base64") else _hold_in_memory(unquote_to_bytes(payload))
+    if head.endswith(";base64"):
+        return _hold_in_memory(decode_base64_text(payload))
+    content = unquote_to_bytes(payload)
+    if not formats.detect_mime_type(content):
+        # Some tools leave ";base64" out.
+        with suppress(InvalidCall):
+            content = decode_base64_text(payload)
+    return _hold_in_memory(content)
 
 
-def decode_base64(text: str) -> Content:
-    """Decode a base64 text to a file in memory.
+def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
+    """Check a URL, and return the URL to send, which differs for the share page of a known site; nothing is downloaded.
 
-    Raises:
-        InvalidCall: The text is not valid base64, or its content is no media file.
-    """
-    try:
-        return _hold_in_memory(b64decode("".join(text.split()), validate=True))
-    except ValueError:
-        raise InvalidCall(
-            f"The base64 text is broken after {len(text)} characters: hosts cut long arguments.",
-            "Give the file's path or URL instead.",
-        ) from None
-
-
-def check_web_address(url: str, limits: Limits) -> str:
-    """Check the syntax and the file extension of a web address, and return it unchanged; nothing is downloaded.
+    Args:
+        url: The URL, with a scheme in small letters.
+        limits: The limits of the model's field that takes the file.
+        own: URLs without a path of the KIE that is used; KIE can open what begins with them.
 
     Raises:
-        InvalidCall: The text is not a web address, or the model does not accept files with its extension.
+        InvalidCall: The text is not a URL, KIE cannot open it, it is the page of a video site or the like, or the model
+            does not accept files with its extension.
     """
+    shown = abbreviate(hide_password(url))
     try:
-        address = urlsplit(url)
+        host = urlsplit(url).hostname
     except ValueError:
-        address = urlsplit("")
-    if not address.hostname or re.search(r"\s", url):
-        raise InvalidCall(f"{abbreviate(url)} is no web address.", "Give a URL that anybody can open.")
-    subtype = guess_mime_type(url).rpartition("/")[2]
+        host = ""
+    if not url.startswith(("https://", "http://")) or not host or re.search(r"\s", url):
+        raise InvalidCall(f"{shown} is no web address.", "Give a URL that anybody can open.")
+    check_public(url, shown, own)
+    url = find_direct_url(url, shown)
+    ending = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
+    subtype = guess_mime_type(url).rpartition("/")[2] or (ending if ending in NO_MEDIA else "")
     # For models that accept JPEG and PNG, KIE's own examples have URLs of WebP pictures, so these are accepted too.
     accepted = [*limits.formats.split(), "webp"] if "png" in limits.formats else limits.formats.split()
     if subtype and limits.formats and subtype not in accepted:
-        raise InvalidCall(f"{abbreviate(url)} is {subtype}; the model takes {', '.join(limits.formats.split())}.")
+        raise InvalidCall(f"{shown} is {subtype}; the model takes {', '.join(limits.formats.split())}.")
     return url
 
 
@@ -112,8 +119,10 @@ def extension(mime_type: str) -> str:
 
 
 def abbreviate(reference: str) -> str:
-    """Return a path or URL for a message; if it has more than 80 characters, only its first 60 and an ellipsis."""
-    return reference if len(reference) <= 80 else f"{reference[:60]}…"
+    """Return a reference for a message: if it is long, the last 60 characters of a path, or the first 60 of a URL."""
+    if len(reference) <= 80:
+        return reference
+    return f"{reference[:60]}…" if re.match(r"https?:|data:", reference) else f"…{reference[-60:]}"
 
 
 def _hold_in_memory(content: bytes) -> Content:

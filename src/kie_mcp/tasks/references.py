@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, parse_task_id
+from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
@@ -20,11 +21,11 @@ from kie_mcp.media.limits import Content
 from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, fit_file
 from kie_mcp.tasks.media_inputs import (
     abbreviate,
-    check_web_address,
     decode_data_uri,
     guess_mime_type,
     hash_file,
     open_file,
+    prepare_url,
 )
 from kie_mcp.tasks.uploads import Uploader
 
@@ -39,13 +40,13 @@ class References:
         self._uploader = uploader
         self._ledger = ledger
         self._clock = clock
-        self._changes: dict[str, str] = {}
-        """What was done to local files that this process sent, by their abbreviated references."""
+        self._changes: dict[int, str] = {}
+        """What was done to files that this process sent, and to links to them, by the hashes of their references."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
         """Say what was done to the files among these references before they were sent; empty if nothing was."""
-        names = dict.fromkeys(abbreviate(ref) for ref in refs)
-        return " ".join(f"{name}: {self._changes[name]}." for name in names if name in self._changes)
+        changed = [ref for ref in dict.fromkeys(refs) if hash(ref) in self._changes]
+        return " ".join(f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref)]}." for ref in changed)
 
     async def identify(self, refs: Sequence[Ref]) -> dict[Ref, str]:
         """Return for each reference a string that identifies its content: a SHA-256, a task's result, a URL or an id.
@@ -99,7 +100,7 @@ class References:
         """
         match = RESULT.fullmatch(reference)
         if not match:
-            return check_web_address(reference, Limits())
+            return prepare_url(reference, Limits(), self._uploader.own_urls)
         _, result = await self._find_result(Ref(reference), match["task"], match["n"] or "1")
         return result.link
 
@@ -155,8 +156,11 @@ class References:
 
     async def _resolve_media(self, ref: MediaRef) -> str:
         if ref.startswith(("https://", "http://")):
-            check_kind(guess_mime_type(ref), ref)
-            return check_web_address(ref, ref.limits)
+            url = prepare_url(ref, ref.limits, self._uploader.own_urls)
+            check_kind(guess_mime_type(url), ref)
+            if url != ref:
+                self._changes[hash(ref)] = f"sent as {url}, the file's own URL"
+            return url
         if ref.startswith("kie://uploads/"):
             return await self._resolve_upload(ref)
         if match := RESULT.fullmatch(ref):
@@ -171,7 +175,7 @@ class References:
             if url and fitted.content is content:
                 return url
             if fitted.done:
-                self._changes[abbreviate(ref)] = fitted.done
+                self._changes[hash(ref)] = fitted.done
             return (await self._uploader.upload(fitted.content)).url
 
     async def _resolve_upload(self, ref: MediaRef) -> str:

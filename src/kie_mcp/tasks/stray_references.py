@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kie_mcp.catalog.argument_values import parse_json
+from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.errors import InvalidCall
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.media_inputs import abbreviate
@@ -42,11 +43,10 @@ def _is_stray(text: str, folders: AllowedFolders) -> bool:
     """Tell whether a text is a reference or the path of a file, or consists of several of them."""
 
     def is_one(part: str) -> bool:
-        return bool(REFERENCE.fullmatch(part)) or folders.find_file(part)
+        return any(REFERENCE.fullmatch(each) for each in unwrap(part)) or folders.find_file(part)
 
-    bare = text.strip(QUOTES)
-    ways = ([bare], *(re.split(each, bare) for each in SEPARATORS))
-    return any(all(is_one(part.strip(QUOTES)) for part in parts) for parts in ways)
+    ways = ([text], *(re.split(each, text.strip(QUOTES)) for each in SEPARATORS))
+    return any(all(is_one(part.strip(QUOTES)) or is_one(part) for part in parts) for parts in ways)
 
 
 def _find_texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 
 from kie_mcp.catalog.fields import Limits
+from kie_mcp.catalog.reference_spellings import read_reference
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
@@ -22,11 +23,10 @@ from kie_mcp.media.limits import Content
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.fitting import fit_file
 from kie_mcp.tasks.media_inputs import (
-    check_web_address,
-    decode_base64,
     decode_data_uri,
     extension,
     hash_file,
+    prepare_url,
     unique_name,
 )
 
@@ -51,7 +51,9 @@ class Uploader:
         """
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """For each upload id, the changes to the file in words; only from `upload_path()` and `upload_base64()`."""
+        """For each upload id, the changes to the file or to the link to it, in words; none from `upload()`."""
+        self.own_urls = (client.base_url, client.upload_url)
+        """URLs of KIE, which KIE can open even if they are those of a sandbox on this machine."""
         self.folders = AllowedFolders(readable)
         self._client = client
         self._ledger = ledger
@@ -69,14 +71,31 @@ class Uploader:
             content, lambda: files.upload_stream(self._client, content.file, content.name, content.mime_type)
         )
 
+    async def upload_reference(self, text: str, name: str) -> Upload:
+        """Upload the file that a text names: a URL, a data URI, base64 text or a path, as people and clients write it.
+
+        Args:
+            text: The text.
+            name: The file's name for a URL; it may be empty.
+
+        Raises:
+            InvalidCall: The text names no file, or a file that KIE has already.
+        """
+        given = read_reference(text)
+        if given.startswith(("https://", "http://")):
+            return await self.upload_url(given, name)
+        if given.startswith("data:"):
+            return await self._upload_fitted(decode_data_uri(given), "The data", self.upload)
+        if given.startswith(("task:", "kie://")):
+            raise InvalidCall(f"{given} needs no upload.", "Pass it as it is to the tool that takes the file.")
+        return await self.upload_path(given)
+
     async def upload_path(self, path: str) -> Upload:
-        """Upload a local file or the content of a data URI.
+        """Upload a local file.
 
         Raises:
             InvalidCall: The file is in a folder that may not be read, is broken, or is no media file.
         """
-        if path.startswith("data:"):
-            return await self._upload_fitted(decode_data_uri(path), "The data", self.upload)
         with self.folders.open(path) as content:
             return await self._upload_fitted(content, path, self.upload)
 
@@ -91,7 +110,8 @@ class Uploader:
             InvalidCall: The text is not valid base64, contains no media file, or has more than `files.BASE64_LIMIT`
                 bytes.
         """
-        content = decode_data_uri(text) if text.startswith("data:") else decode_base64(text)
+        given = read_reference(text)
+        content = decode_data_uri(given if given.startswith("data:") else f"data:;base64,{given}")
         if content.size > files.BASE64_LIMIT:
             raise InvalidCall("base64 carries at most 10 MB.", "Give the file's path or URL instead.")
 
@@ -113,11 +133,15 @@ class Uploader:
         Raises:
             InvalidCall: The text is not a web address.
         """
-        address = check_web_address(url, Limits())
+        given = read_reference(url)
+        address = prepare_url(given, Limits(), self.own_urls)
         name = name or urlsplit(address).path
         suffix = Path(name).suffix.lower()
         name = unique_name(name, suffix if suffix[1:] in formats.MIME_TYPES else "")
-        return await self._record(await files.upload_from_url(self._client, address, name), None)
+        upload = await self._record(await files.upload_from_url(self._client, address, name), None)
+        if address != given:
+            self.changes[upload.id] = f"taken from {address}, the file's own URL"
+        return upload
 
     async def forget(self, urls: Iterable[str]) -> bool:
         """Mark uploads as expired because KIE has deleted them; return True if any of the URLs is an upload's URL."""

@@ -1,9 +1,11 @@
 """The tools `upload_file`, which uploads a file to KIE, and `get_download_url`, which asks KIE for a download link."""
 
-from mcp_types import CallToolResult
-from pydantic import Field
+from typing import Annotated
 
-from kie_mcp.catalog.fields import name_task
+from mcp_types import CallToolResult
+from pydantic import BeforeValidator, Field
+
+from kie_mcp.catalog.reference_spellings import read_reference, unpack_block
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
@@ -13,12 +15,16 @@ LINK_MINUTES = 20
 """Minutes after which a download link from KIE stops working."""
 
 
+Reference = Annotated[str, BeforeValidator(unpack_block)]
+"""A text that names a file; some clients send a content block in its place."""
+
+
 class UploadFile(Arguments):
     """Arguments of upload_file: exactly one of path, url and base64."""
 
-    path: str | None = None
-    url: str | None = None
-    base64: str | None = Field(None, description="Small files only; hosts cut long arguments.")
+    path: Reference | None = None
+    url: Reference | None = None
+    base64: Reference | None = Field(None, description="Small files only; hosts cut long arguments.")
     name: str = Field("", description="File name to give it.")
 
 
@@ -32,12 +38,10 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
     if len(given) != 1:
         raise InvalidCall("upload_file takes exactly one of path, url and base64.", "Give one of them.")
     uploader = (await app.runner()).uploader
-    if arguments.path:
-        upload = await uploader.upload_path(arguments.path)
-    elif arguments.url:
-        upload = await uploader.upload_url(arguments.url, arguments.name)
+    if arguments.base64:
+        upload = await uploader.upload_base64(arguments.base64, arguments.name)
     else:
-        upload = await uploader.upload_base64(arguments.base64 or "", arguments.name)
+        upload = await uploader.upload_reference(arguments.path or arguments.url or "", arguments.name)
     answer = {
         "upload_id": upload.id,
         "resource": f"kie://uploads/{upload.id}",
@@ -59,7 +63,7 @@ class GetDownloadUrl(Arguments):
 async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> CallToolResult:
     """Ask KIE for a link with which a person can download a file, and return a result with the link."""
     runner = await app.runner()
-    url = await runner.client.request_download_url(await runner.references.find_url(name_task(arguments.file.strip())))
+    url = await runner.client.request_download_url(await runner.references.find_url(read_reference(arguments.file)))
     text = formatting.to_one_line(f"{url} (for {LINK_MINUTES} minutes)")
     return answers.build_result({"url": url, "minutes": LINK_MINUTES}, text)
 

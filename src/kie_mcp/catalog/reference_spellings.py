@@ -1,0 +1,178 @@
+"""Spellings of references: what people, editors and clients write around a URL, a path, an id or base64 text."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
+"""Matches the id that kie-mcp gives to a task, such as t_ab12, or to a result of the task, such as t_ab12#2."""
+
+_UPLOAD_ID = re.compile(r"u_\w+")
+_RESOURCE = re.compile(r"kie://(?P<kind>tasks|uploads)/(?P<id>[\w-]+)(?:/media/(?P<n>\d+))?/?", re.IGNORECASE)
+_TASK = re.compile(r"task:\s*(?P<id>[\w-]+)\s*(?:#\s*(?P<n>[\w-]+))?", re.IGNORECASE)
+_URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"""\s("[^"]*"|'[^']*')$""")
+_PAIRS = ('""', "''", "``", "<>", "()", "“”", "„“", "„”", "‘’", "‚‘", "«»", "»«", "「」")
+_MOST_LAYERS = 6
+_PUNCTUATION = ".,;:!?"
+_ENDING = re.compile(r"\.\w{2,5}$")
+_MEDIA_ENDING = re.compile(
+    r"\.(png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)$",
+    re.IGNORECASE,
+)
+
+_DATA = re.compile(r"data(:|%3A)", re.IGNORECASE)
+_DATA_HEAD = re.compile(r"[\"'\s]*data:[^,]{0,100},", re.IGNORECASE)
+_BARE_HEAD = re.compile(r"(?:[\w.+-]+/[\w.+-]+;)?base64[,:]", re.IGNORECASE)
+"""Matches the beginning of a data URI without `data:`, such as `image/png;base64,`."""
+_BASE64_START = re.compile(
+    r"/9j/|iVBORw0K|R0lGOD|UklGR|Qk[0-9A-Za-z+/]|SUkq|TU0A|SUQz|T2dnUw|ZkxhQ|GkXfo|TVRoZ|AAAA..Z0eXB|[/_]{2}[stuv]"
+)
+"""Matches how the base64 text of common media files begins, such as `/9j/` for a JPEG."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/_=\s%\\-]+")
+_SHORTEST_BASE64 = 60
+"""Fewest characters of base64 text that begins as a common media file does; shorter texts are paths."""
+_LONGEST_NAME = 400
+"""Characters above which a text of base64 characters alone, without a dot, is no path."""
+
+_DATA_KEYS = ("data", "blob", "base64", "b64json", "b64", "bytes")
+_ADDRESS_KEYS = (
+    *("resource", "resourceuri", "uri", "fileuri", "path", "filepath", "url", "href", "src", "file", "source"),
+    *("imageurl", "videourl", "audiourl", "inputaudio", "inlinedata", "filedata", "image", "video", "audio", "media"),
+)
+
+
+def read_reference(text: str) -> str:
+    """Return a reference in the one spelling that kie-mcp uses, such as `task:t_ab12#1` for `"kie://tasks/t_ab12/media/1"`.
+
+    A path is returned as it is, apart from blanks around it, because only the disk can tell which quotes, backslashes
+    and dots belong to its name.
+
+    Args:
+        text: A URL, path, data URI or id, with anything around it that people and clients write; base64 text; or the
+            JSON text of an object for `find_in_block()`.
+    """
+    if text.lstrip().startswith("{"):
+        text = find_in_block(_parse_object(text)) or text
+    return next(filter(None, map(_standardize, unwrap(text))), text.strip())
+
+
+def unwrap(text: str) -> Iterator[str]:
+    """Generate the texts that a written reference may mean: first the text itself, then with less and less around it.
+
+    Quotes, brackets, Markdown links, an `@` and a final full stop are removed: `@"my photo.png".` also gives
+    `my photo.png`.
+    """
+    inner = text.strip()
+    for _ in range(_MOST_LAYERS):
+        if not inner:
+            return
+        yield inner
+        inner = _peel(inner)
+
+
+def name_task(reference: str) -> str:
+    """Return `task:t_ab12#1` for t_ab12#1, `kie://tasks/t_ab12/media/1` and `TASK:t_ab12#1`; other texts unchanged."""
+    text = reference.strip()
+    found = _RESOURCE.fullmatch(text) or _TASK.fullmatch(text)
+    if found and found.groupdict().get("kind", "tasks").lower() == "tasks":
+        return f"task:{found['id']}#{found['n']}" if found["n"] else f"task:{found['id']}"
+    return f"task:{text}" if TASK_ID.fullmatch(text) else reference
+
+
+def find_in_block(block: Mapping[str, Any]) -> str:
+    """Return the URL, path, id or data URI in a content block of MCP or of a model's API; empty if there is none.
+
+    Such blocks are `{"type": "image", "data": …, "mimeType": …}`, `{"image_url": {"url": …}}` and `{"path": …}`; also
+    the entry of a result in an answer of this server.
+    """
+    given = {re.sub(r"[\W_]", "", str(name)).lower(): value for name, value in block.items()}
+    for name in _DATA_KEYS:
+        if isinstance(text := given.get(name), str) and text:
+            mime_type = next((each for key in ("mimetype", "mediatype") if isinstance(each := given.get(key), str)), "")
+            return text if _DATA.match(text) or _URL.match(text) else f"data:{mime_type};base64,{text}"
+    for name in _ADDRESS_KEYS:
+        match given.get(name):
+            case str() as text if text.strip():
+                return text
+            case Mapping() as inner if found := find_in_block(inner):
+                return found
+    return ""
+
+
+def unpack_block(given: Any) -> Any:
+    """Return the reference in a content block as a text; return other values, and blocks without one, unchanged."""
+    return (find_in_block(given) or given) if isinstance(given, Mapping) else given
+
+
+def _peel(text: str) -> str:
+    """Remove the outermost layer around a reference; return an empty text if there is none."""
+    if text.startswith(("[", "![")) and (target := _find_link_target(text.removeprefix("!"))):
+        return target
+    if text[0] + text[-1] in _PAIRS and len(text) > 2:
+        return text[1:-1].strip()
+    if text.startswith("@"):
+        return text[1:].strip()
+    bare = text.rstrip(_PUNCTUATION)
+    is_name = bool(bare) and (_ENDING.search(bare[-8:]) or bare[0] + bare[-1] in _PAIRS)
+    return bare if is_name and bare != text else ""
+
+
+def _find_link_target(link: str) -> str:
+    """Return the target of a Markdown link, `[name](path "title")`, or of a wiki's, `[[path|title]]`; empty if none."""
+    if link.startswith("[[") and link.endswith("]]"):
+        return link[2:-2].partition("|")[0].strip()
+    before, bracket, target = link.partition("](")
+    if not bracket or "]" in before or not target.endswith(")"):
+        return ""
+    target = target[:-1].strip()
+    # A title is short, and the target may be a data URI of many megabytes.
+    if title := _TITLE.search(target, max(len(target) - 200, 0)):
+        target = target[: title.start()].strip()
+    return target[1:-1].strip() if target[:1] + target[-1:] == "<>" else target
+
+
+def _standardize(text: str) -> str:
+    """Return a reference that is no path in kie-mcp's spelling; empty if the text may be a path."""
+    if _DATA.match(text):
+        return _read_data_uri(text)
+    if url := _URL.fullmatch(text):
+        return f"{url[1].lower()}://{_mend_url(url[2])}"
+    if (named := name_task(text)) != text or named.startswith("task:"):
+        return named
+    if found := _RESOURCE.fullmatch(text):
+        return f"kie://uploads/{found['id']}"
+    if _UPLOAD_ID.fullmatch(text):
+        return f"kie://uploads/{text}"
+    if head := _BARE_HEAD.match(text):
+        return f"data:;base64,{text[head.end() :]}"
+    is_base64 = len(text) > (_SHORTEST_BASE64 if _BASE64_START.match(text) else _LONGEST_NAME)
+    return f"data:;base64,{text}" if is_base64 and _BASE64.fullmatch(text) else ""
+
+
+def _read_data_uri(text: str) -> str:
+    """Return a data URI with one prefix in small letters: some tools put a second prefix before a whole data URI."""
+    text = unquote(text) if text[4] == "%" else text
+    while inner := _DATA_HEAD.match(text, text.find(",") + 1):
+        text = text[inner.start() :].lstrip("\"' \t\r\n")
+    head, comma, payload = text.partition(",")
+    return f"{head.lower()}{comma}{payload}"
+
+
+def _mend_url(rest: str) -> str:
+    """Remove line breaks and final punctuation from a URL without its scheme, and encode the blanks in it."""
+    rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
+    bare = rest.rstrip(f"{_PUNCTUATION})")
+    rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
+    # What follows a complete file name and a blank is no part of the URL, so such a text stays wrong.
+    return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")
+
+
+def _parse_object(text: str) -> Mapping[str, Any]:
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, Mapping) else {}

@@ -1,0 +1,52 @@
+"""Base64 text in the forms in which tools write it: without padding, with the URL alphabet, escaped or in lines."""
+
+import re
+from base64 import b64decode
+from urllib.parse import unquote
+
+from kie_mcp.errors import InvalidCall
+
+_ESCAPES = re.compile(r"\\(?:[nrt]|u000[aAdD9])")
+"""Matches an escaped blank, which JSON text inside JSON text has: `\\n`."""
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
+_USE_A_PATH = "Give the file's path or URL instead."
+
+
+def decode_base64_text(text: str) -> bytes:
+    """Decode base64 text.
+
+    Raises:
+        InvalidCall: The text was cut, or is not base64.
+    """
+    plain = _ESCAPES.sub("\n", text.strip(" \t\r\n\"'`"))
+    plain = unquote(plain) if "%" in plain else plain
+    plain = _join(plain.replace("\\/", "/").translate({ord("-"): "+", ord("_"): "/"}))
+    bare = plain.rstrip("=")
+    if wrong := _NO_BASE64.search(bare):
+        raise _explain_wrong_text(bare, wrong.start())
+    if len(bare) % 4 == 1:
+        raise InvalidCall(
+            f"The base64 text ends inside a character after {len(bare):,} characters: it was cut on its way, as hosts "
+            "cut long arguments.",
+            _USE_A_PATH,
+        )
+    return b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+
+
+def _join(text: str) -> str:
+    """Remove line breaks and blanks; a single blank stands for a plus sign that a web form has decoded."""
+    lines = text.splitlines()
+    words = " ".join(lines).split()
+    # Text that was wrapped has blanks at equal distances, and text with lost plus signs has not.
+    if len(lines) == 1 and len(words) > 1 and len({len(word) for word in words[:-1]}) > 1:
+        return "+".join(lines[0].split(" "))
+    return "".join(words)
+
+
+def _explain_wrong_text(text: str, at: int) -> InvalidCall:
+    near = text[at : at + 12]
+    if re.match(r"\.\.\.|…|[\[<(*]", near):
+        return InvalidCall(
+            f"The base64 text is shortened: after {at:,} characters it has {near!r} in place of the data.", _USE_A_PATH
+        )
+    return InvalidCall(f"The text is not base64: character {at + 1:,} is {near[0]!r}.", _USE_A_PATH)

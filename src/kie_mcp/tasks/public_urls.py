@@ -1,0 +1,84 @@
+"""Public URLs: tells which URLs KIE cannot open, because only this machine or its network can."""
+
+import ipaddress
+import re
+import socket
+import unicodedata
+from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
+
+from kie_mcp.errors import InvalidCall
+
+_PRIVATE_NAMES = re.compile(
+    r"(.*\.)?(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|onion|docker"
+    r"|localtest\.me|lvh\.me)",
+)
+"""Matches host names that mean another machine, or none, on KIE's side (RFC 6761, RFC 6762, RFC 8375, ICANN).
+
+`.invalid` is not among them, because the sandbox's files have such URLs and nobody else does.
+"""
+_NAMED_ADDRESS = re.compile(r"(?:.*[.-])?((?:\d{1,3}[.-]){3}\d{1,3})\.(?:nip|sslip|xip)\.io")
+"""Matches a host name that contains the address to which it leads, such as 192-168-1-5.nip.io."""
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def check_public(url: str, shown: str, own: Sequence[str] = ()) -> None:
+    """Check that KIE, a server elsewhere, could open a URL; nothing is looked up or downloaded.
+
+    Args:
+        url: The URL, beginning with http:// or https://.
+        shown: The URL as error messages show it.
+        own: URLs without a path of the KIE that is used, which may be a sandbox on this machine; these are public.
+
+    Raises:
+        InvalidCall: The URL has a password, or its host is this machine, a private network or no host at all.
+    """
+    if any(url.startswith(f"{each}/") for each in own):
+        return
+    if reason := _find_reason(url):
+        raise InvalidCall(
+            f"KIE cannot open {shown}: {reason}.",
+            "Nothing was sent. Give the file's path instead, and it is uploaded; or a URL that anybody can open.",
+        )
+
+
+def hide_password(url: str) -> str:
+    """Return a URL for a message, without the user name and password in it."""
+    return re.sub(r"(?<=://)[^/?#]*@", "…@", url)
+
+
+def _find_reason(url: str) -> str:
+    """Return why a URL is not public; empty if it may be."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        return "it has a user name or password, which KIE would store with the task"
+    # Browsers read full-width digits and percent escapes in a host as plain ones.
+    host = unicodedata.normalize("NFKC", unquote(parts.hostname or "")).lower().rstrip(".")
+    address = _read_address(host)
+    if address:
+        return "" if _is_public(address) else f"{address} is an address of this machine or of a private network"
+    if "." not in host or _PRIVATE_NAMES.fullmatch(host):
+        return f"{host} is a name that only this machine or its network knows"
+    return ""
+
+
+def _read_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that a host is, also if it is written as one number, in hex or in octal: `0x7f.1`."""
+    if named := _NAMED_ADDRESS.fullmatch(host):
+        host = named[1].replace("-", ".")
+    try:
+        if ":" in host:
+            return ipaddress.IPv6Address(host.partition("%")[0])
+        # inet_aton() reads every form that browsers and libcurl read.
+        return ipaddress.IPv4Address(socket.inet_aton(host)) if re.fullmatch(r"[0-9a-fx.]+", host) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Return whether an address is public; an IPv6 address that contains an IPv4 address is judged by the latter."""
+    if isinstance(address, ipaddress.IPv6Address):
+        within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+        if inner := address.ipv4_mapped or address.sixtofour or within:
+            return _is_public(inner)
+    return address.is_global and not address.is_multicast

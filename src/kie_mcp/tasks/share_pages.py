@@ -1,0 +1,147 @@
+"""Share pages: links to a web page that shows a file. KIE needs the link to the file itself, where there is one."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+from kie_mcp.errors import InvalidCall
+
+FOLDER = "a folder, not one file"
+PRIVATE = "a page that shows the file, and gives it only to a browser"
+STREAM = "a page with a player, which is no file"
+SITE = "a page with the file in it"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A kind of page: which URLs it has, and the file's own URL or why there is none."""
+
+    hosts: str
+    """Regular expression for the host without `www.`."""
+    path: str = r".*"
+    """Regular expression for the path and the query, such as `/file/d/x/view?usp=sharing`."""
+    direct: str = ""
+    """The file's own URL: `{name}` stands for a group of `path`, `{host}` for the host. Empty if there is no rule."""
+    set_query: tuple[tuple[str, str], ...] = ()
+    """Parameters of the query that turn the page's URL into the file's."""
+    drop_query: tuple[str, ...] = ()
+    """Parameters that these replace."""
+    what: str = PRIVATE
+    """What the page is, if there is no rule."""
+
+
+_DRIVE = "https://drive.google.com/uc?export=download&id={id}"
+
+# The first entry that matches counts. Each rule is documented by the site, as the comment says.
+PAGES: tuple[Page, ...] = (
+    # Google's `webContentLink` has this form: developers.google.com/workspace/drive/api/reference/rest/v3/files
+    Page(r"drive\.google\.com", r"/(?:a/[^/]+/)?(?:u/\d+/)?file/d/(?P<id>[\w-]+).*", _DRIVE),
+    Page(r"drive\.google\.com", r"/(?:u/\d+/)?(?:open|uc|thumbnail)\?(?:.*&)?id=(?P<id>[\w-]+).*", _DRIVE),
+    Page(r"drive\.google\.com", r".*folders/.*", what=FOLDER),
+    Page(r"drive\.google\.com|(photos|docs|slides)\.google\.com|photos\.app\.goo\.gl|share\.google"),
+    # help.dropbox.com/share/force-download
+    Page(r"dropbox\.com", r"/(scl/fo|sh)/.*", what=FOLDER),
+    Page(r"dropbox\.com", r"/(scl/fi|s)/.*", set_query=(("dl", "1"),), drop_query=("raw", "dl")),
+    Page(r"dropbox\.com|db\.tt"),
+    Page(r"1drv\.ms|photos\.onedrive\.com"),
+    Page(r"onedrive\.live\.com", r"/(?!download).*"),
+    Page(r".+\.sharepoint\.com", r"/(?!.*([?&]download=1|download\.aspx)).*"),
+    Page(r"(.+\.)?icloud\.com"),
+    # docs.github.com/en/repositories/working-with-files/using-files/viewing-and-understanding-files
+    Page(
+        r"github\.com",
+        r"/(?P<repo>[^/]+/[^/]+)/blob/(?P<path>[^?#]+).*",
+        "https://raw.githubusercontent.com/{repo}/{path}",
+    ),
+    Page(r"github\.com", r"/[^/]+/[^/]+(/tree/.*)?/?", what=FOLDER),
+    Page(r"gist\.github\.com", what=SITE),
+    # docs.gitlab.com/user/project/repository/files/
+    Page(r"gitlab\.com", r"(?P<repo>/.+)/-/blob/(?P<path>[^?#]+).*", "https://gitlab.com{repo}/-/raw/{path}"),
+    # support.atlassian.com/bitbucket-cloud/docs/get-a-link-to-a-file
+    Page(
+        r"bitbucket\.org",
+        r"/(?P<repo>[^/]+/[^/]+)/src/(?P<path>[^?#]+\.\w+).*",
+        "https://bitbucket.org/{repo}/raw/{path}",
+    ),
+    # huggingface.co/docs/huggingface_hub/package_reference/file_download
+    Page(
+        r"(huggingface\.co|hf\.co)",
+        r"/(?P<repo>.+?)/blob/(?P<path>[^?#]+).*",
+        "https://huggingface.co/{repo}/resolve/{path}",
+    ),
+    # mediawiki.org/wiki/Help:Linking_to_files, `Special:FilePath`
+    Page(
+        r"commons\.(m\.)?wikimedia\.org|[a-z-]+\.(m\.)?wikipedia\.org",
+        r"/wiki/[^/?#:]+:(?P<name>[^/?#]+\.(?i:jpe?g|png|gif|webp|tiff?|svg|webm|ogv|ogg|oga|mp3|wav|flac|mid)).*",
+        "https://{host}/wiki/Special:FilePath/{name}",
+    ),
+    # developers.giphy.com/docs/optional-settings
+    Page(
+        r"giphy\.com",
+        r"/(?:gifs|clips|stickers)/(?:.*-)?(?P<id>\w{6,})/?",
+        "https://media.giphy.com/media/{id}/giphy.gif",
+    ),
+    Page(r"(giphy|tenor)\.com", r"/(?:gifs|clips|stickers|view|search|explore)/.*", what=SITE),
+    # apidocs.imgur.com: the links of images
+    Page(r"(m\.)?imgur\.com", r"/(?P<name>\w+\.(?:png|jpe?g|gif|webp|mp4))(?:\?.*)?", "https://i.imgur.com/{name}"),
+    Page(r"(m\.)?imgur\.com", what=SITE),
+    # pixeldrain.com/api
+    Page(r"pixeldrain\.com", r"/u/(?P<id>\w+).*", "https://pixeldrain.com/api/file/{id}"),
+    Page(r"pixeldrain\.com", r"/l/.*", what=FOLDER),
+    Page(
+        r"wetransfer\.com|we\.tl|transfernow\.net|swisstransfer\.com|mega\.(nz|io)|mediafire\.com|(.+\.)?box\.com"
+        r"|gofile\.io|u\.pcloud\.link|(e\.)?pcloud\.link|disk\.yandex\.\w+|yadi\.sk|cloud\.mail\.ru|pan\.baidu\.com"
+        r"|drive\.proton\.me|send\.\w+\.\w+|terabox\.com|workupload\.com|smash\.(gg|com)|fromsmash\.com",
+        r"/(?!(shared/static|api)/).*",
+    ),
+    Page(r"(m\.|music\.|gaming\.)?youtube\.com|youtu\.be|youtube-nocookie\.com|(.+\.)?vimeo\.com", what=STREAM),
+    Page(r"(.+\.)?(tiktok|dailymotion|twitch|bilibili|rumble|odysee|loom|streamable|kick)\.(com|tv)", what=STREAM),
+    Page(
+        r"b23\.tv|dai\.ly|fb\.watch|clips\.twitch\.tv|v\.redd\.it|medal\.tv|(.+\.)?(nicovideo\.jp|vk\.com)", what=STREAM
+    ),
+    Page(r"(open|play)\.spotify\.com|(m\.|on\.)?soundcloud\.com|music\.apple\.com|(.+\.)?bandcamp\.com", what=STREAM),
+    Page(r"(deezer|tidal|mixcloud|audiomack|udio)\.com|podcasts\.apple\.com", what=STREAM),
+    Page(
+        r"(m\.|mobile\.|old\.|new\.)?(instagram|facebook|twitter|x|threads|reddit|snapchat|tumblr|linkedin|weibo)"
+        r"\.(com|net)|t\.co|redd\.it|pin\.it|(\w\w\.)?pinterest\.[a-z.]+|bsky\.app|t\.me|(web\.)?telegram\.(me|org)"
+        r"|web\.whatsapp\.com",
+        what=SITE,
+    ),
+    Page(r"(discord|discordapp)\.com", r"/channels/.*", what=SITE),
+    Page(r".+\.slack\.com|figma\.com|canva\.com|(.+\.)?notion\.(so|site)|trello\.com|miro\.com", what=PRIVATE),
+    Page(r"(unsplash|pexels|pixabay|freepik)\.com", r"/(?:\w\w/)?(photos?|videos?|illustrations|music)/.*", what=SITE),
+    Page(r"flickr\.com|flic\.kr|500px\.com|(.+\.)?(deviantart|artstation|behance|dribbble)\.(com|net)", what=SITE),
+    Page(r"ibb\.co|postimg\.cc|prnt\.sc|gyazo\.com|imgbb\.com|cleanshot\.com", what=SITE),
+    Page(r"archive\.org", r"/details/.*", what=SITE),
+    Page(r"(chatgpt|claude|gemini\.google|chat\.openai|sora\.chatgpt|copilot\.microsoft)\.(com|ai)", what=PRIVATE),
+    Page(r"(midjourney|civitai|lexica|suno)\.(com|art|ai)", r"/(jobs|images|song|s|prompt|playlist)/.*", what=SITE),
+)
+"""The kinds of pages, by which a link to a page is known."""
+
+_TAKE_IT = "Nothing was sent. Download the file and give its path, or give a link that leads to the file itself."
+
+
+def find_direct_url(url: str, shown: str) -> str:
+    """Return the URL of the file that a share page shows; a URL of no known page is returned unchanged.
+
+    Args:
+        url: The URL; nothing is downloaded.
+        shown: The URL as error messages show it.
+
+    Raises:
+        InvalidCall: The URL is a page for which there is no rule.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").removeprefix("www.").rstrip(".")
+    target = unquote(parts.path) + (f"?{parts.query}" if parts.query else "")
+    for page in PAGES:
+        if not re.fullmatch(page.hosts, host) or not (found := re.fullmatch(page.path, target or "/")):
+            continue
+        if page.direct:
+            named = {name: quote(part, safe="/:@!$,;=~+()") for name, part in found.groupdict().items()}
+            return page.direct.format(host=host, **named)
+        if page.set_query:
+            kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in page.drop_query]
+            return urlunsplit(parts._replace(query=urlencode([*kept, *page.set_query]), fragment=""))
+        raise InvalidCall(f"{shown} is {page.what}.", _TAKE_IT)
+    return url

@@ -1,0 +1,183 @@
+"""Paths as people and clients write them: find the file that a written path means, and name similar files.
+
+Folders are listed only inside the allowed folders, so nobody learns which files there are elsewhere.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from urllib.parse import unquote
+
+from kie_mcp.catalog.reference_spellings import unwrap
+from kie_mcp.errors import InvalidCall
+from kie_mcp.tasks.elsewhere import explain_elsewhere
+from kie_mcp.tasks.media_inputs import abbreviate
+
+MOST_SUGGESTIONS = 3
+MOST_COMPARED = 2000
+"""Most names in a folder that are compared with a misspelt name, because a comparison is slow."""
+
+_FILE_URL = re.compile(r"file:(?://(?:localhost|127\.0\.0\.1)?(?=[/\\~.]|[a-z][:|]))?(?P<path>.+)", re.IGNORECASE)
+_DRIVE = re.compile(r"/?(?P<drive>[a-z])[:|][\\/](?P<rest>.*)", re.IGNORECASE)
+_WITHOUT_SCHEME = re.compile(
+    r"(www\.)?[\w-]+(\.[\w-]+)*\.(com|org|net|io|ai|app|dev|co|de|uk|eu|example)/\S+", re.IGNORECASE
+)
+_HOME = re.compile(r"(\$HOME|\$\{HOME\}|%USERPROFILE%|%HOME%)(?=[\\/])", re.IGNORECASE)
+_SHELL_ESCAPE = re.compile(r"\\([^\w\\]|\\)")
+"""Matches what a terminal writes for a blank or bracket in a path that is dragged into it: `\\ `."""
+_ALIKE = str.maketrans(
+    {**dict.fromkeys("‘’‚‛′`´", "'"), **dict.fromkeys("“”„‟″", '"'), **dict.fromkeys("‐‑‒–—―−", "-"), "…": "..."}
+)
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0e\ufe0f\ufeff]")
+
+
+def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
+    """Return the existing file or folder that a written path means; None if there is none.
+
+    A path that exists exactly as it is written comes first. Then quotes, escapes and the like are removed; then blanks,
+    quotes, Unicode's normal forms and at last letter case are taken for equal, if exactly one file fits.
+
+    Args:
+        text: A path or a `file:` URL, with anything around it that people and clients write.
+        folders: The allowed folders, without symbolic links.
+
+    Raises:
+        InvalidCall: Several files fit.
+    """
+    spellings = [path for written in spell_paths(text) if (path := _make_absolute(written))]
+    for path in spellings:
+        if _exists(path):
+            return path
+    for path in spellings:
+        alike = _find_alike(path, folders)
+        if len(alike) > 1:
+            raise InvalidCall(f"{abbreviate(text)} fits several files.", f"Give one of them: {_list(alike)}.")
+        if alike:
+            return alike[0]
+    return None
+
+
+def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
+    """Return the error for a path that is no file: it tells where the file may be, and which similar files there are.
+
+    Args:
+        text: The path as it is written.
+        folders: The allowed folders, without symbolic links.
+    """
+    similar = _find_similar(text, folders)
+    where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
+    message = f"There is no file {abbreviate(text)}{f': {where}' if where else ''}."
+    if similar:
+        return InvalidCall(message, f"Give the full path of a file that is there. Similar: {_list(similar)}.")
+    if where:
+        return InvalidCall(
+            message,
+            "Ask for the file to be saved to Downloads or Pictures on this server's computer and give its path there; "
+            "or give a URL that anybody can open, or a small file as a data URI.",
+        )
+    if _WITHOUT_SCHEME.fullmatch(text.strip()):
+        return InvalidCall(message, "If it is a URL, write https:// before it.")
+    return InvalidCall(
+        message,
+        "Give a full path, a URL, a data URI, or task:<id>#<n>. A file that is only in the chat has to be saved to a "
+        "folder of this server's computer first.",
+    )
+
+
+def spell_paths(text: str) -> Iterator[str]:
+    """Generate the paths that a text may mean, the most literal one first."""
+    for each in unwrap(text):
+        if found := _FILE_URL.fullmatch(each):
+            # Most clients encode the path of a `file:` URL, and some do not.
+            paths = [unquote(found["path"]), found["path"]]
+            if re.match(r"file://\w", each, re.IGNORECASE):
+                # One slash is missing, or the path is relative.
+                paths += [f"/{path.removeprefix('//')}" for path in paths] + [path.removeprefix("//") for path in paths]
+        else:
+            paths = [each, _SHELL_ESCAPE.sub(r"\1", each), unquote(each)]
+        for path in dict.fromkeys(paths):
+            yield _HOME.sub("~", path)
+            if drive := _DRIVE.fullmatch(path):
+                rest = drive["rest"].replace("\\", "/")
+                yield f"{drive['drive']}:/{rest}"
+                # Where Windows' drives are in the Windows Subsystem for Linux.
+                yield f"/mnt/{drive['drive'].lower()}/{rest}"
+
+
+def fold_name(name: str) -> str:
+    """Return a file name in which everything that looks alike is alike: blanks, quotes, dashes, the form of accents."""
+    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name.translate(_ALIKE)))
+    return " ".join(plain.translate(_ALIKE).split())
+
+
+def _make_absolute(written: str) -> Path | None:
+    # A text that is too long for a path, or has characters that no path has, is no error here.
+    with suppress(OSError, RuntimeError, ValueError):
+        return Path.cwd() / Path(written).expanduser()
+    return None
+
+
+def _exists(path: Path) -> bool:
+    with suppress(OSError, RuntimeError, ValueError):
+        return path.exists()
+    return False
+
+
+def _find_alike(path: Path, folders: Sequence[Path]) -> list[Path]:
+    """Return the existing paths that equal a path, apart from what `fold_name()` takes for equal, and case."""
+    found = [Path(path.anchor)]
+    for name in path.parts[1:]:
+        found = [child for parent in found for child in _find_children(parent, name, folders)]
+    return list(filter(_exists, found))
+
+
+def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Path]:
+    if _exists(parent / name):
+        return [parent / name]
+    wanted = fold_name(name)
+    alike = [each for each in _list_names(parent, folders) if fold_name(each).casefold() == wanted.casefold()]
+    in_same_case = [each for each in alike if fold_name(each) == wanted]
+    return [parent / each for each in in_same_case or alike]
+
+
+def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
+    """Return the names in an allowed folder; of another folder, only the names that lead to allowed ones."""
+    with suppress(OSError, RuntimeError, ValueError):
+        place = folder.resolve()
+        if any(place.is_relative_to(each) for each in folders):
+            return sorted(each.name for each in place.iterdir())
+        return sorted({each.relative_to(place).parts[0] for each in folders if each.is_relative_to(place)})
+    return []
+
+
+def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
+    """Return files in the same allowed folder, or for a bare name in any, whose names are similar to a written path."""
+    paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
+    if not paths:
+        return []
+    wanted = paths[-1].name
+    parents = _find_alike(paths[-1].parent, folders)
+    if not re.search(r"[\\/]", text):
+        parents += [folder for folder in folders if folder not in parents]
+    allowed = [each for each in parents if any(each.resolve().is_relative_to(folder) for folder in folders)]
+    return [each for folder in dict.fromkeys(allowed) for each in _find_similar_files(wanted, folder, folders)]
+
+
+def _find_similar_files(wanted: str, folder: Path, folders: Sequence[Path]) -> list[Path]:
+    """Return the files in a folder that have the same stem as a wanted name, else those with almost the same name."""
+    by_fold = {fold_name(name).casefold(): name for name in _list_names(folder, folders) if not name.startswith(".")}
+    stem = Path(fold_name(wanted).casefold()).stem
+    same = [name for folded, name in by_fold.items() if Path(folded).stem == stem]
+    near = get_close_matches(
+        fold_name(wanted).casefold(), list(islice(by_fold, MOST_COMPARED)), MOST_SUGGESTIONS, cutoff=0.85
+    )
+    return [path for name in (same or [by_fold[each] for each in near]) if (path := folder / name).is_file()]
+
+
+def _list(paths: Sequence[Path]) -> str:
+    named = ", ".join(str(path) for path in paths[:MOST_SUGGESTIONS])
+    return named if len(paths) <= MOST_SUGGESTIONS else f"{named} and {len(paths) - MOST_SUGGESTIONS} more"

@@ -1,0 +1,658 @@
+"""One file, named in every way that people, editors and clients do: what is sent, and what is refused for nothing."""
+
+import json
+import re
+import unicodedata
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import httpx2
+import pytest
+from mcp import Client
+from support.answers import answer, assert_refused, text, wait_for_end
+from support.media_files import picture, sound
+
+from kie_mcp.catalog.fields import Image
+from kie_mcp.catalog.reference_spellings import read_reference
+from kie_mcp.errors import InvalidCall
+from kie_mcp.media import formats
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.stray_references import refuse_stray_references
+
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+
+PICTURE = picture(64, 48)
+BASE64 = b64encode(PICTURE).decode()
+URL_SAFE = urlsafe_b64encode(PICTURE).decode()
+SCREENSHOT = "Screenshot 2026-11-28 at 9.41.00\u202fAM.png"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working and home folder, with one picture under many names."""
+    for name in (
+        *("fox.png", "My photo (1).png", SCREENSHOT, "Snímek\u00a01.png", "Ann’s “best”.png", "100%.png", "a–b.png"),
+        *("Café.png", unicodedata.normalize("NFD", "Über.png"), "UPPER.PNG", "@2x.png", "写真 1.png", "no extension"),
+        *("it's.png", "a#1?.png", "two  blanks.png", "back\\slash.png", "a, b.png", "final.png."),
+    ):
+        (tmp_path / name).write_bytes(PICTURE)
+    deep = tmp_path / "Bilder\u00a02026"
+    deep.mkdir()
+    (deep / "fox.png").write_bytes(PICTURE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+async def browser(transport: httpx2.ASGITransport) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(transport=transport) as browser:
+        yield browser
+
+
+async def edit(client: Client, *images: Any) -> Any:
+    return await client.call_tool("nano_banana_image", {"prompt": "a hat on the fox", "images": list(images)})
+
+
+async def assert_picture_sent(result: Any, sandbox: Sandbox, browser: httpx2.AsyncClient) -> None:
+    """Check that the picture arrived at KIE as it is."""
+    assert not result.is_error, text(result)
+    (url,) = sandbox.accepted[-1].body["input"]["image_input"]
+    received = (await browser.get(url)).raise_for_status().content
+    assert received == PICTURE
+    assert formats.detect_mime_type(received) == "image/png"
+
+
+PATHS = [
+    "fox.png",
+    "./fox.png",
+    "~/fox.png",
+    "$HOME/fox.png",
+    "${HOME}/fox.png",
+    "{folder}/fox.png",
+    "  {folder}/fox.png\n",
+    "'{folder}/fox.png'",
+    '"{folder}/fox.png"',
+    "`{folder}/fox.png`",
+    "<{folder}/fox.png>",
+    "“{folder}/fox.png”",
+    "„fox.png“",
+    "«fox.png»",
+    "(fox.png)",
+    "@fox.png",
+    "@{folder}/fox.png",
+    '@"My photo (1).png"',
+    "[fox]({folder}/fox.png)",
+    "![](fox.png)",
+    '![a fox](<{folder}/fox.png> "title")',
+    "[my photo](<My photo (1).png>)",
+    "[my photo](My%20photo%20(1).png)",
+    "![[fox.png]]",
+    "![[fox.png|300]]",
+    "fox.png.",
+    "fox.png,",
+    "'fox.png'.",
+    '"fox.png",',
+    "My photo (1).png",
+    "My\\ photo\\ \\(1\\).png",
+    "'My photo (1).png'",
+    "My%20photo%20%281%29.png",
+    "My\u00a0photo\u202f(1).png",
+    "my photo (1).PNG",
+    "file:{folder}/fox.png",
+    "file://{folder}/fox.png",
+    "file://localhost{folder}/fox.png",
+    "file://127.0.0.1{folder}/fox.png",
+    "FILE://{folder}/fox.png",
+    "File://LOCALHOST{folder}/fox.png",
+    "file://{folder}/My%20photo%20(1).png",
+    "file://{folder}/My photo (1).png",
+    "file:fox.png",
+    "file://fox.png",
+    "file://{quoted}/Caf%C3%A9.png",
+    "<file://{folder}/My%20photo%20(1).png>",
+    "Screenshot 2026-11-28 at 9.41.00 AM.png",
+    "Screenshot 2026-11-28 at 9.41.00\u00a0AM.png",
+    SCREENSHOT,
+    "{folder}/Screenshot\\ 2026-11-28\\ at\\ 9.41.00\\ AM.png",
+    "file://{folder}/Screenshot%202026-11-28%20at%209.41.00%20AM.png",
+    "Snímek 1.png",
+    'Ann\'s "best".png',
+    "Ann\\'s\\ “best”.png",
+    "a-b.png",
+    "100%.png",
+    "Cafe\u0301.png",
+    "Über.png",
+    "upper.png",
+    "@2x.png",
+    "写真 1.png",
+    "写真\u30001.png",
+    "no extension",
+    "it's.png",
+    "it’s.png",
+    "a#1?.png",
+    "two blanks.png",
+    "back\\slash.png",
+    "final.png.",
+    "{folder}/Bilder 2026/fox.png",
+    "{folder}/../{name}/Bilder 2026/Fox.png",
+    "{folder}//fox.png",
+]
+
+
+@pytest.mark.parametrize("written", PATHS)
+async def test_a_path_is_found_however_it_is_written(
+    client: Client, sandbox: Sandbox, browser: httpx2.AsyncClient, folder: Path, written: str
+) -> None:
+    written = (
+        written.replace("{folder}", str(folder)).replace("{name}", folder.name).replace("{quoted}", quote(str(folder)))
+    )
+    await assert_picture_sent(await edit(client, written), sandbox, browser)
+
+
+INLINE = {
+    "a data URI": f"data:image/png;base64,{BASE64}",
+    "no prefix": BASE64,
+    "no prefix and no padding": BASE64.rstrip("="),
+    "no padding": f"data:image/png;base64,{BASE64.rstrip('=')}",
+    "the URL alphabet": f"data:image/png;base64,{URL_SAFE.rstrip('=')}",
+    "the URL alphabet without prefix": URL_SAFE,
+    "a doubled prefix": f"data:image/png;base64,data:image/png;base64,{BASE64}",
+    "a tripled prefix": f"data:image/png;base64,data:;base64,data:image/jpeg;base64,{BASE64}",
+    "a prefix without base64": f"data:image/png,{BASE64}",
+    "the wrong type": f"data:video/mp4;base64,{BASE64}",
+    "a parameter": f"data:image/png;charset=utf-8;base64,{BASE64}",
+    "no type": f"data:;base64,{BASE64}",
+    "no data:": f"image/png;base64,{BASE64}",
+    "base64 alone": f"base64,{BASE64}",
+    "capitals": f"DATA:IMAGE/PNG;BASE64,{BASE64}",
+    "lines": "data:image/png;base64," + "\n".join(wrap(BASE64, 76)),
+    "lines of a mail": "\r\n".join(wrap(BASE64, 64)) + "\r\n",
+    "escaped lines": "data:image/png;base64," + "\\n".join(wrap(BASE64, 76)),
+    "escaped slashes": f"data:image\\/png;base64,{BASE64}".replace("/", "\\/").replace("\\\\/", "\\/"),
+    "a blank behind the comma": f"data:image/png;base64, {BASE64}",
+    "quotes": f'"data:image/png;base64,{BASE64}"',
+    "backquotes": f"`{BASE64}`",
+    "percent escapes": f"data:image/png;base64,{quote(BASE64, safe='')}",
+    "percent escapes everywhere": quote(f"data:image/png;base64,{BASE64}", safe=""),
+    "percent escapes of the content": f"data:image/png,{quote(PICTURE)}",
+    "a form's blanks": f"data:image/png;base64,{BASE64}".replace("+", " "),
+    "a Markdown picture": f"![fox](data:image/png;base64,{BASE64})",
+    "an MCP block": {"type": "image", "data": BASE64, "mimeType": "image/png"},
+    "an MCP block as text": json.dumps({"type": "image", "data": BASE64, "mimeType": "image/png"}),
+    "an embedded resource": {"type": "resource", "resource": {"uri": "x://y", "blob": BASE64}},
+    "OpenAI's block": {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{BASE64}"}},
+    "OpenAI's newer block": {"type": "input_image", "image_url": f"data:image/png;base64,{BASE64}"},
+    "Anthropic's block": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": BASE64}},
+    "Gemini's block": {"inlineData": {"mimeType": "image/png", "data": BASE64}},
+    "a block with a path": {"path": "fox.png"},
+    "a block with a path as text": '{"path": "fox.png"}',
+    "a block with a file URL": {"type": "resource_link", "uri": "file:fox.png", "name": "fox"},
+}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("form", INLINE)
+async def test_content_in_the_call_is_read_in_every_form(
+    client: Client, sandbox: Sandbox, browser: httpx2.AsyncClient, form: str
+) -> None:
+    await assert_picture_sent(await edit(client, INLINE[form]), sandbox, browser)
+
+
+@pytest.mark.parametrize("argument", ["path", "url", "base64"])
+async def test_upload_file_reads_content_in_every_form(
+    client: Client, browser: httpx2.AsyncClient, argument: str
+) -> None:
+    for form, given in INLINE.items():
+        if "path" in form or "file" in form:
+            continue
+        result = await client.call_tool("upload_file", {argument: given})
+        assert not result.is_error, f"{form}: {text(result)}"
+        assert (await browser.get(answer(result)["url"])).content == PICTURE
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("written", ["'fox.png'", "file:fox.png", "[a](fox.png)", {"path": "fox.png"}, "FOX.png"])
+@pytest.mark.parametrize("argument", ["path", "url"])
+async def test_upload_file_reads_paths_in_every_form(
+    client: Client, browser: httpx2.AsyncClient, written: Any, argument: str
+) -> None:
+    result = await client.call_tool("upload_file", {argument: written})
+    assert not result.is_error, text(result)
+    assert (await browser.get(answer(result)["url"])).content == PICTURE
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "written",
+    [
+        '"fox.png", "My photo (1).png"',
+        "'fox.png', 'My photo (1).png'",
+        "fox.png\nMy photo (1).png",
+        '["fox.png", "My photo (1).png"]',
+        [{"path": "fox.png"}, "file:My%20photo%20(1).png"],
+    ],
+)
+async def test_several_names_in_one_text_are_several_files(client: Client, sandbox: Sandbox, written: Any) -> None:
+    result = await client.call_tool("nano_banana_image", {"prompt": "x", "images": written})
+    assert not result.is_error, text(result)
+    assert len(sandbox.accepted[0].body["input"]["image_input"]) == 2
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "task:{id}#1",
+        "task:{id}",
+        "TASK:{id}#1",
+        "task: {id} # 1",
+        "{id}#1",
+        "{id}",
+        "'{id}#1'",
+        "`task:{id}#1`",
+        "kie://tasks/{id}/media/1",
+        "KIE://tasks/{id}/media/1",
+        "kie://tasks/{id}",
+        "<kie://tasks/{id}/media/1>",
+        "[the fox](kie://tasks/{id}/media/1)",
+        '{{"resource": "kie://tasks/{id}/media/1"}}',
+    ],
+)
+async def test_an_earlier_result_is_found_however_it_is_written(client: Client, sandbox: Sandbox, written: str) -> None:
+    made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
+    result = await edit(client, written.format(id=made["task_id"]))
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[1].body["input"]["image_input"] == [made["media"][0]["url"]]
+
+
+async def test_the_entry_of_a_result_in_an_answer_is_the_result(client: Client, sandbox: Sandbox) -> None:
+    made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
+    result = await edit(client, made["media"][0])
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[1].body["input"]["image_input"] == [made["media"][0]["url"]]
+
+
+@pytest.mark.parametrize("way", ["kie://uploads/{upload_id}", "{upload_id}", "KIE://Uploads/{upload_id}", "<{url}>"])
+async def test_an_upload_is_found_however_it_is_written(
+    client: Client, sandbox: Sandbox, folder: Path, way: str
+) -> None:
+    upload = answer(await client.call_tool("upload_file", {"path": str(folder / "fox.png")}))
+    assert not (await edit(client, way.format_map(upload))).is_error
+    assert sandbox.accepted[0].body["input"]["image_input"] == [upload["url"]]
+
+
+URLS = {
+    "HTTPS://a.example/x.png": "https://a.example/x.png",
+    "Http://a.example/x.png": "http://a.example/x.png",
+    "  https://a.example/x.png \n": "https://a.example/x.png",
+    "<https://a.example/x.png>": "https://a.example/x.png",
+    '"https://a.example/x.png"': "https://a.example/x.png",
+    "[x](https://a.example/x.png)": "https://a.example/x.png",
+    '![x](https://a.example/x_(1).png "a title")': "https://a.example/x_(1).png",
+    "https://a.example/x.png.": "https://a.example/x.png",
+    "(https://a.example/x.png),": "https://a.example/x.png",
+    "https://a.example/my photo.png": "https://a.example/my%20photo.png",
+    "https://a.example/x.png?a=b c": "https://a.example/x.png?a=b%20c",
+    "https://a.example/very-\n  long.png": "https://a.example/very-long.png",
+    "https://a.example:8443/x.png?sig=a%2Bb": "https://a.example:8443/x.png?sig=a%2Bb",
+    "https://8.8.8.8/x.png": "https://8.8.8.8/x.png",
+    "https://[2606:4700::1111]/x.png": "https://[2606:4700::1111]/x.png",
+    '{"type": "image_url", "image_url": {"url": "https://a.example/x.png"}}': "https://a.example/x.png",
+}
+
+
+@pytest.mark.parametrize("written", URLS)
+async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox, written: str) -> None:
+    result = await edit(client, written)
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[0].body["input"]["image_input"] == [URLS[written]]
+
+
+PAGES = {
+    "https://drive.google.com/file/d/1aB_c-D/view?usp=sharing": "https://drive.google.com/uc?export=download&id=1aB_c-D",
+    "https://drive.google.com/file/u/0/d/1aB/edit": "",
+    "https://drive.google.com/open?id=1aB&usp=drive_fs": "https://drive.google.com/uc?export=download&id=1aB",
+    "https://drive.google.com/uc?id=1aB": "https://drive.google.com/uc?export=download&id=1aB",
+    "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=0": (
+        "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=1"
+    ),
+    "https://www.dropbox.com/s/a1/fox.png": "https://www.dropbox.com/s/a1/fox.png?dl=1",
+    "https://github.com/o/r/blob/main/docs/a%20fox.png?raw=true": (
+        "https://raw.githubusercontent.com/o/r/main/docs/a%20fox.png"
+    ),
+    "https://gitlab.com/g/s/r/-/blob/main/fox.png": "https://gitlab.com/g/s/r/-/raw/main/fox.png",
+    "https://bitbucket.org/o/r/src/main/fox.png": "https://bitbucket.org/o/r/raw/main/fox.png",
+    "https://huggingface.co/datasets/o/r/blob/main/fox.png": (
+        "https://huggingface.co/datasets/o/r/resolve/main/fox.png"
+    ),
+    "https://commons.wikimedia.org/wiki/File:Red_fox_(1).jpg": (
+        "https://commons.wikimedia.org/wiki/Special:FilePath/Red_fox_(1).jpg"
+    ),
+    "https://de.wikipedia.org/wiki/Datei:Fuchs.jpg": "https://de.wikipedia.org/wiki/Special:FilePath/Fuchs.jpg",
+    "https://imgur.com/aBc12.png": "https://i.imgur.com/aBc12.png",
+    "https://pixeldrain.com/u/aBc12": "https://pixeldrain.com/api/file/aBc12",
+}
+
+
+@pytest.mark.parametrize("page", [page for page, direct in PAGES.items() if direct])
+async def test_a_share_page_is_sent_as_the_file_s_own_url_and_the_answer_says_so(
+    client: Client, sandbox: Sandbox, page: str
+) -> None:
+    result = await edit(client, page)
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[0].body["input"]["image_input"] == [PAGES[page]]
+    assert f"sent as {PAGES[page]}, the file's own URL" in answer(result)["note"]
+    uploaded = await client.call_tool("upload_file", {"url": page})
+    assert f"taken from {PAGES[page]}, the file's own URL" in text(uploaded)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://i.imgur.com/aBc12.png",
+        "https://dl.dropboxusercontent.com/s/a1/fox.png",
+        "https://github.com/user-attachments/assets/5f0c",
+        "https://github.com/o/r/raw/main/fox.png",
+        "https://huggingface.co/o/r/resolve/main/fox.png",
+        "https://lh3.googleusercontent.com/d/1aB",
+        "https://cdn.discordapp.com/attachments/1/2/fox.png?ex=1",
+        "https://pbs.twimg.com/media/aB?format=jpg",
+        "https://i.redd.it/fox.png",
+        "https://commons.wikimedia.org/wiki/Special:FilePath/Fox.jpg",
+        "https://upload.wikimedia.org/wikipedia/commons/1/12/Fox.jpg",
+        "https://images.unsplash.com/photo-1?w=800",
+        "https://o-my.sharepoint.com/:i:/g/aB?e=1&download=1",
+        "https://youtube.com.a.example/x.png",
+        "https://www.notyoutube.com/x.png",
+        "https://a.example/www.youtube.com/watch.png",
+    ],
+)
+async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbox, url: str) -> None:
+    result = await edit(client, url)
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[0].body["input"]["image_input"] == [url]
+    assert "note" not in answer(result)
+
+
+async def assert_nothing_sent(client: Client, sandbox: Sandbox, written: Any, said: str) -> None:
+    for result in (
+        await edit(client, "https://a.example/first.png", written),
+        await client.call_tool("upload_file", {"path": written}),
+    ):
+        assert re.search(said, text(result)), text(result)
+        assert_refused(result, sandbox)
+        assert len(text(result)) < 600
+    assert not list(sandbox._files._uploads.glob("*"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost/x.png",
+        "http://localhost:3000/x.png",
+        "http://LOCALHOST./x.png",
+        "http://app.localhost/x.png",
+        "http://127.0.0.1:8188/view?filename=x.png",
+        "http://127.1/x.png",
+        "http://2130706433/x.png",
+        "http://0x7f000001/x.png",
+        "http://0177.0.0.1/x.png",
+        "http://0/x.png",
+        "http://0.0.0.0:7860/file=x.png",
+        "http://[::1]/x.png",
+        "http://[::]/x.png",
+        "http://[::ffff:192.168.2.3]/x.png",
+        "http://[fd00::1]/x.png",
+        "http://[fe80::1]/x.png",
+        "http://[64:ff9b::a00:1]/x.png",
+        "http://10.0.0.1/x.png",
+        "http://172.16.0.9/x.png",
+        "http://192.168.2.3:8188/view?filename=x.png",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://100.64.1.1/x.png",
+        "http://198.18.0.1/x.png",
+        "http://224.0.0.1/x.png",
+        "http://255.255.255.255/x.png",
+        "http://host.docker.internal:3000/x.png",
+        "http://metadata.google.internal/x.png",
+        "http://nas/x.png",
+        "http://comfyui:8188/x.png",
+        "http://printer.local/x.png",
+        "http://box.lan/x.png",
+        "http://fritz.box.home.arpa/x.png",
+        "http://site.test/x.png",
+        "http://192-168-1-5.nip.io/x.png",
+        "http://１２７.0.0.1/x.png",
+        "http://%6cocalhost/x.png",
+    ],
+)
+async def test_a_url_of_this_machine_or_network_is_refused(client: Client, sandbox: Sandbox, url: str) -> None:
+    await assert_nothing_sent(client, sandbox, url, r"KIE cannot open http.* Give the file's path instead")
+
+
+@pytest.mark.parametrize("url", ["https://ann:secret@a.example/x.png", "https://secret@a.example/x.png"])
+async def test_a_password_in_a_url_is_neither_sent_nor_repeated(client: Client, sandbox: Sandbox, url: str) -> None:
+    await assert_nothing_sent(client, sandbox, url, r"https://…@a\.example/x\.png: it has a user name or password")
+    assert "secret" not in text(await edit(client, url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.youtube.com/watch?v=aB",
+        "https://youtu.be/aB?t=1",
+        "https://m.youtube.com/shorts/aB",
+        "https://music.youtube.com/watch?v=aB",
+        "https://vimeo.com/123",
+        "https://www.tiktok.com/@ann/video/1",
+        "https://vm.tiktok.com/aB",
+        "https://www.instagram.com/reel/aB/",
+        "https://x.com/ann/status/1",
+        "https://twitter.com/ann/status/1",
+        "https://www.facebook.com/watch?v=1",
+        "https://www.reddit.com/r/foxes/comments/1",
+        "https://www.twitch.tv/videos/1",
+        "https://open.spotify.com/track/1",
+        "https://soundcloud.com/ann/song",
+        "https://drive.google.com/drive/folders/1aB",
+        "https://docs.google.com/document/d/1aB/edit",
+        "https://photos.app.goo.gl/aB",
+        "https://photos.google.com/share/aB",
+        "https://www.dropbox.com/scl/fo/a1/aB?rlkey=k",
+        "https://1drv.ms/i/s!aB",
+        "https://onedrive.live.com/?id=1",
+        "https://contoso-my.sharepoint.com/:i:/g/personal/aB",
+        "https://www.icloud.com/iclouddrive/aB",
+        "https://share.icloud.com/photos/aB",
+        "https://we.tl/t-aB",
+        "https://wetransfer.com/downloads/aB",
+        "https://imgur.com/a/aB",
+        "https://imgur.com/aBc12",
+        "https://unsplash.com/photos/aB",
+        "https://pin.it/aB",
+        "https://www.pinterest.de/pin/1",
+        "https://t.me/foxes/1",
+        "https://chatgpt.com/share/aB",
+        "https://suno.com/song/aB",
+        "https://github.com/o/r/tree/main/docs",
+    ],
+)
+async def test_a_page_is_refused_with_what_to_do(client: Client, sandbox: Sandbox, url: str) -> None:
+    await assert_nothing_sent(client, sandbox, url, r"is a (page|folder).* Download the file and give its path")
+
+
+ELSEWHERE = {
+    "/mnt/user-data/uploads/IMG_1.jpg": "container of the chat",
+    "`/mnt/user-data/uploads/IMG 1.jpg`": "container of the chat",
+    "/mnt/data/fox.png": "container of the chat",
+    "sandbox:/mnt/data/fox.png": "container of the chat",
+    "[fox](sandbox:/mnt/data/fox.png)": "container of the chat",
+    "file-8Vn3kQ2bXfQ6dS9Zw1aTgYpL": "inside a chat",
+    "file:///mnt/data/fox.png": "container of the chat",
+    "attachment://fox.png": "inside a chat",
+    "attachment:0": "inside a chat",
+    "[Image #1]": "inside a chat",
+    "image 1": "inside a chat",
+    "cid:ii_18c": "inside a chat",
+    "/api/v1/files/5f0c/content": "inside a chat",
+    "blob:https://chat.example/5f0c": "browser's tab",
+    "content://media/external/images/media/31": "on a phone",
+    "ph://5F0C-1/L0/001": "on a phone",
+    "/storage/emulated/0/DCIM/Camera/IMG_1.jpg": "on a phone",
+    "s3://bucket/fox.png": "cloud store",
+    "gs://bucket/fox.png": "cloud store",
+    "ftp://a.example/fox.png": "only http and https",
+    "smb://nas/fox.png": "only http and https",
+    "C:\\Users\\ann\\fox.png": "Windows computer",
+    "C:/Users/ann/fox.png": "Windows computer",
+    "file:///C:/Users/ann/fox.png": "Windows computer",
+    "/content/drive/fox.png": "notebook",
+    "/Volumes-of-nobody/ann/Desktop/fox.png": "path of another one",
+    "foo://x/fox.png": "opens foo: addresses",
+    "www.a.example/fox.png": "write",
+}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("written", ELSEWHERE)
+async def test_an_address_of_another_place_is_refused_with_how_to_bring_the_file(
+    client: Client, sandbox: Sandbox, written: str
+) -> None:
+    said = f"There is no file .*{ELSEWHERE[written]}.*(saved to Downloads|https:// before it)"
+    await assert_nothing_sent(client, sandbox, written, said)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (f"data:image/png;base64,{BASE64[:-40]}", "breaks off.* Hosts cut long arguments"),
+        (f"data:image/png;base64,{BASE64[: len(BASE64) // 4 * 2 + 1]}", "breaks off|ends inside a character"),
+        (BASE64[:81], "ends inside a character after 81 characters: it was cut"),
+        (f"data:image/png;base64,{BASE64[:60]}...", r"shortened: after 60 characters it has '\.\.\.'"),
+        (f"data:image/png;base64,{BASE64[:60]}[truncated]", "shortened: after 60 characters"),
+        (f"data:image/png;base64,{BASE64[:60]}…", "shortened"),
+        ("data:image/png;base64,<base64 of the image>", "shortened: after 0 characters"),
+        ("data:image/png;base64,@@@@", "is not base64: character 1 is '@'"),
+        ("data:image/png;base64", "has no comma"),
+        (b64encode(sound(1)).decode(), "is a sound; this field takes a picture|breaks off"),
+    ],
+)
+async def test_content_that_was_cut_or_shortened_is_told(
+    client: Client, sandbox: Sandbox, written: str, said: str
+) -> None:
+    result = await edit(client, written)
+    assert re.search(said, text(result)), text(result)
+    assert_refused(result, sandbox)
+    assert not list(sandbox._files._uploads.glob("*"))
+
+
+async def test_whole_content_is_never_called_cut(client: Client) -> None:
+    """Contents of every length from 0 to 2 characters of padding, in both alphabets."""
+    for width in range(20, 32):
+        for encode in (b64encode, urlsafe_b64encode):
+            result = await client.call_tool("upload_file", {"base64": encode(picture(width)).decode().rstrip("=")})
+            assert not result.is_error, text(result)
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("IMG_1234.jpg", ["IMG_1234.HEIC"]),
+        ("img_1234.png", ["IMG_1234.HEIC"]),
+        ("IMG_1243.HEIC", ["IMG_1234.HEIC"]),
+        ("{folder}/in/sunset", ["sunset.jpg", "sunset.mov"]),
+        ("sunset.png", ["sunset.jpg", "sunset.mov"]),
+        ("{folder}/in/holyday-beach.png", ["holiday-beach.png"]),
+    ],
+)
+async def test_a_near_miss_names_the_files_that_are_there(
+    client: Client, sandbox: Sandbox, folder: Path, written: str, names: list[str]
+) -> None:
+    (folder / "in").mkdir()
+    for name in ("IMG_1234.HEIC", "in/sunset.jpg", "in/sunset.mov", "in/holiday-beach.png", "sunset.jpg", "sunset.mov"):
+        (folder / name).write_bytes(PICTURE)
+    result = await edit(client, written.replace("{folder}", str(folder)))
+    assert_refused(result, sandbox)
+    assert "There is no file" in text(result)
+    place = folder / "in" if "/in/" in written else folder
+    assert f"Similar: {', '.join(str(place / name) for name in names)}." in text(result)
+
+
+async def test_a_name_that_fits_several_files_is_refused_with_all(
+    client: Client, sandbox: Sandbox, folder: Path
+) -> None:
+    (folder / "Fox 1.png").write_bytes(PICTURE)
+    (folder / "fox\u00a01.png").write_bytes(picture(10))
+    result = await edit(client, "FOX 1.png")
+    assert sandbox.accepted == []
+    assert "FOX 1.png fits several files." in text(result)
+    assert "Give one of them: " in text(result)
+    assert all(str(folder / name) in text(result) for name in ("Fox 1.png", "fox 1.png"))
+    for name in ("Fox 1.png", "fox 1.png"):
+        assert not (await edit(client, name)).is_error
+
+
+def test_nobody_learns_of_files_outside_the_allowed_folders(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "Inside", tmp_path / "Outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "My Photo.png").write_bytes(PICTURE)
+    folders = AllowedFolders([inside])
+    with folders.open(f"{tmp_path}/inside/my photo.png") as content:
+        assert content.file.read() == PICTURE
+    for written in (
+        "outside/my photo.png",
+        "Outside/my photo.png",
+        "Outside/My Photo.jpg",
+        "Inside/../Outside/my photo",
+    ):
+        with pytest.raises(InvalidCall) as caught, folders.open(f"{tmp_path}/{written}"):
+            pass
+        assert "There is no file" in caught.value.message
+        assert "Photo" not in caught.value.next_step
+        refuse_stray_references({"note": f"{tmp_path}/{written}"}, folders)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("'{folder}/fox.png'", "file:{folder}/fox.png", "FILE://localhost{folder}/fox.png", "[x]({folder}/fox.png)"),
+        *("@{folder}/fox.png", "{folder}/My\\ photo\\ (1).png", "{folder}/My%20photo%20(1).png", "{folder}/FOX.png"),
+        *("Screenshot 2026-11-28 at 9.41.00 AM.png", "`fox.png`", "fox.png, 'a–b.png'", "t_ab12cd#1", "TASK:t_ab12"),
+        *("kie://tasks/t_ab12/media/1", "![](kie://uploads/u_ab12)", '["{folder}/fox.png"]', "fox.png.", "a-b.png"),
+    ],
+)
+def test_a_path_in_a_field_for_words_is_noticed_in_every_form(folder: Path, written: str) -> None:
+    with pytest.raises(InvalidCall, match="is known only on this machine"):
+        refuse_stray_references({"note": written.replace("{folder}", str(folder))}, AllowedFolders([folder]))
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("a fox in the snow", "use fox.png as the first frame", "see [the page](https://a.example)", "@ann says hi."),
+        *("fox", "'quoted words'", "task: draw a fox", "(a fox)", "What? (really)", "no file.png there"),
+    ],
+)
+def test_words_are_no_files(folder: Path, words: str) -> None:
+    refuse_stray_references({"prompt": words}, AllowedFolders([folder]))
+
+
+@pytest.mark.parametrize("around", ["[a]({})", "![a]( {}", "({}", "[[{}", "data:{}", "task:{}", "https://a.example/{}"])
+def test_a_very_long_text_is_read_at_once(around: str) -> None:
+    """Regular expressions that try every way to match would take minutes."""
+    for inner in (" " * 200_000, '" ' * 100_000, "](" * 100_000, "/blob" * 40_000, "." * 200_000):
+        assert read_reference(around.format(inner)) is not None
+
+
+@pytest.mark.parametrize("text_given", ["a.png", "My photo.png", "'a.png'", "https://a.example/x.png", "task:t_ab#1"])
+def test_what_is_read_once_stays_the_same_when_it_is_read_again(text_given: str) -> None:
+    once = Image(text_given)
+    assert Image(once) == once
+    assert Image(quote_plus("a b")) == "a+b"
