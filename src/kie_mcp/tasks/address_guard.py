@@ -83,7 +83,11 @@ class Connection:
             # A connection to another host than the link's is one to a proxy, which may be private.
             self._host = ""
         elif event.endswith("connect_tcp.complete"):
-            self.check(info["return_value"])
+            try:
+                self.check(info["return_value"])
+            except InvalidCall:
+                await info["return_value"].aclose()
+                raise
 
     def check(self, stream: Any) -> None:
         """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; None is no network stream."""
