@@ -47,15 +47,14 @@ def serve_and_record(told: list[str], /, *arguments: str, **settings: str) -> It
         text=True,
         env=environment(**settings),
     ) as process:
+        assert process.stderr
+        assert process.stdout
         try:
-            assert process.stderr
             told.append(process.stderr.readline())
             yield next(word for word in told[-1].split() if word.startswith("http://"))
         finally:
             process.send_signal(signal.SIGINT)
             # communicate() would lose what readline() has read ahead.
-            assert process.stderr
-            assert process.stdout
             told.append(process.stderr.read())
             stdout = process.stdout.read()
             process.wait(timeout=60)
