@@ -1,8 +1,8 @@
 """Listen on a port and serve an ASGI application there, with limits on how long a request may take to arrive."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import h11
 import uvicorn
@@ -26,9 +26,9 @@ class TimedProtocol(H11Protocol):
     header_seconds: float = HEADER_SECONDS
     body_seconds: float = BODY_SECONDS
     _waits_for: object = None
-    _timer: asyncio.TimerHandle | None = None
+    _timer: Any = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """Begin to wait for the headers of the first request."""
         super().connection_made(transport)
         self._set_timer()
