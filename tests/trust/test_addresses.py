@@ -2,7 +2,7 @@
 
 import pytest
 
-from kie_mcp.tasks.addresses import is_local_name, is_public
+from kie_mcp.tasks.addresses import is_public, is_public_name
 
 pytestmark = pytest.mark.untraced
 
@@ -66,12 +66,31 @@ def test_a_text_that_is_no_address_is_an_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["localhost", "LOCALHOST.", "a.localhost", "nas", "nas.local", "x.internal", "r.home.arpa"]
+    "name",
+    [
+        *("localhost", "LOCALHOST.", "a.localhost", "nas", "nas.local", "metadata.google.internal", "router.home.arpa"),
+        *("10.0.0.1.", "10.0.0.1..", "%31%30.0.0.1", "1.2.3.4.5", "0x7f.1.1.0x1", "a..example", ".example", "", "."),
+        *(
+            "a b.example",
+            "a@b.example",
+            "a.example:80",
+            "[::1]",
+            "10.0.0.1\0.example",
+            "a.example\n",
+            "a" * 64 + ".example",
+        ),
+    ],
 )
-def test_a_name_of_a_local_network_is_local(name: str) -> None:
-    assert is_local_name(name)
+def test_what_is_no_name_of_the_internet_is_no_public_name(name: str) -> None:
+    assert not is_public_name(name)
 
 
-@pytest.mark.parametrize("name", ["example.com", "localhost.example.com", "thermal.com", "mylocal.com", "a.b.co"])
-def test_a_name_of_the_internet_is_not_local(name: str) -> None:
-    assert not is_local_name(name)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("example.com", "example.com.", "localhost.example.com", "thermal.com", "mylocal.com", "a_b.co"),
+        *("xn--tda.example", "1.example", "a.xn--p1ai", "tempfile.aiquickdraw.com"),
+    ],
+)
+def test_a_name_of_the_internet_is_a_public_name(name: str) -> None:
+    assert is_public_name(name)

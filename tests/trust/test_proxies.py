@@ -102,6 +102,7 @@ PRIVATE = (
     *("https://127.0.0.1", "https://127.1", "https://2130706433", "https://0x7f.1", "https://10.0.0.1"),
     *("https://169.254.169.254/latest/meta-data", "https://[::1]", "https://[64:ff9b::10.0.0.1]", "https://[fec0::1]"),
     *("https://localhost", "https://localhost.", "https://nas", "https://metadata.google.internal", "https://a.local"),
+    *("https://10.0.0.1.", "https://%31%30.0.0.1", "https://media..example"),
     *("http://media.kie-mcp.example", "http://8.8.8.8"),
 )
 
@@ -137,6 +138,12 @@ async def test_a_host_outside_the_proxy_has_its_address_checked_before_anything_
             await http.get(url, extensions={"trace": guard.watch_connection(url).trace})
         group.cancel_scope.cancel()
     assert heard == []
+
+
+async def test_a_port_that_does_not_exist_is_no_web_address(tmp_path: Path) -> None:
+    for port in (0, 65_536, 99_999):
+        with pytest.raises(InvalidCall, match=f"no port {port}"):
+            await download(f"https://8.8.8.8:{port}/1.png", tmp_path / "out")
 
 
 async def test_no_proxy_is_kept(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

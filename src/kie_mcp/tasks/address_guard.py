@@ -9,9 +9,11 @@ import anyio
 import httpx2
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.tasks.addresses import is_local_name, is_public
+from kie_mcp.tasks.addresses import is_public, is_public_name
 
 logger = logging.getLogger(__name__)
+
+HTTPS_PORT, LAST_PORT = 443, 65_535
 
 
 class AddressGuard:
@@ -52,13 +54,15 @@ class AddressGuard:
             return
         if parts.scheme != "https":
             raise InvalidCall("A result's link is not https, so it was not followed.")
+        if parts.port is not None and not 0 < parts.port <= LAST_PORT:
+            raise InvalidCall(f"A result's link is no web address: there is no port {parts.port}.")
         try:
             # Only an address in the link itself; `127.1` and `2130706433` are other spellings of one.
-            found = await anyio.getaddrinfo(parts.raw_host, parts.port or 443, flags=socket.AI_NUMERICHOST)
+            found = await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT, flags=socket.AI_NUMERICHOST)
         except OSError:
-            if is_local_name(parts.host):
+            if not is_public_name(parts.raw_host.decode()):
                 raise _refusal() from None
-            found = [] if self._proxied else await anyio.getaddrinfo(parts.raw_host, parts.port or 443)
+            found = [] if self._proxied else await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT)
         for *_, address in found:
             _refuse_private_address(str(address[0]))
 

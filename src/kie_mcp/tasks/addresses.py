@@ -1,9 +1,12 @@
 """Tell public IP addresses from all others, so that no download reaches a machine of the user's own network."""
 
 import ipaddress
+import re
 
-LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa")
-"""Host names, and ends of host names, that never mean a public host (RFC 6761, 6762, 8375; ICANN for `internal`)."""
+NAME = re.compile(r"([a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")
+"""Matches a host name of the internet, with international letters as `xn--`; its last part is no number."""
+LOCAL_ENDS = (".localhost", ".local", ".internal", ".home.arpa")
+"""Ends of names that never mean a public host (RFC 6761, 6762, 8375; ICANN for `internal`)."""
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 """The IPv6 addresses of single machines; all others are reserved, local, multicast, or hold an IPv4 address (NAT64)."""
 SPECIAL_PURPOSE = tuple(
@@ -45,7 +48,10 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast and not any(found in block for block in SPECIAL_PURPOSE)
 
 
-def is_local_name(host: str) -> bool:
-    """Tell whether a host name only means something in a local network: `localhost`, `nas`, `printer.local`."""
-    name = host.rstrip(".").lower()
-    return "." not in name or name.endswith(tuple(f".{each}" for each in LOCAL_NAMES))
+def is_public_name(host: str) -> bool:
+    """Tell whether a host name can be one of the internet, and not of a local network: `nas`, `printer.local`.
+
+    Other spellings of an address, such as `10.0.0.1.` and `%31%30.0.0.1`, are no names either.
+    """
+    name = host.removesuffix(".").lower()
+    return bool(NAME.fullmatch(name)) and not name.endswith(LOCAL_ENDS)
