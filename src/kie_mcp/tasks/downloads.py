@@ -30,6 +30,8 @@ LONGEST_MODEL = 100
 """Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
+CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})", re.ASCII)
+"""Matches the header Content-Range; no file has a size of more digits, and Python converts no number of thousands."""
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -184,7 +186,8 @@ class Downloader:
         for _ in range(MOST_REDIRECTS):
             await self._guard.check_link(url)
             connection = self._guard.watch_connection(url)
-            have = part.size if part.validator else 0
+            # The validator may be from a file on disk, which anybody may have changed.
+            have = part.size if part.validator and part.validator.isascii() else 0
             # Compression is switched off, because the length of a compressed answer is not the length of the file. Each
             # request has a connection of its own, because the guard only sees the address of a new one.
             headers = {"Accept-Encoding": "identity", "Connection": "close"}
@@ -252,13 +255,17 @@ def _file_stem(task: Task, number: int) -> str:
 def _content_length(headers: Mapping[str, str]) -> int | None:
     """Return the length of a body in bytes; None if the headers do not contain it, or if the body is compressed."""
     length = headers.get("content-length", "")
-    return int(length) if length.isdecimal() and "content-encoding" not in headers else None
+    return int(length) if length.isdecimal() and len(length) < 19 and "content-encoding" not in headers else None
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """Return the header that identifies a file's version: a strong ETag or else Last-Modified; or an empty text."""
+    """Return the header that identifies a file's version: a strong ETag or else Last-Modified; or an empty text.
+
+    A version that is not ASCII counts as none, because it could not be sent back.
+    """
     etag = headers.get("etag", "")
-    return etag if etag.startswith('"') else headers.get("last-modified", "")
+    version = etag if etag.startswith('"') else headers.get("last-modified", "")
+    return version if version.isascii() else ""
 
 
 def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
@@ -266,7 +273,7 @@ def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
     version = _validator(response.headers)
     if version and version != part.validator:
         return False
-    found = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", response.headers.get("content-range", "").strip())
+    found = CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
     if not found or int(found[3]) != (part.total or int(found[3])):
         return False
     if response.status_code == 416:
