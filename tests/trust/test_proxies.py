@@ -118,7 +118,12 @@ async def test_a_link_that_names_a_private_address_is_not_asked_of_the_proxy(
     assert not list((tmp_path / "out").iterdir())
 
 
-async def test_a_host_outside_the_proxy_has_its_address_checked_before_anything_is_sent() -> None:
+@pytest.mark.parametrize(
+    ("address", "host"), [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost"), ("::1", "[::1]")]
+)
+async def test_a_host_outside_the_proxy_has_its_address_checked_before_anything_is_sent(
+    address: str, host: str
+) -> None:
     """What DNS says may change between the check of the link and the connection, so the connection counts."""
     guard = AddressGuard((), proxied=True)
     heard: list[bytes] = []
@@ -128,12 +133,12 @@ async def test_a_host_outside_the_proxy_has_its_address_checked_before_anything_
             heard.extend([chunk async for chunk in stream])
 
     async with (
-        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        await anyio.create_tcp_listener(local_host=address) as listener,
         anyio.create_task_group() as group,
         httpx2.AsyncClient() as http,
     ):
         group.start_soon(listener.serve, listen)
-        url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/1.png"
+        url = f"http://{host}:{listener.extra(SocketAttribute.local_port)}/1.png"
         with pytest.raises(InvalidCall, match="private address"):
             await http.get(url, extensions={"trace": guard.watch_connection(url).trace})
         group.cancel_scope.cancel()

@@ -68,7 +68,7 @@ class AddressGuard:
 
     def watch_connection(self, url: str) -> "Connection":
         """Return the object that checks the address of the connection through which a link is requested."""
-        return Connection("" if self.trusts(url) else httpx2.URL(url).raw_host.decode())
+        return Connection("" if self.trusts(url) else httpx2.URL(url).raw_host.decode(), proxied=self._proxied)
 
 
 class Connection:
@@ -77,13 +77,14 @@ class Connection:
     DNS may have changed since `check_link()`, so this checks the address to which the connection really leads.
     """
 
-    def __init__(self, host: str) -> None:
-        """Store the name of the host of the link; empty if the host is trusted."""
+    def __init__(self, host: str, *, proxied: bool) -> None:
+        """Store the name of the link's host, empty if the host is trusted, and whether there may be a proxy."""
         self._host = host
+        self._proxied = proxied
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Check a new connection before anything is sent; httpx2 calls this at each step (its extension `trace`)."""
-        if event.endswith("connect_tcp.started") and info["host"] != self._host:
+        if self._proxied and event.endswith("connect_tcp.started") and info["host"] != self._host:
             # A connection to another host than the link's is one to a proxy, which may be private.
             self._host = ""
         elif event.endswith("connect_tcp.complete"):
