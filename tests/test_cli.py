@@ -178,7 +178,7 @@ async def test_callers_over_http_reach_no_local_files(tmp_path: Path) -> None:
 
 def test_http_asks_for_the_token() -> None:
     with serve_command("serve", "--http", "--port", "0", KIE_MCP_HTTP_TOKEN="a-token") as url:
-        assert httpx2.post(url).status_code == 401
+        assert httpx2.post(url, timeout=60).status_code == 401
         assert httpx2.post(url, headers={"Authorization": "Bearer a-token"}).status_code != 401
 
 
@@ -189,11 +189,11 @@ async def test_http_without_a_token_makes_one_and_says_how_to_use_it(tmp_path: P
     tokens: list[str] = []
     for _ in range(2):
         with serve_and_record(told, "serve", "--http", "--port", "0", **settings) as url:
-            assert httpx2.post(url).status_code == 401
+            assert httpx2.post(url, timeout=60).status_code == 401
             tokens.append((tmp_path / "data" / "http-token").read_text(encoding="utf-8"))
             headers = {"Authorization": f"Bearer {tokens[-1]}"}
             async with (
-                httpx2.AsyncClient(headers=headers) as http,
+                httpx2.AsyncClient(headers=headers, timeout=60) as http,
                 Client(streamable_http_client(url, http_client=http)) as client,
             ):
                 assert (await client.call_tool("get_credits")).structured_content
@@ -210,7 +210,7 @@ def test_http_without_a_token_on_purpose_says_who_can_call_it(tmp_path: Path) ->
     told: list[str] = []
     settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(tmp_path / "data")}
     with serve_and_record(told, "serve", "--http", "--no-token", "--port", "0", **settings) as url:
-        assert httpx2.post(url).status_code != 401
+        assert httpx2.post(url, timeout=60).status_code != 401
     assert "every user of this machine" in told[0]
     assert not (tmp_path / "data" / "http-token").exists()
 

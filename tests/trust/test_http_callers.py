@@ -112,7 +112,7 @@ async def test_a_request_that_came_in_time_may_be_answered_slowly() -> None:
                 await read_to_the_end(other)
             await PlainTextResponse("heard")(scope, receive, send)
 
-    async with serve_app(think, Impatient) as url, httpx2.AsyncClient() as http:
+    async with serve_app(think, Impatient) as url, httpx2.AsyncClient(timeout=60) as http:
         assert (await http.post(url, content=b"hello")).text == "heard"
 
 
@@ -255,7 +255,7 @@ async def test_no_error_over_http_holds_a_path_of_the_server(elsewhere: App, tmp
 async def test_http_errors_hold_neither_a_path_nor_the_token(elsewhere: App, tmp_path: Path) -> None:
     token = "a token that nobody guesses"
     served = build_http_app(elsewhere, host="0.0.0.0", token=token)
-    async with serve_app(served) as url, httpx2.AsyncClient() as http:
+    async with serve_app(served) as url, httpx2.AsyncClient(timeout=60) as http:
         right, wrong = {"Authorization": f"Bearer {token}"}, {"Authorization": f"Bearer {token}x"}
         answers = [
             await http.post(url, headers=wrong, content=b"{}"),
