@@ -5,8 +5,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
-from support.commands import COMMAND, environment, run_command, serve_command
+from support.commands import COMMAND, environment, run_command, serve_and_record, serve_command
 from support.runners import saved_files
 
 from kie_mcp import __version__
@@ -98,7 +99,7 @@ async def test_the_prefix_that_is_nearest_to_the_command_counts(
 
 @pytest.mark.anyio
 async def test_the_choice_of_tools_holds_over_http() -> None:
-    with serve_command("serve", "--http", "--port", "0", "--tools", "compact") as url:
+    with serve_command("serve", "--http", "--no-token", "--port", "0", "--tools", "compact") as url:
         async with Client(url) as client:
             assert len((await client.list_tools()).tools) == len(Selection("compact").tools)
 
@@ -156,7 +157,7 @@ async def test_a_server_over_http_draws_with_a_sandbox_on_a_port(tmp_path: Path)
             "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
             "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
         }
-        with serve_command("serve", "--http", "--port", "0", **settings) as url:
+        with serve_command("serve", "--http", "--no-token", "--port", "0", **settings) as url:
             async with Client(url) as client:
                 made = await draw(client)
     assert made.structured_content
@@ -169,7 +170,7 @@ async def test_callers_over_http_reach_no_local_files(tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n")
     settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(tmp_path), "KIE_MCP_READ_DIRS": str(tmp_path)}
-    with serve_command("serve", "--http", "--port", "0", **settings) as url:
+    with serve_command("serve", "--http", "--no-token", "--port", "0", **settings) as url:
         async with Client(url) as client:
             refused = await client.call_tool("upload_file", {"path": str(picture)})
     assert refused.is_error
@@ -177,12 +178,51 @@ async def test_callers_over_http_reach_no_local_files(tmp_path: Path) -> None:
 
 def test_http_asks_for_the_token() -> None:
     with serve_command("serve", "--http", "--port", "0", KIE_MCP_HTTP_TOKEN="a-token") as url:
-        assert httpx2.post(url).status_code == 401
+        assert httpx2.post(url, timeout=60).status_code == 401
         assert httpx2.post(url, headers={"Authorization": "Bearer a-token"}).status_code != 401
 
 
-def test_an_open_address_without_a_token_is_refused_in_words() -> None:
-    run = run_command("serve", "--http", "--host", "0.0.0.0")
+@pytest.mark.anyio
+async def test_http_without_a_token_makes_one_and_says_how_to_use_it(tmp_path: Path) -> None:
+    settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(tmp_path / "data")}
+    told: list[str] = []
+    tokens: list[str] = []
+    for _ in range(2):
+        with serve_and_record(told, "serve", "--http", "--port", "0", **settings) as url:
+            assert httpx2.post(url, timeout=60).status_code == 401
+            tokens.append((tmp_path / "data" / "http-token").read_text(encoding="utf-8"))
+            headers = {"Authorization": f"Bearer {tokens[-1]}"}
+            async with (
+                httpx2.AsyncClient(headers=headers, timeout=60) as http,
+                Client(streamable_http_client(url, http_client=http)) as client,
+            ):
+                assert (await client.call_tool("get_credits")).structured_content
+    said = "".join(told)
+    assert str(tmp_path / "data" / "http-token") in said
+    assert "Authorization: Bearer" in said
+    assert "claude mcp add --transport http kie http://127.0.0.1:" in said
+    assert tokens[0] == tokens[1]
+    # Logs of services can be read by others.
+    assert tokens[0] not in said
+
+
+def test_http_without_a_token_on_purpose_says_who_can_call_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(tmp_path / "data")}
+    with serve_and_record(told, "serve", "--http", "--no-token", "--port", "0", **settings) as url:
+        assert httpx2.post(url, timeout=60).status_code != 401
+    assert "every user of this machine" in told[0]
+    assert not (tmp_path / "data" / "http-token").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token"), [(("--no-token",), ""), (("--no-token",), "a long random text"), ((), "short")]
+)
+def test_an_open_address_without_a_good_token_is_refused_in_words(
+    arguments: tuple[str, ...], token: str, tmp_path: Path
+) -> None:
+    command = ("serve", "--http", "--host", "0.0.0.0", *arguments)
+    run = run_command(*command, KIE_MCP_HTTP_TOKEN=token, KIE_MCP_DATA_DIR=str(tmp_path))
     assert run.returncode == 2
     assert "KIE_MCP_HTTP_TOKEN" in run.stderr
     assert "Traceback" not in run.stderr

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -18,7 +18,6 @@ from kie_mcp import __version__
 
 if TYPE_CHECKING:
     from rich.status import Status
-    from starlette.types import ASGIApp
 
     from kie_mcp.kie.discovery import Discovery
     from kie_mcp.kie.drift import ModelDrift
@@ -116,6 +115,10 @@ def serve(
     http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP instead of stdio.")] = False,
     host: Host = "127.0.0.1",
     port: Port = 8765,
+    *,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Let every user of this machine call and spend credits over HTTP.")
+    ] = False,
     tools: Tools = "",
     prefix: Prefix = "",
 ) -> None:
@@ -126,15 +129,11 @@ def serve(
         _print_to_stderr("Serving MCP on stdin and stdout.")
         serve_stdio(tools, prefix)
         return
-    from kie_mcp.server.app import App
-    from kie_mcp.server.http import PATH, build_http_app
+    from kie_mcp.server.http import serve_http
     from kie_mcp.server.selection import Selection
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
-    app = App(selection=Selection(tools, prefix), local_files=False)
-    token = app.settings.http_token
-    asgi = build_http_app(app, host=host, token=token.get_secret_value() if token else "")
-    _listen(asgi, host, port, f"Serving MCP at {{url}}{PATH} until Ctrl-C.")
+    serve_http(Selection(tools, prefix), host, port, _print_to_stderr, with_token=not no_token)
 
 
 @cli.command()
@@ -149,10 +148,12 @@ def sandbox(
     from kie_mcp import config
     from kie_mcp.ledger.folder import create_folder
     from kie_mcp.sandbox.app import Sandbox
+    from kie_mcp.server.listener import listen
 
     folder = create_folder(config.load().sandbox_dir)
     kie = Sandbox(seconds=seconds, credits=start_balance, legacy=legacy, folder=folder)
-    _listen(kie.app, host, port, SANDBOX_MESSAGE.replace("{folder}", str(kie.folder)))
+    message = SANDBOX_MESSAGE.replace("{folder}", str(kie.folder))
+    listen(kie.app, host, port, lambda url: _print_to_stderr(message.replace("{url}", url)))
 
 
 @cli.command()
@@ -377,24 +378,3 @@ def _sizes_table(sizes: "Mapping[str, Selection]") -> Table:
 def _print_to_stderr(text: str) -> None:
     """Print a message for the user to stderr, because stdout may be used for MCP messages."""
     typer.echo(text, err=True)
-
-
-def _listen(asgi: "ASGIApp", host: str, port: int, message: str) -> None:
-    """Serve HTTP on a port until the user stops it.
-
-    Args:
-        asgi: The ASGI application.
-        host: Address to listen on.
-        port: Port to listen on; 0 for any free port.
-        message: Message to print when the port is open; `{url}` is replaced by the server's URL.
-    """
-    import uvicorn
-
-    # The timeout is needed, because otherwise the server would not stop until all clients close their streams.
-    config = uvicorn.Config(asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
-    with config.bind_socket() as bound:
-        bound.listen(config.backlog)
-        name = f"[{host}]" if ":" in host else host
-        _print_to_stderr(message.replace("{url}", f"http://{name}:{bound.getsockname()[1]}"))
-        with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[bound])

@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     confirm_above: Credits = 150
     """If a task may cost more than this number of credits, a person has to confirm the cost before the task starts."""
     http_token: SecretStr | None = None
-    """Bearer token that each HTTP client of this server has to send; None if clients need no token."""
+    """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
     sandbox: bool = False
     """Whether kie-mcp uses its sandbox, which simulates KIE at no cost, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)

@@ -14,7 +14,7 @@ from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.tasks.caps import Rules
-from kie_mcp.tasks.downloads import CONCURRENT_DOWNLOADS
+from kie_mcp.tasks.download_slots import CONCURRENT_DOWNLOADS_PER_HOST
 from kie_mcp.tasks.runner import Runner
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
@@ -74,7 +74,7 @@ async def test_two_hundred_other_calls_are_all_delivered_and_none_refused(
     assert counter.gate.requests.count(f"POST {JOBS.create}") == CROWD
     most, seconds = CREATE_LIMIT
     assert sandbox.accepted[-1].created_at - begun >= (CROWD / most - 1) * seconds
-    assert 1 < counter.most <= CONCURRENT_DOWNLOADS
+    assert 1 < counter.most <= CONCURRENT_DOWNLOADS_PER_HOST
     compare(
         sandbox,
         f"{CROWD} calls at once",

@@ -103,6 +103,15 @@ def test_an_address_that_others_can_reach_needs_a_token(remote: App, host: str) 
     assert callable(build_http_app(remote, host=host, token=TOKEN))
 
 
+@pytest.mark.parametrize("token", ["q7", "fifteen charact"])
+def test_a_token_that_can_be_guessed_is_refused_where_others_can_reach_it(remote: App, token: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{len(token)} characters can be guessed") as refused:
+        build_http_app(remote, host="0.0.0.0", token=token)
+    assert token not in refused.value.next_step
+    assert callable(build_http_app(remote, host="127.0.0.1", token=token))
+    assert callable(build_http_app(remote, host="0.0.0.0", token=f"{token}, sixteen and more"))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "localhost", "::1"])
 def test_an_address_of_this_machine_alone_needs_none(remote: App, host: str) -> None:
     assert callable(build_http_app(remote, host=host))
@@ -151,6 +160,20 @@ async def test_a_client_with_the_token_is_served(remote: App) -> None:
         ("127.0.0.1", {"Host": "evil.example"}, 421),
         ("127.0.0.1", {"Host": "127.0.0.1.evil.example:8765"}, 421),
         ("127.0.0.1", {"Host": "127.0.0.5:8765"}, 421),
+        ("127.0.0.1", {"Host": "localhost:evil.example"}, 421),
+        ("127.0.0.1", {"Host": "localhost:80@evil.example"}, 421),
+        ("127.0.0.1", {"Host": "localhost:8765:80"}, 421),
+        ("127.0.0.1", {"Host": "localhost.evil.example"}, 421),
+        ("127.0.0.1", {"Host": "localhostx"}, 421),
+        ("127.0.0.1", {"Host": ""}, 421),
+        ("127.0.0.1", {"Host": "LOCALHOST:8765"}, 200),
+        ("127.0.0.1", {"Host": "[::1]"}, 200),
+        ("127.0.0.1", {"Origin": "http://localhost:3000.evil.example"}, 403),
+        ("127.0.0.1", {"Origin": "http://localhost:evil.example"}, 403),
+        ("127.0.0.1", {"Origin": "http://localhost.evil.example"}, 403),
+        ("127.0.0.1", {"Origin": "http://evil.example#http://localhost"}, 403),
+        ("127.0.0.1", {"Origin": "null"}, 403),
+        ("127.0.0.1", {"Origin": "file://"}, 403),
         ("127.0.0.1", {"Origin": "https://evil.example"}, 403),
         ("127.0.0.1", {"Origin": "http://localhost:3000"}, 200),
         ("127.0.0.5", {"Host": "127.0.0.5:8765"}, 200),

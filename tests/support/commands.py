@@ -32,6 +32,13 @@ def run_command(*arguments: str, cwd: Path | None = None, **settings: str) -> su
 @contextmanager
 def serve_command(*arguments: str, **settings: str) -> Iterator[str]:
     """Run a command that serves and give the URL that it prints. Leaving ends it with Ctrl-C."""
+    with serve_and_record([], *arguments, **settings) as url:
+        yield url
+
+
+@contextmanager
+def serve_and_record(told: list[str], /, *arguments: str, **settings: str) -> Iterator[str]:
+    """Do the same, and add to a list what the command tells: its first line, and at the end all other lines."""
     with subprocess.Popen(
         [*COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
@@ -40,12 +47,16 @@ def serve_command(*arguments: str, **settings: str) -> Iterator[str]:
         text=True,
         env=environment(**settings),
     ) as process:
+        assert process.stderr
+        assert process.stdout
         try:
-            assert process.stderr
-            first_line = process.stderr.readline()
-            yield next(word for word in first_line.split() if word.startswith("http://"))
+            told.append(process.stderr.readline())
+            yield next(word for word in told[-1].split() if word.startswith("http://"))
         finally:
             process.send_signal(signal.SIGINT)
-            stdout, stderr = process.communicate(timeout=60)
+            # communicate() would lose what readline() has read ahead.
+            told.append(process.stderr.read())
+            stdout = process.stdout.read()
+            process.wait(timeout=60)
         assert (process.returncode, stdout) == (0, "")
-        assert "Traceback" not in stderr
+        assert "Traceback" not in told[-1]

@@ -16,20 +16,17 @@ import anyio
 import httpx2
 import stamina
 
-from kie_mcp import __version__
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, RateLimited, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
 from kie_mcp.kie.advice import Advice, find_advice
+from kie_mcp.kie.connection import has_proxies, open_http
 from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
 from kie_mcp.kie.result_readers import as_text, one_line, parse_number
 from kie_mcp.kie.routes import Endpoints, Route
 
 T = TypeVar("T")
 
-# If the User-Agent is only the name of an HTTP library, Cloudflare answers with 403 "error code: 1010".
-USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
-TIMEOUT = httpx2.Timeout(60, connect=10)
 CREATE_SECONDS = 90
 """Timeout of a create request, in seconds; after a timeout, nobody knows whether KIE made the task."""
 READ_SECONDS = 10
@@ -93,7 +90,9 @@ class KieClient:
         self.upload_url = self.base_url if service else upload_url.rstrip("/")
         self.endpoints: Endpoints = routes.SERVICE if service else routes.DOCUMENTED
         self.clock = clock or Clock()
-        self.http = httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
+        self.has_proxies = transport is None and has_proxies()
+        """Whether requests may go through a proxy."""
+        self.http = open_http(transport)
         self._authorization = {"Authorization": f"Bearer {key}"}
         self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
         """Name of the account: a hash of the API key, which does not reveal the key."""

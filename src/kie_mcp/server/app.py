@@ -60,7 +60,8 @@ class App:
         self.clock = clock or Clock()
         self.selection = selection or (Selection(settings.tools, settings.prefix) if settings else Selection())
         self._settings = settings
-        self._local_files = local_files
+        self.local_files = local_files
+        """Whether callers run on this machine: only they may name its files, and are told its paths."""
         self._transport = transport
         self._open_lock = anyio.Lock()
         self._runner: Runner | None = None
@@ -162,7 +163,7 @@ class App:
             clock=self.clock,
             snapshot=partial(load_snapshot, settings.state_dir),
         )
-        readable = settings.readable_dirs if self._local_files else ()
+        readable = settings.readable_dirs if self.local_files else ()
         runner = Runner(
             client,
             ledger,

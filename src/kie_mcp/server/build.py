@@ -14,6 +14,7 @@ from kie_mcp.server import resources
 from kie_mcp.server.app import App
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.extensions.subscriptions import Subscriptions
+from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.prefix import ToolPrefix
 from kie_mcp.server.prompts import completions, prompts
 from kie_mcp.server.tools import dispatcher
@@ -32,13 +33,21 @@ Make video, images, speech and music with KIE.ai's models. Each call that makes 
 each answer has a task_id.
 Pictures, speech and lyrics usually come in the same answer. Video and music answer at once with status running: ask \
 get_task (with wait_seconds) until it has ended. Running is not failed: do not repeat the call.
-File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. \
-Results are saved on the user's disk; say the path. view_media shows them to you.
+{files} view_media shows them to you.
 find_models and describe_model show models, limits and prices; get_credits the balance. error.next_step says what to \
 do.
 Every tool that makes something also takes quote: true (tell the cost, send nothing), variation: 2 (the same call \
 again is the same task; another number is another take), confirm (from an answer that asks for the user's word) and \
 anyway (although the model fails often today). """
+
+FILES_HERE = (
+    "File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. "
+    "Results are saved on the user's disk; say the path."
+)
+FILES_ELSEWHERE = (
+    "File arguments take an https URL, a data URI, or task:<id>#<n>, the n-th result of an earlier task. "
+    "Results are saved on the server's disk; give the user the url, which is good for 14 days."
+)
 
 WITH_TOOLS = """\
 Leave model out unless it matters: the default fits the arguments. Where an answer names a tool that is not listed, \
@@ -73,7 +82,8 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
         description="Video, images, speech and music with KIE.ai's models.",
         website_url="https://kie.ai",
         icons=[Icon(src=ICON, mime_type="image/svg+xml", sizes=["any"])],
-        instructions=INSTRUCTIONS + (WITHOUT_TOOLS if app.selection.only_utilities else WITH_TOOLS),
+        instructions=INSTRUCTIONS.replace("{files}", FILES_HERE if app.local_files else FILES_ELSEWHERE)
+        + (WITHOUT_TOOLS if app.selection.only_utilities else WITH_TOOLS),
         lifespan=run,
         on_list_tools=dispatcher.list_tools,
         on_call_tool=dispatcher.call_tool,
@@ -87,6 +97,8 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
         on_get_prompt=prompts.get_prompt,
         on_completion=completions.complete,
     )
+    if not app.local_files:
+        server.middleware.append(PathFilter(app))
     if app.selection.prefix:
         server.middleware.append(ToolPrefix(app.selection.prefix))
     tasks.add_extension(server, tasks.TasksExtension())

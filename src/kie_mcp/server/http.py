@@ -1,6 +1,7 @@
 """The streamable HTTP transport: an ASGI application with a bearer token and DNS rebinding protection."""
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 from mcp.server.lowlevel import Server
@@ -8,12 +9,51 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.server import access_token
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
+from kie_mcp.server.listener import listen
 from kie_mcp.server.middleware.bearer_token import BearerToken
 from kie_mcp.server.middleware.capability_session import CapabilitySession
+from kie_mcp.server.middleware.local_names import LocalNames
+from kie_mcp.server.selection import Selection
 
 PATH = "/mcp"
+
+WITH_FILE = """\
+Serving MCP at {url} until Ctrl-C. Callers send the token in {file}, which only you can read:
+  Authorization: Bearer TOKEN
+  claude mcp add --transport http kie {url} --header "Authorization: Bearer $(cat '{file}')"
+"""
+WITH_SETTING = "Serving MCP at {url} until Ctrl-C. Callers send KIE_MCP_HTTP_TOKEN as a bearer token."
+OPEN_TO_THIS_MACHINE = """\
+Serving MCP at {url} until Ctrl-C, without a token: every user of this machine can call it and spend your credits."""
+
+
+def serve_http(
+    selection: Selection, host: str, port: int, announce: Callable[[str], None], *, with_token: bool = True
+) -> None:
+    """Serve MCP over HTTP until the user stops it.
+
+    Args:
+        selection: The tools to list.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free port.
+        announce: Is called, when the port is open, with a message that says how to use the server.
+        with_token: Whether callers have to send a token: that of the settings, or else the one in the data folder.
+
+    Raises:
+        ConfigurationError: When the settings are wrong, or other machines could connect without a token.
+    """
+    app = App(selection=selection, local_files=False)
+    setting, token, file = app.settings.http_token, "", None
+    if with_token and setting:
+        token = setting.get_secret_value()
+    elif with_token:
+        token, file = access_token.read_or_make_token(app.settings.data_dir)
+    message = WITH_FILE.replace("{file}", str(file)) if file else WITH_SETTING if token else OPEN_TO_THIS_MACHINE
+    asgi = build_http_app(app, host=host, token=token)
+    listen(asgi, host, port, lambda url: announce(message.replace("{url}", url + PATH)))
 
 
 def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
@@ -25,12 +65,15 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
         token: The bearer token that clients must send. The token may be empty only if `host` is a loopback address.
 
     Raises:
-        ConfigurationError: When `token` is empty and other machines can connect, because they could spend credits.
+        ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed,
+            because they could spend credits.
     """
-    if not token and not _is_loopback(host):
+    if len(token.strip()) < access_token.SHORTEST and not _is_loopback(host):
+        lacking = f"a token of {len(token)} characters can be guessed" if token else "it needs a token"
         raise ConfigurationError(
-            f"{host} can be reached by others, and every call spends your credits.",
-            "Set KIE_MCP_HTTP_TOKEN to a long random text that callers send as a bearer token, or use 127.0.0.1.",
+            f"{host} can be reached by others, and every call spends your credits: {lacking}.",
+            f"Set KIE_MCP_HTTP_TOKEN to a random text of {access_token.SHORTEST} or more characters that callers send "
+            "as a bearer token, or use 127.0.0.1.",
         )
     asgi = build_streamable_app(build_server(app, sessions=False), host)
     return BearerToken(asgi, token) if token else asgi
@@ -38,25 +81,16 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
 
 def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
     """Build the ASGI application that serves an MCP server over HTTP, without authentication."""
-    # A stateless server is used, because only a stateless server of the SDK answers all protocol versions.
-    return CapabilitySession(
+    # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
+    # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
+    asgi = CapabilitySession(
         server.streamable_http_app(
-            streamable_http_path=PATH, stateless_http=True, transport_security=_transport_security(host)
+            streamable_http_path=PATH,
+            stateless_http=True,
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
     )
-
-
-def _transport_security(host: str) -> TransportSecuritySettings:
-    """Return settings that protect against DNS rebinding if the server listens on a loopback address.
-
-    Without this protection, a web page could send requests to the server through a host name that its author controls.
-    """
-    names = [f"{name}{port}" for name in ("localhost", "127.0.0.1", "[::1]", host) for port in ("", ":*")]
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=_is_loopback(host),
-        allowed_hosts=names,
-        allowed_origins=[f"http://{name}" for name in names],
-    )
+    return LocalNames(asgi, host) if _is_loopback(host) else asgi
 
 
 def _is_loopback(host: str) -> bool:

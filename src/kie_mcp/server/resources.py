@@ -176,7 +176,8 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     except OSError as error:
         raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
     if len(content) > MAX_FILE_BYTES:
-        raise InvalidCall(f"The file has more than {MAX_FILE_BYTES / 1e6:g} MB.", f"Open it at {path}.")
+        there = path if app.local_files else task.results[int(number) - 1].link
+        raise InvalidCall(f"The file has more than {MAX_FILE_BYTES / 1e6:g} MB.", f"Open it at {there}.")
     mime_type = task.results[int(number) - 1].mime_type or None
     return BlobResourceContents(uri=uri, mime_type=mime_type, blob=b64encode(content).decode())
 

@@ -1,10 +1,10 @@
-"""Download results to the output folder, continue broken downloads, and refuse private IP addresses (SSRF)."""
+"""Download results to the output folder, and continue broken downloads."""
 
 import base64
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -18,18 +18,20 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats, integrity, result_types
 from kie_mcp.media.facts import describe_file
 from kie_mcp.tasks import partial_files, sidecar
+from kie_mcp.tasks.address_guard import AddressGuard
+from kie_mcp.tasks.download_slots import DownloadSlots
+from kie_mcp.tasks.pace import Pace
 from kie_mcp.tasks.partial_files import PartialFile
 
 LARGEST_FILE = 2 * 1024**3
 """Maximum size of one result file, in bytes."""
-DOWNLOAD_SECONDS = 900
-"""Maximum seconds for the download of one result; if the download takes longer, the attempt has failed."""
 MOST_REDIRECTS = 5
-CONCURRENT_DOWNLOADS = 4
 LONGEST_MODEL = 100
 """Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
+CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})", re.ASCII)
+"""Matches the header Content-Range; no file has a size of more digits, and Python converts no number of thousands."""
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -43,7 +45,6 @@ class Downloader:
         *,
         guarded: bool = True,
         largest: int = LARGEST_FILE,
-        seconds: float = DOWNLOAD_SECONDS,
     ) -> None:
         """Store the arguments; nothing is downloaded yet.
 
@@ -52,16 +53,16 @@ class Downloader:
             folder: The output folder.
             guarded: True to refuse URLs of hosts with a private IP address, as a protection against SSRF.
             largest: Maximum size of one result, in bytes.
-            seconds: Maximum seconds for the download of one result, in real time (the clock of tests has no effect).
         """
         self.folder = folder.expanduser().absolute()
         self._client = client
-        self._guarded = guarded
+        # Every URL begins with an empty text.
+        trusted = (f"{client.base_url}/", f"{client.upload_url}/") if guarded else ("",)
+        self._guard = AddressGuard(trusted, proxied=client.has_proxies)
         self._largest = largest
-        self._seconds = seconds
         # Only one file is checked at a time, because decoding a picture may need hundreds of megabytes of memory.
         self._checks = anyio.Lock()
-        self._slots = anyio.CapacityLimiter(CONCURRENT_DOWNLOADS)
+        self._slots = DownloadSlots()
 
     async def download(self, task: Task) -> None:
         """Download those results of a task that are not in the output folder yet.
@@ -77,7 +78,7 @@ class Downloader:
         for number, result in enumerate(task.results, start=1):
             if not result.path and result.url:
                 try:
-                    async with self._slots:
+                    async with self._slots.acquire(_host(result.url)):
                         await self._download_result(task, result, number)
                 except (OSError, httpx2.HTTPError, KieMcpError) as error:
                     errors.append(error)
@@ -112,11 +113,7 @@ class Downloader:
     async def _download_result(self, task: Task, result: Result, number: int) -> None:
         stem = _file_stem(task, number)
         with partial_files.open_partial_file(self.folder, stem) as part:
-            try:
-                with anyio.fail_after(self._seconds):
-                    result.mime_type = await self._download_with_fresh_link(task, result, part)
-            except TimeoutError:
-                raise TimeoutError(f"the download took longer than {self._seconds:g} s") from None
+            result.mime_type = await self._download_with_fresh_link(task, result, part)
             extension = result_types.choose_extension(result.mime_type, result.link)
             final = part.commit(self.folder, stem, extension)
             # A data URI is as large as the file, and no longer needed.
@@ -153,7 +150,11 @@ class Downloader:
                 the MIME type of the content that the host sent.
         """
         is_inline = url.startswith("data:")
-        declared = _decode_data_uri(url, part) if is_inline else await self._download_resuming(url, part)
+        if is_inline:
+            declared = _decode_data_uri(url, part)
+        else:
+            pace = Pace(self._client.clock)
+            declared = await pace.run(partial(self._download_resuming, url, part, pace))
         await anyio.to_thread.run_sync(result_types.unpack_gzip, part.file, self._largest)
         takes_text = task.kind == "text"
         mime_type = result_types.identify(part.file, declared=declared, url=result.link, takes_text=takes_text)
@@ -166,31 +167,36 @@ class Downloader:
             raise DamagedFile(f"{'KIE' if is_inline else httpx2.URL(url).host} sent {what}.", retryable=True)
         return mime_type
 
-    async def _download_resuming(self, url: str, part: PartialFile) -> str:
+    async def _download_resuming(self, url: str, part: PartialFile, pace: Pace) -> str:
         """Download a file; if the connection breaks, continue the download, unless the last attempt got no bytes."""
         while True:
             have = part.size
             try:
-                return await self._request_rest(url, part)
+                return await self._request_rest(url, part, pace)
             except httpx2.TransportError:
                 if part.size <= have:
                     raise
 
-    async def _request_rest(self, url: str, part: PartialFile) -> str:
+    async def _request_rest(self, url: str, part: PartialFile, pace: Pace) -> str:
         """Download the bytes that the partial file does not have yet, by a range request (RFC 9110, section 14).
 
         Returns:
             The MIME type in the answer's headers; empty if the partial file was complete already.
         """
         for _ in range(MOST_REDIRECTS):
-            await self._check_address(url)
-            have = part.size if part.validator else 0
-            # Compression is switched off, because the length of a compressed answer is not the length of the file.
-            headers = {"Accept-Encoding": "identity"}
+            await self._guard.check_link(url)
+            connection = self._guard.watch_connection(url)
+            # The validator may be from a file on disk, which anybody may have changed.
+            have = part.size if part.validator and part.validator.isascii() else 0
+            # Compression is switched off, because the length of a compressed answer is not the length of the file. Each
+            # request has a connection of its own, because the guard only sees the address of a new one.
+            headers = {"Accept-Encoding": "identity", "Connection": "close"}
             if have:
                 headers |= {"Range": f"bytes={have}-", "If-Range": part.validator}
-            async with self._client.http.stream("GET", url, headers=headers) as response:
-                self._check_peer(response)
+            extensions = {"trace": connection.trace}
+            async with self._client.http.stream("GET", url, headers=headers, extensions=extensions) as response:
+                # Checked again, because httpx2 may rename the steps that it calls `trace` for.
+                connection.check(response.extensions.get("network_stream"))
                 if response.next_request:
                     url = str(response.next_request.url)
                     continue
@@ -205,48 +211,22 @@ class Downloader:
                 else:
                     response.raise_for_status()
                     part.begin(_validator(response.headers), _content_length(response.headers))
-                await self._receive(response, part)
+                await self._receive(response, part, pace)
                 return response.headers.get("content-type", "").partition(";")[0].strip().lower()
         raise InvalidCall("A result's link is behind too many redirects.")
 
-    async def _receive(self, response: httpx2.Response, part: PartialFile) -> None:
+    async def _receive(self, response: httpx2.Response, part: PartialFile, pace: Pace) -> None:
         """Append the body of a response to the partial file."""
         have = begun = part.size
         async for chunk in response.aiter_bytes():
             have += len(chunk)
+            pace.received += len(chunk)
             if have > self._largest:
                 raise InvalidCall(f"The file at {response.url.host} is larger than {self._largest / 1e9:.1f} GB.")
             part.file.write(chunk)
         announced = _content_length(response.headers)
         if (announced is not None and have - begun < announced) or have < (part.total or 0):
             raise httpx2.ReadError("The file was cut.")
-
-    async def _check_address(self, url: str) -> None:
-        """Check before a download that the URL's host has no private IP address, as a protection against SSRF.
-
-        Raises:
-            InvalidCall: When the URL does not begin with `https:`, or its host has a private IP address.
-        """
-        try:
-            parts = httpx2.URL(url)
-        except httpx2.InvalidURL as error:
-            raise InvalidCall(f"A result's link is no web address: {error}.") from None
-        if self._is_trusted(url):
-            return
-        if parts.scheme != "https":
-            raise InvalidCall("A result's link is not https, so it was not followed.")
-        for *_, address in await anyio.getaddrinfo(parts.raw_host, parts.port or 443):
-            _refuse_private_address(str(address[0]))
-
-    def _check_peer(self, response: httpx2.Response) -> None:
-        """Raise an error if a response is from a private IP address; DNS may have changed since `_check_address()`."""
-        stream = response.extensions.get("network_stream")
-        if stream and not self._is_trusted(str(response.url)) and (address := stream.get_extra_info("server_addr")):
-            _refuse_private_address(str(address[0]))
-
-    def _is_trusted(self, url: str) -> bool:
-        """Return True if `guarded` is false, or if the URL begins with one of the configured base URLs of KIE."""
-        return not self._guarded or url.startswith((f"{self._client.base_url}/", f"{self._client.upload_url}/"))
 
 
 def _decode_data_uri(uri: str, part: PartialFile) -> str:
@@ -257,9 +237,12 @@ def _decode_data_uri(uri: str, part: PartialFile) -> str:
     return head.removeprefix("data:").partition(";")[0].lower()
 
 
-def _refuse_private_address(address: str) -> None:
-    if not ipaddress.ip_address(address.partition("%")[0]).is_global:
-        raise InvalidCall("A result's link leads to a private address, so it was not followed.")
+def _host(url: str) -> str:
+    """Return the host of a URL, which has its own limit of concurrent downloads; empty if the URL has none."""
+    try:
+        return httpx2.URL(url).host
+    except httpx2.InvalidURL:
+        return ""
 
 
 def _file_stem(task: Task, number: int) -> str:
@@ -272,13 +255,17 @@ def _file_stem(task: Task, number: int) -> str:
 def _content_length(headers: Mapping[str, str]) -> int | None:
     """Return the length of a body in bytes; None if the headers do not contain it, or if the body is compressed."""
     length = headers.get("content-length", "")
-    return int(length) if length.isdecimal() and "content-encoding" not in headers else None
+    return int(length) if length.isdecimal() and len(length) < 19 and "content-encoding" not in headers else None
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """Return the header that identifies a file's version: a strong ETag or else Last-Modified; or an empty text."""
+    """Return the header that identifies a file's version: a strong ETag or else Last-Modified; or an empty text.
+
+    A version that is not ASCII counts as none, because it could not be sent back.
+    """
     etag = headers.get("etag", "")
-    return etag if etag.startswith('"') else headers.get("last-modified", "")
+    version = etag if etag.startswith('"') else headers.get("last-modified", "")
+    return version if version.isascii() else ""
 
 
 def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
@@ -286,7 +273,7 @@ def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
     version = _validator(response.headers)
     if version and version != part.validator:
         return False
-    found = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", response.headers.get("content-range", "").strip())
+    found = CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
     if not found or int(found[3]) != (part.total or int(found[3])):
         return False
     if response.status_code == 416:

@@ -1,0 +1,33 @@
+"""Open the HTTP client that carries all requests, through the proxies of the environment if there are any."""
+
+from urllib.request import getproxies
+
+import httpx2
+
+from kie_mcp import __version__
+from kie_mcp.errors import ConfigurationError
+
+# If the User-Agent is only the name of an HTTP library, Cloudflare answers with 403 "error code: 1010".
+USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
+TIMEOUT = httpx2.Timeout(60, connect=10)
+
+
+def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
+    """Open an HTTP client; without a transport, it uses the network and the environment's proxies.
+
+    Raises:
+        ConfigurationError: When the environment names a proxy that cannot be used.
+    """
+    try:
+        return httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
+    except (ImportError, ValueError, httpx2.InvalidURL):
+        # httpx2's own message is not told, because it may contain the proxy's password.
+        raise ConfigurationError(
+            "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names a proxy that kie-mcp cannot use.",
+            "Give an HTTP proxy, such as http://proxy.example:3128 (SOCKS is not supported), then restart the server.",
+        ) from None
+
+
+def has_proxies() -> bool:
+    """Tell whether the environment names a proxy; NO_PROXY may still exclude some or all hosts from it."""
+    return not {"http", "https", "all"}.isdisjoint(getproxies())

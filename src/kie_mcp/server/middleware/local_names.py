@@ -1,0 +1,40 @@
+"""Answer only requests to a name of this machine, so that no web page can call the server (DNS rebinding)."""
+
+import re
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+class LocalNames:
+    """Answers each HTTP request for another host, or from a web page of another origin, with an error.
+
+    A web page whose name leads to this machine sends its own name in the header `Host`, and in `Origin`.
+    """
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        """Store the application; `host` is the address that the server listens on."""
+        self._app = app
+        name = f"[{host}]" if ":" in host else host
+        names = "|".join(map(re.escape, {*NAMES, name}))
+        # Whole, and with nothing but a port after the name: `localhost:evil.example` is none of these.
+        self._host = re.compile(rf"({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
+        self._origin = re.compile(rf"http://({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for another host with status 421, one from another origin with 403; pass on all others."""
+        if scope["type"] == "http":
+            headers: list[tuple[str, str]] = [
+                (name.decode("latin-1"), text.decode("latin-1")) for name, text in scope["headers"]
+            ]
+            hosts = [text for name, text in headers if name == "host"]
+            origins = [text for name, text in headers if name == "origin"]
+            if not hosts or not all(map(self._host.fullmatch, hosts)):
+                await PlainTextResponse("Invalid Host header", 421)(scope, receive, send)
+                return
+            if not all(map(self._origin.fullmatch, origins)):
+                await PlainTextResponse("Invalid Origin header", 403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

@@ -1,0 +1,80 @@
+"""Keep paths of the server's machine out of all answers to callers elsewhere, who could do nothing with them.
+
+A saved result is told by its `kie://` address, which they can read. Sidecars keep the paths, on the server's disk.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult
+from mcp.shared.exceptions import MCPError
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.server.app import App, Context
+
+UNREAD_KEYS = frozenset({"blob", "data"})
+"""JSON keys whose values are the content of files in base64."""
+PATH_LINE = re.compile(r"^ +path: .*\n?", re.MULTILINE)
+"""Matches the line of a file's path in the text of an answer."""
+SAVED_FILE = re.compile(
+    r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
+)
+"""Matches the path of a saved result, and finds the task's id and the result's number in its name."""
+
+
+@dataclass(frozen=True)
+class PathFilter:
+    """Middleware that takes paths of this machine out of all answers that the server sends."""
+
+    app: App
+
+    async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Answer a request, and replace all paths in the answer or the error."""
+        try:
+            answer: HandlerResult = self._hide(await call_next(ctx))
+        except MCPError as error:
+            error.error.message = self._hide_in_text(error.error.message)
+            error.error.data = self._hide(error.error.data)
+            raise
+        return answer
+
+    def _hide(self, value: Any) -> Any:
+        """Return a copy of a JSON value from an answer, without paths."""
+        match value:
+            case str():
+                return self._hide_in_text(value)
+            case list():
+                return [self._hide(each) for each in value]
+            case {"mimeType": "application/json", "text": str(text)}:
+                return {**value, "text": json.dumps(self._hide(json.loads(text)), ensure_ascii=False)}
+            case dict():
+                return {
+                    key: each if key in UNREAD_KEYS else self._hide(each)
+                    for key, each in value.items()
+                    if not (key == "path" and isinstance(each, str))
+                }
+        return value
+
+    def _hide_in_text(self, text: str) -> str:
+        text = SAVED_FILE.sub(r"kie://tasks/\1/media/\2", PATH_LINE.sub("", text))
+        for folder in self._folders():
+            text = re.sub(rf"{re.escape(folder)}(?![\w.-])", "…", text)
+        return text
+
+    def _folders(self) -> Iterator[str]:
+        """Yield the folders of this machine that answers may name, each before those that contain it."""
+        folders = {Path.home(), Path(tempfile.gettempdir())}
+        try:
+            settings = self.app.settings
+        except ConfigurationError:
+            pass
+        else:
+            folders |= {settings.output_dir, settings.data_dir, *settings.read_dirs}
+        for each in sorted(map(str, folders), key=len, reverse=True):
+            if len(each) > 1:
+                yield each

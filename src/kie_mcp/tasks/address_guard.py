@@ -1,0 +1,109 @@
+"""Keep downloads away from private addresses (SSRF): of a link, of what its name resolves to, and of the connection."""
+
+import logging
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import httpx2
+
+from kie_mcp.errors import InvalidCall
+from kie_mcp.tasks.addresses import is_public, is_public_name
+
+logger = logging.getLogger(__name__)
+
+HTTPS_PORT, LAST_PORT = 443, 65_535
+
+
+class AddressGuard:
+    """Refuses links and connections that lead to a private address, except to KIE itself."""
+
+    def __init__(self, trusted: tuple[str, ...], *, proxied: bool = False) -> None:
+        """Store the arguments.
+
+        Args:
+            trusted: Beginnings of URLs that may have any address, because the user has configured them.
+            proxied: True if connections may go through a proxy. Names are then not resolved before the connection,
+                because perhaps only the proxy can resolve them.
+        """
+        self._trusted = trusted
+        self._proxied = proxied
+        if proxied:
+            logger.warning(
+                "A proxy is set: results are fetched through it. Private addresses are refused where a link names one; "
+                "where a name leads, only the proxy knows."
+            )
+
+    def trusts(self, url: str) -> bool:
+        """Tell whether a URL may have any address."""
+        return url.startswith(self._trusted)
+
+    async def check_link(self, url: str) -> None:
+        """Check a link before a connection is opened; all addresses of its host must be public.
+
+        Raises:
+            InvalidCall: When the link is not https, or leads to a private address.
+            OSError: When the host's name cannot be resolved.
+        """
+        try:
+            parts = httpx2.URL(url)
+        except httpx2.InvalidURL as error:
+            raise InvalidCall(f"A result's link is no web address: {error}.") from None
+        if self.trusts(url):
+            return
+        if parts.scheme != "https":
+            raise InvalidCall("A result's link is not https, so it was not followed.")
+        if parts.port is not None and not 0 < parts.port <= LAST_PORT:
+            raise InvalidCall(f"A result's link is no web address: there is no port {parts.port}.")
+        try:
+            # Only an address in the link itself; `127.1` and `2130706433` are other spellings of one.
+            found = await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT, flags=socket.AI_NUMERICHOST)
+        except OSError:
+            if not is_public_name(parts.raw_host.decode()):
+                raise _refusal() from None
+            found = [] if self._proxied else await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT)
+        for *_, address in found:
+            _refuse_private_address(str(address[0]))
+
+    def watch_connection(self, url: str) -> "Connection":
+        """Return the object that checks the address of the connection through which a link is requested."""
+        return Connection("" if self.trusts(url) else httpx2.URL(url).raw_host.decode(), proxied=self._proxied)
+
+
+class Connection:
+    """The connection of one request; the address of a result's host is checked, that of a proxy is not.
+
+    DNS may have changed since `check_link()`, so this checks the address to which the connection really leads.
+    """
+
+    def __init__(self, host: str, *, proxied: bool) -> None:
+        """Store the name of the link's host, empty if the host is trusted, and whether there may be a proxy."""
+        self._host = host
+        self._proxied = proxied
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Check a new connection before anything is sent; httpx2 calls this at each step (its extension `trace`)."""
+        if self._proxied and event.endswith("connect_tcp.started") and info["host"] != self._host:
+            # A connection to another host than the link's is one to a proxy, which may be private.
+            self._host = ""
+        elif event.endswith("connect_tcp.complete"):
+            try:
+                self.check(info["return_value"])
+            except InvalidCall:
+                await info["return_value"].aclose()
+                raise
+
+    def check(self, stream: Any) -> None:
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; None is no network stream."""
+        if self._host and stream and (address := stream.get_extra_info("server_addr")):
+            _refuse_private_address(str(address[0]))
+
+
+def _refuse_private_address(address: str) -> None:
+    if not is_public(address):
+        raise _refusal()
+
+
+def _refusal() -> InvalidCall:
+    return InvalidCall("A result's link leads to a private address, so it was not followed.")

@@ -1,0 +1,28 @@
+"""Limit the downloads that run at once, in all and from one host, so that a slow host delays no other."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+import anyio
+
+CONCURRENT_DOWNLOADS = 8
+CONCURRENT_DOWNLOADS_PER_HOST = 6
+"""Maximum number of downloads at once from one host; the other slots are kept for other hosts."""
+
+
+class DownloadSlots:
+    """Limits how many downloads run at once, in all and from one host."""
+
+    def __init__(self) -> None:
+        self._all = anyio.CapacityLimiter(CONCURRENT_DOWNLOADS)
+        # A host is forgotten when no download from it runs or waits.
+        self._hosts: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def acquire(self, host: str) -> AsyncIterator[None]:
+        """Wait for a slot for a download from a host, and keep it until the `async with` block ends."""
+        limiter = self._hosts.setdefault(host, anyio.CapacityLimiter(CONCURRENT_DOWNLOADS_PER_HOST))
+        # The host's slot comes first: who waits for a slow host must not keep others from the slots for all.
+        async with limiter, self._all:
+            yield
