@@ -22,10 +22,10 @@ pytestmark = pytest.mark.anyio
 VERSION = 1 + len(MIGRATIONS)
 SCHEMAS = Path(__file__).parent
 COLOUR = Migration(
-    "0002_task_colour",
+    f"{VERSION + 1:04}_task_colour",
     ("ALTER TABLE tasks ADD COLUMN colour TEXT NOT NULL DEFAULT ''", "CREATE TABLE colours (name TEXT PRIMARY KEY)"),
 )
-SIZE = Migration("0003_task_size", ("ALTER TABLE tasks ADD COLUMN size FLOAT",))
+SIZE = Migration(f"{VERSION + 2:04}_task_size", ("ALTER TABLE tasks ADD COLUMN size FLOAT",))
 OLD_TASK = """
 INSERT INTO tasks (id, kie_id, tool, model, kind, route, state, arguments, created, estimate, results, texts, error,
     saved, note)
@@ -95,7 +95,7 @@ async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(
     ledgers: list[Ledger] = []
 
     async def work() -> None:
-        ledgers.append(await Ledger.open(tmp_path, migrations=[COLOUR]))
+        ledgers.append(await Ledger.open(tmp_path, migrations=[*MIGRATIONS, COLOUR]))
 
     async with anyio.create_task_group() as group:
         for _ in range(6):
@@ -112,7 +112,7 @@ async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(
     assert await ledgers[-1].find("t_1") == old
     for ledger in ledgers:
         await ledger.close()
-    assert read(tmp_path, "SELECT version FROM ledger") == [(2,)]
+    assert read(tmp_path, "SELECT version FROM ledger") == [(VERSION + 1,)]
     assert read(tmp_path, "SELECT colour FROM tasks") == [("",)]
     assert read(tmp_path, "SELECT * FROM colours") == []
 
@@ -120,8 +120,8 @@ async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(
 async def test_only_the_migrations_that_a_file_lacks_are_run(tmp_path: Path) -> None:
     create_file(tmp_path, 1)
     for migrations in ([COLOUR], [COLOUR, SIZE]):
-        await (await Ledger.open(tmp_path, migrations=migrations)).close()
-    assert read(tmp_path, "SELECT version FROM ledger") == [(3,)]
+        await (await Ledger.open(tmp_path, migrations=[*MIGRATIONS, *migrations])).close()
+    assert read(tmp_path, "SELECT version FROM ledger") == [(VERSION + 2,)]
     assert read(tmp_path, "SELECT colour, size FROM tasks") == []
 
 
@@ -129,10 +129,10 @@ ANOTHER_PROCESS = """
 import anyio, sys
 from pathlib import Path
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.migrations import Migration
+from kie_mcp.ledger.migrations import MIGRATIONS, Migration
 
 async def main():
-    ledger = await Ledger.open(Path(sys.argv[1]), migrations=[Migration(sys.argv[2], tuple(sys.argv[3:]))])
+    ledger = await Ledger.open(Path(sys.argv[1]), migrations=[*MIGRATIONS, Migration(sys.argv[2], tuple(sys.argv[3:]))])
     assert await ledger.find("t_1")
     await ledger.close()
 
@@ -149,7 +149,7 @@ def test_of_two_processes_at_once_one_upgrades_the_file(tmp_path: Path) -> None:
         assert process.stdin
         process.stdin.close()
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
-    assert read(tmp_path, "SELECT version FROM ledger") == [(2,)]
+    assert read(tmp_path, "SELECT version FROM ledger") == [(VERSION + 1,)]
 
 
 async def test_a_process_of_the_version_before_goes_on_beside_an_upgrade(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) 
     before = tables(tmp_path)
     broken = Migration(COLOUR.name, (*COLOUR.statements, COLOUR.statements[0]))
     with pytest.raises(ConfigurationError, match="duplicate column"):
-        await Ledger.open(tmp_path, migrations=[broken])
+        await Ledger.open(tmp_path, migrations=[*MIGRATIONS, broken])
     assert tables(tmp_path) == before
     assert read(tmp_path, "SELECT version FROM ledger") == [(1,)]
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
@@ -300,6 +300,10 @@ class KieModel(BaseModel):
     def extra_credits(self) -> float:
         """Return the credits that this call costs in addition to the price of all its units."""
         return 0
+
+    def split(self) -> tuple[Self, ...]:
+        """Return the calls to send to KIE: this call, or its parts in order if KIE does not take so long a text."""
+        return (self,)
 
 
 def _add_lengths(

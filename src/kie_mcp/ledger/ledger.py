@@ -23,11 +23,14 @@ from kie_mcp.ledger.rate_limit import CreateSlots
 from kie_mcp.ledger.rows import row_from_task, task_from_row, update_task
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import tasks
-from kie_mcp.ledger.task import FINAL, Result, State, Task
+from kie_mcp.ledger.task import FINAL, IN_PARTS, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
 """States of a task that ended without a result; a repeated call creates a new task instead of returning such a task."""
+
+IS_NO_PART = tasks.c.parent.is_(None)
+"""An SQL condition that leaves out the parts of wholes: a whole counts what its parts cost."""
 
 LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""
@@ -118,6 +121,12 @@ class Ledger:
         async with self.database.reading() as connection:
             return await _find_repeated(connection, idempotency_key, since)
 
+    async def find_newest(self, idempotency_key: str) -> Task | None:
+        """Return the newest task with this idempotency key, whatever became of it; None if there is none."""
+        query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key).order_by(tasks.c.created.desc())
+        found = await self._select_tasks(query.limit(1))
+        return found[0] if found else None
+
     async def spent(self, task: Task) -> Spent:
         """Return the credits that count against the caps for a task: in the 24 hours before it, and in its session."""
         async with self.database.reading() as connection:
@@ -168,7 +177,7 @@ class Ledger:
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
-        """Return a page of tasks, newest first.
+        """Return a page of tasks, newest first, without the parts of wholes.
 
         Args:
             states: Only tasks in these states; empty means all.
@@ -185,7 +194,7 @@ class Ledger:
         """
         cost, arguments = sa.func.coalesce(tasks.c.credits, tasks.c.reserved), sa.cast(tasks.c.arguments, sa.Text)
         least, most = credits_range
-        query = sa.select(tasks).order_by(tasks.c.created.desc(), tasks.c.id.desc()).limit(limit)
+        query = sa.select(tasks).where(IS_NO_PART).order_by(tasks.c.created.desc(), tasks.c.id.desc()).limit(limit)
         if states:
             query = query.where(tasks.c.state.in_(states))
         if kind:
@@ -206,13 +215,16 @@ class Ledger:
         return await self._select_tasks(query)
 
     async def since(self, moment: float) -> list[Task]:
-        """Return all tasks that were created at `moment` (in seconds since 1970) or later, oldest first."""
-        return await self._select_tasks(sa.select(tasks).where(tasks.c.created >= moment).order_by(tasks.c.created))
+        """Return all tasks that were created at `moment` (seconds since 1970) or later, oldest first, without parts."""
+        query = sa.select(tasks).where(tasks.c.created >= moment, IS_NO_PART)
+        return await self._select_tasks(query.order_by(tasks.c.created))
 
     async def ran_alone(self, task: Task) -> bool:
         """Return whether no other task in the ledger has run at any time since this task was created."""
         ended_since = sa.or_(tasks.c.finished.is_(None), tasks.c.finished >= task.created)
-        query = sa.select(tasks.c.id).where(tasks.c.id != task.id, tasks.c.state != "prepared", ended_since).limit(1)
+        # A whole itself costs nothing; its parts are tasks as well.
+        others = sa.and_(tasks.c.id != task.id, tasks.c.route != IN_PARTS)
+        query = sa.select(tasks.c.id).where(others, tasks.c.state != "prepared", ended_since).limit(1)
         return not await self.database.select(query)
 
     async def _execute(self, statement: sa.Update) -> None:
@@ -242,6 +254,6 @@ async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     query = sa.select(
         sa.func.coalesce(sa.func.sum(sa.case((in_day, cost), else_=0)), 0).label("day"),
         sa.func.coalesce(sa.func.sum(in_session), 0).label("session"),
-    ).where(sa.or_(in_day, tasks.c.session == task.session))
+    ).where(sa.or_(in_day, tasks.c.session == task.session), IS_NO_PART)
     (row,) = await fetch_rows(connection, query)
     return Spent(**row)

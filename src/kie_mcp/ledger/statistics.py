@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.task import IN_PARTS
 
 CHARGES_READ = 12
 """Largest number of past charges on which an estimate is based."""
@@ -36,7 +37,12 @@ class Statistics:
         """
         seconds = (tasks.c.finished - tasks.c.created).label("seconds")
         # Tasks that another process took over are left out, because that process may have noticed their end too late.
+        # So are wholes, whose parts are tasks as well.
         measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.watcher == tasks.c.session)
-        query = sa.select(seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
+        query = (
+            sa.select(seconds, tasks.c.arguments)
+            .where(*measured, tasks.c.route != IN_PARTS)
+            .order_by(tasks.c.finished.desc())
+        )
         rows = await self._database.select(query.limit(5 * newest))
         return [row["seconds"] for row in reversed(rows) if row["arguments"].get("duration") == duration]
