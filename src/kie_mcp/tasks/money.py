@@ -59,6 +59,19 @@ def quote(call: KieModel, charges: Sequence[float], live_price: str = "", length
     return Quote(Estimate(figure, figure), basis, max(figure, listed.reserve))
 
 
+def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
+    """Return the quote of several calls together.
+
+    Args:
+        quotes: The quotes of the calls; none if nothing has to be paid.
+        words: What is quoted, such as `3 parts`.
+    """
+    known = [each.known for each in quotes]
+    low, high = (None if None in known else sum(each[end] for each in known if each) for end in (0, 1))
+    basis = "; ".join(dict.fromkeys([words, *(each.basis for each in quotes)]))
+    return Quote(Estimate(low, high), basis, sum(each.reserve for each in quotes))
+
+
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
     for estimate, basis in (
         (call.estimate(lengths), f"price list {AS_OF}"),
