@@ -42,6 +42,7 @@ CREATE INDEX ix_tasks_created ON tasks (created);
 CREATE INDEX ix_tasks_fingerprint ON tasks (fingerprint);
 CREATE INDEX ix_tasks_kie_id ON tasks (kie_id);
 CREATE INDEX ix_tasks_model ON tasks (model);
+CREATE INDEX ix_tasks_parent ON tasks (parent);
 CREATE INDEX ix_tasks_saved ON tasks (saved);
 CREATE INDEX ix_tasks_state ON tasks (state);
 

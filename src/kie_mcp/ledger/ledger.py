@@ -127,6 +127,10 @@ class Ledger:
         found = await self._select_tasks(query.limit(1))
         return found[0] if found else None
 
+    async def find_parts(self, id_: str) -> list[Task]:
+        """Return the parts that were made for the whole with this id, oldest first."""
+        return await self._select_tasks(sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created))
+
     async def spent(self, task: Task) -> Spent:
         """Return the credits that count against the caps for a task: in the 24 hours before it, and in its session."""
         async with self.database.reading() as connection:

@@ -37,7 +37,7 @@ tasks = sa.Table(
     sa.Column("session", sa.Text, nullable=False, server_default=""),
     sa.Column("watcher", sa.Text),
     sa.Column("cancelled", sa.Float),
-    sa.Column("parent", sa.Text),
+    sa.Column("parent", sa.Text, index=True),
 )
 """The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`."""
 

@@ -1,7 +1,7 @@
 """Parts: the plan by which KIE makes a call in several tasks, because it does not take so long a text at once."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -63,6 +63,14 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
     if earlier and earlier.in_parts and earlier.state in WITHOUT_RESULT:
         return Plan.read(earlier)
     return Plan(order.id, tuple(replace(order, call=call, notes=()) for call in calls))
+
+
+def count_credits(whole: Task, parts: Sequence[Task]) -> None:
+    """Set what a whole cost, or what it counts as until that is known, to the sum of the parts made for it."""
+    counted = [0 if part.refused else part.reserved if part.credits is None else part.credits for part in parts]
+    is_known = all(part.credits is not None or part.refused for part in parts)
+    whole.reserved = round(sum(counted), 2)
+    whole.credits = whole.reserved if is_known else None
 
 
 def _read_part(whole: Task, plan: Mapping[str, Any], fields: Mapping[str, Any]) -> Order:

@@ -21,7 +21,7 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.parts import Plan
+from kie_mcp.tasks.parts import Plan, count_credits
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
 
@@ -118,7 +118,7 @@ class WholeWatcher:
         try:
             if poll_now and not any(await self._plan.find_parts(self._services.ledger)):
                 await self._fail(failures.not_sent_error())
-            while not task.final and not self._find_failed() and len(self._parts) < len(self._plan.orders):
+            while not task.final and self._find_failed() is None and len(self._parts) < len(self._plan.orders):
                 await self._make_next()
             if not task.final:
                 await self._wait_for_parts()
@@ -196,7 +196,7 @@ class WholeWatcher:
         task, downloader = self.task, self._services.downloader
         task.texts = [text for part in self._parts for text in part.texts]
         task.results, note = await self._join(downloader)
-        self._count_credits()
+        await self._count_credits()
         task.state, task.finished = "succeeded", self._services.clock.time()
         task.note, task.saved = note or await self._services.write_sidecars(task), True
         await self._save()
@@ -235,7 +235,7 @@ class WholeWatcher:
             number: The number of this part, counted from 0; None if no part was made.
         """
         task = self.task
-        self._count_credits()
+        await self._count_credits()
         told: dict[str, Any] = error.as_dict() if isinstance(error, KieMcpError) else dict(error)
         if number is not None:
             told |= self._explain_failure(told, number)
@@ -243,8 +243,8 @@ class WholeWatcher:
             self.error = replace(error, **{name: told[name] for name in TOLD}, task_id=task.id)
         task.state, task.error, task.note = "failed", told, ""
         task.finished, task.saved = self._services.clock.time(), True
-        self.create_settled.set()
         await self._save()
+        self.create_settled.set()
 
     def _explain_failure(self, error: Mapping[str, Any], number: int) -> dict[str, Any]:
         """Return the fields of a part's error that are different in the error of the whole."""
@@ -256,18 +256,20 @@ class WholeWatcher:
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
         credits_ = self.task.credits
         return {
-            "message": f"{name} {state}: {error.get('message', '')}{kept}",
-            "next_step": f"{error.get('next_step', '')} {again}".strip(),
+            "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",
+            "next_step": f"{error['next_step']} {again}".strip(),
             "billed": None if credits_ is None else credits_ > 0,
         }
 
-    def _count_credits(self) -> None:
-        """Set what the whole cost, or what it counts as, to the sum of the parts that were made for it."""
-        own = [part for part in self._parts if part.parent == self.task.id]
-        counted = [0 if part.refused else part.reserved if part.credits is None else part.credits for part in own]
-        is_known = all(part.credits is not None or part.refused for part in own)
-        self.task.reserved = round(sum(counted), 2)
-        self.task.credits = self.task.reserved if is_known else None
+    async def _count_credits(self) -> None:
+        """Set what the whole cost; if it took over parts of an earlier whole, settle the cost of that one as well."""
+        ledger = self._services.ledger
+        count_credits(self.task, await ledger.find_parts(self.task.id))
+        for id_ in dict.fromkeys(part.parent for part in self._parts if part.parent not in (None, self.task.id)):
+            earlier = await ledger.find(id_ or "")
+            if earlier and earlier.credits is None:
+                count_credits(earlier, await ledger.find_parts(earlier.id))
+                await ledger.save(earlier)
 
     async def _save(self) -> None:
         """Save the whole's row; if the ledger cannot be written, try again until it can."""
