@@ -12,8 +12,6 @@ from support.clock import JumpingClock
 from support.runners import Intercept, InterceptedKie, model_call, run_runner, run_to_end, saved_files
 
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.catalog.sentences import split_text
-from kie_mcp.catalog.vendors.elevenlabs import LONGEST_TEXT
 from kie_mcp.errors import CapReached, ConfirmationNeeded, InsufficientCredits
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.tables import tasks
@@ -30,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 TEXT = " ".join(f"Sentence {number} is one of many in this story." for number in range(270))
 """About 12,000 characters, which KIE takes in three parts."""
-PRICE = sum(round(len(text) * 6 / 1000, 2) for text in split_text(TEXT, LONGEST_TEXT))
+PRICE = sum(part.estimate().high or 0 for part in model_call("elevenlabs_speech", prompt=TEXT).split())
 CREATE = "POST /api/v1/jobs/createTask"
 DAY = 24 * 3600
 REPEATS = Rules(repeat_window=DAY)

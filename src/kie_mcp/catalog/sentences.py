@@ -9,6 +9,8 @@ from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
 
+LONGEST_SPEECH = 100_000
+"""Most characters of one call of a speech model, which is made in parts; spoken, they take two hours."""
 SMALLEST_SHARE = 4
 """A part may be this many times shorter than the limit if the text is then cut at a better place."""
 

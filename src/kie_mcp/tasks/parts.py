@@ -73,6 +73,14 @@ def count_credits(whole: Task, parts: Sequence[Task]) -> None:
     whole.credits = whole.reserved if is_known else None
 
 
+async def recount(ledger: Ledger, part: Task) -> None:
+    """If the whole of a part has ended before the part, count anew what the whole cost."""
+    whole = await ledger.find(part.parent) if part.parent else None
+    if whole and whole.final:
+        count_credits(whole, await ledger.find_parts(whole.id))
+        await ledger.save(whole)
+
+
 def _read_part(whole: Task, plan: Mapping[str, Any], fields: Mapping[str, Any]) -> Order:
     model = MODELS[whole.model]
     arguments = model.received(fields)

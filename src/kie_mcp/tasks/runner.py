@@ -6,7 +6,7 @@ one ledger. Each process holds a lease on its tasks, and renews the lease by hea
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
-from kie_mcp.ledger.ledger import Ledger, Spent
+from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
 from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
@@ -26,6 +26,7 @@ from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.parts import recount
 from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
 from kie_mcp.tasks.pricing import Pricing
 from kie_mcp.tasks.references import References
@@ -277,6 +278,7 @@ class Runner:
         task = await self.get(id_)
         await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
         await self._services.save(task)
+        await recount(self.ledger, task)
         return await self.get(task.id)
 
     async def estimate_duration(self, task: Task) -> DurationEstimate:
@@ -380,6 +382,8 @@ class Runner:
             if order:
                 await watcher.start(order, partial(self._build_bodies, order))
             await watcher.follow(poll_now=not order)
+            with suppress(LedgerError):
+                await recount(self.ledger, watcher.task)
 
     @contextmanager
     def _watched_until_ended(self, watcher: AnyWatcher) -> Iterator[None]:

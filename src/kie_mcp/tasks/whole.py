@@ -196,7 +196,7 @@ class WholeWatcher:
         task, downloader = self.task, self._services.downloader
         task.texts = [text for part in self._parts for text in part.texts]
         task.results, note = await self._join(downloader)
-        await self._count_credits()
+        count_credits(task, await self._services.ledger.find_parts(task.id))
         task.state, task.finished = "succeeded", self._services.clock.time()
         task.note, task.saved = note or await self._services.write_sidecars(task), True
         await self._save()
@@ -235,7 +235,7 @@ class WholeWatcher:
             number: The number of this part, counted from 0; None if no part was made.
         """
         task = self.task
-        await self._count_credits()
+        count_credits(task, await self._services.ledger.find_parts(task.id))
         told: dict[str, Any] = error.as_dict() if isinstance(error, KieMcpError) else dict(error)
         if number is not None:
             told |= self._explain_failure(told, number)
@@ -260,16 +260,6 @@ class WholeWatcher:
             "next_step": f"{error['next_step']} {again}".strip(),
             "billed": None if credits_ is None else credits_ > 0,
         }
-
-    async def _count_credits(self) -> None:
-        """Set what the whole cost; if it took over parts of an earlier whole, settle the cost of that one as well."""
-        ledger = self._services.ledger
-        count_credits(self.task, await ledger.find_parts(self.task.id))
-        for id_ in dict.fromkeys(part.parent for part in self._parts if part.parent not in (None, self.task.id)):
-            earlier = await ledger.find(id_ or "")
-            if earlier and earlier.credits is None:
-                count_credits(earlier, await ledger.find_parts(earlier.id))
-                await ledger.save(earlier)
 
     async def _save(self) -> None:
         """Save the whole's row; if the ledger cannot be written, try again until it can."""

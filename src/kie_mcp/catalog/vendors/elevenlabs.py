@@ -9,12 +9,10 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Limits, Prompt, wire
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per
-from kie_mcp.catalog.sentences import split_items, split_text
+from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
 
 LONGEST_TEXT = 5000
 """Most characters that KIE takes at once; a dialogue has so many in all its lines together."""
-LONGEST_SPEECH = 100_000
-"""Most characters of one call, which is made in parts."""
 CONTEXT = 300
 """Most characters before and after a part that the voice is told, so that its tone goes on."""
 

@@ -10,7 +10,7 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, Seed, Video, aliases, wire
 from kie_mcp.catalog.model import KieModel, Part, Resolve
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
-from kie_mcp.catalog.sentences import split_items, split_text
+from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
 
 VoiceName = Literal[
     "Achernar",
@@ -58,8 +58,6 @@ SOUND_TOKENS_PER_CHARACTER = (0.8, 12.5)
 """Tokens of sound for each character: 25 tokens are a second, in which a voice says 2 to 30 characters."""
 LONGEST_TEXT = 10_000
 """Most characters that KIE takes at once."""
-LONGEST_SPEECH = 100_000
-"""Most characters of one call, which is made in parts."""
 CONTEXT = 300
 """Most characters of the part before that the voice is told."""
 MOST_SOUND_TOKENS = 16_384
