@@ -125,6 +125,7 @@ async def test_the_parts_are_sent_in_order_and_their_files_are_joined_in_order(
     assert (sidecar["task_id"], sidecar["prompt"]) == (task.id, TEXT)
     top = [file for file in saved_files(tmp_path / "out") if file.parent.name == "out"]
     assert [str(file) for file in top] == [result.path]
+    assert {Path(each.results[0].path).parent.name for each in made} == {"parts"}
 
 
 async def _length(path: Path) -> float:
