@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import chain
@@ -16,6 +16,7 @@ from kie_mcp.catalog.needs import NEEDS, Need, find_needs, split_words
 from kie_mcp.catalog.price import AS_OF
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.voices import SAMPLE, Voice
 
 Description = dict[str, Any]
 
@@ -247,6 +248,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
         "usual_seconds": model.usual_seconds,
         "price": str(model.price) + (f" ({model.price.note})" if model.price.note else ""),
         "price_as_of": AS_OF,
+        **_describe_voices(model.voice_list),
         "input_schema": schema,
     }
 
@@ -267,7 +269,19 @@ def format_description(description: Mapping[str, Any]) -> str:
     for name, field in schema["properties"].items():
         star = "*" if name in schema.get("required", ()) else ""
         lines.append(f"{name}{star}: {_format_field(field)}")
+    if "voices" in description:
+        lines.append(f"voices: {'; '.join(description['voices'])}")
+    if "voice_samples" in description:
+        lines.append(f"voice_samples: {description['voice_samples']}")
     return "\n".join(lines)
+
+
+def _describe_voices(voices: Sequence[Voice]) -> dict[str, Any]:
+    """Return the fields of a description for a model's voices; none if it has no list of voices."""
+    if not voices:
+        return {}
+    samples = {"voice_samples": SAMPLE.format("<voice>")} if voices[0].sample else {}
+    return {"voices": [f"{voice.id} ({voice.about})" for voice in voices], **samples}
 
 
 def _format_rate(description: Mapping[str, Any]) -> str:

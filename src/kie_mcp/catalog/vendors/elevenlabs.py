@@ -10,6 +10,7 @@ from kie_mcp.catalog.fields import Audio, Limits, Prompt, wire
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per
 from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
+from kie_mcp.catalog.voices import ELEVENLABS
 
 LONGEST_TEXT = 5000
 """Most characters that KIE takes at once; a dialogue has so many in all its lines together."""
@@ -31,6 +32,7 @@ class Speech(ElevenLabs):
     """The fields that both voices share."""
 
     does = "text-to-speech"
+    voice_list = ELEVENLABS
 
     prompt: Prompt = wire("text", max_length=LONGEST_SPEECH, description="Over 5000 in parts, joined.")
     # KIE's list of voices holds ids only, its examples use names: both work.
@@ -137,6 +139,7 @@ class DialogueV3(ElevenLabs):
     aliases = ("elevenlabs-dialogue", "text-to-dialogue-v3", "eleven_v3")
     usual_seconds = 20
     price = per("1000 characters", 14)
+    voice_list = ELEVENLABS
 
     lines: tuple[Line, ...] = wire("dialogue", min_length=1)
     stability: float = Field(0.5, ge=0, le=1, multiple_of=0.5)

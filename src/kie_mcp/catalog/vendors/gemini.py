@@ -11,6 +11,7 @@ from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt
 from kie_mcp.catalog.model import KieModel, Part, Resolve
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
+from kie_mcp.catalog.voices import GOOGLE, GOOGLE_WIDE
 
 VoiceName = Literal[
     "Achernar",
@@ -355,6 +356,7 @@ class Directed(Speech):
 
     price = per("million tokens", 2800, note="Of sound; a million tokens of text cost 140.")
     text_rate = 140
+    voice_list = GOOGLE
 
     speakers: tuple[Speaker, ...] | None = Field(None, min_length=1)
     scene: str | None = None
@@ -387,6 +389,7 @@ class Speech38(Speech):
 
     whoever = VoicedSpeaker
     text_rate = 70
+    voice_list = GOOGLE_WIDE
 
     dialogue: tuple[StyledTurn, ...] | None = wire(
         "dialogue_turns", None, min_length=1, description="Instead of prompt, for several speakers."
