@@ -5,14 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import sqlalchemy as sa
 from starlette.responses import JSONResponse, Response
-from support.clock import JumpingClock
+from support.clock import JumpingClock, let_others_run
 from support.runners import Intercept, InterceptedKie, model_call, run_runner, run_to_end, saved_files
 
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import CapReached, ConfirmationNeeded, InsufficientCredits
+from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import Task
@@ -223,20 +225,46 @@ async def test_a_part_of_unknown_outcome_is_never_sent_again(
     assert spent.day == pytest.approx(PRICE) == pytest.approx(1000 - sandbox.balance)
 
 
-async def test_a_whole_is_continued_by_the_next_process(tmp_path: Path, sandbox: Sandbox, clock: JumpingClock) -> None:
-    """The first one dies when the first part is accepted: it sent no other."""
-    gate = InterceptedKie(sandbox.app)
-    async with run_runner(tmp_path, gate, clock, rules=REPEATS, crash=True) as runner:
-        task = await runner.submit(speech())
-        assert task.state == "running"
-    assert gate.requests.count(CREATE) < 3
+class Held:
+    """A limiter that lets a process send only so many creates."""
+
+    def __init__(self, inner: CreateLimiter, allowed: int) -> None:
+        self._inner = inner
+        self._left = allowed
+
+    async def acquire(self, account: str, task: Task) -> float:
+        if not self._left:
+            await anyio.sleep_forever()
+        self._left -= 1
+        return await self._inner.acquire(account, task)
+
+
+@pytest.mark.parametrize("sent", [0, 1, 2])
+async def test_a_whole_of_which_something_was_sent_is_continued_by_the_next_process(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, sent: int
+) -> None:
+    """One of which nothing was sent fails, as any other task does, and costs nothing."""
+
+    def hold(inner: CreateLimiter) -> CreateLimiter:
+        return Held(inner, sent)
+
+    async with run_runner(tmp_path, sandbox.app, clock, rules=REPEATS, crash=True, wrap_limiter=hold) as runner:
+        begun = await runner.submit(speech(), seconds=1)
+        while len(await runner.ledger.find_parts(begun.id)) < sent + 1:
+            await let_others_run()
+    assert len(sandbox.accepted) == sent
     clock.now += 2 * LEASE_SECONDS
-    async with run_runner(tmp_path, gate, clock, rules=REPEATS) as runner:
-        assert (await runner.submit(speech())).id == task.id
-        found = await run_to_end(runner, task)
-        assert found.state in ("succeeded", "failed")
-    assert len({each.body["input"]["text"] for each in sandbox.accepted}) == len(sandbox.accepted)
-    assert found.credits is None or found.credits == pytest.approx(1000 - sandbox.balance)
+    async with run_runner(tmp_path, sandbox.app, clock, rules=REPEATS) as runner:
+        found = await run_to_end(runner, begun)
+        if not sent:
+            assert found.refused
+            assert (await runner.ledger.spent(found)).day == 0
+        again = await run_to_end(runner, await runner.submit(speech()))
+        assert (again.id == begun.id) == bool(sent)
+        assert again.state == "succeeded"
+        spent = await runner.ledger.spent(again)
+    assert spent.day == pytest.approx(PRICE) == pytest.approx(1000 - sandbox.balance)
+    assert len(sandbox.accepted) == 3
 
 
 async def test_without_saving_the_parts_are_listed(tmp_path: Path, sandbox: Sandbox, clock: JumpingClock) -> None:

@@ -123,8 +123,9 @@ class Ledger:
 
     async def find_newest(self, idempotency_key: str) -> Task | None:
         """Return the newest task with this idempotency key, whatever became of it; None if there is none."""
-        query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key).order_by(tasks.c.created.desc())
-        found = await self._select_tasks(query.limit(1))
+        query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key)
+        # Of two rows of the same moment, the one that was added later has the higher number.
+        found = await self._select_tasks(query.order_by(tasks.c.created.desc(), sa.text("rowid DESC")).limit(1))
         return found[0] if found else None
 
     async def find_parts(self, id_: str) -> list[Task]:

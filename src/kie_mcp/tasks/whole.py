@@ -9,7 +9,7 @@ makes only the others.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -89,9 +89,12 @@ class WholeWatcher:
         """An event that is set when callers need not wait any longer."""
         self._services = services
         self._runner = runner
-        self._plan = Plan.read(task)
         self._parts: list[Task] = []
         self._woken = anyio.Event()
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return Plan.read(self.task)
 
     def poll_soon(self) -> None:
         """Save unsaved files at once; a part that still runs is polled on its own schedule."""
@@ -116,7 +119,7 @@ class WholeWatcher:
         """
         task = self.task
         try:
-            if poll_now and not any(await self._plan.find_parts(self._services.ledger)):
+            if poll_now and not await self._was_sent():
                 await self._fail(failures.not_sent_error())
             while not task.final and self._find_failed() is None and len(self._parts) < len(self._plan.orders):
                 await self._make_next()
@@ -126,6 +129,11 @@ class WholeWatcher:
         except Exception:
             # The whole's row keeps its last saved state, so it is taken over again.
             logger.exception("task %s", task.id)
+
+    async def _was_sent(self) -> bool:
+        """Tell whether the create request of any part was sent; if not, the whole fails as any unsent task does."""
+        parts = await self._plan.find_parts(self._services.ledger)
+        return any(part and part.state != "prepared" and not part.refused for part in parts)
 
     async def _make_next(self) -> None:
         """Find or start the next part; if KIE refuses the first one, end the whole with its error."""
