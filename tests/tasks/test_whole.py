@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from support.clock import JumpingClock, let_others_run
 from support.runners import Intercept, InterceptedKie, model_call, run_runner, run_to_end, saved_files
 
+from kie_mcp.catalog.dynamic_model import add_live_fields
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import CapReached, ConfirmationNeeded, InsufficientCredits
 from kie_mcp.kie.rate_limit import CreateLimiter
@@ -273,6 +274,16 @@ async def test_without_saving_the_parts_are_listed(tmp_path: Path, sandbox: Sand
     assert task.state == "succeeded"
     assert len([each for each in task.results if each.link]) == 3
     assert "listed in order" in task.note
+
+
+async def test_a_field_that_is_newer_than_this_server_is_sent_with_every_part(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    schema = {"type": "object", "properties": {"emotion": {"type": "string"}}}
+    call = add_live_fields(speech().call, schema, {"emotion": "sad"})
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        await run_to_end(runner, await runner.submit(Order("elevenlabs_speech", call)))
+    assert [each.body["input"]["emotion"] for each in sandbox.accepted] == ["sad"] * 3
 
 
 LONG = {
