@@ -16,7 +16,7 @@ from kie_mcp.catalog.needs import NEEDS, Need, find_needs, split_words
 from kie_mcp.catalog.price import AS_OF
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.schema import plain_schema
-from kie_mcp.catalog.voices import SAMPLE, Voice
+from kie_mcp.catalog.voices import Voice
 
 Description = dict[str, Any]
 
@@ -270,9 +270,8 @@ def format_description(description: Mapping[str, Any]) -> str:
         star = "*" if name in schema.get("required", ()) else ""
         lines.append(f"{name}{star}: {_format_field(field)}")
     if "voices" in description:
-        lines.append(f"voices: {'; '.join(description['voices'])}")
-    if "voice_samples" in description:
-        lines.append(f"voice_samples: {description['voice_samples']}")
+        names = ", ".join(description["voices"])
+        lines.append(f"Voices: {names}. {description['voices_hint']}")
     return "\n".join(lines)
 
 
@@ -280,8 +279,8 @@ def _describe_voices(voices: Sequence[Voice]) -> dict[str, Any]:
     """Return the fields of a description for a model's voices; none if it has no list of voices."""
     if not voices:
         return {}
-    samples = {"voice_samples": SAMPLE.format("<voice>")} if voices[0].sample else {}
-    return {"voices": [f"{voice.id} ({voice.about})" for voice in voices], **samples}
+    hint = "find_voices tells what each is like, and what to write."
+    return {"voices": [voice.name for voice in voices], "voices_hint": hint}
 
 
 def _format_rate(description: Mapping[str, Any]) -> str:

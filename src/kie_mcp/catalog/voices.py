@@ -21,6 +21,11 @@ class Voice:
     sample: str = ""
     """The address of a sound with this voice; empty if KIE offers none."""
 
+    @property
+    def name(self) -> str:
+        """The voice's name, by which people know it."""
+        return self.about.partition(",")[0] if self.sample else self.id
+
 
 def _read(table: str, sample: str = "") -> tuple[Voice, ...]:
     rows = (line.split(" | ") for line in table.strip().splitlines())

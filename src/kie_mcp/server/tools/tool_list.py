@@ -152,11 +152,12 @@ def _family_chapter(family: Family) -> Iterator[str]:
         yield f"{_escape_markdown(about)} {time} {_escape_markdown(price)}\n"
         if model.aliases:
             yield f"Also called {', '.join(f'`{alias}`' for alias in model.aliases)}.\n"
+        voices = arguments.pop() if model.voice_list else ""
         for argument in arguments:
             name, _, admits = argument.partition(": ")
             required = " (required)" if name.endswith("*") else ""
             yield f"- `{name.removesuffix('*')}`{required}: {_escape_markdown(admits)}"
-        yield ""
+        yield f"\n{voices}\n" if voices else ""
 
 
 def _kind_label(family: Family) -> str:
