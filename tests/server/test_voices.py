@@ -75,7 +75,7 @@ async def test_describe_model_lists_the_voices_of_a_model(client: Client) -> Non
     assert len(described["voices"]) == len(ELEVENLABS)
     assert described["voices"][0] == "James"
     assert "find_voices" in described["voices_hint"]
-    google = answer(await client.call_tool("describe_model", {"model": "google/gemini-3-1-flash-tts"}))
+    google = answer(await client.call_tool("describe_model", {"model": "google/gemini-3-8-flash-tts"}))
     assert "Kore" in google["voices"]
     other = answer(await client.call_tool("describe_model", {"model": "veo3"}))
     assert "voices" not in other
