@@ -27,8 +27,8 @@ CALLBACK = {"callBackUrl": routes.NO_CALLBACK_URL}
         (elevenlabs.DIALOGUE, {"lines": [{"prompt": "hej"}]}, "lines.0.voice is required"),
         (
             elevenlabs.DIALOGUE,
-            {"lines": [{"prompt": "x" * 2501, "voice": "Adam"}] * 2},
-            "the lines have 5002 characters together, at most 5000",
+            {"lines": [{"prompt": "x" * 50_001, "voice": "Adam"}] * 2},
+            "the lines have 100002 characters together, at most 100000",
         ),
         (elevenlabs.DIALOGUE, {"lines": LINES, "stability": 0.3}, "stability: "),
         (elevenlabs.DIALOGUE, {"lines": LINES, "language": "swedish"}, "there is no language 'swedish', but af ar"),

@@ -1,17 +1,11 @@
 """A server that is killed at any moment loses nothing and pays nothing twice; nor do two servers at once."""
 
-import json
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import killable_server
 import pytest
+from driver import DAY, Call, Driver, driving
 from killable_server import HurriedClock
 from support.clock import JumpingClock
 from support.kie_server import KieServer, serve_kie
@@ -26,12 +20,9 @@ from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 
-Call = tuple[str, Mapping[str, Any]]
-
 SONG = Path(kie_mcp.sandbox.__file__).parent / "media" / "song.mp3"
 COST, FILES = 12, 2
 """Of the task that is run here, in credits and in number."""
-DAY = 24 * 3600
 HURRY = 500
 PARTS = 4
 """How many tests share the moments, so that they can run beside one another."""
@@ -50,39 +41,6 @@ STEPS = {
     "before os.rename of part",
 }
 """Some of the moments that have to be among those that are tried."""
-
-
-class Driver:
-    """Starts servers that may be killed."""
-
-    def __init__(self, running: "subprocess.Popen[str]") -> None:
-        self._running = running
-
-    def start(self, folder: Path, served: KieServer, *calls: Call, **how: Any) -> None:
-        """Have a process make the calls, with its ledger and output in a folder."""
-        environment = served.environment | {
-            "KIE_MCP_DATA_DIR": str(folder / "data"),
-            "KIE_MCP_OUTPUT_DIR": str(folder / "out"),
-            "KIE_MCP_READ_DIRS": str(folder),
-            "KIE_MCP_REPEAT_WINDOW": str(DAY),
-        }
-        assert self._running.stdin
-        self._running.stdin.write(json.dumps({"environment": environment, "calls": calls, **how}) + "\n")
-        self._running.stdin.flush()
-
-    def told(self) -> dict[str, Any]:
-        """What the process told, once it is gone: at which moment it was killed, or else what came of the calls."""
-        assert self._running.stdout
-        told = dict(json.loads(self._running.stdout.readline()))
-        assert int(self._running.stdout.readline()) == (-signal.SIGKILL if "moment" in told else 0)
-        return told
-
-
-@contextmanager
-def driving() -> Iterator[Driver]:
-    command = [sys.executable, killable_server.__file__]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Driver(process)
 
 
 @pytest.fixture(scope="module")

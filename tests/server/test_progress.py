@@ -38,6 +38,8 @@ def test_progress_is_nine_tenths_at_the_usual_time() -> None:
 WAITED_FOR: list[tuple[list[Task], str, float]] = [
     ([task(state="submitting", created=NOW - 2)], "starting, 2 s of usually about 200 s", 0.009),
     ([task()], "generating, 100 s of usually about 200 s", 0.45),
+    ([task(route="parts")], "generating, 100 s of usually about 200 s", 0.45),
+    ([task(route="parts", note="1 of 3 parts are made.")], "1 of 3 parts are made, 100 s of usually about 200 s", 0.45),
     ([task(created=NOW - 400)], "generating, 400 s of usually about 200 s", 0.95),
     ([task(created=NOW + 5)], "generating, 0 s of usually about 200 s", 0),
     ([task(state="succeeded")], "saving the files, 100 s of usually about 200 s", 0.45),
@@ -52,7 +54,7 @@ WAITED_FOR: list[tuple[list[Task], str, float]] = [
 ]
 
 
-@pytest.mark.parametrize(("tasks", "words", "share"), WAITED_FOR, ids=[words for _, words, _ in WAITED_FOR])
+@pytest.mark.parametrize(("tasks", "words", "share"), WAITED_FOR, ids=range(len(WAITED_FOR)))
 def test_progress_is_told_in_a_sentence(tasks: list[Task], words: str, share: float) -> None:
     usual = {"t_1": 200.0, "t_2": 400.0}
     assert progress.describe_progress(tasks, usual, now=NOW) == words

@@ -17,6 +17,7 @@ from kie_mcp.server.build import build_server
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.tools import tool_list
 from kie_mcp.server.tools.registry import TOOLS as REGISTERED
+from kie_mcp.server.tools.registry import UNLISTED
 
 START, END = f"<!-- tools: {tool_list.COMMAND} -->", "<!-- /tools -->"
 
@@ -80,7 +81,7 @@ def test_the_compact_size_is_what_it_takes_to_run_any_model() -> None:
 
 
 def test_all_is_every_tool_in_the_order_of_the_catalogue() -> None:
-    assert list_names("all") == [*GENERATING, *UTILITY] == list(TOOLS)
+    assert list_names("all") == [*GENERATING, *UTILITY, *(tool.name for tool in UNLISTED)] == list(TOOLS)
 
 
 @pytest.mark.parametrize(

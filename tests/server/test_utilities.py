@@ -29,6 +29,7 @@ READ_ONLY: dict[str, dict[str, Any]] = {
     "view_media": {"task_id": "{task}"},
     "find_models": {},
     "describe_model": {"model": "veo3"},
+    "find_voices": {},
 }
 
 

@@ -153,8 +153,8 @@ def task_rows(folder: Path) -> list[tuple[str, str, str | None, str]]:
 
 
 def saved_files(folder: Path) -> list[Path]:
-    """Return the files in an output folder, without the JSON file beside each."""
-    files = folder.iterdir() if folder.is_dir() else ()
+    """Return the files in an output folder and its folders, without the JSON file beside each."""
+    files = (file for file in folder.rglob("*") if file.is_file())
     return sorted(file for file in files if not (file.suffix == ".json" and file.with_suffix("").exists()))
 
 

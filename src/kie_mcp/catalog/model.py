@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
@@ -24,6 +24,7 @@ from kie_mcp.catalog.argument_values import read_value
 from kie_mcp.catalog.fields import Image, InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
+from kie_mcp.catalog.voices import Voice
 
 HIDDEN_FIELDS = frozenset(
     {"nsfw_checker", "enable_safety_checker", "upload_method", "uploadCn", "upload_cn", "sync_mode", "enable_fallback"}
@@ -91,6 +92,8 @@ class KieModel(BaseModel):
     """For each optional field that is None by default, the default that KIE documents and uses itself."""
     added: ClassVar[frozenset[str]] = frozenset()
     """Names of fields that KIE added after the built-in class was written; only classes made at run time have any."""
+    voice_list: ClassVar[tuple[Voice, ...]] = ()
+    """The voices that the model speaks with, as far as KIE lists them."""
     usual_seconds: ClassVar[float] = 60
     """Seconds that a task of this model usually takes."""
 
@@ -300,6 +303,10 @@ class KieModel(BaseModel):
     def extra_credits(self) -> float:
         """Return the credits that this call costs in addition to the price of all its units."""
         return 0
+
+    def split(self) -> tuple[Self, ...]:
+        """Return the calls to send to KIE: this call, or its parts in order if KIE does not take so long a text."""
+        return (self,)
 
 
 def _add_lengths(

@@ -71,6 +71,17 @@ class Estimate:
         return f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
 
 
+def add_estimates(estimates: Iterable[Estimate]) -> Estimate:
+    """Return the estimated cost of several calls together; it is unknown if that of one of them is."""
+    each = tuple(estimates)
+    low = [estimate.low for estimate in each if estimate.low is not None]
+    high = [estimate.high for estimate in each if estimate.high is not None]
+    if len(low) < len(each) or len(high) < len(each):
+        return Estimate(None, None)
+    assumed = "; ".join(dict.fromkeys(estimate.assumed for estimate in each if estimate.assumed))
+    return Estimate(round(sum(low), 2), round(sum(high), 2), assumed)
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """A model's price list. The first rate whose conditions a call meets is the price of one unit."""

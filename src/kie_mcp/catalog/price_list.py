@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from types import NoneType, SimpleNamespace
+from types import NoneType
 from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+
 from kie_mcp.catalog.fields import find_file_type
-from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.price import AS_OF, Estimate, Price, Rate
+from kie_mcp.catalog.model import KieModel, Part
+from kie_mcp.catalog.price import AS_OF, Estimate, Price, Rate, add_estimates
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.schema import plain_schema, walk_annotation
+from kie_mcp.catalog.sentences import LONGEST_SPEECH
 
 QUANTITIES = ("duration", "count", "prompt", "images", "sequence", "frames", "fps", "lines")
 """Fields that may change how many price units a call pays for, in addition to the fields in `Price.of`."""
@@ -79,7 +82,7 @@ def _estimates(model: type[KieModel]) -> list[Estimate]:
     choices = [tuple(_extreme_values(model, name, schemas[name])) for name in names]
     # Some calls have combinations that the model forbids. These have no rate, or the same rate as an allowed call.
     calls = (model.model_construct(**dict(zip(names, values, strict=True))) for values in product(*choices))
-    return [call.estimate() for call in calls]
+    return [add_estimates(part.estimate() for part in call.split()) for call in calls]
 
 
 def _extreme_values(model: type[KieModel], name: str, schema: Mapping[str, Any]) -> Iterator[Any]:
@@ -94,10 +97,10 @@ def _extreme_values(model: type[KieModel], name: str, schema: Mapping[str, Any])
     elif "enum" in schema:
         yield from schema["enum"]
     else:
-        yield from _extremes_of_type(schema)
+        yield from _extremes_of_type(schema, field)
 
 
-def _extremes_of_type(schema: Mapping[str, Any]) -> Iterator[Any]:
+def _extremes_of_type(schema: Mapping[str, Any], field: FieldInfo) -> Iterator[Any]:
     match schema.get("type"):
         case "boolean":
             yield from (False, True)
@@ -106,5 +109,7 @@ def _extremes_of_type(schema: Mapping[str, Any]) -> Iterator[Any]:
         case "string":
             yield "x" * schema.get("maxLength", LONGEST_TEXT)
         case "array":
-            # The list holds the lines of a dialogue. KIE limits the length of all lines together, so one is enough.
-            yield (SimpleNamespace(prompt="x" * LONGEST_TEXT),)
+            # The list holds the lines of a dialogue. The length of all lines together is limited, so one is enough.
+            line: dict[str, Any] = {"prompt": "x" * LONGEST_SPEECH}
+            types = (each for each in walk_annotation(field.annotation) if isinstance(each, type))
+            yield tuple(each.model_construct(**line) for each in types if issubclass(each, Part))

@@ -1,8 +1,9 @@
 """Search for models in the built-in catalogue, and describe models for agents."""
 
 import difflib
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import chain
@@ -16,6 +17,7 @@ from kie_mcp.catalog.needs import NEEDS, Need, find_needs, split_words
 from kie_mcp.catalog.price import AS_OF
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.voices import Voice
 
 Description = dict[str, Any]
 
@@ -247,6 +249,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
         "usual_seconds": model.usual_seconds,
         "price": str(model.price) + (f" ({model.price.note})" if model.price.note else ""),
         "price_as_of": AS_OF,
+        **_describe_voices(model.voice_list, schema),
         "input_schema": schema,
     }
 
@@ -267,7 +270,20 @@ def format_description(description: Mapping[str, Any]) -> str:
     for name, field in schema["properties"].items():
         star = "*" if name in schema.get("required", ()) else ""
         lines.append(f"{name}{star}: {_format_field(field)}")
+    if "voices_hint" in description:
+        names = f"Voices: {', '.join(description['voices'])}. " if "voices" in description else ""
+        lines.append(f"{names}{description['voices_hint']}")
     return "\n".join(lines)
+
+
+def _describe_voices(voices: Sequence[Voice], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a description for a model's voices, which are named unless the schema names them already."""
+    if not voices:
+        return {}
+    told = json.dumps(schema)
+    names = [voice.name for voice in voices if f'"{voice.id}"' not in told]
+    hint = "find_voices tells what each voice is like, and what to write."
+    return {**({"voices": names} if names else {}), "voices_hint": hint}
 
 
 def _format_rate(description: Mapping[str, Any]) -> str:

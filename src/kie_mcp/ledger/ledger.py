@@ -22,8 +22,8 @@ from kie_mcp.ledger.migrations import MIGRATIONS, Migration
 from kie_mcp.ledger.rate_limit import CreateSlots
 from kie_mcp.ledger.rows import row_from_task, task_from_row, update_task
 from kie_mcp.ledger.statistics import Statistics
-from kie_mcp.ledger.tables import tasks
-from kie_mcp.ledger.task import FINAL, Result, State, Task
+from kie_mcp.ledger.tables import IS_NO_PART, tasks
+from kie_mcp.ledger.task import FINAL, IN_PARTS, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
@@ -119,6 +119,17 @@ class Ledger:
         async with self.database.reading() as connection:
             return await _find_repeated(connection, idempotency_key, since)
 
+    async def find_newest(self, idempotency_key: str) -> Task | None:
+        """Return the newest task with this idempotency key, whatever became of it; None if there is none."""
+        query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key)
+        # Of two rows of the same moment, the one that was added later has the higher number.
+        found = await self._select_tasks(query.order_by(tasks.c.created.desc(), sa.text("rowid DESC")).limit(1))
+        return found[0] if found else None
+
+    async def find_parts(self, id_: str) -> list[Task]:
+        """Return the parts that were made for the whole with this id, oldest first."""
+        return await self._select_tasks(sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created))
+
     async def spent(self, task: Task) -> Spent:
         """Return the credits that count against the caps for a task: in the 24 hours before it, and in its session."""
         async with self.database.reading() as connection:
@@ -175,7 +186,7 @@ class Ledger:
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
-        """Return a page of tasks, newest first.
+        """Return a page of tasks, newest first, without the parts of wholes.
 
         Args:
             states: Only tasks in these states; empty means all.
@@ -192,7 +203,7 @@ class Ledger:
         """
         cost, arguments = sa.func.coalesce(tasks.c.credits, tasks.c.reserved), sa.cast(tasks.c.arguments, sa.Text)
         least, most = credits_range
-        query = sa.select(tasks).order_by(tasks.c.created.desc(), tasks.c.id.desc()).limit(limit)
+        query = sa.select(tasks).where(IS_NO_PART).order_by(tasks.c.created.desc(), tasks.c.id.desc()).limit(limit)
         if states:
             query = query.where(tasks.c.state.in_(states))
         if kind:
@@ -214,7 +225,9 @@ class Ledger:
     async def ran_alone(self, task: Task) -> bool:
         """Return whether no other task in the ledger has run at any time since this task was created."""
         ended_since = sa.or_(tasks.c.finished.is_(None), tasks.c.finished >= task.created)
-        query = sa.select(tasks.c.id).where(tasks.c.id != task.id, tasks.c.state != "prepared", ended_since).limit(1)
+        # A whole itself costs nothing; its parts are tasks as well.
+        others = sa.and_(tasks.c.id != task.id, tasks.c.route != IN_PARTS)
+        query = sa.select(tasks.c.id).where(others, tasks.c.state != "prepared", ended_since).limit(1)
         return not await self.database.select(query)
 
     async def _execute(self, statement: sa.Update) -> None:
@@ -244,6 +257,6 @@ async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     query = sa.select(
         sa.func.coalesce(sa.func.sum(sa.case((in_day, cost), else_=0)), 0).label("day"),
         sa.func.coalesce(sa.func.sum(in_session), 0).label("session"),
-    ).where(sa.or_(in_day, tasks.c.session == task.session))
+    ).where(sa.or_(in_day, tasks.c.session == task.session), IS_NO_PART)
     (row,) = await fetch_rows(connection, query)
     return Spent(**row)

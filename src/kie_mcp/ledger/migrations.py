@@ -41,6 +41,13 @@ MIGRATIONS = (
             "INSERT INTO prompts (rowid, prompt) SELECT number, lower(arguments ->> '$.prompt') FROM tasks",
         ),
     ),
+    Migration(
+        "0004_task_parent",
+        (
+            "ALTER TABLE tasks ADD COLUMN parent TEXT",
+            "CREATE INDEX ix_tasks_parent ON tasks (parent) WHERE parent IS NOT NULL",
+        ),
+    ),
 )
 """All migrations in order; the first migration upgrades version 1 to version 2."""
 

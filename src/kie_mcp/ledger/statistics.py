@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.spending import By, Spending
-from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.tables import IS_NO_PART, tasks
 
 CHARGES_READ = 12
 """Largest number of past charges on which an estimate is based."""
@@ -57,5 +57,5 @@ class Statistics:
             sa.func.coalesce(sa.func.sum(tasks.c.credits), 0).label("charged"),
             sa.func.sum(tasks.c.reserved).label("reserved"),
         ]
-        query = sa.select(*parts, *sums).where(tasks.c.created >= since).group_by(*parts)
+        query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART).group_by(*parts)
         return [Spending(**row) for row in await self._database.select(query)]

@@ -39,16 +39,20 @@ tasks = sa.Table(
     sa.Column("cancelled", sa.Float),
     sa.Column("seconds", sa.Float),
     sa.Column("number", sa.Integer, index=True),
+    sa.Column("parent", sa.Text),
     sa.Index("ix_tasks_model_state_finished", "model", "state", "finished"),
     sa.Index("ix_tasks_model_tariff_finished", "model", "tariff", "finished"),
     sa.Index("ix_tasks_state_created", "state", "created", "id"),
     sa.Index("ix_tasks_finished", "finished"),
     sa.Index("ix_tasks_session", "session"),
+    sa.Index("ix_tasks_parent", "parent", sqlite_where=sa.text("parent IS NOT NULL")),
 )
 """The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`.
 
 The column `number` counts the tasks in the order in which they were recorded; `prompts.py` finds tasks by it.
 """
+IS_NO_PART = tasks.c.parent.is_(None)
+"""An SQL condition that leaves out the parts of wholes: a whole counts what its parts cost."""
 
 uploads = sa.Table(
     "uploads",

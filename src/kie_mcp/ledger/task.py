@@ -16,6 +16,9 @@ crash in this state, nobody knows whether KIE accepted the task.
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
 """States of tasks that are no longer polled."""
 
+IN_PARTS = "parts"
+"""The route of a whole: a task that KIE makes in parts, each of which is a task with a route of its own."""
+
 KEPT_FOR = 14 * 24 * 3600
 """Seconds for which KIE keeps the results and the record of a task."""
 
@@ -104,13 +107,23 @@ class Task:
     note: str = ""
     """A sentence about a problem after KIE had finished the task, such as a full disk or a file that is gone."""
     request: dict[str, Any] | None = None
-    """Body of the create request, which polling sends again on a `repeated` route; None on other routes."""
+    """Body of the create request, which polling sends again on a `repeated` route; of a whole, the plan of its parts.
+
+    None on other routes.
+    """
     idempotency_key: str = ""
     """A text that is equal for calls that ask for the same result; the database column is `fingerprint`."""
     session: str = ""
     """Id of the server process that received the tool call."""
     cancelled: float | None = None
     """Time when the caller stopped waiting for the task, which continues at KIE; None if the caller did not stop."""
+    parent: str | None = None
+    """Of a part, the id of the whole that it was made for, which counts its credits; None of any other task."""
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether this is a whole, which KIE makes in parts."""
+        return self.route == IN_PARTS
 
     @property
     def final(self) -> bool:

@@ -75,8 +75,13 @@ def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, no
         return tasks[0].state if len(tasks) == 1 else done
     elapsed = max(now - min(task.created for task in open_), 0)
     longest = max(usual[task.id] for task in open_)
-    words = STATE_WORDS[tasks[0].state] if len(tasks) == 1 else done
+    words = _describe_state(tasks[0]) if len(tasks) == 1 else done
     return f"{words}, {elapsed:.0f} s of usually about {longest:.0f} s"
+
+
+def _describe_state(task: "Task") -> str:
+    """Describe in words what an unfinished task is doing; a task in parts notes how many of them are made."""
+    return task.note.rstrip(".") if task.in_parts and task.note else STATE_WORDS[task.state]
 
 
 def estimate_progress(elapsed: float, usual: float) -> float:

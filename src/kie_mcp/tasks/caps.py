@@ -32,7 +32,8 @@ class Caps:
                 "Choose a cheaper model or smaller arguments, or have the user raise the cap.",
             )
         for used, cap, of in ((spent.day, self.day, "day"), (spent.session, self.session, "session")):
-            if cap is not None and used + task.reserved > cap:
+            # Sums of credits have rounding errors, such as 46.03 + 22.96 > 68.99.
+            if cap is not None and round(used + task.reserved - cap, 6) > 0:
                 raise CapReached(
                     f"{task.cost}, and {format_number(max(cap - used, 0))} of the {format_number(cap)} credits a {of} "
                     f"are left (KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",

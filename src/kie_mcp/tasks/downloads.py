@@ -15,7 +15,7 @@ from kie_mcp.clock import to_local_day
 from kie_mcp.errors import ApiError, DamagedFile, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.media import formats, integrity, result_types
+from kie_mcp.media import formats, integrity, joining, result_types
 from kie_mcp.media.facts import describe_file
 from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.address_guard import AddressGuard
@@ -26,6 +26,8 @@ from kie_mcp.tasks.partial_files import PartialFile
 LARGEST_FILE = 2 * 1024**3
 """Maximum size of one result file, in bytes."""
 MOST_REDIRECTS = 5
+PARTS_FOLDER = "parts"
+"""Folder in the output folder for the files of parts, which are joined to the file of their whole."""
 LONGEST_MODEL = 100
 """Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
@@ -90,6 +92,26 @@ class Downloader:
         final = partial_files.write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
         return Result(url="", path=str(final), mime_type=mime_type, facts=describe_file(final, mime_type))
 
+    async def join(self, task: Task, paths: Sequence[Path]) -> Result | None:
+        """Join the files of a whole's parts to one file in the output folder.
+
+        Returns:
+            The file; None if ffmpeg would be needed to join these files, and it is not installed.
+
+        Raises:
+            OSError: When a file cannot be read or written.
+            InvalidCall: When ffmpeg cannot be started, or does not finish in time.
+        """
+        stem = _file_stem(task, 1)
+        with partial_files.open_partial_file(self.folder, stem) as part:
+            part.begin("", None)
+            mime_type = await joining.join_sounds(paths, part.file)
+            if not mime_type:
+                return None
+            final = await anyio.to_thread.run_sync(part.commit, self.folder, stem, formats.EXTENSIONS[mime_type])
+        facts = await anyio.to_thread.run_sync(describe_file, final, mime_type)
+        return Result(url="", path=str(final), mime_type=mime_type, facts=facts)
+
     def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
         """Write the sidecar of each downloaded file: a JSON file that says how the file was made.
 
@@ -111,11 +133,11 @@ class Downloader:
                     partial_files.write_file(content, place.parent, place.name, "json")
 
     async def _download_result(self, task: Task, result: Result, number: int) -> None:
-        stem = _file_stem(task, number)
-        with partial_files.open_partial_file(self.folder, stem) as part:
+        stem, folder = _file_stem(task, number), self.folder / PARTS_FOLDER if task.parent else self.folder
+        with partial_files.open_partial_file(folder, stem) as part:
             result.mime_type = await self._download_with_fresh_link(task, result, part)
             extension = result_types.choose_extension(result.mime_type, result.link)
-            final = part.commit(self.folder, stem, extension)
+            final = part.commit(folder, stem, extension)
             # A data URI is as large as the file, and no longer needed.
             result.path, result.url = str(final), result.link
             # If the saved file cannot be read again, only the facts about it are missing.

@@ -8,7 +8,7 @@ from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.price import AS_OF, Estimate
+from kie_mcp.catalog.price import AS_OF, Estimate, add_estimates
 from kie_mcp.catalog.price_text import estimate_from_text, quote_text
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.ledger.task import Task
@@ -57,6 +57,18 @@ def quote(call: KieModel, charges: Sequence[float], live_price: str = "", length
     if figure < listed.reserve:
         basis += f"; caps count {format_number(listed.reserve)}, {listed.basis}"
     return Quote(Estimate(figure, figure), basis, max(figure, listed.reserve))
+
+
+def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
+    """Return the quote of several calls together.
+
+    Args:
+        quotes: The quotes of the calls; none if nothing has to be paid.
+        words: What is quoted, such as `3 parts`.
+    """
+    basis = "; ".join(dict.fromkeys([words, *(each.basis for each in quotes)]))
+    estimate = add_estimates(each.estimate for each in quotes)
+    return Quote(estimate, basis, round(sum(each.reserve for each in quotes), 2))
 
 
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:

@@ -6,7 +6,7 @@ one ledger. Each process holds a lease on its tasks, and renews the lease by hea
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,21 +18,24 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
 from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.downloads import Downloader
-from kie_mcp.tasks.money import Quote, combine_tasks, quote
+from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.parts import recount
 from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
+from kie_mcp.tasks.pricing import Pricing
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.services import Change, Services
 from kie_mcp.tasks.stray_references import refuse_stray_references
 from kie_mcp.tasks.takeover import Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.watcher import Watcher
+from kie_mcp.tasks.whole import Started, WholeWatcher
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,7 @@ CONFIRMATION_SECONDS = 300
 """Seconds for which a confirmation (the user's consent to the cost of a call) is valid."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
+AnyWatcher = Watcher | WholeWatcher
 
 
 class Runner:
@@ -86,13 +90,14 @@ class Runner:
         self.clock = clock
         self.id = new_id("s")
         """The id of this process in the ledger, under which the process holds its lease."""
+        self._pricing = Pricing(ledger, self.references, clock, self.id)
         self._services = Services(client, ledger, uploader, self.references, downloader, clock, on_change)
         self._task_group = task_group
         self._rules = rules or Rules()
         self._callback_url = callback_url
         self._usual_seconds = usual_seconds
         self._find_kind = find_kind
-        self._watchers: dict[str, Watcher] = {}
+        self._watchers: dict[str, AnyWatcher] = {}
         self._takeover = Takeover(client, ledger, self.id, clock)
 
     async def submit(self, order: Order, *, confirm: str = "", seconds: float | None = None) -> Task:
@@ -110,26 +115,17 @@ class Runner:
         Raises:
             KieMcpError: When KIE did not accept the task; the error says whether KIE charged credits.
         """
-        try:
-            with failures.explain_ledger_errors():
-                contents, idempotency_key, repeated = await self._look_up_repeat(order)
-                if repeated:
-                    return await self.get(repeated.id, seconds=seconds)
-                watcher = await self._prepare(order, idempotency_key, contents)
-                task = watcher.task
-                self._rules.caps.check(task, await self.ledger.spent(task))
-                await self._require_confirmation(task, confirm)
-                await self._takeover.renew_lease()
-                # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.
-                self._watchers[task.id] = watcher
-                repeated = await self.ledger.add(
-                    task, repeats_since=self._repeat_window_start(), check=partial(self._rules.caps.check, task)
-                )
-        except BaseException:
-            self._watchers.pop(order.id, None)
-            raise
+        with failures.explain_ledger_errors():
+            contents, idempotency_key, repeated = await self._look_up_repeat(order)
+            if repeated:
+                return await self.get(repeated.id, seconds=seconds)
+            task = await self._pricing.build_task(order, idempotency_key, contents)
+            self._rules.caps.check(task, await self.ledger.spent(task))
+            await self._require_confirmation(task, confirm)
+            await self._takeover.renew_lease()
+            watcher = await self._build_watcher(task)
+            repeated = await self._add(watcher, self._repeat_window_start(), partial(self._rules.caps.check, task))
         if repeated:
-            del self._watchers[task.id]
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it goes on if the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
@@ -137,6 +133,18 @@ class Runner:
         if watcher.error:
             raise watcher.error
         return task
+
+    async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
+        """Start a part of a whole, as `PartRunner.start_part()` says."""
+        with failures.explain_ledger_errors():
+            task = await self._pricing.build_task(order, idempotency_key, {})
+            task.parent = whole.id
+            watcher = await self._build_watcher(task)
+            if repeated := await self._add(watcher, repeats_since=0):
+                return Started(await self.get(repeated.id, seconds=None))
+        self._task_group.start_soon(self._run, watcher, order)
+        await watcher.create_settled.wait()
+        return Started(task, watcher.error)
 
     async def find_repeated(self, order: Order) -> Task | None:
         """Return the existing task if the order repeats an earlier call, else None; no request is sent to KIE.
@@ -152,10 +160,7 @@ class Runner:
 
     async def quote(self, order: Order) -> Quote:
         """Return the quote of a call, which is an estimate of its cost; no request is sent to KIE."""
-        lengths = await self.references.measure(order.call.references())
-        price_key, _ = order.tariff(lengths)
-        charges = await self.ledger.statistics.charges(order.call.id, price_key) if price_key else []
-        return quote(order.call, charges, order.live_price, lengths)
+        return await self._pricing.quote(order)
 
     async def authorize(self, orders: Sequence[Order], confirm: str = "") -> dict[str, str]:
         """Check the total cost of several calls against the caps, and require one confirmation for all of them.
@@ -177,7 +182,7 @@ class Runner:
             for order in orders:
                 contents, idempotency_key, repeated = await self._look_up_repeat(order)
                 if not repeated:
-                    tasks.append((await self._prepare(order, idempotency_key, contents)).task)
+                    tasks.append(await self._pricing.build_task(order, idempotency_key, contents))
                     self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
             if not tasks:
                 return {}
@@ -243,7 +248,7 @@ class Runner:
                     found[place] = await self.get(found[place].id)
         return found
 
-    async def _wait_for_create(self, watcher: Watcher, seconds: float | None) -> None:
+    async def _wait_for_create(self, watcher: AnyWatcher, seconds: float | None) -> None:
         """Wait until the create is settled, or until the time in seconds is over."""
         if seconds is None:
             await watcher.create_settled.wait()
@@ -273,6 +278,7 @@ class Runner:
         task = await self.get(id_)
         await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
         await self._services.save(task)
+        await recount(self.ledger, task)
         return await self.get(task.id)
 
     async def estimate_duration(self, task: Task) -> DurationEstimate:
@@ -315,27 +321,27 @@ class Runner:
         """Return the time, in seconds since 1970, since which equal calls count as repeated; None if none do."""
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
 
-    async def _prepare(self, order: Order, idempotency_key: str, contents: Mapping[Ref, str]) -> Watcher:
-        """Build the task of an order, with its reservation, and return a watcher of this task; nothing is saved yet."""
-        call, quoted = order.call, await self.quote(order)
-        price_key, units = order.tariff(await self.references.measure(call.references()))
-        task = Task(
-            id=order.id,
-            tool=order.tool,
-            model=call.id,
-            kind=call.kind,
-            route="",
-            arguments=order.ledger_arguments(contents),
-            created=self.clock.time(),
-            estimate=quoted.known,
-            basis=quoted.basis,
-            reserved=quoted.reserve,
-            price_key=price_key,
-            units=units,
-            idempotency_key=idempotency_key,
-            session=self.id,
-        )
-        return Watcher(task, self._services, await self.estimate_duration(task))
+    async def _build_watcher(self, task: Task) -> AnyWatcher:
+        """Return a new watcher of a task."""
+        duration = await self.estimate_duration(task)
+        if task.in_parts:
+            return WholeWatcher(task, self._services, duration, self)
+        return Watcher(task, self._services, duration)
+
+    async def _add(
+        self, watcher: AnyWatcher, repeats_since: float | None, check: Callable[[Spent], None] | None = None
+    ) -> Task | None:
+        """Save a new task's row and keep its watcher; return the earlier task instead if the call is a repetition."""
+        # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.
+        self._watchers[watcher.task.id] = watcher
+        is_added = False
+        try:
+            repeated = await self.ledger.add(watcher.task, repeats_since=repeats_since, check=check)
+            is_added = not repeated
+            return repeated
+        finally:
+            if not is_added:
+                del self._watchers[watcher.task.id]
 
     async def _require_confirmation(self, task: Task, confirm: str) -> None:
         """Raise `ConfirmationNeeded` if a person has to confirm the cost and `confirm` is no valid confirmation id."""
@@ -355,14 +361,8 @@ class Runner:
     def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
         """Return, for each route id, the body of the create request; the route to try first comes first."""
         route_ids = (order.route,) if order.route else routes.route_ids(order.call, service=self.client.service)
-
-        def resolve(ref: Ref) -> str:
-            return resolved.get(ref, str(ref))
-
-        return {
-            route_id: routes.build_body(order.call, route_id, resolve, self._callback_url, order.extra)
-            for route_id in route_ids
-        }
+        build = partial(routes.build_body, order.call, callback_url=self._callback_url, extra=order.extra)
+        return {id_: build(id_, resolve=lambda ref: resolved.get(ref, str(ref))) for id_ in route_ids}
 
     async def _take_over(self, known: Task) -> None:
         """Watch a task that no live process watches, and store in the ledger that this process watches it."""
@@ -371,20 +371,22 @@ class Runner:
             return
         await self._takeover.renew_lease()
         task = await self.ledger.leases.claim(known.id, self.id, self.clock.time())
-        duration = await self.estimate_duration(known)
+        watcher = await self._build_watcher(task or known)
         if task and task.id not in self._watchers:
-            self._watchers[task.id] = watcher = Watcher(task, self._services, duration)
+            self._watchers[task.id] = watcher
             self._task_group.start_soon(self._run, watcher, None)
 
-    async def _run(self, watcher: Watcher, order: Order | None) -> None:
+    async def _run(self, watcher: AnyWatcher, order: Order | None) -> None:
         """Create a task from its order, and follow the task to its end; a task taken over has no order."""
         with self._watched_until_ended(watcher):
             if order:
-                await watcher.start(order, lambda resolved: self._build_bodies(order, resolved))
+                await watcher.start(order, partial(self._build_bodies, order))
             await watcher.follow(poll_now=not order)
+            with suppress(LedgerError):
+                await recount(self.ledger, watcher.task)
 
     @contextmanager
-    def _watched_until_ended(self, watcher: Watcher) -> Iterator[None]:
+    def _watched_until_ended(self, watcher: AnyWatcher) -> Iterator[None]:
         """After the `with` block, also after an error, remove the watcher and wake callers that wait for its task."""
         try:
             yield

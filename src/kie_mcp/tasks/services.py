@@ -9,8 +9,9 @@ import anyio
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
+from kie_mcp.tasks import failures
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.uploads import Uploader
@@ -39,6 +40,15 @@ class Services:
         await self.ledger.save(task)
         if self.on_change:
             await self.on_change(task)
+
+    async def write_sidecars(self, task: Task) -> str:
+        """Write the sidecar of each saved file; return a sentence for the user if this fails, else an empty text."""
+        if self.downloader:
+            try:
+                self.downloader.write_sidecars(task, await self.ledger.sources_of(task))
+            except (OSError, LedgerError) as error:
+                return f"The JSON beside the files could not be written: {failures.describe_cause(error)}."
+        return ""
 
     async def read_balance(self) -> float | None:
         """Return the account's balance in credits; None if KIE does not answer within `BALANCE_SECONDS`."""

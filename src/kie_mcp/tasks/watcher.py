@@ -357,7 +357,7 @@ class Watcher:
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
             download_error = error
         task.kind = adoption.find_kind(task)
-        sidecar_note = await self._write_sidecars(downloader)
+        sidecar_note = await self._services.write_sidecars(task)
         if not download_error:
             task.saved, task.note = True, sidecar_note
         elif (transition := transitions.retry_saving(download_error, self._age)).state != task.state:
@@ -368,14 +368,6 @@ class Watcher:
             task.note = f"Not saved: {reason}. It is tried again; the links stay good for 14 days."
         await self._save_task()
         return task.saved
-
-    async def _write_sidecars(self, downloader: Downloader) -> str:
-        """Write the sidecar of each file; return a sentence for the user if this fails, else an empty text."""
-        try:
-            downloader.write_sidecars(self.task, await self._services.ledger.sources_of(self.task))
-        except (OSError, LedgerError) as error:
-            return f"The JSON beside the files could not be written: {failures.describe_cause(error)}."
-        return ""
 
 
 def _write_notes(task: Task, downloader: Downloader) -> None:

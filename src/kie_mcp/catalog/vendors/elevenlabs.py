@@ -9,6 +9,13 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Limits, Prompt, wire
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per
+from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
+from kie_mcp.catalog.voices import ELEVENLABS
+
+LONGEST_TEXT = 5000
+"""Most characters that KIE takes at once; a dialogue has so many in all its lines together."""
+CONTEXT = 300
+"""Most characters before and after a part that the voice is told, so that its tone goes on."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -25,8 +32,9 @@ class Speech(ElevenLabs):
     """The fields that both voices share."""
 
     does = "text-to-speech"
+    voice_list = ELEVENLABS
 
-    prompt: Prompt = wire("text", max_length=5000)
+    prompt: Prompt = wire("text", max_length=LONGEST_SPEECH, description="Over 5000 in parts, joined.")
     # KIE's list of voices holds ids only, its examples use names: both work.
     voice: Prompt = Field("Rachel", description="Name or ElevenLabs voice id.")
     stability: Share = 0.5
@@ -36,6 +44,25 @@ class Speech(ElevenLabs):
     timestamps: bool = False
     previous_text: str | None = Field(None, max_length=5000, description="Said before.")
     next_text: str | None = Field(None, max_length=5000)
+
+    @model_validator(mode="after")
+    def timed_text_is_short(self) -> Self:
+        """The times of each part would begin at 0 again."""
+        if self.timestamps and len(self.prompt.strip()) > LONGEST_TEXT:
+            raise ValueError(f"timestamps go with a prompt of at most {LONGEST_TEXT} characters")
+        return self
+
+    def split(self) -> tuple[Self, ...]:
+        """Parts of a long text; each is told what is said before and after it."""
+        texts = split_text(self.prompt, LONGEST_TEXT)
+        if len(self.prompt) <= LONGEST_TEXT or len(texts) == 1:
+            return (self,)
+        before = [self.previous_text, *(split_text(text, CONTEXT)[-1] for text in texts[:-1])]
+        after = [*(split_text(text, CONTEXT)[0] for text in texts[1:]), self.next_text]
+        return tuple(
+            self.model_copy(update={"prompt": text, "previous_text": previous, "next_text": following})
+            for text, previous, following in zip(texts, before, after, strict=True)
+        )
 
 
 class Turbo25(Speech):
@@ -95,7 +122,6 @@ LANGUAGES = (
     "af ar hy as az be bn bs bg ca ceb ny hr cs da nl en et fil fi fr gl ka de el gu ha he hi hu is id ga it ja jv kn "
     "kk ky ko lv ln lt lb mk ms ml zh mr ne no ps fa pl pt pa ro ru sr sd sk sl so es sw sv ta te th tr uk ur vi cy"
 )
-LONGEST_DIALOGUE = 5000
 
 
 class Line(Part):
@@ -113,6 +139,7 @@ class DialogueV3(ElevenLabs):
     aliases = ("elevenlabs-dialogue", "text-to-dialogue-v3", "eleven_v3")
     usual_seconds = 20
     price = per("1000 characters", 14)
+    voice_list = ELEVENLABS
 
     lines: tuple[Line, ...] = wire("dialogue", min_length=1)
     stability: float = Field(0.5, ge=0, le=1, multiple_of=0.5)
@@ -125,9 +152,9 @@ class DialogueV3(ElevenLabs):
 
     @model_validator(mode="after")
     def not_too_long_and_in_a_known_language(self) -> Self:
-        """KIE counts all the lines together."""
-        if self.length > LONGEST_DIALOGUE:
-            raise ValueError(f"the lines have {self.length} characters together, at most {LONGEST_DIALOGUE}")
+        """So many characters are a long recording, and cost a lot."""
+        if self.length > LONGEST_SPEECH:
+            raise ValueError(f"the lines have {self.length} characters together, at most {LONGEST_SPEECH}")
         if self.language is not None and self.language not in LANGUAGES.split():
             raise ValueError(f"there is no language {self.language!r}, but {LANGUAGES}")
         return self
@@ -135,6 +162,18 @@ class DialogueV3(ElevenLabs):
     def count_units(self) -> Amount:
         """All the lines; 1000 characters while there are none."""
         return exactly(self.length / 1000 if "lines" in self.model_fields_set else 1)
+
+    def split(self) -> tuple[Self, ...]:
+        """Parts of a long dialogue, between its lines; a line that is too long becomes several of the same voice."""
+        if self.length <= LONGEST_TEXT:
+            return (self,)
+        lines = [
+            line.model_copy(update={"prompt": text})
+            for line in self.lines
+            for text in split_text(line.prompt, LONGEST_TEXT)
+        ]
+        groups = split_items(lines, lambda line: len(line.prompt), LONGEST_TEXT)
+        return tuple(self.model_copy(update={"lines": tuple(group)}) for group in groups)
 
 
 class Isolation(ElevenLabs):

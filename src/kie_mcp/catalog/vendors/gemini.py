@@ -1,6 +1,6 @@
 """Gemini (Google): Omni makes videos with voices and characters that return; its speech models talk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, PlainSerializer, model_validator
@@ -10,6 +10,8 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, Seed, Video, aliases, wire
 from kie_mcp.catalog.model import KieModel, Part, Resolve
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
+from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
+from kie_mcp.catalog.voices import GOOGLE, GOOGLE_WIDE
 
 VoiceName = Literal[
     "Achernar",
@@ -55,6 +57,10 @@ LONGEST_CUT = 10
 
 SOUND_TOKENS_PER_CHARACTER = (0.8, 12.5)
 """Tokens of sound for each character: 25 tokens are a second, in which a voice says 2 to 30 characters."""
+LONGEST_TEXT = 10_000
+"""Most characters that KIE takes at once."""
+CONTEXT = 300
+"""Most characters of the part before that the voice is told."""
 MOST_SOUND_TOKENS = 16_384
 """The most tokens that Google's speech models give in one answer."""
 
@@ -230,7 +236,7 @@ class Turn(Part):
     speaker: Annotated[int, PlainSerializer(lambda number: f"Speaker {number}", return_type=str)] = wire(
         "speaker_id", ge=1, description="Place in speakers, from 1."
     )
-    prompt: Prompt = wire("text", max_length=10000)
+    prompt: Prompt = wire("text", max_length=LONGEST_SPEECH)
 
 
 class VoicedSpeaker(Part):
@@ -259,7 +265,9 @@ class Speech(KieModel):
     text_rate: ClassVar[float]
     """Credits for a million tokens of text."""
 
-    prompt: Prompt | None = Field(None, max_length=10000, description="May hold tags such as [whispers].")
+    prompt: Prompt | None = Field(
+        None, max_length=LONGEST_SPEECH, description="May hold tags such as [whispers]. Over 10000 in parts, joined."
+    )
     dialogue: tuple[Turn, ...] | None = wire(
         "dialogue_turns", None, min_length=1, description="Instead of prompt, for several speakers."
     )
@@ -269,6 +277,8 @@ class Speech(KieModel):
     @model_validator(mode="after")
     def every_turn_has_a_speaker(self) -> Self:
         """One speaker says a prompt, several share a dialogue."""
+        if self.length > LONGEST_SPEECH:
+            raise ValueError(f"the texts have {self.length} characters together, at most {LONGEST_SPEECH}")
         count = len(self.speakers or ("one",))
         if bool(self.prompt) == bool(self.dialogue):
             raise ValueError("give either prompt or dialogue")
@@ -278,10 +288,34 @@ class Speech(KieModel):
             raise ValueError(f"dialogue names speaker {absent[0]}, but speakers has {count}")
         return self
 
+    @property
+    def length(self) -> int:
+        """The characters of all that is said."""
+        return sum(map(len, [self.prompt or "", *(turn.prompt for turn in self.dialogue or ())]))
+
+    def split(self) -> tuple[Self, ...]:
+        """Parts of a long text or dialogue; a turn that is too long becomes several of the same speaker."""
+        if self.length <= LONGEST_TEXT:
+            return (self,)
+        if self.prompt:
+            return self.follow_on(
+                [self.model_copy(update={"prompt": t}) for t in split_text(self.prompt, LONGEST_TEXT)]
+            )
+        turns = [
+            turn.model_copy(update={"prompt": text})
+            for turn in self.dialogue or ()
+            for text in split_text(turn.prompt, LONGEST_TEXT)
+        ]
+        groups = split_items(turns, lambda turn: len(turn.prompt), LONGEST_TEXT)
+        return self.follow_on([self.model_copy(update={"dialogue": tuple(group)}) for group in groups])
+
+    def follow_on(self, parts: Sequence[Self]) -> tuple[Self, ...]:
+        """Return the parts; where the model takes it, each is told what was said before."""
+        return tuple(parts)
+
     def count_units(self) -> Amount:
         """Millions of tokens of sound; only KIE knows how fast the voice will speak."""
-        characters = sum(map(len, [self.prompt or "", *(turn.prompt for turn in self.dialogue or ())]))
-        low, high = (min(characters * each, MOST_SOUND_TOKENS) / 1e6 for each in SOUND_TOKENS_PER_CHARACTER)
+        low, high = (min(self.length * each, MOST_SOUND_TOKENS) / 1e6 for each in SOUND_TOKENS_PER_CHARACTER)
         return Amount(low, high, "each character counts as up to half a second of speech")
 
     def extra_credits(self) -> float:
@@ -322,10 +356,18 @@ class Directed(Speech):
 
     price = per("million tokens", 2800, note="Of sound; a million tokens of text cost 140.")
     text_rate = 140
+    voice_list = GOOGLE
 
     speakers: tuple[Speaker, ...] | None = Field(None, min_length=1)
     scene: str | None = None
     context: str | None = wire("sample_context", None, description="What was said before.")
+
+    def follow_on(self, parts: Sequence[Self]) -> tuple[Self, ...]:
+        """Each part but the first is told the end of the part before it."""
+        first, *others = parts
+        ends = [split_text((part.dialogue[-1] if part.dialogue else part).prompt or "", CONTEXT)[-1] for part in parts]
+        later = [part.model_copy(update={"context": end}) for part, end in zip(others, ends, strict=False)]
+        return (first, *later)
 
 
 class Flash31(Directed):
@@ -347,6 +389,7 @@ class Speech38(Speech):
 
     whoever = VoicedSpeaker
     text_rate = 70
+    voice_list = GOOGLE_WIDE
 
     dialogue: tuple[StyledTurn, ...] | None = wire(
         "dialogue_turns", None, min_length=1, description="Instead of prompt, for several speakers."

@@ -65,7 +65,7 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
     from kie_mcp.catalog.arguments import find_broken_text
     from kie_mcp.catalog.registry import FAMILIES
     from kie_mcp.server.generate import run_family_tool
-    from kie_mcp.server.tools.registry import TOOLS
+    from kie_mcp.server.tools.registry import TOOLS, UNLISTED
 
     name, arguments = call.params.name, call.params.arguments or {}
     if broken := find_broken_text(arguments):
@@ -78,7 +78,7 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
     for family in FAMILIES:
         if family.tool == name:
             return await run_family_tool(app, call, family, arguments)
-    for tool in TOOLS:
+    for tool in (*TOOLS, *UNLISTED):
         if tool.name == name:
             return await tool(app, call, arguments)
     raise InvalidCall(

@@ -57,8 +57,10 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     pages = math.ceil(len(rows) / PAGE_SIZE)
     page = rows[(arguments.page - 1) * PAGE_SIZE : arguments.page * PAGE_SIZE]
     answer = {"models": page, "page": arguments.page, "pages": pages}
+    speech = any(each.model.voice_list for each in found.entries[:PAGE_SIZE])
     lines = [f"{row['model']} ({row['tool']}, {row['mode']}, {_format_price(row)}): {row['about']}" for row in page]
-    if note := found.note or ("" if rows else NOTHING_FITS):
+    voices_note = "find_voices finds a voice for speech, by words such as: calm British man." if speech else ""
+    if note := " ".join(filter(None, (found.note or ("" if rows else NOTHING_FITS), voices_note))):
         answer["note"] = note
         lines.insert(0, note)
     if pages > 1:

@@ -9,6 +9,7 @@ from kie_mcp.server.tools.run_model import RUN_MODEL
 from kie_mcp.server.tools.tasks import GET_TASK, LIST_TASKS, RESOLVE_TASK
 from kie_mcp.server.tools.tool import Tool
 from kie_mcp.server.tools.view_media import VIEW_MEDIA
+from kie_mcp.server.tools.voices import FIND_VOICES
 
 TOOLS: tuple[Tool, ...] = (
     GET_TASK,
@@ -25,3 +26,6 @@ TOOLS: tuple[Tool, ...] = (
     RUN_MODEL,
     COMPARE_MODELS,
 )
+
+UNLISTED: tuple[Tool, ...] = (FIND_VOICES,)
+"""Utilities that only the size `all` lists, because every listed tool takes room; answers name them where they help."""

@@ -18,7 +18,7 @@ from kie_mcp.catalog.registry import FAMILIES, STANDARD
 from kie_mcp.catalog.vendors import nano_banana
 from kie_mcp.server import live_models
 from kie_mcp.server.tools import compare_models
-from kie_mcp.server.tools.registry import TOOLS
+from kie_mcp.server.tools.registry import TOOLS, UNLISTED
 from kie_mcp.server.tools.tool import Tool
 
 TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
@@ -50,7 +50,7 @@ SPELLINGS = {
 
 def build_tools() -> list[dict[str, Any]]:
     """Return the definition of every tool, as tools/list shows it."""
-    tools = [_family_tool(family) for family in FAMILIES] + [_utility_tool(utility) for utility in TOOLS]
+    tools = [_family_tool(family) for family in FAMILIES] + [_utility_tool(utility) for utility in (*TOOLS, *UNLISTED)]
     return [_add_meta(tool) for tool in tools]
 
 
@@ -64,7 +64,7 @@ def build_sets() -> dict[str, list[str]]:
     families = {
         "compact": [],
         "standard": [family.tool for family in STANDARD],
-        "all": [family.tool for family in FAMILIES],
+        "all": [*(family.tool for family in FAMILIES), *(utility.name for utility in UNLISTED)],
         **kinds,
     }
     return {name: [*tools, *utilities] for name, tools in families.items()}
@@ -131,6 +131,7 @@ def format_tool_tables() -> str:
     for kind in get_args(Kind):
         others = [f"`{family.tool}`" for family in FAMILIES if family.kind == kind and family not in STANDARD]
         lines.append(f"| {kind} | {', '.join(others)} |")
+    lines.append(f"| - | {', '.join(f'`{utility.name}`' for utility in UNLISTED)} |")
     return "\n".join(lines)
 
 
@@ -151,11 +152,12 @@ def _family_chapter(family: Family) -> Iterator[str]:
         yield f"{_escape_markdown(about)} {time} {_escape_markdown(price)}\n"
         if model.aliases:
             yield f"Also called {', '.join(f'`{alias}`' for alias in model.aliases)}.\n"
+        voices = arguments.pop() if model.voice_list else ""
         for argument in arguments:
             name, _, admits = argument.partition(": ")
             required = " (required)" if name.endswith("*") else ""
             yield f"- `{name.removesuffix('*')}`{required}: {_escape_markdown(admits)}"
-        yield ""
+        yield f"\n{voices}\n" if voices else ""
 
 
 def _kind_label(family: Family) -> str:

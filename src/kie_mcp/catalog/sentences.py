@@ -1,0 +1,125 @@
+"""Split a text that is too long for one request into parts, at the ends of sentences where possible."""
+
+import math
+import re
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+ItemT = TypeVar("ItemT")
+
+LONGEST_SPEECH = 100_000
+"""Most characters of one call of a speech model, which is made in parts; spoken, they take two hours."""
+SMALLEST_SHARE = 4
+"""A part may be this many times shorter than the limit if the text is then cut at a better place."""
+
+_CLOSING = r"""["'”’»)\]}」』）】]*"""
+_SENTENCE_END = re.compile(rf"\n\s*\n|[。！？｡।॥]+{_CLOSING}|(?:[!?…؟۔]|(?P<stop>\.))+{_CLOSING}(?=\s)", re.MULTILINE)
+"""Matches the end of a sentence or paragraph; after a full stop, `_ends_sentence()` decides."""
+_CLAUSE_END = re.compile(r"\n|[,;:،؛](?=\s)|[，、；：]|\s[–—-](?=\s)")
+_BLANK = re.compile(r"\s+")
+_MARKUP = re.compile(r"\[[^\[\]\n]{1,200}\]|<[^<>\n]{1,200}>")
+"""Matches a direction for the voice, such as `[laughs]` or `<break time="1s"/>`."""
+_NO_END = re.compile(
+    # A single letter is an initial, and a number of one or two digits may be an ordinal, as in German dates.
+    r"(?:^|[^\w])(?:[^\W\d_]|\d{1,2}|[^\W\d_]\.[^\W\d_]|"
+    r"mr|mrs|ms|dr|prof|st|sr|jr|rev|gen|col|capt|lt|sgt|hon|pres|gov|sen|rep|mt|vs|etc|no|nos|vol|fig|approx|dept|"
+    r"inc|ltd|co|corp|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|"
+    r"nr|bzw|ca|vgl|usw|evtl|ggf|inkl|str|hr|fr|bspw|mme|mlle|m|sra|srta|ud|uds|dott|sig|ing|г|ул|стр|им|др|см)$",
+    re.IGNORECASE,
+)
+"""Matches a text before a full stop that is no end of a sentence, such as `Dr`, `e.g` or `J`."""
+_LONGEST_ABBREVIATION = 12
+_JOINER, _REGIONAL, _SKIN_TONES = "\u200d", range(0x1F1E6, 0x1F200), range(0x1F3FB, 0x1F400)
+
+
+def split_text(text: str, most: int) -> list[str]:
+    """Split a text into parts of at most `most` characters.
+
+    The text is cut at ends of sentences; if there is none, at ends of clauses, else between words, else between
+    characters as people see them. It is not cut within `[…]` or `<…>`. The parts have similar lengths, without the
+    blanks where the text was cut. Equal texts give equal parts.
+    """
+    rest = text.strip()
+    parts = []
+    while len(rest) > most:
+        cut = _find_cut(rest, most)
+        parts.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return [*parts, rest]
+
+
+def split_items(items: Sequence[ItemT], length: Callable[[ItemT], int], most: int) -> list[list[ItemT]]:
+    """Split a list into groups whose items together have at most `most` characters; the groups have similar lengths.
+
+    Args:
+        items: The items in order; none of them is longer than `most`.
+        length: Returns the number of characters of an item.
+        most: Largest number of characters of a group.
+    """
+    rest = sum(map(length, items))
+    groups: list[list[ItemT]] = [[]]
+    size, wanted = 0, rest / max(math.ceil(rest / most), 1)
+    for item in items:
+        added = length(item)
+        if groups[-1] and (size + added > most or size + added / 2 > wanted):
+            rest -= size
+            groups.append([])
+            size, wanted = 0, rest / math.ceil(rest / most)
+        groups[-1].append(item)
+        size += added
+    return groups
+
+
+def _find_cut(text: str, most: int) -> int:
+    """Return where to cut the first part off a text that is longer than `most`."""
+    parts = math.ceil(len(text) / most)
+    # If the first part is longer than `even`, the rest needs no more parts than it does now.
+    even, smallest = max(len(text) - (parts - 1) * most, 1), max(most // SMALLEST_SHARE, 1)
+    spans = [match.span() for match in _MARKUP.finditer(text)]
+    for ends in (_sentence_ends, _clause_ends, _blanks, _characters):
+        places = [place for place in ends(text[: most + 1]) if place <= most and not _is_inside(place, spans)]
+        for least in (even, smallest):
+            if found := places[bisect_left(places, least) : bisect_right(places, most)]:
+                return min(found, key=lambda place: abs(place - len(text) / parts))
+    return most
+
+
+def _sentence_ends(text: str) -> Iterator[int]:
+    for match in _SENTENCE_END.finditer(text):
+        if not match["stop"] or _ends_sentence(text, match):
+            yield match.end()
+
+
+def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+    """Tell whether a full stop ends a sentence: the next word has no small letter, and no abbreviation precedes."""
+    after = text[match.end() : match.end() + 20].lstrip()
+    if after[:1].islower():
+        return False
+    stop = match.end("stop") - 1
+    return match.group().startswith("..") or not _NO_END.search(text[max(stop - _LONGEST_ABBREVIATION, 0) : stop])
+
+
+def _clause_ends(text: str) -> Iterator[int]:
+    return (match.end() for match in _CLAUSE_END.finditer(text))
+
+
+def _blanks(text: str) -> Iterator[int]:
+    return (match.start() for match in _BLANK.finditer(text))
+
+
+def _characters(text: str) -> Iterator[int]:
+    return (place for place in range(1, len(text)) if not _is_one(text[place - 1], text[place]))
+
+
+def _is_one(before: str, after: str) -> bool:
+    """Tell whether two code points may be parts of one character as people see it, such as an emoji or a flag."""
+    flags = ord(before) in _REGIONAL and ord(after) in _REGIONAL
+    joined = _JOINER in (before, after) or ord(after) in _SKIN_TONES
+    return flags or joined or unicodedata.category(after) in ("Mn", "Mc", "Me")
+
+
+def _is_inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
+    number = bisect_right(spans, (place, 0)) - 1
+    return number >= 0 and spans[number][0] < place < spans[number][1]

@@ -1,0 +1,219 @@
+"""Join sounds to one file: MP3 and WAV as they are, without encoding them again; others with ffmpeg, if it is there."""
+
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import anyio
+import anyio.to_thread
+
+from kie_mcp.media import containers, ffmpeg, formats, mpeg_audio
+from kie_mcp.media.clips import ENCODERS, WITHOUT_METADATA
+
+WAV = "audio/wav"
+_DECODED = ("-map", "0:a:0", "-ac", "2", "-ar", "44100", "-c:a", "pcm_s16le")
+"""Options with which ffmpeg decodes sounds of different formats to WAV files that can be joined."""
+_MONO = 3
+_HEADER_MARKS = (b"Xing", b"Info", b"VBRI")
+"""Marks in the first frame of an MP3 file if this frame holds the file's length and no sound."""
+_LENGTH_FIELDS = 0x3
+"""Flags of a Xing header that has the number of frames and the number of bytes."""
+_SAMPLE_CODECS = (1, 3, 6, 7, 0xFFFE)
+"""Numbers of WAV codecs whose samples can be joined: integers, floats, A-law, mu-law, extensible."""
+_LARGEST_WAV = 2**32 - 1000
+
+
+async def join_sounds(paths: Sequence[Path], target: IO[bytes]) -> str:
+    """Join sounds in their order, and return the MIME type of the joined file.
+
+    Equal files give equal bytes. Sounds with different formats, or of a kind other than MP3 and WAV, are encoded again.
+
+    Args:
+        paths: The files.
+        target: The open file to write to, which is empty.
+
+    Returns:
+        The MIME type; an empty text if the sounds can only be joined by ffmpeg and it is not installed, or fails.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        InvalidCall: ffmpeg cannot be started, or does not finish in time.
+    """
+    if mime_type := await anyio.to_thread.run_sync(_join_unchanged, paths, target):
+        return mime_type
+    program = ffmpeg.find_ffmpeg()
+    return await _join_encoded(program, paths, target) if program else ""
+
+
+def _join_unchanged(paths: Sequence[Path], target: IO[bytes]) -> str:
+    """Join the sounds without encoding them again; if that is impossible, leave the target empty and return ""."""
+    try:
+        match {_detect(path) for path in paths}:
+            case types if types == {mpeg_audio.MPEG}:
+                _join_mp3(paths, target)
+                return mpeg_audio.MPEG
+            case types if types == {WAV}:
+                _join_wav(paths, target)
+                return WAV
+    except ValueError:
+        target.seek(0)
+        target.truncate()
+    return ""
+
+
+def _detect(path: Path) -> str | None:
+    with path.open("rb") as file:
+        return formats.detect_mime_type(file)
+
+
+def _join_mp3(paths: Sequence[Path], target: IO[bytes]) -> None:
+    """Write the frames of all files after one header frame that tells their number.
+
+    Raises:
+        ValueError: The files have different sample rates or channels, or a file has no frames.
+    """
+    header, stream, frames = b"", None, 0
+    for path in paths:
+        with path.open("rb") as file:
+            for frame in _sound_frames(file):
+                if not frames:
+                    header, stream = frame[:4], _describe_stream(frame)
+                    target.write(_build_length_frame(header, 0, 0))
+                if _describe_stream(frame) != stream:
+                    raise ValueError("different streams")
+                target.write(frame)
+                frames += 1
+    if not frames:
+        raise ValueError("no frames")
+    size = target.tell()
+    target.seek(0)
+    target.write(_build_length_frame(header, frames, size))
+
+
+def _sound_frames(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the frames of an MP3 file; a header frame, tags and damaged bytes are left out.
+
+    Raises:
+        ValueError: The file has no frames.
+    """
+    found = mpeg_audio.find_first_frame(file, mpeg_audio.skip_id3(file))
+    if not found:
+        raise ValueError("no frames")
+    at, is_first = found[0], True
+    while True:
+        file.seek(at)
+        parsed = mpeg_audio.parse_frame(file.read(mpeg_audio.HEADER_BYTES))
+        if not parsed:
+            found = mpeg_audio.find_first_frame(file, at)
+            if not found:
+                return
+            at = found[0]
+            continue
+        file.seek(at)
+        frame = file.read(parsed.size)
+        if len(frame) == parsed.size and not (is_first and any(mark in frame[:60] for mark in _HEADER_MARKS)):
+            yield frame
+        at, is_first = at + parsed.size, False
+
+
+def _describe_stream(frame: bytes) -> tuple[object, bool]:
+    """Return what all frames of a file have in common: version, sample rate, and whether there is only one channel."""
+    parsed = mpeg_audio.parse_frame(frame)
+    return parsed and parsed.stream, frame[3] >> 6 == _MONO
+
+
+def _build_length_frame(header: bytes, frames: int, size: int) -> bytes:
+    """Build the frame with a Xing header, from which players know the length of a file.
+
+    Args:
+        header: The first four bytes of a frame of the file.
+        frames: Number of frames with sound.
+        size: Size of the file in bytes.
+    """
+    is_mono, is_mpeg1 = header[3] >> 6 == _MONO, header[1] >> 3 & 3 == 3
+    place = (21 if is_mono else 36) if is_mpeg1 else (13 if is_mono else 21)
+    fields = b"Xing" + struct.pack(">III", _LENGTH_FIELDS, frames, size)
+    # The bit that is set means that no checksum follows. The bit rate is the lowest one whose frames have enough room.
+    for bit_rate in range(1, 15):
+        start = bytes([header[0], header[1] | 1, bit_rate << 4 | header[2] & 0x0D, header[3]])
+        parsed = mpeg_audio.parse_frame(start.ljust(mpeg_audio.HEADER_BYTES, b"\0"))
+        if parsed and parsed.size >= place + len(fields):
+            return (start.ljust(place, b"\0") + fields).ljust(parsed.size, b"\0")
+    raise ValueError("no frame has room for the header")
+
+
+def _join_wav(paths: Sequence[Path], target: IO[bytes]) -> None:
+    """Write the samples of all files after one header.
+
+    Raises:
+        ValueError: The files have different formats, or are too large for one WAV file.
+    """
+    layouts = [_read_wav(path) for path in paths]
+    form, (size, block) = layouts[0][0], (0, int.from_bytes(layouts[0][0][12:14], "little"))
+    if any(each[0] != form for each in layouts) or not block:
+        raise ValueError("different formats")
+    target.write(b"\0" * (20 + len(form) + 8))
+    for path, (_, (start, end)) in zip(paths, layouts, strict=True):
+        with path.open("rb") as file:
+            file.seek(start)
+            left = (end - start) // block * block
+            size += left
+            while left and (piece := file.read(min(left, 1 << 20))):
+                target.write(piece)
+                left -= len(piece)
+    if size > _LARGEST_WAV:
+        raise ValueError("too large")
+    target.write(b"\0" * (size % 2))
+    riff = struct.pack("<4sI4s4sI", b"RIFF", target.tell() - 8, b"WAVE", b"fmt ", len(form))
+    target.seek(0)
+    target.write(riff + form + struct.pack("<4sI", b"data", size))
+
+
+def _read_wav(path: Path) -> tuple[bytes, containers.Span]:
+    """Return the content of the chunk `fmt `, and the span of the samples that the file really has.
+
+    Raises:
+        ValueError: The samples cannot be joined as they are.
+    """
+    size, form, samples = path.stat().st_size, b"", None
+    with path.open("rb") as file:
+        for kind, (start, end) in containers.walk_chunks(file, (12, size)):
+            if kind == b"fmt ":
+                file.seek(start)
+                form = file.read(end - start)
+            elif kind == b"data":
+                samples = (start, min(end, size))
+                break
+    if not samples or int.from_bytes(form[:2], "little") not in _SAMPLE_CODECS or len(form) % 2:
+        raise ValueError("no samples")
+    return form, samples
+
+
+async def _join_encoded(program: str, paths: Sequence[Path], target: IO[bytes]) -> str:
+    """Decode the sounds, join them, and encode them as the first one was encoded; return "" if ffmpeg fails."""
+    first = await anyio.to_thread.run_sync(_detect, paths[0])
+    mime_type = first if first in ENCODERS else mpeg_audio.MPEG
+    with tempfile.TemporaryDirectory(prefix="kie-mcp-") as folder:
+        decoded = [Path(folder, f"{number}.wav") for number, _ in enumerate(paths)]
+        for path, wav in zip(paths, decoded, strict=True):
+            if not await ffmpeg.convert(program, path, wav, _DECODED):
+                return ""
+        joined, encoded = Path(folder, "joined.wav"), Path(folder, f"encoded.{formats.EXTENSIONS[mime_type]}")
+        await anyio.to_thread.run_sync(_join_to, decoded, joined)
+        if not await ffmpeg.convert(program, joined, encoded, (*ENCODERS[mime_type], *WITHOUT_METADATA)):
+            return ""
+        await anyio.to_thread.run_sync(_copy, encoded, target)
+    return mime_type
+
+
+def _join_to(paths: Sequence[Path], target: Path) -> None:
+    with target.open("wb") as file:
+        _join_wav(paths, file)
+
+
+def _copy(path: Path, target: IO[bytes]) -> None:
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, target)

@@ -1,0 +1,90 @@
+"""Parts: the plan by which KIE makes a call in several tasks, because it does not take so long a text at once."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from kie_mcp.catalog.registry import MODELS
+from kie_mcp.ledger.ledger import WITHOUT_RESULT, Ledger
+from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.order import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The parts of a call. The ledger keeps the plan with the whole, so that any process can make the parts."""
+
+    series: str
+    """Id of the first whole with these parts; if it failed, the next whole of the same call takes its parts over."""
+    orders: tuple[Order, ...]
+    """The order of each part."""
+
+    def key(self, number: int) -> str:
+        """Return the idempotency key of a part, which no other task has: with it, a part is found and not paid again.
+
+        Args:
+            number: The number of the part, counted from 0.
+        """
+        return hashlib.sha256(f"{self.series} part {number}".encode()).hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as a JSON object for the ledger."""
+        first = self.orders[0]
+        parts = [order.call.sent(str) for order in self.orders]
+        return {"series": self.series, "route": first.route, "extra": dict(first.extra), "parts": parts}
+
+    @classmethod
+    def read(cls, whole: Task) -> Self:
+        """Return the plan that the ledger has for a whole."""
+        plan = whole.request or {}
+        orders = (_read_part(whole, plan, fields) for fields in plan["parts"])
+        return cls(plan["series"], tuple(orders))
+
+    async def find_parts(self, ledger: Ledger) -> list[Task | None]:
+        """Return the newest task of each part; None for a part without a task."""
+        return [await ledger.find_newest(self.key(number)) for number, _ in enumerate(self.orders)]
+
+    async def find_missing(self, ledger: Ledger) -> list[Order]:
+        """Return the orders of the parts that have to be paid: those without a task, and those whose task failed."""
+        found = zip(self.orders, await self.find_parts(ledger), strict=True)
+        return [order for order, part in found if not part or part.state in WITHOUT_RESULT]
+
+
+async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan | None:
+    """Return the plan of an order; None if KIE takes its call at once.
+
+    If the last whole of the same call failed, its plan is returned, so that only the missing parts are paid.
+    """
+    calls = order.call.split()
+    if len(calls) == 1:
+        return None
+    earlier = await ledger.find_newest(idempotency_key)
+    if earlier and earlier.in_parts and earlier.state in WITHOUT_RESULT:
+        return Plan.read(earlier)
+    return Plan(order.id, tuple(replace(order, call=call, notes=()) for call in calls))
+
+
+def count_credits(whole: Task, parts: Sequence[Task]) -> None:
+    """Set what a whole cost, or what it counts as until that is known, to the sum of the parts made for it."""
+    counted = [0 if part.refused else part.reserved if part.credits is None else part.credits for part in parts]
+    is_known = all(part.credits is not None or part.refused for part in parts)
+    whole.reserved = round(sum(counted), 2)
+    whole.credits = whole.reserved if is_known else None
+
+
+async def recount(ledger: Ledger, part: Task) -> None:
+    """If the whole of a part has ended before the part, count anew what the whole cost."""
+    whole = await ledger.find(part.parent) if part.parent else None
+    if whole and whole.final:
+        count_credits(whole, await ledger.find_parts(whole.id))
+        await ledger.save(whole)
+
+
+def _read_part(whole: Task, plan: Mapping[str, Any], fields: Mapping[str, Any]) -> Order:
+    model = MODELS[whole.model]
+    arguments = model.received(fields)
+    # A field that KIE added after the class was written is sent as it is.
+    added = {name: value for name, value in arguments.items() if name not in model.model_fields}
+    call = model.model_validate({name: value for name, value in arguments.items() if name not in added})
+    return Order(whole.tool, call, plan["route"], {**plan["extra"], **added})

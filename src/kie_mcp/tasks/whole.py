@@ -1,0 +1,284 @@
+"""Whole: a task that KIE makes in parts. Its watcher starts the parts in order, and joins their files to one.
+
+The money promises hold by means of the parts, which are tasks with a row, a create request and a watcher of their own.
+A whole sends nothing to KIE. Its row reserves the credits of all parts before the first one is sent, and each part has
+an idempotency key that follows from the whole. So a process that takes over a whole finds the parts that there are, and
+makes only the others.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import anyio
+
+from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
+from kie_mcp.ledger.ledger import WITHOUT_RESULT, LedgerError
+from kie_mcp.ledger.task import Result, Task
+from kie_mcp.tasks import failures
+from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.parts import Plan, count_credits
+from kie_mcp.tasks.polling import DurationEstimate
+from kie_mcp.tasks.services import Services
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5
+"""Seconds between two attempts to save the joined file, and between two looks at a part whose files are not saved."""
+LONGEST_WAIT = 3600
+"""Seconds after which a part that still runs is looked up again."""
+LONGEST_LEDGER_BACKOFF = 30
+"""Maximum seconds between two attempts to save the whole's row in the ledger."""
+
+TOLD = ("message", "next_step", "billed")
+"""The fields of a part's error that are different in the error of the whole."""
+
+
+class Started(NamedTuple):
+    """A part whose create request is settled, and the error of this request, if there was one."""
+
+    task: Task
+    error: KieMcpError | None = None
+
+
+class PartRunner(Protocol):
+    """What a whole needs of the runner."""
+
+    async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
+        """Start a part, unless there is one with this idempotency key already.
+
+        The whole has passed the caps and the confirmation for all its parts.
+
+        Args:
+            order: The order of the part.
+            whole: The whole, which counts what the part costs.
+            idempotency_key: The key from the whole's plan.
+
+        Returns:
+            The part, when KIE has accepted or refused it.
+
+        Raises:
+            KieMcpError: When the ledger cannot be written, so that KIE was not asked.
+        """
+        ...
+
+    async def get(self, id_: str, *, seconds: float | None = ...) -> Task:
+        """Return a task, and make sure that a process watches it."""
+        ...
+
+    async def wait(self, tasks: Sequence[Task], seconds: float) -> list[Task]:
+        """Wait until all tasks have ended."""
+        ...
+
+
+class WholeWatcher:
+    """Follows one whole to its end; it has the same methods and events as the `Watcher` of any other task."""
+
+    def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
+        self.task = task
+        self.duration = duration
+        self.create_settled = anyio.Event()
+        """An event that is set when KIE has accepted or refused the first part, or when its outcome is unknown."""
+        self.error: KieMcpError | None = None
+        """The error that `Runner.submit()` raises; None if `submit()` returns the task."""
+        self.ended = anyio.Event()
+        """An event that is set when callers need not wait any longer."""
+        self._services = services
+        self._runner = runner
+        self._parts: list[Task] = []
+        self._woken = anyio.Event()
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return Plan.read(self.task)
+
+    def poll_soon(self) -> None:
+        """Save unsaved files at once; a part that still runs is polled on its own schedule."""
+        self._woken.set()
+
+    async def start(self, *_: object) -> None:
+        """Start the first part; KIE's answer shows whether KIE accepts such a call."""
+        try:
+            await self._make_next()
+        except Exception as error:
+            # An error that leaves this method would cancel all other watchers in the task group.
+            logger.exception("task %s", self.task.id)
+            self.error = failures.internal_create_error(self.task, error, self._services.client.advice)
+        finally:
+            self.create_settled.set()
+
+    async def follow(self, *, poll_now: bool) -> None:
+        """Make the parts that are missing, wait for all, and join their files.
+
+        Args:
+            poll_now: True after a takeover.
+        """
+        task = self.task
+        try:
+            if poll_now and not await self._was_sent():
+                await self._fail(failures.not_sent_error())
+            while not task.final and self._find_failed() is None and len(self._parts) < len(self._plan.orders):
+                await self._make_next()
+            if not task.final:
+                await self._wait_for_parts()
+                await self._finish()
+        except Exception:
+            # The whole's row keeps its last saved state, so it is taken over again.
+            logger.exception("task %s", task.id)
+
+    async def _was_sent(self) -> bool:
+        """Tell whether the create request of any part was sent; if not, the whole fails as any unsent task does."""
+        parts = await self._plan.find_parts(self._services.ledger)
+        return any(part and part.state != "prepared" and not part.refused for part in parts)
+
+    async def _make_next(self) -> None:
+        """Find or start the next part; if KIE refuses the first one, end the whole with its error."""
+        number = len(self._parts)
+        try:
+            started = await self._find_or_start(number)
+        except KieMcpError as error:
+            # The part has no row, because the ledger cannot be written.
+            await self._wait_for_parts()
+            await self._fail(error, number)
+            return
+        self._parts.append(started.task)
+        if number == 0 and started.error and started.task.final:
+            await self._fail(started.error, number)
+        elif self.task.state == "prepared":
+            self.task.state = "running"
+            await self._note_progress()
+
+    async def _find_or_start(self, number: int) -> Started:
+        key = self._plan.key(number)
+        part = await self._services.ledger.find_newest(key)
+        if part and not part.final:
+            # If a process died before it sent this part, the part fails here, and is started below.
+            part = await self._runner.get(part.id, seconds=None)
+        if part and part.state not in WITHOUT_RESULT:
+            return Started(part)
+        if part and part.parent == self.task.id and not part.refused:
+            return Started(part)
+        return await self._runner.start_part(self._plan.orders[number], self.task, key)
+
+    async def _wait_for_parts(self) -> None:
+        for number, part in enumerate(self._parts):
+            self._parts[number] = await self._wait_for_part(part)
+            await self._note_progress()
+
+    async def _wait_for_part(self, part: Task) -> Task:
+        """Wait until a part has ended and its files are saved, and return it."""
+        while not part.done:
+            await self._runner.wait([part], LONGEST_WAIT)
+            part = await self._services.ledger.find(part.id) or part
+            if not part.done and await self._is_woken_early():
+                await self._runner.get(part.id)
+        return part
+
+    async def _is_woken_early(self) -> bool:
+        """Wait for RETRY_SECONDS or until `poll_soon()` is called; return whether it was called."""
+        clock, self._woken = self._services.clock, anyio.Event()
+        await clock.wait_for_first(self._woken.wait, partial(clock.idle, RETRY_SECONDS))
+        return self._woken.is_set()
+
+    async def _note_progress(self) -> None:
+        note = f"{sum(part.done for part in self._parts)} of {len(self._plan.orders)} parts are made."
+        if self.task.note != note:
+            self.task.note = note
+            await self._save()
+
+    def _find_failed(self) -> int | None:
+        """Return the number, counted from 0, of the first part that ended without a result; None if there is none."""
+        failed = (number for number, part in enumerate(self._parts) if part.final and part.state != "succeeded")
+        return next(failed, None)
+
+    async def _finish(self) -> None:
+        """End the whole: with one file if all parts succeeded, else with the error of the part that did not."""
+        number = self._find_failed()
+        if number is not None:
+            await self._fail(self._parts[number].error or TaskFailed("It has no result.").as_dict(), number)
+            return
+        task, downloader = self.task, self._services.downloader
+        task.texts = [text for part in self._parts for text in part.texts]
+        task.results, note = await self._join(downloader)
+        count_credits(task, await self._services.ledger.find_parts(task.id))
+        task.state, task.finished = "succeeded", self._services.clock.time()
+        task.note, task.saved = note or await self._services.write_sidecars(task), True
+        await self._save()
+
+    async def _join(self, downloader: Downloader | None) -> tuple[list[Result], str]:
+        """Join the files of the parts; return the results, and a sentence for the user if they are not one file."""
+        separate = [result for part in self._parts for result in part.results]
+        if not downloader:
+            return separate, "The parts are listed in order, because files are not saved here."
+        paths = [Path(result.path) for result in separate if result.path]
+        if len(paths) < len(self._parts):
+            return separate, "The parts are listed in order, because some have no file."
+        while True:
+            try:
+                joined = await downloader.join(self.task, paths)
+            except FileNotFoundError as error:
+                return separate, f"The parts are listed in order, because a file is gone: {error.filename}."
+            except InvalidCall as error:
+                return separate, f"The parts are listed in order, because they could not be joined. {error}"
+            except OSError as error:
+                self.task.note = f"Not joined: {failures.describe_cause(error)}. It is tried again."
+                await self._save()
+                self.ended.set()
+                await self._is_woken_early()
+                self.ended = anyio.Event()
+                continue
+            if joined:
+                return [joined], ""
+            return separate, "The parts are listed in order, because joining them needs ffmpeg, which is not here."
+
+    async def _fail(self, error: KieMcpError | Mapping[str, Any], number: int | None = None) -> None:
+        """End the whole with an error.
+
+        Args:
+            error: The error of the part that failed.
+            number: The number of this part, counted from 0; None if no part was made.
+        """
+        task = self.task
+        count_credits(task, await self._services.ledger.find_parts(task.id))
+        told: dict[str, Any] = error.as_dict() if isinstance(error, KieMcpError) else dict(error)
+        if number is not None:
+            told |= self._explain_failure(told, number)
+        if isinstance(error, KieMcpError):
+            self.error = replace(error, **{name: told[name] for name in TOLD}, task_id=task.id)
+        task.state, task.error, task.note = "failed", told, ""
+        task.finished, task.saved = self._services.clock.time(), True
+        await self._save()
+        self.create_settled.set()
+
+    def _explain_failure(self, error: Mapping[str, Any], number: int) -> dict[str, Any]:
+        """Return the fields of a part's error that are different in the error of the whole."""
+        count, made = len(self._plan.orders), sum(part.state == "succeeded" for part in self._parts)
+        part = self._parts[number] if number < len(self._parts) else None
+        name = f"Part {number + 1} of {count}" + (f", task {part.id}," if part else "")
+        state = "is unknown" if part and part.state == "unknown" else "was not made"
+        kept = f" {made} of {count} parts are made and kept." if made else ""
+        again = "Afterwards the same call makes only the missing parts, and pays only for these."
+        credits_ = self.task.credits
+        return {
+            "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",
+            "next_step": f"{error['next_step']} {again}".strip(),
+            "billed": None if credits_ is None else credits_ > 0,
+        }
+
+    async def _save(self) -> None:
+        """Save the whole's row; if the ledger cannot be written, try again until it can."""
+        backoff = 1
+        while True:
+            try:
+                await self._services.save(self.task)
+            except LedgerError as error:
+                logger.warning("task %s cannot be written down: %s", self.task.id, failures.describe_cause(error))
+            else:
+                return
+            self.create_settled.set()
+            await self._services.clock.idle(backoff)
+            backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
