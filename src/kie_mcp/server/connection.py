@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 import sys
 from typing import Any, cast
 
@@ -29,7 +28,9 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
     """
     # Logs go to stderr, because stdout is for MCP messages.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
-    _divert_standard_streams()
+    # The descriptors 0 and 1 point elsewhere since the start. On Windows, child processes must be told so.
+    for descriptor in (0, 1):
+        rebind_std_handle_to_fd(descriptor)
 
     async def run() -> None:
         selection = select_tools(tools, prefix)
@@ -46,16 +47,3 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
             await server.run(stream, outgoing, server.create_initialization_options())
 
     anyio.run(run)
-
-
-def _divert_standard_streams() -> None:
-    """Point the descriptors 0 and 1 elsewhere; the SDK does the same where it opens stdin and stdout itself.
-
-    What a library prints goes to stderr, and a child process finds an empty stdin.
-    """
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    for descriptor in (0, 1):
-        rebind_std_handle_to_fd(descriptor)

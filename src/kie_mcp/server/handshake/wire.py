@@ -26,10 +26,9 @@ class Wire:
         Args:
             handshake: What gives the first answers; if None, the SDK gives all answers.
         """
-        # Duplicates, because the descriptors 0 and 1 point elsewhere while the server runs: what a library prints, or a
-        # child process reads, must not get between the messages.
-        self._input = os.fdopen(os.dup(0), encoding="utf-8", errors="replace")
-        self._output = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+        received, sent = take_standard_streams()
+        self._input = os.fdopen(received, encoding="utf-8", errors="replace")
+        self._output = os.fdopen(sent, "w", encoding="utf-8", newline="\n")
         self._handshake = handshake
         self._lock = threading.Lock()
         self._lines: SimpleQueue[str] = SimpleQueue()
@@ -99,3 +98,19 @@ class Wire:
                 error = {"code": INTERNAL_ERROR, "message": reason}
                 self.write(json.dumps({"jsonrpc": "2.0", "id": id_, "error": error}) + "\n")
                 self.flush()
+
+
+def take_standard_streams() -> tuple[int, int]:
+    """Return new descriptors of stdin and stdout, and point the descriptors 0 and 1 elsewhere.
+
+    What a library prints then goes to stderr, and a child process finds an empty stdin, so that neither gets between
+    the messages. The SDK does the same where it opens stdin and stdout itself.
+    """
+    # A closed standard stream becomes the null device, because otherwise its number would be given to another file.
+    while (nothing := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    received, sent = os.dup(0), os.dup(1)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return received, sent
