@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.to_thread
 from mcp.server.apps import Apps
 from mcp.server.lowlevel import Server
 from mcp_types import Icon
 
 from kie_mcp import __version__
 from kie_mcp.server import resources
-from kie_mcp.server.app import App
+from kie_mcp.server.app import OPEN_DELAY_SECONDS, App
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.extensions.subscriptions import Subscriptions
 from kie_mcp.server.prefix import ToolPrefix
@@ -63,6 +64,7 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     async def run(_: Server[App]) -> AsyncIterator[App]:
         async with app.run(on_change=subscriptions.task_changed), anyio.create_task_group() as group:
             group.start_soon(subscriptions.run, app)
+            group.start_soon(_import_tools_when_idle, app)
             yield app
             group.cancel_scope.cancel()
 
@@ -92,3 +94,9 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     tasks.add_extension(server, tasks.TasksExtension())
     server.extensions[Apps.identifier] = Apps().settings()
     return server
+
+
+async def _import_tools_when_idle(app: App) -> None:
+    """Import what the first call needs, in a thread, so that this call need not wait for the imports."""
+    await app.clock.sleep(OPEN_DELAY_SECONDS)
+    await anyio.to_thread.run_sync(dispatcher.import_tools)

@@ -32,6 +32,14 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
     )
 
 
+def import_tools() -> None:
+    """Import what the first tool call would import otherwise."""
+    from kie_mcp.server import answers
+    from kie_mcp.server.tools import registry
+
+    del answers, registry
+
+
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     """Answer tools/call; every error becomes a tool result with a text, so that the calling agent can read it."""
     arrived = context.lifespan_context.clock.monotonic()
