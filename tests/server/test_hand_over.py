@@ -233,3 +233,32 @@ def test_child_processes_get_neither_stdin_nor_stdout_of_the_server(environment:
         descriptors = Path(f"/proc/{talk.process.pid}/fd")
         assert (descriptors / "0").readlink() == Path(os.devnull)
         assert (descriptors / "1").readlink() == (descriptors / "2").readlink()
+
+
+def test_what_the_first_call_needs_is_loaded_before_it(environment: dict[str, str]) -> None:
+    script = """
+import sys
+import anyio
+import anyio.lowlevel
+from mcp import Client
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build_server
+
+async def main():
+    async with Client(build_server(App())) as client:
+        await client.list_tools()
+        with anyio.fail_after(60):
+            while "kie_mcp.catalog.registry" not in sys.modules:
+                await anyio.lowlevel.checkpoint()
+            from kie_mcp.catalog.registry import STANDARD
+            while not all("input_schema" in vars(family) for family in STANDARD):
+                await anyio.lowlevel.checkpoint()
+        before = set(sys.modules)
+        assert not (await client.call_tool("nano_banana_image", {"prompt": "a fox", "quote": True})).is_error
+        print(*(name for name in set(sys.modules) - before if name.startswith(("kie_mcp", "sqlalchemy"))))
+
+anyio.run(main)
+"""
+    command = [sys.executable, "-c", script]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True, env=os.environ | environment)
+    assert ran.stdout.split() == []

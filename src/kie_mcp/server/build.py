@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-import anyio.to_thread
 from mcp.server.apps import Apps
 from mcp.server.lowlevel import Server
 from mcp_types import Icon
@@ -64,7 +63,7 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     async def run(_: Server[App]) -> AsyncIterator[App]:
         async with app.run(on_change=subscriptions.task_changed), anyio.create_task_group() as group:
             group.start_soon(subscriptions.run, app)
-            group.start_soon(_import_tools_when_idle, app)
+            group.start_soon(_warm_up, app)
             yield app
             group.cancel_scope.cancel()
 
@@ -96,7 +95,6 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     return server
 
 
-async def _import_tools_when_idle(app: App) -> None:
-    """Import what the first call needs, in a thread, so that this call need not wait for the imports."""
+async def _warm_up(app: App) -> None:
     await app.clock.sleep(OPEN_DELAY_SECONDS)
-    await anyio.to_thread.run_sync(dispatcher.import_tools)
+    await dispatcher.warm_up()
