@@ -34,6 +34,6 @@ def serve_stdio(tools: str, prefix: str) -> None:
         import logging
 
         logging.getLogger(__name__).exception("kie-mcp cannot start")
-        wire.refuse(f"kie-mcp cannot start: {error!r} Nothing was sent to KIE. Install kie-mcp again.")
+        wire.refuse(f"kie-mcp cannot start: {error!r}. Nothing was sent to KIE. Install kie-mcp again.")
         sys.exit(1)
     serve(wire, tools, prefix)

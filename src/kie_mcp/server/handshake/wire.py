@@ -32,7 +32,7 @@ class Wire:
         self._handshake = handshake
         self._lock = threading.Lock()
         self._lines: SimpleQueue[str] = SimpleQueue()
-        self._initialized = False
+        self._skips_answer = False
         self.settled = threading.Event()
         """Set when tools/list has been answered, or when the client waits for the SDK."""
         threading.Thread(target=self._read, daemon=True).start()
@@ -57,7 +57,7 @@ class Wire:
         if reply is None or reply.changes_connection:
             self._lines.put(line)
         if reply and reply.text:
-            self._initialized |= reply.changes_connection
+            self._skips_answer |= reply.changes_connection
             self._output.write(reply.text + "\n")
             self._output.flush()
         if self._handshake is None or self._handshake.listed:
@@ -77,8 +77,8 @@ class Wire:
 
         The SDK reads no other message before it has answered `initialize`, so this is the first one that it writes.
         """
-        if self._initialized:
-            self._initialized = False
+        if self._skips_answer:
+            self._skips_answer = False
         else:
             self._output.write(text)
 
