@@ -3,20 +3,24 @@
 import os
 import sys
 
-from kie_mcp.errors import ConfigurationError
-
 
 def main() -> None:
-    """Run the server or a command; if the settings are wrong, print a message to stderr and exit with status 2."""
+    """Run the server or a command."""
+    if len(sys.argv) > 1:
+        run_command()
+    else:
+        from kie_mcp.server.stdio import serve_stdio
+
+        serve_stdio(os.environ.get("KIE_MCP_TOOLS", ""), os.environ.get("KIE_MCP_PREFIX", ""))
+
+
+def run_command() -> None:
+    """Run the command line; if the settings are wrong, print a message to stderr and exit with status 2."""
+    from kie_mcp.cli import cli
+    from kie_mcp.errors import ConfigurationError
+
     try:
-        if len(sys.argv) > 1:
-            from kie_mcp.cli import cli
-
-            cli()
-        else:
-            from kie_mcp.server.stdio import serve_stdio
-
-            serve_stdio(os.environ.get("KIE_MCP_TOOLS", ""), os.environ.get("KIE_MCP_PREFIX", ""))
+        cli()
     except ConfigurationError as error:
         sys.stderr.write(f"kie-mcp: {error}\n{error.next_step}\n")
         sys.exit(2)

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.services import Change
 
 
-RESUME_DELAY_SECONDS = 1.0
-"""Seconds from the start of the server until it takes over unfinished tasks.
+OPEN_DELAY_SECONDS = 0.2
+"""Seconds from the start of the server until it opens what the first call needs, and takes over unfinished tasks.
 
-Taking over imports SQLAlchemy, which takes 0.2 s; the delay lets the MCP handshake finish before this import.
+Opening imports SQLAlchemy and the catalogue, which takes 0.4 s; a client whose handshake the SDK answers is not kept
+waiting for that.
 """
 
 
@@ -186,7 +187,7 @@ class App:
         return runner
 
     async def _resume(self) -> None:
-        await self.clock.sleep(RESUME_DELAY_SECONDS)
+        await self.clock.sleep(OPEN_DELAY_SECONDS)
         try:
             await self.runner()
         except KieMcpError:

@@ -11,7 +11,7 @@ from mcp_types import Icon
 
 from kie_mcp import __version__
 from kie_mcp.server import resources
-from kie_mcp.server.app import App
+from kie_mcp.server.app import OPEN_DELAY_SECONDS, App
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.extensions.subscriptions import Subscriptions
 from kie_mcp.server.path_filter import PathFilter
@@ -72,6 +72,7 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     async def run(_: Server[App]) -> AsyncIterator[App]:
         async with app.run(on_change=subscriptions.task_changed), anyio.create_task_group() as group:
             group.start_soon(subscriptions.run, app)
+            group.start_soon(_warm_up, app)
             yield app
             group.cancel_scope.cancel()
 
@@ -104,3 +105,8 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     tasks.add_extension(server, tasks.TasksExtension())
     server.extensions[Apps.identifier] = Apps().settings()
     return server
+
+
+async def _warm_up(app: App) -> None:
+    await app.clock.sleep(OPEN_DELAY_SECONDS)
+    await dispatcher.warm_up()

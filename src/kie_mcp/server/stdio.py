@@ -1,11 +1,20 @@
 """The stdio transport: a client starts the server process and talks to it through stdin and stdout."""
 
 import gc
+import signal
 import sys
+
+from kie_mcp.server.handshake.answers import load_handshake
+from kie_mcp.server.handshake.wire import Wire
+
+HEAD_START_SECONDS = 0.05
+"""How long the import of the SDK waits for the end of the handshake; meanwhile it would slow the first answers down."""
 
 
 def serve_stdio(tools: str, prefix: str) -> None:
     """Serve MCP on stdin and stdout until the client closes stdin.
+
+    A generated file has the answers to the first requests, which are sent before or while the SDK is imported.
 
     Args:
         tools: The tools to list, written as in the environment variable KIE_MCP_TOOLS, for example `image,get_task`.
@@ -14,31 +23,17 @@ def serve_stdio(tools: str, prefix: str) -> None:
     # Imports create hundreds of thousands of objects that are never freed. Garbage collection would take 0.1 s to
     # search these objects and would free nothing, so garbage collection is off until the server has been built.
     gc.disable()
-    import logging
-    import signal
-
-    import anyio
-    from mcp.server.stdio import stdio_server
-
-    from kie_mcp.server.app import App
-    from kie_mcp.server.build import build_server
-    from kie_mcp.server.half_characters import TolerantStream
-    from kie_mcp.server.selection import select_tools
-
     # Ctrl-C ends the process at once, because a normal end would wait for the thread that reads stdin. Nothing is lost,
     # because all state is in the ledger.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Logs go to stderr, because stdout is for MCP messages.
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
+    wire = Wire(load_handshake(tools, prefix))
+    wire.settled.wait(HEAD_START_SECONDS)
+    try:
+        from kie_mcp.server.connection import serve
+    except Exception as error:
+        import logging
 
-    async def serve() -> None:
-        selection = select_tools(tools, prefix)
-        if selection.error:
-            logging.getLogger(__name__).warning("%s %s", selection.error, selection.error.next_step)
-        server = build_server(App(selection=selection))
-        gc.freeze()
-        gc.enable()
-        async with stdio_server() as (incoming, outgoing):
-            await server.run(TolerantStream(incoming), outgoing, server.create_initialization_options())
-
-    anyio.run(serve)
+        logging.getLogger(__name__).exception("kie-mcp cannot start")
+        wire.refuse(f"kie-mcp cannot start: {error!r}. Nothing was sent to KIE. Install kie-mcp again.")
+        sys.exit(1)
+    serve(wire, tools, prefix)

@@ -2,6 +2,7 @@
 
 import logging
 
+import anyio.to_thread
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
@@ -30,6 +31,22 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
         if gallery.client_shows_gallery(context)
         else listed
     )
+
+
+async def warm_up() -> None:
+    """Do what the first tool call would do otherwise: import the tools, and build the schemas of the usual ones."""
+    await anyio.to_thread.run_sync(_import_tools)
+    from kie_mcp.catalog.registry import STANDARD
+
+    for family in STANDARD:
+        await anyio.to_thread.run_sync(lambda family: family.input_schema, family)
+
+
+def _import_tools() -> None:
+    from kie_mcp.server import answers
+    from kie_mcp.server.tools import registry
+
+    del answers, registry
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:

@@ -1,0 +1,108 @@
+"""Read what the SDK's stdio transport cannot read or misunderstands: half characters, and a probe for the era.
+
+Half a character is a lone surrogate: one half of a UTF-16 pair, such as U+D83D. JSON strings can contain lone
+surrogates, and some clients send them. The SDK's parser refuses the whole line, so the SDK does not know the request's
+id and sends no answer. Without this module, the client would wait forever.
+
+The era is the SDK's word for the protocol before or from version 2026-07-28. A client's first request decides the era
+of a connection, also where it is `server/discover`, which only asks what the server supports. A client that then goes
+on with `initialize` would be refused until the process ends; @ai-sdk/mcp does so, if the answer takes a second.
+"""
+
+import json
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from mcp.server.lowlevel import Server
+from mcp.server.runner import serve_dual_era_loop
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
+from pydantic import ValidationError
+
+from kie_mcp.server.app import App
+
+Message = SessionMessage | Exception
+
+
+class ClientStream:
+    """A stream of a client's messages without what the SDK cannot read or misunderstands."""
+
+    def __init__(self, incoming: Any, outgoing: Any, server: Server[App], app: App) -> None:
+        """Store the parts of the connection.
+
+        Args:
+            incoming: The stream of the client's messages from the SDK's transport.
+            outgoing: The stream of messages to the client.
+            server: The server of the connection.
+            app: The parts that the server's handlers use.
+        """
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._server = server
+        self._app = app
+        self._era_is_open = True
+
+    async def receive(self) -> Message:
+        """Return the next message; for a line that is no valid message, return the parser's error."""
+        while True:
+            received = read_again(await self._incoming.receive())
+            if not (self._era_is_open and isinstance(received, SessionMessage)):
+                return received
+            if not isinstance(received.message, JSONRPCRequest):
+                return received
+            if received.message.method != "server/discover":
+                self._era_is_open = False
+                return received
+            await self._answer_apart(received)
+
+    async def _answer_apart(self, request: SessionMessage) -> None:
+        """Let the SDK answer a request as the only one of a connection, so that it decides nothing about this one."""
+        client, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
+        outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
+        async with anyio.create_task_group() as group, client, answers:
+            group.start_soon(partial(serve_dual_era_loop, self._server, incoming, outgoing, lifespan_state=self._app))
+            await client.send(request)
+            await self._outgoing.send(await answers.receive())
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._incoming.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def read_again(received: Message) -> Message:
+    """If the SDK refused a line because of half a character, parse the line again; return anything else unchanged.
+
+    Half characters stay in the arguments of a tool, so that the error can name the wrong argument. In all other parts,
+    a question mark replaces each half character, because an answer that contains half a character cannot be sent.
+    """
+    if not isinstance(received, ValidationError):
+        return received
+    line = received.errors(include_url=False)[0]["input"]
+    try:
+        parsed = json.loads(line)
+        whole = json.dumps(parsed, ensure_ascii=False).encode("utf-8", "replace")
+        message = jsonrpc_message_adapter.validate_json(whole, by_name=False)
+        if parsed.get("method") == "tools/call" and "arguments" in parsed["params"]:
+            message.params["arguments"] = parsed["params"]["arguments"]  # type: ignore[union-attr, index]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return received
+    return SessionMessage(message)

@@ -1,0 +1,116 @@
+"""Stdin and stdout of the process, shared by the first answers and the SDK."""
+
+import json
+import os
+import threading
+from contextlib import suppress
+from queue import SimpleQueue
+
+from kie_mcp.server.handshake.answers import Handshake, read_id
+
+INTERNAL_ERROR = -32603
+"""JSON-RPC's code for an error that is not the client's."""
+
+
+class Wire:
+    """Stdin and stdout, in which each message is a line.
+
+    A thread reads the client's messages from the start to the end of the process. It answers them as long as it can;
+    the messages that the SDK has to see wait in a queue. The SDK reads and writes through `readline`, `write` and
+    `flush`.
+    """
+
+    def __init__(self, handshake: Handshake | None) -> None:
+        """Start to read stdin.
+
+        Args:
+            handshake: What gives the first answers; if None, the SDK gives all answers.
+        """
+        received, sent = take_standard_streams()
+        self._input = os.fdopen(received, encoding="utf-8", errors="replace")
+        self._output = os.fdopen(sent, "w", encoding="utf-8", newline="\n")
+        self._handshake = handshake
+        self._lock = threading.Lock()
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._skips_answer = False
+        self.settled = threading.Event()
+        """Set when tools/list has been answered, or when the client waits for the SDK."""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        # An error means that the client is gone, as the end of stdin does.
+        with suppress(OSError):
+            for line in self._input:
+                with self._lock:
+                    self._take(line)
+        with self._lock:
+            if self._handshake:
+                # All is answered, and nothing has been opened yet, so nobody has to wait for the imports.
+                os._exit(0)
+            self._lines.put("")
+
+    def _take(self, line: str) -> None:
+        """Answer a message, or leave it to the SDK, which from then on gets all messages; or both."""
+        reply = self._handshake.answer(line) if self._handshake else None
+        if reply is None:
+            self._handshake = None
+        if reply is None or reply.changes_connection:
+            self._lines.put(line)
+        if reply and reply.text:
+            self._skips_answer |= reply.changes_connection
+            self._output.write(reply.text + "\n")
+            self._output.flush()
+        if self._handshake is None or self._handshake.listed:
+            self.settled.set()
+
+    def hand_over(self) -> None:
+        """Leave all further messages to the SDK."""
+        with self._lock:
+            self._handshake = None
+
+    def readline(self) -> str:
+        """Wait for the next message that the SDK has to see; an empty string means that the client has gone."""
+        return self._lines.get()
+
+    def write(self, text: str) -> None:
+        """Write a message of the SDK, but not its answer to an `initialize` that the client has an answer to.
+
+        The SDK reads no other message before it has answered `initialize`, so this is the first one that it writes.
+        """
+        if self._skips_answer:
+            self._skips_answer = False
+        else:
+            self._output.write(text)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        self._output.flush()
+
+    def refuse(self, reason: str) -> None:
+        """Answer all requests with an error until the client closes stdin, as the server cannot start.
+
+        Args:
+            reason: What is wrong, and what to do.
+        """
+        self.hand_over()
+        while line := self.readline():
+            if (id_ := read_id(line)) is not None:
+                error = {"code": INTERNAL_ERROR, "message": reason}
+                self.write(json.dumps({"jsonrpc": "2.0", "id": id_, "error": error}) + "\n")
+                self.flush()
+
+
+def take_standard_streams() -> tuple[int, int]:
+    """Return new descriptors of stdin and stdout, and point the descriptors 0 and 1 elsewhere.
+
+    What a library prints then goes to stderr, and a child process finds an empty stdin, so that neither gets between
+    the messages. The SDK does the same where it opens stdin and stdout itself.
+    """
+    # A closed standard stream becomes the null device, because otherwise its number would be given to another file.
+    while (nothing := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    received, sent = os.dup(0), os.dup(1)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return received, sent
