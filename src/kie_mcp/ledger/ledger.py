@@ -20,7 +20,7 @@ from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.leases import Leases
 from kie_mcp.ledger.migrations import MIGRATIONS, Migration
 from kie_mcp.ledger.rate_limit import CreateSlots
-from kie_mcp.ledger.rows import row_from_task, task_from_row, update_task
+from kie_mcp.ledger.rows import LATEST, MOST_CREDITS, row_from_task, task_from_row, update_task
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import FINAL, Result, State, Task
@@ -138,7 +138,7 @@ class Ledger:
 
     async def find_result(self, url: str) -> Result | None:
         """Return the result (a file that a task made) with this KIE URL; None when there is no such result."""
-        query = sa.select(tasks).where(sa.cast(tasks.c.results, sa.Text).contains(url, autoescape=True)).limit(1)
+        query = sa.select(tasks).where(_contains(tasks.c.results, url)).limit(1)
         results = (each for task in await self._select_tasks(query) for each in task.results)
         return next((each for each in results if each.url == url), None)
 
@@ -183,26 +183,28 @@ class Ledger:
             before: Time of creation and id of the last task on the previous page; None for the first page.
             limit: Largest number of tasks to return.
         """
-        cost, arguments = sa.func.coalesce(tasks.c.credits, tasks.c.reserved), sa.cast(tasks.c.arguments, sa.Text)
+        cost = sa.func.coalesce(tasks.c.credits, tasks.c.reserved)
         least, most = credits_range
-        query = sa.select(tasks).order_by(tasks.c.created.desc(), tasks.c.id.desc()).limit(limit)
+        # A broken time counts as 0, as in the task, so that the next page begins behind its row.
+        created = sa.case((tasks.c.created.between(0, LATEST), tasks.c.created), else_=0.0)
+        query = sa.select(tasks).order_by(created.desc(), tasks.c.id.desc()).limit(limit)
         if states:
             query = query.where(tasks.c.state.in_(states))
         if kind:
             query = query.where(tasks.c.kind == kind)
         if model:
-            query = query.where(tasks.c.model.contains(model, autoescape=True))
-        for word in words.split():
-            query = query.where(tasks.c.arguments["prompt"].as_string().icontains(word, autoescape=True))
+            query = query.where(_contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
+        if words.strip():
+            query = query.where(sa.func.has_words(_if_json(tasks.c.arguments)["prompt"].as_string(), words))
         bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (cost, ge, least), (cost, le, most))
         for column, holds, bound in bounds:
             if bound is not None:
                 query = query.where(holds(column, bound))
         if made_from:
             texts = (text for id_ in made_from for text in lineage.reference_texts(id_))
-            query = query.where(sa.or_(*(arguments.contains(text, autoescape=True) for text in texts)))
+            query = query.where(sa.or_(*(_contains(tasks.c.arguments, text) for text in texts)))
         if before:
-            query = query.where(sa.tuple_(tasks.c.created, tasks.c.id) < before)
+            query = query.where(sa.tuple_(created, tasks.c.id) < before)
         return await self._select_tasks(query)
 
     async def since(self, moment: float) -> list[Task]:
@@ -223,6 +225,16 @@ class Ledger:
         return [task_from_row(row) for row in await self.database.select(query)]
 
 
+def _contains(column: sa.ColumnElement[Any], text: str | sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return an SQL condition that is true where a column has a text in it; LIKE would refuse long texts."""
+    return sa.func.instr(column, sa.literal(text, sa.Text) if isinstance(text, str) else text) > 0
+
+
+def _if_json(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return an SQL expression for a JSON column that is NULL where its text is no JSON, which would be an error."""
+    return sa.case((sa.func.json_valid(column) == 1, column))
+
+
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
     # A repeated call gets a task that is still running even after the repeat window has ended.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
@@ -234,9 +246,11 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     """Return the credits that were charged or are reserved in the 24 hours before a task, and in the task's session."""
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
-    refused = sa.and_(tasks.c.state == "failed", tasks.c.error["billed"].as_boolean().is_(False))
+    refused = sa.and_(tasks.c.state == "failed", _if_json(tasks.c.error)["billed"].as_boolean().is_(False))
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
-    cost = sa.func.coalesce(tasks.c.credits, reserved)
+    counted = sa.func.coalesce(tasks.c.credits, reserved)
+    # A broken row must neither lift a cap nor close it for a day.
+    cost = sa.case((counted.between(0, MOST_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
     in_day = tasks.c.created > task.created - 24 * 3600
     query = sa.select(

@@ -3,7 +3,9 @@
 import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
+from kie_mcp.ledger.rows import MOST_CREDITS, is_number
 from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.task import KEPT_FOR
 
 CHARGES_READ = 12
 """Largest number of past charges on which an estimate is based."""
@@ -23,7 +25,7 @@ class Statistics:
         known = (tasks.c.state == "succeeded", tasks.c.credits > 0)
         query = sa.select((tasks.c.credits / tasks.c.units).label("per_unit")).where(*alike, *known)
         rows = await self._database.select(query.order_by(tasks.c.finished.desc()).limit(CHARGES_READ))
-        return [row["per_unit"] for row in rows]
+        return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MOST_CREDITS)]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
         """Return how many seconds the last tasks of a model with the same length of clip took, newest last.
@@ -39,4 +41,10 @@ class Statistics:
         measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.watcher == tasks.c.session)
         query = sa.select(seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
         rows = await self._database.select(query.limit(5 * newest))
-        return [row["seconds"] for row in reversed(rows) if row["arguments"].get("duration") == duration]
+        return [
+            row["seconds"]
+            for row in reversed(rows)
+            if is_number(row["seconds"], 0, KEPT_FOR)
+            and isinstance(row["arguments"], dict)
+            and row["arguments"].get("duration") == duration
+        ]

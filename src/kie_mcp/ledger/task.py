@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.fields import Kind
+from kie_mcp.errors import BrokenRow
 
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
 """State of a task.
@@ -36,6 +37,8 @@ class Result:
     """Text that tells this result from the task's other results, such as the name of a stem."""
     facts: str = ""
     """What the saved file is, such as `1024x1024 PNG, 1.2 MB`; empty until it is saved."""
+    sha256: str = ""
+    """SHA-256 of the saved file; empty until it is saved, and if an earlier version saved it."""
 
     @property
     def link(self) -> str:
@@ -126,6 +129,11 @@ class Task:
         # A missing id is not enough, because on some routes KIE gives no id to a task that it accepts.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
         return self.state == "failed" and never_sent
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the task's row in the ledger is broken, so that the ledger has only a part of the task."""
+        return bool(self.error and self.error.get("category") == BrokenRow.category)
 
     @property
     def cost(self) -> str:
