@@ -66,10 +66,14 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: When the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
-    with create_file(partial) as file:
-        file.write(content)
-    partial.replace(path)
+    partial = path.with_name(f".{os.urandom(8).hex()}.part")
+    try:
+        with create_file(partial) as file:
+            file.write(content)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def create_folder(folder: Path) -> None:

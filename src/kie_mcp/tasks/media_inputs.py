@@ -1,10 +1,9 @@
 """Prepare an upload: read a file, data URI or base64 text, detect its media type, and check URLs."""
 
 import hashlib
+import os
 import re
 from base64 import b64decode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from secrets import token_hex
@@ -17,23 +16,14 @@ from kie_mcp.media import formats
 from kie_mcp.media.limits import Content
 
 
-@contextmanager
-def open_file(path: Path) -> Iterator[Content]:
-    """Open a media file in any folder; for a path from a tool call, use `AllowedFolders`, which checks the folder.
+def identify_file(file: IO[bytes], name: str) -> Content:
+    """Return an open media file with its MIME type and size, and with a unique name for its upload.
 
     Raises:
-        InvalidCall: The file does not exist, cannot be read, or is no media file.
+        InvalidCall: The file is no media file.
     """
-    if not path.is_file():
-        # A named pipe is refused before open(), because open() would wait until another process writes to the pipe.
-        raise InvalidCall(f"{abbreviate(path.name)} is no file.")
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InvalidCall(f"{abbreviate(path.name)} cannot be read: {error.strerror}.") from None
-    with file:
-        mime_type = formats.detect_mime_type(file) or _refuse_other_files(path.name)
-        yield Content(file, unique_name(path.name, extension(mime_type)), mime_type, path.stat().st_size)
+    mime_type = formats.detect_mime_type(file) or _refuse_other_files(name)
+    return Content(file, unique_name(name, extension(mime_type)), mime_type, os.fstat(file.fileno()).st_size)
 
 
 def decode_data_uri(uri: str) -> Content:

@@ -1,0 +1,66 @@
+"""Saved results: open the file in which a result was saved, if it is still that file."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO
+
+import anyio.to_thread
+
+from kie_mcp import disk
+from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import Result
+from kie_mcp.media import formats
+from kie_mcp.tasks.media_inputs import abbreviate, hash_file
+
+_USE_LINK = "Use the link that get_task tells."
+_USE_OTHER = "Use the link that get_task tells, or the path of the file if it is in a folder that may be read."
+
+
+@asynccontextmanager
+async def open_result(result: Result) -> AsyncIterator[IO[bytes] | None]:
+    """Open the saved file of a result; yield None if the result is not saved, or its file is not there any more."""
+    file = None
+    with suppress(InvalidCall):
+        file = await anyio.to_thread.run_sync(open_saved_file, result)
+    with file or nullcontext():
+        yield file
+
+
+async def find_saved_path(result: Result) -> Path | None:
+    """Return the path of a result's saved file; None if it is not saved, or its file is not there any more."""
+    async with open_result(result) as file:
+        return Path(result.path) if file else None
+
+
+def open_saved_file(result: Result) -> IO[bytes]:
+    """Open the saved file of a result.
+
+    Somebody may have put a link or another file in its place. The SHA-256 tells; for a file that an earlier version
+    saved, it is unknown, and the file's type has to be the one that was saved.
+
+    Raises:
+        InvalidCall: When there is no such file, it cannot be read, or it is another file.
+    """
+    path = Path(result.path)
+    if not result.path:
+        raise InvalidCall("This result is not saved.", "get_task tries again to save it.")
+    try:
+        file = disk.open_file(path)
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}" if path.is_file() and not path.is_symlink() else "is gone"
+        raise InvalidCall(f"The saved file {abbreviate(path.name)} {fault}.", _USE_LINK) from None
+    try:
+        if not _is_unchanged(file, result):
+            raise InvalidCall(f"{abbreviate(path.name)} is not the file that was saved.", _USE_OTHER)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _is_unchanged(file: IO[bytes], result: Result) -> bool:
+    if result.sha256:
+        return hash_file(file) == result.sha256
+    found = formats.detect_mime_type(file) or ""
+    return not (result.is_media and result.mime_type) or found.startswith(result.mime_type.partition("/")[0])
