@@ -31,11 +31,15 @@ def open_file(path: Path) -> IO[bytes]:
     return _open(path, os.O_RDONLY, "rb")
 
 
-def open_own_file(path: Path) -> IO[bytes]:
+def open_own_file(path: Path, *, private: bool = True) -> IO[bytes]:
     """Open a file for reading and writing; create it if it does not exist.
 
     Anything else in its place, such as a link, or a file of another user or with a second name, is removed first,
     because writing to it would change a file elsewhere.
+
+    Args:
+        path: The file.
+        private: True if only its owner may read it; otherwise whoever may read the user's new files.
 
     Raises:
         OSError: When the file cannot be opened, or something in its place cannot be removed.
@@ -43,21 +47,25 @@ def open_own_file(path: Path) -> IO[bytes]:
     with suppress(OSError):
         file = _open(path, os.O_RDWR, "r+b")
         if _is_own(os.fstat(file.fileno())):
-            if hasattr(os, "fchmod"):
+            if private and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), 0o600)
             return file
         file.close()
     path.unlink(missing_ok=True)
-    return create_file(path)
+    return create_file(path, private=private)
 
 
-def create_file(path: Path) -> IO[bytes]:
-    """Create a file that only its owner may read, and open it for reading and writing.
+def create_file(path: Path, *, private: bool = True) -> IO[bytes]:
+    """Create a file, and open it for reading and writing.
+
+    Args:
+        path: The file.
+        private: True if only its owner may read it; otherwise whoever may read the user's new files.
 
     Raises:
         OSError: When something is in its place already, or the file cannot be created.
     """
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600), "w+b")
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600 if private else 0o666), "w+b")
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -37,8 +37,6 @@ class Result:
     """Text that tells this result from the task's other results, such as the name of a stem."""
     facts: str = ""
     """What the saved file is, such as `1024x1024 PNG, 1.2 MB`; empty until it is saved."""
-    sha256: str = ""
-    """SHA-256 of the saved file; empty until it is saved, and if an earlier version saved it."""
 
     @property
     def link(self) -> str:

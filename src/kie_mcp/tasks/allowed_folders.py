@@ -115,14 +115,14 @@ class AllowedFolders:
                 f"{abbreviate(path)} is hidden ({hidden[0]}), and hidden files are not read.",
                 f"Move the file to a folder that is not hidden, or name its folder in {NAMED}.",
             )
-        refused = "".join(f" {abbreviate(str(each.path))}, {each.source}, {each.fault}." for each in around)
+        refused = "".join(f" {each.path}, {each.source}, {each.fault}." for each in around)
         raise InvalidCall(
             f"{abbreviate(path)} lies outside the folders this server may read: {self._name_folders()}.{refused}",
             f"Move the file to one of them, or name its folder in {NAMED}.",
         )
 
     def _name_folders(self) -> str:
-        counting = [abbreviate(str(each.path)) for each in self.list_folders() if not each.fault and each.path.is_dir()]
+        counting = [str(each.path) for each in self.list_folders() if not each.fault and each.path.is_dir()]
         return ", ".join(dict.fromkeys(counting)) or "there are none"
 
 

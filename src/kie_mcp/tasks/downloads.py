@@ -1,7 +1,6 @@
 """Download results to the output folder, continue broken downloads, and refuse private IP addresses (SSRF)."""
 
 import base64
-import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,6 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats, integrity, result_types
 from kie_mcp.media.facts import describe_file
 from kie_mcp.tasks import partial_files, sidecar
-from kie_mcp.tasks.media_inputs import hash_file
 from kie_mcp.tasks.partial_files import PartialFile
 
 LARGEST_FILE = 2 * 1024**3
@@ -90,8 +88,7 @@ class Downloader:
     def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
         """Save bytes as a file in the output folder, without a download, and return a result with the file's path."""
         final = partial_files.write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
-        facts, sha256 = describe_file(final, mime_type), hashlib.sha256(content).hexdigest()
-        return Result(url="", path=str(final), mime_type=mime_type, facts=facts, sha256=sha256)
+        return Result(url="", path=str(final), mime_type=mime_type, facts=describe_file(final, mime_type))
 
     def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
         """Write the sidecar of each downloaded file: a JSON file that says how the file was made.
@@ -111,7 +108,7 @@ class Downloader:
                     # An existing sidecar is replaced, because an earlier process may have known less about the task.
                     disk.replace_file(beside, content)
                 else:
-                    partial_files.write_file(content, place.parent, place.name, "json")
+                    partial_files.write_file(content, place.parent, place.name, "json", private=True)
 
     async def _download_result(self, task: Task, result: Result, number: int) -> None:
         stem = _file_stem(task, number)
@@ -121,7 +118,6 @@ class Downloader:
                     result.mime_type = await self._download_with_fresh_link(task, result, part)
             except TimeoutError:
                 raise TimeoutError(f"the download took longer than {self._seconds:g} s") from None
-            result.sha256 = await anyio.to_thread.run_sync(hash_file, part.file)
             extension = result_types.choose_extension(result.mime_type, result.link)
             final = part.commit(self.folder, stem, extension)
             # A data URI is as large as the file, and no longer needed.

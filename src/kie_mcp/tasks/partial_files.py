@@ -76,7 +76,7 @@ def _read_note(place: Path) -> tuple[str, int | None]:
 
 
 @contextmanager
-def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
+def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iterator[PartialFile]:
     """Open the partial file of a download, with the bytes that an earlier attempt received.
 
     If the connection breaks or the download takes too long, the partial file is kept for the next attempt. If it cannot
@@ -84,7 +84,7 @@ def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
     """
     disk.create_folder(folder)
     place = folder / f".{stem}.part"
-    part = PartialFile(disk.open_own_file(place), place)
+    part = PartialFile(disk.open_own_file(place, private=private), place)
     delete = False
     try:
         yield part
@@ -95,9 +95,17 @@ def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
         part.close(delete=delete)
 
 
-def write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
-    """Write a file under a name that no other file in the folder has, and return its path."""
-    with open_partial_file(folder, stem) as part:
+def write_file(content: bytes, folder: Path, stem: str, extension: str, *, private: bool = False) -> Path:
+    """Write a file under a name that no other file in the folder has, and return its path.
+
+    Args:
+        content: The bytes of the file.
+        folder: The folder.
+        stem: The name without its extension; a number is added if another file has it.
+        extension: The extension.
+        private: True if only its owner may read the file.
+    """
+    with open_partial_file(folder, stem, private=private) as part:
         part.begin("", None)
         part.file.write(content)
         return part.commit(folder, stem, extension)

@@ -11,7 +11,6 @@ from kie_mcp import disk
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.task import Result
 from kie_mcp.media import formats
-from kie_mcp.tasks.media_inputs import abbreviate, hash_file
 
 _USE_LINK = "Use the link that get_task tells."
 _USE_OTHER = "Use the link that get_task tells, or the path of the file if it is in a folder that may be read."
@@ -36,8 +35,8 @@ async def find_saved_path(result: Result) -> Path | None:
 def open_saved_file(result: Result) -> IO[bytes]:
     """Open the saved file of a result.
 
-    Somebody may have put a link or another file in its place. The SHA-256 tells; for a file that an earlier version
-    saved, it is unknown, and the file's type has to be the one that was saved.
+    Somebody may have put a link to another file in its place, or a file of another kind; neither is opened. A picture
+    that the user has edited is still the result.
 
     Raises:
         InvalidCall: When there is no such file, it cannot be read, or it is another file.
@@ -48,19 +47,20 @@ def open_saved_file(result: Result) -> IO[bytes]:
     try:
         file = disk.open_file(path)
     except OSError as error:
-        fault = f"cannot be read: {error.strerror}" if path.is_file() and not path.is_symlink() else "is gone"
-        raise InvalidCall(f"The saved file {abbreviate(path.name)} {fault}.", _USE_LINK) from None
+        is_there = path.is_file() and not path.is_symlink()
+        fault = f"cannot be read: {error.strerror}" if is_there else "is no file, or not any more"
+        raise InvalidCall(f"{path} {fault}.", _USE_LINK) from None
     try:
-        if not _is_unchanged(file, result):
-            raise InvalidCall(f"{abbreviate(path.name)} is not the file that was saved.", _USE_OTHER)
+        if not _is_of_kind(file, result):
+            raise InvalidCall(f"{path} is not what was saved.", _USE_OTHER)
     except BaseException:
         file.close()
         raise
     return file
 
 
-def _is_unchanged(file: IO[bytes], result: Result) -> bool:
-    if result.sha256:
-        return hash_file(file) == result.sha256
-    found = formats.detect_mime_type(file) or ""
-    return not (result.is_media and result.mime_type) or found.startswith(result.mime_type.partition("/")[0])
+def _is_of_kind(file: IO[bytes], result: Result) -> bool:
+    """Return whether a file is a picture, a clip or a sound if the saved result was one."""
+    if not (result.is_media and result.mime_type):
+        return True
+    return (formats.detect_mime_type(file) or "").startswith(result.mime_type.partition("/")[0])
