@@ -139,8 +139,8 @@ async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
     roots = [home, home / "work"]
     asked = []
 
-    async def list_roots(_: object) -> ListRootsResult:
-        asked.append(1)
+    async def list_roots(context: object) -> ListRootsResult:
+        asked.append(context)
         return ListRootsResult(roots=[Root(uri=FileUrl(folder.as_uri())) for folder in roots])
 
     app = App(
@@ -164,8 +164,8 @@ async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
 async def test_a_server_that_reads_no_local_files_asks_for_no_roots(
     sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path
 ) -> None:
-    async def list_roots(_: object) -> ListRootsResult:
-        raise AssertionError
+    async def list_roots(context: object) -> ListRootsResult:
+        raise AssertionError(context)
 
     app = App(settings, local_files=False, transport=httpx2.ASGITransport(app=sandbox.app), clock=clock)
     async with Client(build_server(app), mode="legacy", list_roots_callback=list_roots) as client:
@@ -176,8 +176,8 @@ async def test_a_server_that_reads_no_local_files_asks_for_no_roots(
 async def test_a_client_whose_roots_are_an_error_has_none(
     sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path
 ) -> None:
-    async def list_roots(_: object) -> ListRootsResult:
-        raise ValueError
+    async def list_roots(context: object) -> ListRootsResult:
+        raise ValueError(context)
 
     app = App(
         settings.model_copy(update={"read_dirs": ()}), transport=httpx2.ASGITransport(app=sandbox.app), clock=clock

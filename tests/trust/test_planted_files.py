@@ -303,8 +303,10 @@ async def test_a_working_folder_that_is_deleted_costs_no_server(tmp_path: Path) 
                 made = await client.call_tool("nano_banana_image", {"prompt": f"heron {number}"})
                 assert made.is_error == (output == "relative")
                 assert "internal" not in text(made)
-            if made.is_error:
-                assert "KIE_MCP_OUTPUT_DIR" in text(made)
+                assert ("KIE_MCP_OUTPUT_DIR" in text(made)) == made.is_error
+
+
+BECOME_NOBODY = "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)"
 
 
 def run_as_nobody(script: str, *arguments: str) -> str:
@@ -312,12 +314,7 @@ def run_as_nobody(script: str, *arguments: str) -> str:
     if os.getuid() != 0:
         pytest.skip("Only root can become another user.")
     ran = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import os, sys\nos.setgroups([]); os.setgid(65534); os.setuid(65534)\n{script}",
-            *arguments,
-        ],
+        [sys.executable, "-c", f"{BECOME_NOBODY}\n{script}", *arguments],
         capture_output=True,
         text=True,
         check=False,
