@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "disk": set[str](),
     "config": {"errors"},
     "catalog": {"text"},
-    "media": {"catalog", "errors"},
+    "media": {"catalog", "disk", "errors"},
     "kie": {"catalog", "clock", "disk", "errors", "text"},
     "ledger": {"catalog", "disk", "errors"},
     "tasks": {"ledger", "kie", "media", "catalog", "clock", "disk", "errors"},

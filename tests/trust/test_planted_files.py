@@ -323,11 +323,23 @@ def run_as_nobody(script: str, *arguments: str) -> str:
     return ran.stdout + ran.stderr
 
 
-async def test_another_user_reads_no_prompt(client: Client, settings: Settings, tmp_path: Path) -> None:
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A folder into which every user of this machine can write."""
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.owner() == "root" and folder != Path("/tmp"):
+        if not folder.stat().st_mode & 0o001:
             folder.chmod(folder.stat().st_mode | 0o011)
+    made = tmp_path / "shared"
+    made.mkdir()
+    made.chmod(0o777)
+    return made
+
+
+@pytest.mark.usefixtures("shared")
+async def test_another_user_reads_no_prompt(client: Client, settings: Settings) -> None:
     _, path = await make(client)
+    path.parent.chmod(0o755)
+    settings.state_dir.chmod(0o755)
     script = """
 for place in sys.argv[1:]:
     try:
@@ -335,11 +347,26 @@ for place in sys.argv[1:]:
     except OSError as error:
         print(type(error).__name__)
 """
-    sidecar = path.with_name(f"{path.name}.json")
-    path.parent.chmod(0o755)
-    settings.state_dir.chmod(0o755)
-    places = (str(sidecar), str(settings.state_dir / "ledger.sqlite3"))
+    places = (f"{path}.json", str(settings.state_dir / "ledger.sqlite3"))
     assert run_as_nobody(script, *places).split() == ["PermissionError"] * 2
+
+
+def test_nothing_is_written_into_a_file_of_another_user(shared: Path) -> None:
+    script = """
+for name in ('.heron.part', 'heron.png'):
+    open(f'{sys.argv[1]}/{name}', 'w').close()
+    os.chmod(f'{sys.argv[1]}/{name}', 0o666)
+print('planted')
+"""
+    assert run_as_nobody(script, str(shared)) == "planted\n"
+    planted = {place.name: place.stat().st_ino for place in shared.iterdir()}
+    with (shared / ".heron.part").open("rb") as theirs:
+        saved = partial_files.write_file(picture(), shared, "heron", "png")
+        assert theirs.read() == b""
+    assert saved.name == "heron-2.png"
+    assert saved.stat().st_uid == os.getuid()
+    assert (shared / "heron.png").stat().st_ino == planted["heron.png"]
+    assert (shared / "heron.png").read_bytes() == b""
 
 
 def test_the_demo_runs_nothing_from_the_folder_that_it_is_called_from(tmp_path: Path) -> None:
