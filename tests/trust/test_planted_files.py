@@ -15,17 +15,19 @@ from support.clients import connect
 from support.clock import JumpingClock
 from support.commands import environment
 from support.ledgers import task as build_task
-from support.media_files import picture, sound
+from support.media_files import midi, picture, sound
 from support.paths import ROOT
 
 from kie_mcp import disk
 from kie_mcp.config import Settings
 from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import Result
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.tasks import partial_files
 from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.saved_results import open_saved_file
 from kie_mcp.tasks.sidecar import belongs_to
 
 pytestmark = pytest.mark.anyio
@@ -225,6 +227,37 @@ async def test_tasks_whose_files_are_half_gone_are_still_listed(client: Client) 
     for uri in ("kie://library", "kie://tasks"):
         await client.read_resource(uri)
     assert not (await client.call_tool("get_task", {"task_ids": [made["task_id"]]})).is_error
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "content"),
+    [
+        ("image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("image/vnd.adobe.photoshop", b"8BPS" + bytes(60)),
+        ("image/x-new", b"\x00\x01NEW" + bytes(60)),
+        ("audio/midi", midi()),
+    ],
+    ids=["svg", "psd", "new", "midi"],
+)
+def test_results_of_rare_types_are_handed_out(tmp_path: Path, mime_type: str, content: bytes) -> None:
+    (tmp_path / "1.x").write_bytes(content)
+    with open_saved_file(Result("https://a.example/1", str(tmp_path / "1.x"), mime_type)) as file:
+        assert file.read() == content
+
+
+NO_MEDIA = {
+    "key": b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
+    "sqlite": b"SQLite format 3\0" + bytes(60),
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("content", NO_MEDIA.values(), ids=NO_MEDIA)
+def test_what_is_no_media_is_not_handed_out_as_media(tmp_path: Path, content: bytes) -> None:
+    for name, mime_type in (("1.png", "image/png"), ("1.mp4", "video/mp4"), ("1.mp3", "audio/mpeg")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InvalidCall):
+            open_saved_file(Result("https://a.example/1", str(tmp_path / name), mime_type))
 
 
 async def test_a_result_that_the_user_has_edited_is_still_the_result(client: Client) -> None:

@@ -10,7 +10,7 @@ import anyio.to_thread
 from kie_mcp import disk
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.task import Result
-from kie_mcp.media import formats
+from kie_mcp.media import formats, result_types
 
 _USE_LINK = "Use the link that get_task tells."
 _USE_OTHER = "Use the link that get_task tells, or the path of the file if it is in a folder that may be read."
@@ -63,4 +63,8 @@ def _is_of_kind(file: IO[bytes], result: Result) -> bool:
     """Return whether a file is a picture, a clip or a sound if the saved result was one."""
     if not (result.is_media and result.mime_type):
         return True
-    return (formats.detect_mime_type(file) or "").startswith(result.mime_type.partition("/")[0])
+    # A type that is not known by the content was taken from the host's answer when the file was saved.
+    declared = "" if result.mime_type in formats.EXTENSIONS else result.mime_type
+    found = result_types.identify(file, declared=declared, url=result.link, takes_text=False)
+    file.seek(0)
+    return found.partition("/")[0] == result.mime_type.partition("/")[0]
