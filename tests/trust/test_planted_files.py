@@ -123,10 +123,18 @@ def test_a_sidecar_is_not_written_through_what_stands_in_its_place(
 ) -> None:
     plant(beside := tmp_path / "heron.png.json", secret)
     assert not belongs_to(beside, build_task("t_1"))
-    disk.replace_file(beside, b"{}")
+    partial_files.replace_file(b"{}", beside)
     assert beside.read_bytes() == b"{}"
     assert stat.S_ISREG(beside.lstat().st_mode)
     assert secret.read_bytes() == SECRET
+
+
+def test_a_sidecar_that_is_written_again_takes_away_what_a_crash_has_left(tmp_path: Path) -> None:
+    beside = partial_files.write_file(b"{}", tmp_path, "heron.png", "json", private=True)
+    os.link(beside, tmp_path / ".heron.png.part")
+    partial_files.replace_file(b"[]", beside)
+    assert [(place.name, place.read_bytes()) for place in tmp_path.iterdir()] == [("heron.png.json", b"[]")]
+    assert mode(beside) == 0o600
 
 
 def test_a_partial_file_that_was_replaced_is_not_saved(tmp_path: Path, secret: Path) -> None:

@@ -11,7 +11,6 @@ import anyio
 import anyio.to_thread
 import httpx2
 
-from kie_mcp import disk
 from kie_mcp.clock import to_local_day
 from kie_mcp.errors import ApiError, DamagedFile, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
@@ -106,7 +105,7 @@ class Downloader:
                 beside = place.with_name(f"{place.name}.json")
                 if sidecar.belongs_to(beside, task):
                     # An existing sidecar is replaced, because an earlier process may have known less about the task.
-                    disk.replace_file(beside, content)
+                    partial_files.replace_file(content, beside)
                 else:
                     partial_files.write_file(content, place.parent, place.name, "json", private=True)
 

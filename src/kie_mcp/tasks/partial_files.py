@@ -51,6 +51,11 @@ class PartialFile:
         self._note.unlink(missing_ok=True)
         return final
 
+    def replace(self, final: Path) -> None:
+        """Rename the complete file, in the place of an existing one."""
+        self.file.close()
+        self._place.replace(final)
+
     def close(self, *, delete: bool) -> None:
         """Close the file; delete it if `delete` is True, or if a later download cannot continue it."""
         # close() writes the bytes that are still in the buffer. If the disk is full, this raises an error.
@@ -109,6 +114,17 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
         part.begin("", None)
         part.file.write(content)
         return part.commit(folder, stem, extension)
+
+
+def replace_file(content: bytes, place: Path) -> None:
+    """Replace a file that `write_file()` wrote for its owner only; a crash leaves either the old file or the new one.
+
+    The partial file has the same name as that of `write_file()`, so that one that a crash has left does not stay.
+    """
+    with open_partial_file(place.parent, place.stem, private=True) as part:
+        part.begin("", None)
+        part.file.write(content)
+        part.replace(place)
 
 
 def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extension: str) -> Path:
