@@ -33,6 +33,7 @@ from kie_mcp.kie.client import SLOW_READS, STATUS_READS, KieClient
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
@@ -179,7 +180,7 @@ async def run_server(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIter
     try:
         async with client, anyio.create_task_group() as group:
             group.start_soon(clock.run)
-            uploader = Uploader(client, ledger, readable=(), clock=clock)
+            uploader = Uploader(client, ledger, folders=AllowedFolders(), clock=clock)
             downloader = Downloader(client, folder / "out", guarded=False)
             runner = Runner(client, ledger, uploader, downloader, group, usual_seconds=ESTIMATED_SECONDS, clock=clock)
             await runner.resume()

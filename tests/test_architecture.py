@@ -16,14 +16,15 @@ MAY_IMPORT = {
     "clock": set[str](),
     "errors": set[str](),
     "text": set[str](),
+    "disk": set[str](),
     "config": {"errors"},
     "catalog": {"text"},
-    "media": {"catalog", "errors"},
-    "kie": {"catalog", "clock", "errors", "text"},
-    "ledger": {"catalog", "errors"},
-    "tasks": {"ledger", "kie", "media", "catalog", "clock", "errors"},
-    "sandbox": {"kie", "catalog"},
-    "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "errors", "text"},
+    "media": {"catalog", "disk", "errors"},
+    "kie": {"catalog", "clock", "disk", "errors", "text"},
+    "ledger": {"catalog", "disk", "errors"},
+    "tasks": {"ledger", "kie", "media", "catalog", "clock", "disk", "errors"},
+    "sandbox": {"kie", "catalog", "disk"},
+    "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "disk", "errors", "text"},
 }
 SPEAK_MCP = {"server", "cli", "demo", "__main__"}
 

@@ -370,7 +370,9 @@ def test_files_may_come_from_here_from_the_users_media_and_from_what_was_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    readable = Settings(output_dir=tmp_path / "out", read_dirs=(tmp_path / "more",)).readable_dirs
-    assert readable[0] == tmp_path
-    assert {tmp_path / "out", tmp_path / "more"} <= set(readable)
-    assert {"Pictures", "Videos", "Music", "Downloads", "Desktop"} <= {folder.name for folder in readable}
+    settings = Settings(output_dir=tmp_path / "out", read_dirs=(tmp_path / "more",))
+    assert settings.found_dirs["the working folder"] == tmp_path
+    assert settings.found_dirs["the output folder"] == tmp_path / "out"
+    assert settings.read_dirs == (tmp_path / "more",)
+    names = {folder.name for folder in settings.found_dirs.values()}
+    assert {"Pictures", "Videos", "Music", "Downloads", "Desktop"} <= names

@@ -171,16 +171,18 @@ class Settings(BaseSettings):
         return self.state_dir / ("live-legacy" if self.sandbox and self.sandbox_legacy else "live")
 
     @property
-    def readable_dirs(self) -> tuple[Path, ...]:
-        """Folders from which kie-mcp may read local files."""
-        media = (
-            platformdirs.user_pictures_path(),
-            platformdirs.user_videos_path(),
-            platformdirs.user_music_path(),
-            platformdirs.user_downloads_path(),
-            platformdirs.user_desktop_path(),
-        )
-        return (Path.cwd(), *media, self.output_dir, *self.read_dirs)
+    def found_dirs(self) -> dict[str, Path]:
+        """Folders besides `read_dirs` from which kie-mcp may read files unless they are private; each by what it is."""
+        folders = {
+            "the working folder": _find_working_folder(),
+            "Pictures": platformdirs.user_pictures_path(),
+            "Movies": platformdirs.user_videos_path(),
+            "Music": platformdirs.user_music_path(),
+            "Downloads": platformdirs.user_downloads_path(),
+            "Desktop": platformdirs.user_desktop_path(),
+            "the output folder": self.output_dir,
+        }
+        return {name: folder for name, folder in folders.items() if folder}
 
 
 def load() -> Settings:
@@ -199,6 +201,14 @@ def load() -> Settings:
             for problem in error.errors(include_input=False)
         )
         raise ConfigurationError(f"Settings are wrong: {wrong}.", "Mend the server's environment.") from None
+
+
+def _find_working_folder() -> Path | None:
+    """Return the folder in which this process runs; None if it has been deleted or may not be read."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def _find_key_fault(key: str) -> str:

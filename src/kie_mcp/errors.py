@@ -13,10 +13,11 @@
         * UnknownOutcome        KIE may have accepted the create request; it is never sent again
         * DamagedFile           the download of a result got other data, or only a part of the file
     * TaskFailed            KIE accepted the task and could not finish it
+    * BrokenRow             the ledger has the task in part only
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(eq=False)
@@ -129,3 +130,15 @@ class TaskFailed(KieMcpError):
     """KIE accepted the task and could not finish it."""
 
     category = "task_failed"
+
+
+class BrokenRow(KieMcpError):
+    """The ledger has the task in part only, because its row is broken."""
+
+    category = "broken_row"
+
+    @classmethod
+    def for_columns(cls, names: str) -> Self:
+        """Build the error for a row of the ledger in which these columns have impossible values."""
+        step = "KIE's log at kie.ai/logs has the task by its time and model."
+        return cls(f"This task's row in the ledger is broken ({names}).", step, billed=None)

@@ -94,7 +94,7 @@ class Moments:
 
     def watch_folder(self, folder: str) -> None:
         def before(event: str, arguments: tuple[Any, ...]) -> None:
-            if event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(folder):
+            if event in ("open", "os.link", "os.rename", "os.remove") and str(arguments[0]).startswith(folder):
                 self.reach(f"before {event} of {str(arguments[0]).rpartition('.')[2]}")
 
         sys.addaudithook(before)

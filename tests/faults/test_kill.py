@@ -38,7 +38,7 @@ STEPS = {
     "after GET /api/v1/generate/record-info",
     "before GET /sandbox/media/…/1.mp3",
     "after a piece of a download",
-    "before os.rename of part",
+    "before os.link of part",
 }
 """Some of the moments that have to be among those that are tried."""
 

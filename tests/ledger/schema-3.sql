@@ -36,6 +36,7 @@ CREATE TABLE tasks (
     cancelled FLOAT,
     seconds FLOAT,
     number INTEGER,
+    listed FLOAT GENERATED ALWAYS AS (CASE WHEN created BETWEEN 0 AND 253402214400.0 THEN created ELSE 0.0 END) VIRTUAL,
     PRIMARY KEY (id)
 );
 
@@ -48,7 +49,8 @@ CREATE INDEX ix_tasks_state ON tasks (state);
 CREATE INDEX ix_tasks_number ON tasks (number);
 CREATE INDEX ix_tasks_model_state_finished ON tasks (model, state, finished);
 CREATE INDEX ix_tasks_model_tariff_finished ON tasks (model, tariff, finished);
-CREATE INDEX ix_tasks_state_created ON tasks (state, created, id);
+CREATE INDEX ix_tasks_listed ON tasks (listed, id);
+CREATE INDEX ix_tasks_state_listed ON tasks (state, listed, id);
 CREATE INDEX ix_tasks_finished ON tasks (finished);
 CREATE INDEX ix_tasks_session ON tasks (session);
 

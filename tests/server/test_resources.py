@@ -137,7 +137,7 @@ async def test_answers_have_links_to_files_only_if_the_setting_asks_for_them(
 async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given: bool) -> None:
     made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
     path = anyio.Path(made["media"][0]["path"])
-    await path.write_bytes(bytes(size))
+    await path.write_bytes((await path.read_bytes()).ljust(size, b"\0"))
     uri = f"kie://tasks/{made['task_id']}/media/1"
     if given:
         (content,) = (await client.read_resource(uri)).contents

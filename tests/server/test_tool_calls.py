@@ -46,7 +46,7 @@ async def test_a_file_that_may_not_be_sent_is_refused_before_anything_is(
             place.symlink_to("/etc/hostname")
         case _:
             pass
-    assert str(tmp_path) in map(str, settings.readable_dirs)
+    assert str(tmp_path) in map(str, settings.read_dirs)
     assert_refused(await client.call_tool("recraft_remove_background", {"image": str(place)}), sandbox)
 
 

@@ -223,7 +223,7 @@ async def test_what_lies_in_a_picture_s_place_is_not_read_out(client: Client) ->
     made = await make(client, "nano_banana_image")
     await anyio.Path(made["media"][0]["path"]).write_text("root:x:0:0", encoding="utf-8")
     said = read_refusal(await view(client, made["task_id"]))
-    assert "cannot be opened" in said
+    assert "is not what was saved" in said
     assert "root:x" not in said
 
 
@@ -232,5 +232,5 @@ async def test_a_broken_picture_is_an_error(client: Client) -> None:
     path = anyio.Path(made["media"][0]["path"])
     await path.write_bytes((await path.read_bytes())[:100])
     said = read_refusal(await view(client, made["task_id"]))
-    assert "cannot be opened" in said
+    assert "is not what was saved" in said
     assert str(path) in said

@@ -20,6 +20,7 @@ from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.database import BUSY_SECONDS
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
@@ -111,7 +112,7 @@ async def run_runner(
         create_seconds=create_seconds,
         create_limiter=wrap_limiter(LedgerCreateLimiter(ledger, clock)),
     )
-    publisher = Uploader(client, ledger, readable=[folder], clock=clock)
+    publisher = Uploader(client, ledger, folders=AllowedFolders([folder]), clock=clock)
     saver = Downloader(client, folder / "out", guarded=False) if save else None
     try:
         async with client, anyio.create_task_group() as group:

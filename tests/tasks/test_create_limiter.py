@@ -11,6 +11,7 @@ from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
@@ -68,7 +69,7 @@ async def test_a_second_runner_on_the_same_client_takes_nothing_from_the_first(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as first, anyio.create_task_group() as group:
-        uploader = Uploader(first.client, first.ledger, readable=[tmp_path], clock=clock)
+        uploader = Uploader(first.client, first.ledger, folders=AllowedFolders([tmp_path]), clock=clock)
         second = Runner(first.client, first.ledger, uploader, None, group, rules=NO_REPEATS, clock=clock)
         for runner in (first, second, first):
             task = await runner.submit(Order("veo_video", model_call("veo_video")))

@@ -128,7 +128,8 @@ def _server_parameters(data: str, seconds: float, tools: str) -> StdioServerPara
         "KIE_MCP_OUTPUT_DIR": folder,
         "KIE_MCP_READ_DIRS": folder,
     }
-    return StdioServerParameters(command=sys.executable, args=["-m", "kie_mcp"], env=settings)
+    # With -P, Python runs no modules of the folder that the demo is called from.
+    return StdioServerParameters(command=sys.executable, args=["-P", "-m", "kie_mcp"], env=settings)
 
 
 def _draw_sketch() -> None:

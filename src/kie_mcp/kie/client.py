@@ -22,7 +22,7 @@ from kie_mcp.kie import codes, routes, status
 from kie_mcp.kie.advice import Advice, find_advice
 from kie_mcp.kie.connection import has_proxies, open_http
 from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
-from kie_mcp.kie.result_readers import as_text, one_line, parse_number
+from kie_mcp.kie.result_readers import LONGEST_URL, as_text, one_line, parse_number
 from kie_mcp.kie.routes import Endpoints, Route
 
 T = TypeVar("T")
@@ -215,7 +215,7 @@ class KieClient:
             ApiError: When the URL is not a URL of KIE's files.
         """
         data = await self._read("POST", self.base_url + self.endpoints.download_url, json={"url": url})
-        if not isinstance(data, str) or not data:
+        if not isinstance(data, str) or not 0 < len(data) <= LONGEST_URL:
             raise ApiError("KIE answered without a link.", "Try again.", retryable=True)
         return data
 

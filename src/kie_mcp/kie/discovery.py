@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from kie_mcp import disk
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_input_schema
 from kie_mcp.clock import Clock
@@ -250,10 +251,8 @@ def _read_cache(file: Path) -> dict[str, Any] | None:
 def _write_cache(file: Path, cached: Mapping[str, Any]) -> None:
     # If the cache cannot be written, the error is ignored, because KIE can be asked again.
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        partial.write_text(json.dumps(cached), encoding="utf-8")
-        partial.replace(file)
+        disk.create_folder(file.parent)
+        disk.replace_file(file, json.dumps(cached).encode())
 
 
 def mean_recent_rate(points: list[Any], now: float) -> float | None:

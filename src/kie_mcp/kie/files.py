@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
+from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
+from kie_mcp.kie.result_readers import LONGEST_URL
 
 FOLDER = "kie-mcp"
 BASE64_LIMIT = 10_000_000
 """Largest size of a file for which KIE recommends base64, in bytes."""
+LARGEST_SIZE = 2**53
+"""Largest size of an upload that is accepted as correct, in bytes; the ledger takes no number above 2**63."""
 UPLOAD_LIFETIME = 24 * 3600
 """Seconds for which KIE keeps an uploaded file; older pages of KIE's documentation say three days."""
 
@@ -51,10 +55,12 @@ async def upload_from_url(client: KieClient, url: str, name: str) -> UploadedFil
 
 
 def _uploaded_file(data: Mapping[str, Any], name: str, mime_type: str) -> UploadedFile:
-    size = data.get("fileSize")
+    url, size = data["downloadUrl"], data.get("fileSize")
+    if not isinstance(url, str) or len(url) > LONGEST_URL:
+        raise ApiError("KIE took the file and named no URL that can be used.", "Try again.", retryable=True)
     return UploadedFile(
-        url=str(data["downloadUrl"]),
+        url=url,
         name=str(data.get("fileName") or name),
-        size=size if isinstance(size, int) else None,
+        size=size if type(size) is int and 0 <= size <= LARGEST_SIZE else None,
         mime_type=str(data.get("mimeType") or mime_type),
     )

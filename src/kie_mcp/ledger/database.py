@@ -1,8 +1,9 @@
 """The SQLite file of the ledger: open, check and migrate it, rename it if it is broken, and run transactions in it."""
 
+import json
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from kie_mcp import disk
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import MIGRATIONS, Migration, migrate
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "ledger.sqlite3"
 BUSY_SECONDS = 10
 """Longest time that a transaction waits while another process writes, in seconds."""
+BROKEN = object()
+"""The value of a JSON column whose text is no JSON."""
 MALFORMED = "malformed"
 """Word in SQLite's error messages that means that a page of the file is broken."""
 
@@ -50,9 +54,9 @@ class Database:
         Raises:
             ConfigurationError: When the folder cannot be used, or when a newer kie-mcp wrote the file.
         """
-        create_folder(folder)
-        path = folder / FILE_NAME
+        path = create_folder(folder) / FILE_NAME
         for is_first_attempt in (True, False):
+            _make_private(path)
             inode = _inode(path)
             engine = _create_engine(path, busy_seconds)
             try:
@@ -69,9 +73,7 @@ class Database:
                     and await anyio.to_thread.run_sync(_move_broken_file, path, inode)
                 ):
                     continue
-                raise ConfigurationError(
-                    f"The ledger in {folder} cannot be opened: {error.orig}.", "Set KIE_MCP_DATA_DIR to another folder."
-                ) from None
+                raise _refusal(folder, error.orig) from None
             except ConfigurationError:
                 await _dispose(engine)
                 raise
@@ -120,7 +122,9 @@ async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list
 
 
 def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": busy_seconds})
+    # A URL as text would end at a `?` in the path, and `%20` would be read as a space.
+    url = sa.URL.create("sqlite+aiosqlite", database=str(path))
+    engine = create_async_engine(url, connect_args={"timeout": busy_seconds}, json_deserializer=_parse_json)
     sa.event.listen(engine.sync_engine, "connect", _configure)
     return engine
 
@@ -132,12 +136,35 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-    # SQLite's function `lower` changes only ASCII letters, so searches would not ignore the case of other letters.
-    connection.create_function("lower", 1, _lower, deterministic=True)
+    connection.create_function("has_words", 2, _has_words, deterministic=True)
+    connection.create_function("casefold", 1, _casefold, deterministic=True)
+    # A broken text in one row would otherwise end the whole query.
+    connection.driver_connection.text_factory = _decode
 
 
-def _lower(text: Any) -> Any:
-    return text and text.casefold()
+def _casefold(text: Any) -> str:
+    return str(text or "").casefold()
+
+
+def _has_words(text: Any, words: str) -> bool:
+    """Return whether a text has all of these words in it, whatever the case of the letters.
+
+    SQLite's own comparison ignores only the case of ASCII letters, and takes no more than 1,000 words.
+    """
+    folded = _casefold(text)
+    return all(word in folded for word in words.casefold().split())
+
+
+def _decode(content: bytes) -> str:
+    return content.decode(errors="replace")
+
+
+def _parse_json(text: Any) -> Any:
+    """Parse the JSON of a column; return `BROKEN` if it is none, because one broken row must not end the query."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return BROKEN
 
 
 async def _dispose(engine: AsyncEngine) -> None:
@@ -166,6 +193,30 @@ async def _check_integrity(connection: AsyncConnection) -> None:
 
 def _is_broken(error: sa.exc.DBAPIError) -> bool:
     return MALFORMED in str(error.orig) or "not a database" in str(error.orig)
+
+
+def _make_private(path: Path) -> None:
+    """Create the file if there is none, and let only its owner read it and the files that SQLite puts beside it.
+
+    SQLite gives these files the permissions of the first one. An existing file is not opened here, because closing it
+    would end the locks that this process holds on it.
+
+    Raises:
+        ConfigurationError: When the file cannot be created.
+    """
+    try:
+        with suppress(FileExistsError):
+            disk.create_file(path).close()
+    except OSError as error:
+        raise _refusal(path.parent, error.strerror) from None
+    for ending in ("", "-wal", "-shm"):
+        disk.restrict(path.with_name(FILE_NAME + ending))
+
+
+def _refusal(folder: Path, reason: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"The ledger in {folder} cannot be opened: {reason}.", "Set KIE_MCP_DATA_DIR to another folder."
+    )
 
 
 def _inode(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kie_mcp import disk
 from kie_mcp.errors import ConfigurationError
 
 
@@ -12,9 +13,9 @@ def create_folder(folder: Path) -> Path:
         ConfigurationError: When the folder cannot be created.
     """
     try:
-        # Only the owner may read the folder, because it contains the user's prompts.
-        for each in (*reversed(folder.parents), folder):
-            each.mkdir(exist_ok=True, mode=0o700)
+        # The working folder may have been deleted, and a relative path would then lead nowhere.
+        folder = folder.absolute()
+        disk.create_folder(folder)
     except OSError as error:
         raise ConfigurationError(
             f"The ledger's folder {folder} cannot be made: {error.strerror}.", "Set KIE_MCP_DATA_DIR."

@@ -20,7 +20,7 @@ from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.leases import Leases
 from kie_mcp.ledger.migrations import MIGRATIONS, Migration
 from kie_mcp.ledger.rate_limit import CreateSlots
-from kie_mcp.ledger.rows import row_from_task, task_from_row, update_task
+from kie_mcp.ledger.rows import MOST_CREDITS, if_json, row_from_task, task_from_row, update_task
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
 from kie_mcp.ledger.task import FINAL, IN_PARTS, Result, State, Task
@@ -155,8 +155,7 @@ class Ledger:
             url: KIE's URL of the file.
             since: Only results of tasks that were created at this time or later, in seconds since 1970.
         """
-        has_url = sa.cast(tasks.c.results, sa.Text).contains(url, autoescape=True)
-        query = sa.select(tasks).where(tasks.c.created >= since, has_url).limit(1)
+        query = sa.select(tasks).where(tasks.c.created >= since, _contains(tasks.c.results, url)).limit(1)
         results = (each for task in await self._select_tasks(query) for each in task.results)
         return next((each for each in results if each.url == url), None)
 
@@ -201,15 +200,15 @@ class Ledger:
             before: Time of creation and id of the last task on the previous page; None for the first page.
             limit: Largest number of tasks to return.
         """
-        cost, arguments = sa.func.coalesce(tasks.c.credits, tasks.c.reserved), sa.cast(tasks.c.arguments, sa.Text)
+        cost = sa.func.coalesce(tasks.c.credits, tasks.c.reserved)
         least, most = credits_range
-        query = sa.select(tasks).where(IS_NO_PART).order_by(tasks.c.created.desc(), tasks.c.id.desc()).limit(limit)
+        query = sa.select(tasks).where(IS_NO_PART).order_by(tasks.c.listed.desc(), tasks.c.id.desc()).limit(limit)
         if states:
             query = query.where(tasks.c.state.in_(states))
         if kind:
             query = query.where(tasks.c.kind == kind)
         if model:
-            query = query.where(tasks.c.model.contains(model, autoescape=True))
+            query = query.where(_contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
         query = query.where(*prompts.contain(words.split()))
         bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (cost, ge, least), (cost, le, most))
         for column, holds, bound in bounds:
@@ -217,9 +216,9 @@ class Ledger:
                 query = query.where(holds(column, bound))
         if made_from:
             texts = (text for id_ in made_from for text in lineage.reference_texts(id_))
-            query = query.where(sa.or_(*(arguments.contains(text, autoescape=True) for text in texts)))
+            query = query.where(sa.or_(*(_contains(tasks.c.arguments, text) for text in texts)))
         if before:
-            query = query.where(sa.tuple_(tasks.c.created, tasks.c.id) < before)
+            query = query.where(sa.tuple_(tasks.c.listed, tasks.c.id) < before)
         return await self._select_tasks(query)
 
     async def ran_alone(self, task: Task) -> bool:
@@ -238,6 +237,11 @@ class Ledger:
         return [task_from_row(row) for row in await self.database.select(query)]
 
 
+def _contains(column: sa.ColumnElement[Any], text: str | sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return an SQL condition that is true where a column has a text in it; LIKE would refuse long texts."""
+    return sa.func.instr(column, sa.literal(text, sa.Text) if isinstance(text, str) else text) > 0
+
+
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
     # A repeated call gets a task that is still running even after the repeat window has ended.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
@@ -249,9 +253,11 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     """Return the credits that were charged or are reserved in the 24 hours before a task, and in the task's session."""
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
-    refused = sa.and_(tasks.c.state == "failed", tasks.c.error["billed"].as_boolean().is_(False))
+    refused = sa.and_(tasks.c.state == "failed", if_json(tasks.c.error)["billed"].as_boolean().is_(False))
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
-    cost = sa.func.coalesce(tasks.c.credits, reserved)
+    counted = sa.func.coalesce(tasks.c.credits, reserved)
+    # A broken row must neither lift a cap nor close it for a day.
+    cost = sa.case((counted.between(0, MOST_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
     in_day = tasks.c.created > task.created - 24 * 3600
     query = sa.select(

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger import prompts
-from kie_mcp.ledger.tables import metadata, versions
+from kie_mcp.ledger.tables import LISTED, metadata, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,16 @@ MIGRATIONS = (
         (
             "CREATE INDEX ix_tasks_model_state_finished ON tasks (model, state, finished)",
             "CREATE INDEX ix_tasks_model_tariff_finished ON tasks (model, tariff, finished)",
-            "CREATE INDEX ix_tasks_state_created ON tasks (state, created, id)",
             "CREATE INDEX ix_tasks_finished ON tasks (finished)",
             "CREATE INDEX ix_tasks_session ON tasks (session)",
             "ALTER TABLE tasks ADD COLUMN number INTEGER",
             "CREATE INDEX ix_tasks_number ON tasks (number)",
             "UPDATE tasks SET number = rowid",
+            f"ALTER TABLE tasks ADD COLUMN listed FLOAT GENERATED ALWAYS AS ({LISTED}) VIRTUAL",
+            "CREATE INDEX ix_tasks_listed ON tasks (listed, id)",
+            "CREATE INDEX ix_tasks_state_listed ON tasks (state, listed, id)",
             prompts.CREATE,
-            "INSERT INTO prompts (rowid, prompt) SELECT number, lower(arguments ->> '$.prompt') FROM tasks",
+            prompts.FILL,
         ),
     ),
     Migration(

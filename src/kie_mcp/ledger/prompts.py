@@ -9,13 +9,19 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kie_mcp.ledger.rows import if_json
 from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import Task
 
 CREATE = "CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')"
 """SQL statement that creates the index; a row has the number of its task, and the prompt in lower case."""
+FILL = """INSERT INTO prompts (rowid, prompt)
+SELECT number, casefold(arguments ->> '$.prompt') FROM tasks WHERE json_valid(arguments)"""
+"""SQL statement that adds the prompts of all tasks to an empty index; `casefold` is Python's, see `database.py`."""
 SHORTEST_WORD = 3
 """Number of characters of the shortest word that the index finds."""
+MOST_WORDS = 16
+"""Largest number of words that are looked up in the index; FTS5 takes no more than some hundred."""
 
 
 async def number_task(connection: AsyncConnection, task: Task) -> None:
@@ -28,11 +34,10 @@ async def number_task(connection: AsyncConnection, task: Task) -> None:
 
 def contain(words: Iterable[str]) -> Iterable[sa.ColumnElement[bool]]:
     """Yield SQL conditions for tasks whose prompt contains all of these words, in upper or lower case."""
-    found = {word.casefold() for word in words}
-    if long := sorted(word for word in found if len(word) >= SHORTEST_WORD):
+    found = sorted({word.casefold() for word in words}, key=len, reverse=True)
+    if long := [word for word in found[:MOST_WORDS] if len(word) >= SHORTEST_WORD]:
         phrases = " ".join('"' + word.replace('"', '""') + '"' for word in long)
         matches = sa.text("SELECT rowid FROM prompts WHERE prompts MATCH :phrases").bindparams(phrases=phrases)
         yield tasks.c.number.in_(matches.columns(sa.column("rowid", sa.Integer)))
-    for word in sorted(found):
-        if len(word) < SHORTEST_WORD:
-            yield tasks.c.arguments["prompt"].as_string().icontains(word, autoescape=True)
+    if len(long) < len(found):
+        yield sa.func.has_words(if_json(tasks.c.arguments)["prompt"].as_string(), " ".join(found))

@@ -1,19 +1,36 @@
-"""Convert a `Task` to a row of the table `tasks`, and a row to a `Task`."""
+"""Convert a `Task` to a row of the table `tasks`, and a row to a `Task`, also a row that is broken."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeGuard, get_args
 
 import sqlalchemy as sa
 
-from kie_mcp.ledger.tables import tasks
-from kie_mcp.ledger.task import Result, Task
+from kie_mcp.catalog.fields import Kind
+from kie_mcp.errors import BrokenRow
+from kie_mcp.ledger.tables import LATEST, tasks
+from kie_mcp.ledger.task import Result, State, Task
 
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
 """For each attribute of `Task` whose column has another name, the column's name."""
-NOT_IN_TASK = ("watcher", "number")
+NOT_IN_TASK = ("watcher", "number", "listed")
 """The columns that are no attributes of `Task`."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
+MOST_CREDITS = 1e9
+"""Largest number of credits that a row may have; no account has so many."""
+
+
+class Check(NamedTuple):
+    """What a column may have, and the value of the attribute if the column has anything else."""
+
+    fits: Callable[[Any], bool]
+    otherwise: Any
+
+
+def is_number(value: object, least: float, most: float) -> TypeGuard[float]:
+    """Return whether a value is a number from `least` to `most`."""
+    return isinstance(value, int | float) and math.isfinite(value) and least <= value <= most
 
 
 def row_from_task(task: Task) -> dict[str, Any]:
@@ -22,11 +39,26 @@ def row_from_task(task: Task) -> dict[str, Any]:
 
 
 def task_from_row(row: Mapping[str, Any]) -> Task:
-    """Return the task for a row that has all columns."""
+    """Return the task for a row that has all columns.
+
+    A row is broken if a column has a value that no task can have, for example after a fault of the disk. The task then
+    has an error that names these columns, so that a list of tasks shows this row, too. `saved` is True, so that nobody
+    follows the task and writes over its row.
+    """
     values = {ATTRIBUTE_NAMES.get(name, name): value for name, value in row.items() if name not in NOT_IN_TASK}
+    broken = [name for name, value in values.items() if not CHECKS[name].fits(value)]
+    values |= {name: CHECKS[name].otherwise for name in broken}
+    if broken:
+        names = ", ".join(sorted(COLUMN_NAMES.get(name, name) for name in broken))
+        values |= {"saved": True, "error": BrokenRow.for_columns(names).as_dict()}
     results = [Result(**each) for each in values.pop("results")]
     estimate = values.pop("estimate")
     return Task(**values, results=results, estimate=tuple(estimate) if estimate else None)
+
+
+def if_json(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return an SQL expression for a JSON column that is NULL where its text is no JSON, which would be an error."""
+    return sa.case((sa.func.json_valid(column) == 1, column))
 
 
 def update_task(task: Task) -> sa.Update:
@@ -34,3 +66,78 @@ def update_task(task: Task) -> sa.Update:
     values = row_from_task(task)
     del values["cancelled"]
     return sa.update(tasks).where(tasks.c.id == task.id).values(**values)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_time(value: object) -> bool:
+    return is_number(value, 0, LATEST)
+
+
+def _is_credits(value: object) -> bool:
+    return is_number(value, 0, MOST_CREDITS)
+
+
+def _is_balance(value: object) -> bool:
+    return is_number(value, -math.inf, math.inf)
+
+
+def _is_estimate(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_credits, value))
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_results(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_result, value))
+
+
+def _is_result(value: object) -> bool:
+    known = {field.name for field in dataclasses.fields(Result)}
+    return isinstance(value, dict) and "url" in value and set(value) <= known and all(map(_is_text, value.values()))
+
+
+def _is_error(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    texts = (value.get(name, "") for name in ("category", "message", "next_step"))
+    flags = (value.get("retryable", False), value.get("billed"))
+    return all(map(_is_text, texts)) and all(flag in (None, True, False) for flag in flags)
+
+
+def _or_none(fits: Callable[[Any], bool]) -> Check:
+    return Check(lambda value: value is None or fits(value), None)
+
+
+CHECKS: dict[str, Check] = {
+    **{name: Check(_is_text, "") for name in ("id", "tool", "model", "route", "note", "basis", "price_key")},
+    **{name: Check(_is_text, "") for name in ("idempotency_key", "session")},
+    "kie_id": _or_none(_is_text),
+    "kind": Check(lambda value: value in get_args(Kind), "image"),
+    "state": Check(lambda value: value in get_args(State), "unknown"),
+    "arguments": Check(_is_object, {}),
+    "created": Check(_is_time, 0.0),
+    "finished": _or_none(_is_time),
+    "cancelled": _or_none(_is_time),
+    "estimate": _or_none(_is_estimate),
+    "credits": _or_none(_is_credits),
+    "reserved": Check(_is_credits, 0.0),
+    "units": Check(_is_credits, 1.0),
+    "balance": _or_none(_is_balance),
+    "results": Check(_are_results, []),
+    "texts": Check(_are_texts, []),
+    "error": _or_none(_is_error),
+    "saved": Check(fits=lambda value: isinstance(value, bool), otherwise=True),
+    "request": _or_none(_is_object),
+    "seconds": _or_none(_is_time),
+    "parent": _or_none(_is_text),
+}
+"""The check of each attribute of `Task`."""

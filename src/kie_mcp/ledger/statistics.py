@@ -3,8 +3,10 @@
 import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
+from kie_mcp.ledger.rows import MOST_CREDITS, if_json, is_number
 from kie_mcp.ledger.spending import By, Spending
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
+from kie_mcp.ledger.task import KEPT_FOR
 
 CHARGES_READ = 12
 """Largest number of past charges on which an estimate is based."""
@@ -24,7 +26,7 @@ class Statistics:
         known = (tasks.c.state == "succeeded", tasks.c.credits > 0)
         query = sa.select((tasks.c.credits / tasks.c.units).label("per_unit")).where(*alike, *known)
         rows = await self._database.select(query.order_by(tasks.c.finished.desc()).limit(CHARGES_READ))
-        return [row["per_unit"] for row in rows]
+        return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MOST_CREDITS)]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
         """Return how many seconds the last tasks of a model with the same length of clip took, newest last.
@@ -38,7 +40,13 @@ class Statistics:
         measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.seconds.is_not(None))
         query = sa.select(tasks.c.seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
         rows = await self._database.select(query.limit(5 * newest))
-        return [row["seconds"] for row in reversed(rows) if row["arguments"].get("duration") == duration]
+        return [
+            row["seconds"]
+            for row in reversed(rows)
+            if is_number(row["seconds"], 0, KEPT_FOR)
+            and isinstance(row["arguments"], dict)
+            and row["arguments"].get("duration") == duration
+        ]
 
     async def spending(self, by: By, since: float) -> list[Spending]:
         """Return sums over the tasks that were created at `since` (in seconds since 1970) or later.
@@ -48,14 +56,17 @@ class Statistics:
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
         day = sa.func.coalesce(sa.func.date(tasks.c.created, "unixepoch", "localtime"), "unknown")
-        of = {"day": day, "model": tasks.c.model, "kind": tasks.c.kind}[by]
-        never_billed = sa.func.coalesce(tasks.c.error["billed"].as_boolean().is_(False), sa.false())
+        # In a broken row, these columns may hold something else than a text.
+        of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
+        never_billed = sa.func.coalesce(if_json(tasks.c.error)["billed"].as_boolean().is_(False), sa.false())
         refused = sa.and_(tasks.c.state == "failed", tasks.c.kie_id.is_(None), never_billed)
         parts = [of.label("of"), tasks.c.state, refused.label("refused"), (tasks.c.credits == 0).label("free")]
         sums = [
             sa.func.count().label("tasks"),
-            sa.func.coalesce(sa.func.sum(tasks.c.credits), 0).label("charged"),
-            sa.func.sum(tasks.c.reserved).label("reserved"),
+            *(
+                sa.func.coalesce(sa.func.sum(sa.case((column.between(0, MOST_CREDITS), column))), 0).label(name)
+                for name, column in (("charged", tasks.c.credits), ("reserved", tasks.c.reserved))
+            ),
         ]
         query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART).group_by(*parts)
         return [Spending(**row) for row in await self._database.select(query)]

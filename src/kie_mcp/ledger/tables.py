@@ -4,6 +4,11 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+LATEST = 253_402_214_400.0
+"""The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
+LISTED = f"CASE WHEN created BETWEEN 0 AND {LATEST} THEN created ELSE 0.0 END"
+"""SQL of the time by which tasks are listed."""
+
 versions = sa.Table("ledger", metadata, sa.Column("version", sa.Integer, nullable=False))
 """The version of all tables in this file; this table has one row."""
 
@@ -39,17 +44,20 @@ tasks = sa.Table(
     sa.Column("cancelled", sa.Float),
     sa.Column("seconds", sa.Float),
     sa.Column("number", sa.Integer, index=True),
+    sa.Column("listed", sa.Float, sa.Computed(LISTED, persisted=False)),
     sa.Column("parent", sa.Text),
     sa.Index("ix_tasks_model_state_finished", "model", "state", "finished"),
     sa.Index("ix_tasks_model_tariff_finished", "model", "tariff", "finished"),
-    sa.Index("ix_tasks_state_created", "state", "created", "id"),
+    sa.Index("ix_tasks_listed", "listed", "id"),
+    sa.Index("ix_tasks_state_listed", "state", "listed", "id"),
     sa.Index("ix_tasks_finished", "finished"),
     sa.Index("ix_tasks_session", "session"),
     sa.Index("ix_tasks_parent", "parent", sqlite_where=sa.text("parent IS NOT NULL")),
 )
 """The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`.
 
-The column `number` counts the tasks in the order in which they were recorded; `prompts.py` finds tasks by it.
+The column `number` counts the tasks in the order in which they were recorded; `prompts.py` finds tasks by it. `listed`
+is `created`, or 0 in a row whose time is broken; lists have this order.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
 """An SQL condition that leaves out the parts of wholes: a whole counts what its parts cost."""

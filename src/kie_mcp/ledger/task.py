@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.fields import Kind
+from kie_mcp.errors import BrokenRow
 
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
 """State of a task.
@@ -141,6 +142,11 @@ class Task:
         # A missing id is not enough, because on some routes KIE gives no id to a task that it accepts.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
         return self.state == "failed" and never_sent
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the task's row in the ledger is broken, so that the ledger has only a part of the task."""
+        return bool(self.error and self.error.get("category") == BrokenRow.category)
 
     @property
     def cost(self) -> str:

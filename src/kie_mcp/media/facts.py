@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kie_mcp import disk
 from kie_mcp.media import formats, pictures
 from kie_mcp.media.lengths import measure_seconds
 
@@ -30,7 +31,7 @@ def _measure(path: Path, mime_type: str) -> str:
     if kind == "image":
         return _measure_pixels(path)
     if kind in ("audio", "video"):
-        with path.open("rb") as file:
+        with disk.open_file(path) as file:
             seconds = measure_seconds(file, mime_type)
         return f"{round(seconds, 1):g} s" if seconds else ""
     return ""
@@ -38,7 +39,7 @@ def _measure(path: Path, mime_type: str) -> str:
 
 def _measure_pixels(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with disk.open_file(path) as file:
             return "x".join(map(str, pictures.measure_picture(file)))
     except pictures.UnreadablePicture:
         return ""

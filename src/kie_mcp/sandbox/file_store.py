@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from kie_mcp import disk
 from kie_mcp.sandbox.fake_media import RENDERERS, MediaContent, render_file
 from kie_mcp.sandbox.fake_task import FakeTask, to_iso
 
@@ -55,9 +56,9 @@ class FileStore:
             now: The time of the upload, in seconds since 1970.
         """
         place = self._place_upload(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        disk.create_folder(place.parent)
         partial = place.with_name(f"{uuid4().hex}.part")
-        with partial.open("wb") as target:
+        with disk.create_file(partial) as target:
             shutil.copyfileobj(source, target)
             size = target.tell()
         os.utime(partial, (now, now))

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from uuid import uuid4
 
+from kie_mcp import disk
 from kie_mcp.sandbox.fake_task import FakeTask
 from kie_mcp.sandbox.offers import OFFERS
 
@@ -39,7 +40,8 @@ class TaskStore:
         if self._folder:
             record = {field.name: getattr(task, field.name) for field in fields(task)}
             record["offers"] = [(offer.model.id, offer.route_id) for offer in task.offers]
-            replace_file(self._folder / f"{task.id}.json", json.dumps(record).encode())
+            disk.create_folder(self._folder)
+            disk.replace_file(self._folder / f"{task.id}.json", json.dumps(record).encode())
 
     def delete(self, task: FakeTask) -> None:
         """Delete a task; the balance is then as if the task had cost nothing."""
@@ -71,15 +73,7 @@ class TaskStore:
         if costs:
             costs |= {path: _read_number(path) for path in folder.glob("*.spent")}
             spent = sum(cost for path, cost in costs.items() if _delete_file(path))
-            replace_file(folder / f"{uuid4().hex}.spent", str(spent).encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file, and create its folder if needed; other processes see the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{uuid4().hex}.part")
-    partial.write_bytes(content)
-    partial.replace(path)
+            disk.replace_file(folder / f"{uuid4().hex}.spent", str(spent).encode())
 
 
 def _parse_task(content: bytes) -> FakeTask:

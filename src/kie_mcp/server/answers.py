@@ -44,11 +44,11 @@ def build_error_result(error: KieMcpError) -> CallToolResult:
 def format_error(error: Mapping[str, Any]) -> str:
     """Return an error as one line of text: its message, cost, next step, category, and whether to retry the call."""
     billed = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
-    kind = f"({error['category']}, {'retryable' if error['retryable'] else 'not retryable'})"
+    kind = f"({error.get('category', 'internal')}, {'retryable' if error.get('retryable') else 'not retryable'})"
     # KIE's messages often lack the full stop.
-    message = error["message"].rstrip()
+    message = error.get("message", "").rstrip()
     end = "" if message.endswith((".", "!", "?", "。", "！", "？")) else "."
-    return formatting.to_one_line(f"{message}{end} {billed[error['billed']]} {error['next_step']} {kind}")
+    return formatting.to_one_line(f"{message}{end} {billed[error.get('billed')]} {error.get('next_step', '')} {kind}")
 
 
 def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) -> Answer:
@@ -86,6 +86,11 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     elif any(each.path and each.mime_type.startswith("image/") for each in task.results):
         answer["next_step"] = "view_media with this id shows it."
     return answer
+
+
+def describe_broken_row(task: Task) -> Answer:
+    """Return the field of a list's row that tells that the task's row in the ledger is broken; empty if it is not."""
+    return {"broken": task.error["message"]} if task.error and task.is_broken else {}
 
 
 def describe_media(task: Task) -> list[dict[str, str]]:

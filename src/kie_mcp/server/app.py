@@ -3,6 +3,7 @@
 The first tool call that needs one of these parts opens it, so that the server starts fast.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,8 @@ from mcp.server.context import ServerRequestContext
 from mcp_types import CallToolRequestParams
 
 from kie_mcp.clock import Clock
-from kie_mcp.errors import KieMcpError
+from kie_mcp.errors import ConfigurationError, KieMcpError
+from kie_mcp.server.roots import Roots
 from kie_mcp.server.selection import Selection
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.services import Change
 
 
+logger = logging.getLogger(__name__)
+
+_MEND_FOLDERS = "Give KIE_MCP_DATA_DIR and KIE_MCP_OUTPUT_DIR as whole paths, or start the server in another folder."
 OPEN_DELAY_SECONDS = 0.2
 """Seconds from the start of the server until it opens what the first call needs, and takes over unfinished tasks.
 
@@ -60,6 +65,7 @@ class App:
         """
         self.clock = clock or Clock()
         self.selection = selection or (Selection(settings.tools, settings.prefix) if settings else Selection())
+        self.roots = Roots()
         self._settings = settings
         self.local_files = local_files
         """Whether callers run on this machine: only they may name its files, and are told its paths."""
@@ -114,12 +120,17 @@ class App:
         """Return the runner of tasks; the first call opens the ledger and the connection to KIE.
 
         Raises:
-            ConfigurationError: When the API key is missing, or the ledger cannot be opened.
+            ConfigurationError: When the API key is missing, or a folder or the ledger cannot be opened.
         """
         async with self._open_lock:
             if self._runner is None:
                 self._runner = await self._open()
         return self._runner
+
+    async def learn_roots(self, context: "Context") -> None:
+        """Ask the client for the folders that it declares, if this server may read local files."""
+        if self.local_files:
+            await self.roots.learn(context)
 
     async def discovery(self) -> "Discovery":
         """Return the object that reads KIE's list of models and the models' schemas.
@@ -131,14 +142,31 @@ class App:
         return self._discovery
 
     async def _open(self) -> "Runner":
+        """Open all parts; if one cannot be opened, close the others, so that the next call begins anew.
+
+        Raises:
+            ConfigurationError: When a part cannot be opened.
+        """
+        async with AsyncExitStack() as opened:
+            try:
+                runner = await self._open_parts(opened)
+            except OSError as error:
+                fault = error.strerror or type(error).__name__
+                raise ConfigurationError(f"The server's folders cannot be used: {fault}.", _MEND_FOLDERS) from None
+            self._stack.push_async_exit(opened.pop_all())
+            return runner
+
+    async def _open_parts(self, opened: AsyncExitStack) -> "Runner":
         from kie_mcp.catalog.credits import set_worth
         from kie_mcp.kie.client import KieClient
         from kie_mcp.kie.discovery import Discovery
         from kie_mcp.kie.snapshot import load_snapshot
         from kie_mcp.ledger.ledger import Ledger
+        from kie_mcp.tasks.allowed_folders import AllowedFolders
         from kie_mcp.tasks.caps import Caps, Rules
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
         from kie_mcp.tasks.downloads import Downloader
+        from kie_mcp.tasks.failures import explain_ledger_errors
         from kie_mcp.tasks.runner import Runner
         from kie_mcp.tasks.uploads import Uploader
 
@@ -147,7 +175,7 @@ class App:
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
         ledger = await Ledger.open(settings.state_dir)
-        self._stack.push_async_callback(ledger.close)
+        opened.push_async_callback(ledger.close)
         client = KieClient(
             key,
             base_url=settings.base_url,
@@ -157,18 +185,20 @@ class App:
             clock=self.clock,
             create_limiter=LedgerCreateLimiter(ledger, self.clock),
         )
-        await self._stack.enter_async_context(client)
+        await opened.enter_async_context(client)
         self._discovery = Discovery(
             client,
             settings.live_dir,
             clock=self.clock,
             snapshot=partial(load_snapshot, settings.state_dir),
         )
-        readable = settings.readable_dirs if self.local_files else ()
+        folders = AllowedFolders()
+        if self.local_files:
+            folders = AllowedFolders(settings.read_dirs, settings.found_dirs, lambda: self.roots.folders)
         runner = Runner(
             client,
             ledger,
-            Uploader(client, ledger, readable=readable, clock=self.clock, keep_metadata=settings.keep_metadata),
+            Uploader(client, ledger, folders=folders, clock=self.clock, keep_metadata=settings.keep_metadata),
             Downloader(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
             self._task_group,
             rules=Rules(
@@ -182,8 +212,9 @@ class App:
             find_kind=self._discovery.find_kind,
             clock=self.clock,
         )
-        self._stack.push_async_callback(runner.release_lease)
-        await runner.resume()
+        opened.push_async_callback(runner.release_lease)
+        with explain_ledger_errors():
+            await runner.resume()
         return runner
 
     async def _resume(self) -> None:
@@ -193,6 +224,9 @@ class App:
         except KieMcpError:
             # No client waits for an answer here. Every later tool call that needs the runner reports the error.
             return
+        except Exception:
+            # The task group of this method is that of the server; an error would end the process.
+            logger.exception("The server cannot be opened.")
 
 
 def _sandbox_transport(settings: "Settings", clock: Clock) -> "httpx2.AsyncBaseTransport":

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import anyio
 from mcp.server.apps import Apps
 from mcp.server.lowlevel import Server
-from mcp_types import Icon
+from mcp_types import Icon, NotificationParams
 
 from kie_mcp import __version__
 from kie_mcp.server import resources
@@ -100,6 +100,7 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     )
     if not app.local_files:
         server.middleware.append(PathFilter(app))
+    server.add_notification_handler("notifications/roots/list_changed", NotificationParams, app.roots.forget)
     if app.selection.prefix:
         server.middleware.append(ToolPrefix(app.selection.prefix))
     tasks.add_extension(server, tasks.TasksExtension())

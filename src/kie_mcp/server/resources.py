@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from mcp.shared.exceptions import MCPError
@@ -22,6 +22,9 @@ from mcp_types import (
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions import gallery
+
+if TYPE_CHECKING:
+    from kie_mcp.ledger.task import Result
 
 JSON = "application/json"
 RESOURCES = (
@@ -158,28 +161,32 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     Raises:
         InvalidCall: When there is no such file, or the file cannot be read or is too large.
     """
-    import anyio
+    import anyio.to_thread
 
-    from kie_mcp.media.stills import OPEN_LINK
-    from kie_mcp.server.saved_files import find_saved_file
+    from kie_mcp.server.saved_files import find_saved_result
 
     id_, media, number = place.partition("/media/")
     if not media or not number.isdecimal():
         return None
     task = await (await app.runner()).get(id_)
-    path = find_saved_file(app, task, int(number))
-    if not await anyio.Path(path).is_file():
-        raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
+    result = find_saved_result(app, task, int(number))
+    there = result.path if app.local_files else result.link
+    content = await anyio.to_thread.run_sync(_read_small_file, result, there)
+    return BlobResourceContents(uri=uri, mime_type=result.mime_type or None, blob=b64encode(content).decode())
+
+
+def _read_small_file(result: "Result", there: str) -> bytes:
+    from kie_mcp.media.stills import OPEN_LINK
+    from kie_mcp.tasks.saved_results import open_saved_file
+
     try:
-        async with await anyio.open_file(path, "rb") as file:
-            content = await file.read(MAX_FILE_BYTES + 1)
+        with open_saved_file(result) as file:
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
+        raise InvalidCall(f"The saved file cannot be read: {error.strerror}.", OPEN_LINK) from None
     if len(content) > MAX_FILE_BYTES:
-        there = path if app.local_files else task.results[int(number) - 1].link
         raise InvalidCall(f"The file has more than {MAX_FILE_BYTES / 1e6:g} MB.", f"Open it at {there}.")
-    mime_type = task.results[int(number) - 1].mime_type or None
-    return BlobResourceContents(uri=uri, mime_type=mime_type, blob=b64encode(content).decode())
+    return content
 
 
 async def _read_uploads(app: App, id_: str) -> Any:

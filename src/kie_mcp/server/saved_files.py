@@ -1,15 +1,13 @@
-"""Find the file on disk that contains a task's result, for the tool view_media and the MCP method resources/read."""
-
-from pathlib import Path
+"""Find the saved result of a task, for the tool view_media and the MCP method resources/read."""
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.ledger.task import Task
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.server import formatting
 from kie_mcp.server.app import App
 
 
-def find_saved_file(app: App, task: Task, number: int) -> Path:
-    """Return the path of the file in which a result of a task was saved.
+def find_saved_result(app: App, task: Task, number: int) -> Result:
+    """Return a result of a task that was saved; its file may have been deleted or replaced since then.
 
     Args:
         app: The running server.
@@ -26,7 +24,7 @@ def find_saved_file(app: App, task: Task, number: int) -> Path:
         raise InvalidCall(f"{task.id} has {len(task.results)} files, and no {number}.", "Count them from 1.")
     result = task.results[number - 1]
     if result.path:
-        return Path(result.path)
+        return result
     link = f"Its link: {formatting.to_one_line(result.link)}"
     if not app.settings.save:
         raise InvalidCall("KIE_MCP_SAVE=0: results are not saved here, so that none can be shown.", link)

@@ -24,8 +24,8 @@ KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
 NOT_CREATED = "not created"
 """The `outcome` argument of `resolve_task` for a task that KIE never accepted."""
 DAY = 24 * 3600
-EARLIEST = 1_600_000_000.0
-"""A time before KIE ran its first task: September 2020, in seconds since 1970."""
+EARLIEST = 1_577_836_800.0
+"""A time before KIE ran its first task: the beginning of 2020, in seconds since 1970."""
 LOOKUP_SECONDS = 12
 """Maximum seconds for searching a task on all of KIE's status routes.
 

@@ -1,40 +1,78 @@
 """Allowed folders: tool calls may read and upload local files only from folders that the operator chose."""
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from kie_mcp import disk
 from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media.limits import Content
-from kie_mcp.tasks.media_inputs import abbreviate, open_file
+from kie_mcp.tasks.media_inputs import abbreviate, identify_file
+from kie_mcp.tasks.private_places import find_fault, find_hidden
 from kie_mcp.tasks.spelled_paths import find_spelled_path, refuse_unknown_path
 
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
+NAMED = "KIE_MCP_READ_DIRS"
+"""The source of a folder that the operator named, so that it counts although it may be a private place."""
+ROOT = "a root of the client"
+"""The source of a folder that the client declared (MCP roots)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder from which files may be read, or one that does not count."""
+
+    path: Path
+    """The absolute path without links."""
+    source: str
+    """Why the folder is considered, such as `KIE_MCP_READ_DIRS` or `the working folder`."""
+    fault: str = ""
+    """Why the folder does not count, as a sentence without a subject; empty if it counts."""
 
 
 class AllowedFolders:
-    """Opens local files, but only those in the folders that `KIE_MCP_READ_DIRS` names."""
+    """Opens local files, but only those in certain folders."""
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        """Store the folders as absolute paths without symbolic links.
+    def __init__(
+        self,
+        named: Iterable[Path] = (),
+        found: Mapping[str, Path] | None = None,
+        roots: Callable[[], Iterable[Path]] = tuple,
+    ) -> None:
+        """Store the folders; without any, every local file is refused. Subfolders are allowed too.
 
         Args:
-            folders: The allowed folders; subfolders are allowed too. If empty, every local file is refused.
+            named: Folders that the operator named; they count even if they are private places, such as the home folder.
+            found: For each other folder, its source in words; it does not count if it is a private place.
+            roots: Returns the folders that the client declares at the moment; the same rule holds for them.
         """
-        self._folders = [folder.expanduser().resolve() for folder in folders]
+        named_folders = [Folder(path, NAMED) for path in _resolve(named)]
+        found_folders = [
+            Folder(path, source, find_fault(path))
+            for source, each in (found or {}).items()
+            for path in _resolve([each])
+        ]
+        self._fixed = [*named_folders, *found_folders]
+        self._roots = roots
+
+    def list_folders(self) -> list[Folder]:
+        """Return all folders that are considered, also those that do not count, and why."""
+        return [*self._fixed, *(Folder(path, ROOT, find_fault(path)) for path in _resolve(self._roots()))]
 
     def find_file(self, text: str) -> bool:
         """Tell whether a text is the path of a file that exists, in any folder; never if every local file is refused.
 
         Callers of such a server are elsewhere, and must not learn which files there are.
         """
-        if not self._folders or not any(PATH.fullmatch(each) for each in unwrap(text)):
+        if not self._fixed or not any(PATH.fullmatch(each) for each in unwrap(text)):
             return False
         try:
-            place = find_spelled_path(text, self._folders)
+            place = find_spelled_path(text, self._counting)
         except InvalidCall:
             return True
         return place is not None and place.is_file()
@@ -44,22 +82,72 @@ class AllowedFolders:
         """Open a local media file.
 
         Args:
-            path: A path or a `file:` URL, as people and clients write them. If the path is a symbolic link, its target
-                has to be in an allowed folder.
+            path: A path or a `file://` URL. If the path is a symbolic link, its target has to be in an allowed folder.
 
         Raises:
-            InvalidCall: When the file does not exist, is not in an allowed folder, or is no media file.
+            InvalidCall: When the file does not exist, is not in an allowed folder, is hidden, or is no media file.
         """
-        if not self._folders:
+        if not self._fixed:
             raise InvalidCall("This server reads no local files.", "Give a URL, a data URI, or task:<id>#<n>.")
-        found = find_spelled_path(path, self._folders)
-        if not found:
-            raise refuse_unknown_path(path, self._folders)
-        place = found.resolve()
-        if not any(place.is_relative_to(folder) for folder in self._folders):
+        found = find_spelled_path(path, self._counting)
+        try:
+            place = found.resolve(strict=True) if found else None
+        except (OSError, RuntimeError):
+            # The file, or a folder on the way to it, has gone since it was found.
+            place = None
+        if not place:
+            raise refuse_unknown_path(path, self._counting)
+        self._check(place, path)
+        with _open_place(place) as file:
+            # A folder on the way may have become a link since the path was resolved.
+            self._check(disk.locate(file, place), path)
+            yield identify_file(file, place.name)
+
+    def _check(self, place: Path, path: str) -> None:
+        """Raise an error if a file may not be read.
+
+        Args:
+            place: Where the file is, as an absolute path without links.
+            path: The path as the caller wrote it.
+        """
+        around = [folder for folder in self.list_folders() if place.is_relative_to(folder.path)]
+        counting = [folder for folder in around if not folder.fault]
+        hidden = [find_hidden(place, folder.path) for folder in counting]
+        if counting and not all(hidden):
+            return
+        if hidden:
             raise InvalidCall(
-                f"{abbreviate(path)} lies outside the folders this server may read.",
-                "Move the file to Pictures or Downloads, or name its folder in KIE_MCP_READ_DIRS.",
+                f"{abbreviate(path)} is hidden ({hidden[0]}), and hidden files are not read.",
+                f"Move the file to a folder that is not hidden, or name its folder in {NAMED}.",
             )
-        with open_file(place) as content:
-            yield content
+        refused = "".join(f" {each.path}, {each.source}, {each.fault}." for each in around)
+        raise InvalidCall(
+            f"{abbreviate(path)} lies outside the folders this server may read: {self._name_folders()}.{refused}",
+            f"Move the file to one of them, or name its folder in {NAMED}.",
+        )
+
+    @property
+    def _counting(self) -> list[Path]:
+        """The folders that count."""
+        return list(dict.fromkeys(each.path for each in self.list_folders() if not each.fault))
+
+    def _name_folders(self) -> str:
+        return ", ".join(str(path) for path in self._counting if path.is_dir()) or "there are none"
+
+
+@contextmanager
+def _open_place(place: Path) -> Iterator[IO[bytes]]:
+    try:
+        file = disk.open_file(place)
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}" if place.is_file() else "is no file"
+        raise InvalidCall(f"{abbreviate(place.name)} {fault}.") from None
+    with file:
+        yield file
+
+
+def _resolve(folders: Iterable[Path]) -> Iterator[Path]:
+    """Return folders as absolute paths without links; one that cannot be found out is left out."""
+    for folder in folders:
+        with suppress(OSError, RuntimeError, ValueError):
+            yield folder.expanduser().resolve()

@@ -130,7 +130,7 @@ class Downloader:
                     # An existing sidecar is replaced, because an earlier process may have known less about the task.
                     partial_files.replace_file(content, beside)
                 else:
-                    partial_files.write_file(content, place.parent, place.name, "json")
+                    partial_files.write_file(content, place.parent, place.name, "json", private=True)
 
     async def _download_result(self, task: Task, result: Result, number: int) -> None:
         stem, folder = _file_stem(task, number), self.folder / PARTS_FOLDER if task.parent else self.folder

@@ -1,9 +1,10 @@
 """Prepare an upload: read a file, data URI or base64 text, detect its media type, and check URLs."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
@@ -22,23 +23,14 @@ NO_MEDIA = frozenset({"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "d
 """File extensions of what is certainly no picture, clip or sound that a model takes."""
 
 
-@contextmanager
-def open_file(path: Path) -> Iterator[Content]:
-    """Open a media file in any folder; for a path from a tool call, use `AllowedFolders`, which checks the folder.
+def identify_file(file: IO[bytes], name: str) -> Content:
+    """Return an open media file with its MIME type and size, and with a unique name for its upload.
 
     Raises:
-        InvalidCall: The file does not exist, cannot be read, or is no media file.
+        InvalidCall: The file is no media file.
     """
-    if not path.is_file():
-        # A named pipe is refused before open(), because open() would wait until another process writes to the pipe.
-        raise InvalidCall(f"{abbreviate(path.name)} is no file.")
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InvalidCall(f"{abbreviate(path.name)} cannot be read: {error.strerror}.") from None
-    with file:
-        mime_type = formats.detect_mime_type(file) or _refuse_other_files(path.name)
-        yield Content(file, unique_name(path.name, extension(mime_type)), mime_type, path.stat().st_size)
+    mime_type = formats.detect_mime_type(file) or _refuse_other_files(name)
+    return Content(file, unique_name(name, extension(mime_type)), mime_type, os.fstat(file.fileno()).st_size)
 
 
 def decode_data_uri(uri: str) -> Content:

@@ -1,6 +1,7 @@
 """Store the bytes of unfinished downloads in the output folder, so that a later attempt can continue a download."""
 
-import filecmp
+import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from kie_mcp import disk
 from kie_mcp.errors import DamagedFile, InvalidCall
 
 
@@ -20,6 +22,7 @@ class PartialFile:
 
     def __init__(self, file: IO[bytes], place: Path) -> None:
         self.file = file
+        self._place = place
         self._note = place.with_name(f"{place.name}.version")
         self.validator, self.total = _read_note(self._note)
         """`validator` is the ETag or Last-Modified header of the download; empty if the host sent neither.
@@ -39,20 +42,26 @@ class PartialFile:
         self.validator, self.total = validator, total
         self._note.unlink(missing_ok=True)
         if validator:
-            self._note.write_text(json.dumps({"validator": validator, "total": total}), encoding="utf-8")
+            with disk.create_file(self._note) as note:
+                note.write(json.dumps({"validator": validator, "total": total}).encode())
 
     def commit(self, folder: Path, stem: str, extension: str) -> Path:
         """Rename the complete file to its final name, and return its path; an existing file is never overwritten."""
-        final = _commit_name(self.file, folder, stem, extension)
+        final = _commit_name(self.file, self._place, folder, stem, extension)
         self._note.unlink(missing_ok=True)
         return final
+
+    def replace(self, final: Path) -> None:
+        """Rename the complete file, in the place of an existing one."""
+        self.file.close()
+        self._place.replace(final)
 
     def close(self, *, delete: bool) -> None:
         """Close the file; delete it if `delete` is True, or if a later download cannot continue it."""
         # close() writes the bytes that are still in the buffer. If the disk is full, this raises an error.
         with suppress(OSError):
             self.file.close()
-        place = Path(self.file.name)
+        place = self._place
         with suppress(OSError):
             if delete or not self.validator or not place.stat().st_size:
                 place.unlink()
@@ -63,7 +72,8 @@ class PartialFile:
 
 def _read_note(place: Path) -> tuple[str, int | None]:
     try:
-        note = json.loads(place.read_bytes())
+        with disk.open_file(place) as file:
+            note = json.load(file)
         total = note["total"]
         return str(note["validator"]), total if isinstance(total, int) else None
     except (OSError, ValueError, KeyError, TypeError):
@@ -71,16 +81,15 @@ def _read_note(place: Path) -> tuple[str, int | None]:
 
 
 @contextmanager
-def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
+def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iterator[PartialFile]:
     """Open the partial file of a download, with the bytes that an earlier attempt received.
 
     If the connection breaks or the download takes too long, the partial file is kept for the next attempt. If it cannot
     be written, or is refused or damaged, it is deleted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    disk.create_folder(folder)
     place = folder / f".{stem}.part"
-    place.touch()
-    part = PartialFile(place.open("r+b"), place)
+    part = PartialFile(disk.open_own_file(place, private=private), place)
     delete = False
     try:
         yield part
@@ -91,41 +100,75 @@ def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
         part.close(delete=delete)
 
 
-def write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
-    """Write a file under a name that no other file in the folder has, and return its path."""
-    with open_partial_file(folder, stem) as part:
+def write_file(content: bytes, folder: Path, stem: str, extension: str, *, private: bool = False) -> Path:
+    """Write a file under a name that no other file in the folder has, and return its path.
+
+    Args:
+        content: The bytes of the file.
+        folder: The folder.
+        stem: The name without its extension; a number is added if another file has it.
+        extension: The extension.
+        private: True if only its owner may read the file.
+    """
+    with open_partial_file(folder, stem, private=private) as part:
         part.begin("", None)
         part.file.write(content)
         return part.commit(folder, stem, extension)
 
 
 def replace_file(content: bytes, place: Path) -> None:
-    """Replace an existing file in one step, so that a crash leaves either the old file or the new file."""
-    with open_partial_file(place.parent, place.name) as part:
+    """Replace a file that `write_file()` wrote for its owner only; a crash leaves either the old file or the new one.
+
+    The partial file has the same name as that of `write_file()`, so that one that a crash has left does not stay.
+    """
+    with open_partial_file(place.parent, place.stem, private=True) as part:
         part.begin("", None)
         part.file.write(content)
-        part.file.close()
-        Path(part.file.name).replace(place)
+        part.replace(place)
 
 
-def _commit_name(part: IO[bytes], folder: Path, stem: str, extension: str) -> Path:
-    """Rename a complete partial file to its final name, and return its path; an existing file is never overwritten."""
+def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extension: str) -> Path:
+    """Give a complete partial file its final name, and return its path; an existing file is never overwritten."""
     part.flush()
     os.fsync(part.fileno())
+    if not disk.is_same_file(part, place):
+        raise FileNotFoundError(errno.ENOENT, "The partial file was replaced", str(place))
     part.close()
     final, taken = folder / f"{stem}.{extension}", 1
     while True:
         try:
-            final.touch(exist_ok=False)
+            _link(place, final)
         except FileExistsError:
             # An existing file with equal bytes is the same result: an earlier process downloaded it, and died before it
             # saved the task's row.
-            if filecmp.cmp(part.name, final, shallow=False):
-                Path(part.name).unlink()
-                return final
-            if final.stat().st_size:
+            if not _is_equal(place, final):
                 taken += 1
                 final = folder / f"{stem}-{taken}.{extension}"
                 continue
-        Path(part.name).replace(final)
+        place.unlink(missing_ok=True)
         return final
+
+
+def _link(place: Path, final: Path) -> None:
+    """Give a file a second name, unless something has this name already.
+
+    Raises:
+        FileExistsError: When something has the name.
+    """
+    try:
+        os.link(place, final, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):
+        # Some file systems, such as FAT, have no second names. There, the name is taken by an empty file first.
+        disk.create_file(final).close()
+        place.replace(final)
+
+
+def _is_equal(place: Path, final: Path) -> bool:
+    """Return whether a file at the final name is a regular file with the same bytes."""
+    try:
+        with disk.open_file(place) as one, disk.open_file(final) as other:
+            return hashlib.file_digest(one, "sha256").digest() == hashlib.file_digest(other, "sha256").digest()  # type: ignore[arg-type]
+    except OSError:
+        return False

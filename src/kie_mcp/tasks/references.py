@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeGuard
 
-import anyio
 import anyio.to_thread
 
 from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, parse_task_id
@@ -24,9 +23,10 @@ from kie_mcp.tasks.media_inputs import (
     decode_data_uri,
     guess_mime_type,
     hash_file,
-    open_file,
+    identify_file,
     prepare_url,
 )
+from kie_mcp.tasks.saved_results import open_result, open_saved_file
 from kie_mcp.tasks.uploads import Uploader
 
 RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
@@ -112,8 +112,8 @@ class References:
         match = RESULT.fullmatch(ref)
         if match and isinstance(ref, MediaRef):
             task, result = await self._find_result(ref, match["task"], match["n"] or "1")
-            if not result.url or await _is_saved(result):
-                with open_file(Path(result.path)) as content:
+            async with self._open_result(result) as content:
+                if content:
                     await check_file(content, ref, keep_metadata=True)
             return f"{task.id}#{task.results.index(result)}"
         url = await self._resolve(ref)
@@ -137,10 +137,7 @@ class References:
             if match
             else await self._ledger.find_result(ref, self._clock.time() - KEPT_FOR)
         )
-        if not result or not await _is_saved(result):
-            yield None
-            return
-        with open_file(Path(result.path)) as content:
+        async with self._open_result(result) if result else nullcontext() as content:
             yield content
 
     async def _resolve(self, ref: Ref) -> str:
@@ -186,11 +183,11 @@ class References:
 
     async def _resolve_result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._find_result(ref, task_id, number)
-        if result.link and not await _is_saved(result):
-            return result.link
         # The link may have expired, or the result never had one.
         is_fresh = self._clock.time() < task.created + files.UPLOAD_LIFETIME
-        with open_file(Path(result.path)) as content:
+        async with self._open_result(result) as content:
+            if not content:
+                return result.link
             # Metadata of a result, such as the prompt, came from KIE.
             return await self._fit_and_upload(content, ref, keep_metadata=True, url=result.url if is_fresh else "")
 
@@ -228,6 +225,18 @@ class References:
             check_kind(result.mime_type or guess_mime_type(result.url), ref)
         return task, result
 
+    @asynccontextmanager
+    async def _open_result(self, result: Result) -> AsyncIterator[Content | None]:
+        """Open the saved file of a result; yield None if it is not there any more, and KIE's link stands for it.
+
+        Raises:
+            InvalidCall: When the file is not there any more, and the result has no link.
+        """
+        async with open_result(result) as file:
+            if not file and not result.link:
+                open_saved_file(result)
+            yield identify_file(file, Path(result.path).name) if file else None
+
     @contextmanager
     def _open(self, ref: str) -> Iterator[Content]:
         """Open a data URI, or a local file in the allowed folders."""
@@ -242,10 +251,6 @@ def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
     """Whether a reference is a local file or a data URI."""
     elsewhere = ref.startswith(("https://", "http://", "kie://")) or RESULT.fullmatch(ref)
     return isinstance(ref, MediaRef) and not elsewhere
-
-
-async def _is_saved(result: Result) -> bool:
-    return await anyio.Path(result.path).is_file()
 
 
 def _measure_content(content: Content) -> float | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kie_mcp import disk
 from kie_mcp.clock import to_utc
 from kie_mcp.ledger.task import Task
 
@@ -43,7 +44,8 @@ def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
 def belongs_to(path: Path, task: Task) -> bool:
     """Return True if the file at `path` is a sidecar of this task; False if there is no file or it is no JSON."""
     try:
-        content = json.loads(path.read_bytes())
+        with disk.open_file(path) as file:
+            content = json.load(file)
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("task_id") == task.id

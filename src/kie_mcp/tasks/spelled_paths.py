@@ -117,7 +117,9 @@ def fold_name(name: str) -> str:
 def _make_absolute(written: str) -> Path | None:
     # A text that is too long for a path, or has characters that no path has, is no error here.
     with suppress(OSError, RuntimeError, ValueError):
-        return Path.cwd() / Path(written).expanduser()
+        path = Path(written).expanduser()
+        # The working folder may be gone, so it is needed only for a relative path.
+        return path if path.is_absolute() else Path.cwd() / path
     return None
 
 

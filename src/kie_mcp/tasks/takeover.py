@@ -64,7 +64,8 @@ class Takeover:
             take_over: A function that makes this process watch a task.
         """
         for id_ in await self._ledger.leases.claimable(self._process, self._clock.time()):
-            if id_ not in watched and (task := await self._ledger.find(id_)):
+            # A task whose row is broken counts as saved, because following it would write over the row.
+            if id_ not in watched and (task := await self._ledger.find(id_)) and not task.saved:
                 await take_over(task)
 
     async def renew_lease(self) -> None:

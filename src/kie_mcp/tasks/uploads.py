@@ -38,14 +38,20 @@ class Uploader:
     """Uploads files to KIE, unless an equal file was uploaded before and KIE still has it."""
 
     def __init__(
-        self, client: KieClient, ledger: Ledger, *, readable: Iterable[Path], clock: Clock, keep_metadata: bool = False
+        self,
+        client: KieClient,
+        ledger: Ledger,
+        *,
+        folders: AllowedFolders,
+        clock: Clock,
+        keep_metadata: bool = False,
     ) -> None:
         """Build an uploader.
 
         Args:
             client: The client of KIE's API.
             ledger: The ledger that records the uploads.
-            readable: Folders from which local files may be read; if there are none, every local file is refused.
+            folders: Opens local files in the folders from which they may be read.
             clock: The clock.
             keep_metadata: True to keep metadata, such as the location, in the uploaded files.
         """
@@ -54,7 +60,7 @@ class Uploader:
         """For each upload id, the changes to the file or to the link to it, in words; none from `upload()`."""
         self.own_urls = (client.base_url, client.upload_url)
         """URLs of KIE, which KIE can open even if they are those of a sandbox on this machine."""
-        self.folders = AllowedFolders(readable)
+        self.folders = folders
         self._client = client
         self._ledger = ledger
         self._clock = clock

@@ -5,6 +5,7 @@ In tools/list, each tool whose result is a task has the URI of this page. The pa
 
 import base64
 import json
+import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
@@ -12,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
+import anyio.to_thread
 from mcp.server.apps import APP_MIME_TYPE, Apps, ResourceCsp, client_supports_apps
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp_types import (
@@ -32,7 +33,7 @@ from kie_mcp.server.app import App, Context
 if TYPE_CHECKING:
     from mcp.server.mcpserver.resources import Resource as Page
 
-    from kie_mcp.ledger.task import Task
+    from kie_mcp.ledger.task import Result, Task
 
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
@@ -179,24 +180,26 @@ async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
     for number, result in enumerate(task.results, start=1):
         if number in numbers and result.path:
             with suppress(OSError, InvalidCall):
-                content, mime_type = await _read_small(anyio.Path(result.path), result.mime_type)
+                content, mime_type = await _read_small(result)
                 if content:
                     previews[str(number)] = f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
     return previews
 
 
-async def _read_small(path: anyio.Path, mime_type: str) -> tuple[bytes, str]:
-    """Return the content and the MIME type of a file if it is small, or of a preview if the file is larger.
+async def _read_small(result: "Result") -> tuple[bytes, str]:
+    """Return the content and the MIME type of a saved file if it is small, or of a preview if the file is larger.
 
     The content is empty if no preview can be made.
 
     Raises:
         OSError: When the file cannot be read.
-        InvalidCall: When the file is broken.
+        InvalidCall: When the file is broken, or not the saved one any more.
     """
     from kie_mcp.media.preview import render_preview
+    from kie_mcp.tasks.saved_results import open_saved_file
 
-    if 0 < (await path.stat()).st_size <= MAX_PREVIEW_BYTES:
-        return await path.read_bytes(), mime_type
-    picture = await render_preview(Path(path), max_bytes=MAX_PREVIEW_BYTES, max_side_px=PREVIEW_SIDE_PX)
+    with await anyio.to_thread.run_sync(open_saved_file, result) as file:
+        if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:
+            return file.read(), result.mime_type
+        picture = await render_preview(Path(result.path), max_bytes=MAX_PREVIEW_BYTES, max_side_px=PREVIEW_SIDE_PX)
     return picture.content, picture.mime_type

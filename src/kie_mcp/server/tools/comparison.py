@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from textwrap import indent
 from typing import Any
 
@@ -16,6 +15,7 @@ from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.saved_results import find_saved_path
 
 COLUMNS = ("model", "status", "credits", "seconds", "task_id")
 LONGEST_TEXT = 600
@@ -115,7 +115,8 @@ async def build_comparison_result(
     }
     if open_:
         answer["next_step"] = _next_step(app, open_)
-    pictures = [(Path(each.path), task.model) for task in tasks for each in task.results[:1] if each.path]
+    firsts = [(each, task.model) for task in tasks for each in task.results[:1] if each.path]
+    pictures = [(await find_saved_path(each), model) for each, model in firsts]
     sheet = await preview.render_contact_sheet(pictures) if pictures else None
     if sheet:
         answer["sheet"] = sheet.note.splitlines()

@@ -57,6 +57,7 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
     app = context.lifespan_context
     try:
         app.check_settings()
+        await app.learn_roots(context)
         result = await _call(app, ToolCall(context, params, arrived))
     except KieMcpError as error:
         return answers.build_error_result(error)

@@ -83,7 +83,7 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
         "model": task.model,
         "prompt": shorten(formatting.to_one_line(task.prompt), LONGEST_PROMPT),
     }
-    row |= answers.describe_cost(task)
+    row |= answers.describe_cost(task) | answers.describe_broken_row(task)
     # A path is told as it is; two blanks in it are part of it.
     row["files"] = [each.path or formatting.to_one_line(each.link) for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
@@ -100,6 +100,8 @@ def _format_row(row: Mapping[str, Any]) -> str:
     lines = [head, *row["files"]]
     if "more_files" in row:
         lines.append(f"{row['more_files']} more files: get_task names them.")
+    if "broken" in row:
+        lines.append(row["broken"])
     if "made_from" in row:
         lines.append(f"Made from {', '.join(row['made_from'])}.")
     return "\n  ".join(lines)

@@ -1,6 +1,6 @@
 """The tools `get_task`, `list_tasks` and `resolve_task`: show tasks in the ledger, and record unknown outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from mcp_types import CallToolResult
@@ -101,12 +101,18 @@ async def list_tasks(app: App, _: ToolCall, arguments: ListTasks) -> CallToolRes
             "created": formatting.format_time(task.created),
             "prompt": formatting.to_one_line(task.prompt)[:60],
             "files": len(task.results) if task.final else 0,
+            **answers.describe_broken_row(task),
         }
         for task in page
     ]
     answer: dict[str, Any] = {"tasks": rows}
-    lines = ["{task_id} {status} {model} {created} files: {files} {prompt}".format(**row).strip() for row in rows]
+    lines = [_format_row(row) for row in rows]
     return build_page_result(answer, lines, page[-1] if more else None, "No tasks.")
+
+
+def _format_row(row: Mapping[str, Any]) -> str:
+    line = "{task_id} {status} {model} {created} files: {files} {prompt}".format(**row)
+    return " ".join(filter(None, (line.strip(), row.get("broken"))))
 
 
 class ResolveTask(Arguments):

@@ -4,6 +4,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Annotated, Literal
 
+import anyio.to_thread
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
@@ -11,8 +12,9 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import preview
 from kie_mcp.media.preview import Preview
 from kie_mcp.server.app import App, ToolCall
-from kie_mcp.server.saved_files import find_saved_file
+from kie_mcp.server.saved_files import find_saved_result
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.tasks.saved_results import find_saved_path, open_saved_file
 
 
 class ViewMedia(Arguments):
@@ -42,16 +44,18 @@ async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolRes
     if number is None and len(task.results) == 1:
         number = 1
     if number is not None:
-        path = find_saved_file(app, task, number)
+        result = find_saved_result(app, task, number)
         if not task.results[number - 1].is_media:
             kind = task.results[number - 1].mime_type
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
-        picture = await preview.render_preview(path, max_bytes=max_bytes)
+        with await anyio.to_thread.run_sync(open_saved_file, result):
+            path = Path(result.path)
+            picture = await preview.render_preview(path, max_bytes=max_bytes)
         return _picture_result(f"task:{task.id}#{number}, {path.name}: {picture.note}", picture)
     if not any(each.path for each in task.results):
         # No result is saved, so this call always raises an error, which tells the caller why there is no file.
-        find_saved_file(app, task, 1)
-    files = [(Path(each.path) if each.path else None, each.label) for each in task.results]
+        find_saved_result(app, task, 1)
+    files = [(await find_saved_path(each), each.label) for each in task.results]
     sheet = await preview.render_contact_sheet(files, max_bytes=max_bytes)
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}", sheet)
 

@@ -1,0 +1,52 @@
+"""Roots: the folders that a client declares (MCP before 2026-07-28), from which this server may then read files."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import anyio
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import ListRootsRequest, ListRootsResult, Root
+from pydantic import ValidationError
+
+ANSWER_SECONDS = 2
+"""Most seconds that a call waits for the client's roots; without an answer, the client has none."""
+
+
+class Roots:
+    """The roots of the one client of this process, which is asked for them once."""
+
+    def __init__(self) -> None:
+        self.folders: tuple[Path, ...] = ()
+        self._are_known = False
+        self._asking = anyio.Lock()
+
+    async def learn(self, context: ServerRequestContext[Any, Any]) -> None:
+        """Ask the client for its roots, if it declares that it has some and was not asked yet."""
+        capabilities = context.session.client_capabilities
+        if not capabilities or not capabilities.roots or not context.session.can_send_request:
+            return
+        async with self._asking:
+            if not self._are_known:
+                self._are_known = True
+                self.folders = ()
+                # A client that answers with an error, or with anything else than roots, has none.
+                with suppress(MCPError, ValidationError):
+                    result = await context.session.send_request(ListRootsRequest(), ListRootsResult, ANSWER_SECONDS)
+                    self.folders = tuple(_find_folders(result.roots))
+
+    async def forget(self, *_: object) -> None:
+        """Let the next call ask again, because the client says that its roots have changed."""
+        self._are_known = False
+
+
+def _find_folders(roots: Sequence[Root]) -> Iterator[Path]:
+    """Return the folders on this machine among the roots, which are `file://` URLs."""
+    for root in roots:
+        address = urlsplit(str(root.uri))
+        if address.scheme == "file" and address.netloc in ("", "localhost"):
+            yield Path(url2pathname(address.path))

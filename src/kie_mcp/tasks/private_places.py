@@ -1,0 +1,76 @@
+"""Private places: folders that are too large or too personal to be read only because the server runs in them."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_HIDDEN_FLAGS = stat.FILE_ATTRIBUTE_HIDDEN, stat.UF_HIDDEN
+"""The marks of a hidden file on Windows and on macOS, such as that of AppData and that of Library."""
+
+
+def find_fault(folder: Path) -> str:
+    """Return why a folder is a private place, as a sentence without a subject; empty if it is none.
+
+    Args:
+        folder: An absolute path without links.
+    """
+    if folder == Path(folder.anchor):
+        return "is the whole disk"
+    homes = _find_homes()
+    if any(_is_same(folder, home) for home in homes):
+        return "is the home folder"
+    if any(_is_same(folder, parent) for home in homes for parent in home.parents):
+        return "has the home folder in it"
+    above = next((home for home in homes if folder.is_relative_to(home)), Path(folder.anchor))
+    hidden = find_hidden(folder, above)
+    return f"is hidden ({hidden})" if hidden else ""
+
+
+def find_hidden(place: Path, above: Path) -> str:
+    """Return the name of the first hidden folder or file on the way from a folder to a place; empty if there is none.
+
+    Args:
+        place: An absolute path without links.
+        above: A folder above the place; whether it is hidden itself does not count.
+    """
+    for number, name in enumerate(parts := place.relative_to(above).parts, start=1):
+        if name.startswith(".") or name.casefold() == "appdata" or _is_marked(above.joinpath(*parts[:number])):
+            return name
+    return ""
+
+
+def _find_homes() -> list[Path]:
+    """Return the home folder by the environment, and the one by the system's list of users."""
+    return list(dict.fromkeys(_list_homes()))
+
+
+def _list_homes() -> Iterator[Path]:
+    with suppress(OSError, RuntimeError):
+        yield Path.home().resolve()
+    if sys.platform != "win32":
+        import pwd
+
+        with suppress(OSError, KeyError):
+            yield Path(pwd.getpwuid(os.getuid()).pw_dir).resolve()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    # Some file systems ignore the case of letters, so two spellings may be one folder.
+    with suppress(OSError):
+        return one == other or one.samefile(other)
+    return False
+
+
+def _is_marked(place: Path) -> bool:
+    """Return whether the system marks a folder or file as hidden; on macOS this counts in a home folder only."""
+    with suppress(OSError):
+        status = place.lstat()
+        windows, macos = _HIDDEN_FLAGS
+        if getattr(status, "st_file_attributes", 0) & windows:
+            return True
+        # The folder of temporary files is marked, too.
+        return bool(getattr(status, "st_flags", 0) & macos) and any(map(place.is_relative_to, _find_homes()))
+    return False

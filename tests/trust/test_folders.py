@@ -1,0 +1,196 @@
+"""What a hostile agent may ask for: local files outside the folders that were meant."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPDeprecationWarning
+from mcp_types import ListRootsResult, Root
+from pydantic import FileUrl
+from support.answers import answer, text
+from support.clock import JumpingClock
+from support.media_files import picture
+
+from kie_mcp.config import Settings, load
+from kie_mcp.errors import InvalidCall
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build_server
+from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.private_places import find_fault
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder with a picture in many places."""
+    made = tmp_path / "users" / "ann"
+    for place in ("", "Pictures", "Pictures/.thumbnails", ".ssh", ".config/app", "AppData/Local", "work"):
+        (made / place).mkdir(parents=True, exist_ok=True)
+        (made / place / "fox.png").write_bytes(picture())
+    (made / "Pictures" / ".fox.png").write_bytes(picture())
+    monkeypatch.setenv("HOME", str(made))
+    return made
+
+
+def opens(folders: AllowedFolders, place: Path) -> bool:
+    """Whether a file may be read."""
+    try:
+        with folders.open(str(place)) as content:
+            return content.file.read() == picture()
+    except InvalidCall:
+        return False
+
+
+def folders_of(**settings: Any) -> AllowedFolders:
+    found = Settings(**settings)
+    return AllowedFolders(found.read_dirs, found.found_dirs)
+
+
+PRIVATE: dict[str, Callable[[Path], Path]] = {
+    "is the whole disk": lambda home: Path(home.anchor),
+    "is the home folder": lambda home: home,
+    "has the home folder in it": lambda home: home.parent,
+    "is hidden (.config)": lambda home: home / ".config" / "app",
+    "is hidden (AppData)": lambda home: home / "AppData" / "Local",
+}
+
+
+@pytest.mark.parametrize("source", ["working folder", "output folder", "Music", "link"])
+@pytest.mark.parametrize("fault", PRIVATE)
+def test_a_private_place_does_not_count_by_itself(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, source: str
+) -> None:
+    place = PRIVATE[fault](home)
+    settings: dict[str, Any] = {"output_dir": tmp_path / "out"}
+    monkeypatch.chdir(tmp_path)
+    match source:
+        case "working folder":
+            monkeypatch.chdir(place)
+        case "output folder":
+            settings["output_dir"] = place
+        case "Music":
+            monkeypatch.setenv("XDG_MUSIC_DIR", f"{place}/")
+        case _:
+            (home / "Downloads").symlink_to(place)
+    folders = folders_of(**settings)
+    assert fault in {folder.fault for folder in folders.list_folders()}
+    secret = place / "fox.png" if (place / "fox.png").exists() else home / ".ssh" / "fox.png"
+    monkeypatch.chdir("/")
+    assert not opens(folders, secret)
+    assert not opens(folders, home / ".ssh" / "fox.png")
+
+
+@pytest.mark.parametrize("place", PRIVATE.values(), ids=PRIVATE)
+def test_a_private_place_counts_if_the_operator_names_it(home: Path, place: Callable[[Path], Path]) -> None:
+    named = place(home)
+    visible = named / "fox.png" if (named / "fox.png").exists() else home / "work" / "fox.png"
+    assert opens(AllowedFolders([named]), visible)
+
+
+@pytest.mark.parametrize(
+    "place", ["Pictures/.fox.png", "Pictures/.thumbnails/fox.png", ".ssh/fox.png", "AppData/Local/fox.png"]
+)
+def test_what_is_hidden_below_an_allowed_folder_is_refused(home: Path, place: str) -> None:
+    for folder in (home, home / "Pictures"):
+        assert not opens(AllowedFolders([folder]), home / place)
+
+
+def test_a_hidden_folder_that_is_named_itself_is_read(home: Path) -> None:
+    assert opens(AllowedFolders([home, home / ".ssh"]), home / ".ssh" / "fox.png")
+
+
+def test_the_usual_folders_still_count(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home / "work")
+    folders = folders_of(output_dir=tmp_path / "out")
+    assert opens(folders, home / "Pictures" / "fox.png")
+    assert opens(folders, home / "work" / "fox.png")
+    assert opens(folders, Path("fox.png"))
+
+
+def test_the_refusal_says_which_folders_count_and_why_one_does_not(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    with pytest.raises(InvalidCall) as raised, folders_of().open(str(home / "fox.png")):
+        pass
+    assert str(home / "Pictures") in raised.value.message
+    assert f"{home}, the working folder, is the home folder." in raised.value.message
+    assert "KIE_MCP_READ_DIRS" in raised.value.next_step
+
+
+def test_the_disk_is_no_folder_on_any_system() -> None:
+    assert find_fault(Path("/")) == "is the whole disk"
+
+
+def test_the_home_folder_counts_by_the_list_of_users_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import pwd
+
+    monkeypatch.setenv("HOME", "/nowhere")
+    assert find_fault(Path(pwd.getpwuid(os.getuid()).pw_dir)) == "is the home folder"
+
+
+async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
+    sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path
+) -> None:
+    roots = [home, home / "work"]
+    asked = []
+
+    async def list_roots(context: object) -> ListRootsResult:
+        asked.append(context)
+        return ListRootsResult(roots=[Root(uri=FileUrl(folder.as_uri())) for folder in roots])
+
+    app = App(
+        settings.model_copy(update={"read_dirs": ()}), transport=httpx2.ASGITransport(app=sandbox.app), clock=clock
+    )
+    async with Client(build_server(app), mode="legacy", list_roots_callback=list_roots) as client:
+        for _ in range(2):
+            sent = await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})
+            assert answer(sent)["url"]
+        refused = await client.call_tool("upload_file", {"path": str(home / "fox.png")})
+        assert "is the home folder" in text(refused)
+        assert len(asked) == 1
+        roots[:] = [home / "Pictures"]
+        with pytest.warns(MCPDeprecationWarning):
+            await client.session.send_roots_list_changed()
+        assert (await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})).is_error
+        assert not (await client.call_tool("upload_file", {"path": str(home / "Pictures" / "fox.png")})).is_error
+        assert len(asked) == 2
+
+
+async def test_a_server_that_reads_no_local_files_asks_for_no_roots(
+    sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path
+) -> None:
+    async def list_roots(context: object) -> ListRootsResult:
+        raise AssertionError(context)
+
+    app = App(settings, local_files=False, transport=httpx2.ASGITransport(app=sandbox.app), clock=clock)
+    async with Client(build_server(app), mode="legacy", list_roots_callback=list_roots) as client:
+        refused = await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})
+        assert "reads no local files" in text(refused)
+
+
+async def test_a_client_whose_roots_are_an_error_has_none(
+    sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path
+) -> None:
+    async def list_roots(context: object) -> ListRootsResult:
+        raise ValueError(context)
+
+    app = App(
+        settings.model_copy(update={"read_dirs": ()}), transport=httpx2.ASGITransport(app=sandbox.app), clock=clock
+    )
+    async with Client(build_server(app), mode="legacy", list_roots_callback=list_roots) as client:
+        refused = await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})
+        assert "outside the folders" in text(refused)
+
+
+def test_a_working_folder_that_is_gone_is_left_out(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    found = load().found_dirs
+    assert "the working folder" not in found
+    assert opens(AllowedFolders((), found), home / "Pictures" / "fox.png")
