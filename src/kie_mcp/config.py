@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     """Price of one credit in US dollars; answers show costs in dollars too, unless this setting is 0."""
     confirm_above: Credits = 150
     """If a task may cost more than this number of credits, a person has to confirm the cost before the task starts."""
+    confirm_hourly: Credits = 300
+    """Credits that tasks of one hour may cost together before a person has to confirm the next task; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; None if clients need no token."""
     sandbox: bool = False

@@ -95,7 +95,7 @@ async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(
     ledgers: list[Ledger] = []
 
     async def work() -> None:
-        ledgers.append(await Ledger.open(tmp_path, migrations=[COLOUR]))
+        ledgers.append(await Ledger.open(tmp_path, migrations=[*MIGRATIONS, COLOUR]))
 
     async with anyio.create_task_group() as group:
         for _ in range(6):
@@ -112,7 +112,7 @@ async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(
     assert await ledgers[-1].find("t_1") == old
     for ledger in ledgers:
         await ledger.close()
-    assert read(tmp_path, "SELECT version FROM ledger") == [(2,)]
+    assert read(tmp_path, "SELECT version FROM ledger") == [(VERSION + 1,)]
     assert read(tmp_path, "SELECT colour FROM tasks") == [("",)]
     assert read(tmp_path, "SELECT * FROM colours") == []
 
@@ -129,10 +129,11 @@ ANOTHER_PROCESS = """
 import anyio, sys
 from pathlib import Path
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.migrations import Migration
+from kie_mcp.ledger.migrations import MIGRATIONS, Migration
 
 async def main():
-    ledger = await Ledger.open(Path(sys.argv[1]), migrations=[Migration(sys.argv[2], tuple(sys.argv[3:]))])
+    newest = Migration(sys.argv[2], tuple(sys.argv[3:]))
+    ledger = await Ledger.open(Path(sys.argv[1]), migrations=[*MIGRATIONS, newest])
     assert await ledger.find("t_1")
     await ledger.close()
 
@@ -149,7 +150,7 @@ def test_of_two_processes_at_once_one_upgrades_the_file(tmp_path: Path) -> None:
         assert process.stdin
         process.stdin.close()
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
-    assert read(tmp_path, "SELECT version FROM ledger") == [(2,)]
+    assert read(tmp_path, "SELECT version FROM ledger") == [(VERSION + 1,)]
 
 
 async def test_a_process_of_the_version_before_goes_on_beside_an_upgrade(tmp_path: Path) -> None:

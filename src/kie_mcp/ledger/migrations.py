@@ -23,7 +23,9 @@ class Migration:
 # To change a table, change `tables.py`, append a migration here, and store the output of `sqlite3 <file> .schema` for a
 # new ledger as `tests/ledger/schema-<version>.sql`. A migration may only add columns, tables and indexes, because
 # running processes of an older kie-mcp may use the same file and must not fail.
-MIGRATIONS: tuple[Migration, ...] = ()
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration("0002_task_confirmed", ("ALTER TABLE tasks ADD COLUMN confirmed BOOLEAN DEFAULT 0 NOT NULL",)),
+)
 """All migrations in order; the first migration upgrades version 1 to version 2."""
 
 

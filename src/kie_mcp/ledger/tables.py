@@ -37,6 +37,7 @@ tasks = sa.Table(
     sa.Column("session", sa.Text, nullable=False, server_default=""),
     sa.Column("watcher", sa.Text),
     sa.Column("cancelled", sa.Float),
+    sa.Column("confirmed", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 """The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`."""
 
@@ -77,4 +78,7 @@ confirmations = sa.Table(
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
 )
-"""The confirmation ids, one row each; `fingerprint` is the idempotency key of the call that the id confirms."""
+"""The confirmation ids that no create has used up, one row each.
+
+`fingerprint` is the idempotency key of the call that the id confirms.
+"""

@@ -109,6 +109,8 @@ class Task:
     """Id of the server process that received the tool call."""
     cancelled: float | None = None
     """Time when the caller stopped waiting for the task, which continues at KIE; None if the caller did not stop."""
+    confirmed: bool = False
+    """Whether a confirmation was used up for the task: a person agreed to its cost."""
 
     @property
     def final(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, ConfirmationNeeded, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
@@ -67,19 +68,21 @@ def files_gone_error(error: Exception) -> ApiError:
     )
 
 
-def confirmation_needed_error(task: Task, id_: str, *, stale: bool, minutes: int) -> ConfirmationNeeded:
-    """Build the error for a call whose cost a person has to confirm first.
+def offer_confirmation(needed: ConfirmationNeeded, id_: str, *, stale: bool, minutes: int) -> ConfirmationNeeded:
+    """Return an error about a cost that a person has to confirm first, with a confirmation id.
 
     Args:
-        task: The task whose cost a person has to confirm; KIE does not know this task yet.
+        needed: The error, which says what the call costs.
         id_: The id of the confirmation; the caller passes it as the argument `confirm` of the next call.
-        stale: True if the caller passed a confirmation that has expired or belongs to another call.
+        stale: True if the caller passed a confirmation that is not valid for this call.
         minutes: Minutes for which the confirmation is valid.
     """
-    stale_note = "That confirmation has expired or was for another call. " if stale else ""
-    return ConfirmationNeeded(
-        f"{stale_note}{task.cost}: so much needs the user's word.",
-        f"Ask the user. If they agree, make the same call with confirm: {id_!r} within {minutes} minutes.",
+    stale_note = "That confirmation has expired, was used already, or was for another call. " if stale else ""
+    return replace(
+        needed,
+        message=f"{stale_note}{needed.message}",
+        next_step=f"Ask the user. If they agree, make the same call with confirm: {id_!r} within {minutes} minutes, "
+        f"once. Where nobody can be asked, only the operator can raise {needed.setting}.",
         confirm=id_,
     )
 

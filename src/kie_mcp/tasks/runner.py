@@ -5,8 +5,8 @@ one ledger. Each process holds a lease on its tasks, and renews the lease by hea
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from kie_mcp.catalog.fields import Ref, parse_task_id
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
+from kie_mcp.errors import ConfirmationNeeded
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger
@@ -116,27 +117,19 @@ class Runner:
                 if repeated:
                     return await self.get(repeated.id, seconds=seconds)
                 watcher = await self._prepare(order, idempotency_key, contents)
-                task = watcher.task
-                self._rules.caps.check(task, await self.ledger.spent(task))
-                await self._require_confirmation(task, confirm)
-                await self._takeover.renew_lease()
-                # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.
-                self._watchers[task.id] = watcher
-                repeated = await self.ledger.add(
-                    task, repeats_since=self._repeat_window_start(), check=partial(self._rules.caps.check, task)
-                )
+                repeated = await self._record(watcher, confirm)
         except BaseException:
             self._watchers.pop(order.id, None)
             raise
         if repeated:
-            del self._watchers[task.id]
+            del self._watchers[order.id]
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it goes on if the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
         await self._wait_for_create(watcher, seconds)
         if watcher.error:
             raise watcher.error
-        return task
+        return watcher.task
 
     async def find_repeated(self, order: Order) -> Task | None:
         """Return the existing task if the order repeats an earlier call, else None; no request is sent to KIE.
@@ -182,10 +175,14 @@ class Runner:
             if not tasks:
                 return {}
             whole = combine_tasks(tasks)
-            replace(self._rules.caps, task=None).check(whole, await self.ledger.spent(whole))
-            await self._require_confirmation(whole, confirm)
-            above = whole.reserved > self._rules.confirm_above
-            return {task.id: await self._issue_confirmation(task) for task in tasks if above}
+            rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
+            ids = {task.id: new_id("c") for task in tasks}
+            keys = {ids[task.id]: task.idempotency_key for task in tasks}
+            async with self._offering_confirmation(whole, confirm):
+                confirmed = await self.ledger.split_confirmation(
+                    whole, confirm, partial(rules.check, whole), keys, CONFIRMATION_SECONDS
+                )
+            return ids if confirmed else {}
 
     async def get(self, id_: str, *, seconds: float | None = CREATE_WAIT_SECONDS) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
@@ -337,20 +334,37 @@ class Runner:
         )
         return Watcher(task, self._services, await self.estimate_duration(task))
 
-    async def _require_confirmation(self, task: Task, confirm: str) -> None:
-        """Raise `ConfirmationNeeded` if a person has to confirm the cost and `confirm` is no valid confirmation id."""
-        if task.reserved <= self._rules.confirm_above:
-            return
-        if confirm and await self.ledger.confirmations.is_valid(confirm, task.idempotency_key, self.clock.time()):
-            return
-        id_, minutes = await self._issue_confirmation(task), CONFIRMATION_SECONDS // 60
-        raise failures.confirmation_needed_error(task, id_, stale=bool(confirm), minutes=minutes)
+    async def _record(self, watcher: Watcher, confirm: str) -> Task | None:
+        """Save the row of a watcher's task, if caps and confirmation allow it; the confirmation is then used up.
 
-    async def _issue_confirmation(self, task: Task) -> str:
-        """Save a new confirmation id for a task, and return the id; a later call passes the id as `confirm`."""
-        id_ = new_id("c")
-        await self.ledger.confirmations.add(id_, task.idempotency_key, self.clock.time(), CONFIRMATION_SECONDS)
-        return id_
+        Returns:
+            The existing task if the call turned out to be a repeated one, else None.
+
+        Raises:
+            CapReached: When the task exceeds a cap.
+            ConfirmationNeeded: When a person has to confirm the cost, and `confirm` is no valid confirmation id.
+        """
+        task = watcher.task
+        await self._takeover.renew_lease()
+        # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.
+        self._watchers[task.id] = watcher
+        async with self._offering_confirmation(task, confirm):
+            return await self.ledger.add(
+                task,
+                repeats_since=self._repeat_window_start(),
+                confirm=confirm,
+                check=partial(self._rules.check, task),
+            )
+
+    @asynccontextmanager
+    async def _offering_confirmation(self, task: Task, confirm: str) -> AsyncIterator[None]:
+        """If the `with` block raises `ConfirmationNeeded`, add a new confirmation id for the task to the error."""
+        try:
+            yield
+        except ConfirmationNeeded as needed:
+            id_, minutes = new_id("c"), CONFIRMATION_SECONDS // 60
+            await self.ledger.confirmations.add(id_, task.idempotency_key, self.clock.time(), CONFIRMATION_SECONDS)
+            raise failures.offer_confirmation(needed, id_, stale=bool(confirm), minutes=minutes) from None
 
     def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
         """Return, for each route id, the body of the create request; the route to try first comes first."""
