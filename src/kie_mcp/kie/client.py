@@ -24,7 +24,7 @@ from kie_mcp.kie import codes, routes, status
 from kie_mcp.kie.advice import Advice, find_advice
 from kie_mcp.kie.key_filter import make_key_filter
 from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
-from kie_mcp.kie.result_readers import one_line, parse_number
+from kie_mcp.kie.result_readers import as_line, parse_number
 from kie_mcp.kie.routes import Endpoints, Route
 
 T = TypeVar("T")
@@ -352,7 +352,7 @@ def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, An
         code = int(envelope["code"])
     except (KeyError, TypeError, ValueError, OverflowError):
         code = response.status_code
-    return code, one_line(envelope.get("msg") or envelope.get("message")), envelope.get("data")
+    return code, as_line(envelope.get("msg") or envelope.get("message")), envelope.get("data")
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

@@ -21,6 +21,7 @@ from kie_mcp.errors import ConfirmationNeeded, KieMcpError
 from kie_mcp.server.app import Context, ToolCall
 from kie_mcp.server.time_limits import measure_create_left
 from kie_mcp.tasks.runner import CONFIRMATION_SECONDS
+from kie_mcp.text import one_line
 
 INPUT_KEY = "spend"
 """Key of the question in `inputRequests`, and of the user's answer in `inputResponses`."""
@@ -131,7 +132,7 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
     if not _can_elicit(context):
         raise needed
     app = context.lifespan_context
-    message = f"{needed.message} Go ahead?"
+    message = one_line(f"{needed.message} Go ahead?")
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
         form = ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=FORM_SCHEMA))
         state = f"{needed.confirm} {app.clock.time()}"

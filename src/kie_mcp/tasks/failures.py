@@ -11,6 +11,7 @@ from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Task
+from kie_mcp.text import quote_words
 
 _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
 
@@ -107,7 +108,7 @@ def ledger_unwritable_error(error: Exception) -> KieMcpError:
 
 def task_failed_error(answer: Status) -> KieMcpError:
     """Build the error for a task that KIE accepted and later reported as failed."""
-    message = answer.error or "KIE says no and gives no reason."
+    message = f"KIE says: {quote_words(answer.error)}" if answer.error else "KIE says no and gives no reason."
     billed = None if answer.credits is None else answer.credits > 0
     if codes.find(answer.code).failure_retryable or "try again" in message.casefold():
         return TaskFailed(message, "KIE had trouble: the same call may work later.", retryable=True, billed=billed)
@@ -119,7 +120,7 @@ def not_finished_error(answer: Status, advice: Advice) -> KieMcpError:
 
     On such a route, the client sends the create request again to read the task's status.
     """
-    last = f": {answer.error.rstrip('.')}" if answer.error else ""
+    last = f"; it says {quote_words(answer.error)}" if answer.error else ""
     return TaskFailed(f"KIE has not finished this task within an hour{last}.", advice.check_task, billed=None)
 
 
