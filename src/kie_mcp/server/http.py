@@ -12,6 +12,7 @@ from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.middleware.bearer_token import BearerToken
 from kie_mcp.server.middleware.capability_session import CapabilitySession
+from kie_mcp.server.middleware.half_characters import WholeCharacters
 
 PATH = "/mcp"
 
@@ -39,11 +40,10 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
 def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
     """Build the ASGI application that serves an MCP server over HTTP, without authentication."""
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions.
-    return CapabilitySession(
-        server.streamable_http_app(
-            streamable_http_path=PATH, stateless_http=True, transport_security=_transport_security(host)
-        )
+    asgi = server.streamable_http_app(
+        streamable_http_path=PATH, stateless_http=True, transport_security=_transport_security(host)
     )
+    return WholeCharacters(CapabilitySession(asgi))
 
 
 def _transport_security(host: str) -> TransportSecuritySettings:
