@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "media": {"catalog", "errors"},
     "kie": {"catalog", "clock", "errors", "text"},
     "ledger": {"catalog", "errors"},
-    "tasks": {"ledger", "kie", "media", "catalog", "clock", "errors"},
+    "tasks": {"ledger", "kie", "media", "catalog", "clock", "errors", "text"},
     "sandbox": {"kie", "catalog"},
     "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "errors", "text"},
 }

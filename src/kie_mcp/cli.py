@@ -15,7 +15,6 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from kie_mcp import __version__
-from kie_mcp.text import one_line
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -232,11 +231,7 @@ async def _read_report(by: "By", days: int) -> list[dict[str, Any]]:
     set_worth(settings.usd_per_credit)
     ledger = await Ledger.open(settings.state_dir)
     try:
-        # Models that are not built in have names that KIE gave them.
-        return [
-            {**line.rounded(), "of": one_line(line.of)}
-            for line in report(await ledger.since(time.time() - days * DAY), by)
-        ]
+        return [line.rounded() for line in report(await ledger.since(time.time() - days * DAY), by)]
     finally:
         await ledger.close()
 
@@ -255,7 +250,7 @@ def check(
     differing = [each for each in compared if each.changes]
     for each in differing:
         for change in each.changes:
-            typer.echo(one_line(f"{each.id}: {change}"))
+            typer.echo(f"{each.id}: {change}")
     typer.echo(f"Models compared: {len(compared)}; different: {len(differing)}.")
     raise typer.Exit(1 if differing else 0)
 

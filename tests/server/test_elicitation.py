@@ -32,8 +32,8 @@ from kie_mcp.server.app import App
 from kie_mcp.server.elicitation import FORM_SCHEMA, INPUT_KEY, UNATTENDED_SECONDS
 from kie_mcp.server.http import build_http_app
 from kie_mcp.tasks.caps import Rules
+from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.runner import CONFIRMATION_SECONDS
 
 pytestmark = pytest.mark.anyio
 

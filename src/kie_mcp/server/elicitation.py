@@ -20,7 +20,7 @@ from kie_mcp.catalog.credits import format_credits
 from kie_mcp.errors import ConfirmationNeeded, KieMcpError
 from kie_mcp.server.app import Context, ToolCall
 from kie_mcp.server.time_limits import measure_create_left
-from kie_mcp.tasks.runner import CONFIRMATION_SECONDS
+from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS
 from kie_mcp.text import one_line
 
 INPUT_KEY = "spend"

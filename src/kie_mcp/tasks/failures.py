@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.errors import ApiError, ConfirmationNeeded, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
+from kie_mcp.errors import ApiError, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
 from kie_mcp.kie import codes
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.status import Status
@@ -66,25 +65,6 @@ def files_gone_error(error: Exception) -> ApiError:
         f"The files were not saved while KIE had them, which is 14 days ({describe_cause(error)}).",
         "Make it again if it is still wanted.",
         billed=True,
-    )
-
-
-def offer_confirmation(needed: ConfirmationNeeded, id_: str, *, stale: bool, minutes: int) -> ConfirmationNeeded:
-    """Return an error about a cost that a person has to confirm first, with a confirmation id.
-
-    Args:
-        needed: The error, which says what the call costs.
-        id_: The id of the confirmation; the caller passes it as the argument `confirm` of the next call.
-        stale: True if the caller passed a confirmation that is not valid for this call.
-        minutes: Minutes for which the confirmation is valid.
-    """
-    stale_note = "That confirmation has expired, was used already, or was for another call. " if stale else ""
-    return replace(
-        needed,
-        message=f"{stale_note}{needed.message}",
-        next_step=f"Ask the user. If they agree, make the same call with confirm: {id_!r} within {minutes} minutes, "
-        f"once. Where nobody can be asked, only the operator can raise {needed.setting}.",
-        confirm=id_,
     )
 
 

@@ -5,8 +5,8 @@ one ledger. Each process holds a lease on its tasks, and renews the lease by hea
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,7 +16,6 @@ from anyio.abc import TaskGroup
 from kie_mcp.catalog.fields import Ref, parse_task_id
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
-from kie_mcp.errors import ConfirmationNeeded
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger
@@ -24,6 +23,7 @@ from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.caps import Rules
+from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.money import Quote, combine_tasks, quote
 from kie_mcp.tasks.order import Order
@@ -39,8 +39,6 @@ logger = logging.getLogger(__name__)
 
 CREATE_WAIT_SECONDS = 3
 """Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
-CONFIRMATION_SECONDS = 300
-"""Seconds for which a confirmation (the user's consent to the cost of a call) is valid."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
 
@@ -178,7 +176,7 @@ class Runner:
             rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
             ids = {task.id: new_id("c") for task in tasks}
             keys = {ids[task.id]: task.idempotency_key for task in tasks}
-            async with self._offering_confirmation(whole, confirm):
+            async with offer_confirmation(self.ledger, whole, confirm):
                 confirmed = await self.ledger.split_confirmation(
                     whole, confirm, partial(rules.check, whole), keys, CONFIRMATION_SECONDS
                 )
@@ -348,23 +346,13 @@ class Runner:
         await self._takeover.renew_lease()
         # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.
         self._watchers[task.id] = watcher
-        async with self._offering_confirmation(task, confirm):
+        async with offer_confirmation(self.ledger, task, confirm):
             return await self.ledger.add(
                 task,
                 repeats_since=self._repeat_window_start(),
                 confirm=confirm,
                 check=partial(self._rules.check, task),
             )
-
-    @asynccontextmanager
-    async def _offering_confirmation(self, task: Task, confirm: str) -> AsyncIterator[None]:
-        """If the `with` block raises `ConfirmationNeeded`, add a new confirmation id for the task to the error."""
-        try:
-            yield
-        except ConfirmationNeeded as needed:
-            id_, minutes = new_id("c"), CONFIRMATION_SECONDS // 60
-            await self.ledger.confirmations.add(id_, task.idempotency_key, self.clock.time(), CONFIRMATION_SECONDS)
-            raise failures.offer_confirmation(needed, id_, stale=bool(confirm), minutes=minutes) from None
 
     def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
         """Return, for each route id, the body of the create request; the route to try first comes first."""

@@ -12,7 +12,6 @@ from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.spend_report import DAY, By, format_line, report
-from kie_mcp.text import one_line
 
 MAX_REPORT_BYTES = 7000
 """Maximum number of bytes of all rows of a spending report, for its JSON and for its text."""
@@ -40,7 +39,7 @@ async def spend_report(app: App, _: ToolCall, arguments: SpendReport) -> CallToo
     runner = await app.runner()
     lines = report(await runner.ledger.since(app.clock.time() - arguments.days * DAY), arguments.by)
     *rows, total = [_drop_rare_figures(line.rounded()) for line in lines]
-    fitting = [*_rows_that_fit({**row, "of": one_line(str(row["of"]))[:LONGEST_NAME]} for row in rows)]
+    fitting = [*_rows_that_fit({**row, "of": row["of"][:LONGEST_NAME]} for row in rows)]
     text = (
         [format_line(line) for line in (*fitting, total)] if rows else [f"No tasks in the last {arguments.days} days."]
     )
