@@ -38,7 +38,8 @@ def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
         "made_from": made_from,
     }
     known_fields = {name: value for name, value in fields.items() if value not in (None, "", [], ())}
-    return (escape_unseen(json.dumps(known_fields, indent=2, ensure_ascii=False)) + "\n").encode()
+    text = json.dumps(known_fields, indent=2, ensure_ascii=False).encode(errors="replace").decode()
+    return f"{escape_unseen(text)}\n".encode()
 
 
 def belongs_to(path: Path, task: Task) -> bool:
