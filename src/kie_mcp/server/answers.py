@@ -52,7 +52,7 @@ def format_error(error: Mapping[str, Any]) -> str:
     kind = f"({error['category']}, {'retryable' if error['retryable'] else 'not retryable'})"
     # KIE's messages often lack the full stop.
     message = error["message"].rstrip()
-    end = "" if message.endswith((".", "!", "?", "。", "！", "？")) else "."
+    end = "" if message.rstrip('"').endswith((".", "!", "?", "。", "！", "？")) else "."
     return one_line(f"{message}{end} {billed[error['billed']]} {error['next_step']} {kind}")
 
 
