@@ -105,6 +105,7 @@ def settings(tmp_path: Path) -> Settings:
         repeat_window=0,
         wait_seconds=40,
         confirm_above=100_000,
+        confirm_hourly=0,
         data_dir=tmp_path / "data",
         output_dir=tmp_path / "out",
         read_dirs=(tmp_path,),

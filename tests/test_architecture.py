@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "media": {"catalog", "disk", "errors"},
     "kie": {"catalog", "clock", "disk", "errors", "text"},
     "ledger": {"catalog", "disk", "errors"},
-    "tasks": {"ledger", "kie", "media", "catalog", "clock", "disk", "errors"},
+    "tasks": {"ledger", "kie", "media", "catalog", "clock", "disk", "errors", "text"},
     "sandbox": {"kie", "catalog", "disk"},
     "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "disk", "errors", "text"},
 }

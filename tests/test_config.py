@@ -376,3 +376,54 @@ def test_files_may_come_from_here_from_the_users_media_and_from_what_was_named(
     assert settings.read_dirs == (tmp_path / "more",)
     names = {folder.name for folder in settings.found_dirs.values()}
     assert {"Pictures", "Videos", "Music", "Downloads", "Desktop"} <= names
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("KIE_MCP_MAX_CREDITS_PER_DAYS", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_MAX_CREDITS_PER_DAY", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("kie_max_credits_per_task", "KIE_MCP_MAX_CREDITS_PER_TASK"),
+        ("KIE_AI_MAX_CREDITS_PER_SESSION", "KIE_MCP_MAX_CREDITS_PER_SESSION"),
+        ("KIEMCP_MAX_CREDITS_PER_DAY", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_MPC_MAX_CREDITS_PER_DAY", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_MCPMAX_CREDIT_PER_DAY", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_CONFIRM_ABOVE", "KIE_MCP_CONFIRM_ABOVE"),
+        ("KIE_MCP_CONFIRM_HOUR", "KIE_MCP_CONFIRM_HOURLY"),
+        ("KIE_REPEAT_WINDOW", "KIE_MCP_REPEAT_WINDOW"),
+        ("KIE_SANDBOX", "KIE_MCP_SANDBOX"),
+    ],
+)
+def test_a_name_near_that_of_a_limit_is_refused_with_the_right_name(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ConfigurationError, match=f"{name}: there is no such setting, did you mean {meant}\\?"):
+        load()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("KIE_BASE_URL", "KIE_AI_BASE_URL", "KIE_CALLBACK_URL", "KIE_AI_CALLBACK_URL", "KIE_AI_TIMEOUT", "KIE_MODEL"),
+        *("KIE_AI_DB_PATH", "KIE_OUTPUT_DIR", "KIE_API_TOKEN", "KIE_SERVER_CONTROLLER", "KIE", "KIEL_PORT"),
+    ],
+)
+def test_other_programs_variables_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("KIE_APIKEY", "KIE_API_KEY"), ("KIEAI_API_KEY", "KIE_AI_API_KEY"), ("KIE_API_KEY_FLIE", "KIE_API_KEY_FILE")],
+)
+def test_a_name_near_that_of_the_key_is_told_if_there_is_no_key(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, KEY)
+    with pytest.raises(ConfigurationError, match=f"{name} is no setting, did you mean {meant}\\?") as raised:
+        _ = load().key
+    assert KEY not in str(raised.value)
+    monkeypatch.setenv("KIE_API_KEY", KEY)
+    assert load().key == KEY

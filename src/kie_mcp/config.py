@@ -22,6 +22,19 @@ NO_KEY = (
 )
 
 
+GUARDS = (
+    "max_credits_per_task",
+    "max_credits_per_day",
+    "max_credits_per_session",
+    "confirm_above",
+    "confirm_hourly",
+    "repeat_window",
+    "sandbox",
+)
+"""Settings without which a call may spend more than the operator wanted."""
+LIKENESS = 0.75
+"""How like a name another one must be to count as this name misspelt, from 0 to 1."""
+KEY_NAMES = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"})
 VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)\}|%(\w+)%|\$([A-Za-z_]\w*)")
 """An environment variable inside a setting: `${HOME}`, `${env:HOME}`, `%USERPROFILE%` or `$HOME`."""
 UNFILLED = re.compile(r"\$[{(]|`|\{\{|^<")
@@ -109,6 +122,8 @@ class Settings(BaseSettings):
     """Price of one credit in US dollars; answers show costs in dollars too, unless this setting is 0."""
     confirm_above: Credits = 150
     """If a task may cost more than this number of credits, a person has to confirm the cost before the task starts."""
+    confirm_hourly: Credits = 300
+    """Credits that tasks of one hour may cost together before a person has to confirm the next task; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
     sandbox: bool = False
@@ -150,7 +165,7 @@ class Settings(BaseSettings):
             except OSError as error:
                 raise ConfigurationError(f"KIE_API_KEY_FILE cannot be read: {error.strerror}.", NO_KEY) from None
         if not key:
-            raise ConfigurationError("No KIE.ai key is set.", NO_KEY)
+            raise ConfigurationError(f"No KIE.ai key is set{_suggest_key_name()}.", NO_KEY)
         if fault := _find_key_fault(key):
             raise ConfigurationError(f"KIE_API_KEY, or its file, {fault}.", NO_KEY)
         return key
@@ -230,23 +245,45 @@ def _find_key_fault(key: str) -> str:
 
 
 def _find_misspelt_settings() -> str:
-    """Return an error text about environment variables that begin with KIE_MCP_ but are not the name of a setting.
+    """Return an error text about environment variables that are no setting, but were probably meant as one.
 
-    The text is empty if there are no such variables. Without this check, a user who misspells the name of a cap would
-    spend credits without any cap and would not notice it.
+    These are all other names that begin with KIE_MCP_, and names such as KIE_MAX_CREDITS_PER_DAY that are near one of
+    `GUARDS`. Other programs have variables that begin with KIE too, such as KIE_BASE_URL; these are left alone. The
+    text is empty if there is nothing to tell. Without this check, a user who misspells the name of a cap would spend
+    credits without any cap and would not notice it.
     """
-    known = {_variable(name, field) for name, field in Settings.model_fields.items()}
-    names = sorted(name for name, value in os.environ.items() if value and name.upper().startswith(PREFIX))
-    return "; ".join(
-        f"{name}: there is no such setting{_suggest(name, known)}" for name in names if name.upper() not in known
-    )
+    known = {_variable(name, field) for name, field in Settings.model_fields.items()} | KEY_NAMES
+    given = sorted(name for name, value in os.environ.items() if value and name.upper().startswith("KIE"))
+    problems = []
+    for name in given:
+        is_ours = name.upper().startswith(PREFIX)
+        near = _find_near(name.upper(), known) if is_ours else _find_near_guard(name.upper())
+        if name.upper() not in known and (is_ours or near):
+            problems.append(f"{name}: there is no such setting{near and f', did you mean {near}?'}")
+    return "; ".join(problems)
 
 
-def _suggest(name: str, known: Collection[str]) -> str:
+def _suggest_key_name() -> str:
+    """Return the end of a sentence about a variable whose name is near one of `KEY_NAMES`; empty if there is none."""
+    for name, value in os.environ.items():
+        near = name.upper().startswith("KIE") and _find_near(name.upper(), KEY_NAMES, LIKENESS)
+        if value and near and name.upper() not in KEY_NAMES:
+            return f"; {name} is no setting, did you mean {near}?"
+    return ""
+
+
+def _find_near(name: str, known: Collection[str], likeness: float = 0.6) -> str:
+    """Return the name in `known` that is most like a name; empty if none is like it."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name.upper(), sorted(known), n=1)
-    return f", did you mean {near[0]}?" if near else ""
+    return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=likeness)), "")
+
+
+def _find_near_guard(name: str) -> str:
+    """Return the variable of the setting in `GUARDS` that a name in capitals was probably meant for; empty if none."""
+    bare = re.sub(r"^KIE[_-]?((MCP|AI)[_-]?)?", "", name)
+    near = _find_near(bare, [guard.upper() for guard in GUARDS], LIKENESS)
+    return near and f"{PREFIX}{near}"
 
 
 def _variable(name: str, field: FieldInfo | None = None) -> str:

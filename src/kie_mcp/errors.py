@@ -72,6 +72,8 @@ class ConfirmationNeeded(KieMcpError):
 
     confirm: str = ""
     """Confirmation id: once a person has agreed, the caller repeats the call with this id in the argument `confirm`."""
+    setting: str = ""
+    """The setting because of which a person is asked: `KIE_MCP_CONFIRM_ABOVE` or `KIE_MCP_CONFIRM_HOURLY`."""
 
 
 class ConfigurationError(KieMcpError):

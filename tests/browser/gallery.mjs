@@ -244,6 +244,24 @@ const scenes = {
     return at;
   },
 
+  async "media from elsewhere"(browser) {
+    const at = await open(browser, { csp: "all" });
+    const asked = [];
+    at.page.on("request", (request) => asked.push(new URL(request.url()).host));
+    const { host } = new URL(MEDIA);
+    const strangers = [
+      "https://example.invalid/x.png", `https://${host}.example.invalid/x.png`, `https://${host}:8443/x.png`,
+      `https://${host}@example.invalid/x.png`, `https://example.invalid/${host}/x.mp4`, `https://x${host}/x.mp3`,
+    ];
+    await at.result({ structuredContent: {
+      task_id: "t_gone", status: "succeeded", model: "m", elapsed_seconds: 3,
+      media: [...strangers, `${MEDIA}/gone.png`].map((url) => ({ url })),
+    } });
+    await at.frames("gone").nth(strangers.length).waitFor();
+    assert.deepEqual(asked.filter((each) => each !== new URL(site).host), [host]);
+    return at;
+  },
+
   async "a failure"(browser) {
     const at = await open(browser);
     await at.run("qwen_image", { prompt: "A fox that cannot be (fail)" });

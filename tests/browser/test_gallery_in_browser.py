@@ -104,6 +104,8 @@ def site(client: Client, sandbox: Sandbox) -> ASGIApp:
         (content,) = (await client.read_resource(gallery.URI)).contents
         assert isinstance(content, TextResourceContents)
         assert content.meta
+        if request.query_params["csp"] == "all":
+            return HTMLResponse(content.text)
         declared = content.meta["ui"]["csp"] if request.query_params["csp"] == "declared" else {}
         return HTMLResponse(content.text, headers={"Content-Security-Policy": policy(declared)})
 

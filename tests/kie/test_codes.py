@@ -110,7 +110,7 @@ def test_a_code_means_what_the_table_says(code: int, row: Row) -> None:
 def test_the_error_of_a_code_says_what_its_row_says(code: int, row: Row) -> None:
     error = codes.error(code, "no", 3)
     assert type(error) is row.error
-    assert (str(error), error.next_step, error.code) == (f"KIE says {code}: no", row.next_step, code)
+    assert (str(error), error.next_step, error.code) == (f'KIE says {code}: "no"', row.next_step, code)
     assert (error.retryable, error.billed, error.retry_after) == ("retryable" in row.flags.split(), False, 3)
 
 

@@ -1,12 +1,15 @@
 """Ids with which a person agrees to a cost."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
-from support.ledgers import NOW
+from support.ledgers import NOW, task
 
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, Spent
 
 pytestmark = pytest.mark.anyio
 
@@ -18,10 +21,60 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
     await opened.close()
 
 
+async def confirm(ledger: Ledger, confirm: str, key: str, **more: Any) -> bool:
+    """Record a new task with a confirmation id; return whether the id confirmed it."""
+    new = task(f"t_{len([*reversed(await ledger.page())])}", idempotency_key=key, **more)
+    await ledger.add(new, confirm=confirm)
+    found = await ledger.find(new.id)
+    assert found
+    assert found.confirmed == new.confirmed
+    return new.confirmed
+
+
 async def test_a_confirmation_is_for_one_call_and_a_while(ledger: Ledger) -> None:
     await ledger.confirmations.add("c_1", "this", NOW, 300)
-    assert await ledger.confirmations.is_valid("c_1", "this", NOW + 299)
-    assert not await ledger.confirmations.is_valid("c_1", "this", NOW + 300)
-    assert not await ledger.confirmations.is_valid("c_1", "that", NOW)
-    assert not await ledger.confirmations.is_valid("c_2", "this", NOW)
-    assert not await ledger.confirmations.is_valid("", "this", NOW)
+    assert not await confirm(ledger, "c_1", "this", created=NOW + 300)
+    assert not await confirm(ledger, "c_1", "that")
+    assert not await confirm(ledger, "c_2", "this")
+    assert not await confirm(ledger, "", "this")
+    assert await confirm(ledger, "c_1", "this", created=NOW + 299)
+    assert not await confirm(ledger, "c_1", "this")
+
+
+async def test_a_confirmation_is_kept_when_the_task_is_not_recorded(ledger: Ledger) -> None:
+    def refuse(spent: Spent) -> None:
+        raise ValueError(spent)
+
+    await ledger.confirmations.add("c_1", "this", NOW, 300)
+    with pytest.raises(ValueError, match="Spent"):
+        await ledger.add(task("t_1", idempotency_key="this"), confirm="c_1", check=refuse)
+    assert await confirm(ledger, "c_1", "this")
+
+
+async def test_of_many_processes_at_once_one_uses_a_confirmation(ledger: Ledger, tmp_path: Path) -> None:
+    await ledger.confirmations.add("c_1", "this", NOW, 300)
+    tasks = [task(f"t_{number}", idempotency_key="this") for number in range(20)]
+    other = await Ledger.open(tmp_path / "data")
+    async with anyio.create_task_group() as group:
+        for number, each in enumerate(tasks):
+            group.start_soon(partial((ledger, other)[number % 2].add, each, confirm="c_1"))
+    await other.close()
+    assert sum(each.confirmed for each in tasks) == 1
+
+
+async def test_what_was_spent_in_the_hour_is_counted_from_the_last_yes(ledger: Ledger) -> None:
+    async def spent(at: float = NOW) -> float:
+        return (await ledger.spent(task("t_new", created=at))).hour
+
+    await ledger.add(task("t_old", created=NOW - 3600, reserved=100))
+    await ledger.add(task("t_1", reserved=10, session="s_1"))
+    await ledger.add(task("t_2", reserved=20, credits=5))
+    assert await spent() == 15
+    await ledger.confirmations.add("c_1", "this", NOW, 300)
+    assert await confirm(ledger, "c_1", "this", reserved=200)
+    assert await spent() == 0
+    # Its call came before the confirmed one, its row after it.
+    await ledger.add(task("t_late", created=NOW - 1, reserved=30))
+    assert await spent() == 30
+    await ledger.add(task("t_later", created=NOW + 60, reserved=7))
+    assert await spent(NOW + 3600) == 7

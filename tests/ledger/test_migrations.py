@@ -132,7 +132,8 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.migrations import MIGRATIONS, Migration
 
 async def main():
-    ledger = await Ledger.open(Path(sys.argv[1]), migrations=[*MIGRATIONS, Migration(sys.argv[2], tuple(sys.argv[3:]))])
+    newest = Migration(sys.argv[2], tuple(sys.argv[3:]))
+    ledger = await Ledger.open(Path(sys.argv[1]), migrations=[*MIGRATIONS, newest])
     assert await ledger.find("t_1")
     await ledger.close()
 

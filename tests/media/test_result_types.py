@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from support import media_files
 
-from kie_mcp.media.result_types import choose_extension, identify
+from kie_mcp.media.result_types import choose_extension, identify, read_declared_type
 
 PNG = media_files.picture()
 PAGE = b"<!DOCTYPE html>\n<html><body>Just a moment...</body></html>"
@@ -102,3 +102,20 @@ def test_a_binary_file_that_nothing_names_is_no_result(declared: str, name: str)
 )
 def test_a_file_is_named_by_its_type_or_else_as_the_host_names_it(mime_type: str, name: str, expected: str) -> None:
     assert choose_extension(mime_type, f"https://files.example/{name}") == expected
+
+
+@pytest.mark.parametrize(
+    ("declared", "meant"),
+    [
+        ("Image/PNG; charset=utf-8", "image/png"),
+        ("audio/vnd.wave", "audio/vnd.wave"),
+        ("", ""),
+        ("png", ""),
+        ("audio/\u202egpj", ""),
+        ("audio/a\x1bb", ""),
+        ("audio/../../x", ""),
+        (f"audio/{'x' * 200}", ""),
+    ],
+)
+def test_a_declared_type_is_taken_only_if_it_is_written_as_one(declared: str, meant: str) -> None:
+    assert read_declared_type(declared) == meant

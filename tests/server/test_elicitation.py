@@ -32,8 +32,8 @@ from kie_mcp.server.app import App
 from kie_mcp.server.elicitation import FORM_SCHEMA, INPUT_KEY, UNATTENDED_SECONDS
 from kie_mcp.server.http import build_http_app
 from kie_mcp.tasks.caps import Rules
+from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.runner import CONFIRMATION_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -340,7 +340,7 @@ async def test_a_confirmation_is_for_that_very_call(
     async with connect(careful, gate, clock) as client:
         id_ = read_confirmation(await client.call_tool("veo_video", CLIP))
         refused = await client.call_tool("veo_video", CLIP | other | {"confirm": id_})
-        assert "has expired or was for another call" in text(refused)
+        assert "has expired, was used already, or was for another call" in text(refused)
         new = read_confirmation(refused)
         assert new != id_
         assert sent_requests(gate) == []

@@ -166,6 +166,14 @@ async def test_the_page_may_load_from_kie_and_from_nowhere_else(host: Client) ->
     assert content.meta == listed.meta == {"ui": {"csp": {"resourceDomains": hosts}, "prefersBorder": True}}
 
 
+def test_the_page_s_own_list_of_media_hosts_is_the_policy_s() -> None:
+    (listed,) = re.findall(r"const mediaHosts = (\[.*\]);", PAGE)
+    assert [f"https://{host}" for host in json.loads(listed)] == gallery.MEDIA_HOSTS
+    # No address reaches an element but through that check.
+    assert PAGE.count(".src = ") == 1
+    assert "!mayLoad(source)) { this.refuse(source); return; }" in PAGE
+
+
 def test_the_page_is_one_small_file_that_loads_nothing() -> None:
     assert len(PAGE.encode()) < 60_000
     assert not re.findall(r"https?://|<link|@import|<iframe|<object|<base|\bsrc=|\burl\(|\bfetch\(|import\(", PAGE)

@@ -37,7 +37,7 @@ def assert_both_forms_agree(result: CallToolResult) -> None:
     line = " ".join(re.sub(r"(?m)^ *> ?", "", words).split())
     for name, value in stated_values(answer(result)):
         assert any(each in line for each in spellings(value)), f"{name}: {value!r} is not in {words}"
-    stated = f" {' '.join(' '.join(str(value).split()) for _, value in all_values(answer(result)))} "
+    stated = f" {' '.join(' '.join(str(value).split()) for _, value in all_values(answer(result)))} ".replace(",", "")
     numbers = {float(value) for _, value in all_values(answer(result)) if isinstance(value, int | float)}
     for fact in facts_of(words):
         number = float(fact) if re.fullmatch(r"\d+(\.\d+)?", fact) else None

@@ -193,7 +193,7 @@ async def test_a_task_that_fails_says_why_and_what_it_cost(
         task = await run_to_end(runner, await runner.submit(Order(tool, model_call(tool))))
     assert task.state == "failed"
     assert task.error
-    assert task.error["message"] == "The sandbox was told to let this task fail"
+    assert task.error["message"] == 'KIE says: "The sandbox was told to let this task fail"'
     assert (task.error["retryable"], task.error["billed"], task.credits) == (retryable, False, 0)
     assert not (tmp_path / "out").exists()
 

@@ -134,7 +134,7 @@ async def test_a_larger_clip_that_fails_says_why(
         task = await run_to_end(runner, task)
     assert task.state == "failed"
     assert task.error
-    assert task.error["message"] == "The sandbox was told to let this task fail"
+    assert task.error["message"] == 'KIE says: "The sandbox was told to let this task fail"'
     assert (task.error["retryable"], task.error["billed"]) == (True, False)
 
 

@@ -225,9 +225,9 @@ async def test_spend_prints_values_for_other_programs(tmp_path: Path) -> None:
     first, *rows = csv.reader(StringIO(run.stdout))
     assert first == ["of", *FIGURES, "usd"]
     read = {row[0]: dict(zip([*FIGURES, "usd"], map(float, row[1:]), strict=True)) for row in rows}
-    assert read.keys() == {"veo3", UNICODE, "google/nano-banana", 'a "quoted", one\nof two lines'}
+    assert read.keys() == {"veo3", UNICODE, "google/nano-banana", 'a "quoted", one of two lines'}
     assert read["veo3"]["refunded"] == 60
-    assert read['a "quoted", one\nof two lines']["charged"] == 1234567.25
+    assert read['a "quoted", one of two lines']["charged"] == 1234567.25
 
 
 def test_spend_of_an_empty_ledger_says_so(tmp_path: Path) -> None:

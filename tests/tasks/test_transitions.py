@@ -87,7 +87,7 @@ OUTCOMES: dict[str, tuple[State, str, type[KieMcpError] | None]] = {
     "f": ("failed", "No herons today.", TaskFailed),
     "n": ("succeeded", "", None),
     "c": ("succeeded", "", None),
-    "u": ("failed", "within an hour: almost.", TaskFailed),
+    "u": ("failed", 'within an hour; it says "almost".', TaskFailed),
     "g": ("expired", "does not know this task", ApiError),
 }
 ROWS = [

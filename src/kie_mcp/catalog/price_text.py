@@ -25,7 +25,7 @@ from kie_mcp.catalog.credits import LIST_USD_PER_CREDIT
 from kie_mcp.catalog.fields import MediaRef, Medium
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
-from kie_mcp.text import one_line, shorten
+from kie_mcp.text import one_line, quote_words, shorten
 
 LONGEST_READ = 4000
 """Largest number of characters of a price text that is read, so that reading takes no long time."""
@@ -331,7 +331,7 @@ def _read_numbers(text: str) -> list[float]:
 def quote_text(text: str) -> str:
     """Return KIE's price text in quotation marks after "KIE says:", cut and on one line; empty for an empty text."""
     line = shorten(one_line(text), LONGEST_SHOWN)
-    return f'KIE says: "{line}"' if line else ""
+    return f"KIE says: {quote_words(line)}" if line else ""
 
 
 def _normalize(text: str) -> str:

@@ -6,6 +6,7 @@ made the task, `UnknownOutcome` is raised.
 """
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,8 +22,9 @@ from kie_mcp.errors import ApiError, RateLimited, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
 from kie_mcp.kie.advice import Advice, find_advice
 from kie_mcp.kie.connection import has_proxies, open_http
+from kie_mcp.kie.key_filter import make_key_filter
 from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
-from kie_mcp.kie.result_readers import LONGEST_URL, as_text, one_line, parse_number
+from kie_mcp.kie.result_readers import LONGEST_URL, as_line, parse_number
 from kie_mcp.kie.routes import Endpoints, Route
 
 T = TypeVar("T")
@@ -94,6 +96,7 @@ class KieClient:
         """Whether requests may go through a proxy."""
         self.http = open_http(transport)
         self._authorization = {"Authorization": f"Bearer {key}"}
+        self._hide_key = make_key_filter(key)
         self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
         """Name of the account: a hash of the API key, which does not reveal the key."""
         self.advice = find_advice(key)
@@ -252,7 +255,7 @@ class KieClient:
     async def _create_once(self, path: str, body: Mapping[str, Any]) -> str:
         """Send a create request once, and return the task id in KIE's answer."""
         response = await self._send("POST", path, body)
-        code, message, data = _read_envelope(response, _parse_body(response))
+        code, message, data = _read_envelope(response, self._parse_body(response))
         task_id = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
         # An answer 409 has the id of a task that exists already, so the create request counts as accepted.
         if task_id and codes.find(code).accepted:
@@ -262,7 +265,7 @@ class KieClient:
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
         """Send a create request once, and return KIE's answer if it tells the task's state; else raise an error."""
         response = await self._send(route.method, route.create, body)
-        answer = _parse_body(response)
+        answer = self._parse_body(response)
         code, message, _ = _read_envelope(response, answer)
         if isinstance(answer, dict) and (code == codes.SUCCESS or (route.repeated and codes.find(code).not_ready)):
             state = status.parse_status(route.shape, answer).state
@@ -299,7 +302,7 @@ class KieClient:
                 response = await self.http.request(method, url, headers=self._authorization, **request)
         except (httpx2.RequestError, TimeoutError) as error:
             raise _unreachable_error(error) from None
-        answer = _parse_body(response)
+        answer = self._parse_body(response)
         code, message, data = _read_envelope(response, answer)
         # A status answer that tells something about the task is returned even if its code is an error. For example, a
         # 500 together with the task's record means that the task failed, not that the request failed.
@@ -308,6 +311,19 @@ class KieClient:
         if code != codes.SUCCESS:
             raise codes.error(code, message, _retry_after(response), advice=self.advice)
         return data
+
+    def _parse_body(self, response: httpx2.Response) -> Any:
+        """Return the JSON value in an answer's body; a text if the body is not JSON; None if it is empty or too large.
+
+        All that KIE says enters here, so the API key is removed here.
+        """
+        content = response.content
+        if not content.strip() or len(content) > MAX_ANSWER_BYTES:
+            return None
+        try:
+            return json.loads(self._hide_key(content.decode(json.detect_encoding(content), "surrogatepass")))
+        except (ValueError, RecursionError):
+            return self._hide_key(response.text)
 
     def _create_error(self, response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
         """Return the error to raise for a create request: refused by KIE, or with an unknown outcome."""
@@ -328,16 +344,6 @@ def _is_retryable(error: Exception) -> bool | float:
     return False
 
 
-def _parse_body(response: httpx2.Response) -> Any:
-    """Return the JSON value in an answer's body; the text if the body is not JSON; None if it is empty or too large."""
-    if not response.content.strip() or len(response.content) > MAX_ANSWER_BYTES:
-        return None
-    try:
-        return response.json()
-    except (ValueError, RecursionError):
-        return response.text
-
-
 def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, Any]:
     """Return the code, message and data of an answer; if the body has no code, the HTTP status is the code."""
     envelope = answer if isinstance(answer, dict) else {"msg": answer}
@@ -345,10 +351,7 @@ def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, An
         code = int(envelope["code"])
     except (KeyError, TypeError, ValueError, OverflowError):
         code = response.status_code
-    # KIE's message may repeat the request's headers, so the API key is removed from the message.
-    key = response.request.headers["Authorization"].removeprefix("Bearer ")
-    message = one_line(as_text(envelope.get("msg") or envelope.get("message")).replace(key, "[key]"))
-    return code, message, envelope.get("data")
+    return code, as_line(envelope.get("msg") or envelope.get("message")), envelope.get("data")
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, NotOffered, RateLimited
 from kie_mcp.kie.advice import KIE, Advice
+from kie_mcp.text import quote_words
 
 Verdict = Literal["request", "running", "failed", "missing"]
 """What a code in a status answer tells about the task.
@@ -156,5 +157,5 @@ def error(code: int, message: str, retry_after: float | None = None, *, advice: 
     kind, next_step = row.error, row.advise(advice)
     if code == 422 and UNKNOWN_MODEL.search(message):
         kind, next_step = NotOffered, CHANGE_MODEL
-    text = f"KIE says {code}: {message or 'no reason'}"
+    text = f"KIE says {code}: {quote_words(message) if message else 'no reason'}"
     return kind(text, next_step, retryable=row.retryable, code=code, retry_after=retry_after)

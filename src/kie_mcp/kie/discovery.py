@@ -24,7 +24,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.snapshot import OfferedModel, Snapshot, spell_mode
-from kie_mcp.text import one_line
+from kie_mcp.text import make_visible, one_line
 
 LIST_PATH = "/api/v1/models"
 """Path of the request for KIE's list of models."""
@@ -232,7 +232,7 @@ def _offered_model(row: Mapping[str, Any]) -> OfferedModel:
         title=one_line(row.get("title"), LONGEST_LABEL),
         provider=one_line(row.get("provider"), LONGEST_LABEL),
         modes=tuple(spell_mode(each) for each in kinds) if isinstance(kinds, list) else (),
-        price=str(row.get("pricingDesc") or "").strip()[:LONGEST_PRICE],
+        price=make_visible(str(row.get("pricingDesc") or "")).strip()[:LONGEST_PRICE],
     )
 
 

@@ -12,6 +12,7 @@ from kie_mcp.errors import ApiError
 from kie_mcp.kie.discovery import Discovery
 from kie_mcp.kie.routes import listed_ids, wire_name
 from kie_mcp.kie.snapshot import Snapshot
+from kie_mcp.text import one_line
 
 LIMITS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
 
@@ -60,7 +61,7 @@ async def _schema_changes(published: Discovery | Snapshot, id_: str) -> tuple[st
         theirs = await published.read_schema(id_)
     except (ApiError, UnusableSchema) as error:
         return (f"its schema cannot be read ({error})",)
-    return tuple(schema_differences(*BUILT_IN[id_], theirs)) if theirs else ()
+    return tuple(map(one_line, schema_differences(*BUILT_IN[id_], theirs))) if theirs else ()
 
 
 def schema_differences(model: type[KieModel], route_id: str, published: Schema) -> Iterator[str]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from kie_mcp.text import make_visible, one_line
+
 DEEPEST_JSON = 5
 """Largest number of times that a text is parsed as JSON, because KIE puts JSON texts inside JSON texts."""
 LONGEST_URL = 4096
@@ -100,7 +102,7 @@ def normalize_word(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a string without NUL characters and without spaces around it; return any other value as a JSON text.
+    """Return a string with all characters visible and without spaces around it; return other values as a JSON text.
 
     An empty value, or a value that JSON cannot express, gives an empty string.
     """
@@ -110,13 +112,12 @@ def as_text(value: Any) -> str:
         written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return ""
-    # PostgreSQL refuses NUL characters, so they are removed. UTF-8 has no lone surrogates, so `?` replaces them.
-    return written.replace("\0", "").encode(errors="replace").decode().strip()
+    return make_visible(written).strip()
 
 
-def one_line(value: Any) -> str:
+def as_line(value: Any) -> str:
     """Return a value as text on one line, cut off after `LONGEST_LINE` characters."""
-    return " ".join(as_text(value).split())[:LONGEST_LINE]
+    return one_line(as_text(value), LONGEST_LINE)
 
 
 def as_urls(value: Any) -> list[str]:
@@ -194,7 +195,7 @@ def lyrics(path: str) -> TextReader:
     def read_lyrics(result: Any) -> list[str]:
         variants = (item for leaf in values_at(result, path) for item in as_items(leaf) if isinstance(item, dict))
         return [
-            "\n\n".join(filter(None, [one_line(variant.get("title")), verses]))
+            "\n\n".join(filter(None, [as_line(variant.get("title")), verses]))
             for variant in variants
             if (verses := as_text(variant.get("text"))) and normalize_word(variant.get("status")) != "failed"
         ]
@@ -213,11 +214,11 @@ def timed_lyrics(path: str) -> TextReader:
         fresh = True
         for sung in (item for leaf in values_at(result, path) for item in as_items(leaf) if isinstance(item, dict)):
             sung_word = sung.get("word")
-            if not one_line(sung_word):
+            if not as_line(sung_word):
                 continue
             if fresh:
                 lines.append(f"{parse_number(sung.get('startS')) or 0:.2f}")
-            lines[-1] += f" {one_line(sung_word)}"
+            lines[-1] += f" {as_line(sung_word)}"
             # In KIE's answer, a line break at the end of a word means that the word is the last word of its line.
             fresh = str(sung_word).rstrip(" ").endswith("\n")
         return ["\n".join(lines)] if lines else []
@@ -232,7 +233,7 @@ def tracks(path: str) -> MediaReader:
     def read_tracks(result: Any) -> list[Media]:
         songs = (item for leaf in values_at(result, path) for item in as_items(leaf) if isinstance(item, dict))
         return [
-            Media(found, id=one_line(song.get("id")), label=one_line(song.get("title")))
+            Media(found, id=as_line(song.get("id")), label=as_line(song.get("title")))
             for song in songs
             if (found := next(filter(None, (as_urls(song.get(name)) for name in names)), [""])[0])
         ]
@@ -260,8 +261,8 @@ def stems(result: Any) -> list[Media]:
     ids: dict[str, str] = {}
     others = []
     for part in (item for item in as_items(result.get("originData")) if isinstance(item, dict)):
-        id_, url = one_line(part.get("id")), next(iter(as_urls(part.get("audio_url"))), "")
-        name = one_line(part.get("stem_type_group_name"))
+        id_, url = as_line(part.get("id")), next(iter(as_urls(part.get("audio_url"))), "")
+        name = as_line(part.get("stem_type_group_name"))
         same_name = [stem for stem in urls if stem_key(stem) == stem_key(name)]
         same = same_name or [stem for stem in urls if urls[stem] == url]
         if same:

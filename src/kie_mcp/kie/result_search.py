@@ -10,10 +10,10 @@ from kie_mcp.kie.result_readers import (
     LONGEST_URL,
     Media,
     as_data_uri,
+    as_line,
     as_text,
     begins_with_url,
     find_urls,
-    one_line,
     parse_json,
 )
 
@@ -113,7 +113,7 @@ def bound(media: Sequence[Media]) -> tuple[Media, ...]:
 
 
 def _as_media(link: _Link) -> Media:
-    return Media(link.url, id=one_line(link.owner.get("id")), label=one_line(link.owner.get("title")))
+    return Media(link.url, id=as_line(link.owner.get("id")), label=as_line(link.owner.get("title")))
 
 
 def _is_given(names: tuple[str, ...]) -> bool:

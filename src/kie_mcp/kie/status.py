@@ -14,11 +14,11 @@ from kie_mcp.kie.result_readers import (
     MediaReader,
     TextReader,
     as_items,
+    as_line,
     clips,
     files,
     lyrics,
     normalize_word,
-    one_line,
     parse_integer,
     parse_number,
     result_texts,
@@ -112,7 +112,7 @@ def parse_status(shape: str, answer: Any) -> Status:
     envelope = answer if isinstance(answer, dict) else {}
     data = envelope.get("data")
     record = find_record(envelope)
-    code, message = parse_integer(envelope.get("code")), one_line(envelope.get("msg"))
+    code, message = parse_integer(envelope.get("code")), as_line(envelope.get("msg"))
     if code in codes.NO_ERROR:
         code, message = None, ""
     media, texts = collect_results(row, envelope)
@@ -123,7 +123,7 @@ def parse_status(shape: str, answer: Any) -> Status:
 
     task_codes = (parse_integer(record.get(name)) for name in ("failCode", "errorCode"))
     task_code = next((each for each in task_codes if each not in codes.NO_ERROR), None)
-    task_message = one_line(next(iter(words("failMsg", "errorMessage", "response.errorMessage")(record)), ""))
+    task_message = as_line(next(iter(words("failMsg", "errorMessage", "response.errorMessage")(record)), ""))
 
     word = next(filter(None, (normalize_word(record.get(field)) for field in row.state.split())), "")
     if word:
@@ -173,7 +173,7 @@ def parse_charge(value: Any) -> tuple[float | None, str]:
     figure = parse_number(value)
     if figure is not None and 0 <= figure <= MOST_CREDITS:
         return figure, ""
-    return None, one_line(value)[:LONGEST_CHARGE]
+    return None, as_line(value)[:LONGEST_CHARGE]
 
 
 def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool) -> State:

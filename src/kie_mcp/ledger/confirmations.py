@@ -1,13 +1,14 @@
 """Confirmation ids: the caller repeats a call with such an id after a person has agreed to the call's cost."""
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.tables import confirmations
 
 
 class Confirmations:
-    """The table of confirmation ids; each id is valid for one idempotency key and for a limited time."""
+    """The table of confirmation ids; each id is valid for one create, one idempotency key and a limited time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -22,12 +23,20 @@ class Confirmations:
             seconds: Seconds for which the confirmation id is valid.
         """
         async with self._database.writing() as connection:
-            await connection.execute(sa.delete(confirmations).where(confirmations.c.expires <= now))
-            row = {"id": id_, "fingerprint": idempotency_key, "expires": now + seconds}
-            await connection.execute(sa.insert(confirmations).values(**row))
+            await add_confirmation(connection, id_, idempotency_key, now, seconds)
 
-    async def is_valid(self, id_: str, idempotency_key: str, now: float) -> bool:
-        """Return whether a confirmation id was recorded for this idempotency key and has not expired yet."""
-        row = confirmations.c
-        query = sa.select(row.id).where(row.id == id_, row.fingerprint == idempotency_key, row.expires > now)
-        return bool(await self._database.select(query))
+
+async def add_confirmation(
+    connection: AsyncConnection, id_: str, idempotency_key: str, now: float, seconds: float
+) -> None:
+    """Do what `Confirmations.add()` does, in the open transaction of a connection."""
+    await connection.execute(sa.delete(confirmations).where(confirmations.c.expires <= now))
+    row = {"id": id_, "fingerprint": idempotency_key, "expires": now + seconds}
+    await connection.execute(sa.insert(confirmations).values(**row))
+
+
+async def use_confirmation(connection: AsyncConnection, id_: str, idempotency_key: str, now: float) -> bool:
+    """Delete a confirmation id in an open transaction; return whether it was valid for this idempotency key."""
+    row = confirmations.c
+    valid = (row.id == id_, row.fingerprint == idempotency_key, row.expires > now)
+    return bool((await connection.execute(sa.delete(confirmations).where(*valid))).rowcount)

@@ -4,7 +4,7 @@ Several processes may use the ledger's file at the same time. Changes that must 
 task, run in a transaction that acquires the write lock first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import ge, le, lt
 from pathlib import Path
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.ledger import lineage, prompts
-from kie_mcp.ledger.confirmations import Confirmations
+from kie_mcp.ledger.confirmations import Confirmations, add_confirmation, use_confirmation
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.leases import Leases
 from kie_mcp.ledger.migrations import MIGRATIONS, Migration
@@ -41,6 +41,8 @@ class Spent:
     """Credits charged or reserved for tasks of the last 24 hours, in all sessions."""
     session: float
     """Credits charged or reserved for all tasks of one session (one server process)."""
+    hour: float = 0
+    """Credits charged or reserved in the last hour, in all sessions, for tasks after the last confirmed one."""
 
 
 class Ledger:
@@ -75,15 +77,24 @@ class Ledger:
         await self.database.close()
 
     async def add(
-        self, task: Task, *, repeats_since: float | None = None, check: Callable[[Spent], None] | None = None
+        self,
+        task: Task,
+        *,
+        repeats_since: float | None = None,
+        confirm: str = "",
+        check: Callable[[Spent], None] | None = None,
     ) -> Task | None:
         """Record a new task, unless the ledger has the task already, the call is a repetition, or `check` raises.
+
+        If the confirmation id is valid for the task, `task.confirmed` becomes true, and recording uses the id up.
 
         Args:
             task: The new task; the process whose id is `task.session` becomes its watcher.
             repeats_since: Start of the repeat window, in seconds since 1970; None when every call makes a new task.
-            check: Function that takes the credits spent so far and raises an error if the new task would exceed a cap.
-                Other processes cannot write to the ledger between this check and the recording of the task.
+            confirm: The call's confirmation id; empty if it has none.
+            check: Function that takes the credits spent so far and raises an error if the new task would exceed a cap
+                or needs a confirmation. Other processes cannot write to the ledger between this check and the recording
+                of the task.
 
         Returns:
             The existing task to use instead of the new task; None when the new task was recorded.
@@ -100,11 +111,38 @@ class Ledger:
                 earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
             ):
                 return earlier
+            task.confirmed = await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
                 check(await _sum_spent(connection, task))
             await connection.execute(sa.insert(tasks).values(**row_from_task(task), watcher=task.session))
             await prompts.number_task(connection, task)
         return None
+
+    async def split_confirmation(
+        self, whole: Task, confirm: str, check: Callable[[Spent], None], parts: Mapping[str, str], seconds: float
+    ) -> bool:
+        """Check the total cost of several tasks, and replace the confirmation for all of them by one for each.
+
+        Args:
+            whole: A task with the total cost, which is not recorded.
+            confirm: The confirmation id for all tasks together; empty if there is none.
+            check: The function that `add()` takes.
+            parts: For each new confirmation id, the idempotency key of the task that the id is for.
+            seconds: Seconds for which the new confirmation ids are valid.
+
+        Returns:
+            Whether the new confirmation ids were recorded, which needs a valid `confirm`.
+
+        Raises:
+            Exception: The error that `check` raised; `confirm` is not used up.
+        """
+        async with self.database.exclusive() as connection:
+            whole.confirmed = await use_confirmation(connection, confirm, whole.idempotency_key, whole.created)
+            check(await _sum_spent(connection, whole))
+            if whole.confirmed:
+                for id_, idempotency_key in parts.items():
+                    await add_confirmation(connection, id_, idempotency_key, whole.created, seconds)
+        return whole.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
         """Return the earlier task that a repeated call gets instead of a new task.
@@ -123,7 +161,7 @@ class Ledger:
         """Return the newest task with this idempotency key, whatever became of it; None if there is none."""
         query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key)
         # Of two rows of the same moment, the one that was added later has the higher number.
-        found = await self._select_tasks(query.order_by(tasks.c.created.desc(), sa.text("rowid DESC")).limit(1))
+        found = await self._select_tasks(query.order_by(tasks.c.created.desc(), tasks.c.number.desc()).limit(1))
         return found[0] if found else None
 
     async def find_parts(self, id_: str) -> list[Task]:
@@ -251,7 +289,7 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
-    """Return the credits that were charged or are reserved in the 24 hours before a task, and in the task's session."""
+    """Return the credits that were charged or are reserved before a task: in its day, its hour and its session."""
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
     refused = sa.and_(tasks.c.state == "failed", if_json(tasks.c.error)["billed"].as_boolean().is_(False))
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
@@ -260,9 +298,16 @@ async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     cost = sa.case((counted.between(0, MOST_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
     in_day = tasks.c.created > task.created - 24 * 3600
+    in_hour = tasks.c.created > task.created - 3600
+    # Rows are numbered in the order in which they were recorded. Times of creation may be in another order.
+    last_yes = (
+        sa.select(sa.func.max(tasks.c.number)).where(in_hour, tasks.c.confirmed).correlate(None).scalar_subquery()
+    )
+    unasked = sa.and_(in_hour, tasks.c.number > sa.func.coalesce(last_yes, 0))
     query = sa.select(
         sa.func.coalesce(sa.func.sum(sa.case((in_day, cost), else_=0)), 0).label("day"),
         sa.func.coalesce(sa.func.sum(in_session), 0).label("session"),
+        sa.func.coalesce(sa.func.sum(sa.case((unasked, cost), else_=0)), 0).label("hour"),
     ).where(sa.or_(in_day, tasks.c.session == task.session), IS_NO_PART)
     (row,) = await fetch_rows(connection, query)
     return Spent(**row)

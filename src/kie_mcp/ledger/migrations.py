@@ -50,6 +50,7 @@ MIGRATIONS = (
             "CREATE INDEX ix_tasks_parent ON tasks (parent) WHERE parent IS NOT NULL",
         ),
     ),
+    Migration("0005_task_confirmed", ("ALTER TABLE tasks ADD COLUMN confirmed BOOLEAN DEFAULT 0 NOT NULL",)),
 )
 """All migrations in order; the first migration upgrades version 1 to version 2."""
 

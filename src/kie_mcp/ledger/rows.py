@@ -139,5 +139,6 @@ CHECKS: dict[str, Check] = {
     "request": _or_none(_is_object),
     "seconds": _or_none(_is_time),
     "parent": _or_none(_is_text),
+    "confirmed": Check(fits=lambda value: isinstance(value, bool), otherwise=False),
 }
 """The check of each attribute of `Task`."""

@@ -46,6 +46,7 @@ tasks = sa.Table(
     sa.Column("number", sa.Integer, index=True),
     sa.Column("listed", sa.Float, sa.Computed(LISTED, persisted=False)),
     sa.Column("parent", sa.Text),
+    sa.Column("confirmed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("ix_tasks_model_state_finished", "model", "state", "finished"),
     sa.Index("ix_tasks_model_tariff_finished", "model", "tariff", "finished"),
     sa.Index("ix_tasks_listed", "listed", "id"),
@@ -99,4 +100,7 @@ confirmations = sa.Table(
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
 )
-"""The confirmation ids, one row each; `fingerprint` is the idempotency key of the call that the id confirms."""
+"""The confirmation ids that no create has used up, one row each.
+
+`fingerprint` is the idempotency key of the call that the id confirms.
+"""

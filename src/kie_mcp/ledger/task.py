@@ -120,6 +120,8 @@ class Task:
     """Time when the caller stopped waiting for the task, which continues at KIE; None if the caller did not stop."""
     parent: str | None = None
     """Of a part, the id of the whole that it was made for, which counts its credits; None of any other task."""
+    confirmed: bool = False
+    """Whether a confirmation was used up for the task: a person agreed to its cost."""
 
     @property
     def in_parts(self) -> bool:

@@ -53,6 +53,7 @@ _CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _JSON = re.compile(r'\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)')
 _SUBTITLES = re.compile(r"\d+\s+\d\d:\d\d:\d\d,\d{3} -->")
 _TIMED_LYRICS = re.compile(r"(\[[a-z]+:[^\]]*\]\s*)*\[\d+:\d\d([.:]\d+)?\]")
+_MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9.+_-]{0,99}/[a-z0-9][a-z0-9.+_-]{0,99}")
 _SVG = re.compile(
     r"(<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!doctype svg[^>\[]*(\[.*?\]\s*)?>\s*)*<([\w-]+:)?svg[\s/>]", re.DOTALL
 )
@@ -104,6 +105,12 @@ def unpack_gzip(file: IO[bytes], largest: int) -> None:
             file.seek(0)
             file.truncate()
             shutil.copyfileobj(unpacked, file)
+
+
+def read_declared_type(declared: str) -> str:
+    """Return the MIME type in a header or a data URI, without its parameters; empty if it is not written as one."""
+    bare = declared.partition(";")[0].strip().lower()
+    return bare if _MIME_TYPE.fullmatch(bare) else ""
 
 
 def choose_extension(mime_type: str, url: str) -> str:

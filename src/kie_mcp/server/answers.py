@@ -14,9 +14,9 @@ from kie_mcp.catalog.credits import format_credits, format_number, format_worth,
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Task
-from kie_mcp.server import formatting
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
+from kie_mcp.text import make_all_visible, make_visible, one_line
 
 Answer = dict[str, Any]
 """The JSON object in the structuredContent of a result."""
@@ -27,9 +27,14 @@ LONGEST_TEXT = 6_000
 
 
 def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
-    """Build a result that contains an answer as an object and as text, because several hosts show only one of them."""
+    """Build a result that contains an answer as an object and as text, because several hosts show only one of them.
+
+    All characters are made visible here, whoever wrote them.
+    """
     return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=dict(answer), is_error=is_error
+        content=[TextContent(type="text", text=make_visible(text))],
+        structured_content=make_all_visible(answer),
+        is_error=is_error,
     )
 
 
@@ -47,8 +52,8 @@ def format_error(error: Mapping[str, Any]) -> str:
     kind = f"({error.get('category', 'internal')}, {'retryable' if error.get('retryable') else 'not retryable'})"
     # KIE's messages often lack the full stop.
     message = error.get("message", "").rstrip()
-    end = "" if message.endswith((".", "!", "?", "。", "！", "？")) else "."
-    return formatting.to_one_line(f"{message}{end} {billed[error.get('billed')]} {error.get('next_step', '')} {kind}")
+    end = "" if message.rstrip('"').endswith((".", "!", "?", "。", "！", "？")) else "."
+    return one_line(f"{message}{end} {billed[error.get('billed')]} {error.get('next_step', '')} {kind}")
 
 
 def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) -> Answer:
@@ -74,7 +79,7 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
         answer["basis"] = task.basis
     answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
     if task.note:
-        answer["note"] = formatting.to_one_line(task.note)
+        answer["note"] = one_line(task.note)
     if task.error:
         answer["error"] = task.error
     elif not task.final:
@@ -103,7 +108,7 @@ def describe_media(task: Task) -> list[dict[str, str]]:
                 ("url", each.link),
                 ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
                 ("mime_type", each.mime_type),
-                ("label", formatting.to_one_line(each.label)),
+                ("label", one_line(each.label)),
                 ("facts", each.facts),
             )
             if value
@@ -165,8 +170,8 @@ def add_note(result: ResultT, note: str) -> ResultT:
     """Add a sentence to a tool's result, and return the same object; a question to the user is returned unchanged."""
     match result:
         case CallToolResult(content=[TextContent() as text, *_], structured_content=dict(answer)):
-            text.text += f"\n{note}"
-            answer["note"] = " ".join(filter(None, (answer.get("note"), note)))
+            text.text += f"\n{one_line(note)}"
+            answer["note"] = " ".join(filter(None, (answer.get("note"), one_line(note))))
     return result
 
 
@@ -222,7 +227,7 @@ def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
         yield f"{number}. {', '.join(each[name] for name in ('label', 'facts') if name in each)}".rstrip()
         for name in ("path", "url", "resource"):
             if name in each:
-                yield f"   {name}: {each[name] if name == 'path' else formatting.to_one_line(each[name])}"
+                yield f"   {name}: {each[name] if name == 'path' else one_line(each[name])}"
 
 
 def describe_cost(task: Task) -> Answer:

@@ -204,6 +204,7 @@ class App:
             rules=Rules(
                 Caps(settings.max_credits_per_task, settings.max_credits_per_day, settings.max_credits_per_session),
                 settings.confirm_above,
+                settings.confirm_hourly,
                 settings.repeat_window,
             ),
             callback_url=settings.callback_url,

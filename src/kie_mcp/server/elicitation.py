@@ -18,8 +18,10 @@ from pydantic import ValidationError
 
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.errors import ConfirmationNeeded, KieMcpError
-from kie_mcp.server.app import App, Context, ToolCall
-from kie_mcp.tasks.runner import CONFIRMATION_SECONDS
+from kie_mcp.server.app import Context, ToolCall
+from kie_mcp.server.time_limits import measure_create_left
+from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS
+from kie_mcp.text import one_line
 
 INPUT_KEY = "spend"
 """Key of the question in `inputRequests`, and of the user's answer in `inputResponses`."""
@@ -73,7 +75,8 @@ async def run_confirmed(
         raise _declined()
     try:
         return await run(confirmed or confirm)
-    except ConfirmationNeeded as needed:
+    except ConfirmationNeeded as error:
+        needed = replace(error, message=f"{error.message}{await _describe_balance(call)}")
         if reply is Reply.UNATTENDED:
             raise _nobody_was_asked(needed) from None
         if question := await request_confirmation(call.context, needed):
@@ -129,7 +132,7 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
     if not _can_elicit(context):
         raise needed
     app = context.lifespan_context
-    message = f"{needed.message} {await _describe_balance(app)}Go ahead?"
+    message = one_line(f"{needed.message} Go ahead?")
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
         form = ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=FORM_SCHEMA))
         state = f"{needed.confirm} {app.clock.time()}"
@@ -163,10 +166,12 @@ def _parse_state(state: str) -> tuple[str, float]:
         return confirm, -math.inf
 
 
-async def _describe_balance(app: App) -> str:
-    """Return a sentence with the account's balance; return an empty text if KIE does not answer in time."""
-    balance = await (await app.runner()).read_balance()
-    return "" if balance is None else f"The balance is {format_credits(balance)}. "
+async def _describe_balance(call: ToolCall) -> str:
+    """Return a sentence with the account's balance, after a space; empty if KIE does not answer in time."""
+    balance, runner = None, await call.context.lifespan_context.runner()
+    with anyio.move_on_after(measure_create_left(call) / 2):
+        balance = await runner.read_balance()
+    return "" if balance is None else f" The balance is {format_credits(balance)}."
 
 
 def _can_elicit(context: Context) -> bool:
@@ -182,8 +187,4 @@ def _declined() -> Declined:
 
 def _nobody_was_asked(needed: ConfirmationNeeded) -> ConfirmationNeeded:
     """Return the error to raise if a client answered the question without showing it to a person."""
-    return replace(
-        needed,
-        message=f"{needed.message} Nobody was asked: the client answered the question by itself.",
-        next_step=f"{needed.next_step} Where nobody can be asked, the operator may raise KIE_MCP_CONFIRM_ABOVE.",
-    )
+    return replace(needed, message=f"{needed.message} Nobody was asked: the client answered the question by itself.")

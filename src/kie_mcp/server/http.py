@@ -15,6 +15,7 @@ from kie_mcp.server.build import build_server
 from kie_mcp.server.listener import listen
 from kie_mcp.server.middleware.bearer_token import BearerToken
 from kie_mcp.server.middleware.capability_session import CapabilitySession
+from kie_mcp.server.middleware.half_characters import WholeCharacters
 from kie_mcp.server.middleware.local_names import LocalNames
 from kie_mcp.server.selection import Selection
 
@@ -83,13 +84,12 @@ def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
     """Build the ASGI application that serves an MCP server over HTTP, without authentication."""
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
     # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
-    asgi = CapabilitySession(
-        server.streamable_http_app(
-            streamable_http_path=PATH,
-            stateless_http=True,
-            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-        )
+    streamable = server.streamable_http_app(
+        streamable_http_path=PATH,
+        stateless_http=True,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
+    asgi = WholeCharacters(CapabilitySession(streamable))
     return LocalNames(asgi, host) if _is_loopback(host) else asgi
 
 

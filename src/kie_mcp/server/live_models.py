@@ -17,10 +17,9 @@ from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.kie.discovery import Discovery
 from kie_mcp.kie.routes import listed_ids
 from kie_mcp.kie.snapshot import OfferedModel
-from kie_mcp.server import formatting
 from kie_mcp.server.live_fields import LIVE_TIMEOUT_SECONDS, describe_changes
 from kie_mcp.tasks.order import Order
-from kie_mcp.text import shorten
+from kie_mcp.text import one_line, shorten
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -170,7 +169,7 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
 
 def _price_of(model: OfferedModel, most: int = LONGEST_PRICE) -> str:
     """Return KIE's price text of a model on one line; if the text is from the snapshot, add the snapshot's date."""
-    price = shorten(formatting.to_one_line(model.price), most)
+    price = shorten(one_line(model.price), most)
     return f"{price} (of {model.as_of})" if price and model.as_of else price
 
 

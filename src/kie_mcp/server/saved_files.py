@@ -2,8 +2,8 @@
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.server import formatting
 from kie_mcp.server.app import App
+from kie_mcp.text import one_line
 
 
 def find_saved_result(app: App, task: Task, number: int) -> Result:
@@ -25,7 +25,7 @@ def find_saved_result(app: App, task: Task, number: int) -> Result:
     result = task.results[number - 1]
     if result.path:
         return result
-    link = f"Its link: {formatting.to_one_line(result.link)}"
+    link = f"Its link: {one_line(result.link)}"
     if not app.settings.save:
         raise InvalidCall("KIE_MCP_SAVE=0: results are not saved here, so that none can be shown.", link)
     raise InvalidCall(f"File {number} of {task.id} is not saved yet.", f"get_task tries again to save it. {link}")

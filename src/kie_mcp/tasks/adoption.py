@@ -13,7 +13,7 @@ from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie import result_search, routes, status
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.client import KieClient
-from kie_mcp.kie.result_readers import Media, find_urls, one_line, parse_json
+from kie_mcp.kie.result_readers import Media, as_line, find_urls, parse_json
 from kie_mcp.kie.times import parse_time
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task, new_id
@@ -180,7 +180,7 @@ async def _build_task(
     request = _find_request(record)
     arguments = _find_arguments(request)
     # In some of KIE's status answers, only the request or its arguments contain the model's name.
-    name = one_line(record.get("model") or request.get("model") or arguments.get("model"))
+    name = as_line(record.get("model") or request.get("model") or arguments.get("model"))
     model = _find_model(route_id, name)
     kind = model.kind if model else await find_kind(name) if find_kind and name else None
     # The task belongs to no session, because no session of this server spent credits on the task.

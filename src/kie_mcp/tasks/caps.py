@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from kie_mcp.catalog.credits import format_number
-from kie_mcp.errors import CapReached
+from kie_mcp.catalog.credits import format_credits, format_number
+from kie_mcp.errors import CapReached, ConfirmationNeeded
 from kie_mcp.ledger.ledger import Spent
 from kie_mcp.ledger.task import Task
 
@@ -48,8 +48,39 @@ class Rules:
     caps: Caps = field(default_factory=Caps)
     confirm_above: float = float("inf")
     """Number of credits above which a person has to confirm the cost of a task before the task is created."""
+    confirm_hourly: float = 0
+    """Number of credits above which a person has to confirm what the tasks of any hour cost together; 0 for never.
+
+    Counting begins anew with each task that a person has confirmed.
+    """
     repeat_window: float = 600
     """Seconds in which an equal call returns the task of the first call instead of a new task; 0 means never.
 
     While the task of the first call still runs, equal calls return it even after this time.
     """
+
+    def check(self, task: Task, spent: Spent) -> None:
+        """Raise an error if a task exceeds a cap, or if a person has to confirm its cost and has not done so.
+
+        Args:
+            task: The task to check, with its reservation; `task.confirmed` says whether a person has confirmed it.
+            spent: Credits that KIE charged for earlier tasks, or that they have reserved.
+
+        Raises:
+            CapReached: When the reservation exceeds a cap.
+            ConfirmationNeeded: When a person has to confirm the cost; the error has no confirmation id yet.
+        """
+        self.caps.check(task, spent)
+        if task.confirmed or not task.reserved:
+            return
+        before = f" {format_credits(spent.hour)} were spent in the last hour without asking." if spent.hour else ""
+        if task.reserved > self.confirm_above:
+            raise ConfirmationNeeded(
+                f"{task.cost}: so much needs the user's word.{before}", setting="KIE_MCP_CONFIRM_ABOVE"
+            )
+        if self.confirm_hourly and spent.hour + task.reserved > self.confirm_hourly:
+            raise ConfirmationNeeded(
+                f"{task.cost}.{before} Above {format_number(self.confirm_hourly)} in an hour, "
+                "the next call needs the user's word.",
+                setting="KIE_MCP_CONFIRM_HOURLY",
+            )

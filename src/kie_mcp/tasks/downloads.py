@@ -234,7 +234,7 @@ class Downloader:
                     response.raise_for_status()
                     part.begin(_validator(response.headers), _content_length(response.headers))
                 await self._receive(response, part, pace)
-                return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                return result_types.read_declared_type(response.headers.get("content-type", ""))
         raise InvalidCall("A result's link is behind too many redirects.")
 
     async def _receive(self, response: httpx2.Response, part: PartialFile, pace: Pace) -> None:
@@ -256,7 +256,7 @@ def _decode_data_uri(uri: str, part: PartialFile) -> str:
     head, _, content = uri.partition(",")
     part.begin("", None)
     part.file.write(base64.b64decode(content.translate(_FROM_URL_SAFE).rstrip("=") + "=="))
-    return head.removeprefix("data:").partition(";")[0].lower()
+    return result_types.read_declared_type(head.removeprefix("data:"))
 
 
 def _host(url: str) -> str:

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.errors import ApiError, ConfirmationNeeded, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
+from kie_mcp.errors import ApiError, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
 from kie_mcp.kie import codes
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Task
+from kie_mcp.text import quote_words
 
 _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
 
@@ -67,23 +68,6 @@ def files_gone_error(error: Exception) -> ApiError:
     )
 
 
-def confirmation_needed_error(task: Task, id_: str, *, stale: bool, minutes: int) -> ConfirmationNeeded:
-    """Build the error for a call whose cost a person has to confirm first.
-
-    Args:
-        task: The task whose cost a person has to confirm; KIE does not know this task yet.
-        id_: The id of the confirmation; the caller passes it as the argument `confirm` of the next call.
-        stale: True if the caller passed a confirmation that has expired or belongs to another call.
-        minutes: Minutes for which the confirmation is valid.
-    """
-    stale_note = "That confirmation has expired or was for another call. " if stale else ""
-    return ConfirmationNeeded(
-        f"{stale_note}{task.cost}: so much needs the user's word.",
-        f"Ask the user. If they agree, make the same call with confirm: {id_!r} within {minutes} minutes.",
-        confirm=id_,
-    )
-
-
 @contextmanager
 def explain_ledger_errors() -> Iterator[None]:
     """Replace a `LedgerError` in the `with` block by a `KieMcpError`, which says that no request was sent to KIE."""
@@ -104,7 +88,7 @@ def ledger_unwritable_error(error: Exception) -> KieMcpError:
 
 def task_failed_error(answer: Status) -> KieMcpError:
     """Build the error for a task that KIE accepted and later reported as failed."""
-    message = answer.error or "KIE says no and gives no reason."
+    message = f"KIE says: {quote_words(answer.error)}" if answer.error else "KIE says no and gives no reason."
     billed = None if answer.credits is None else answer.credits > 0
     if codes.find(answer.code).failure_retryable or "try again" in message.casefold():
         return TaskFailed(message, "KIE had trouble: the same call may work later.", retryable=True, billed=billed)
@@ -116,7 +100,7 @@ def not_finished_error(answer: Status, advice: Advice) -> KieMcpError:
 
     On such a route, the client sends the create request again to read the task's status.
     """
-    last = f": {answer.error.rstrip('.')}" if answer.error else ""
+    last = f"; it says {quote_words(answer.error)}" if answer.error else ""
     return TaskFailed(f"KIE has not finished this task within an hour{last}.", advice.check_task, billed=None)
 
 

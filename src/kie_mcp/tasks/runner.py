@@ -23,6 +23,7 @@ from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.caps import Rules
+from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
@@ -41,8 +42,6 @@ logger = logging.getLogger(__name__)
 
 CREATE_WAIT_SECONDS = 3
 """Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
-CONFIRMATION_SECONDS = 300
-"""Seconds for which a confirmation (the user's consent to the cost of a call) is valid."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
 AnyWatcher = Watcher | WholeWatcher
@@ -120,11 +119,8 @@ class Runner:
             if repeated:
                 return await self.get(repeated.id, seconds=seconds)
             task = await self._pricing.build_task(order, idempotency_key, contents)
-            self._rules.caps.check(task, await self.ledger.spent(task))
-            await self._require_confirmation(task, confirm)
-            await self._takeover.renew_lease()
             watcher = await self._build_watcher(task)
-            repeated = await self._add(watcher, self._repeat_window_start(), partial(self._rules.caps.check, task))
+            repeated = await self._record(watcher, confirm)
         if repeated:
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it goes on if the caller cancels this call.
@@ -132,7 +128,7 @@ class Runner:
         await self._wait_for_create(watcher, seconds)
         if watcher.error:
             raise watcher.error
-        return task
+        return watcher.task
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
         """Start a part of a whole, as `PartRunner.start_part()` says."""
@@ -187,10 +183,14 @@ class Runner:
             if not tasks:
                 return {}
             whole = combine_tasks(tasks)
-            replace(self._rules.caps, task=None).check(whole, await self.ledger.spent(whole))
-            await self._require_confirmation(whole, confirm)
-            above = whole.reserved > self._rules.confirm_above
-            return {task.id: await self._issue_confirmation(task) for task in tasks if above}
+            rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
+            ids = {task.id: new_id("c") for task in tasks}
+            keys = {ids[task.id]: task.idempotency_key for task in tasks}
+            async with offer_confirmation(self.ledger, whole, confirm):
+                confirmed = await self.ledger.split_confirmation(
+                    whole, confirm, partial(rules.check, whole), keys, CONFIRMATION_SECONDS
+                )
+            return ids if confirmed else {}
 
     async def get(self, id_: str, *, seconds: float | None = CREATE_WAIT_SECONDS) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
@@ -329,34 +329,38 @@ class Runner:
         return Watcher(task, self._services, duration)
 
     async def _add(
-        self, watcher: AnyWatcher, repeats_since: float | None, check: Callable[[Spent], None] | None = None
+        self,
+        watcher: AnyWatcher,
+        repeats_since: float | None,
+        confirm: str = "",
+        check: Callable[[Spent], None] | None = None,
     ) -> Task | None:
         """Save a new task's row and keep its watcher; return the earlier task instead if the call is a repetition."""
         # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.
         self._watchers[watcher.task.id] = watcher
         is_added = False
         try:
-            repeated = await self.ledger.add(watcher.task, repeats_since=repeats_since, check=check)
+            repeated = await self.ledger.add(watcher.task, repeats_since=repeats_since, confirm=confirm, check=check)
             is_added = not repeated
             return repeated
         finally:
             if not is_added:
                 del self._watchers[watcher.task.id]
 
-    async def _require_confirmation(self, task: Task, confirm: str) -> None:
-        """Raise `ConfirmationNeeded` if a person has to confirm the cost and `confirm` is no valid confirmation id."""
-        if task.reserved <= self._rules.confirm_above:
-            return
-        if confirm and await self.ledger.confirmations.is_valid(confirm, task.idempotency_key, self.clock.time()):
-            return
-        id_, minutes = await self._issue_confirmation(task), CONFIRMATION_SECONDS // 60
-        raise failures.confirmation_needed_error(task, id_, stale=bool(confirm), minutes=minutes)
+    async def _record(self, watcher: AnyWatcher, confirm: str) -> Task | None:
+        """Save the row of a watcher's task, if caps and confirmation allow it; the confirmation is then used up.
 
-    async def _issue_confirmation(self, task: Task) -> str:
-        """Save a new confirmation id for a task, and return the id; a later call passes the id as `confirm`."""
-        id_ = new_id("c")
-        await self.ledger.confirmations.add(id_, task.idempotency_key, self.clock.time(), CONFIRMATION_SECONDS)
-        return id_
+        Returns:
+            The existing task if the call turned out to be a repeated one, else None.
+
+        Raises:
+            CapReached: When the task exceeds a cap.
+            ConfirmationNeeded: When a person has to confirm the cost, and `confirm` is no valid confirmation id.
+        """
+        await self._takeover.renew_lease()
+        check = partial(self._rules.check, watcher.task)
+        async with offer_confirmation(self.ledger, watcher.task, confirm):
+            return await self._add(watcher, self._repeat_window_start(), confirm, check)
 
     def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
         """Return, for each route id, the body of the create request; the route to try first comes first."""

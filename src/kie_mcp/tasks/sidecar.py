@@ -8,6 +8,7 @@ from typing import Any
 from kie_mcp import disk
 from kie_mcp.clock import to_utc
 from kie_mcp.ledger.task import Task
+from kie_mcp.text import escape_unseen
 
 
 def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
@@ -38,7 +39,8 @@ def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
         "made_from": made_from,
     }
     known_fields = {name: value for name, value in fields.items() if value not in (None, "", [], ())}
-    return (json.dumps(known_fields, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
+    text = json.dumps(known_fields, indent=2, ensure_ascii=False).encode(errors="replace").decode()
+    return f"{escape_unseen(text)}\n".encode()
 
 
 def belongs_to(path: Path, task: Task) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from kie_mcp.catalog.credits import format_credits, format_number, to_usd
 from kie_mcp.ledger.spending import By, Spending
+from kie_mcp.text import one_line
 
 DAY = 24 * 3600
 
@@ -74,6 +75,8 @@ class Line:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         figures = {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
         worth = to_usd(self.charged + self.expired_charged + self.failed_charged)
+        # A model that is not built in has a name that KIE gave it.
+        figures["of"] = one_line(self.of)
         return figures if worth is None else {**figures, "usd": worth}
 
 

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
-"""Web hosts from which the page may load the results of tasks, for the page's Content-Security-Policy."""
+"""Web hosts from which the page may load the results of tasks, for the page's Content-Security-Policy.
+
+The page's script has the same list, because not every host applies the policy.
+"""
 
 TASK_TOOLS = frozenset({"get_task", "run_model"})
 """Names of the tools outside of all families whose result is a task; the gallery can show this task."""
@@ -153,7 +156,8 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
         KieMcpError: When the arguments are wrong, or no task has the given id.
     """
     from kie_mcp.catalog.arguments import read_arguments
-    from kie_mcp.server import answers, formatting
+    from kie_mcp.server import answers
+    from kie_mcp.text import one_line
 
     given = read_arguments(arguments, GALLERY_TASK.input_schema)
     id_, numbers = given.get("task_id"), given.get("preview") or []
@@ -165,7 +169,7 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
         # The files may still be downloading, so the call waits up to 10 seconds for them.
         (task,) = await runner.wait([task], 10)
     answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
-    answer |= {"kind": task.kind, "prompt": formatting.to_one_line(task.prompt)[:300]}
+    answer |= {"kind": task.kind, "prompt": one_line(task.prompt)[:300]}
     if numbers:
         answer["previews"] = await _previews(task, numbers)
     return answers.build_result(answer, answers.format_task(answer))

@@ -11,11 +11,12 @@ from kie_mcp.catalog.credits import format_credits, format_number, usd_field
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.task import Task
 from kie_mcp.media import preview
-from kie_mcp.server import answers, formatting
+from kie_mcp.server import answers
 from kie_mcp.server.app import App
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saved_results import find_saved_path
+from kie_mcp.text import one_line
 
 COLUMNS = ("model", "status", "credits", "seconds", "task_id")
 LONGEST_TEXT = 600
@@ -135,7 +136,7 @@ def _task_row(order: Order, task: Task, now: float) -> Row:
         row["media"] = answers.describe_media(task)
     if task.texts and task.final:
         row["texts"] = [answers.truncate_text(text, task.id, LONGEST_TEXT) for text in task.texts]
-    notes = ["made before, nothing more is paid"] * (task.id != order.id) + [formatting.to_one_line(task.note)]
+    notes = ["made before, nothing more is paid"] * (task.id != order.id) + [one_line(task.note)]
     if note := "; ".join(filter(None, notes)):
         row["note"] = note
     return row | ({"error": task.error} if task.error else {})
@@ -179,4 +180,4 @@ def _format_comparison(answer: Mapping[str, Any]) -> str:
 
 
 def _format_table_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(formatting.to_one_line(cell) for cell in cells)} |"
+    return f"| {' | '.join(one_line(cell) for cell in cells)} |"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from kie_mcp.catalog.credits import format_credits, usd_field
 from kie_mcp.ledger.spending import By
-from kie_mcp.server import answers, formatting
+from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.spend_report import DAY, format_line, report
@@ -41,7 +41,7 @@ async def spend_report(app: App, _: ToolCall, arguments: SpendReport) -> CallToo
     since = app.clock.time() - arguments.days * DAY
     lines = report(await runner.ledger.statistics.spending(arguments.by, since), arguments.by)
     *rows, total = [_drop_rare_figures(line.rounded()) for line in lines]
-    fitting = [*_rows_that_fit({**row, "of": formatting.to_one_line(str(row["of"]))[:LONGEST_NAME]} for row in rows)]
+    fitting = [*_rows_that_fit({**row, "of": row["of"][:LONGEST_NAME]} for row in rows)]
     text = (
         [format_line(line) for line in (*fitting, total)] if rows else [f"No tasks in the last {arguments.days} days."]
     )

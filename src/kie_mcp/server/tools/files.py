@@ -10,6 +10,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.text import one_line
 
 LINK_MINUTES = 20
 """Minutes after which a download link from KIE stops working."""
@@ -50,7 +51,7 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
         "expires": formatting.format_time(upload.expires),
     }
     text = f"{upload.name} is at {upload.url} until {answer['expires']}: pass the URL, or {answer['resource']}."
-    result = answers.build_result(answer, formatting.to_one_line(text))
+    result = answers.build_result(answer, one_line(text))
     return answers.add_note(result, f"{changes}.") if (changes := uploader.changes.get(upload.id)) else result
 
 
@@ -64,7 +65,7 @@ async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> 
     """Ask KIE for a link with which a person can download a file, and return a result with the link."""
     runner = await app.runner()
     url = await runner.client.request_download_url(await runner.references.find_url(read_reference(arguments.file)))
-    text = formatting.to_one_line(f"{url} (for {LINK_MINUTES} minutes)")
+    text = one_line(f"{url} (for {LINK_MINUTES} minutes)")
     return answers.build_result({"url": url, "minutes": LINK_MINUTES}, text)
 
 

@@ -16,7 +16,7 @@ from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.text import shorten
+from kie_mcp.text import one_line, shorten
 
 PAGE_SIZE = 20
 """Maximum number of tasks on one page."""
@@ -81,11 +81,11 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
         "task_id": task.id,
         "when": formatting.format_time(task.created),
         "model": task.model,
-        "prompt": shorten(formatting.to_one_line(task.prompt), LONGEST_PROMPT),
+        "prompt": shorten(one_line(task.prompt), LONGEST_PROMPT),
     }
     row |= answers.describe_cost(task) | answers.describe_broken_row(task)
     # A path is told as it is; two blanks in it are part of it.
-    row["files"] = [each.path or formatting.to_one_line(each.link) for each in task.results[:MAX_FILES]]
+    row["files"] = [each.path or one_line(each.link) for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
         row["more_files"] = len(task.results) - MAX_FILES
     if made_from:

@@ -16,6 +16,7 @@ from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.adoption import NOT_CREATED
 from kie_mcp.tasks.runner import CREATE_WAIT_SECONDS, Runner
+from kie_mcp.text import one_line
 
 
 class GetTask(Arguments):
@@ -64,7 +65,7 @@ async def _find_tasks(runner: Runner, call: ToolCall, ids: Sequence[str]) -> tup
             seconds = min(CREATE_WAIT_SECONDS, time_limits.measure_create_left(call))
             tasks.append(await runner.get(id_, seconds=seconds))
         except KieMcpError as error:
-            errors[formatting.to_one_line(id_)] = error
+            errors[one_line(id_)] = error
     if not tasks:
         raise next(iter(errors.values()))
     return tasks, errors
@@ -99,7 +100,7 @@ async def list_tasks(app: App, _: ToolCall, arguments: ListTasks) -> CallToolRes
             "status": task.state,
             "model": task.model,
             "created": formatting.format_time(task.created),
-            "prompt": formatting.to_one_line(task.prompt)[:60],
+            "prompt": one_line(task.prompt)[:60],
             "files": len(task.results) if task.final else 0,
             **answers.describe_broken_row(task),
         }
