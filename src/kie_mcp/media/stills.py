@@ -183,11 +183,11 @@ def _join_sentences(facts: str, *others: str) -> str:
 def _read_audio_info(path: Path) -> AudioInfo:
     try:
         info = getattr(mutagen.File(path), "info", None)
+        seconds, rate, channels = (getattr(info, name, 0) or 0 for name in ("length", "sample_rate", "channels"))
+        return AudioInfo(float(seconds), int(rate), int(channels))
     # Mutagen does not document which errors broken files raise.
     except Exception:  # noqa: BLE001
-        info = None
-    seconds, rate, channels = (getattr(info, name, 0) or 0 for name in ("length", "sample_rate", "channels"))
-    return AudioInfo(float(seconds), int(rate), int(channels))
+        return AudioInfo()
 
 
 def _read_wav_levels(path: Path, columns: int) -> tuple[Levels, float]:
