@@ -50,8 +50,8 @@ def make_pictures(folder: Path) -> Iterator[tuple[str, Path]]:
     smooth.save(folder / "48-megapixels.png", compress_level=1)
     smaller = photo.resize((5700, 4275))
     smaller.save(folder / "24-megapixels.png", compress_level=1)
-    smaller.save(folder / "24-megapixels.webp", quality=90, method=0)
-    smaller.resize((4000, 3000)).save(folder / "12-megapixels.webp", quality=95, method=0)
+    smaller.save(folder / "24-megapixels.webp", quality=60, method=0)
+    smaller.resize((4000, 3000)).save(folder / "12-megapixels.webp", quality=60, method=0)
     smaller.resize((4000, 3000)).save(folder / "12-megapixels.tif")
     PIL.Image.new("RGB", (9400, 9400), "white").save(folder / "9400x9400.png")
     try:
@@ -59,7 +59,9 @@ def make_pictures(folder: Path) -> Iterator[tuple[str, Path]]:
     except ImportError:
         pass
     else:
-        pillow_heif.from_pillow(smaller).save(folder / "24-megapixels.heic", quality=95)
+        pillow_heif.from_pillow(smooth.resize((4000, 3000))).save(
+            folder / "12-megapixels.heic", quality=60, enc_params={"preset": "ultrafast"}
+        )
     for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_size):
         yield "image", path
 
@@ -67,13 +69,23 @@ def make_pictures(folder: Path) -> Iterator[tuple[str, Path]]:
 def make_sounds_and_clips(folder: Path, ffmpeg: str) -> Iterator[tuple[str, Path]]:
     """Make clips and sounds; yield medium and path of each."""
     pattern = ("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=25:duration=4")
+    huge = ("-f", "lavfi", "-i", "color=size=16384x8704:rate=1:duration=1")
     hour = ("-f", "lavfi", "-i", f"sine=sample_rate=44100:duration={SOUND_SECONDS}")
     commands = {
         "an-hour.wav": hour,
-        "an-hour.mp3": (*hour, "-b:a", "320k"),
-        "2-gigabytes.mp4": (*pattern, "-c:v", "libx264", "-preset", "veryfast", "-movflags", "+faststart"),
+        "an-hour.mp3": (*hour, "-ac", "1", "-b:a", "64k", "-compression_level", "9"),
+        "2-gigabytes.mp4": (*pattern, "-c:v", "libx264", "-preset", "ultrafast", "-movflags", "+faststart"),
         "1920x1080.mkv": (*pattern, "-c:v", "mjpeg", "-q:v", "2"),
-        "16384x8704.mp4": ("-f", "lavfi", "-i", "color=size=16384x8704:rate=1:duration=1", "-c:v", "libx264"),
+        "16384x8704.mp4": (
+            "-f",
+            "lavfi",
+            "-i",
+            "color=size=16384x8704:rate=1:duration=1",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+        ),
     }
     for name, arguments in commands.items():
         path = folder / name

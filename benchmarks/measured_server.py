@@ -23,6 +23,7 @@ from kie_mcp.sandbox.file_store import MEDIA_PATH, UPLOADS_PATH
 SAMPLE_SECONDS = 0.005
 """Seconds between two looks at the memory."""
 INITIALIZE = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "benchmark", "version": "1"}}
+COMMAND = (sys.executable, "-m", "kie_mcp")
 Call = tuple[str, dict[str, Any]]
 """A tool's name and its arguments."""
 
@@ -121,9 +122,7 @@ class MeasuredServer:
 
 
 @contextmanager
-def measured_server(
-    folder: Path, kie: ScriptedKie, command: Sequence[str] = (sys.executable, "-m", "kie_mcp")
-) -> Iterator[MeasuredServer]:
+def measured_server(folder: Path, kie: ScriptedKie, command: Sequence[str] = COMMAND) -> Iterator[MeasuredServer]:
     """Run a server whose KIE is this application, in this process.
 
     Args:

@@ -42,7 +42,7 @@ def break_file(content: bytes, chance: random.Random) -> bytes:
                 number = chance.choice(HUGE)
                 broken[at : at + len(number)] = number
             case 2:
-                del broken[at : at + chance.randrange(1, 200)]
+                del broken[at : at + chance.randrange(1, 1 + min(200, len(broken) // 4))]
             case _:
                 broken[at:at] = broken[at : at + chance.randrange(1, 200)]
     return bytes(broken)
