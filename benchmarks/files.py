@@ -76,16 +76,7 @@ def make_sounds_and_clips(folder: Path, ffmpeg: str) -> Iterator[tuple[str, Path
         "an-hour.mp3": (*hour, "-ac", "1", "-b:a", "64k", "-compression_level", "9"),
         "2-gigabytes.mp4": (*pattern, "-c:v", "libx264", "-preset", "ultrafast", "-movflags", "+faststart"),
         "1920x1080.mkv": (*pattern, "-c:v", "mjpeg", "-q:v", "2"),
-        "16384x8704.mp4": (
-            "-f",
-            "lavfi",
-            "-i",
-            "color=size=16384x8704:rate=1:duration=1",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-        ),
+        "16384x8704.mp4": (*huge, "-c:v", "libx264", "-preset", "ultrafast"),
     }
     for name, arguments in commands.items():
         path = folder / name

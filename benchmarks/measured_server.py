@@ -144,7 +144,6 @@ def measured_server(folder: Path, kie: ScriptedKie, command: Sequence[str] = COM
             "KIE_MCP_DATA_DIR": str(folder / "data"),
             "KIE_MCP_OUTPUT_DIR": str(folder / "out"),
             "KIE_MCP_CONFIRM_ABOVE": "100000",
-            "KIE_MCP_CONFIRM_HOURLY": "0",
             "KIE_MCP_WAIT_SECONDS": "55",
         }
         pipe = subprocess.PIPE
