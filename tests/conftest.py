@@ -4,7 +4,6 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import hypothesis
@@ -15,7 +14,6 @@ from support.new_model import NEW, SCHEMA
 
 from kie_mcp.config import Settings
 from kie_mcp.kie.client import KieClient
-from kie_mcp.media import ffmpeg
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
@@ -60,18 +58,6 @@ def anyio_backend() -> str:
 @pytest.fixture
 def clock() -> JumpingClock:
     return JumpingClock()
-
-
-@pytest.fixture(autouse=True)
-def _time_waits_for_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the clock from jumping while ffmpeg runs: it cannot see that a task waits for another process."""
-    run = ffmpeg._run
-
-    async def run_while_time_stands(*arguments: Any) -> Any:
-        with JumpingClock.hold():
-            return await run(*arguments)
-
-    monkeypatch.setattr(ffmpeg, "_run", run_while_time_stands)
 
 
 @pytest.fixture

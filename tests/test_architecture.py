@@ -13,13 +13,14 @@ from support.paths import ROOT
 
 # The rooms that each room may import, besides itself.
 MAY_IMPORT = {
+    "child_process": set[str](),
     "clock": set[str](),
     "errors": set[str](),
     "text": set[str](),
     "disk": set[str](),
     "config": {"errors"},
     "catalog": {"text"},
-    "media": {"catalog", "disk", "errors"},
+    "media": {"catalog", "child_process", "disk", "errors"},
     "kie": {"catalog", "clock", "disk", "errors", "text"},
     "ledger": {"catalog", "disk", "errors"},
     "tasks": {"ledger", "kie", "media", "catalog", "clock", "disk", "errors", "text"},

@@ -1,7 +1,10 @@
+import gzip
+import json
 import logging
 import socket
 import time
 import traceback
+import tracemalloc
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -163,6 +166,47 @@ async def test_an_answer_that_cannot_be_unpacked_leaves_a_create_unknown_and_a_r
             await kie.read_balance()
     assert raised.value.retryable
     assert len(told.requests) == 1 + READ_ATTEMPTS
+
+
+BOMB = Response(gzip.compress(bytes(200_000_000), 1), headers={"content-encoding": "gzip"})
+OVERSIZED = {
+    "200 MB in a small gzip": (BOMB, "larger than 16 MB"),
+    "just too much": (Response(bytes(16_000_001)), "larger than 16 MB"),
+    "five million values": (Response(b"[" + b"{}," * 5_000_000 + b"{}]"), "more than 1,000,000 values"),
+}
+
+
+@pytest.mark.parametrize(("answer", "reason"), OVERSIZED.values(), ids=OVERSIZED)
+async def test_an_answer_too_large_to_be_read_leaves_a_create_unknown_and_a_read_to_be_repeated(
+    answer: Response, reason: str
+) -> None:
+    kie = ScriptedKie(answer)
+    tracemalloc.start()
+    async with client_for(kie) as client:
+        with pytest.raises(UnknownOutcome, match=reason):
+            await client.create_task(JOBS.create, BODY)
+        with pytest.raises(ApiError, match=reason) as status:
+            await client.read_status(JOBS.status, "task")
+        with retry_at_once(), pytest.raises(ApiError, match=reason):
+            await client.read_discovery("/api/v1/models")
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert status.value.retryable
+    assert len(kie.requests) == 1 + 1 + READ_ATTEMPTS
+    assert held < 60_000_000
+
+
+async def test_an_answer_of_the_largest_size_is_read() -> None:
+    body = json.dumps({"code": 200, "data": {"taskId": "1", "padding": ""}})
+    padded = body.replace('""', f'"{"x" * (16_000_000 - len(body))}"')
+    async with client_for(ScriptedKie(Response(padded))) as kie:
+        assert await kie.create_task(JOBS.create, BODY) == "1"
+
+
+async def test_the_answer_to_an_upload_has_a_megabyte_at_most() -> None:
+    async with client_for(ScriptedKie(envelope(200, "x" * 1_000_000))) as kie:
+        with pytest.raises(ApiError, match="larger than 1 MB"):
+            await files.upload_base64(kie, b"content", "a.png", "image/png")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 from support.encoded_media import BOTH, CLIPS, SECONDS, SINE, SOUNDS, TYPES, encode, run_ffmpeg
 from support.programs import needs_ffmpeg
@@ -44,7 +45,7 @@ async def test_each_clip_or_sound_becomes_one_that_the_model_takes(name: str, tm
     assert ("made" in done) == (TYPES[name] != fitted.mime_type)
     (tmp_path / fitted.name).write_bytes(data)
     with (tmp_path / fitted.name).open("rb") as file:
-        assert measure_seconds(file) == pytest.approx(SECONDS, abs=0.15)
+        assert await anyio.to_thread.run_sync(measure_seconds, file) == pytest.approx(SECONDS, abs=0.15)
 
 
 @pytest.mark.parametrize(

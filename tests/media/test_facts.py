@@ -5,6 +5,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 from support.media_files import photo, picture, sound
+from support.threads import run_in_thread
 
 from kie_mcp.media.facts import describe_file
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
@@ -42,7 +43,7 @@ def turned(width: int, height: int) -> bytes:
 def test_a_file_is_told_in_few_words(content: bytes, mime_type: str, facts: str, tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(content)
-    assert describe_file(path, mime_type).startswith(facts)
+    assert run_in_thread(describe_file, path, mime_type).startswith(facts)
 
 
 def test_a_picture_of_many_pixels_is_measured(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from support.programs import PROGRAM, needs_ffmpeg
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg
+from kie_mcp.media.ffmpeg import Frame
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +72,7 @@ import sys
 import anyio
 from pathlib import Path
 from kie_mcp.media import ffmpeg
+from kie_mcp.media.ffmpeg import Frame
 sys.stdout.buffer.write(anyio.run(ffmpeg.decode_audio, {program(tmp_path, "/bin/cat")!r}, Path("a.mp3")))
 """
     run = subprocess.run(
@@ -82,7 +84,7 @@ sys.stdout.buffer.write(anyio.run(ffmpeg.decode_audio, {program(tmp_path, "/bin/
 async def test_one_that_does_not_end_is_ended(tmp_path: Path) -> None:
     stuck = program(tmp_path, "exec /bin/sleep 60")
     with pytest.raises(InvalidCall, match=r"did not come to an end with a\.mp4") as refused:
-        await ffmpeg.extract_frame(stuck, tmp_path / "a.mp4", 1, timeout_seconds=0.2)
+        await ffmpeg.extract_frame(stuck, tmp_path / "a.mp4", 1, 99, timeout_seconds=0.2)
     assert str(tmp_path / "a.mp4") in refused.value.next_step
 
 
@@ -106,4 +108,4 @@ async def test_a_list_of_other_files_is_not_followed(content: str, tmp_path: Pat
     (tmp_path / "a.wav").write_bytes(tone(2))
     (tmp_path / "list.mp3").write_text(content)
     assert await ffmpeg.decode_audio(str(PROGRAM), tmp_path / "list.mp3") == b""
-    assert await ffmpeg.extract_frame(str(PROGRAM), tmp_path / "list.mp3", 0) == (b"", 0)
+    assert await ffmpeg.extract_frame(str(PROGRAM), tmp_path / "list.mp3", 0, 99) == Frame(b"", (0, 0), 0)

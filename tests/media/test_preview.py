@@ -163,7 +163,7 @@ async def test_colours_of_every_kind_come_out_right(
 async def test_a_picture_that_would_fill_the_memory_is_refused(pixels: int, tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     PIL.Image.new("1", (pixels, pixels)).save(path)
-    with pytest.raises(InvalidCall, match="too many pixels") as refused:
+    with pytest.raises(InvalidCall, match=r"megapixels|more pixels") as refused:
         await preview.render_preview(path)
     assert str(path) in refused.value.next_step
 
@@ -173,7 +173,7 @@ async def test_a_picture_that_would_fill_the_memory_is_refused(pixels: int, tmp_
 )
 async def test_a_broken_picture_is_an_error_that_says_what_to_do(content: bytes, tmp_path: Path) -> None:
     path = write_file(tmp_path, "broken.png", content)
-    with pytest.raises(InvalidCall, match=r"broken\.png cannot be opened") as refused:
+    with pytest.raises(InvalidCall, match=r"broken\.png is (broken or cut off|no picture)") as refused:
         await preview.render_preview(path)
     assert str(path) in refused.value.next_step
 
@@ -309,7 +309,7 @@ async def test_a_file_that_cannot_be_shown_keeps_its_place_in_a_sheet(tmp_path: 
         (write_file(tmp_path, "a.wav", tone(2)), ""),
     ]
     rendered = await preview.render_contact_sheet(files)
-    words = ("cannot be opened", "Drums: Not saved.", "is no file", "no ffmpeg", "500 x 500 px", "peak -6 dB")
+    words = ("is no picture", "Drums: Not saved.", "is no file", "no ffmpeg", "500 x 500 px", "peak -6 dB")
     for number, (line, said) in enumerate(zip(rendered.note.splitlines(), words, strict=True), start=1):
         assert line.startswith(f"{number}. ")
         assert said in line

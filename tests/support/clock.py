@@ -10,6 +10,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import sqlalchemy as sa
 
+from kie_mcp import child_process
 from kie_mcp.clock import Clock
 
 MOMENT = 0.002
@@ -25,8 +26,8 @@ class JumpingClock(Clock):
     """A clock that no test has to wait for.
 
     A sleeper does not wait for real seconds. The clock jumps to the earliest deadline when no task can go on, no ledger
-    connection and no worker thread is in use, and nobody holds the time. All clocks of a process share its connections,
-    so these counts belong to the class.
+    connection, worker thread or child process is in use, and nobody holds the time. All clocks of a process share its
+    connections, so these counts belong to the class.
     """
 
     busy: ClassVar[int] = 0
@@ -104,7 +105,7 @@ async def _everybody_waits() -> bool:
     threads = anyio.to_thread.current_default_thread_limiter()
     JumpingClock.checking += 1
     try:
-        while not (JumpingClock.busy or threads.borrowed_tokens):
+        while not (JumpingClock.busy or threads.borrowed_tokens or child_process.running):
             # Whoever can go on does so during this checkpoint. Each of the others that check is ready again after it.
             await anyio.lowlevel.checkpoint()
             if len(ready_callbacks(loop)) < JumpingClock.checking:

@@ -3,15 +3,20 @@
 import json
 import os
 import shutil
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import anyio
 
+from kie_mcp.child_process import run_program
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_TIMEOUT_SECONDS = 30
 """Maximum seconds that the browser may run to take one screenshot."""
+MAX_OUTPUT_BYTES = 1_000_000
+"""Largest number of bytes that the browser may print."""
 
 
 def write_page(path: Path, gallery: str, arguments: dict[str, Any], result: dict[str, Any]) -> None:
@@ -51,6 +56,7 @@ async def take_screenshot(page: Path, screenshot: Path) -> bool:
     virtual_time = ["--virtual-time-budget=5000", "--disable-features=IsolateSandboxedIframes"]
     command = [chromium, "--headless", *as_root, *quiet, *virtual_time, "--window-size=760,620"]
     address = (await anyio.Path(page).absolute()).as_uri()
-    with anyio.move_on_after(BROWSER_TIMEOUT_SECONDS):
-        await anyio.run_process([*command, f"--screenshot={screenshot}", address], check=False)
+    with suppress(TimeoutError, OSError):
+        command += [f"--screenshot={screenshot}", address]
+        await run_program(command, seconds=BROWSER_TIMEOUT_SECONDS, max_output_bytes=MAX_OUTPUT_BYTES)
     return await anyio.Path(screenshot).exists()

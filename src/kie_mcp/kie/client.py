@@ -6,8 +6,6 @@ made the task, `UnknownOutcome` is raised.
 """
 
 import hashlib
-import json
-import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
@@ -19,8 +17,9 @@ import stamina
 
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError, RateLimited, UnknownOutcome
-from kie_mcp.kie import codes, routes, status
+from kie_mcp.kie import bodies, codes, routes, status
 from kie_mcp.kie.advice import Advice, find_advice
+from kie_mcp.kie.bodies import OversizedAnswer, parse_body, read_body
 from kie_mcp.kie.connection import has_proxies, open_http
 from kie_mcp.kie.key_filter import make_key_filter
 from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
@@ -34,8 +33,8 @@ CREATE_SECONDS = 90
 READ_SECONDS = 10
 """Timeout of one attempt of a request that only reads, in seconds."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
-MAX_ANSWER_BYTES = 10_000_000
-"""Largest answer that is read, in bytes: about ten times the size of KIE's largest answer, the list of models."""
+UPLOAD_SECONDS = 3600
+"""Timeout of a whole upload, in seconds: 2 GB take an hour at 5 Mbit/s."""
 MOST_CREDITS = 1e12
 """Largest balance that is accepted as correct, in credits; a larger number is a mistake in KIE's answer."""
 READ_ATTEMPTS = 4
@@ -230,7 +229,12 @@ class KieClient:
             **content: Arguments of httpx2's `request()` that hold the content, such as `files` or `json`.
         """
         data = await self._read_once(
-            "POST", self.upload_url + path, seconds=math.inf, timeout=UPLOAD_TIMEOUT, **content
+            "POST",
+            self.upload_url + path,
+            seconds=UPLOAD_SECONDS,
+            max_bytes=bodies.MAX_UPLOAD_BYTES,
+            timeout=UPLOAD_TIMEOUT,
+            **content,
         )
         if not isinstance(data, dict) or not data.get("downloadUrl"):
             raise ApiError("KIE took the file and named no URL.", "Try again.", retryable=True)
@@ -255,7 +259,7 @@ class KieClient:
     async def _create_once(self, path: str, body: Mapping[str, Any]) -> str:
         """Send a create request once, and return the task id in KIE's answer."""
         response = await self._send("POST", path, body)
-        code, message, data = _read_envelope(response, self._parse_body(response))
+        code, message, data = _read_envelope(response, parse_body(response, self._hide_key))
         task_id = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
         # An answer 409 has the id of a task that exists already, so the create request counts as accepted.
         if task_id and codes.find(code).accepted:
@@ -265,7 +269,7 @@ class KieClient:
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
         """Send a create request once, and return KIE's answer if it tells the task's state; else raise an error."""
         response = await self._send(route.method, route.create, body)
-        answer = self._parse_body(response)
+        answer = parse_body(response, self._hide_key)
         code, message, _ = _read_envelope(response, answer)
         if isinstance(answer, dict) and (code == codes.SUCCESS or (route.repeated and codes.find(code).not_ready)):
             state = status.parse_status(route.shape, answer).state
@@ -277,11 +281,13 @@ class KieClient:
         """Send a create request; if the open connection breaks or the timeout ends, raise `UnknownOutcome`."""
         try:
             with anyio.fail_after(self._create_seconds):
-                return await self.http.request(
-                    method, self.base_url + path, headers=self._authorization, **_body_arguments(method, body)
+                return await self._request(
+                    method, self.base_url + path, bodies.MAX_BYTES, **_body_arguments(method, body)
                 )
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise _unreachable_error(error) from None
+        except OversizedAnswer as error:
+            raise _unknown_outcome_error(str(error), self.advice) from None
         except (httpx2.RequestError, TimeoutError) as error:
             message = f"The connection broke while KIE was asked ({type(error).__name__})."
             raise _unknown_outcome_error(message, self.advice) from None
@@ -294,15 +300,24 @@ class KieClient:
         return await retry(_is_retryable, self._read_once, method, url, **request)
 
     async def _read_once(
-        self, method: str, url: str, *, is_status: bool = False, seconds: float | None = None, **request: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        is_status: bool = False,
+        seconds: float | None = None,
+        max_bytes: int = bodies.MAX_BYTES,
+        **request: Any,
     ) -> Any:
         """Send a request once, and return the `data` of KIE's answer; for a status read, return the whole answer."""
         try:
             with anyio.fail_after(seconds or self._read_seconds):
-                response = await self.http.request(method, url, headers=self._authorization, **request)
+                response = await self._request(method, url, max_bytes, **request)
+        except OversizedAnswer as error:
+            raise ApiError(str(error), "Try again in a moment.", retryable=True) from None
         except (httpx2.RequestError, TimeoutError) as error:
             raise _unreachable_error(error) from None
-        answer = self._parse_body(response)
+        answer = parse_body(response, self._hide_key)
         code, message, data = _read_envelope(response, answer)
         # A status answer that tells something about the task is returned even if its code is an error. For example, a
         # 500 together with the task's record means that the task failed, not that the request failed.
@@ -312,18 +327,10 @@ class KieClient:
             raise codes.error(code, message, _retry_after(response), advice=self.advice)
         return data
 
-    def _parse_body(self, response: httpx2.Response) -> Any:
-        """Return the JSON value in an answer's body; a text if the body is not JSON; None if it is empty or too large.
-
-        All that KIE says enters here, so the API key is removed here.
-        """
-        content = response.content
-        if not content.strip() or len(content) > MAX_ANSWER_BYTES:
-            return None
-        try:
-            return json.loads(self._hide_key(content.decode(json.detect_encoding(content), "surrogatepass")))
-        except (ValueError, RecursionError):
-            return self._hide_key(response.text)
+    async def _request(self, method: str, url: str, max_bytes: int, **request: Any) -> httpx2.Response:
+        """Send a request with the API key, and return KIE's answer; `bodies.read_body()` lists its errors."""
+        async with self.http.stream(method, url, headers=self._authorization, **request) as response:
+            return await read_body(response, max_bytes)
 
     def _create_error(self, response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
         """Return the error to raise for a create request: refused by KIE, or with an unknown outcome."""

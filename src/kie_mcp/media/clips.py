@@ -31,6 +31,8 @@ ENCODERS = {
 """For each MIME type, the options with which ffmpeg encodes audio; the preferred MIME types come first."""
 # Without `bitexact`, ffmpeg writes its name and random numbers into the file, so equal files would be uploaded twice.
 WITHOUT_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-id3v2_version", "0")
+FRUGAL_H264 = ("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-crf", "20", "-x264-params", "ref=1")
+"""Options for H.264. By default, the encoder holds 50 frames: 750 MB for a clip of 3840x2160."""
 EVEN_SIDES = ("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p")
 """Options for an even width and height: H.264 has one colour sample for each 2 x 2 pixels."""
 
@@ -107,7 +109,7 @@ def _choose_options(mime_type: str, target_type: str, streams: ffmpeg.Streams) -
     streams_of_both = ("-map", "0:v:0", "-map", "0:a:0?")
     if mime_type == target_type:
         return (*streams_of_both, "-c", "copy")
-    video = ("-c:v", "copy") if streams.video in COPIED_CODECS else ("-c:v", "libx264", "-crf", "18", *EVEN_SIDES)
+    video = ("-c:v", "copy") if streams.video in COPIED_CODECS else (*FRUGAL_H264, *EVEN_SIDES)
     audio = ("-c:a", "copy") if streams.audio in COPIED_CODECS else ("-c:a", "aac", "-b:a", "192k")
     tag = ("-tag:v", "hvc1") if streams.video == "hevc" else ()
     return (*streams_of_both, *video, *tag, *audio, "-movflags", "+faststart")

@@ -3,20 +3,27 @@
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 
+from kie_mcp.child_process import Finished, run_program
 from kie_mcp.errors import InvalidCall
 
 TIMEOUT_SECONDS = 30.0
 """Maximum seconds for one run of ffmpeg that does not convert a file."""
 CONVERT_SECONDS = 300.0
 """Maximum seconds for the conversion of one file."""
+MEMORY_BYTES = 200_000_000
+"""Most memory, in bytes, that ffmpeg may use; a clip of 3840x2160 is converted with less."""
+MAX_FRAME_PIXELS = 36_000_000
+"""Largest number of pixels of a clip's frame that is decoded; 8K has 33 million."""
+MAX_OUTPUT_BYTES = 40_000_000
+"""Largest number of bytes that is read from ffmpeg; MAX_AUDIO_SECONDS of audio take 29 million."""
 SAMPLE_RATE_HZ = 8000
 """Sample rate, in hertz, to which audio is decoded for a waveform picture."""
 MAX_AUDIO_SECONDS = 1800
@@ -45,11 +52,16 @@ SAFE_INPUT_OPTIONS = (
     "-format_whitelist",
     "mov,matroska,avi,mp3,wav,w64,ogg,flac,aac,aiff,caf,au,amr,ac3,eac3,asf,flv,mpeg,mpegvideo,mpegts",
 )
-INHERITED_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
-"""Environment variables that are passed to ffmpeg; all others, such as API keys, are not."""
+# With more threads, ffmpeg decodes several frames at once and holds all of them in memory.
+FRUGAL_INPUT_OPTIONS = ("-threads", "1", "-max_pixels", str(MAX_FRAME_PIXELS))
+FRUGAL_OPTIONS = ("-nostdin", "-hide_banner", "-max_alloc", str(MEMORY_BYTES), "-filter_threads", "1")
 DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
 STREAM_PATTERN = re.compile(rb"^ *Stream #0:\d+.*?: (Video|Audio): (\w+)(?!.*attached pic)", re.MULTILINE)
 TIME_PATTERN = re.compile(rb"time=(\d+):(\d+):(\d+\.\d+)")
+FRAME_SIZE_PATTERN = re.compile(rb" s:(\d+)x(\d+) ")
+
+_frames, _conversions = anyio.Lock(), anyio.Lock()
+"""Only one ffmpeg decodes a frame or a sound at a time, and only one converts a file, to save memory."""
 
 
 def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
@@ -72,6 +84,8 @@ def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
 def read_duration(program: str, path: Path, *, decode: bool, timeout_seconds: float = TIMEOUT_SECONDS) -> float | None:
     """Return the length of a clip or sound in seconds; None if ffmpeg does not find the length in time.
 
+    Call this function by `anyio.to_thread.run_sync()`. If that call is cancelled, ffmpeg is ended.
+
     Args:
         program: The path of ffmpeg.
         path: The file.
@@ -79,44 +93,53 @@ def read_duration(program: str, path: Path, *, decode: bool, timeout_seconds: fl
         timeout_seconds: Maximum seconds for the run of ffmpeg.
     """
     output_options = ("-f", "null", "-") if decode else ()
-    command = [program, "-nostdin", "-hide_banner", *_read(path), *output_options]
     try:
-        run = subprocess.run(  # noqa: S603
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_seconds,
-            check=False,
-            env=_environment(),
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        run = anyio.from_thread.run(_run, program, path, (*_read(path), *output_options), timeout_seconds)
+    except InvalidCall:
         return None
-    found = TIME_PATTERN.findall(run.stderr) if decode else DURATION_PATTERN.findall(run.stderr)
+    found = TIME_PATTERN.findall(run.errors) if decode else DURATION_PATTERN.findall(run.errors)
     return _to_seconds(found[-1]) if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a video, scaled down, with facts about the video."""
+
+    ppm: bytes
+    """The frame as a PPM picture; empty if the video has no frame at this position, or if it is too large."""
+    size: tuple[int, int]
+    """Width and height of the video, in pixels, before the frame was scaled down; (0, 0) if unknown."""
+    seconds: float
+    """The length of the video; 0 if unknown."""
+
+
 async def extract_frame(
-    program: str, path: Path, at_seconds: float, *, timeout_seconds: float = TIMEOUT_SECONDS
-) -> tuple[bytes, float]:
+    program: str, path: Path, at_seconds: float, max_side_px: int, *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> Frame:
     """Extract one frame of a video.
 
     Args:
         program: The path of ffmpeg.
         path: The video file.
         at_seconds: Position of the frame, in seconds from the start.
+        max_side_px: Largest length in pixels of the frame's longer side; a larger frame is scaled down.
         timeout_seconds: Maximum seconds for the run of ffmpeg.
-
-    Returns:
-        The frame as a PPM picture (empty if the video has no frame at this position), and the video's length in
-        seconds (0 if unknown).
 
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
-    output_options = ("-an", "-frames:v", "1", "-c:v", "ppm", "-f", "image2pipe", "pipe:1")
-    run = await _run(program, path, (*_read(path, "-ss", f"{at_seconds:.3f}"), *output_options), timeout_seconds)
-    duration = DURATION_PATTERN.search(run.stderr)
-    return run.stdout, _to_seconds(duration.groups()) if duration else 0
+    smaller = f"scale='min(iw,{max_side_px})':'min(ih,{max_side_px})':force_original_aspect_ratio=decrease"
+    filters = ("-vf", f"showinfo=checksum=0,{smaller}")
+    output_options = ("-an", "-frames:v", "1", *filters, "-c:v", "ppm", "-f", "image2pipe", "pipe:1")
+    async with _frames:
+        run = await _run(program, path, (*_read(path, "-ss", f"{at_seconds:.3f}"), *output_options), timeout_seconds)
+    duration = DURATION_PATTERN.search(run.errors)
+    size = FRAME_SIZE_PATTERN.search(run.errors)
+    return Frame(
+        run.output,
+        (int(size[1]), int(size[2])) if size else (0, 0),
+        _to_seconds(duration.groups()) if duration else 0,
+    )
 
 
 async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
@@ -136,7 +159,8 @@ async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIM
     """
     length = ("-t", str(MAX_AUDIO_SECONDS))
     output_options = ("-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), *length, "-f", "s16le", "pipe:1")
-    return (await _run(program, path, (*_read(path), *output_options), timeout_seconds)).stdout
+    async with _frames:
+        return (await _run(program, path, (*_read(path), *output_options), timeout_seconds)).output
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +182,7 @@ async def read_streams(program: str, path: Path) -> Streams:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
     run = await _run(program, path, _read(path), TIMEOUT_SECONDS)
-    header = run.stderr
+    header = run.errors
     first = {kind: codec.decode() for kind, codec in reversed(STREAM_PATTERN.findall(header))}
     return Streams(first.get(b"Video", ""), first.get(b"Audio", ""), header.decode(errors="replace"))
 
@@ -176,19 +200,20 @@ async def convert(program: str, path: Path, target: Path, options: tuple[str, ..
         InvalidCall: ffmpeg cannot be started, or does not finish in CONVERT_SECONDS.
     """
     # With `-xerror`, ffmpeg stops with an error if the input is broken. Without it, the new file would be too short.
-    run = await _run(program, path, (*_read(path, "-xerror"), *options, _file_url(target)), CONVERT_SECONDS)
-    return run.returncode == 0
+    arguments = (*_read(path, "-xerror"), *options, _file_url(target))
+    async with _conversions:
+        return (await _run(program, path, arguments, CONVERT_SECONDS)).exit_code == 0
 
 
-async def _run(
-    program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float
-) -> subprocess.CompletedProcess[bytes]:
+async def _run(program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float) -> Finished:
     """Run ffmpeg with these arguments; `path` is the file that error messages name."""
-    command = [program, "-nostdin", "-hide_banner", *arguments]
     try:
-        with anyio.fail_after(timeout_seconds):
-            # With the stdio transport, standard input carries the client's messages, which ffmpeg must not read.
-            return await anyio.run_process(command, stdin=subprocess.DEVNULL, check=False, env=_environment())
+        return await run_program(
+            [program, *FRUGAL_OPTIONS, *arguments],
+            seconds=timeout_seconds,
+            max_output_bytes=MAX_OUTPUT_BYTES,
+            memory_bytes=MEMORY_BYTES,
+        )
     except TimeoutError:
         reason = f"ffmpeg did not come to an end with {path.name} in {timeout_seconds:g} s."
     except OSError as error:
@@ -197,12 +222,8 @@ async def _run(
 
 
 def _read(path: Path, *options: str) -> tuple[str, ...]:
-    """Return the arguments with which ffmpeg reads this file and opens no other file."""
-    return (*SAFE_INPUT_OPTIONS, *options, "-i", _file_url(path))
-
-
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    """Return the arguments with which ffmpeg reads this file, opens no other file, and needs little memory."""
+    return (*SAFE_INPUT_OPTIONS, *FRUGAL_INPUT_OPTIONS, *options, "-i", _file_url(path))
 
 
 def _to_seconds(clock: Iterable[bytes]) -> float:

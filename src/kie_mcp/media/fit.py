@@ -95,16 +95,18 @@ def _encode(image: PIL.Image.Image, content: Content, limits: Limits, scale: flo
         pictures.name_metadata(image),
         pictures.read_orientation(image),
     )
-    exif = image.getexif()
-    rendered = pictures.render_picture(image, min(scale, math.sqrt(MAX_PIXELS / math.prod(before))))
+    # Without being needed, a PNG's EXIF is not read, because that may decode all pixels.
+    exif = image.getexif() if keep_metadata else None
+    rendered = pictures.render_picture(image, content.file, min(scale, math.sqrt(MAX_PIXELS / math.prod(before))))
     accepted = accepted_pictures(limits)
     see_through = pictures.is_transparent(rendered)
     suitable = ("png", "webp", "jpeg") if see_through else ("jpeg", "png", "webp")
     subtype = next((each for each in suitable if each in accepted), "jpeg")
     if subtype == "jpeg":
         rendered = pictures.fill_transparency(rendered)
-    exif[pictures.ORIENTATION] = 1
-    options = {"exif": exif} if keep_metadata and image.format != "TIFF" else {}
+    if exif is not None:
+        exif[pictures.ORIENTATION] = 1
+    options = {"exif": exif} if exif is not None and image.format != "TIFF" else {}
     encoded = pictures.encode_picture(rendered, subtype.upper(), _max_bytes(limits), **options)
     fitted = _replace_file(content, encoded, f"image/{subtype}")
     kind, made = (formats.EXTENSIONS[each.mime_type].upper().replace("JPG", "JPEG") for each in (content, fitted))

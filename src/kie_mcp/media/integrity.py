@@ -10,11 +10,9 @@ from typing import IO
 import PIL.Image
 import PIL.ImageSequence
 
-from kie_mcp.media import container_checks
+from kie_mcp.media import container_checks, pictures
 from kie_mcp.media.container_checks import BrokenMedia
 
-MOST_PIXELS = 100_000_000
-"""Largest number of pixels of a picture that is decoded; of a larger one, only the container is checked."""
 MOST_FRAMES = 1000
 """Largest number of frames of an animation that are decoded."""
 
@@ -83,7 +81,7 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
 
 
 def _decode_picture(file: IO[bytes], mime_type: str) -> None:
-    """Decode every frame of a picture.
+    """Decode every frame of a picture, unless that takes too much memory; then only its container was checked.
 
     Raises:
         BrokenMedia: When the picture breaks off.
@@ -91,17 +89,18 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     """
     try:
         file.seek(0)
-        with PIL.Image.open(file) as picture:
+        with pictures.one_at_a_time, PIL.Image.open(file) as picture:
             # For PNG, this compares the checksums.
             picture.verify()
         file.seek(0)
-        with PIL.Image.open(file) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                return
+        with pictures.one_at_a_time, PIL.Image.open(file) as picture:
             # Pillow decodes a JPEG at an eighth of its size, which takes less memory and reads as much of the file.
             # The second picture of an MPO, as phones write it, cannot be decoded like that.
+            whole = picture.size
             if not getattr(picture, "is_animated", False):
                 picture.draft(picture.mode, (1, 1))
+            if pictures.estimate_bytes(picture, whole) > pictures.MAX_DECODED_BYTES:
+                return
             for number, frame in enumerate(PIL.ImageSequence.Iterator(picture)):
                 frame.load()
                 if number == MOST_FRAMES:

@@ -57,17 +57,22 @@ def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
     mime_type = mime_type or formats.detect_mime_type(file) or ""
     size = file.seek(0, SEEK_END)
     path = Path(file.name) if isinstance(getattr(file, "name", None), str) else None
-    for seconds in _measures(file, size, mime_type, path):
-        if seconds and 0 < seconds <= min(MAX_SECONDS, size / MIN_BYTES_PER_SECOND):
-            file.seek(0)
-            return seconds
-    file.seek(0)
+    try:
+        for seconds in _measures(file, size, mime_type, path):
+            if seconds and 0 < seconds <= min(MAX_SECONDS, size / MIN_BYTES_PER_SECOND):
+                return seconds
+    # A broken number in a file may raise any error, here or in a library.
+    except Exception:  # noqa: BLE001
+        return None
+    finally:
+        file.seek(0)
     return None
 
 
 def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> Iterator[float | None]:
     """Yield lengths in seconds from different methods, the most reliable method first; None if a method fails."""
-    program = ffmpeg.find_ffmpeg() if path else None
+    # ffmpeg cannot play notes.
+    program = ffmpeg.find_ffmpeg() if path and mime_type != "audio/midi" else None
     # The headers of joined files, or of fragments, may tell only the length of the first part.
     partial = _is_partial(file, size, mime_type)
     match mime_type:
@@ -131,11 +136,10 @@ def _is_chained(file: IO[bytes]) -> bool:
 def _ask_mutagen(file: IO[bytes]) -> float | None:
     file.seek(0)
     try:
-        info = getattr(mutagen.File(file), "info", None)
-    # Mutagen does not document which errors broken files raise.
+        return float(mutagen.File(file).info.length)
+    # Mutagen does not document which errors broken files raise, and it does not know every file.
     except Exception:  # noqa: BLE001
         return None
-    return float(getattr(info, "length", 0) or 0)
 
 
 def _measure_movie(file: IO[bytes], size: int) -> float | None:

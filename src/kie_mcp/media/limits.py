@@ -49,8 +49,8 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
             width, height = picture.size
     except PIL.Image.DecompressionBombError:
         return ["has more pixels than any model takes"]
-    except (OSError, ValueError):
-        # Pillow cannot read some formats, such as HEIC. Such a file passes here, and KIE checks it.
+    # Pillow cannot read some formats, such as HEIC, and may raise any error. Such a file passes here; KIE checks it.
+    except Exception:  # noqa: BLE001
         return []
     measures: tuple[tuple[str, float, tuple[float, float] | None], ...] = (
         ("its shorter side", min(width, height), limits.side_px),

@@ -2,6 +2,7 @@
 
 import math
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +13,23 @@ from typing import IO
 import PIL.Image
 import PIL.ImageChops
 
-MAX_PIXELS = 64_000_000
-"""Maximum number of pixels of a picture; only a JPEG that can be scaled down during decoding may have more."""
-HALVED_PIXELS = 40_000_000
-"""If a JPEG has more pixels than this, it is decoded at half its width and height."""
+from kie_mcp.media import strips
+
+MAX_PIXELS = 50_000_000
+"""Maximum number of pixels of a picture that is decoded at once; see `_decode()` for pictures with more pixels."""
+MAX_DECODED_BYTES = 4 * MAX_PIXELS
+"""Maximum number of bytes of memory that decoding a picture may take: Pillow holds 4 bytes for each pixel."""
+HALVED_PIXELS, HALVED_HEIC_PIXELS = 34_000_000, 25_000_000
+"""If a picture has more pixels than this, its width and height are halved, so that copies of it fit into memory."""
+STRIPPED_PIXELS = 4_000_000
+"""If a PNG or HEIC picture has more pixels than this, it is decoded a few rows at a time."""
+BAND_ROWS, BAND_OVERLAP = 256, 4
+"""Rows of a resized picture that are computed at once, and rows beyond them on which they depend."""
+BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
+"""Bytes of memory that decoding takes for each pixel, by Pillow's format or mode; others take 4 bytes.
+
+Measured: some decoders hold a second copy, and pictures with more than 8 bits a channel are converted by way of others.
+"""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
 """Numbers of TIFF and EXIF tags."""
 TURNS = {
@@ -30,13 +44,17 @@ TURNS = {
 """For each EXIF orientation, the transposition that makes the picture upright."""
 
 
+one_at_a_time = threading.RLock()
+"""Is held by the thread that decodes a picture, so that several pictures at once take no more memory than one."""
+
+
 class UnreadablePicture(ValueError):
     """The picture cannot be read; the message is a sentence without a subject, such as `is broken or cut off`."""
 
 
 @contextmanager
 def open_picture(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
-    """Open a picture without decoding it.
+    """Open a picture without decoding it. Until the `with` block ends, other threads wait here.
 
     Raises:
         UnreadablePicture: The picture cannot be read. Every error inside the `with` block also becomes this error.
@@ -44,7 +62,7 @@ def open_picture(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
     _prepare_pillow()
     file.seek(0)
     try:
-        with PIL.Image.open(file) as image:
+        with one_at_a_time, PIL.Image.open(file) as image:
             yield image
     except UnreadablePicture:
         raise
@@ -104,33 +122,90 @@ def name_metadata(image: PIL.Image.Image) -> str:
     return " and ".join(names) or "metadata" * bool(has_more)
 
 
-def render_picture(image: PIL.Image.Image, scale: float) -> PIL.Image.Image:
+def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL.Image.Image:
     """Decode an open picture, scale it down, turn it upright, and convert it to sRGB (Pillow's mode L, RGB or RGBA).
 
     Args:
-        image: The open picture.
-        scale: Factor for width and height, at most 1. For a JPEG with more than HALVED_PIXELS, it is at most 0.5.
+        image: The open picture; its own pixels must not be used afterwards.
+        file: Its file.
+        scale: Factor for width and height, at most 1. For a picture with more than HALVED_PIXELS, it is at most 0.5.
 
     Raises:
-        UnreadablePicture: The picture has too many pixels, or is a camera's raw picture.
+        UnreadablePicture: Decoding the picture would take too much memory, or it is a camera's raw picture.
     """
-    _check_pixels(image)
     is_jpeg, is_adobe = _is_jpeg(image), "adobe" in image.info
     if image.format == "TIFF" and int(image.tag_v2.get(SUBFILE_TYPE, 0)) & 1:  # type: ignore[attr-defined]
         raise UnreadablePicture("is a camera's raw picture, of which only a small preview can be read")
-    if is_jpeg and image.width * image.height > HALVED_PIXELS:
+    if image.width * image.height > (HALVED_HEIC_PIXELS if image.format == "HEIF" else HALVED_PIXELS):
         scale = min(scale, 0.5)
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     profile, turn = image.info.get("icc_profile"), TURNS.get(read_orientation(image))
-    image.draft(image.mode, size)
-    image.load()
+    plain = _decode(image, file, size)
     # Adobe inverts the colours of a CMYK JPEG. Pillow always undoes this, also for JPEGs of other programs.
-    plain = PIL.ImageChops.invert(image) if is_jpeg and image.mode == "CMYK" and not is_adobe else image
-    plain = to_8_bits(plain)
+    if is_jpeg and plain.mode == "CMYK" and not is_adobe:
+        plain = PIL.ImageChops.invert(plain)
     if plain.size != size:
-        plain = plain.resize(size, PIL.Image.Resampling.LANCZOS, reducing_gap=3)
+        plain = _resize(plain, size)
+    if plain is not image:
+        # This frees the memory of the pixels that were decoded, and leaves the file open.
+        image.im = PIL.Image.new("L", (1, 1)).im
     plain = _to_srgb(plain, profile)
     return plain.transpose(turn) if turn is not None else plain
+
+
+def _decode(image: PIL.Image.Image, file: IO[bytes], size: tuple[int, int]) -> PIL.Image.Image:
+    """Decode a picture to 8 bits a channel, if possible not much larger than `size`.
+
+    JPEG pictures are scaled down by the decoder, PNG and HEIC pictures are decoded row by row. These may have more than
+    MAX_PIXELS.
+    """
+    factor = 1 << int(math.log2(min(image.width / size[0], image.height / size[1], strips.ROWS)))
+    rows = strips.find_strips(image, file) if image.width * image.height > STRIPPED_PIXELS else None
+    whole = image.size
+    image.draft(image.mode, size)
+    needed = estimate_bytes(image, whole, in_rows=rows is not None)
+    if needed > MAX_DECODED_BYTES:
+        megapixels = whole[0] * whole[1] / 1e6
+        raise UnreadablePicture(
+            f"has {megapixels:.0f} megapixels and takes {needed / 1e6:.0f} MB of memory to decode, of "
+            f"{MAX_DECODED_BYTES / 1e6:.0f} MB allowed here: scale it down first, or save it as JPEG"
+        )
+    if rows:
+        return strips.join_strips(rows, whole, factor, to_8_bits)
+    image.load()
+    return to_8_bits(image)
+
+
+def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: bool = False) -> float:
+    """Estimate the memory that decoding an open picture takes, in bytes.
+
+    Args:
+        image: The open picture, after `draft()` has set the size to which a JPEG is decoded.
+        whole: Width and height of the picture before that.
+        in_rows: True if the picture is decoded a few rows at a time.
+    """
+    pixels, whole_pixels = image.width * image.height, whole[0] * whole[1]
+    if in_rows:
+        # libheif holds a picture as it is stored, with 1.5 bytes a pixel, and as RGB. A PNG is never held as a whole.
+        return whole_pixels * 4 if image.format == "HEIF" else 0
+    if image.info.get("progressive"):
+        # All coefficients of a progressive JPEG are held, with 2 bytes each, however small it is decoded.
+        samples = [each[1] * each[2] for each in image.layer]  # type: ignore[attr-defined]
+        return float(2 * whole_pixels * sum(samples) / max(samples) + 4 * pixels)
+    return pixels * max(BYTES_PER_PIXEL.get(image.format or "", 4), BYTES_PER_PIXEL.get(image.mode, 4))
+
+
+def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
+    """Return a smaller copy of a picture, computed in bands, because Pillow needs memory for the height before it."""
+    resized, step = PIL.Image.new(image.mode, size), image.height / size[1]
+    for top in range(0, size[1], BAND_ROWS):
+        first, last = max(top - BAND_OVERLAP, 0), min(top + BAND_ROWS + BAND_OVERLAP, size[1])
+        upper, lower = first * step, min(last * step, image.height)
+        band = image.crop((0, int(upper), image.width, math.ceil(lower)))
+        box = (0, upper - int(upper), image.width, lower - int(upper))
+        band = band.resize((size[0], last - first), PIL.Image.Resampling.LANCZOS, box)
+        resized.paste(band.crop((0, top - first, size[0], band.height)), (0, top))
+    return resized
 
 
 def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -149,13 +224,6 @@ def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
 def _is_jpeg(image: PIL.Image.Image) -> bool:
     # Phones write JPEG files that contain a second picture. Pillow calls this format MPO.
     return image.format in ("JPEG", "MPO")
-
-
-def _check_pixels(image: PIL.Image.Image) -> None:
-    # A progressive JPEG cannot be scaled down during decoding to save memory.
-    is_scaled = _is_jpeg(image) and not image.info.get("progressive")
-    if image.width * image.height > MAX_PIXELS and not is_scaled:
-        raise UnreadablePicture(f"has {image.width * image.height / 1e6:.0f} megapixels, too many to convert it here")
 
 
 def _find_white(mode: str, highest: float) -> float:
@@ -196,8 +264,9 @@ def encode_picture(image: PIL.Image.Image, image_format: str, max_bytes: float =
             size = file.tell()
             if size <= max_bytes or image.size == (1, 1):
                 return file.getvalue()
+            file.close()
         factor = min(0.95 * math.sqrt(max_bytes / size), 0.9)
-        image = image.resize((max(int(image.width * factor), 1), max(int(image.height * factor), 1)))
+        image = _resize(image, (max(int(image.width * factor), 1), max(int(image.height * factor), 1)))
 
 
 def _to_srgb(image: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
@@ -219,7 +288,7 @@ def _to_srgb(image: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
 
 @cache
 def _prepare_pillow() -> None:
-    # Pillow's warning about large pictures is not needed, because `_check_pixels()` refuses too large pictures.
+    # Pillow's warning about large pictures is not needed, because `_decode()` refuses too large pictures.
     warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
     # On Windows on ARM, the package pi-heif is not available, so HEIC pictures cannot be read there.
     with suppress(ImportError):

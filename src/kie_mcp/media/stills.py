@@ -5,7 +5,6 @@ import sys
 import wave
 from array import array
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +15,6 @@ import mutagen
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
-import PIL.ImageOps
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg, formats, pictures
@@ -116,28 +114,17 @@ def _render_image(path: Path, side: int) -> Still:
 def _open_image(file: IO[bytes], path: Path, side: int) -> tuple[PIL.Image.Image, list[str]]:
     """Return a small, opaque copy of a picture, and facts about the original picture in words."""
     try:
-        with PIL.Image.open(file) as original:
-            if original.width * original.height > (PIL.Image.MAX_IMAGE_PIXELS or math.inf):
-                raise PIL.Image.DecompressionBombError
-            image = pictures.to_8_bits(original)
-            facts = [f"{' x '.join(map(str, pictures.upright_size(original)))} px"]
+        with pictures.open_picture(file) as original:
+            width, height = pictures.upright_size(original)
+            facts = [f"{width} x {height} px"]
             if getattr(original, "is_animated", False):
                 facts.append("animated, the first frame is shown")
-            image.thumbnail((side, side))
-            # A picture with broken EXIF metadata can still be shown.
-            with suppress(Exception):
-                image = PIL.ImageOps.exif_transpose(image)
+            image = pictures.render_picture(original, file, min(side / max(width, height), 1))
             if pictures.is_transparent(image):
                 facts.append("transparent where chequered")
             return _fill_background(image), facts
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
-        raise InvalidCall(f"{path.name} has too many pixels to be shown here.", _next_step(path)) from None
-    # Pillow does not document which errors broken files raise.
-    except Exception as error:  # noqa: BLE001
-        raise InvalidCall(
-            f"{path.name} cannot be opened ({type(error).__name__}): it is broken, or of a kind not known here.",
-            _next_step(path),
-        ) from None
+    except pictures.UnreadablePicture as error:
+        raise InvalidCall(f"{path.name} {error}.", _next_step(path)) from None
 
 
 def _fill_background(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -158,15 +145,16 @@ async def _render_video(path: Path, side: int) -> Still:
     if not program:
         return Still(None, _join_sentences(str(AudioInfo(info.seconds)), NO_FFMPEG.format("frames")))
     at = info.seconds / 10 or 1.0
-    frame, seconds = await ffmpeg.extract_frame(program, path, at)
-    if not frame:
+    frame = await ffmpeg.extract_frame(program, path, at, side)
+    if not frame.ppm:
         at = 0
-        frame, seconds = await ffmpeg.extract_frame(program, path, at)
-    if not frame:
+        frame = await ffmpeg.extract_frame(program, path, at, side)
+    if not frame.ppm:
         # A file of a video format may contain only sound, so the sound is shown instead.
         return await _render_audio(path, side)
-    image, facts = await anyio.to_thread.run_sync(_open_image, BytesIO(frame), path, side)
-    facts += [str(AudioInfo(seconds or info.seconds)), f"the frame at {at:.1f} s is shown"]
+    image, (_, *facts) = await anyio.to_thread.run_sync(_open_image, BytesIO(frame.ppm), path, side)
+    size = f"{frame.size[0]} x {frame.size[1]} px"
+    facts = [size, *facts, str(AudioInfo(frame.seconds or info.seconds)), f"the frame at {at:.1f} s is shown"]
     return Still(image, f"{', '.join(filter(None, facts))}.")
 
 
@@ -195,11 +183,11 @@ def _join_sentences(facts: str, *others: str) -> str:
 def _read_audio_info(path: Path) -> AudioInfo:
     try:
         info = getattr(mutagen.File(path), "info", None)
+        seconds, rate, channels = (getattr(info, name, 0) or 0 for name in ("length", "sample_rate", "channels"))
+        return AudioInfo(float(seconds), int(rate), int(channels))
     # Mutagen does not document which errors broken files raise.
     except Exception:  # noqa: BLE001
-        info = None
-    seconds, rate, channels = (getattr(info, name, 0) or 0 for name in ("length", "sample_rate", "channels"))
-    return AudioInfo(float(seconds), int(rate), int(channels))
+        return AudioInfo()
 
 
 def _read_wav_levels(path: Path, columns: int) -> tuple[Levels, float]:

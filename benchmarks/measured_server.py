@@ -1,0 +1,175 @@
+"""A kie-mcp server in a process of its own, with a sandbox as KIE, and the memory that its calls take; Linux only."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.file_store import MEDIA_PATH, UPLOADS_PATH
+
+SAMPLE_SECONDS = 0.005
+"""Seconds between two looks at the memory."""
+INITIALIZE = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "benchmark", "version": "1"}}
+COMMAND = (sys.executable, "-m", "kie_mcp")
+Call = tuple[str, dict[str, Any]]
+"""A tool's name and its arguments."""
+
+
+class ScriptedKie:
+    """A sandbox whose results can be replaced by a file, and whose other answers by one answer."""
+
+    def __init__(self) -> None:
+        self.result: Path | None = None
+        """The file that every result is, whatever the model; None for the sandbox's own results."""
+        self.answer: Response | None = None
+        """The answer to every other request; None for the sandbox's own answers."""
+        self._sandbox = Sandbox(credits=1e9, seconds=0.1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        path = scope["path"]
+        if self.result and path.startswith(MEDIA_PATH) and not path.startswith(UPLOADS_PATH):
+            await FileResponse(self.result)(scope, receive, send)
+        elif self.answer:
+            await self.answer(scope, receive, send)
+        else:
+            await self._sandbox.app(scope, receive, send)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The answers to some calls, and what they took."""
+
+    answers: list[dict[str, Any]]
+    seconds: float
+    memory: float
+    """Megabytes above the idle server at the worst moment, with the programs that the server runs."""
+
+    @property
+    def text(self) -> str:
+        """The texts of all answers."""
+        return " ".join(part.get("text", "") for answer in self.answers for part in answer["content"])
+
+
+class MeasuredServer:
+    """A running server to which calls are sent over stdio."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._number = 0
+        self._request("initialize", INITIALIZE)
+        self._receive(1)
+        self._send(method="notifications/initialized")
+        # The ledger is opened by the first call.
+        self.call("list_tasks")
+        self.idle = _resident_megabytes(process.pid)
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Call a tool and return its result."""
+        self._request("tools/call", {"name": tool, "arguments": arguments})
+        return next(iter(self._receive(1)))
+
+    def measure(self, *calls: Call) -> Measured:
+        """Make these calls at once, and return their answers and the memory that they took."""
+        peak, done = [0.0], threading.Event()
+
+        def watch() -> None:
+            while not done.wait(SAMPLE_SECONDS):
+                peak[0] = max(peak[0], _resident_megabytes(self._process.pid))
+
+        watcher, began = threading.Thread(target=watch), time.perf_counter()
+        watcher.start()
+        try:
+            for tool, arguments in calls:
+                self._request("tools/call", {"name": tool, "arguments": arguments})
+            answers = self._receive(len(calls))
+        finally:
+            done.set()
+            watcher.join()
+        return Measured(answers, time.perf_counter() - began, max(peak[0] - self.idle, 0))
+
+    def _request(self, method: str, params: dict[str, Any]) -> None:
+        self._number += 1
+        self._send(id=self._number, method=method, params=params)
+
+    def _send(self, **message: object) -> None:
+        if not self._process.stdin:
+            raise AssertionError(self._process)
+        self._process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _receive(self, count: int) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = []
+        while len(answers) < count:
+            if not (self._process.stdout and (line := self._process.stdout.readline())):
+                raise AssertionError("The server has ended.")
+            if "id" in (message := json.loads(line)) and "method" not in message:
+                answers.append(message["result"])
+        return answers
+
+
+@contextmanager
+def measured_server(folder: Path, kie: ScriptedKie, command: Sequence[str] = COMMAND) -> Iterator[MeasuredServer]:
+    """Run a server whose KIE is this application, in this process.
+
+    Args:
+        folder: A folder for what the server saves, and for the files that it may read.
+        kie: The KIE.
+        command: The server's program and its arguments.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        served = uvicorn.Server(uvicorn.Config(kie, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=served.run, args=[[listener]])
+        thread.start()
+        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("KIE_")}
+        settings = {
+            "KIE_API_KEY": "sandbox",
+            "KIE_MCP_BASE_URL": url,
+            "KIE_MCP_UPLOAD_URL": url,
+            "KIE_MCP_READ_DIRS": str(folder),
+            "KIE_MCP_DATA_DIR": str(folder / "data"),
+            "KIE_MCP_OUTPUT_DIR": str(folder / "out"),
+            "KIE_MCP_CONFIRM_ABOVE": "100000",
+            "KIE_MCP_WAIT_SECONDS": "55",
+        }
+        pipe = subprocess.PIPE
+        try:
+            with subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=kept | settings, cwd=folder
+            ) as process:
+                try:
+                    yield MeasuredServer(process)
+                finally:
+                    process.kill()
+        finally:
+            served.should_exit = True
+            thread.join()
+
+
+def _resident_megabytes(pid: int) -> float:
+    """Return the resident memory of a process and of the processes that it started, in megabytes."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        children = [
+            int(child)
+            for thread in Path(f"/proc/{pid}/task").iterdir()
+            for child in (thread / "children").read_text().split()
+        ]
+    except (FileNotFoundError, ProcessLookupError):
+        # It has just ended.
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(map(_resident_megabytes, children))

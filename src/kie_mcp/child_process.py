@@ -1,0 +1,117 @@
+"""Run another program, such as ffmpeg, with limits of time, memory and output, and without this process's secrets."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+PASSED_VARIABLES = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "HOME",
+    "LANG",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "SYSTEMROOT",
+    "USERPROFILE",
+    "LOCALAPPDATA",
+)
+"""Environment variables that other programs get. They get no others, because any other may be an API key."""
+MAX_FILE_BYTES = 4_000_000_000
+"""Largest file, in bytes, that a program may write."""
+
+running: set[int] = set()
+"""Process ids of the programs that run now. The tests' clock stands still until there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a program printed before it ended, or before it was ended because it printed too much."""
+
+    exit_code: int
+    """The program's exit code: 0 if it succeeded, negative if it was ended by a signal."""
+    output: bytes
+    """The beginning of what it wrote to standard output."""
+    errors: bytes
+    """The beginning of what it wrote to standard error."""
+
+
+async def run_program(
+    command: Sequence[str], *, seconds: float, max_output_bytes: int, memory_bytes: int | None = None
+) -> Finished:
+    """Run a program to its end. If this call is cancelled, the program is ended.
+
+    Args:
+        command: The program's path, and its arguments.
+        seconds: Maximum duration of the run.
+        max_output_bytes: Largest number of bytes that the program may write to standard output, and to standard error;
+            if it writes more, it is ended.
+        memory_bytes: Largest amount of memory that the program may use; None for no limit. Only Linux limits it.
+
+    Raises:
+        OSError: The program cannot be started.
+        TimeoutError: The program did not come to its end in time, so it was ended.
+    """
+    with anyio.fail_after(seconds):
+        # With the stdio transport, standard input carries the client's messages, which a program must not read.
+        process = await anyio.open_process(command, stdin=subprocess.DEVNULL, env=_build_environment())
+        async with process:
+            running.add(process.pid)
+            try:
+                _limit_resources(process.pid, seconds, memory_bytes)
+                return await _read_all(process, max_output_bytes)
+            except BaseException:
+                _end(process)
+                raise
+            finally:
+                running.discard(process.pid)
+
+
+async def _read_all(process: Process, max_bytes: int) -> Finished:
+    output, errors = bytearray(), bytearray()
+
+    async def read(stream: ByteReceiveStream, into: bytearray) -> None:
+        async for piece in stream:
+            into += piece[: max_bytes - len(into)]
+            if len(into) == max_bytes:
+                _end(process)
+
+    async with anyio.create_task_group() as group:
+        for stream, into in ((process.stdout, output), (process.stderr, errors)):
+            if stream:
+                group.start_soon(read, stream, into)
+    return Finished(await process.wait(), bytes(output), bytes(errors))
+
+
+def _end(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+
+
+def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None:
+    """Let the operating system hold a program to limits, which also hold if this process ends before it."""
+    # Limits could be set before the program starts only by Python code between fork and exec, which is not safe in a
+    # process with threads. Until now, the program has done no more than load its libraries.
+    if sys.platform == "linux":
+        import resource
+
+        limits = {
+            resource.RLIMIT_CPU: int(2 * seconds) + 1,
+            resource.RLIMIT_FSIZE: MAX_FILE_BYTES,
+            resource.RLIMIT_CORE: 0,
+            **({resource.RLIMIT_DATA: memory_bytes} if memory_bytes else {}),
+        }
+        for limit, value in limits.items():
+            # The program may have ended already, and the operator may have set a lower limit.
+            with suppress(OSError, ValueError):
+                resource.prlimit(pid, limit, (value, value))
+
+
+def _build_environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}

@@ -1,0 +1,64 @@
+"""Read the bodies of KIE's answers with limited use of memory, however small a hostile answer is when compressed."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+MAX_BYTES = 16_000_000
+"""Largest answer that is read, in bytes after decompression; the list of models, KIE's largest, has about 1 MB."""
+MAX_UPLOAD_BYTES = 1_000_000
+"""Largest answer to an upload that is read, in bytes after decompression."""
+MAX_VALUES = 1_000_000
+"""Largest number of values in an answer; each takes about 70 bytes of memory, however few characters it has."""
+BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
+"""Headers that describe how a body was sent; they are wrong for the decompressed body."""
+
+
+class OversizedAnswer(Exception):
+    """KIE's answer is too large to be read; the message is a sentence that says so."""
+
+
+async def read_body(response: httpx2.Response, max_bytes: int) -> httpx2.Response:
+    """Read the body of an answer that was requested as a stream.
+
+    Args:
+        response: The answer, whose body was not read yet.
+        max_bytes: Largest size of the decompressed body, in bytes. The rest of a larger body is not read.
+
+    Returns:
+        The same answer with its whole body, decompressed.
+
+    Raises:
+        OversizedAnswer: The body has more than `max_bytes` bytes, or more than MAX_VALUES values.
+        RequestError: The connection breaks, or the body cannot be decompressed.
+    """
+    body = bytearray()
+    # httpx2 decompresses in small pieces, so a body that would grow to gigabytes is left soon after its start.
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > max_bytes:
+            raise OversizedAnswer(f"KIE's answer is larger than {max_bytes // 1_000_000} MB and was not read.")
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise OversizedAnswer(f"KIE's answer has more than {MAX_VALUES:,} values and was not read.")
+    headers = [(name, value) for name, value in response.headers.multi_items() if name not in BODY_HEADERS]
+    return httpx2.Response(response.status_code, headers=headers, content=bytes(body), request=response.request)
+
+
+def parse_body(response: httpx2.Response, hide_key: Callable[[str], str]) -> Any:
+    """Return the JSON value in an answer's body; the text if the body is not JSON; None if it is empty.
+
+    All that KIE says enters here, so the API key is removed here.
+
+    Args:
+        response: The answer.
+        hide_key: Returns a text without the API key.
+    """
+    content = response.content
+    if not content.strip():
+        return None
+    try:
+        return json.loads(hide_key(content.decode(json.detect_encoding(content), "surrogatepass")))
+    except (ValueError, RecursionError):
+        return hide_key(response.text)

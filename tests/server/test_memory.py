@@ -1,0 +1,28 @@
+"""Memory of a real server: a large picture and an answer that grows are handled within limits."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from starlette.responses import Response
+
+from benchmarks.measured_server import ScriptedKie, measured_server
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="The memory of a process is read from /proc.")
+def test_a_picture_of_88_megapixels_and_a_growing_answer_take_little_memory(tmp_path: Path) -> None:
+    kie = ScriptedKie()
+    kie.result = tmp_path / "large.png"
+    PIL.Image.new("RGB", (9400, 9400), "white").save(kie.result, compress_level=1)
+    with measured_server(tmp_path, kie) as server:
+        made = server.measure(("nano_banana_image", {"prompt": "a white wall"}))
+        view = ("view_media", {"task_id": made.answers[0]["structuredContent"]["task_id"]})
+        once, six = server.measure(view), server.measure(*[view] * 6)
+        kie.answer = Response(gzip.compress(bytes(200_000_000), 1), headers={"content-encoding": "gzip"})
+        bomb = server.measure(("get_credits", {}))
+    assert "9400 x 9400 px" in once.text
+    assert "larger than 16 MB" in bomb.text
+    assert max(made.memory, once.memory, bomb.memory) < 250
+    assert six.memory < 400

@@ -1,0 +1,15 @@
+"""Run code that expects to be in a worker thread, as the server runs it."""
+
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+import anyio
+import anyio.to_thread
+
+Given = TypeVarTuple("Given")
+T = TypeVar("T")
+
+
+def run_in_thread(function: Callable[[*Given], T], *arguments: *Given) -> T:
+    """Run a function in a worker thread of an event loop, and return what it returns."""
+    return anyio.run(anyio.to_thread.run_sync, function, *arguments)
