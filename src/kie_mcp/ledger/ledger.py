@@ -29,6 +29,9 @@ from kie_mcp.ledger.uploads import Uploads
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
 """States of a task that ended without a result; a repeated call creates a new task instead of returning such a task."""
 
+# SQLite numbers the rows of a table as they come.
+_ROW_NUMBER: sa.ColumnElement[int] = sa.literal_column("tasks.rowid", sa.Integer)
+
 LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""
 
@@ -211,8 +214,14 @@ class Ledger:
 
     async def ran_alone(self, task: Task) -> bool:
         """Return whether no other task in the ledger has run at any time since this task was created."""
-        ended_since = sa.or_(tasks.c.finished.is_(None), tasks.c.finished >= task.created)
-        query = sa.select(tasks.c.id).where(tasks.c.id != task.id, tasks.c.state != "prepared", ended_since).limit(1)
+        # A task that ended before it was created ran while the clock was set back, so nobody knows when. After a day,
+        # it has ended in any case.
+        unclear = sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > task.created - 24 * 3600)
+        ended_since = sa.or_(tasks.c.finished.is_(None), tasks.c.finished >= task.created, unclear)
+        # Whatever the clock says, a later row is a later task.
+        ours = sa.select(_ROW_NUMBER).where(tasks.c.id == task.id).correlate(None).scalar_subquery()
+        overlaps = sa.or_(ended_since, ours < _ROW_NUMBER)
+        query = sa.select(tasks.c.id).where(tasks.c.id != task.id, tasks.c.state != "prepared", overlaps).limit(1)
         return not await self.database.select(query)
 
     async def _execute(self, statement: sa.Update) -> None:

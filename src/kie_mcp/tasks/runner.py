@@ -6,7 +6,7 @@ one ledger. Each process holds a lease on its tasks, and renews the lease by hea
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
@@ -207,7 +207,9 @@ class Runner:
             task = await adoption.adopt(self.client, id_, now=self.clock.time(), find_kind=self._find_kind)
             task = await self.ledger.add(task) or task
         if not task.saved and task.id not in self._watchers:
-            await self._take_over(task)
+            # A full disk, for example, keeps nobody from reading; the heartbeat tries again.
+            with suppress(LedgerError):
+                await self._take_over(task)
         watcher = self._watchers.get(task.id)
         if not watcher:
             return task if task.saved else await self.ledger.find(task.id) or task
