@@ -1,14 +1,19 @@
 """Store the bytes of unfinished downloads in the output folder, so that a later attempt can continue a download."""
 
+import errno
 import filecmp
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from kie_mcp.errors import DamagedFile, InvalidCall
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class PartialFile:
@@ -80,7 +85,7 @@ def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f".{stem}.part"
     place.touch()
-    part = PartialFile(place.open("r+b"), place)
+    part = PartialFile(_open_alone(place), place)
     delete = False
     try:
         yield part
@@ -89,6 +94,25 @@ def open_partial_file(folder: Path, stem: str) -> Iterator[PartialFile]:
         raise
     finally:
         part.close(delete=delete)
+
+
+def _open_alone(place: Path) -> IO[bytes]:
+    """Open a partial file for this process alone: the bytes of two processes in one file would damage it.
+
+    Raises:
+        BlockingIOError: When another process is downloading into the file.
+    """
+    file = place.open("r+b")
+    try:
+        # Windows has no such lock, and keeps a file that is open from being renamed.
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not place.exists() or not os.path.samestat(os.fstat(file.fileno()), place.stat()):
+            raise BlockingIOError(errno.EAGAIN, "Another server is saving this file")
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def write_file(content: bytes, folder: Path, stem: str, extension: str) -> Path:
