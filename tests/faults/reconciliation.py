@@ -89,12 +89,11 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
     assert len(lost) <= states["unknown"]
     assert all(row["credits"] in (None, 0) for row in rows if not row["kie_id"] and row["route"] != IN_PARTS)
 
-    # No call was taken twice; one that failed may be made again.
-    lasting = [task for task in kie.accepted if task.fault != "fail"]
-    calls = [task.path + json.dumps(task.body, sort_keys=True) for task in lasting]
+    # No call was paid twice. One that failed at KIE cost nothing and may be made again.
+    now, paths = kie._clock(), set[Path]()
+    calls = [task.path + json.dumps(task.body, sort_keys=True) for task in kie.accepted if task.charge(now)]
     assert len(calls) == len(set(calls))
 
-    now, paths = kie._clock(), set[Path]()
     for task in kie.accepted:
         if row := by_id.get(task.id):
             # A product API does not tell, and the balance only when nothing else ran.

@@ -35,7 +35,7 @@ async def test_many_at_once_acquire_no_more_slots_than_there_are(ledger: Ledger)
     waits: list[float] = []
 
     async def acquire() -> None:
-        waits.append(await ledger.create_slots.acquire("key", lambda: NOW, 20, 10))
+        waits.append(await ledger.create_slots.acquire("key", lambda: NOW, 20, 10) or 0)
 
     async with anyio.create_task_group() as group:
         for _ in range(60):

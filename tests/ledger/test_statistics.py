@@ -48,9 +48,20 @@ async def test_durations_are_those_of_tasks_of_one_length_that_were_measured(led
 
 
 async def test_a_task_ran_alone_where_no_other_one_was_under_way(ledger: Ledger) -> None:
-    await ledger.add(alone := task("t_alone", created=NOW + 10))
     await add(ledger, 5)
+    await ledger.add(alone := task("t_alone", created=NOW + 10))
     await ledger.add(task("t_prepared"))
     assert await ledger.ran_alone(alone)
     await add(ledger, 15)
+    assert not await ledger.ran_alone(alone)
+
+
+@pytest.mark.parametrize(("created", "finished"), [(-60, -50), (5, -50)], ids=["began later", "ended while it was set"])
+async def test_a_clock_that_was_set_back_does_not_make_a_task_run_alone(
+    ledger: Ledger, created: float, finished: float
+) -> None:
+    other = task("t_other", created=NOW + created, finished=NOW + finished, state="succeeded")
+    alone = task("t_alone", created=NOW + 10)
+    for row in (alone, other) if created < 0 else (other, alone):
+        await ledger.add(row)
     assert not await ledger.ran_alone(alone)

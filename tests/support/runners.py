@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES
+from kie_mcp.clock import Clock
 from kie_mcp.kie.client import CREATE_SECONDS, READ_SECONDS, KieClient
 from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.kie.routes import DOCUMENTED
@@ -68,7 +69,7 @@ def model_call(tool: str, **arguments: Any) -> KieModel:
 async def run_runner(
     folder: Path,
     app: ASGIApp,
-    clock: JumpingClock,
+    clock: Clock,
     *,
     save: bool = True,
     service: bool = False,
@@ -81,6 +82,7 @@ async def run_runner(
     busy_seconds: float = BUSY_SECONDS,
     crash: bool = False,
     wrap_limiter: Callable[[CreateLimiter], CreateLimiter] = lambda limiter: limiter,
+    wrap_ledger: Callable[[Ledger], Ledger] = lambda ledger: ledger,
 ) -> AsyncIterator[Runner]:
     """Run a runner with its ledger and output in a folder; leaving cancels all it does.
 
@@ -99,9 +101,10 @@ async def run_runner(
         busy_seconds: Seconds, by the machine's clock, to wait for another process's write transaction.
         crash: Whether it ends without releasing its tasks, as a killed process does.
         wrap_limiter: Returns the create limiter that the client is given, made of the usual one.
+        wrap_ledger: Returns the ledger that all parts are given, made of the usual one.
     """
     transport = None if url else httpx2.ASGITransport(app)
-    ledger = await Ledger.open(folder / "data", busy_seconds=busy_seconds)
+    ledger = wrap_ledger(await Ledger.open(folder / "data", busy_seconds=busy_seconds))
     client = KieClient(
         "sandbox",
         base_url=url or "https://kie.test",

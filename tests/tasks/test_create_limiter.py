@@ -7,6 +7,7 @@ import pytest
 from support.clock import JumpingClock
 from support.runners import NO_REPEATS, model_call, run_runner, run_to_end, task_rows
 
+from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
@@ -58,9 +59,12 @@ async def test_two_accounts_do_not_share_slots(clock: JumpingClock, tmp_path: Pa
     ledger = await Ledger.open(tmp_path)
     try:
         limiter = LedgerCreateLimiter(ledger, clock)
-        waits = [await limiter.acquire("one", prepared(number, clock)) for number in range(SLOTS + 1)]
+        tasks = [prepared(number, clock) for number in range(SLOTS + 2)]
+        for task in tasks:
+            await ledger.add(task)
+        waits = [await limiter.acquire("one", task) for task in tasks[:-1]]
         assert waits[-1] > 0
-        assert await limiter.acquire("other", prepared(99, clock)) == 0
+        assert await limiter.acquire("other", tasks[-1]) == 0
     finally:
         await ledger.close()
 
@@ -77,3 +81,21 @@ async def test_a_second_runner_on_the_same_client_takes_nothing_from_the_first(
         group.cancel_scope.cancel()
     assert len(sandbox.accepted) == 3
     assert {state for _, state, *_ in task_rows(tmp_path)} == {"succeeded"}
+
+
+async def test_a_create_is_not_sent_once_another_server_has_taken_the_task_over(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    ledger = await Ledger.open(tmp_path)
+    try:
+        task = prepared(1, clock)
+        await ledger.add(task)
+        await ledger.leases.claim(task.id, "s_other", clock.time())
+        with pytest.raises(KieMcpError, match="KIE was not asked") as caught:
+            await LedgerCreateLimiter(ledger, clock).acquire("account", task)
+        stored = await ledger.find(task.id)
+    finally:
+        await ledger.close()
+    assert (caught.value.billed, caught.value.retryable) == (False, True)
+    assert stored
+    assert (task.state, stored.state) == ("prepared", "prepared")

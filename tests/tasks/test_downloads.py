@@ -3,6 +3,7 @@ import errno
 import gzip
 import os
 import resource
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import midi
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server import answers
+from kie_mcp.tasks import partial_files
 from kie_mcp.tasks.download_slots import CONCURRENT_DOWNLOADS_PER_HOST
 from kie_mcp.tasks.downloads import Downloader
 
@@ -636,3 +638,13 @@ async def test_only_a_few_files_are_fetched_at_once(downloader: Downloader, host
             for number in range(3 * CONCURRENT_DOWNLOADS_PER_HOST):
                 group.start_soon(downloader.download, task(f"{KIE}/crowd/{number}", id=f"t_{number}"))
     assert host.most == CONCURRENT_DOWNLOADS_PER_HOST
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows itself keeps an open file from being renamed.")
+def test_two_servers_never_write_into_the_same_unfinished_file(tmp_path: Path) -> None:
+    with partial_files.open_partial_file(tmp_path, "a") as part:
+        with pytest.raises(BlockingIOError), partial_files.open_partial_file(tmp_path, "a"):
+            pass
+        part.file.write(b"whole")
+        assert part.commit(tmp_path, "a", "txt").read_bytes() == b"whole"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]

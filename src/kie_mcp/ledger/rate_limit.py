@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.rows import update_task
-from kie_mcp.ledger.tables import creates
+from kie_mcp.ledger.tables import creates, tasks
 from kie_mcp.ledger.task import Task
 
 SHORTEST_WAIT = 0.01
@@ -21,7 +21,7 @@ class CreateSlots:
 
     async def acquire(
         self, account: str, time: Callable[[], float], slots: int, window: float, task: Task | None = None
-    ) -> float:
+    ) -> float | None:
         """Acquire a slot for a create request (the request that starts a paid task).
 
         Args:
@@ -34,7 +34,8 @@ class CreateSlots:
                 transaction as the slot.
 
         Returns:
-            0 when the slot was acquired, otherwise the seconds until a slot may be free.
+            0 when the slot was acquired, otherwise the seconds until a slot may be free; None when another process has
+            taken the task over, because it found this process's lease ended.
         """
         async with self._database.exclusive() as connection:
             now = time()
@@ -44,8 +45,10 @@ class CreateSlots:
             query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
             if len(taken) < slots:
-                await connection.execute(sa.insert(creates).values(account=account, at=now))
                 if task:
-                    await connection.execute(update_task(task))
+                    ours = update_task(task).where(tasks.c.watcher == task.session)
+                    if not (await connection.execute(ours)).rowcount:
+                        return None
+                await connection.execute(sa.insert(creates).values(account=account, at=now))
                 return 0
             return max(float(taken[-1]) + window - now, SHORTEST_WAIT)

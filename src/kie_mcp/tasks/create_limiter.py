@@ -6,6 +6,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
+from kie_mcp.tasks import failures
 
 
 class LedgerCreateLimiter:
@@ -30,9 +31,12 @@ class LedgerCreateLimiter:
 
         Raises:
             LedgerError: When the ledger cannot be written.
+            KieMcpError: When another process has taken the task over and told its caller that KIE was not asked.
         """
         submitting = replace(task, state="submitting")
         wait = await self._ledger.create_slots.acquire(account, self._clock.time, *CREATE_LIMIT, submitting)
+        if wait is None:
+            raise failures.taken_over_error()
         if not wait:
             task.state = "submitting"
         return wait

@@ -35,6 +35,15 @@ def not_sent_error() -> KieMcpError:
     return KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 
 
+def taken_over_error() -> KieMcpError:
+    """Build the error for a task that another process took over before this process sent the create request."""
+    return KieMcpError(
+        "This server was stopped for so long that another one gave the task up, so KIE was not asked.",
+        "Call again.",
+        retryable=True,
+    )
+
+
 def task_gone_error(advice: Advice) -> ApiError:
     """Build the error for a task of which KIE has no record (any more)."""
     return ApiError(

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import IO
 
 from kie_mcp import disk
 from kie_mcp.errors import DamagedFile, InvalidCall
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class PartialFile:
@@ -89,7 +93,7 @@ def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iter
     """
     disk.create_folder(folder)
     place = folder / f".{stem}.part"
-    part = PartialFile(disk.open_own_file(place, private=private), place)
+    part = PartialFile(_open_alone(place, private=private), place)
     delete = False
     try:
         yield part
@@ -98,6 +102,25 @@ def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iter
         raise
     finally:
         part.close(delete=delete)
+
+
+def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
+    """Open a partial file for this process alone: the bytes of two processes in one file would damage it.
+
+    Raises:
+        BlockingIOError: When another process is downloading into the file.
+    """
+    file = disk.open_own_file(place, private=private)
+    try:
+        # Windows has no such lock, and keeps a file that is open from being renamed.
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not disk.is_same_file(file, place):
+            raise BlockingIOError(errno.EAGAIN, "Another server is saving this file")
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def write_file(content: bytes, folder: Path, stem: str, extension: str, *, private: bool = False) -> Path:

@@ -212,7 +212,9 @@ class Runner:
             task = await adoption.adopt(self.client, id_, now=self.clock.time(), find_kind=self._find_kind)
             task = await self.ledger.add(task) or task
         if not task.saved and task.id not in self._watchers:
-            await self._take_over(task)
+            # A full disk, for example, keeps nobody from reading; the heartbeat tries again.
+            with suppress(LedgerError):
+                await self._take_over(task)
         watcher = self._watchers.get(task.id)
         if not watcher:
             return task if task.saved else await self.ledger.find(task.id) or task

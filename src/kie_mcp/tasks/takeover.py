@@ -49,24 +49,24 @@ class Takeover:
         """
         while True:
             await self._clock.idle(HEARTBEAT_SECONDS)
-            try:
-                if watched:
-                    await self.renew_lease()
-                await self.take_over_claimable(watched, take_over)
-            except LedgerError as error:
-                logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
+            await self.take_over_claimable(watched, take_over)
 
     async def take_over_claimable(self, watched: Mapping[str, object], take_over: TakeOver) -> None:
-        """Take over each task that no live process watches.
+        """Renew the lease, and take over each task that no live process watches; a later call makes up for a failure.
 
         Args:
             watched: The tasks that this process watches; the keys are the ids of the tasks.
             take_over: A function that makes this process watch a task.
         """
-        for id_ in await self._ledger.leases.claimable(self._process, self._clock.time()):
-            # A task whose row is broken counts as saved, because following it would write over the row.
-            if id_ not in watched and (task := await self._ledger.find(id_)) and not task.saved:
-                await take_over(task)
+        try:
+            if watched:
+                await self.renew_lease()
+            for id_ in await self._ledger.leases.claimable(self._process, self._clock.time()):
+                # A task whose row is broken counts as saved, because following it would write over the row.
+                if id_ not in watched and (task := await self._ledger.find(id_)) and not task.saved:
+                    await take_over(task)
+        except LedgerError as error:
+            logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
 
     async def renew_lease(self) -> None:
         """Renew the lease if it is time, and set this process's share of the rate limit of status requests."""

@@ -33,6 +33,8 @@ from kie_mcp.tasks.transitions import Times, Transition
 
 logger = logging.getLogger(__name__)
 
+CLOCK_TOLERANCE = 1
+"""Seconds by which the time of day may fall behind the monotonic clock before it counts as set back."""
 FRESH_SECONDS = 3
 """Seconds after a poll in which `Watcher.poll_soon()` does not poll again."""
 LONGEST_LEDGER_BACKOFF = 30
@@ -204,12 +206,12 @@ class Watcher:
             answer = await self._services.client.create_and_read(route, body, task)
             task.state = "running"
             await self._apply(route, status.parse_status(route.shape, answer))
+            if not task.final:
+                await self._save_task()
         else:
-            task.kie_id = await self._services.client.create_task(route.create, body, task)
-            task.state = "running"
+            kie_id = await self._services.client.create_task(route.create, body, task)
             self._created_at = self._running_at = self._services.clock.monotonic()
-        if not task.final:
-            await self._save_task()
+            await self._save_task(state="running", kie_id=kie_id)
 
     def _poll_delay(self, route: Route) -> float:
         """Return the seconds until the next poll of the task."""
@@ -292,26 +294,35 @@ class Watcher:
         elif impossible:
             charges.keep_reservation(task, impossible)
 
-    async def _save_task(self) -> None:
-        """Save the task's current state; if this fails, store the error, so that `follow()` tries again."""
+    async def _save_task(self, **changes: Any) -> None:
+        """Save the task's current state; if this fails, store the error, so that `follow()` tries again.
+
+        Args:
+            **changes: New values of the task's attributes; callers see them only when the attempt to save is over.
+        """
         task = self.task
         if self._ledger_error:
             task.note = ""
         try:
-            await self._services.save(task)
+            await self._services.save(replace(task, **changes))
         except LedgerError as error:
             logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             self._ledger_error = error
             task.note = f"Not written down: {failures.describe_cause(error)}."
         else:
             self._ledger_error = None
+        for name, value in changes.items():
+            setattr(task, name, value)
 
     async def _measure_charge(self) -> float | None:
         """Return by how many credits the balance has fallen since the create request; None if this cannot be measured.
 
-        It cannot be measured if the balance is unknown or another task ran at the same time.
+        It cannot be measured if the balance is unknown, another task ran at the same time, or the clock was set back:
+        then the times in the ledger do not tell what ran at the same time.
         """
         task, ledger = self.task, self._services.ledger
+        if self._services.clock.time() - task.created < self._age - CLOCK_TOLERANCE:
+            return None
         with suppress(LedgerError):
             if task.balance is not None and await ledger.ran_alone(task):
                 after = await self._services.read_balance()

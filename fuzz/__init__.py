@@ -1,0 +1,1 @@
+"""Fuzzing: `python -m fuzz` throws random input at the server until something breaks."""

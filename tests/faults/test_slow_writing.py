@@ -1,0 +1,82 @@
+"""The ledger cannot be written, or not for a while, and somebody asks meanwhile."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import anyio
+import pytest
+from reconciliation import locked, order, settle, tasks
+from support.clock import JumpingClock
+from support.runners import full_disk, run_runner
+
+from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Task
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.caps import Rules
+
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+
+BUSY = 0.05
+"""Seconds that a locked ledger is waited for here."""
+EITHER = pytest.mark.parametrize("trouble", [lambda _: full_disk(), locked], ids=["disk full", "ledger locked"])
+Trouble = Callable[[Path], AbstractContextManager[None]]
+
+
+class SlowLedger(Ledger):
+    """A ledger that keeps KIE's answer waiting until it is told to write it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger.database)
+        self.go_on = anyio.Event()
+
+    async def save(self, task: Task) -> None:
+        if task.kie_id:
+            await self.go_on.wait()
+        await super().save(task)
+
+
+async def test_a_task_is_told_as_running_only_when_kies_id_is_on_disk(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    slow: list[SlowLedger] = []
+
+    def wrap(ledger: Ledger) -> Ledger:
+        slow.append(SlowLedger(ledger))
+        return slow[0]
+
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules(), wrap_ledger=wrap) as runner:
+        task = await runner.submit(order(), seconds=5)
+        assert len(sandbox.accepted) == 1
+        assert (task.state, tasks(tmp_path)[0]["kie_id"]) == ("submitting", None)
+        assert (await runner.get(task.id, seconds=5)).state == "submitting"
+        slow[0].go_on.set()
+        await settle(clock, tmp_path)
+
+
+@EITHER
+async def test_a_task_of_a_dead_server_can_be_read_while_it_cannot_be_taken_over(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, trouble: Trouble
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules(), busy_seconds=BUSY) as other:
+        async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as dead:
+            task = await dead.submit(order())
+        with trouble(tmp_path):
+            assert (await other.get(task.id)).state == "running"
+            assert (await other.submit(order())).id == task.id
+        await settle(clock, tmp_path)
+
+
+async def test_a_server_starts_while_it_can_take_nothing_over_and_does_so_later(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as dead:
+        await dead.submit(order())
+    clock.now += LEASE_SECONDS
+    with locked(tmp_path):
+        later = run_runner(tmp_path, sandbox.app, clock, rules=Rules(), busy_seconds=BUSY)
+        await later.__aenter__()
+    await settle(clock, tmp_path)
+    await later.__aexit__(None, None, None)
+    assert [row["state"] for row in tasks(tmp_path)] == ["succeeded"]

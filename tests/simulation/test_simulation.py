@@ -1,0 +1,51 @@
+"""Two hundred seeds of the simulation; `python tests/simulation --seeds 10000 --workers 2` runs more."""
+
+from typing import Any
+
+import pytest
+from simulation import run_seed
+
+from kie_mcp.kie.rate_limit import CreateLimiter
+from kie_mcp.tasks.caps import Rules
+
+pytestmark = pytest.mark.untraced
+
+PARTS, SEEDS = 8, 200
+ENOUGH = 60
+"""Seeds within which a broken promise has to be found."""
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_goes_wrong_nothing_is_lost_and_nothing_is_paid_twice(part: int) -> None:
+    for seed in range(part, SEEDS, PARTS):
+        run_seed(seed)
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    runs = [run_seed(seed) for seed in (1, 2, 3, 1, 2, 3)]
+    assert [run.trace for run in runs[:3]] == [run.trace for run in runs[3:]]
+    assert len({run.digest for run in runs}) == 3
+    assert any(run.injected for run in runs)
+
+
+class ForgetfulLimiter:
+    """A create limiter that writes nothing about the task before KIE is asked."""
+
+    def __init__(self, _: CreateLimiter) -> None: ...
+
+    async def acquire(self, _: str, task: Any) -> float:
+        task.state = "submitting"
+        return 0
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        pytest.param({"rules": Rules(repeat_window=0)}, id="equal calls are not recognised"),
+        pytest.param({"wrap_limiter": ForgetfulLimiter}, id="it is not written down that KIE is being asked"),
+    ],
+)
+def test_a_promise_that_is_broken_on_purpose_is_found(flaw: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError):  # noqa: PT012 - any of the seeds may find it
+        for seed in range(ENOUGH):
+            run_seed(seed, **flaw)
