@@ -4,7 +4,6 @@ Before a task is submitted, the runner checks idempotency, spending caps and con
 one ledger. Each process holds a lease on its tasks, and renews the lease by heartbeat.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -37,8 +36,6 @@ from kie_mcp.tasks.takeover import Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.watcher import Watcher
 from kie_mcp.tasks.whole import Started, WholeWatcher
-
-logger = logging.getLogger(__name__)
 
 CREATE_WAIT_SECONDS = 3
 """Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
