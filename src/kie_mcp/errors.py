@@ -142,5 +142,5 @@ class BrokenRow(KieMcpError):
     @classmethod
     def for_columns(cls, names: str) -> Self:
         """Build the error for a row of the ledger in which these columns have impossible values."""
-        step = "KIE's log at kie.ai/logs has the task by its time and model."
+        step = "KIE's own list of tasks has it by its time and model."
         return cls(f"This task's row in the ledger is broken ({names}).", step, billed=None)

@@ -68,10 +68,11 @@ async def test_what_is_read_only_creates_nothing(client: Client, sandbox: Sandbo
 async def test_without_a_key_every_tool_says_how_to_set_one(keyless: Settings, clock: Clock, tool: str) -> None:
     async with Client(build_server(App(keyless, clock=clock)), raise_exceptions=True) as client:
         result = await client.call_tool(tool, READ_ONLY.get(tool, {"path": "fox.png"}))
-    assert "KIE_API_KEY" in text(result)
-    assert "KIE_API_KEY" in str(answer(result))
+    if tool != "find_voices":
+        assert "KIE_API_KEY" in text(result)
+        assert "KIE_API_KEY" in str(answer(result))
     # What needs no key answers all the same.
-    assert result.is_error == (tool not in ("find_models", "describe_model"))
+    assert result.is_error == (tool not in ("find_models", "describe_model", "find_voices"))
 
 
 @pytest.mark.parametrize("tool", [*READ_ONLY, "upload_file"])
@@ -101,7 +102,7 @@ async def test_an_unknown_argument_is_refused(client: Client, tool: str) -> None
         ("upload_file", {}, "exactly one of path, url and base64"),
         ("upload_file", {"path": "a.png", "url": "https://a.example/a.png"}, "exactly one of path, url and base64"),
         ("upload_file", {"path": "nowhere.png"}, "There is no file nowhere.png"),
-        ("upload_file", {"base64": "a"}, "The base64 text is broken"),
+        ("upload_file", {"base64": "a"}, "The base64 text ends inside a character"),
         ("upload_file", {"base64": "AAAA"}, "is no picture, clip or sound"),
         ("upload_file", {"url": "https://"}, "is no web address"),
         ("get_download_url", {}, "file is required"),

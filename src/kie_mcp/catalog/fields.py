@@ -199,6 +199,14 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
+@dataclass(frozen=True, slots=True)
+class LongestRequest:
+    """Marks a text that may be longer in a call than in one request to KIE, because the call is made in parts."""
+
+    characters: int
+    """Largest number of characters that KIE takes in one request."""
+
+
 def wire(name: str, default: Any = ..., **limits: Any) -> Any:
     """Define a field of a model class whose name differs from the name in the request to KIE.
 

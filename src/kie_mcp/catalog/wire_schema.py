@@ -5,7 +5,7 @@ The sandbox publishes these schemas, and `kie-mcp catalog check` compares them w
 
 from typing import Any
 
-from kie_mcp.catalog.fields import AsText, InList, MediaRef
+from kie_mcp.catalog.fields import AsText, InList, LongestRequest, MediaRef
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
 
@@ -35,6 +35,9 @@ def _field_schema(model: type[KieModel], name: str, schema: Schema) -> Schema:
         # KIE requires the number as a text, and the schema of a text has no minimum or maximum.
         schema = {key: value for key, value in schema.items() if key not in ("minimum", "maximum")}
         schema["type"] = "string"
+    for part in parts:
+        if isinstance(part, LongestRequest):
+            schema = {**schema, "maxLength": part.characters}
     if "enum" in schema:
         schema = {**schema, "enum": [_wire_value(model, name, each) for each in schema["enum"]]}
     if "default" in schema:

@@ -261,17 +261,24 @@ class Ledger:
 
     async def ran_alone(self, task: Task) -> bool:
         """Return whether no other task in the ledger has run at any time since this task was created."""
-        # A task that ended before it was created ran while the clock was set back, so nobody knows when. After a day,
-        # it has ended in any case.
-        unclear = sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > task.created - 24 * 3600)
-        ended_since = sa.or_(tasks.c.finished.is_(None), tasks.c.finished >= task.created, unclear)
-        # Whatever the clock says, a task that was recorded later is a later task.
-        ours = sa.select(tasks.c.number).where(tasks.c.id == task.id).correlate(None).scalar_subquery()
-        overlaps = sa.or_(ended_since, tasks.c.number > ours)
+        number = await self.database.select(sa.select(tasks.c.number).where(tasks.c.id == task.id))
+        overlaps = [
+            tasks.c.finished.is_(None),
+            tasks.c.finished >= task.created,
+            # A task that ended before it was created ran while the clock was set back, so nobody knows when. After a
+            # day, it has ended in any case.
+            sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > task.created - 24 * 3600),
+            # Whatever the clock says, a task that was recorded later is a later task.
+            *(tasks.c.number > row["number"] for row in number),
+        ]
         # A whole itself costs nothing; its parts are tasks as well.
-        others = sa.and_(tasks.c.id != task.id, tasks.c.route != IN_PARTS)
-        query = sa.select(tasks.c.id).where(others, tasks.c.state != "prepared", overlaps).limit(1)
-        return not await self.database.select(query)
+        others = (tasks.c.id != task.id, tasks.c.route != IN_PARTS, tasks.c.state != "prepared")
+        # For one condition after the other, SQLite takes the index; for all of them in one, it looks at every task.
+        queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
+        for query in queries:
+            if await self.database.select(query):
+                return False
+        return True
 
     async def _execute(self, statement: sa.Update) -> None:
         async with self.database.writing() as connection:

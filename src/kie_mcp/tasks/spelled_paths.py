@@ -149,11 +149,19 @@ def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Pat
 def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
     """Return the names in an allowed folder; of another folder, only the names that lead to allowed ones."""
     with suppress(OSError, RuntimeError, ValueError):
+        if _is_in(folder, folders):
+            return sorted(each.name for each in folder.iterdir())
         place = folder.resolve()
-        if any(place.is_relative_to(each) for each in folders):
-            return sorted(each.name for each in place.iterdir())
         return sorted({each.relative_to(place).parts[0] for each in folders if each.is_relative_to(place)})
     return []
+
+
+def _is_in(path: Path, folders: Sequence[Path]) -> bool:
+    """Return whether a path leads into one of the allowed folders; False if it has gone meanwhile."""
+    with suppress(OSError, RuntimeError, ValueError):
+        place = path.resolve()
+        return any(place.is_relative_to(folder) for folder in folders)
+    return False
 
 
 def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
@@ -165,7 +173,7 @@ def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
     parents = _find_alike(paths[-1].parent, folders)
     if not re.search(r"[\\/]", text):
         parents += [folder for folder in folders if folder not in parents]
-    allowed = [each for each in parents if any(each.resolve().is_relative_to(folder) for folder in folders)]
+    allowed = [each for each in parents if _is_in(each, folders)]
     return [each for folder in dict.fromkeys(allowed) for each in _find_similar_files(wanted, folder, folders)]
 
 

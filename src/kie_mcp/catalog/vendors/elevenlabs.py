@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Limits, Prompt, wire
+from kie_mcp.catalog.fields import Audio, Limits, LongestRequest, Prompt, wire
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per
 from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
@@ -34,7 +34,9 @@ class Speech(ElevenLabs):
     does = "text-to-speech"
     voice_list = ELEVENLABS
 
-    prompt: Prompt = wire("text", max_length=LONGEST_SPEECH, description="Over 5000 in parts, joined.")
+    prompt: Annotated[Prompt, LongestRequest(LONGEST_TEXT)] = wire(
+        "text", max_length=LONGEST_SPEECH, description="Over 5000 in parts, joined."
+    )
     # KIE's list of voices holds ids only, its examples use names: both work.
     voice: Prompt = Field("Rachel", description="Name or ElevenLabs voice id.")
     stability: Share = 0.5
