@@ -1,5 +1,6 @@
 """Hosts of results that send slowly hold up nobody else, and are given up."""
 
+import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -82,11 +83,12 @@ class Meeting:
         self._begun = clock.now
         self.saved: dict[str, float] = {}
         """For each saved result: its host, and after how many seconds it was saved."""
+        self._numbers = itertools.count()
         self.failed: dict[str, tuple[float, str]] = {}
         """For each other: after how many seconds it was given up, and why."""
 
     async def download(self, host: str) -> None:
-        number = len(self.saved) + len(self.failed)
+        number = next(self._numbers)
         task = Task(
             id=f"t_{host}{number}",
             tool="nano_banana_image",
