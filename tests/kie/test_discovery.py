@@ -243,6 +243,8 @@ async def test_a_row_may_lack_all_but_its_id(clock: JumpingClock, tmp_path: Path
         ([{"end": "2027-01-15T08:00:00", "successRate": 90, "errorRate": 10}], 0.9),
         ([{"end": "2027-01-15T06:00:00Z", "successRate": 90}], None),
         ([{"end": "soon", "successRate": 90}, {"successRate": 90}], None),
+        ([{"end": NOW, "successRate": 10**400}, {"end": NOW, "successRate": 40, "errorRate": "none"}], 0.4),
+        ([{"end": "0001-01-01T00:00:00+14:00", "successRate": 90}, {"end": 10**400, "successRate": 90}], None),
     ],
 )
 def test_the_rate_is_the_last_hours_whatever_its_scale(points: list[Any], rate: float | None) -> None:

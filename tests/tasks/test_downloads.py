@@ -215,6 +215,8 @@ async def test_a_file_inside_the_answer_is_saved(
 async def test_a_broken_file_inside_the_answer_is_not_saved(downloader: Downloader, folder: Path) -> None:
     with pytest.raises(DamagedFile, match="KIE sent a file that breaks off"):
         await downloader.download(task("data:;base64," + base64.b64encode(PICTURE[:-50]).decode()))
+    with pytest.raises(DamagedFile, match="in base64 that is broken"):
+        await downloader.download(task("data:;base64,A"))
     assert files(folder) == {}
 
 

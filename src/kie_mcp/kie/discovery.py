@@ -9,7 +9,6 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +22,9 @@ from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_inp
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
+from kie_mcp.kie.result_readers import parse_number
 from kie_mcp.kie.snapshot import OfferedModel, Snapshot, spell_mode
+from kie_mcp.kie.times import parse_time
 from kie_mcp.text import make_visible, one_line
 
 LIST_PATH = "/api/v1/models"
@@ -263,9 +264,9 @@ def mean_recent_rate(points: list[Any], now: float) -> float | None:
         now: The time now, in seconds since 1970.
     """
     intervals = [
-        (_parse_time(point.get("end")), float(point["successRate"]), float(point.get("errorRate") or 0))
+        (parse_time(point.get("end")) or 0, success, parse_number(point.get("errorRate")) or 0)
         for point in points
-        if isinstance(point, dict) and isinstance(point.get("successRate"), int | float)
+        if isinstance(point, dict) and (success := parse_number(point.get("successRate"))) is not None
     ]
     # If both rates of an interval are 0, nobody ran the model in that interval.
     recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
@@ -274,13 +275,3 @@ def mean_recent_rate(points: list[Any], now: float) -> float | None:
     # KIE's documentation does not say whether a rate of 50 % is written as 0.5 or as 50, so both are understood.
     whole = 100 if max(success + failure for success, failure in recent) > 1.5 else 1
     return sum(success for success, _ in recent) / len(recent) / whole
-
-
-def _parse_time(moment: object) -> float:
-    """Convert a time in seconds, milliseconds or ISO 8601 to seconds since 1970; any other value gives 0."""
-    if isinstance(moment, int | float):
-        return moment / 1000 if moment > 1e11 else float(moment)
-    with suppress(ValueError):
-        parsed = datetime.fromisoformat(str(moment))
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-    return 0

@@ -17,7 +17,7 @@ def parse_time(value: object) -> float | None:
     """
     seconds = parse_number(value)
     if seconds is None and isinstance(value, str):
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             found = datetime.fromisoformat(value.strip())
             seconds = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     while seconds is not None and seconds > FIRST_MILLISECOND:

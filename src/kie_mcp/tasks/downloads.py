@@ -252,10 +252,17 @@ class Downloader:
 
 
 def _decode_data_uri(uri: str, part: PartialFile) -> str:
-    """Write the file of a data URI (RFC 2397, in base64) into the partial file, and return its MIME type."""
+    """Write the file of a data URI (RFC 2397, in base64) into the partial file, and return its MIME type.
+
+    Raises:
+        DamagedFile: When the base64 text is broken.
+    """
     head, _, content = uri.partition(",")
     part.begin("", None)
-    part.file.write(base64.b64decode(content.translate(_FROM_URL_SAFE).rstrip("=") + "=="))
+    try:
+        part.file.write(base64.b64decode(content.translate(_FROM_URL_SAFE).rstrip("=") + "=="))
+    except ValueError:
+        raise DamagedFile("KIE sent a file in base64 that is broken.", retryable=True) from None
     return result_types.read_declared_type(head.removeprefix("data:"))
 
 
