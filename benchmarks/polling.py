@@ -1,4 +1,4 @@
-"""How soon the end of a task is noticed, and by how many status reads: `python -m benchmarks.polling`.
+"""How soon the end of a task is noticed, and by how many reads: `python -m benchmarks.polling [--write FILE]`.
 
 Tasks of several usual durations run in the sandbox, on a clock that moves only when somebody sleeps.
 
@@ -15,16 +15,19 @@ reads; the third one may take a tenth more than polling every 3 s, or 2.2.
 It takes two minutes.
 """
 
+import argparse
 import math
 import random
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import httpx2
 
+from benchmarks.document import format_table, write_block
 from kie_mcp.clock import Clock
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
@@ -178,27 +181,27 @@ def misses_goal(flat: Measurement, first: Measurement, third: Measurement) -> bo
     return first.mean_lag > MOST_FIRST_LAG or third.mean_lag > MOST_THIRD_LAG or third.mean_reads > most_reads
 
 
-def print_table(label: str, rows: Mapping[str, Mapping[str, Measurement]]) -> None:
-    """Print the rows as a Markdown table."""
+def build_table(label: str, rows: Mapping[str, Mapping[str, Measurement]]) -> str:
+    """Return the rows as a Markdown table."""
     columns = next(iter(rows.values()))
-    print(f"| {label} |", " | ".join(columns), "|")
-    print("|---|" + "---|" * len(columns))
-    for name, row in rows.items():
-        print(f"| {name} |", " | ".join(map(str, row.values())), "|")
-    print()
+    return format_table([label, *columns], [[name, *map(str, row.values())] for name, row in rows.items()])
 
 
 def main() -> int:
-    """Measure, print, and return 1 when a row misses the goal."""
+    """Measure, print, write, and return 1 when a row misses the goal."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", type=Path, help="the document to write the tables to")
+    options = parser.parse_args()
     chance = random.Random(SEED)  # noqa: S311 - the same durations each time
-    print("Mean lag in seconds / its 95th percentile / mean reads\n")
     rows = anyio.run(compare_schedules, chance)
-    print_table("usual duration", rows)
+    text = "Mean lag in seconds / its 95th percentile / mean reads\n\n" + build_table("usual duration", rows)
     missed = [name for name, (goal, _, *ours) in each_row(rows) if not all(each.reaches(goal) for each in ours)]
     rows = anyio.run(measure_first_tasks, chance)
-    print_table("usual duration, built-in figure", rows)
+    text += "\n\n" + build_table("usual duration, built-in figure", rows)
     missed += [name for name, (flat, first, _, third) in each_row(rows) if misses_goal(flat, first, third)]
-    print("Goal missed:", ", ".join(missed) or "nowhere")
+    print(text, "\n\nGoal missed:", ", ".join(missed) or "nowhere")
+    if options.write:
+        write_block(options.write, "polling", "python -m benchmarks.polling --write docs/performance.md", text)
     return int(bool(missed))
 
 
