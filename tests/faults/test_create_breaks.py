@@ -49,10 +49,13 @@ async def test_a_create_whose_answer_is_lost_is_unknown_never_sent_again_and_in_
 ) -> None:
     gate = InterceptedKie(sandbox.app)
     async with run_runner(tmp_path, gate, clock, rules=Rules(), create_seconds=PATIENCE) as runner:
+        await runner.balance.read()
         sandbox.inject_fault("create", how)
         with pytest.raises(UnknownOutcome) as caught:
             await runner.submit(order())
-        assert f"so it probably was{'' if taken else ' not'}." in str(caught.value)
+        balance = "996" if taken else "1,000"
+        told = str(caught.value)
+        assert f"The balance was 1,000 credits ($5.00) before the call, and {balance} credits" in told
         again = await runner.submit(order())
         assert (again.id, again.state) == (caught.value.task_id, "unknown")
         assert gate.requests.count(CREATE) == 1

@@ -102,7 +102,7 @@ async def brought_to_its_end(folder: Path, sandbox: Sandbox, now: float, *, know
             assert CREATE not in gate.requests
         if task.state == "unknown":
             assert task.error
-            assert ("fell by 12 credits" in task.error["message"]) == bool(accepted)
+            assert ("before the call, and 988 credits" in task.error["message"]) == bool(accepted)
             task = await runner.resolve(task.id, accepted[0].id if accepted else NOT_CREATED)
             if not accepted:
                 task = await ask(runner, folder, clock)

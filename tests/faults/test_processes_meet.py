@@ -8,6 +8,7 @@ import pytest
 from reconciliation import Compare, order, settle, tasks
 from starlette.types import Receive, Scope, Send
 from support.clock import JumpingClock
+from support.media_files import picture
 from support.runners import InterceptedKie, run_runner
 
 from kie_mcp.errors import UnknownOutcome
@@ -97,7 +98,7 @@ async def test_other_calls_in_both_are_other_tasks_and_each_can_answer_for_all(
 @pytest.mark.parametrize(
     ("moment", "path", "after", "recorded"),
     [
-        ("before the create", DOCUMENTED.credits, False, "1 failed"),
+        ("uploading", DOCUMENTED.upload_stream, False, "1 failed"),
         ("create, before KIE accepted", JOBS.create, False, "1 unknown"),
         ("create, after KIE accepted", JOBS.create, True, "1 unknown"),
         ("looking at the task", JOBS.status, False, "1 succeeded"),
@@ -115,11 +116,12 @@ async def test_one_that_is_killed_leaves_its_task_to_the_other(
     *,
     after: bool,
 ) -> None:
+    (tmp_path / "a.png").write_bytes(picture())
     halt = Halt(sandbox, path, after=after)
     async with AsyncExitStack() as killed, run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as other:
         one = await killed.enter_async_context(run_runner(tmp_path, halt, clock, rules=Rules(), crash=True))
         async with anyio.create_task_group() as caller:
-            caller.start_soon(one.submit, order())
+            caller.start_soon(one.submit, order(images=[str(tmp_path / "a.png")]))
             await halt.reached.wait()
             caller.cancel_scope.cancel()
         (row,) = tasks(tmp_path)
@@ -130,7 +132,7 @@ async def test_one_that_is_killed_leaves_its_task_to_the_other(
         clock.now += LEASE_SECONDS
         await settle(clock, tmp_path)
         if "unknown" in recorded:
-            again = await other.submit(order())
+            again = await other.submit(order(images=[str(tmp_path / "a.png")]))
             assert (again.id, again.state) == (row["id"], "unknown")
     taken, delivered = len(sandbox.accepted), "succeeded" in recorded
     assert taken == (after or delivered)

@@ -137,7 +137,7 @@ async def test_a_task_that_never_ends_is_watched_until_kie_would_have_forgotten_
         task = await runner.submit(order())
         await runner.wait([task], 600)
         assert task.state == "running"
-        assert gate.requests.count(LOOK) < 80
+        assert gate.requests.count(LOOK) < 70
         # Nobody is kept waiting by it.
         await run_to_end(runner, await runner.submit(order("another")))
         clock.now += KEPT_FOR

@@ -84,7 +84,20 @@ def finished_call(tool: str, **given: Any) -> Scene:
 
 
 async def call_unhealthy_model(client: Client, sandbox: Sandbox) -> CallToolResult:
+    await let_rate_be_known(client, sandbox)
+    return await client.call_tool("nano_banana_image", FOX)
+
+
+async def let_rate_be_known(client: Client, sandbox: Sandbox) -> None:
+    """Let a call teach the server that most tasks of the model fail."""
     sandbox.discovery.success_rates["nano-banana-2-1"] = 20.0
+    await client.call_tool("nano_banana_image", FOX | {"variation": 2})
+
+
+async def lose_create(client: Client, sandbox: Sandbox) -> CallToolResult:
+    sandbox._credits = 900
+    await client.call_tool("get_credits")
+    sandbox.inject_fault("create", "reset-after")
     return await client.call_tool("nano_banana_image", FOX)
 
 
@@ -145,7 +158,7 @@ async def compare_running(client: Client, sandbox: Sandbox) -> CallToolResult:
 
 
 async def compare_with_unhealthy_model(client: Client, sandbox: Sandbox) -> CallToolResult:
-    sandbox.discovery.success_rates["nano-banana-2-1"] = 20.0
+    await let_rate_be_known(client, sandbox)
     return await client.call_tool("compare_models", PICTURES)
 
 
@@ -162,7 +175,7 @@ SCENES: dict[str, tuple[Scene, dict[str, Any]]] = {
     "saved nowhere": (call("nano_banana_image", **FOX), {"save": False}),
     "failed": (call_with_fault("fail"), {}),
     "refused by KIE": (call_with_fault(402), {}),
-    "unknown": (call_with_fault("reset-after"), {}),
+    "unknown": (lose_create, {}),
     "settled": (resolve_unknown_task, {}),
     "unhealthy": (call_unhealthy_model, {}),
     "wrong argument": (call("nano_banana_image", **FOX, aspect_ratio="7:1"), {}),

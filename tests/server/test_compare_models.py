@@ -162,8 +162,11 @@ async def test_when_nothing_comes_of_any_it_is_an_error(client: Client, sandbox:
     assert not any(isinstance(block, ImageContent) for block in result.content)
 
 
-async def test_one_that_fails_often_today_is_left_out_unless_it_is_wanted(client: Client, sandbox: Sandbox) -> None:
+async def test_one_that_fails_often_today_is_left_out_unless_it_is_wanted(
+    client: Client, app: App, sandbox: Sandbox
+) -> None:
     sandbox.discovery.success_rates["google/nano-banana"] = 20.0
+    await (await app.discovery()).read_success_rate("google/nano-banana")
     told = answer(await compare(client, *PICTURES))
     assert [row["status"] for row in told["models"]] == ["failed", "succeeded", "succeeded"]
     assert told["models"][0]["error"]["category"] == "unhealthy"

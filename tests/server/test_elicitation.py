@@ -412,6 +412,8 @@ async def test_an_unhealthy_model_is_told_of_before_the_user_is_asked(
     sandbox.discovery.success_rates["veo-3-1"] = 10.0
     user = User(YES)
     async with connect(careful, sandbox.app, clock, on_elicitation=user) as client:
+        await client.call_tool("veo_video", CLIP | {"quote": True})
+        await clock.sleep(1)
         result = await client.call_tool("veo_video", CLIP)
         assert answer(result)["error"]["category"] == "unhealthy"
         assert user.asked == []

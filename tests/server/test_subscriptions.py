@@ -1,6 +1,6 @@
 """Subscribers are notified of changed tasks and of the balance, in both eras, and nobody else is."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 from support.answers import answer
-from support.clock import JumpingClock, let_others_run
+from support.clock import JumpingClock, wait_until
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 from support.servers import serve_app
 
@@ -113,12 +113,6 @@ async def unsubscribe(client: Client, uri: str) -> None:
     await client.session.send_request(UnsubscribeRequest(params=UnsubscribeRequestParams(uri=uri)), EmptyResult)
 
 
-async def wait_until(happened: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
-        while not happened():
-            await let_others_run()
-
-
 def get_subscriptions(app: App) -> Subscriptions:
     """Return the subscriptions of a running server."""
     found = getattr(app._on_change, "__self__", None)
@@ -128,8 +122,14 @@ def get_subscriptions(app: App) -> Subscriptions:
 
 async def wait_for_balance_reads(kie: InterceptedKie, times: int) -> None:
     """Wait until the balance has been read so many times, and the notifications have been sent."""
-    await wait_until(lambda: kie.balance_reads == times)
+    await wait_until(lambda: kie.balance_reads >= times)
     await anyio.wait_all_tasks_blocked()
+
+
+async def let_server_start(app: App, kie: InterceptedKie) -> None:
+    """Wait until the server has read the balance that it remembers for its first task."""
+    await app.runner()
+    await wait_for_balance_reads(kie, 1)
 
 
 async def read_notified_uris(stream: Subscription, app: App) -> set[str]:
@@ -283,6 +283,7 @@ async def test_a_task_goes_by_kie_s_id_too(app: App, status_gate: Gate) -> None:
 async def test_a_change_of_the_balance_is_told_once(app: App, sandbox: Sandbox, kie: InterceptedKie) -> None:
     heard = Notifications()
     async with connect_legacy(app, heard) as client:
+        await let_server_start(app, kie)
         await subscribe(client, CREDITS)
         before = sandbox.balance
         await client.call_tool("nano_banana_image", {"prompt": "a fox"})
@@ -299,6 +300,7 @@ async def test_a_change_of_the_balance_is_told_once(app: App, sandbox: Sandbox, 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_the_balance_is_not_read_while_nobody_listens(app: App, kie: InterceptedKie, era: Any) -> None:
     async with Client(build_server(app), mode=era, raise_exceptions=True) as client:
+        await let_server_start(app, kie)
         if era == "legacy":
             await subscribe(client, CREDITS)
             await unsubscribe(client, CREDITS)
@@ -307,18 +309,19 @@ async def test_the_balance_is_not_read_while_nobody_listens(app: App, kie: Inter
                 pass
             await wait_until(lambda: get_subscriptions(app)._balance_readers == 0)
         await client.call_tool("nano_banana_image", {"prompt": "a fox"})
-        await anyio.wait_all_tasks_blocked()
-        # Once for the task itself.
-        assert kie.balance_reads == 1
+        # Once to remember it for the next task.
+        await wait_for_balance_reads(kie, 2)
+        assert kie.balance_reads == 2
 
 
 async def test_a_balance_that_cannot_be_read_ends_nothing(app: App, sandbox: Sandbox, kie: InterceptedKie) -> None:
     heard = Notifications()
     async with connect_legacy(app, heard) as client:
+        await let_server_start(app, kie)
         await subscribe(client, CREDITS)
         sandbox.inject_fault("credit", "code:401")
         await get_subscriptions(app).task_changed(succeeded_task("t_1"))
-        await wait_for_balance_reads(kie, 1)
+        await wait_for_balance_reads(kie, 2)
         assert heard.uris == []
         assert not (await client.call_tool("nano_banana_image", {"prompt": "a fox"})).is_error
         await wait_until(lambda: bool(heard.uris))
@@ -328,6 +331,7 @@ async def test_who_comes_anew_is_told_of_the_next_change_whatever_was_told_befor
     app: App, kie: InterceptedKie
 ) -> None:
     async with Client(build_server(app), raise_exceptions=True) as client:
+        await let_server_start(app, kie)
         for _ in range(2):
             async with client.listen(resource_subscriptions=[CREDITS, MARK]) as stream:
                 await get_subscriptions(app).task_changed(succeeded_task("t_1"))

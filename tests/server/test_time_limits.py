@@ -122,6 +122,22 @@ async def test_a_slow_create_goes_on_after_the_answer_and_is_paid_once(
     assert len(sandbox.accepted) == 1
 
 
+@pytest.mark.parametrize("name", ["ai-sdk-mcp-client", "claude-code"])
+async def test_no_client_waits_longer_than_45_seconds_for_kie_to_take_a_task(
+    unlimited: Settings, sandbox: Sandbox, clock: JumpingClock, name: str
+) -> None:
+    kie = SlowKie(sandbox)
+    async with connect(unlimited, kie.app, clock, name=name) as client:
+        took, made = await measure(clock, client, "nano_banana_image", **PICTURE)
+        assert 44 < took <= 46
+        assert made["status"] == "submitting"
+        assert "do not repeat the call" in made["next_step"]
+        kie.goes_on.set()
+        _, again = await measure(clock, client, "get_task", task_ids=made["task_id"], wait_seconds=50)
+    assert again["status"] == "succeeded"
+    assert len(sandbox.accepted) == 1
+
+
 async def test_get_task_tells_that_a_slow_create_was_refused_in_the_end(
     unlimited: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:

@@ -1,7 +1,7 @@
 """A clock for tests: time jumps to the next deadline when every task waits for time, and stands still otherwise."""
 
 import asyncio
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -20,6 +20,13 @@ MOMENT = 0.002
 async def let_others_run() -> None:
     """Let other tasks go on for a moment. A test that polls has to await this, or time never passes."""
     await anyio.sleep(MOMENT)
+
+
+async def wait_until(happened: Callable[[], bool]) -> None:
+    """Wait for something that goes on in the background."""
+    with anyio.fail_after(10):
+        while not happened():
+            await let_others_run()
 
 
 class JumpingClock(Clock):

@@ -210,8 +210,41 @@ async def test_two_servers_find_out_in_time_that_an_id_exists_nowhere(
             clock.now += 5
         begun = clock.now
         with pytest.raises(InvalidCall, match="here or at KIE"):
-            await one.get("5f0c5f0c5f0c5f0c")
+            await one.get("5f0c5f0c5f0c5f0c", search_seconds=LOOKUP_SECONDS)
         assert clock.now - begun < LOOKUP_SECONDS
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_search_that_takes_longer_than_the_client_waits_goes_on_and_is_told_later(
+    settings: Settings, kie: KieClient, sandbox: Sandbox, clock: JumpingClock, *, is_known: bool
+) -> None:
+    id_ = await made_elsewhere(kie, PLACES[0]) if is_known else "5f0c5f0c5f0c5f0c"
+    goes_on = anyio.Event()
+
+    async def wait(path: str) -> Response | None:
+        if "record" in path or "info" in path:
+            await goes_on.wait()
+        return None
+
+    gate = InterceptedKie(sandbox.app, get=wait)
+    async with connect(settings, gate, clock, name="mcp", wait_seconds=None) as client:
+        for tool, given in (
+            ("get_task", {"task_ids": id_, "wait_seconds": 60}),
+            ("view_media", {"task_id": id_}),
+            ("resolve_task", {"task_id": id_, "outcome": NOT_CREATED}),
+        ):
+            begun = clock.now
+            error = answer(await client.call_tool(tool, given))["error"]
+            assert clock.now - begun <= 3.5
+            assert (error["retryable"], error["billed"]) == (True, False)
+            assert "Call get_task again with this id" in error["next_step"]
+        assert len(gate.requests) == 1
+        goes_on.set()
+        told = await client.call_tool("get_task", {"task_ids": id_})
+        while answer(told).get("error", {}).get("retryable"):
+            told = await client.call_tool("get_task", {"task_ids": id_})
+        assert (f"There is no task {id_}, here or at KIE." in text(told)) != is_known
+        assert ("task_id" in answer(told)) == is_known
 
 
 @pytest.mark.parametrize(
@@ -548,7 +581,6 @@ async def test_a_lost_task_that_kie_never_took_is_settled_in_words(
     async with connect(settings, gate, clock) as client:
         sandbox.inject_fault("create", "reset-before")
         task = answer(await client.call_tool("veo_video", {"prompt": "x"}))["task_id"]
-        asked = len(gate.requests)
         settled = await client.call_tool("resolve_task", {"task_id": f"task:{task}", "outcome": said})
         # That is what was asked for, and no failure of this call.
         assert not settled.is_error
@@ -558,7 +590,9 @@ async def test_a_lost_task_that_kie_never_took_is_settled_in_words(
         assert "Nothing was charged." in text(settled)
         again = await client.call_tool("resolve_task", {"task_id": task, "outcome": said})
         assert f"Task {task} is failed: there is nothing to settle." in text(again)
-    assert len(gate.requests) == asked
+    # The success rate is read beside each call.
+    assert gate.requests[0] == "POST /api/v1/veo/generate"
+    assert not [asked for asked in gate.requests[1:] if not asked.endswith("/success-rate")]
 
 
 async def test_an_outcome_that_kie_does_not_know_settles_nothing(

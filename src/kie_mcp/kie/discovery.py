@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -20,7 +20,7 @@ from kie_mcp import disk
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_input_schema
 from kie_mcp.clock import Clock
-from kie_mcp.errors import ApiError
+from kie_mcp.errors import ApiError, NotOffered
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.result_readers import parse_number
 from kie_mcp.kie.snapshot import OfferedModel, Snapshot, spell_mode
@@ -44,6 +44,15 @@ LONGEST_PRICE = 5000
 """Largest number of characters of a price text that are kept."""
 
 T = TypeVar("T")
+
+
+class KnownRate(NamedTuple):
+    """A cached success rate of a model."""
+
+    rate: float | None
+    """Share of the model's tasks that succeeded in the last hour, from 0 to 1; None if it is not known."""
+    is_fresh: bool
+    """Whether it is so new that KIE need not be asked again."""
 
 
 class Discovery:
@@ -123,13 +132,32 @@ class Discovery:
         return self._snapshot.schemas.get(id_) if self._snapshot else None
 
     async def read_success_rate(self, id_: str) -> float | None:
-        """Return the share of a model's tasks that succeeded in the last hour, from 0 to 1; None if nobody ran it."""
+        """Return the share of a model's tasks that succeeded in the last hour, from 0 to 1; None if it is not known.
 
-        def read(data: Schema) -> float | None:
-            points = data.get("points")
-            return mean_recent_rate(points if isinstance(points, list) else [], self._clock.time())
+        It is not known if nobody ran the model, or if KIE publishes no success rate of it, which is remembered for a
+        day.
+        """
+        path = _success_rate_path(id_)
+        if (known := await self.recall_success_rate(id_)) and known.is_fresh:
+            return known.rate
+        try:
+            return await self._read_cached(path, SUCCESS_RATE_CACHE_SECONDS, self._mean_rate)
+        except NotOffered:
+            await self._store(path, {"points": None})
+            return None
 
-        return await self._read_cached(f"{LIST_PATH}/{id_}/success-rate", SUCCESS_RATE_CACHE_SECONDS, read)
+    async def recall_success_rate(self, id_: str) -> "KnownRate | None":
+        """Return a model's cached success rate without asking KIE; None if there is none."""
+        cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_success_rate_path(id_)))
+        if not cached:
+            return None
+        is_published = cached["data"].get("points") is not None
+        lifetime = SUCCESS_RATE_CACHE_SECONDS if is_published else CACHE_SECONDS
+        return KnownRate(self._mean_rate(cached["data"]), 0 <= self._clock.time() - cached["at"] < lifetime)
+
+    def _mean_rate(self, data: Schema) -> float | None:
+        points = data.get("points")
+        return mean_recent_rate(points if isinstance(points, list) else [], self._clock.time())
 
     @cached_property
     def _snapshot(self) -> Snapshot | None:
@@ -162,8 +190,12 @@ class Discovery:
                     return read(cached["data"])
                 raise
             answer = read(data)
-            await anyio.to_thread.run_sync(_write_cache, file, {"at": self._clock.time(), "path": path, "data": data})
+            await self._store(path, data)
             return answer
+
+    async def _store(self, path: str, data: Schema) -> None:
+        cached = {"at": self._clock.time(), "path": path, "data": data}
+        await anyio.to_thread.run_sync(_write_cache, self._cache_file(path), cached)
 
     async def _fetch(self, path: str) -> Schema:
         """Wait until `REQUEST_INTERVAL` has passed since the last request, then request and return KIE's `data`."""
@@ -208,6 +240,10 @@ async def take_snapshot(
         if schema:
             schemas[id_] = schema
     return Snapshot(as_of, models, schemas), unread
+
+
+def _success_rate_path(id_: str) -> str:
+    return f"{LIST_PATH}/{id_}/success-rate"
 
 
 def _schema_path(id_: str) -> str:

@@ -39,6 +39,11 @@ class Route:
     repeated: bool = False
     """Whether the task has no id, so that polling sends the same create request again; KIE bills it only once."""
 
+    @property
+    def states_charge(self) -> bool:
+        """Whether KIE's record of a task has its charge, so that the account's balance is not needed for it."""
+        return self.shape == "jobs"
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:

@@ -259,15 +259,23 @@ class Ledger:
             query = query.where(sa.tuple_(tasks.c.listed, tasks.c.id) < before)
         return await self._select_tasks(query)
 
-    async def ran_alone(self, task: Task) -> bool:
-        """Return whether no other task in the ledger has run at any time since this task was created."""
+    async def ran_alone(self, task: Task, *, since: float | None = None, refund_seconds: float = 0) -> bool:
+        """Return whether no other task in the ledger, of this process or another one, has run for some time.
+
+        Args:
+            task: The task that does not count.
+            since: Beginning of this time in seconds since 1970; None is the creation of the task.
+            refund_seconds: Seconds for which a failed task counts as running after its end.
+        """
+        since = task.created if since is None else since
         number = await self.database.select(sa.select(tasks.c.number).where(tasks.c.id == task.id))
         overlaps = [
             tasks.c.finished.is_(None),
-            tasks.c.finished >= task.created,
+            tasks.c.finished >= since,
+            sa.and_(tasks.c.state == "failed", tasks.c.finished >= since - refund_seconds),
             # A task that ended before it was created ran while the clock was set back, so nobody knows when. After a
             # day, it has ended in any case.
-            sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > task.created - 24 * 3600),
+            sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > since - 24 * 3600),
             # Whatever the clock says, a task that was recorded later is a later task.
             *(tasks.c.number > row["number"] for row in number),
         ]
@@ -279,6 +287,11 @@ class Ledger:
             if await self.database.select(query):
                 return False
         return True
+
+    async def is_idle(self) -> bool:
+        """Return whether no task in the ledger, of this process or another one, runs now."""
+        running = tasks.c.finished.is_(None), tasks.c.state != "prepared"
+        return not await self.database.select(sa.select(tasks.c.id).where(*running).limit(1))
 
     async def _execute(self, statement: sa.Update) -> None:
         async with self.database.writing() as connection:

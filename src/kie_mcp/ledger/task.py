@@ -16,6 +16,8 @@ crash in this state, nobody knows whether KIE accepted the task.
 """
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
 """States of tasks that are no longer polled."""
+PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
+"""States of tasks whose create request KIE has not answered yet."""
 
 IN_PARTS = "parts"
 """The route of a whole: a task that KIE makes in parts, each of which is a task with a route of its own."""

@@ -4,7 +4,7 @@ The first tool call that needs one of these parts opens it, so that the server s
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -127,6 +127,17 @@ class App:
                 self._runner = await self._open()
         return self._runner
 
+    def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
+        """Run a function in the background; its errors are logged."""
+
+        async def run() -> None:
+            try:
+                await function(*arguments)
+            except Exception:
+                logger.exception("in the background")
+
+        self._task_group.start_soon(run)
+
     async def learn_roots(self, context: "Context") -> None:
         """Ask the client for the folders that it declares, if this server may read local files."""
         if self.local_files:
@@ -166,7 +177,6 @@ class App:
         from kie_mcp.tasks.caps import Caps, Rules
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
         from kie_mcp.tasks.downloads import Downloader
-        from kie_mcp.tasks.failures import explain_ledger_errors
         from kie_mcp.tasks.runner import Runner
         from kie_mcp.tasks.uploads import Uploader
 
@@ -214,8 +224,8 @@ class App:
             clock=self.clock,
         )
         opened.push_async_callback(runner.release_lease)
-        with explain_ledger_errors():
-            await runner.resume()
+        # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
+        self.start_soon(runner.resume)
         return runner
 
     async def _resume(self) -> None:

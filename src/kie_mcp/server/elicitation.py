@@ -170,7 +170,7 @@ async def _describe_balance(call: ToolCall) -> str:
     """Return a sentence with the account's balance, after a space; empty if KIE does not answer in time."""
     balance, runner = None, await call.context.lifespan_context.runner()
     with anyio.move_on_after(measure_create_left(call) / 2):
-        balance = await runner.read_balance()
+        balance = await runner.balance.find()
     return "" if balance is None else f" The balance is {format_credits(balance)}."
 
 

@@ -7,7 +7,7 @@ from mcp_types import CallToolResult, InputRequiredResult
 
 from kie_mcp.catalog.arguments import Options
 from kie_mcp.catalog.family import Family
-from kie_mcp.ledger.task import Task
+from kie_mcp.ledger.task import PENDING, Task
 from kie_mcp.server import answers, elicitation, health, live_fields, live_models, time_limits
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
@@ -60,7 +60,8 @@ async def _run_order(app: App, call: ToolCall, order: Order, options: Options) -
     with failures.explain_ledger_errors():
         earlier = await runner.find_repeated(order)
         if options.quote:
-            cost, balance = await runner.quote(order), await runner.client.read_balance()
+            await _refresh_health_soon(app, order)
+            cost, balance = await runner.quote(order), await runner.balance.read()
             advice = runner.client.advice
             return answers.build_quote_result(order, earlier, cost, balance, now=app.clock.time(), advice=advice)
     if not earlier and not options.anyway:
@@ -81,6 +82,11 @@ async def check_health(app: App, call: ToolCall, order: Order) -> None:
     await health.check_health(await app.discovery(), type(order.call), timeout_seconds=seconds)
 
 
+async def _refresh_health_soon(app: App, order: Order) -> None:
+    """Read the success rate of an order's model in the background, for the next call."""
+    app.start_soon(health.refresh, await app.discovery(), type(order.call))
+
+
 async def submit(app: App, call: ToolCall, order: Order, confirm: str) -> Task:
     """Start an order's task, and return it when KIE has accepted it, or earlier when the call has no time left.
 
@@ -94,7 +100,10 @@ async def submit(app: App, call: ToolCall, order: Order, confirm: str) -> Task:
         KieMcpError: When KIE did not accept the task.
     """
     runner = await app.runner()
-    return await runner.submit(order, confirm=confirm, seconds=time_limits.measure_create_left(call))
+    try:
+        return await runner.submit(order, confirm=confirm, seconds=time_limits.measure_create_left(call))
+    finally:
+        await _refresh_health_soon(app, order)
 
 
 async def wait_for_own_tasks(app: App, call: ToolCall, tasks: Sequence[Task]) -> list[Task]:
@@ -102,6 +111,8 @@ async def wait_for_own_tasks(app: App, call: ToolCall, tasks: Sequence[Task]) ->
     runner, left = await app.runner(), time_limits.measure_wait_left(call)
     usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
     most = left if app.settings.wait_seconds is not None else min(left, OWN_WAIT_SECONDS)
+    if all(task.state in PENDING for task in tasks):
+        most = min(most, time_limits.measure_create_left(call))
     return await runner.wait(tasks, most, make_progress_reporter(app, call.context, usual))
 
 

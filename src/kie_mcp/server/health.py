@@ -1,4 +1,8 @@
-"""Before a paid call, check which share of the model's tasks at KIE succeeded in the last hour."""
+"""Before a paid call, check which share of the model's tasks at KIE succeeded in the last hour.
+
+A healthy model's create request does not wait for this: the last known rate counts, and is read anew in the background.
+Only if that rate is low, KIE is asked before the model is refused.
+"""
 
 import math
 from collections.abc import Iterator
@@ -27,12 +31,20 @@ class Unhealthy(KieMcpError):
     category = "unhealthy"
 
 
+async def refresh(discovery: Discovery, model: type[KieModel]) -> None:
+    """Read a model's success rate from KIE, to know it at the next call, unless it was read in the last minutes."""
+    if ids := sorted(listed_ids(model)):
+        with suppress(ApiError):
+            await discovery.read_success_rate(ids[0])
+
+
 async def check_health(
     discovery: Discovery, model: type[KieModel], *, timeout_seconds: float = HEALTH_TIMEOUT_SECONDS
 ) -> None:
-    """Raise an error if a model failed more often than it succeeded in the last hour.
+    """Raise an error if a model failed more often than it succeeded in the last hour, as far as that is known.
 
-    If KIE does not answer within the timeout, no error is raised.
+    KIE is asked only if the last known success rate is low; if it does not answer within the timeout, no error is
+    raised.
 
     Args:
         discovery: Reads KIE's list of models and their success rates.
@@ -43,7 +55,8 @@ async def check_health(
         Unhealthy: When the model fails too often. The error's `next_step` names a substitute if one was found.
     """
     ids = sorted(listed_ids(model))
-    if not ids:
+    known = await discovery.recall_success_rate(ids[0]) if ids else None
+    if not known or _is_healthy(known.rate):
         return
     rate, substitute = None, ""
     # KIE accepts one request for success rates a second, so the timeout limits how long several requests may take.

@@ -108,7 +108,7 @@ async def _read_content(app: App, uri: str) -> Any:
 async def _read_credits(app: App) -> Any:
     from kie_mcp.catalog.credits import usd_field
 
-    balance = await (await app.runner()).client.read_balance()
+    balance = await (await app.runner()).balance.read()
     return {"credits": balance, **usd_field("usd", balance)}
 
 

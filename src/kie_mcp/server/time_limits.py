@@ -13,6 +13,9 @@ MOST_SECONDS = 600
 LEAST_CREATE_SECONDS = 3.5
 """Minimum seconds that a call waits for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
 
+MOST_CREATE_SECONDS = 45
+"""Most seconds that a call waits for KIE to accept its task; KIE takes seconds, so after that nobody knows more."""
+
 
 class Client(NamedTuple):
     """The time limit of all MCP clients that use the same name."""
@@ -53,7 +56,7 @@ def measure_wait_left(call: ToolCall) -> float:
 
 def measure_create_left(call: ToolCall) -> float:
     """Return the number of seconds that a call may still wait for KIE to accept its task."""
-    return _measure_left(call, max(find_longest_wait(call), LEAST_CREATE_SECONDS))
+    return _measure_left(call, min(max(find_longest_wait(call), LEAST_CREATE_SECONDS), MOST_CREATE_SECONDS))
 
 
 def find_longest_wait(call: ToolCall) -> float:

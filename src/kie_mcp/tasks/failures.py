@@ -9,7 +9,7 @@ from kie_mcp.kie import codes
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
-from kie_mcp.ledger.task import Task
+from kie_mcp.ledger.task import PENDING, Task
 from kie_mcp.text import quote_words
 
 _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
@@ -60,8 +60,8 @@ def create_interrupted_error(balance_note: str, advice: Advice) -> UnknownOutcom
     """Build the error for a task whose process crashed while the create request was on its way to KIE.
 
     Args:
-        balance_note: A sentence that says whether KIE probably accepted the create request, judging by the balance. The
-            sentence begins with a space; the text is empty if the balance shows nothing.
+        balance_note: A sentence with the balance before the create request and now, which begins with a space; empty if
+            one of them is unknown.
         advice: The next steps for the account's owner.
     """
     message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_note}"
@@ -126,7 +126,7 @@ def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpErr
 
 def internal_create_error(task: Task, error: Exception, advice: Advice) -> KieMcpError:
     """Build the error for a create request that failed because of an error inside this process, and not at KIE."""
-    if task.state not in ("prepared", "submitting"):
+    if task.state not in PENDING:
         name = f" as {task.kie_id}" if task.kie_id else ""
         return KieMcpError(
             f"KIE accepted task {task.id}{name}, but the ledger cannot be written ({describe_cause(error)}).",

@@ -18,9 +18,10 @@ from kie_mcp.clock import Clock
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
-from kie_mcp.ledger.task import Task, new_id
+from kie_mcp.ledger.task import PENDING, Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
+from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
 from kie_mcp.tasks.downloads import Downloader
@@ -30,6 +31,7 @@ from kie_mcp.tasks.parts import recount
 from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
 from kie_mcp.tasks.pricing import Pricing
 from kie_mcp.tasks.references import References
+from kie_mcp.tasks.search import SEARCH_WAIT_SECONDS, Searches
 from kie_mcp.tasks.services import Change, Services
 from kie_mcp.tasks.stray_references import refuse_stray_references
 from kie_mcp.tasks.takeover import Takeover
@@ -87,12 +89,13 @@ class Runner:
         self.id = new_id("s")
         """The id of this process in the ledger, under which the process holds its lease."""
         self._pricing = Pricing(ledger, self.references, clock, self.id)
-        self._services = Services(client, ledger, uploader, self.references, downloader, clock, on_change)
+        self.balance = Balance(client, ledger, clock, task_group)
+        self._services = Services(client, ledger, uploader, self.references, downloader, self.balance, clock, on_change)
         self._task_group = task_group
         self._rules = rules or Rules()
         self._callback_url = callback_url
         self._usual_seconds = usual_seconds
-        self._find_kind = find_kind
+        self._searches = Searches(client, ledger, clock, task_group, find_kind)
         self._watchers: dict[str, AnyWatcher] = {}
         self._takeover = Takeover(client, ledger, self.id, clock)
 
@@ -147,10 +150,6 @@ class Runner:
         """
         return (await self._look_up_repeat(order))[2]
 
-    async def read_balance(self) -> float | None:
-        """Return the account's balance in credits; None when KIE does not give it soon."""
-        return await self._services.read_balance()
-
     async def quote(self, order: Order) -> Quote:
         """Return the quote of a call, which is an estimate of its cost; no request is sent to KIE."""
         return await self._pricing.quote(order)
@@ -189,25 +188,27 @@ class Runner:
                 )
             return ids if confirmed else {}
 
-    async def get(self, id_: str, *, seconds: float | None = CREATE_WAIT_SECONDS) -> Task:
+    async def get(
+        self, id_: str, *, seconds: float | None = CREATE_WAIT_SECONDS, search_seconds: float = SEARCH_WAIT_SECONDS
+    ) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
 
-        If KIE has not answered the create request yet, this method waits for at most `seconds`. If a task is not in the
-        ledger, this method searches for the task at KIE and adds it to the ledger (adopts it).
+        A task that is not in the ledger is searched at KIE and added to the ledger (adopted). A search that takes
+        longer goes on in the background, and the next call gets its result.
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
             seconds: Seconds to wait at most for KIE's answer to the create; None waits as long as it takes.
+            search_seconds: Seconds to wait at most for the end of a search at KIE.
 
         Raises:
             InvalidCall: When there is no such task.
-            ApiError: When the task is not in the ledger, and KIE's answers do not say whether KIE knows the task.
+            ApiError: When the task is not in the ledger, and it is not known, or not yet, whether KIE knows it.
         """
         id_ = parse_task_id(id_)
         task = await self.ledger.find(id_)
         if not task:
-            task = await adoption.adopt(self.client, id_, now=self.clock.time(), find_kind=self._find_kind)
-            task = await self.ledger.add(task) or task
+            task = await self._searches.find(id_, search_seconds)
         if not task.saved and task.id not in self._watchers:
             # A full disk, for example, keeps nobody from reading; the heartbeat tries again.
             with suppress(LedgerError):
@@ -215,7 +216,7 @@ class Runner:
         watcher = self._watchers.get(task.id)
         if not watcher:
             return task if task.saved else await self.ledger.find(task.id) or task
-        if watcher.task.state in ("prepared", "submitting"):
+        if watcher.task.state in PENDING:
             await self._wait_for_create(watcher, seconds)
         watcher.poll_soon()
         return watcher.task
@@ -295,9 +296,9 @@ class Runner:
         return not task.final or (task.id in self._watchers and not task.note)
 
     async def resume(self) -> None:
-        """Take over the tasks of dead processes, and start the heartbeat, which takes over more tasks later."""
-        await self._takeover.take_over_claimable(self._watchers, self._take_over)
-        self._task_group.start_soon(self._takeover.run, self._watchers, self._take_over)
+        """Take over the tasks of dead processes, and go on doing so in the background; read the balance there, too."""
+        self.balance.refresh_soon()
+        await self._task_group.start(self._takeover.run, self._watchers, self._take_over)
 
     async def release_lease(self) -> None:
         """Release this process's lease, so that other processes can take over its tasks at once."""

@@ -1,23 +1,17 @@
 """The objects that all watchers of a process share: the client, the ledger, uploads, downloads and the clock."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
-import anyio
-
 from kie_mcp.clock import Clock
-from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks import failures
+from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.uploads import Uploader
-
-BALANCE_SECONDS = 5
-"""Maximum seconds to wait for KIE's answer with the account's balance."""
 
 Change = Callable[[Task], Awaitable[None]]
 """The type of a function that is called with a task after its new state is saved in the ledger."""
@@ -32,6 +26,7 @@ class Services:
     uploader: Uploader
     references: References
     downloader: Downloader | None
+    balance: Balance
     clock: Clock
     on_change: Change | None = None
 
@@ -49,9 +44,3 @@ class Services:
             except (OSError, LedgerError) as error:
                 return f"The JSON beside the files could not be written: {failures.describe_cause(error)}."
         return ""
-
-    async def read_balance(self) -> float | None:
-        """Return the account's balance in credits; None if KIE does not answer within `BALANCE_SECONDS`."""
-        with anyio.move_on_after(BALANCE_SECONDS), suppress(ApiError):
-            return await self.client.read_balance()
-        return None

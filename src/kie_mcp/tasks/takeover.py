@@ -4,6 +4,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
 from kie_mcp.clock import Clock
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.leases import LEASE_SECONDS
@@ -38,15 +41,24 @@ class Takeover:
         self._clock = clock
         self._last_heartbeat = float("-inf")
 
-    async def run(self, watched: Mapping[str, object], take_over: TakeOver) -> None:
-        """Renew the lease and take over tasks of dead processes, every `HEARTBEAT_SECONDS`, in an endless loop.
+    async def run(
+        self,
+        watched: Mapping[str, object],
+        take_over: TakeOver,
+        *,
+        task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
+    ) -> None:
+        """Take over tasks of dead processes and renew the lease, now and every `HEARTBEAT_SECONDS`, in an endless loop.
 
         The lease is renewed only while this process watches tasks.
 
         Args:
             watched: The tasks that this process watches; the keys are the ids of the tasks.
             take_over: A function that makes this process watch a task.
+            task_status: Is told when all tasks of dead processes were taken over for the first time.
         """
+        await self.take_over_claimable(watched, take_over)
+        task_status.started()
         while True:
             await self._clock.idle(HEARTBEAT_SECONDS)
             await self.take_over_claimable(watched, take_over)
@@ -67,6 +79,9 @@ class Takeover:
                     await take_over(task)
         except LedgerError as error:
             logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
+        except Exception:
+            # An error that leaves this method would end the heartbeats, and other processes would take over the tasks.
+            logger.exception("tasks cannot be taken over")
 
     async def renew_lease(self) -> None:
         """Renew the lease if it is time, and set this process's share of the rate limit of status requests."""

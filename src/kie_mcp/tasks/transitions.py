@@ -118,8 +118,8 @@ def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Tr
 
     Args:
         state: The task's state when the process died.
-        balance_note: A sentence that says whether KIE probably accepted the create request, judging by the balance. The
-            sentence begins with a space; the text is empty if the balance shows nothing.
+        balance_note: A sentence with the balance before the create request and now, which begins with a space; empty if
+            one of them is unknown.
         advice: The next steps for the account's owner.
     """
     match state:

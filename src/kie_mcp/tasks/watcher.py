@@ -8,7 +8,6 @@ module `polling` computes when to poll.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import anyio
 import httpx2
 
-from kie_mcp.catalog.credits import format_credits
 from kie_mcp.errors import ApiError, AuthError, KieMcpError, NotOffered, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
 from kie_mcp.kie.routes import Route
@@ -118,7 +116,7 @@ class Watcher:
                 await self._start_with_uploads(order, bodies)
             except KieMcpError as error:
                 if isinstance(error, UnknownOutcome):
-                    error.message += await self._explain_balance()
+                    error.message += await self._services.balance.explain(task)
                 self.error = failures.add_alternative(error, order.call, task)
                 await self._finish(transitions.refuse(error))
         except Exception as error:
@@ -166,18 +164,20 @@ class Watcher:
     async def _recover(self) -> None:
         """If the task's process died while the create request was on its way, set and save the task's next state."""
         task = self.task
-        note = await self._explain_balance() if task.state == "submitting" else ""
+        note = await self._services.balance.explain(task) if task.state == "submitting" else ""
         transition = transitions.recover(task.state, note, advice=self._services.client.advice)
         if transition.state != task.state:
             await self._finish(transition)
 
     async def _start_with_uploads(self, order: Order, bodies: Bodies) -> None:
         """Upload local files and send the create request; if KIE has lost an uploaded file, do both once again."""
-        task, refs = self.task, order.call.references()
+        task, refs, balance = self.task, order.call.references(), self._services.balance
         resolved = await self._services.references.resolve(refs)
-        task.balance = await self._services.read_balance()
+        sent = bodies(resolved)
+        states_charge = all(routes.find(route_id).states_charge for route_id in sent)
+        task.balance = await balance.read_before(task, states_charge=states_charge)
         try:
-            await self._try_routes(bodies(resolved))
+            await self._try_routes(sent)
         except ApiError as error:
             if not codes.find(error.code).upload_gone or not await self._services.uploader.forget(resolved.values()):
                 raise
@@ -281,14 +281,20 @@ class Watcher:
         has_files = task.results or (task.texts and task.model == MIDI_MODEL)
         task.saved = state != "succeeded" or self._services.downloader is None or not has_files
         await self._save_task()
+        self._services.balance.refresh_soon()
+
+    @property
+    def _clock_was_set_back(self) -> bool:
+        """Whether the times in the ledger do not tell which other tasks ran at the same time."""
+        return self._services.clock.time() - self.task.created < self._age - CLOCK_TOLERANCE
 
     async def _set_charge(self, charged: float | None, impossible: str) -> None:
         """Set the task's charge to the one from KIE or, if KIE's is missing or not plausible, to the balance's fall."""
         task = self.task
         if charged is not None and not charges.is_plausible(task, charged):
             charged, impossible = None, f"{charged:,.10g}"
-        if charged is None:
-            charged = await self._measure_charge()
+        if charged is None and not self._clock_was_set_back:
+            charged = await self._services.balance.measure_charge(task)
         if charged is not None and charges.is_plausible(task, charged):
             task.credits = charged
         elif impossible:
@@ -313,36 +319,6 @@ class Watcher:
             self._ledger_error = None
         for name, value in changes.items():
             setattr(task, name, value)
-
-    async def _measure_charge(self) -> float | None:
-        """Return by how many credits the balance has fallen since the create request; None if this cannot be measured.
-
-        It cannot be measured if the balance is unknown, another task ran at the same time, or the clock was set back:
-        then the times in the ledger do not tell what ran at the same time.
-        """
-        task, ledger = self.task, self._services.ledger
-        if self._services.clock.time() - task.created < self._age - CLOCK_TOLERANCE:
-            return None
-        with suppress(LedgerError):
-            if task.balance is not None and await ledger.ran_alone(task):
-                after = await self._services.read_balance()
-                # Another task may have begun while the balance was read, so this is checked again. A higher balance
-                # means that somebody bought credits.
-                if after is not None and after <= task.balance and await ledger.ran_alone(task):
-                    return round(task.balance - after, 2)
-        return None
-
-    async def _explain_balance(self) -> str:
-        """Return a sentence that says whether KIE probably accepted the create request, judging by the balance.
-
-        The text is empty if the balance is unknown or another task ran at the same time.
-        """
-        charge = await self._measure_charge()
-        if charge is None:
-            return ""
-        if charge:
-            return f" The balance fell by {format_credits(charge)} around the call, so it probably was."
-        return " The balance is the same as before the call, so it probably was not."
 
     async def _save_files(self, downloader: Downloader) -> None:
         """Download the task's files; retry with growing pauses until all are saved or KIE has deleted them."""

@@ -137,7 +137,7 @@ class Subscriptions:
     async def _compare_balance(self, app: App) -> None:
         """Read the account's balance; if it has changed since the last notification, send a notification."""
         try:
-            balance = await (await app.runner()).client.read_balance()
+            balance = await (await app.runner()).balance.read()
         except KieMcpError as error:
             logger.info("balance: %s", error)
         except Exception:

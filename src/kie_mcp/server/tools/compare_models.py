@@ -43,7 +43,7 @@ async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> 
     with failures.explain_ledger_errors():
         costs = [(await runner.find_repeated(order), await runner.quote(order)) for order in orders]
     if arguments.quote:
-        balance = await runner.client.read_balance()
+        balance = await runner.balance.read()
         return comparison.build_quote_result(orders, costs, arguments.max_credits, balance)
     _check_cap(orders, costs, arguments.max_credits)
     outcomes: dict[str, Task | KieMcpError] = {}

@@ -24,7 +24,7 @@ LONGEST_NAME = 60
 
 async def get_credits(app: App, _: ToolCall, __: Arguments) -> CallToolResult:
     """Return the tool result with the account's balance, in credits and in US dollars."""
-    balance = await (await app.runner()).client.read_balance()
+    balance = await (await app.runner()).balance.read()
     return answers.build_result({"credits": balance, **usd_field("usd", balance)}, f"{format_credits(balance)}.")
 
 

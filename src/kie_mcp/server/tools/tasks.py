@@ -62,8 +62,8 @@ async def _find_tasks(runner: Runner, call: ToolCall, ids: Sequence[str]) -> tup
     errors: dict[str, KieMcpError] = {}
     for id_ in ids:
         try:
-            seconds = min(CREATE_WAIT_SECONDS, time_limits.measure_create_left(call))
-            tasks.append(await runner.get(id_, seconds=seconds))
+            left = time_limits.measure_create_left(call)
+            tasks.append(await runner.get(id_, seconds=min(CREATE_WAIT_SECONDS, left), search_seconds=left))
         except KieMcpError as error:
             errors[one_line(id_)] = error
     if not tasks:

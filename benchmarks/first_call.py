@@ -1,0 +1,142 @@
+"""From a tool call to its create request at KIE: `python -m benchmarks.first_call [PYTHON]`.
+
+A simulated KIE answers at once, or 250 ms late, and notes when create requests arrive. Fresh servers are measured right
+after tools/list and 3 s later, and again at their second call. PYTHON is another interpreter, with another version of
+kie-mcp, that is measured in turn; the ratios are ours to that one's. Fails if a create request that comes 3 s after the
+start takes more than 30 ms of our own time, or if one waits for another request to KIE. It takes two minutes.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from benchmarks.stdio import ask, close, initialize
+from kie_mcp.kie.advice import SANDBOX_KEY
+from kie_mcp.sandbox.app import Sandbox
+
+STARTS = 7
+AWAY_SECONDS = 0.25
+IDLE_SECONDS = 3.0
+MOST_MILLISECONDS = 30
+"""Most of our own time for a create request of a server that has been up for a while."""
+MOST_ROUND_TRIPS = 1.1
+"""Latest arrival of a create request at a KIE that is far away; the request itself takes one round trip."""
+CALLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "picture": ("nano_banana_image", {"prompt": "a heron at dawn"}),
+    "song": ("suno_music", {"prompt": "rain on a tin roof"}),
+}
+
+
+@dataclass
+class DistantKie:
+    """A simulated KIE whose every answer takes one round trip more."""
+
+    sandbox: Sandbox
+    seconds: float
+    creates: list[float] = field(default_factory=list)
+    """Times, by the monotonic clock, at which create requests arrived."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http":
+            await anyio.sleep(self.seconds)
+            if scope["method"] == "POST":
+                self.creates.append(time.monotonic())
+        await self.sandbox.app(scope, receive, send)
+
+
+@contextmanager
+def serve(kie: DistantKie) -> Iterator[str]:
+    """Serve the simulated KIE on a free port, and yield its URL."""
+    server = uvicorn.Server(uvicorn.Config(kie, port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def measure_server(python: str, kie: DistantKie, url: str, call: str, idle: float) -> tuple[float, float]:
+    """Start a server and return the milliseconds from its first and its second call to their create requests."""
+    tool, arguments = CALLS[call]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"KIE_API_KEY": SANDBOX_KEY, "KIE_MCP_BASE_URL": url, "KIE_MCP_UPLOAD_URL": url}
+        folders = {"KIE_MCP_DATA_DIR": folder, "KIE_MCP_OUTPUT_DIR": str(Path(folder, "out")), "KIE_MCP_SAVE": "0"}
+        server = subprocess.Popen(
+            [python, "-m", "kie_mcp"],
+            env={**os.environ, **settings, **folders, "KIE_MCP_TOOLS": "all"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        with server:
+            initialize(server)
+            ask(server, "tools/list")
+            time.sleep(idle)
+            taken = []
+            for number in range(2):
+                kie.creates.clear()
+                began = time.monotonic()
+                ask(
+                    server,
+                    "tools/call",
+                    name=tool,
+                    arguments={**arguments, "prompt": f"{arguments['prompt']} {number}"},
+                )
+                taken.append((kie.creates[0] - began) * 1000)
+            close(server)
+    return taken[0], taken[1]
+
+
+def measure(pythons: Sequence[str], away: float) -> dict[str, list[float]]:
+    """Return the rows of the table for a KIE at this distance in seconds: medians in ms, one for each interpreter."""
+    rows: dict[str, list[float]] = {}
+    kie = DistantKie(Sandbox(seconds=0, credits=1e6), away)
+    with serve(kie) as url:
+        for call in CALLS:
+            for idle, when in ((0.0, "right after tools/list"), (IDLE_SECONDS, "3 s later")):
+                taken: list[list[tuple[float, float]]] = [[] for _ in pythons]
+                for _ in range(STARTS):
+                    for place, python in enumerate(pythons):
+                        taken[place].append(measure_server(python, kie, url, call, idle))
+                for number, name in enumerate(("1st", "2nd")):
+                    medians = [statistics.median(pair[number] for pair in each) for each in taken]
+                    rows[f"{call}, {name} call, {when}, KIE {away * 1000:.0f} ms away"] = medians
+    return rows
+
+
+def main() -> int:
+    """Measure, print, and return 1 when a goal is missed."""
+    pythons = [sys.executable, *sys.argv[1:2]]
+    rows = measure(pythons, 0) | measure(pythons, AWAY_SECONDS)
+    print("Median ms from the call to the arrival of its create request\n")
+    print("| | ours |", "another version | ratio |" if len(pythons) > 1 else "")
+    print("|---|--:|", "--:|--:|" if len(pythons) > 1 else "")
+    for name, medians in rows.items():
+        cells = [f"{each:.0f}" for each in medians] + [f"{medians[0] / each:.2f}" for each in medians[1:]]
+        print(f"| {name} |", " | ".join(cells), "|")
+    warm = {name: medians[0] for name, medians in rows.items() if "3 s later" in name}
+    near = [name for name, ms in warm.items() if "KIE 0 ms" in name and ms > MOST_MILLISECONDS]
+    most = AWAY_SECONDS * 1000 * MOST_ROUND_TRIPS + MOST_MILLISECONDS
+    far = [name for name, ms in warm.items() if "KIE 0 ms" not in name and ms > most]
+    print("\nGoal missed:", "; ".join(near + far) or "nowhere")
+    return int(bool(near + far))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""The account's balance: the last one that was read, and by how much it fell since a task began."""
+
+from contextlib import suppress
+from typing import NamedTuple
+
+import anyio
+from anyio.abc import TaskGroup
+
+from kie_mcp.catalog.credits import format_credits
+from kie_mcp.clock import Clock
+from kie_mcp.errors import ApiError
+from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.task import Task
+
+READ_SECONDS = 5
+"""Maximum seconds to wait for KIE's answer with the balance."""
+FRESH_SECONDS = 600
+"""Seconds for which a balance is remembered; another program with the same key may spend credits meanwhile."""
+REFUND_SECONDS = 60
+"""Seconds after a task has failed in which KIE may still give its credits back, which would hide a later charge."""
+
+
+class Known(NamedTuple):
+    """A balance that KIE told."""
+
+    credits: float
+    asked: float
+    """Seconds since 1970 when KIE was asked."""
+
+
+class Balance:
+    """The balance in credits; the last one is remembered until a task in the ledger begins or ends."""
+
+    def __init__(self, client: KieClient, ledger: Ledger, clock: Clock, task_group: TaskGroup) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._clock = clock
+        self._task_group = task_group
+        self._known: Known | None = None
+
+    async def read(self) -> float:
+        """Return the balance from KIE, and remember it.
+
+        Raises:
+            ApiError: When KIE does not answer, or when the answer has no valid number of credits.
+        """
+        asked = self._clock.time()
+        self._known = Known(await self._client.read_balance(), asked)
+        return self._known.credits
+
+    async def find(self) -> float | None:
+        """Return the balance from KIE, and remember it; None if KIE does not answer within `READ_SECONDS`."""
+        with anyio.move_on_after(READ_SECONDS), suppress(ApiError):
+            return await self.read()
+        return None
+
+    async def read_before(self, task: Task, *, states_charge: bool) -> float | None:
+        """Return the balance just before a task's create request; None if it is not known.
+
+        The remembered balance counts if no other task in the ledger, whichever process runs it, has run since. Else KIE
+        is asked, but only if the balance is needed: if KIE will not state the task's charge, and no other task runs,
+        whose charge would be part of the difference.
+
+        Args:
+            task: The task.
+            states_charge: Whether KIE's record of the task will have its charge.
+        """
+        known = self._known
+        with suppress(LedgerError):
+            if known and await self._still_holds(known, task):
+                return known.credits
+            if not states_charge and await self._ledger.ran_alone(task):
+                return await self.find()
+        return None
+
+    async def _still_holds(self, known: Known, task: Task) -> bool:
+        is_fresh = 0 <= self._clock.time() - known.asked <= FRESH_SECONDS
+        since = min(known.asked, task.created)
+        return is_fresh and await self._ledger.ran_alone(task, since=since, refund_seconds=REFUND_SECONDS)
+
+    def refresh_soon(self) -> None:
+        """Read the balance in the background, to remember it for the next task; while a task runs, that is no use."""
+        self._task_group.start_soon(self._refresh)
+
+    async def _refresh(self) -> None:
+        with suppress(LedgerError):
+            if await self._ledger.is_idle():
+                await self.find()
+
+    async def measure_charge(self, task: Task) -> float | None:
+        """Return by how many credits the balance has fallen since a task's create request.
+
+        None if a balance is unknown or another task ran at the same time.
+        """
+        before, after = task.balance, await self._read_alone(task)
+        # A higher balance means that somebody bought credits.
+        return None if before is None or after is None or after > before else round(before - after, 2)
+
+    async def explain(self, task: Task) -> str:
+        """Return a sentence with the balance before a task's create request and now, for a task of unknown outcome.
+
+        It says nothing of whether KIE accepted the task, because nobody knows how soon KIE charges it. The sentence
+        begins with a space; it is empty if a balance is unknown or another task ran at the same time.
+        """
+        before, after = task.balance, await self._read_alone(task)
+        if before is None or after is None:
+            return ""
+        seconds = f"{max(self._clock.time() - task.created, 0):.0f} s"
+        return (
+            f" The balance was {format_credits(before)} before the call, and {format_credits(after)} {seconds} later; "
+            "KIE may charge a task later than that, so look at it again after a minute."
+        )
+
+    async def _read_alone(self, task: Task) -> float | None:
+        """Return the balance now; None if it, or the one before the task, is unknown, or another task ran meanwhile."""
+        with suppress(LedgerError):
+            if task.balance is not None and await self._ledger.ran_alone(task):
+                after = await self.find()
+                # Another task may have begun while the balance was read, so this is checked again.
+                return after if await self._ledger.ran_alone(task) else None
+        return None

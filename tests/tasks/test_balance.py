@@ -1,0 +1,114 @@
+"""The remembered balance: it counts only while nothing in the ledger can have changed it."""
+
+from pathlib import Path
+
+import pytest
+from support.clock import JumpingClock
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end
+
+from kie_mcp.kie.routes import DOCUMENTED
+from kie_mcp.ledger.task import Task
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.balance import FRESH_SECONDS, REFUND_SECONDS
+from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.runner import Runner
+
+pytestmark = pytest.mark.anyio
+
+SONG = 12
+"""Credits of a song; KIE's record of it does not tell them."""
+
+
+async def sing(runner: Runner) -> Task:
+    """Make a song, which KIE charges for when it accepts it."""
+    return await run_to_end(runner, await runner.submit(Order("suno_music", model_call("suno_music"))))
+
+
+async def test_a_remembered_balance_spares_a_request_in_front_of_the_create(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    async def note(path: str) -> None:
+        asked.append(path)
+
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=note, post=note), clock) as runner:
+        assert await runner.balance.read() == 1000
+        asked.clear()
+        assert (await sing(runner)).credits == SONG
+        assert asked[0] == "/api/v1/generate"
+        # After ten minutes somebody else may have spent or bought credits.
+        await runner.balance.read()
+        asked.clear()
+        clock.now += FRESH_SECONDS + 1
+        assert (await sing(runner)).credits == SONG
+        assert asked[:2] == [DOCUMENTED.credits, "/api/v1/generate"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_balance_from_before_the_end_of_another_process_s_task_does_not_count(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, *, fails: bool
+) -> None:
+    """Otherwise the other song would be charged here too; or, where KIE gives its credits back, this one is free."""
+    async with run_runner(tmp_path, sandbox.app, clock) as one, run_runner(tmp_path, sandbox.app, clock) as two:
+        theirs = await two.submit(Order("suno_music", model_call("suno_music")))
+        assert await one.balance.read() == 1000 - SONG
+        if fails:
+            sandbox.inject_fault("status", "fail")
+        assert (await run_to_end(two, theirs)).state == ("failed" if fails else "succeeded")
+        clock.now += 1
+        assert (await sing(one)).credits == SONG
+
+
+async def test_a_balance_from_soon_after_a_failure_does_not_count_as_credits_may_still_come_back(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    kie = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, kie, clock) as runner:
+        sandbox.inject_fault("status", "fail")
+        assert (await sing(runner)).state == "failed"
+        clock.now += REFUND_SECONDS / 2
+        await runner.balance.read()
+        sandbox._credits += 1
+        clock.now += REFUND_SECONDS / 2 + 1
+        assert (await sing(runner)).credits == SONG
+
+
+async def test_a_balance_from_before_another_process_s_task_began_does_not_count(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as one, run_runner(tmp_path, sandbox.app, clock) as two:
+        assert await one.balance.read() == 1000
+        clock.now += 1
+        await sing(two)
+        clock.now += 1
+        assert (await sing(one)).credits == SONG
+
+
+async def test_while_another_process_s_task_runs_no_charge_is_measured(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as one, run_runner(tmp_path, sandbox.app, clock) as two:
+        sandbox.inject_fault("create", "stall")
+        await two.submit(Order("suno_music", model_call("suno_music")))
+        await one.balance.read()
+        song = await sing(one)
+        assert (song.state, song.credits, song.balance) == ("succeeded", None, None)
+
+
+async def test_the_balance_is_read_again_when_the_last_task_has_ended_and_not_before(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    kie = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, kie, clock) as runner:
+        await runner.balance.read()
+        await clock.sleep(1)
+        before = kie.balance_reads
+        drawn = [
+            await runner.submit(Order("x", model_call("nano_banana_image", prompt=f"heron {number}")))
+            for number in range(5)
+        ]
+        for task in drawn:
+            await run_to_end(runner, task)
+        await clock.sleep(1)
+        assert kie.balance_reads == before + 1
