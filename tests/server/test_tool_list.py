@@ -29,7 +29,7 @@ TOOLS = {tool["name"]: tool for tool in tool_list.build_tools()}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 # What Gemini's and OpenAI's function schemas have in common. Hosts refuse, or drop a tool for, what is not here:
-# unions, references, null, titles, const, format, exclusive limits, steps, additionalProperties.
+# unions, references, null, titles, const, format, exclusive limits, steps, additionalProperties other than true.
 PORTABLE = {"type", "description", "default", "properties", "required", "items", "minItems", "maxItems"} | {
     *("enum", "pattern", "minimum", "maximum", "minLength", "maxLength")
 }
