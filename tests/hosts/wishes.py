@@ -1,6 +1,7 @@
 """The ten wishes: what the scripted model calls for each, and whether its user got what the wish says."""
 
 import io
+import json
 import random
 import re
 from collections.abc import Callable
@@ -228,6 +229,9 @@ def obey(schema: Json, arguments: Json, *, everything: bool = False) -> Json:
         for name, value in arguments.items()
         if name in known or not closed
     }
+    # An object that cannot be written is given as text, if there is an argument for that.
+    lost = [name for name, value in arguments.items() if isinstance(value, dict) and kept.get(name) != value]
+    kept |= {f"{name}_json": json.dumps(arguments[name]) for name in lost if f"{name}_json" in known}
     required = schema.get("required") or []
     for name, each in known.items():
         if name not in kept and (name in required or (everything and says_nothing(each))):

@@ -83,8 +83,11 @@ async def test_each_model_s_result_is_in_one_table_and_on_one_sheet(client: Clie
     assert [line.partition(": ")[0] for line in told["sheet"]] == [f"{n}. {id_}" for n, id_ in enumerate(PICTURES, 1)]
 
 
-async def test_what_they_all_take_goes_to_each(client: Client, sandbox: Sandbox) -> None:
-    result = await compare(client, "google/nano-banana", "z-image", input={"aspect_ratio": "16:9"})
+@pytest.mark.parametrize(
+    "given", [{"input": {"aspect_ratio": "16:9"}}, {"input_json": '{"aspect_ratio": "16:9"}'}], ids=str
+)
+async def test_what_they_all_take_goes_to_each(client: Client, sandbox: Sandbox, given: dict[str, Any]) -> None:
+    result = await compare(client, "google/nano-banana", "z-image", **given)
     assert not result.is_error, read_text(result)
     assert "16:9" in str(sandbox.accepted[0].body)
     assert "16:9" in str(sandbox.accepted[1].body)

@@ -1,11 +1,13 @@
 """`find_models`, `describe_model`: the catalogue of models."""
 
+from typing import Any
+
 import pytest
 from mcp import Client
 from support.answers import answer, count_tokens, text
 
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.server.tools.models import NOTHING_FITS
+from kie_mcp.server.tools.models import NOTHING_FITS, WITHOUT_LIMITS
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +32,24 @@ async def test_models_are_found_by_words_kind_mode_and_price(client: Client) -> 
     nothing = await client.call_tool("find_models", {"words": "no such thing"})
     assert answer(nothing) == {"models": [], "page": 1, "pages": 0, "note": NOTHING_FITS}
     assert text(nothing) == NOTHING_FITS
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"kind": "image"}, {"mode": "text-to-image"}, {"max_credits": 0}, {"kind": "text", "max_credits": 1}],
+    ids=str,
+)
+async def test_where_kind_mode_and_price_leave_nothing_the_words_alone_are_searched(
+    client: Client, given: dict[str, Any]
+) -> None:
+    result = await client.call_tool("find_models", {"words": "lipsync", **given})
+    assert answer(result)["note"] == WITHOUT_LIMITS
+    assert text(result).startswith(WITHOUT_LIMITS)
+    assert "infinitalk/from-audio" in [row["model"] for row in answer(result)["models"]]
+
+
+async def test_where_no_words_are_given_nothing_is_found_outside_the_price(client: Client) -> None:
+    assert answer(await client.call_tool("find_models", {"max_credits": -1}))["note"] == NOTHING_FITS
 
 
 @pytest.mark.parametrize("words", ["picture", "video of my cat on a bike", "midjourney", "lypsync", "face swap"])

@@ -97,6 +97,32 @@ async def test_fields_beside_the_model_are_no_input_where_that_is_not_clear(
     assert sandbox.accepted == []
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"input": {}, "input_json": '{"prompt": "x", "aspect_ratio": "16:9"}'},
+        {"input_json": '{"prompt": "x", "aspect_ratio": "16:9"}'},
+        {"input": {"prompt": "x"}, "input_json": '{"prompt": "y", "aspect_ratio": "16:9"}'},
+        {"input": '{"prompt": "x", "aspect_ratio": "16:9"}', "input_json": ""},
+    ],
+    ids=str,
+)
+async def test_a_host_that_closes_the_input_passes_it_as_text(
+    client: Client, sandbox: Sandbox, given: dict[str, Any]
+) -> None:
+    result = await client.call_tool("run_model", {"model": "z-image", **given})
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[0].body["input"].items() >= {"prompt": "x", "aspect_ratio": "16:9"}.items()
+
+
+@pytest.mark.parametrize("given", ["prompt: x", "[1]", '"x"'])
+async def test_a_text_that_is_no_object_is_no_input(client: Client, sandbox: Sandbox, given: str) -> None:
+    result = await client.call_tool("run_model", {"model": "z-image", "input": {}, "input_json": given})
+    assert result.is_error
+    assert "input_json is no JSON object" in text(result)
+    assert sandbox.accepted == []
+
+
 async def test_empty_fields_are_left_out_of_a_new_model_too(client: Client, new_model: Sandbox) -> None:
     given = {"prompt ": "x", "image_urls": [""], "duration": "", "callBackUrl": "https://example.com", "model": NEW}
     assert not (await run_model(client, NEW, given)).is_error

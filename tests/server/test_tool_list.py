@@ -30,7 +30,7 @@ TOOLS = {tool["name"]: tool for tool in tool_list.build_tools()}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 # What Gemini's and OpenAI's function schemas have in common. Hosts refuse, or drop a tool for, what is not here:
-# unions, references, null, titles, const, format, exclusive limits, steps, additionalProperties.
+# unions, references, null, titles, const, format, exclusive limits, steps, additionalProperties other than true.
 PORTABLE = {"type", "description", "default", "properties", "required", "items", "minItems", "maxItems"} | {
     *("enum", "pattern", "minimum", "maximum", "minLength", "maxLength")
 }
@@ -242,9 +242,10 @@ def test_every_host_takes_the_schema(name: str) -> None:
     assert root["type"] == "object"
     assert NAME.fullmatch(name)
     for schema in walk_schemas(root):
-        # An object of any fields says so, and lists none: some hosts would pass on those only.
-        any_fields = schema.get("additionalProperties") is True
-        assert schema.keys() <= PORTABLE | ({"additionalProperties"} if any_fields else set())
+        # An object of any fields says so, and lists none: some hosts would pass on those only. A tool may say it too.
+        is_open = schema.get("additionalProperties") is True
+        any_fields = is_open and schema is not root
+        assert schema.keys() <= PORTABLE | ({"additionalProperties"} if is_open else set())
         assert schema["type"] in TYPES
         assert ("items" in schema) == (schema["type"] == "array")
         assert ("properties" in schema) == (schema["type"] == "object" and not any_fields)
@@ -256,6 +257,20 @@ def test_every_host_takes_the_schema(name: str) -> None:
             assert type(value) in TYPES[schema["type"]]
         assert isinstance(schema.get("description", ""), str)
         assert all(NAME.fullmatch(argument) for argument in schema.get("properties", ()))
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_host_that_makes_every_argument_required_leaves_the_model_a_way_to_say_nothing(name: str) -> None:
+    schema = TOOLS[name]["inputSchema"]
+    asked = {key: each for key, each in schema["properties"].items() if key not in schema["required"]}
+    saying_nothing = {"variation": 1, "string": "", "array": [], "object": {}, "boolean": False}
+    forced = [
+        key
+        for key, each in asked.items()
+        if "default" not in each and ("enum" in each or not {key, each["type"]} & saying_nothing.keys())
+    ]
+    # The OpenAI Agents SDK refuses to make a schema strict that says it is open.
+    assert bool(forced) == (schema.get("additionalProperties") is True), forced
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -11,7 +11,7 @@ import httpx2
 import PIL.Image
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult, ImageContent, TextContent
+from mcp_types import CallToolResult, ErrorData, ImageContent, Implementation, TextContent
 from support.answers import answer, wait_for_end
 from support.media_files import photo
 from support.programs import needs_ffmpeg
@@ -73,7 +73,47 @@ async def test_one_picture_is_shown_as_it_is(client: Client) -> None:
     image, text = read_picture(await view(client, made["task_id"]))
     with PIL.Image.open(path) as saved:
         assert image.size == saved.size == (512, 288)
-    assert text == f"task:{made['task_id']}#1, {path.name}: 512 x 288 px."
+    assert text == f"task:{made['task_id']}#1, {path}: 512 x 288 px."
+
+
+async def answer_sampling(context: object, params: object) -> ErrorData:  # noqa: ARG001 (the SDK gives both)
+    return ErrorData(code=-1, message="no")
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+@pytest.mark.parametrize(
+    ("name", "samples", "small"),
+    [
+        ("google-adk", False, True),
+        ("mcp", True, True),
+        ("mcp", False, False),
+        ("a host", True, False),
+    ],
+)
+async def test_a_host_that_makes_text_of_pictures_gets_a_small_one_and_the_way_to_more(
+    settings: Settings, transport: httpx2.ASGITransport, clock: Clock, era: Any, name: str, samples: bool, small: bool
+) -> None:
+    app = App(settings, transport=transport, clock=clock)
+    info, sampling = Implementation(name=name, version="1"), answer_sampling if samples else None
+    async with Client(build_server(app), mode=era, client_info=info, sampling_callback=sampling) as client:
+        made = await make(client, "nano_banana_image")
+        photo(2048, 1365).save(made["media"][0]["path"])
+        image, told = read_picture(await view(client, made["task_id"]))
+        large, more = read_picture(await view(client, made["task_id"], size="large"), 200_000)
+        compared = await client.call_tool(
+            "compare_models", {"prompt": "a fox", "models": ["z-image", "google/nano-banana"], "max_credits": 20}
+        )
+    assert made["media"][0]["path"] in told
+    assert ("size: large" in told) == small
+    assert (max(image.size) <= 128) == small
+    assert max(large.size) > 600
+    assert "size: large" not in more
+    (sheet,) = [each for each in compared.content if isinstance(each, ImageContent)]
+    assert (max(PIL.Image.open(io.BytesIO(b64decode(sheet.data))).size) <= 128) == small
+    # A PNG of the picture, as AutoGen makes one, and the JPEG twice, as Semantic Kernel writes it.
+    png = io.BytesIO()
+    image.save(png, "PNG")
+    assert (max(png.tell(), 2 * len(sheet.data)) < 45_000) == small
 
 
 @pytest.mark.untraced

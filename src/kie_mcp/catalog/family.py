@@ -41,6 +41,9 @@ MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edi
 ANY_SEEDS = (0, -1)
 """Seeds that do not influence which model is chosen: many clients send 0 by default, and -1 means a random seed."""
 
+LONGEST_TEXT = 9_999
+"""Most characters of a text that an agent may want to write; the schema does not show larger limits."""
+
 FILES_NOTE = "Files: https URL, path, data URI, or task:<id>#<n>."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
@@ -251,6 +254,8 @@ class Family:
         if len(schemas) < len(self.models):
             # Several MCP hosts send each default in the schema with every call, but some models lack this argument.
             merged.pop("default", None)
+        if merged.get("maxLength", 0) > LONGEST_TEXT:
+            del merged["maxLength"]
         common_enum = merged.get("enum")
         if all("enum" in each for each in schemas.values()):
             merged["enum"] = list(dict.fromkeys(value for each in schemas.values() for value in each["enum"]))

@@ -156,8 +156,8 @@ def _find_nearest(query: str, pool: list[Entry]) -> Found:
     """
     words = split_words(query)
     if needs := find_needs(words):
-        entries = chain.from_iterable(_find_targets(need, pool) for need, _ in needs)
-        return Found(list(dict.fromkeys(entries)), needs[0][0].note or "These fit a part of the words:")
+        entries = list(chain.from_iterable(_find_targets(need, pool) for need, _ in needs))
+        return Found(list(dict.fromkeys(entries)), needs[0][0].note or "These fit a part of the words:" * bool(entries))
     corrected = " ".join(_correct(word) for word in words)
     if corrected != " ".join(words) and (found := _find_exactly(corrected, pool)).entries:
         return Found(found.entries, f"Nothing is called {query!r}. For {corrected!r}: {found.note}".rstrip())

@@ -67,12 +67,12 @@ def find_longest_wait(call: ToolCall) -> float:
     setting = call.context.lifespan_context.settings.wait_seconds
     if setting is not None:
         return setting
-    limit = SECONDS_BY_NAME.get(_find_client_name(call.context), OTHER_SECONDS)
+    limit = SECONDS_BY_NAME.get(find_client_name(call.context), OTHER_SECONDS)
     # The remaining seconds are for sending the request and the answer, which takes longer on a busy machine.
     return min(limit - 1.5, limit * 0.8, MOST_SECONDS)
 
 
-def _find_client_name(context: Context) -> str:
+def find_client_name(context: Context) -> str:
     """Return the client's name in lower case; return an empty text if the name is unknown.
 
     In earlier protocol versions over HTTP without a session, the client sends no name. In this case, the name is `mcp`

@@ -18,7 +18,9 @@ function inspect(...options) {
 const { tools } = inspect("tools/list");
 await play((text) =>
   loop(text, tools, (name, args) => {
-    const given = Object.entries(args).flatMap(([key, value]) => ["--tool-arg", `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`]);
+    // It takes JSON, too, and an empty text only as JSON: `""`.
+    const write = (value) => (value && typeof value === "string" ? value : JSON.stringify(value));
+    const given = Object.entries(args).flatMap(([key, value]) => ["--tool-arg", `${key}=${write(value)}`]);
     return inspect("tools/call", "--tool-name", name, ...given);
   }),
 );

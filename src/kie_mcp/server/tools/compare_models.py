@@ -8,7 +8,6 @@ import anyio
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
-from kie_mcp.catalog.arguments import Options
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.errors import CapReached, InvalidCall, KieMcpError
 from kie_mcp.ledger.task import Task
@@ -16,8 +15,10 @@ from kie_mcp.server import elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.generate import QUICK_SECONDS, check_health, submit, wait_for_own_tasks
 from kie_mcp.server.orders import build_model_order
+from kie_mcp.server.preview_limits import find_preview_limits
 from kie_mcp.server.tools import comparison
 from kie_mcp.server.tools.comparison import Cost
+from kie_mcp.server.tools.free_input import FreeInput
 from kie_mcp.server.tools.tool import Tool
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.order import Order
@@ -27,7 +28,7 @@ TOOL_NAME = "compare_models"
 Outcome = TypeVar("Outcome")
 
 
-class CompareModels(Options):
+class CompareModels(FreeInput):
     """Arguments of compare_models."""
 
     prompt: str = Field(min_length=1)
@@ -59,7 +60,9 @@ async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> 
         return confirmed
     outcomes |= await _run_each(lambda order: submit(app, call, order, confirmed.get(order.id, "")), to_send)
     await _wait_for_quick_tasks(app, call, orders, outcomes)
-    return await comparison.build_comparison_result(app, orders, [outcomes[order.id] for order in orders])
+    return await comparison.build_comparison_result(
+        app, orders, [outcomes[order.id] for order in orders], find_preview_limits(call.context)
+    )
 
 
 async def _build_orders(app: App, arguments: CompareModels) -> list[Order]:

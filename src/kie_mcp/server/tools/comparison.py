@@ -13,6 +13,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.media import preview
 from kie_mcp.server import answers
 from kie_mcp.server.app import App
+from kie_mcp.server.preview_limits import PreviewLimits
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.saved_results import find_saved_path
@@ -90,7 +91,7 @@ def build_quote_result(
 
 
 async def build_comparison_result(
-    app: App, orders: Sequence[Order], outcomes: Sequence[Task | KieMcpError]
+    app: App, orders: Sequence[Order], outcomes: Sequence[Task | KieMcpError], limits: PreviewLimits
 ) -> CallToolResult:
     """Build the tool result that compares the tasks: a table, and one picture that shows the first file of each task.
 
@@ -98,6 +99,7 @@ async def build_comparison_result(
         app: The running server, whose clock and settings are used.
         orders: One order for each model.
         outcomes: For each order, in the order of `orders`, its task, or the error because of which no task started.
+        limits: The largest picture that the client gets.
     """
     now = app.clock.time()
     rows = [
@@ -118,9 +120,9 @@ async def build_comparison_result(
         answer["next_step"] = _next_step(app, open_)
     firsts = [(each, task.model) for task in tasks for each in task.results[:1] if each.path]
     pictures = [(await find_saved_path(each), model) for each, model in firsts]
-    sheet = await preview.render_contact_sheet(pictures) if pictures else None
+    sheet = await preview.render_contact_sheet(pictures, **limits._asdict()) if pictures else None
     if sheet:
-        answer["sheet"] = sheet.note.splitlines()
+        answer["sheet"] = f"{sheet.note}{limits.note}".splitlines()
     result = answers.build_result(answer, _format_comparison(answer), is_error=not (open_ or succeeded))
     if sheet and sheet.content:
         data = b64encode(sheet.content).decode()

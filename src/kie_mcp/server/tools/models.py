@@ -9,6 +9,7 @@ from pydantic import Field
 
 from kie_mcp.catalog import search
 from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server import answers, live_models
 from kie_mcp.server.app import App, ToolCall
@@ -16,6 +17,8 @@ from kie_mcp.server.tools.tool import Arguments, Tool
 
 PAGE_SIZE = 12
 """Maximum number of models on one page."""
+VOICES_NOTE = "find_voices finds a voice for speech, by words such as: calm British man."
+WITHOUT_LIMITS = "No model fits with this kind, mode and max_credits. Without them:"
 NOTHING_FITS = "No model fits. Say in other words what to make, or leave out kind, mode and max_credits."
 
 
@@ -37,6 +40,27 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     the words exactly but another model in KIE's list does, built-in models that match roughly are left out.
     """
     offered = await live_models.fetch_offered_models(app)
+    rows, note = _search(arguments, offered)
+    if not rows and arguments.words:
+        # A model whose host makes all arguments required has to name a kind, mode and price, and may name a wrong one.
+        rows, note = _search(FindModels(words=arguments.words), offered)
+        note = f"{WITHOUT_LIMITS} {note}".rstrip() if rows else note
+    pages = math.ceil(len(rows) / PAGE_SIZE)
+    page = rows[(arguments.page - 1) * PAGE_SIZE : arguments.page * PAGE_SIZE]
+    answer = {"models": page, "page": arguments.page, "pages": pages}
+    lines = [f"{row['model']} ({row['tool']}, {row['mode']}, {_format_price(row)}): {row['about']}" for row in page]
+    models = [MODELS.get(row["model"]) for row in page]
+    voices_note = VOICES_NOTE if any(model and model.voice_list for model in models) else ""
+    if note := " ".join(filter(None, (note or ("" if rows else NOTHING_FITS), voices_note))):
+        answer["note"] = note
+        lines.insert(0, note)
+    if pages > 1:
+        lines.append(f"Page {arguments.page} of {pages}.")
+    return _result_with_key_note(app, answer, "\n".join(lines))
+
+
+def _search(arguments: FindModels, offered: live_models.OfferedModels) -> tuple[list[dict[str, str]], str]:
+    """Return a row for each model that the arguments fit, and a note that says how they were found."""
     found = search.find_models(
         arguments.words, kind=arguments.kind, mode=arguments.mode, max_credits=arguments.max_credits
     )
@@ -53,19 +77,7 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
         ]
         for is_legacy in (False, True)
     )
-    rows = [*current, *new, *legacy]
-    pages = math.ceil(len(rows) / PAGE_SIZE)
-    page = rows[(arguments.page - 1) * PAGE_SIZE : arguments.page * PAGE_SIZE]
-    answer = {"models": page, "page": arguments.page, "pages": pages}
-    speech = any(each.model.voice_list for each in found.entries[:PAGE_SIZE])
-    lines = [f"{row['model']} ({row['tool']}, {row['mode']}, {_format_price(row)}): {row['about']}" for row in page]
-    voices_note = "find_voices finds a voice for speech, by words such as: calm British man." if speech else ""
-    if note := " ".join(filter(None, (found.note or ("" if rows else NOTHING_FITS), voices_note))):
-        answer["note"] = note
-        lines.insert(0, note)
-    if pages > 1:
-        lines.append(f"Page {arguments.page} of {pages}.")
-    return _result_with_key_note(app, answer, "\n".join(lines))
+    return [*current, *new, *legacy], found.note
 
 
 def _format_price(row: Mapping[str, str]) -> str:

@@ -7,16 +7,16 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from kie_mcp.catalog.arguments import Options
 from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.generate import generate
 from kie_mcp.server.live_models import RUN_MODEL_TOOL
 from kie_mcp.server.orders import build_model_order
+from kie_mcp.server.tools.free_input import FreeInput
 from kie_mcp.server.tools.tool import Tool
 
 
-class RunModel(Options):
+class RunModel(FreeInput):
     """Arguments of run_model."""
 
     model: str

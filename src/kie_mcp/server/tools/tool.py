@@ -8,7 +8,7 @@ from typing import Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kie_mcp.catalog.arguments import explain_problem, list_arguments, read_arguments
+from kie_mcp.catalog.arguments import OPTIONS, explain_problem, list_arguments, read_arguments
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App, ToolCall
@@ -40,7 +40,9 @@ class Tool:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """The JSON Schema of the tool's arguments."""
-        return {"required": [], **plain_schema(self.arguments)}
+        schema = {"required": [], **plain_schema(self.arguments)}
+        options = {name: OPTIONS[name] for name in schema["properties"].keys() & OPTIONS}
+        return schema | {"properties": schema["properties"] | options}
 
     async def __call__(
         self, app: App, call: ToolCall, arguments: Mapping[str, Any]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from kie_mcp.catalog import price_list, search
+from kie_mcp.catalog.arguments import OPTIONS
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.registry import FAMILIES, STANDARD
@@ -27,6 +28,8 @@ COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md doc
 BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
 """Maximum tokens of a client's context that the tools of each size may take."""
 
+NUMBERS = ("integer", "number")
+"""The types of arguments for which there is no empty value."""
 
 ALWAYS_LOADED = frozenset({nano_banana.IMAGE.tool, "get_task", "find_models", live_models.RUN_MODEL_TOOL})
 """Names of the tools that Claude Code shows to its model from the start.
@@ -96,7 +99,7 @@ def _family_tool(family: Family) -> dict[str, Any]:
         "name": family.tool,
         "title": format_title(family.tool),
         "description": family.description,
-        "inputSchema": family.input_schema,
+        "inputSchema": _leave_open(family.input_schema),
         # A call after the repeat window spends credits again, so the tool is not declared idempotent.
         "annotations": {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": True},
     }
@@ -110,9 +113,22 @@ def _utility_tool(utility: Tool) -> dict[str, Any]:
         "name": utility.name,
         "title": format_title(utility.name),
         "description": utility.description,
-        "inputSchema": utility.input_schema,
+        "inputSchema": _leave_open(utility.input_schema),
         "annotations": hints,
     }
+
+
+def _leave_open(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool's schema, with `additionalProperties: true` if a strict host would force values on the model.
+
+    Such a host makes all arguments required. The model then has to say a choice and a number for each argument that
+    takes them, also if only another model of the tool has the argument. The OpenAI Agents SDK does not make a schema
+    strict that says it is open. Without these words, a schema allows the same calls.
+    """
+    required = schema["required"]
+    optional = (field for name, field in schema["properties"].items() if name not in {*required, *OPTIONS})
+    forced = any("default" not in field and ("enum" in field or field["type"] in NUMBERS) for field in optional)
+    return schema | ({"additionalProperties": True} if forced else {})
 
 
 def format_tool_tables() -> str:

@@ -12,6 +12,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import preview
 from kie_mcp.media.preview import Preview
 from kie_mcp.server.app import App, ToolCall
+from kie_mcp.server.preview_limits import PreviewLimits, find_preview_limits
 from kie_mcp.server.saved_files import find_saved_result
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.saved_results import find_saved_path, open_saved_file
@@ -25,7 +26,7 @@ class ViewMedia(Arguments):
     size: Literal["small", "large"] = Field("small", description="large shows more detail: 200 kB, not 45.")
 
 
-async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolResult:
+async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallToolResult:
     """Return a picture of one result of a task, or a contact sheet (one picture of all results), and a text about it.
 
     The result has no structuredContent, because several hosts would then show only structuredContent and no picture.
@@ -34,7 +35,7 @@ async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolRes
         InvalidCall: When the task has no such result, or the result is not saved.
     """
     task = await (await app.runner()).get(arguments.task_id)
-    max_bytes = preview.MAX_LARGE_BYTES if arguments.size == "large" else preview.MAX_BYTES
+    limits = PreviewLimits(preview.MAX_LARGE_BYTES) if arguments.size == "large" else find_preview_limits(call.context)
     number, fragment = arguments.n, arguments.task_id.partition("#")[2]
     # The caller may also write the number of the result in task_id: `task:<id>#<n>`, as in arguments that take files.
     if number is None and fragment.isdecimal():
@@ -50,14 +51,14 @@ async def view_media(app: App, _: ToolCall, arguments: ViewMedia) -> CallToolRes
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
         with await anyio.to_thread.run_sync(open_saved_file, result):
             path = Path(result.path)
-            picture = await preview.render_preview(path, max_bytes=max_bytes)
-        return _picture_result(f"task:{task.id}#{number}, {path.name}: {picture.note}", picture)
+            picture = await preview.render_preview(path, **limits._asdict())
+        return _picture_result(f"task:{task.id}#{number}, {path}: {picture.note}{limits.note}", picture)
     if not any(each.path for each in task.results):
         # No result is saved, so this call always raises an error, which tells the caller why there is no file.
         find_saved_result(app, task, 1)
     files = [(await find_saved_path(each), each.label) for each in task.results]
-    sheet = await preview.render_contact_sheet(files, max_bytes=max_bytes)
-    return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}", sheet)
+    sheet = await preview.render_contact_sheet(files, **limits._asdict())
+    return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)
 
 
 def _picture_result(text: str, picture: Preview | None = None) -> CallToolResult:

@@ -1,0 +1,45 @@
+"""Decide how large a preview may be, from what is known of the client.
+
+Some hosts give pictures to their language model as base64 text, which no model can see, and which fills its context.
+"""
+
+from typing import NamedTuple
+
+from kie_mcp.media import preview
+from kie_mcp.server.app import Context
+from kie_mcp.server.time_limits import find_client_name
+
+TEXT_SIDE_PX = 128
+"""Largest length in pixels of the longer side, for hosts that make a text of pictures."""
+TEXT_NOTE = "\nThis is small, because your host seems to give you pictures as text. Open the file, or use size: large."
+
+
+class PreviewLimits(NamedTuple):
+    """The largest preview that a client gets."""
+
+    max_bytes: int = preview.MAX_BYTES
+    """Largest size in bytes."""
+    max_side_px: int = preview.MAX_SIDE_PX
+    """Largest length in pixels of the longer side."""
+
+    @property
+    def note(self) -> str:
+        """A line for the agent if its previews are small on purpose; otherwise empty."""
+        return TEXT_NOTE if self.max_side_px == TEXT_SIDE_PX else ""
+
+
+def find_preview_limits(context: Context) -> PreviewLimits:
+    """Return the limits for the small previews of a client."""
+    return PreviewLimits(max_side_px=TEXT_SIDE_PX) if _makes_text_of_pictures(context) else PreviewLimits()
+
+
+def _makes_text_of_pictures(context: Context) -> bool:
+    """Tell whether this is a host of which it is known that its model gets pictures as text.
+
+    Google ADK 2.13.0 has a name. AutoGen 0.7.5, which makes a larger PNG of the picture first, and Semantic Kernel
+    1.45.0, which writes it twice, have the name of the Python SDK; but of the hosts with that name, only they declare
+    sampling.
+    """
+    client, name = context.session.client_params, find_client_name(context)
+    samples = client is not None and client.capabilities.sampling is not None
+    return name == "google-adk" or (name == "mcp" and samples)
