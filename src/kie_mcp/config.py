@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -73,9 +74,21 @@ def _read_variable(found: re.Match[str]) -> str:
     return value
 
 
+def _check_url(url: str) -> str:
+    """Return a URL as it is.
+
+    Raises:
+        ValueError: When the URL has no host, or a port that there cannot be.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("it names no server")
+    return url
+
+
 ExpandedPath = Annotated[Path, AfterValidator(_expand_path)]
 Credits = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(_check_url)]
 
 
 class Settings(BaseSettings):

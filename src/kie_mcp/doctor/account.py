@@ -69,7 +69,7 @@ async def check_kie(settings: Settings, seconds: float = KIE_SECONDS) -> list[Fi
     except TimeoutError:
         text = f"KIE did not answer within {seconds:g} seconds."
         answer = Finding("KIE", "mend", text, "Check the network and its proxy, then try again.")
-    except (httpx2.InvalidURL, UnicodeError):
+    except httpx2.InvalidURL:
         answer = Finding("KIE", "mend", "KIE_MCP_BASE_URL is no address of a server.", "Mend it, or leave it out.")
     else:
         answer = _judge_balance(balance)
