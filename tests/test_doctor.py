@@ -138,6 +138,13 @@ def test_all_is_well_with_a_kie_that_accepts_the_key(home: Path, tmp_path: Path)
     assert found["settings"]["text"].startswith("Set here: KIE_API_KEY, KIE_MCP_BASE_URL")
 
 
+def test_an_empty_balance_is_told(home: Path, tmp_path: Path) -> None:
+    with serve_command("sandbox", "--port", "0", "--credits", "0", KIE_MCP_DATA_DIR=str(tmp_path / "kie")) as url:
+        found = examine(home, KIE_API_KEY="sandbox", KIE_MCP_BASE_URL=url)["KIE"]
+    assert found["status"] == "note"
+    assert "KIE_MCP_SANDBOX_CREDITS" in found["next_step"]
+
+
 def test_without_a_key_and_a_network_it_says_how_to_set_one(home: Path) -> None:
     found = examine(home, ends_with=1, KIE_API_KEY="", https_proxy=NOWHERE)
     assert found["key"]["status"] == "mend"
@@ -193,6 +200,7 @@ def test_an_answer_without_a_time_that_can_be_read_says_so(home: Path, monkeypat
 def test_a_kie_that_cannot_be_reached_is_told(home: Path) -> None:
     found = examine(home, ends_with=1, KIE_API_KEY=KEY, KIE_MCP_BASE_URL=NOWHERE)
     assert found["KIE"]["status"] == "mend"
+    assert "KIE_MCP_BASE_URL" in found["KIE"]["next_step"]
     assert "clock" not in found
 
 
@@ -203,6 +211,12 @@ async def test_a_kie_that_does_not_answer_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setenv("all_proxy", "")
     (found,) = await check_kie(Settings(), seconds=0)
     assert (found.status, found.text) == ("mend", "KIE did not answer within 0 seconds.")
+
+
+def test_a_key_that_cannot_be_one_is_hidden_elsewhere_too(home: Path) -> None:
+    found = examine(home, ends_with=1, KIE_API_KEY=f"Bearer '{KEY}'", KIE_MCP_TOOLS=KEY)
+    assert "[key]" in found["settings"]["text"]
+    assert KEY not in str(found)
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])

@@ -9,16 +9,18 @@ from shlex import quote
 import anyio
 import httpx2
 
-from kie_mcp.catalog.credits import format_credits
+from kie_mcp.catalog.credits import format_credits, format_worth
 from kie_mcp.config import Settings
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.errors import ApiError, ConfigurationError
+from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.client import KieClient
 
 KIE_SECONDS = 15
 """Seconds after which KIE counts as out of reach."""
 MOST_CLOCK_SECONDS = 300
 """Largest difference in seconds between this machine's clock and KIE's without a word about it."""
+CHECK_NETWORK = "Check the network, the proxy and KIE_MCP_BASE_URL, then try again."
 EXAMPLE_DAY_CAP = 1000
 
 
@@ -64,15 +66,16 @@ async def check_kie(settings: Settings, seconds: float = KIE_SECONDS) -> list[Fi
             client.http.event_hooks = {"response": [note_date]}
             with anyio.fail_after(seconds):
                 balance = await client.read_balance()
-    except (ApiError, ConfigurationError) as error:
+    except ConfigurationError as error:
         answer = Finding.from_error("KIE", error)
+    except ApiError as error:
+        answer = Finding("KIE", "mend", error.message, error.next_step if dates else CHECK_NETWORK)
     except TimeoutError:
-        text = f"KIE did not answer within {seconds:g} seconds."
-        answer = Finding("KIE", "mend", text, "Check the network and its proxy, then try again.")
+        answer = Finding("KIE", "mend", f"KIE did not answer within {seconds:g} seconds.", CHECK_NETWORK)
     except httpx2.InvalidURL:
         answer = Finding("KIE", "mend", "KIE_MCP_BASE_URL is no address of a server.", "Mend it, or leave it out.")
     else:
-        answer = _judge_balance(balance)
+        answer = _judge_balance(balance, client.advice)
     return [answer, *(_judge_clock(date) for date in dates[-1:] if date)]
 
 
@@ -92,14 +95,15 @@ def check_spending_rules(settings: Settings) -> Finding:
     )
     if settings.max_credits_per_day is None and not settings.sandbox:
         text = "No cap for a day is set, so an agent that goes on and on can spend the whole balance."
-        step = f"Set KIE_MCP_MAX_CREDITS_PER_DAY, for example to {EXAMPLE_DAY_CAP}: {format_credits(EXAMPLE_DAY_CAP)}."
+        worth = format_worth(EXAMPLE_DAY_CAP)
+        step = f"Set KIE_MCP_MAX_CREDITS_PER_DAY, for example to {EXAMPLE_DAY_CAP}{worth and f' ({worth})'}."
         return Finding("spending", "note", text, step, details)
     return Finding("spending", "ok", details[0], details=details[1:])
 
 
-def _judge_balance(balance: float) -> Finding:
+def _judge_balance(balance: float, advice: Advice) -> Finding:
     if balance <= 0:
-        return Finding("KIE", "note", "KIE accepts the key; no credits are left.", "Top up at https://kie.ai/billing.")
+        return Finding("KIE", "note", "KIE accepts the key; no credits are left.", f"{advice.top_up}.")
     return Finding("KIE", "ok", f"KIE accepts the key; {format_credits(balance)} are left.")
 
 

@@ -1,6 +1,7 @@
 """Examine everything, and remove all secrets from what was found."""
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,8 @@ from kie_mcp.text import one_line
 
 SECRETS = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_MCP_HTTP_TOKEN")
 """Settings whose values no finding may show."""
+AROUND_SECRET = re.compile(r"[\s'\"`=]+")
+"""Matches what may stand between a secret and what does not belong to it, such as quotes or the word Bearer."""
 
 
 async def examine() -> list[Finding]:
@@ -41,7 +44,7 @@ async def examine() -> list[Finding]:
 
 def _make_filter(settings: Settings | None) -> Callable[[str], str]:
     """Return a function that removes all secrets from a text; a user may have put one into the wrong setting."""
-    secrets = [os.environ.get(name, "").strip() for name in SECRETS]
+    secrets = [part for name in SECRETS for part in AROUND_SECRET.split(os.environ.get(name, ""))]
     with suppress(ConfigurationError):
         secrets += [settings.key if settings else ""]
     secrets += environment.list_proxy_passwords()

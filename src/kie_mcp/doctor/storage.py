@@ -10,6 +10,7 @@ from shlex import quote
 from kie_mcp.config import Settings
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.kie.advice import KIE, SANDBOX, Advice
 from kie_mcp.ledger.database import FILE_NAME
 from kie_mcp.ledger.inspection import MOST_ROWS, NEWEST_VERSION, Inspection, inspect_ledger
 from kie_mcp.tasks.allowed_folders import NAMED, AllowedFolders, Folder
@@ -62,10 +63,10 @@ def check_ledger(settings: Settings) -> Finding:
         return Finding("ledger", "mend", text, "Mend the permissions of this folder, or set KIE_MCP_DATA_DIR.")
     if not found:
         return Finding("ledger", "ok", "There is none yet; the first call makes it.")
-    return _judge_ledger(found, settings.state_dir / FILE_NAME)
+    return _judge_ledger(found, settings.state_dir / FILE_NAME, SANDBOX if settings.sandbox else KIE)
 
 
-def _judge_ledger(found: Inspection, path: Path) -> Finding:
+def _judge_ledger(found: Inspection, path: Path, advice: Advice) -> Finding:
     tasks = f"{found.tasks:,} {'task' if found.tasks == 1 else 'tasks'}, version {found.version}"
     if found.version > NEWEST_VERSION:
         text = f"A newer kie-mcp wrote the ledger ({tasks}); this one reads version {NEWEST_VERSION}."
@@ -76,7 +77,7 @@ def _judge_ledger(found: Inspection, path: Path) -> Finding:
         text = (
             f"It has {tasks}. Of its newest {MOST_ROWS:,} rows, {found.broken:,} are broken; lists show them as such."
         )
-        return Finding("ledger", "note", text, "KIE's own list has these tasks: https://kie.ai/logs.")
+        return Finding("ledger", "note", text, f"KIE's own list has these tasks: {advice.task_list}.")
     upgrade = "; the next start of the server upgrades it" if found.version < NEWEST_VERSION else ""
     return Finding("ledger", "ok", f"It has {tasks}{upgrade}.")
 
