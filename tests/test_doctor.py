@@ -296,9 +296,16 @@ def test_the_folders_that_count_are_told_and_why_others_do_not(home: Path, tmp_p
     assert "KIE_MCP_READ_DIRS" in found["next_step"]
 
 
-def test_a_folder_to_read_from_that_does_not_exist_is_told(home: Path) -> None:
-    found = examine(home, ends_with=1, KIE_MCP_READ_DIRS=str(home / "nothing"))["local files"]
-    assert str(home / "nothing") in found["text"]
+@pytest.mark.parametrize("name", ["nothing", "n" * 300, "circle"])
+def test_a_folder_to_read_from_that_does_not_exist_is_told(name: str, home: Path) -> None:
+    (home / "circle").symlink_to(home / "circle")
+    found = examine(home, ends_with=1, KIE_MCP_READ_DIRS=str(home / name))["local files"]
+    assert str(home / name) in found["text"]
+
+
+def test_a_link_that_leads_nowhere_in_the_place_of_a_folder_is_told(home: Path) -> None:
+    (home / "out").symlink_to(home / "nothing")
+    assert examine(home, ends_with=1)["output folder"]["status"] == "mend"
 
 
 @pytest.mark.parametrize(("setting", "name"), [("OUTPUT", "output folder"), ("DATA", "data folder")])
@@ -396,9 +403,11 @@ def test_a_folder_in_the_place_of_the_ledger_is_told(home: Path) -> None:
     assert "is no file" in examine(home, ends_with=1)["ledger"]["text"]
 
 
-def test_a_proxy_that_cannot_be_used_is_told_without_its_password(home: Path) -> None:
-    found = examine(home, ends_with=1, all_proxy=f"socks5://ann:{PASSWORD}@127.0.0.1:9")["proxy"]
+@pytest.mark.parametrize("address", ["socks5://ann:{}@127.0.0.1:9", "http://ann:{}@127.0.0.1:99999", "http://{}@[bad"])
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(address: str, home: Path) -> None:
+    found = examine(home, ends_with=1, all_proxy=address.format(PASSWORD))["proxy"]
     assert found["status"] == "mend"
+    assert PASSWORD not in str(found)
     assert "SOCKS" in found["next_step"]
 
 

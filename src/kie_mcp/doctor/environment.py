@@ -4,8 +4,6 @@ import platform
 import re
 from contextlib import suppress
 from importlib.metadata import version
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies
 
 from pydantic import ValidationError
 
@@ -14,7 +12,7 @@ from kie_mcp.child_process import run_program
 from kie_mcp.config import Settings
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.kie.connection import open_http
+from kie_mcp.kie.connection import find_proxies, open_http
 from kie_mcp.ledger.inspection import SQLITE_VERSION, find_sqlite_fault
 from kie_mcp.media.ffmpeg import find_ffmpeg
 from kie_mcp.server.selection import Selection
@@ -22,7 +20,6 @@ from kie_mcp.server.selection import Selection
 FFMPEG_SECONDS = 10
 """Seconds after which ffmpeg, when asked for its version, counts as broken."""
 FFMPEG_OUTPUT_BYTES = 100_000
-PROXY_SCHEMES = ("https", "http", "all")
 
 
 def check_versions() -> Finding:
@@ -67,14 +64,16 @@ def check_settings() -> tuple[Finding, Settings | None]:
 
 async def check_proxies() -> Finding:
     """Tell which proxies the environment names, without their passwords, and whether they can be used."""
-    named = {scheme: url for scheme, url in getproxies().items() if scheme in PROXY_SCHEMES}
     try:
         await open_http().aclose()
     except ConfigurationError as error:
         return Finding.from_error("proxy", error)
-    if not named:
+    proxies = find_proxies()
+    if not proxies:
         return Finding("proxy", "ok", "The environment names none.")
-    details = tuple(f"{scheme}: {_hide_password(url)}" for scheme, url in named.items())
+    details = tuple(
+        f"{scheme}: {proxy.scheme}://{proxy.netloc.rpartition('@')[2]}" for scheme, proxy in proxies.items()
+    )
     return Finding(
         "proxy",
         "ok",
@@ -105,17 +104,6 @@ async def check_ffmpeg() -> Finding:
 
 def list_proxy_passwords() -> list[str]:
     """Return the passwords of the environment's proxies, which no finding may show."""
-    return [parts.password for url in getproxies().values() if (parts := _split(url)) and parts.password]
-
-
-def _hide_password(url: str) -> str:
-    """Return the address of a proxy without user and password."""
-    parts = _split(url)
-    host = parts and parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}" if parts and host else "an address that cannot be read"
-
-
-def _split(url: str) -> SplitResult | None:
     with suppress(ValueError):
-        return urlsplit(url if "://" in url else f"http://{url}")
-    return None
+        return [proxy.password for proxy in find_proxies().values() if proxy.password]
+    return []

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
@@ -13,7 +14,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.kie.advice import KIE, SANDBOX, Advice
 from kie_mcp.ledger.database import FILE_NAME
 from kie_mcp.ledger.inspection import MOST_ROWS, NEWEST_VERSION, Inspection, inspect_ledger
-from kie_mcp.tasks.allowed_folders import NAMED, AllowedFolders, Folder
+from kie_mcp.tasks.allowed_folders import AllowedFolders, Folder
 
 LITTLE_BYTES = 1_000_000_000
 """Free space, in bytes, below which the user is told."""
@@ -29,9 +30,8 @@ def check_allowed_folders(settings: Settings) -> Finding:
         *map(_describe, counting),
         *(f"not {_describe(each)}: it {each.fault}" for each in folders if each.fault),
     )
-    if missing := [each for each in folders if each.source == NAMED and not each.path.is_dir()]:
-        names = ", ".join(str(each.path) for each in missing)
-        text = f"KIE_MCP_READ_DIRS names what is no folder: {names}."
+    if missing := [str(each) for each in settings.read_dirs if not _is_folder(each)]:
+        text = f"KIE_MCP_READ_DIRS names what is no folder: {', '.join(missing)}."
         return Finding("local files", "mend", text, "Mend KIE_MCP_READ_DIRS.", details)
     step = "To read from one of the others on purpose, name it in KIE_MCP_READ_DIRS."
     if not counting:
@@ -93,7 +93,7 @@ def _check_folder(name: str, folder: Path, setting: str) -> Finding:
     step = f"Set {setting} to a folder that you can write."
     try:
         path = folder.absolute()
-        nearest = next(each for each in (path, *path.parents) if each.exists())
+        nearest = next(each for each in (path, *path.parents) if _is_there(each))
         free = shutil.disk_usage(nearest).free
         mode = stat.S_IMODE(nearest.stat().st_mode)
     except OSError as error:
@@ -119,3 +119,21 @@ def _check_folder(name: str, folder: Path, setting: str) -> Finding:
 
 def _describe(folder: Folder) -> str:
     return f"{folder.path} ({folder.source})"
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether something is at a path, also a link that leads nowhere, in whose place no folder can be made.
+
+    Raises:
+        OSError: When the path is none, or a folder on the way may not be read.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()
+        return True
+    return False
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(OSError):
+        return path.is_dir()
+    return False
