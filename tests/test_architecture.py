@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "ledger": {"catalog", "disk", "errors"},
     "tasks": {"ledger", "kie", "media", "catalog", "clock", "disk", "errors", "text"},
     "sandbox": {"kie", "catalog", "disk"},
+    "doctor": {"server", "tasks", "ledger", "kie", "media", "catalog", "config", "child_process", "errors", "text"},
     "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "disk", "errors", "text"},
 }
 SPEAK_MCP = {"server", "cli", "demo", "__main__"}

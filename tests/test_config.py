@@ -427,3 +427,17 @@ def test_a_name_near_that_of_the_key_is_told_if_there_is_no_key(
     assert KEY not in str(raised.value)
     monkeypatch.setenv("KIE_API_KEY", KEY)
     assert load().key == KEY
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "https://a host", "https://:443", "https://kie:0"])
+def test_an_address_that_no_server_can_have_is_a_wrong_setting(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_BASE_URL", url)
+    with pytest.raises(ConfigurationError, match="KIE_MCP_BASE_URL"):
+        load()
+
+
+def test_wrong_and_misspelt_settings_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_SAVE", "perhaps")
+    monkeypatch.setenv("KIE_MCP_SAVES", "1")
+    with pytest.raises(ConfigurationError, match=r"KIE_MCP_SAVES: .*KIE_MCP_SAVE\?; KIE_MCP_SAVE: "):
+        load()

@@ -1,4 +1,4 @@
-"""The command line, with the commands serve, sandbox, demo, tools, spend, catalog check and catalog sync."""
+"""The command line, with the commands serve, sandbox, demo, doctor, tools, spend, catalog check and catalog sync."""
 
 import logging
 import sys
@@ -164,6 +164,23 @@ def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
     from kie_mcp.demo.session import run_demo
 
     raise typer.Exit(0 if anyio.run(run_demo, Console(highlight=False), seconds, tools) else 1)
+
+
+@cli.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
+    """Tell whether everything works here, and what to do about what does not; ends with 1 if something does not.
+
+    Nothing is made or paid. KIE is asked only for the balance.
+    """
+    import anyio
+
+    from kie_mcp.doctor.examination import examine
+    from kie_mcp.doctor.report import print_json, print_table, works
+
+    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
+    findings = anyio.run(examine)
+    (print_json if as_json else print_table)(findings, Console(highlight=False))
+    raise typer.Exit(0 if works(findings) else 1)
 
 
 @cli.command("tools")

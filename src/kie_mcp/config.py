@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -73,9 +74,21 @@ def _read_variable(found: re.Match[str]) -> str:
     return value
 
 
+def _check_url(url: str) -> str:
+    """Return a URL as it is.
+
+    Raises:
+        ValueError: When the URL has no host, or a port that there cannot be.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("it names no server")
+    return url
+
+
 ExpandedPath = Annotated[Path, AfterValidator(_expand_path)]
 Credits = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(_check_url)]
 
 
 class Settings(BaseSettings):
@@ -204,18 +217,26 @@ def load() -> Settings:
     """Load the settings from the environment variables of this process.
 
     Raises:
-        ConfigurationError: When a variable has an invalid value.
+        ConfigurationError: When a variable is misspelt or has an invalid value; the message tells all of them.
     """
-    if misspelt := _find_misspelt_settings():
-        raise ConfigurationError(f"Settings are wrong: {misspelt}.", "Mend the server's environment.")
+    problems = _find_misspelt_settings()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        wrong = "; ".join(
+        problems += [
             f"{_variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False)
-        )
-        raise ConfigurationError(f"Settings are wrong: {wrong}.", "Mend the server's environment.") from None
+        ]
+    else:
+        if not problems:
+            return settings
+    raise ConfigurationError(f"Settings are wrong: {'; '.join(problems)}.", "Mend the server's environment.")
+
+
+def list_variables() -> list[str]:
+    """Return the names of the environment variables that are settings and have a value."""
+    known = _list_names()
+    return sorted(name for name, value in os.environ.items() if value and name.upper() in known)
 
 
 def _find_working_folder() -> Path | None:
@@ -244,15 +265,15 @@ def _find_key_fault(key: str) -> str:
     return ""
 
 
-def _find_misspelt_settings() -> str:
-    """Return an error text about environment variables that are no setting, but were probably meant as one.
+def _find_misspelt_settings() -> list[str]:
+    """Return an error text about each environment variable that is no setting, but was probably meant as one.
 
     These are all other names that begin with KIE_MCP_, and names such as KIE_MAX_CREDITS_PER_DAY that are near one of
-    `GUARDS`. Other programs have variables that begin with KIE too, such as KIE_BASE_URL; these are left alone. The
-    text is empty if there is nothing to tell. Without this check, a user who misspells the name of a cap would spend
-    credits without any cap and would not notice it.
+    `GUARDS`. Other programs have variables that begin with KIE too, such as KIE_BASE_URL; these are left alone.
+    Without this check, a user who misspells the name of a cap would spend credits without any cap and would not notice
+    it.
     """
-    known = {_variable(name, field) for name, field in Settings.model_fields.items()} | KEY_NAMES
+    known = _list_names()
     given = sorted(name for name, value in os.environ.items() if value and name.upper().startswith("KIE"))
     problems = []
     for name in given:
@@ -260,7 +281,12 @@ def _find_misspelt_settings() -> str:
         near = _find_near(name.upper(), known) if is_ours else _find_near_guard(name.upper())
         if name.upper() not in known and (is_ours or near):
             problems.append(f"{name}: there is no such setting{near and f', did you mean {near}?'}")
-    return "; ".join(problems)
+    return problems
+
+
+def _list_names() -> set[str]:
+    """Return the names of the environment variables of all settings."""
+    return {_variable(name, field) for name, field in Settings.model_fields.items()} | KEY_NAMES
 
 
 def _suggest_key_name() -> str:

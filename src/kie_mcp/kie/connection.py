@@ -1,5 +1,6 @@
 """Open the HTTP client that carries all requests, through the proxies of the environment if there are any."""
 
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
 
 import httpx2
@@ -9,6 +10,7 @@ from kie_mcp.errors import ConfigurationError
 
 # If the User-Agent is only the name of an HTTP library, Cloudflare answers with 403 "error code: 1010".
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
+PROXY_SCHEMES = frozenset({"http", "https", "all"})
 TIMEOUT = httpx2.Timeout(60, connect=10)
 
 
@@ -19,6 +21,8 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
         ConfigurationError: When the environment names a proxy that cannot be used.
     """
     try:
+        if transport is None:
+            find_proxies()
         return httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
     except (ImportError, ValueError, httpx2.InvalidURL):
         # httpx2's own message is not told, because it may contain the proxy's password.
@@ -30,4 +34,17 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
 
 def has_proxies() -> bool:
     """Tell whether the environment names a proxy; NO_PROXY may still exclude some or all hosts from it."""
-    return not {"http", "https", "all"}.isdisjoint(getproxies())
+    return not PROXY_SCHEMES.isdisjoint(getproxies())
+
+
+def find_proxies() -> dict[str, SplitResult]:
+    """Return the addresses of the proxies that the environment names, by the scheme of the requests: http, https, all.
+
+    Raises:
+        ValueError: When one of them is no address, or has a port that there cannot be.
+    """
+    named = {scheme: url for scheme, url in getproxies().items() if scheme in PROXY_SCHEMES and url}
+    proxies = {scheme: urlsplit(url if "://" in url else f"http://{url}") for scheme, url in named.items()}
+    for proxy in proxies.values():
+        _ = proxy.port
+    return proxies

@@ -124,7 +124,7 @@ async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list
 def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
     # A URL as text would end at a `?` in the path, and `%20` would be read as a space.
     url = sa.URL.create("sqlite+aiosqlite", database=str(path))
-    engine = create_async_engine(url, connect_args={"timeout": busy_seconds}, json_deserializer=_parse_json)
+    engine = create_async_engine(url, connect_args={"timeout": busy_seconds}, json_deserializer=parse_json)
     sa.event.listen(engine.sync_engine, "connect", _configure)
     return engine
 
@@ -139,7 +139,7 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
     connection.create_function("has_words", 2, _has_words, deterministic=True)
     connection.create_function("casefold", 1, _casefold, deterministic=True)
     # A broken text in one row would otherwise end the whole query.
-    connection.driver_connection.text_factory = _decode
+    connection.driver_connection.text_factory = decode_text
 
 
 def _casefold(text: Any) -> str:
@@ -155,11 +155,12 @@ def _has_words(text: Any, words: str) -> bool:
     return all(word in folded for word in words.casefold().split())
 
 
-def _decode(content: bytes) -> str:
+def decode_text(content: bytes) -> str:
+    """Return a text of the file, with a mark in place of each broken character."""
     return content.decode(errors="replace")
 
 
-def _parse_json(text: Any) -> Any:
+def parse_json(text: Any) -> Any:
     """Parse the JSON of a column; return `BROKEN` if it is none, because one broken row must not end the query."""
     try:
         return json.loads(text)

@@ -1,0 +1,121 @@
+"""Examine the account at KIE: key, balance and KIE's time, and the rules for what may be spent."""
+
+import stat
+import sys
+import time
+from email.utils import parsedate_to_datetime
+from shlex import quote
+
+import anyio
+import httpx2
+
+from kie_mcp.catalog.credits import format_credits, format_worth
+from kie_mcp.config import Settings
+from kie_mcp.doctor.finding import Finding
+from kie_mcp.errors import ApiError, ConfigurationError
+from kie_mcp.kie.advice import Advice
+from kie_mcp.kie.client import KieClient
+
+KIE_SECONDS = 15
+"""Seconds after which KIE counts as out of reach."""
+MOST_CLOCK_SECONDS = 300
+"""Largest difference in seconds between this machine's clock and KIE's without a word about it."""
+CHECK_NETWORK = "Check the network, the proxy and KIE_MCP_BASE_URL, then try again."
+EXAMPLE_DAY_CAP = 1000
+
+
+def check_key(settings: Settings) -> Finding:
+    """Tell whether there is a key that has the shape of one; the key itself is never told."""
+    try:
+        key = settings.key
+    except ConfigurationError as error:
+        return Finding.from_error("key", error)
+    if settings.sandbox:
+        return Finding("key", "ok", "The sandbox is used (KIE_MCP_SANDBOX), so no key is needed and nothing is paid.")
+    if settings.api_key:
+        return Finding("key", "ok", f"It is set and has {len(key)} characters.")
+    file = settings.api_key_file
+    if file and sys.platform != "win32" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        text = f"It is in {file}, which other users of this machine may open."
+        return Finding("key", "note", text, f"chmod 600 {quote(str(file))}")
+    return Finding("key", "ok", f"It is in {file} and has {len(key)} characters.")
+
+
+async def check_kie(settings: Settings, seconds: float = KIE_SECONDS) -> list[Finding]:
+    """Ask KIE for the balance, and tell the answer and how KIE's time differs from this machine's.
+
+    Nothing is asked without a key, or while the sandbox is used.
+
+    Args:
+        settings: The settings.
+        seconds: Time after which KIE counts as out of reach.
+    """
+    dates: list[str] = []
+
+    async def note_date(response: httpx2.Response) -> None:
+        dates.append(response.headers.get("Date", ""))
+
+    try:
+        key = settings.key
+    except ConfigurationError:
+        return []
+    if settings.sandbox:
+        return []
+    try:
+        async with KieClient(key, base_url=settings.base_url, service=settings.route == "service") as client:
+            client.http.event_hooks = {"response": [note_date]}
+            with anyio.fail_after(seconds):
+                balance = await client.read_balance()
+    except ConfigurationError as error:
+        answer = Finding.from_error("KIE", error)
+    except ApiError as error:
+        answer = Finding("KIE", "mend", error.message, error.next_step if dates else CHECK_NETWORK)
+    except TimeoutError:
+        answer = Finding("KIE", "mend", f"KIE did not answer within {seconds:g} seconds.", CHECK_NETWORK)
+    except httpx2.InvalidURL:
+        answer = Finding("KIE", "mend", "KIE_MCP_BASE_URL is no address of a server.", "Mend it, or leave it out.")
+    else:
+        answer = _judge_balance(balance, client.advice)
+    return [answer, *(_judge_clock(date) for date in dates[-1:] if date)]
+
+
+def check_spending_rules(settings: Settings) -> Finding:
+    """Tell the caps and when the user is asked; recommend a cap for a day if there is none."""
+    caps = {
+        "one task": settings.max_credits_per_task,
+        "any 24 hours": settings.max_credits_per_day,
+        "one run of the server": settings.max_credits_per_session,
+    }
+    questions = f"The user is asked above {format_credits(settings.confirm_above)} for one task"
+    if settings.confirm_hourly:
+        questions += f", and above {format_credits(settings.confirm_hourly)} within an hour"
+    details = (
+        f"{questions}.",
+        *(f"Cap for {of}: {format_credits(cap)}." for of, cap in caps.items() if cap is not None),
+    )
+    if settings.max_credits_per_day is None and not settings.sandbox:
+        text = "No cap for a day is set, so an agent that goes on and on can spend the whole balance."
+        worth = format_worth(EXAMPLE_DAY_CAP)
+        step = f"Set KIE_MCP_MAX_CREDITS_PER_DAY, for example to {EXAMPLE_DAY_CAP}{worth and f' ({worth})'}."
+        return Finding("spending", "note", text, step, details)
+    return Finding("spending", "ok", details[0], details=details[1:])
+
+
+def _judge_balance(balance: float, advice: Advice) -> Finding:
+    if balance <= 0:
+        return Finding("KIE", "note", "KIE accepts the key; no credits are left.", f"{advice.top_up}.")
+    return Finding("KIE", "ok", f"KIE accepts the key; {format_credits(balance)} are left.")
+
+
+def _judge_clock(date: str) -> Finding:
+    """Compare this machine's clock with the time in the header Date of KIE's answer, which has whole seconds."""
+    try:
+        ahead = time.time() - parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return Finding("clock", "ok", "KIE's answer has no time to compare with.")
+    if abs(ahead) < MOST_CLOCK_SECONDS:
+        return Finding("clock", "ok", f"It differs from KIE's by {abs(ahead):.0f} seconds.")
+    text = (
+        f"It is {abs(ahead):,.0f} seconds {'ahead of' if ahead > 0 else 'behind'} KIE's, so answers tell wrong times."
+    )
+    return Finding("clock", "note", text, "Let this machine's clock be set from the network.")

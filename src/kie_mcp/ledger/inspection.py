@@ -1,0 +1,101 @@
+"""Look at the ledger of a folder, and at this machine's SQLite, without creating or changing anything."""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from kie_mcp.errors import BrokenRow, ConfigurationError
+from kie_mcp.ledger import prompts
+from kie_mcp.ledger.database import FILE_NAME, decode_text, parse_json
+from kie_mcp.ledger.migrations import MIGRATIONS
+from kie_mcp.ledger.rows import task_from_row
+from kie_mcp.ledger.tables import metadata, tasks, versions
+
+SQLITE_VERSION = sqlite3.sqlite_version
+NEWEST_VERSION = 1 + len(MIGRATIONS)
+MOST_ROWS = 10_000
+"""Largest number of rows that are checked; this takes about a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found in a ledger."""
+
+    version: int
+    """The version of the tables; 0 if the file has no tables yet."""
+    tasks: int
+    """Number of tasks."""
+    broken: int
+    """Number of broken rows among the newest MOST_ROWS; 0 if the tables are not of the newest version."""
+
+
+def inspect_ledger(folder: Path) -> Inspection | None:
+    """Look at the ledger of a folder; return None if there is none.
+
+    Raises:
+        ConfigurationError: When the file cannot be read or is broken.
+        OSError: When the folder cannot be read.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is no file.", "Move it away, or set KIE_MCP_DATA_DIR to another folder.")
+    engine = sa.create_engine(
+        "sqlite://", creator=lambda: _connect(path), poolclass=sa.NullPool, json_deserializer=parse_json
+    )
+    try:
+        with engine.connect() as connection:
+            return _inspect(connection)
+    except sa.exc.DatabaseError as error:
+        raise ConfigurationError(
+            f"The ledger {path} cannot be read: {error.orig}.",
+            "If it is broken, put a backup in its place; otherwise, the next start of the server renames it and begins "
+            "a new one. If it may not be read, mend its permissions.",
+        ) from None
+
+
+def find_sqlite_fault() -> str:
+    """Return why this machine's SQLite cannot hold a ledger, in SQLite's words; empty if it can."""
+    engine = sa.create_engine("sqlite://")
+    try:
+        with engine.connect() as connection:
+            metadata.create_all(connection)
+            connection.execute(sa.text(prompts.CREATE))
+    except sa.exc.DatabaseError as error:
+        return str(error.orig)
+    finally:
+        engine.dispose()
+    return ""
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the file for reading only.
+
+    While a server has the file open, there are two more files beside it. Without them, SQLite would create them, unless
+    it is told that nobody changes the file.
+    """
+    is_in_use = all(path.with_name(FILE_NAME + ending).exists() for ending in ("-wal", "-shm"))
+    mode = "mode=ro" if is_in_use else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+    connection.text_factory = decode_text
+    return connection
+
+
+def _inspect(connection: sa.Connection) -> Inspection:
+    found = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar()
+    if found != "ok":
+        raise sa.exc.DatabaseError("PRAGMA quick_check(1)", None, Exception(found))
+    if not sa.inspect(connection).has_table(versions.name):
+        return Inspection(0, 0, 0)
+    version = connection.execute(sa.select(versions.c.version)).scalar() or 0
+    number = connection.execute(sa.select(sa.func.count()).select_from(tasks)).scalar() or 0
+    return Inspection(version, number, _count_broken_rows(connection) if version == NEWEST_VERSION else 0)
+
+
+def _count_broken_rows(connection: sa.Connection) -> int:
+    rows = connection.execute(sa.select(tasks).order_by(tasks.c.listed.desc()).limit(MOST_ROWS)).mappings()
+    errors = (task_from_row(dict(row)).error for row in rows)
+    return sum(1 for error in errors if error and error["category"] == BrokenRow.category)
