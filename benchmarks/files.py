@@ -1,49 +1,117 @@
 """Memory that large files take: `python -m benchmarks.files`, with `--beside PYTHON` for another build in the same run.
 
-Each file, a picture of up to 40 MB, a clip of 2 GB or a long sound, is uploaded, given to a model, and shown as a
-result, by a server in a process of its own. Files that the server refuses count too. The limit is the memory above that
-of the idle server; it includes ffmpeg. PYTHON is the interpreter of an environment with another build of kie-mcp.
+Each file, a picture of up to 50 MB, a clip of 2 GB or a long sound, is uploaded, given to a model, made by a model, and
+shown, by a server in a process of its own; some files have to be refused. Then six calls at once show the picture with
+the most pixels, and KIE gives an answer that is small only while it is compressed. The limits are those of the memory
+above that of the idle server, ffmpeg included. PYTHON is the interpreter of an environment with another build of
+kie-mcp, whose figures are printed and not judged. `--write docs/performance.md` writes the tables.
 """
 
 import argparse
-import struct
+import gzip
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import PIL.Image
+from starlette.responses import Response
 
-from benchmarks.measured_server import Call, MeasuredServer, ScriptedKie, measured_server
+from benchmarks.document import format_table, write_block
+from benchmarks.measured_server import Call, Measured, MeasuredServer, ScriptedKie, measured_server
 from kie_mcp.media.ffmpeg import find_ffmpeg
 
-LIMIT = 250.0
-"""Most memory above the idle server that passes, in megabytes."""
+LIMIT, LIMIT_FOR_SIX = 250.0, 400.0
+"""Most memory above the idle server that passes for one call and for six calls at once, in megabytes."""
 CLIP_BYTES = 2_000_000_000
-SOUND_SECONDS = 3600
 PHOTO = 8064, 6048
 """Size of a phone's largest photo, in pixels: 48 megapixels."""
-TOOLS = {
-    "image": (("nano_banana_image", "images"), "nano_banana_image"),
-    "video": (("runway_aleph", "video"), "veo_video"),
-    "audio": (("elevenlabs_isolate", "audio"), "elevenlabs_speech"),
+BOMB_BYTES = 500_000_000
+"""Size of KIE's answer that is small only while it is compressed."""
+MOST_PIXELS = "9400x9400.png"
+SOUND = ("-f", "lavfi", "-i", "sine=sample_rate=44100:duration=3600")
+NOISE = ("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=25:duration=2,noise=alls=80:allf=t")
+CLIPS_AND_SOUNDS = {
+    "an-hour.wav": SOUND,
+    "an-hour.mp3": (*SOUND, "-b:a", "64k", "-compression_level", "9"),
+    "2-gigabytes.mp4": (*NOISE, "-c:v", "libx264", "-preset", "ultrafast", "-qp", "12"),
+    "3840x2160.mkv": ("-f", "lavfi", "-i", "testsrc2=size=3840x2160:duration=1", "-c:v", "mjpeg", "-q:v", "2"),
+    "16384x8704.mp4": ("-f", "lavfi", "-i", "color=size=16384x8704:rate=1:duration=1", "-preset", "ultrafast"),
 }
-"""By medium: a tool and its argument for such a file, and a tool that makes one."""
+"""ffmpeg's arguments for each clip and sound; the clip of 2 GB is repeated until it has that size."""
+TOOLS = {
+    "image": ("nano_banana_image", "images", "nano_banana_image"),
+    "video": ("runway_aleph", "video", "veo_video"),
+    "audio": ("elevenlabs_isolate", "audio", "elevenlabs_speech"),
+}
+"""For each medium: a tool and its argument for such a file, and a tool that makes one."""
+STEPS = ("upload_file", "a model's input", "a model's result", "view_media")
+REFUSALS = {
+    ("24-megapixels.webp", "view_media"): "takes 390 MB of memory to decode",
+    ("an-hour.wav", "a model's input"): "the model takes up to 10 MB",
+    ("an-hour.mp3", "a model's input"): "the model takes up to 10 MB",
+}
+"""What the answer says, by file and step; all other steps have to succeed."""
 
 
-def paint(size: tuple[int, int]) -> PIL.Image.Image:
+@dataclass(frozen=True)
+class Row:
+    """A file, and how a server handled it."""
+
+    name: str
+    megabytes: float
+    runs: tuple[Measured, ...]
+    """One for each of `STEPS`."""
+
+    @property
+    def memory(self) -> float:
+        """The most memory that a step took, in megabytes."""
+        return max(run.memory for run in self.runs)
+
+    @property
+    def cells(self) -> list[str]:
+        """The cells of the table."""
+        steps = [f"{run.memory:.0f}{' (refused)' * bool(find_refusal(run))}" for run in self.runs]
+        seconds = sum(run.seconds for run in self.runs)
+        ratio = f"{self.memory / self.megabytes:,.2f}"
+        return [self.name, f"{self.megabytes:,.1f}", *steps, f"{self.memory:.0f}", ratio, f"{seconds:.0f}"]
+
+    def find_faults(self) -> Iterator[str]:
+        """Yield sentences about what is not as it should be."""
+        for step, run in zip(STEPS, self.runs, strict=True):
+            expected, refusal = REFUSALS.get((self.name, step)), find_refusal(run)
+            if bool(expected) != bool(refusal) or (expected and expected not in refusal):
+                yield f"{self.name}, {step}: {refusal or 'was not refused'}"
+            if run.memory > LIMIT:
+                yield f"{self.name}, {step}: {run.memory:.0f} MB, limit {LIMIT:.0f} MB"
+
+
+def find_refusal(run: Measured) -> str:
+    """Return the text of the last answer if it is an error or tells of a failed task; empty for a success."""
+    answer = run.answers[-1]
+    return run.text if answer.get("isError") or read_task(run).get("status", "succeeded") != "succeeded" else ""
+
+
+def read_task(run: Measured) -> dict[str, str]:
+    """Return what the last answer says about its task; empty if it is about none."""
+    task: dict[str, str] = run.answers[-1].get("structuredContent") or {}
+    return task if "task_id" in task else {}
+
+
+def paint() -> PIL.Image.Image:
     """Return a picture with gradients and noise, which takes as many bytes as a photo."""
     gradient = PIL.Image.linear_gradient("L")
     bands = (gradient, gradient.rotate(90), PIL.Image.radial_gradient("L"))
-    smooth = PIL.Image.merge("RGB", [band.resize(size) for band in bands])
-    noise = PIL.Image.effect_noise((size[0] // 2, size[1] // 2), 60).resize(size)
+    smooth = PIL.Image.merge("RGB", [band.resize(PHOTO) for band in bands])
+    noise = PIL.Image.effect_noise((PHOTO[0] // 2, PHOTO[1] // 2), 60).resize(PHOTO)
     return PIL.Image.blend(smooth, PIL.Image.merge("RGB", [noise] * 3), 0.4)
 
 
-def make_pictures(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Make pictures; yield medium and path of each."""
-    photo = paint(PHOTO)
+def make_pictures(folder: Path) -> None:
+    """Make pictures in many formats; HEIC only where Pillow can write it."""
+    photo = paint()
     photo.save(folder / "48-megapixels.jpg", quality=97)
     photo.save(folder / "48-megapixels-progressive.jpg", quality=95, progressive=True)
     smooth = photo.resize((PHOTO[0] // 4, PHOTO[1] // 4)).resize(PHOTO)
@@ -53,93 +121,116 @@ def make_pictures(folder: Path) -> Iterator[tuple[str, Path]]:
     smaller.save(folder / "24-megapixels.webp", quality=60, method=0)
     smaller.resize((4000, 3000)).save(folder / "12-megapixels.webp", quality=60, method=0)
     smaller.resize((4000, 3000)).save(folder / "12-megapixels.tif")
-    PIL.Image.new("RGB", (9400, 9400), "white").save(folder / "9400x9400.png")
+    PIL.Image.new("RGB", (9400, 9400), "white").save(folder / MOST_PIXELS)
     try:
         import pillow_heif
     except ImportError:
-        pass
-    else:
-        pillow_heif.from_pillow(smooth.resize((4000, 3000))).save(
-            folder / "12-megapixels.heic", quality=60, enc_params={"preset": "ultrafast"}
-        )
-    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_size):
-        yield "image", path
+        return
+    heic = pillow_heif.from_pillow(smooth)
+    heic.save(folder / "48-megapixels.heic", quality=60, enc_params={"preset": "ultrafast"})
 
 
-def make_sounds_and_clips(folder: Path, ffmpeg: str) -> Iterator[tuple[str, Path]]:
-    """Make clips and sounds; yield medium and path of each."""
-    pattern = ("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=25:duration=4")
-    huge = ("-f", "lavfi", "-i", "color=size=16384x8704:rate=1:duration=1")
-    hour = ("-f", "lavfi", "-i", f"sine=sample_rate=44100:duration={SOUND_SECONDS}")
-    commands = {
-        "an-hour.wav": hour,
-        "an-hour.mp3": (*hour, "-ac", "1", "-b:a", "64k", "-compression_level", "9"),
-        "2-gigabytes.mp4": (*pattern, "-c:v", "libx264", "-preset", "ultrafast", "-movflags", "+faststart"),
-        "1920x1080.mkv": (*pattern, "-c:v", "mjpeg", "-q:v", "2"),
-        "16384x8704.mp4": (*huge, "-c:v", "libx264", "-preset", "ultrafast"),
-    }
-    for name, arguments in commands.items():
-        path = folder / name
-        subprocess.run([ffmpeg, "-v", "error", "-nostdin", "-y", *arguments, path], check=True)
-        if name == "2-gigabytes.mp4":
-            # A box that players skip. The file system does not store its zeros.
-            with path.open("ab") as file:
-                file.write(struct.pack(">I4s", CLIP_BYTES - file.tell(), b"free"))
-                file.truncate(CLIP_BYTES)
-        yield "audio" if "hour" in name else "video", path
+def make_clips_and_sounds(folder: Path, ffmpeg: str) -> None:
+    """Make clips and sounds."""
+    command = (ffmpeg, "-v", "error", "-nostdin", "-y")
+    for name, arguments in CLIPS_AND_SOUNDS.items():
+        subprocess.run([*command, *arguments, folder / name], check=True)
+    huge, part = folder / "2-gigabytes.mp4", folder / "part.mp4"
+    times = CLIP_BYTES // huge.rename(part).stat().st_size
+    subprocess.run([*command, "-stream_loop", str(times), "-i", part, "-c", "copy", huge], check=True)
+    part.unlink()
 
 
-def name_calls(medium: str, path: Path) -> tuple[Call, Call]:
-    """Return the calls that upload a file and that give it to a model."""
-    tool, argument = TOOLS[medium][0]
-    given = [str(path)] if argument == "images" else str(path)
-    prompt = {} if medium == "audio" else {"prompt": "snow"}
-    return ("upload_file", {"path": str(path)}), (tool, {argument: given, **prompt, "variation": 2})
+def name_medium(path: Path) -> str:
+    """Return the medium of one of the files."""
+    return {".mp4": "video", ".mkv": "video", ".mp3": "audio", ".wav": "audio"}.get(path.suffix, "image")
 
 
-def measure_file(server: MeasuredServer, kie: ScriptedKie, medium: str, path: Path) -> float:
-    """Let a server handle a file in all ways, print a row about it, and return the most memory, in megabytes."""
+def measure_task(server: MeasuredServer, call: Call) -> Measured:
+    """Call a tool that makes a task, and wait for the task's end."""
+    run = server.measure(call)
+    if read_task(run).get("status") not in ("submitting", "running"):
+        return run
+    rest = server.measure(("get_task", {"task_ids": [read_task(run)["task_id"]], "wait_seconds": 300}))
+    return Measured(rest.answers, run.seconds + rest.seconds, max(run.memory, rest.memory))
+
+
+def measure_file(server: MeasuredServer, kie: ScriptedKie, path: Path) -> Row:
+    """Let a server handle a file in all ways."""
+    tool, argument, maker = TOOLS[name_medium(path)]
+    given: dict[str, object] = {argument: [str(path)] if argument == "images" else str(path)}
+    if name_medium(path) != "audio":
+        given["prompt"] = "snow"
     kie.result = None
-    runs = [server.measure(call) for call in name_calls(medium, path)]
+    sent = (server.measure(("upload_file", {"path": str(path)})), measure_task(server, (tool, given)))
     kie.result = path
-    made = server.measure((TOOLS[medium][1], {"prompt": f"the file {path.name}"}))
-    task_id = made.answers[0].get("structuredContent", {}).get("task_id", "")
-    runs += [made, server.measure(("view_media", {"task_id": task_id}))]
-    memory, size = max(run.memory for run in runs), path.stat().st_size / 1e6
-    cells = " | ".join(
-        f"{run.memory:.0f} MB, {run.seconds:.1f} s{' (refused)' * run.answers[0].get('isError', False)}" for run in runs
+    made = measure_task(server, (maker, {"prompt": f"the file {path.name}"}))
+    shown = server.measure(("view_media", {"task_id": read_task(made).get("task_id", "")}))
+    return Row(path.name, path.stat().st_size / 1e6, (*sent, made, shown))
+
+
+def measure_crowds(server: MeasuredServer, kie: ScriptedKie, path: Path) -> dict[str, tuple[Measured, float]]:
+    """Return the runs that are about more than one file, each with the limit of its memory, by what they are about."""
+    kie.result = path
+    made = measure_task(server, (TOOLS["image"][2], {"prompt": "many look at it"}))
+    view = ("view_media", {"task_id": read_task(made).get("task_id", "")})
+    six = server.measure(*[view] * 6)
+    kie.answer = Response(gzip.compress(bytes(BOMB_BYTES), 1), headers={"content-encoding": "gzip"})
+    bomb = server.measure(("get_credits", {}))
+    kie.answer = None
+    return {
+        f"{path.name}, view_media six times at once": (six, LIMIT_FOR_SIX),
+        f"an answer of KIE with {BOMB_BYTES / 1e6:.0f} MB, which gzip makes small": (bomb, LIMIT),
+    }
+
+
+def measure_build(python: str, files: list[Path]) -> tuple[str, list[str]]:
+    """Measure everything with one build; return tables, and sentences about what is not as it should be."""
+    # An older build has no such setting, and refuses settings that it does not know.
+    without = () if python == sys.executable else ("env", "-u", "KIE_MCP_CONFIRM_HOURLY")
+    kie, command = ScriptedKie(), (*without, python, "-m", "kie_mcp")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        measured_server(Path(folder).resolve(), kie, command, files=files[0].parent) as server,
+    ):
+        rows = [measure_file(server, kie, path) for path in files]
+        crowds = measure_crowds(server, kie, next(path for path in files if path.name == MOST_PIXELS))
+        kept = server.measure(("list_tasks", {})).memory
+    faults = [fault for row in rows for fault in row.find_faults()]
+    faults += [f"{what}: {run.memory:.0f} MB" for what, (run, limit) in crowds.items() if run.memory > limit]
+    head = ["file", "MB", *(f"{step}, MB" for step in STEPS), "most, MB", "most to size", "seconds"]
+    tables = format_table(head, [row.cells for row in rows]) + "\n\n"
+    tables += format_table(
+        ["", "MB", "seconds"],
+        [
+            *([what, f"{run.memory:.0f}", f"{run.seconds:.1f}"] for what, (run, _) in crowds.items()),
+            ["all this before, then nothing", f"{kept:.0f}", ""],
+            ["the idle server itself", f"{server.idle:.0f}", ""],
+        ],
     )
-    print(f"| {path.name} | {size:,.1f} MB | {cells} | {memory:.0f} MB | {memory / size:.2f} |", flush=True)
-    return memory
-
-
-def measure_build(python: str, files: list[tuple[str, Path]], folder: Path) -> float:
-    """Measure all files with one build, print a table, and return the most memory, in megabytes."""
-    print("\n| file | size | upload_file | a model's input | a model's result | view_media | most | most / size |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    most, kie = 0.0, ScriptedKie()
-    with measured_server(folder, kie, (python, "-m", "kie_mcp")) as server:
-        for medium, path in files:
-            most = max(most, measure_file(server, kie, medium, path))
-        print(f"\nidle {server.idle:.0f} MB, at most {most:.0f} MB more; limit {LIMIT:.0f} MB")
-    return most
+    return tables, faults
 
 
 def main() -> int:
-    """Measure, print, and return 1 when a file took too much memory."""
+    """Measure, print, and return 1 when a file took too much memory or had another outcome than expected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--beside", metavar="PYTHON", help="interpreter of an environment with another build")
-    beside = parser.parse_args().beside
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "pictures").mkdir()
-        files = list(make_pictures(place / "pictures"))
+    parser.add_argument("--write", type=Path, help="the document to write the tables to")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary).resolve()
+        make_pictures(folder)
         if ffmpeg := find_ffmpeg():
-            files += make_sounds_and_clips(place, ffmpeg)
-        if beside:
-            measure_build(beside, files, place)
-        most = measure_build(sys.executable, files, place / "pictures" / "..")
-    return int(most > LIMIT)
+            make_clips_and_sounds(folder, ffmpeg)
+        files = sorted(folder.iterdir(), key=lambda path: (name_medium(path), path.stat().st_size))
+        text, faults = measure_build(sys.executable, files)
+        if options.beside:
+            other, _ = measure_build(options.beside, files)
+            text += f"\n\nThe other build, in the same run:\n\n{other}"
+    print(text, *faults, sep="\n")
+    if options.write:
+        write_block(options.write, "files", "python -m benchmarks.files --write docs/performance.md", text)
+    return int(bool(faults))
 
 
 if __name__ == "__main__":

@@ -122,13 +122,16 @@ class MeasuredServer:
 
 
 @contextmanager
-def measured_server(folder: Path, kie: ScriptedKie, command: Sequence[str] = COMMAND) -> Iterator[MeasuredServer]:
+def measured_server(
+    folder: Path, kie: ScriptedKie, command: Sequence[str] = COMMAND, *, files: Path | None = None
+) -> Iterator[MeasuredServer]:
     """Run a server whose KIE is this application, in this process.
 
     Args:
-        folder: A folder for what the server saves, and for the files that it may read.
+        folder: A folder for what the server saves.
         kie: The KIE.
         command: The server's program and its arguments.
+        files: The folder whose files it may read; None for the same folder.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -140,10 +143,11 @@ def measured_server(folder: Path, kie: ScriptedKie, command: Sequence[str] = COM
             "KIE_API_KEY": "sandbox",
             "KIE_MCP_BASE_URL": url,
             "KIE_MCP_UPLOAD_URL": url,
-            "KIE_MCP_READ_DIRS": str(folder),
+            "KIE_MCP_READ_DIRS": str(files or folder),
             "KIE_MCP_DATA_DIR": str(folder / "data"),
             "KIE_MCP_OUTPUT_DIR": str(folder / "out"),
             "KIE_MCP_CONFIRM_ABOVE": "100000",
+            "KIE_MCP_CONFIRM_HOURLY": "0",
             "KIE_MCP_WAIT_SECONDS": "55",
         }
         pipe = subprocess.PIPE
@@ -160,9 +164,16 @@ def measured_server(folder: Path, kie: ScriptedKie, command: Sequence[str] = COM
             thread.join()
 
 
-def _resident_megabytes(pid: int) -> float:
-    """Return the resident memory of a process and of the processes that it started, in megabytes."""
+def _resident_megabytes(pid: int, parent: bytes = b"") -> float:
+    """Return the resident memory of a process and of the processes that it started, in megabytes.
+
+    Args:
+        pid: The process.
+        parent: The command line of the process that started it. Until a child runs a program of its own, it has that
+            command line and shares that memory, which must not be counted twice.
+    """
     try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         children = [
             int(child)
@@ -172,4 +183,6 @@ def _resident_megabytes(pid: int) -> float:
     except (FileNotFoundError, ProcessLookupError):
         # It has just ended.
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(map(_resident_megabytes, children))
+    if command == parent:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(_resident_megabytes(child, command) for child in children)

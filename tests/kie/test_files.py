@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
-from support.clock import JumpingClock
+from support.clock import JumpingClock, let_others_run
 from support.fake_kie import ScriptedKie, client_for, envelope
 
 from kie_mcp.errors import ApiError, AuthError, RateLimited
@@ -196,6 +196,21 @@ async def test_an_upload_is_sent_once(answer: Response | Exception, kind: type[A
             await files.upload_stream(kie, io.BytesIO(b"x"), "a.png", "image/png")
     assert (type(raised.value), raised.value.retryable, raised.value.billed) == (kind, retryable, False)
     assert len(told.requests) == 1
+
+
+async def test_an_upload_that_does_not_come_to_its_end_in_time_is_given_up_and_may_be_tried_again() -> None:
+    async def answer_never(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        # Each piece comes in time, so that only a limit of the whole upload ends it.
+        while True:
+            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+            await let_others_run()
+
+    transport = httpx2.ASGITransport(answer_never)
+    async with KieClient("key", transport=transport, upload_seconds=0.05) as kie:
+        with pytest.raises(ApiError, match="could not be reached in time") as raised:
+            await files.upload_stream(kie, io.BytesIO(b"x"), "a.mp4", "video/mp4")
+    assert raised.value.retryable
 
 
 async def test_what_kie_refuses_is_told(kie: KieClient) -> None:

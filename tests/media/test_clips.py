@@ -48,6 +48,14 @@ async def test_each_clip_or_sound_becomes_one_that_the_model_takes(name: str, tm
         assert await anyio.to_thread.run_sync(measure_seconds, file) == pytest.approx(SECONDS, abs=0.15)
 
 
+@needs_ffmpeg
+async def test_a_clip_of_3840_x_2160_pixels_is_encoded_again_within_the_limit_of_memory() -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=3840x2160:rate=8:duration=1")
+    given = content(run_ffmpeg("large.mkv", *source, "-c:v", "mjpeg", "-q:v", "9"))
+    _, fitted, done = await fit(given, CLIP)
+    assert (fitted.mime_type, done) == ("video/mp4", "MKV made MP4")
+
+
 @pytest.mark.parametrize(
     ("mime_type", "formats", "expected"),
     [

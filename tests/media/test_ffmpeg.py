@@ -96,6 +96,14 @@ async def test_one_that_does_not_run_is_an_error(tmp_path: Path) -> None:
         await ffmpeg.decode_audio(str(broken), tmp_path / "a.mp3")
 
 
+@pytest.mark.parametrize("line", ["x264 [error]: malloc of size 11611520 failed", "a.mkv: Cannot allocate memory"])
+async def test_a_clip_that_needs_too_much_memory_is_not_called_broken(line: str, tmp_path: Path) -> None:
+    full = program(tmp_path, f"echo '{line}' >&2\nexit 1")
+    with pytest.raises(InvalidCall, match=r"a\.mkv takes more than the 260 MB of memory") as refused:
+        await ffmpeg.convert(full, tmp_path / "a.mkv", tmp_path / "a.mp4", ())
+    assert "fewer pixels" in refused.value.next_step
+
+
 @needs_ffmpeg
 async def test_a_sound_is_read_as_samples(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(tone(2))

@@ -9,9 +9,11 @@ import pytest
 from starlette.responses import Response
 
 from benchmarks.measured_server import ScriptedKie, measured_server
+from kie_mcp.media.pictures import ORIENTATION
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="The memory of a process is read from /proc.")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="The memory of a process is read from /proc.")
 def test_a_picture_of_88_megapixels_and_a_growing_answer_take_little_memory(tmp_path: Path) -> None:
     kie = ScriptedKie()
     kie.result = tmp_path / "large.png"
@@ -26,3 +28,18 @@ def test_a_picture_of_88_megapixels_and_a_growing_answer_take_little_memory(tmp_
     assert "larger than 16 MB" in bomb.text
     assert max(made.memory, once.memory, bomb.memory) < 250
     assert six.memory < 400
+
+
+def test_a_png_with_transparency_that_has_to_be_encoded_again_takes_little_memory_and_keeps_none(
+    tmp_path: Path,
+) -> None:
+    given, lying = tmp_path / "transparent.png", PIL.Image.Exif()
+    lying[ORIENTATION] = 6
+    alpha = PIL.Image.linear_gradient("L").resize((5700, 4275))
+    PIL.Image.merge("RGBA", [alpha] * 4).save(given, compress_level=1, exif=lying)
+    with measured_server(tmp_path, ScriptedKie()) as server:
+        sent = server.measure(("upload_file", {"path": str(given)}))
+        after = server.measure(("list_tasks", {}))
+    assert "PNG encoded again, 3547x4730 instead of 4275x5700, turned upright" in sent.text
+    assert sent.memory < 250
+    assert after.memory < 60

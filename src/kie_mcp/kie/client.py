@@ -71,6 +71,7 @@ class KieClient:
         clock: Clock | None = None,
         read_seconds: float = READ_SECONDS,
         create_seconds: float = CREATE_SECONDS,
+        upload_seconds: float = UPLOAD_SECONDS,
         create_limiter: CreateLimiter | None = None,
     ) -> None:
         """Prepare a client; it opens a connection only when it sends its first request.
@@ -84,6 +85,7 @@ class KieClient:
             clock: The source of time; when left out, the machine's clock is used.
             read_seconds: Timeout of one attempt of a request that only reads, in seconds.
             create_seconds: Timeout of a create request, in seconds.
+            upload_seconds: Timeout of an upload, in seconds.
             create_limiter: Rate limiter that gives each create request a slot; when left out, there is no limit.
         """
         self.base_url = base_url.rstrip("/")
@@ -104,6 +106,7 @@ class KieClient:
         self._create_order = anyio.Lock()
         self._read_seconds = read_seconds
         self._create_seconds = create_seconds
+        self._upload_seconds = upload_seconds
         self._read_window = SlidingWindow(STATUS_READS, 1)
         self._slow_read_windows = {name: SlidingWindow(SLOW_READS, 1) for name in SLOW_PATHS}
         self._read_limiter = RateLimiter(self.clock, self._read_window)
@@ -231,7 +234,7 @@ class KieClient:
         data = await self._read_once(
             "POST",
             self.upload_url + path,
-            seconds=UPLOAD_SECONDS,
+            seconds=self._upload_seconds,
             max_bytes=bodies.MAX_UPLOAD_BYTES,
             timeout=UPLOAD_TIMEOUT,
             **content,

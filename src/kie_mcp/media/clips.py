@@ -31,8 +31,14 @@ ENCODERS = {
 """For each MIME type, the options with which ffmpeg encodes audio; the preferred MIME types come first."""
 # Without `bitexact`, ffmpeg writes its name and random numbers into the file, so equal files would be uploaded twice.
 WITHOUT_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-id3v2_version", "0")
-FRUGAL_H264 = ("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-crf", "20", "-x264-params", "ref=1")
-"""Options for H.264. By default, the encoder holds 50 frames: 750 MB for a clip of 3840x2160."""
+FRUGAL_H264 = (
+    *("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-crf", "20"),
+    *("-x264-params", "ref=1:threads=1:subme=0:weightp=0"),
+)
+"""Options for H.264 that need the least memory, on any number of processors.
+
+By default, the encoder holds 50 frames: 750 MB for a clip of 3840x2160.
+"""
 EVEN_SIDES = ("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p")
 """Options for an even width and height: H.264 has one colour sample for each 2 x 2 pixels."""
 

@@ -18,8 +18,8 @@ TIMEOUT_SECONDS = 30.0
 """Maximum seconds for one run of ffmpeg that does not convert a file."""
 CONVERT_SECONDS = 300.0
 """Maximum seconds for the conversion of one file."""
-MEMORY_BYTES = 200_000_000
-"""Most memory, in bytes, that ffmpeg may use; a clip of 3840x2160 is converted with less."""
+MEMORY_BYTES = 260_000_000
+"""Most memory, in bytes, that ffmpeg may use; a clip of 3840x2160 with 8 bits a channel is converted with less."""
 MAX_FRAME_PIXELS = 36_000_000
 """Largest number of pixels of a clip's frame that is decoded; 8K has 33 million."""
 MAX_OUTPUT_BYTES = 40_000_000
@@ -58,6 +58,7 @@ FRUGAL_OPTIONS = ("-nostdin", "-hide_banner", "-max_alloc", str(MEMORY_BYTES), "
 DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
 STREAM_PATTERN = re.compile(rb"^ *Stream #0:\d+.*?: (Video|Audio): (\w+)(?!.*attached pic)", re.MULTILINE)
 TIME_PATTERN = re.compile(rb"time=(\d+):(\d+):(\d+\.\d+)")
+OUT_OF_MEMORY_PATTERN = re.compile(rb"Cannot allocate memory|malloc of size \d+ failed")
 FRAME_SIZE_PATTERN = re.compile(rb" s:(\d+)x(\d+) ")
 
 _frames, _conversions = anyio.Lock(), anyio.Lock()
@@ -197,12 +198,18 @@ async def convert(program: str, path: Path, target: Path, options: tuple[str, ..
         options: ffmpeg's options for the new file.
 
     Raises:
-        InvalidCall: ffmpeg cannot be started, or does not finish in CONVERT_SECONDS.
+        InvalidCall: ffmpeg cannot be started, does not finish in CONVERT_SECONDS, or needs more than MEMORY_BYTES.
     """
     # With `-xerror`, ffmpeg stops with an error if the input is broken. Without it, the new file would be too short.
     arguments = (*_read(path, "-xerror"), *options, _file_url(target))
     async with _conversions:
-        return (await _run(program, path, arguments, CONVERT_SECONDS)).exit_code == 0
+        run = await _run(program, path, arguments, CONVERT_SECONDS)
+    if run.exit_code and OUT_OF_MEMORY_PATTERN.search(run.errors):
+        raise InvalidCall(
+            f"{path.name} takes more than the {MEMORY_BYTES // 1_000_000} MB of memory that ffmpeg may use here.",
+            "Nothing was sent. Save it with fewer pixels, 8 bits a channel, or as H.264.",
+        )
+    return run.exit_code == 0
 
 
 async def _run(program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float) -> Finished:

@@ -10,7 +10,7 @@ from typing import IO
 import PIL.Image
 import PIL.ImageSequence
 
-from kie_mcp.media import container_checks, pictures
+from kie_mcp.media import container_checks, pictures, strips
 from kie_mcp.media.container_checks import BrokenMedia
 
 MOST_FRAMES = 1000
@@ -87,6 +87,7 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
         BrokenMedia: When the picture breaks off.
         Exception: When Pillow finds another fault in the picture.
     """
+    pictures.prepare_pillow()
     try:
         file.seek(0)
         with pictures.one_at_a_time, PIL.Image.open(file) as picture:
@@ -94,17 +95,7 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
             picture.verify()
         file.seek(0)
         with pictures.one_at_a_time, PIL.Image.open(file) as picture:
-            # Pillow decodes a JPEG at an eighth of its size, which takes less memory and reads as much of the file.
-            # The second picture of an MPO, as phones write it, cannot be decoded like that.
-            whole = picture.size
-            if not getattr(picture, "is_animated", False):
-                picture.draft(picture.mode, (1, 1))
-            if pictures.estimate_bytes(picture, whole) > pictures.MAX_DECODED_BYTES:
-                return
-            for number, frame in enumerate(PIL.ImageSequence.Iterator(picture)):
-                frame.load()
-                if number == MOST_FRAMES:
-                    return
+            _decode_frames(picture, file)
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         return
     except ValueError as error:
@@ -118,3 +109,21 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
         if "truncated" in str(error):
             raise BrokenMedia("breaks off") from None
         raise
+
+
+def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
+    whole, rows = picture.size, None
+    # Pillow decodes a JPEG at an eighth of its size, which takes less memory and reads as much of the file.
+    # The second picture of an MPO, as phones write it, cannot be decoded like that.
+    if not getattr(picture, "is_animated", False):
+        rows = pictures.find_rows(picture, file)
+        picture.draft(picture.mode, (1, 1))
+    if pictures.estimate_bytes(picture, whole, in_rows=rows is not None) > pictures.MAX_DECODED_BYTES:
+        return
+    if rows:
+        strips.join_strips(rows, whole, strips.ROWS, pictures.to_8_bits)
+        return
+    for number, frame in enumerate(PIL.ImageSequence.Iterator(picture)):
+        frame.load()
+        if number == MOST_FRAMES:
+            return

@@ -28,7 +28,7 @@ def find_strips(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Image.I
         file: Its file. Reading the strips moves its read position.
     """
     if image.format == "HEIF":
-        return _read_heif_strips(file)
+        return _read_heif_strips(image)
     file.seek(len(_SIGNATURE))
     header = file.read(25)
     if image.format != "PNG" or len(header) < 25 or header[4:8] != b"IHDR":
@@ -63,12 +63,10 @@ def join_strips(
     return joined
 
 
-def _read_heif_strips(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
+def _read_heif_strips(image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
     """Yield strips of the pixels that libheif decoded, with 3 bytes each; Pillow's copy would take 4 more."""
-    import pi_heif
-
-    file.seek(0)
-    picture = pi_heif.open_heif(file)
+    # This is pi-heif's own object. To open the file again would hold a second copy of it.
+    picture = image._heif_file[image.tell()]  # type: ignore[attr-defined]  # noqa: SLF001
     pixels = memoryview(picture.data)
     # The size in the header may differ from that of the decoded picture.
     width, height = picture.size
