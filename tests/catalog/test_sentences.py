@@ -1,13 +1,14 @@
 """A long text is cut where a reader would pause, and nothing of it is lost."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.catalog.sentences import SMALLEST_SHARE, split_items, split_text
+from kie_mcp.catalog.sentences import LONGEST_SPEECH, SMALLEST_SHARE, split_items, split_text
 from kie_mcp.catalog.vendors import elevenlabs, gemini
 
 PIECES = st.sampled_from(
@@ -89,6 +90,19 @@ def test_a_text_is_cut_at_the_end_of_a_sentence_else_of_a_clause_else_of_a_word(
     text: str, most: int, parts: list[str]
 ) -> None:
     assert split_text(text, most)[: len(parts)] == parts
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    "piece", [".", "!", "…", ".!", ". ", ".\n", "\n", "\n.", '."', "。", "[", "<a", " –", " ", "\u0301"]
+)
+@pytest.mark.parametrize("end", ["", "x", " X"])
+def test_no_text_takes_long_to_split(piece: str, end: str) -> None:
+    """The time is that of the processor; a text of words takes a fiftieth of the limit."""
+    text = piece * (LONGEST_SPEECH // len(piece) - 2) + end
+    before = time.process_time()
+    split_text(text, elevenlabs.LONGEST_TEXT)
+    assert time.process_time() - before < 2
 
 
 def test_parts_have_similar_lengths() -> None:
