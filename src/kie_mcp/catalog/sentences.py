@@ -53,6 +53,20 @@ def split_text(text: str, most: int) -> list[str]:
     return [*parts, rest]
 
 
+def trim_texts(texts: Sequence[str], most: int) -> list[str]:
+    """Return texts without the blanks at their ends if they are longer than `most` together, else as they are.
+
+    Raises:
+        ValueError: When nothing but blanks is left.
+    """
+    if sum(map(len, texts)) <= most:
+        return list(texts)
+    trimmed = [text.strip() for text in texts]
+    if not any(trimmed):
+        raise ValueError("there are only blanks")
+    return trimmed
+
+
 def split_items(items: Sequence[ItemT], length: Callable[[ItemT], int], most: int) -> list[list[ItemT]]:
     """Split a list into groups whose items together have at most `most` characters; the groups have similar lengths.
 
