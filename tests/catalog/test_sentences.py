@@ -1,13 +1,15 @@
 """A long text is cut where a reader would pause, and nothing of it is lost."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.catalog.sentences import SMALLEST_SHARE, split_items, split_text
+from kie_mcp.catalog.sentences import LONGEST_SPEECH, SMALLEST_SHARE, split_items, split_text
 from kie_mcp.catalog.vendors import elevenlabs, gemini
 
 PIECES = st.sampled_from(
@@ -91,6 +93,19 @@ def test_a_text_is_cut_at_the_end_of_a_sentence_else_of_a_clause_else_of_a_word(
     assert split_text(text, most)[: len(parts)] == parts
 
 
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    "piece", [".", "!", "…", ".!", ". ", ".\n", "\n", "\n.", '."', "。", "[", "<a", " –", " ", "\u0301"]
+)
+@pytest.mark.parametrize("end", ["", "x", " X"])
+def test_no_text_takes_long_to_split(piece: str, end: str) -> None:
+    """The time is that of the processor; a text of words takes a fiftieth of the limit."""
+    text = piece * (LONGEST_SPEECH // len(piece) - 2) + end
+    before = time.process_time()
+    split_text(text, elevenlabs.LONGEST_TEXT)
+    assert time.process_time() - before < 2
+
+
 def test_parts_have_similar_lengths() -> None:
     sentence = "This sentence has some sixty characters, give or take a few. "
     lengths = [len(part) for part in split_text(sentence * 100, 5000)]
@@ -128,6 +143,32 @@ def test_a_text_that_kie_takes_at_once_is_sent_as_it_is() -> None:
     for id_ in ("elevenlabs/text-to-speech-turbo-2-5", "google/gemini-3-1-flash-tts", "google/gemini-3-8-flash-tts"):
         call = MODELS[id_].model_validate({"prompt": " A heron. " * 400})
         assert call.split() == (call,)
+
+
+BLANKS = "\n" * 11_000
+SPEECH_MODELS = [id_ for id_, model in MODELS.items() if model.does == "text-to-speech"]
+
+
+def say(id_: str, *texts: str) -> KieModel:
+    """Return a call of a speech model, with one line or turn for each text if there are several."""
+    model = MODELS[id_]
+    if "lines" in model.model_fields:
+        return model.model_validate({"lines": [{"prompt": text, "voice": "Adam"} for text in texts]})
+    if len(texts) == 1:
+        return model.model_validate({"prompt": texts[0]})
+    return model.model_validate({"dialogue": [{"speaker": 1, "prompt": text} for text in texts]})
+
+
+@pytest.mark.parametrize("id_", SPEECH_MODELS)
+def test_blanks_around_a_text_make_no_part_and_cost_nothing(id_: str) -> None:
+    assert say(id_, f"{BLANKS}A heron.{BLANKS}") == say(id_, "A heron.")
+    call = say(id_, f"{BLANKS}A heron.{BLANKS}")
+    assert call.split() == (call,)
+    assert call.estimate() == say(id_, "A heron.").estimate()
+    if not id_.startswith("elevenlabs/text-to-speech"):
+        assert say(id_, f"A heron.{BLANKS}", BLANKS, " Yes. ") == say(id_, "A heron.", "Yes.")
+    with pytest.raises(ValueError, match="only blanks"):
+        say(id_, BLANKS)
 
 
 def test_a_dialogue_is_split_between_its_lines_and_a_long_line_is_split_too() -> None:

@@ -63,6 +63,14 @@ async def test_a_task_is_found_by_its_own_id_and_by_that_of_kie(ledger: Ledger) 
         assert await ledger.find(id_) is None
 
 
+@pytest.mark.parametrize("odd", ["\0", "\ud83d", "\0" * 3000], ids=["a NUL", "half a character", "many NULs"])
+async def test_a_prompt_is_found_whatever_characters_it_and_the_words_have(ledger: Ledger, odd: str) -> None:
+    await ledger.add(task("t_1", arguments={"prompt": f"one{odd} heron at ö"}))
+    for words in ("heron", "HERON Ö", "ö", "heron\0", f"\0heron\0 one{odd}", f"one{odd}", f"{odd} ö"):
+        assert ids(await ledger.page(words=words)) == ["t_1"]
+    assert ids(await ledger.page(words=f"heron{odd}s")) == []
+
+
 async def test_the_same_id_is_not_written_twice(ledger: Ledger) -> None:
     await ledger.add(task("t_1"))
     with pytest.raises(sqlalchemy.exc.IntegrityError):

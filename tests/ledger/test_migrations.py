@@ -85,6 +85,37 @@ async def test_a_file_of_every_version_is_upgraded_to_todays_tables(tmp_path: Pa
     assert read(tmp_path / "old", "SELECT version FROM ledger") == [(VERSION,)]
 
 
+ODD_PROMPTS = {
+    "half a character": r"""'{"prompt": "half \ud83d Fox"}'""",
+    "bytes that are no UTF-8": """CAST(X'7b2270726f6d7074223a202268616c6620ff20466f78227d' AS TEXT)""",
+    "a NUL": r"""'{"prompt": "half \u0000 Fox"}'""",
+    "a number": """'{"prompt": 12}'""",
+    "an object": """'{"prompt": {"text": "Fox"}}'""",
+    "no prompt": "'[]'",
+    "no JSON": "'half {'",
+    "a blob": "X'ff00ff'",
+}
+"""Arguments in a row, as SQL; the prompt is a text that SQLite or Python does not take everywhere, or no text."""
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+@pytest.mark.parametrize("arguments", ODD_PROMPTS.values(), ids=ODD_PROMPTS)
+async def test_a_row_with_an_odd_prompt_hinders_neither_the_upgrade_nor_a_search(
+    tmp_path: Path, version: int, arguments: str
+) -> None:
+    odd = OLD_TASK.replace("""'{"prompt": "Füchse"}'""", arguments).replace("'t_1', '5f0c'", "'t_2', '5f0d'")
+    create_file(tmp_path, version, OLD_TASK, odd)
+    ledger = await Ledger.open(tmp_path)
+    assert {each.id for each in await ledger.page()} == {"t_1", "t_2"}
+    # The index finds words of three characters and more; only a look at each prompt finds shorter ones.
+    assert [each.id for each in await ledger.page(words="ü")] == ["t_1"]
+    has_words = arguments in list(ODD_PROMPTS.values())[:3]
+    assert [each.id for each in await ledger.page(words="fo ha")] == ["t_2"] * has_words
+    if version < 3:
+        assert [each.id for each in await ledger.page(words="fox half")] == ["t_2"] * has_words
+    await ledger.close()
+
+
 def test_a_migration_is_named_after_the_version_that_it_leads_to() -> None:
     numbers = [migration.name.partition("_")[0] for migration in MIGRATIONS]
     assert numbers == [f"{2 + place:04}" for place, _ in enumerate(MIGRATIONS)]

@@ -136,3 +136,26 @@ async def test_the_file_is_that_of_the_parts_in_the_order_of_the_text(
         await join_sounds(parts, joined)
         joined.seek(0)
         assert joined.read() == Path(made["media"][0]["path"]).read_bytes()  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize(
+    ("model", "spoken"),
+    [
+        ("elevenlabs/text-to-speech-turbo-2-5", {"text": TEXT}),
+        ("elevenlabs/text-to-dialogue-v3", {"dialogue": [{"text": TEXT, "voice": "Adam"}]}),
+        ("elevenlabs/text-to-dialogue-v3", {"dialogue": [{"text": "Yes. " * 40, "voice": "Adam"}]}),
+        ("google/gemini-3-1-flash-tts", {"prompt": TEXT}),
+        ("google/gemini-3-1-flash-tts", {"dialogue": [{"speaker": 1, "prompt": "Yes. " * 40}]}),
+        ("google/gemini-3-8-flash-tts", {"dialogue": [{"speaker": 1, "prompt": TEXT}]}),
+    ],
+)
+async def test_the_sandbox_charges_what_was_quoted(
+    client: Client, sandbox: Sandbox, model: str, spoken: dict[str, Any]
+) -> None:
+    call = {"model": model, "input": spoken}
+    low, high = answer(await client.call_tool("run_model", call | {"quote": True}))["estimated_credits"]
+    made = await ask(client, "run_model", **call)
+    charged = 1000 - sandbox.balance
+    assert low - 0.05 <= charged <= high + 0.05
+    assert charged > 0
+    assert made["credits"] == pytest.approx(charged)

@@ -218,6 +218,7 @@ async def test_a_part_of_unknown_outcome_is_never_sent_again(
         again = await run_to_end(runner, await runner.submit(speech()))
         assert again.error
         assert unknown.id in again.error["message"]
+        assert again.error["billed"] is None
         assert gate.requests.count(CREATE) == 2
         await runner.resolve(unknown.id, NOT_CREATED)
         last = await run_to_end(runner, await runner.submit(speech()))

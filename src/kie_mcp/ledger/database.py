@@ -17,6 +17,7 @@ from kie_mcp import disk
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import MIGRATIONS, Migration, migrate
+from kie_mcp.ledger.prompts import fold
 from kie_mcp.ledger.tables import versions
 
 logger = logging.getLogger(__name__)
@@ -137,22 +138,27 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
     connection.create_function("has_words", 2, _has_words, deterministic=True)
-    connection.create_function("casefold", 1, _casefold, deterministic=True)
+    connection.create_function("fold_prompt", 1, _fold_prompt, deterministic=True)
     # A broken text in one row would otherwise end the whole query.
     connection.driver_connection.text_factory = decode_text
 
 
-def _casefold(text: Any) -> str:
-    return str(text or "").casefold()
+def _fold_prompt(arguments: bytes | None) -> str:
+    """Return the prompt among a task's arguments as the index has it.
+
+    The JSON is parsed here, because SQLite ends a text at a NUL, and Python takes no text from it that is not UTF-8.
+    """
+    given = _parse_json(_decode(arguments or b""))
+    return fold(str(given.get("prompt") or "")) if isinstance(given, dict) else ""
 
 
-def _has_words(text: Any, words: str) -> bool:
-    """Return whether a text has all of these words in it, whatever the case of the letters.
+def _has_words(arguments: bytes | None, words: str) -> bool:
+    """Return whether the prompt among a task's arguments has all of these words in it, which are folded.
 
     SQLite's own comparison ignores only the case of ASCII letters, and takes no more than 1,000 words.
     """
-    folded = _casefold(text)
-    return all(word in folded for word in words.casefold().split())
+    prompt = _fold_prompt(arguments)
+    return all(word in prompt for word in words.split())
 
 
 def decode_text(content: bytes) -> str:

@@ -247,7 +247,7 @@ class Ledger:
             query = query.where(tasks.c.kind == kind)
         if model:
             query = query.where(_contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
-        query = query.where(*prompts.contain(words.split()))
+        query = query.where(*prompts.contain(words))
         bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (cost, ge, least), (cost, le, most))
         for column, holds, bound in bounds:
             if bound is not None:

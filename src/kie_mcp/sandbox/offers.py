@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from kie_mcp.catalog.amount import exactly
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.price import Unit
+from kie_mcp.catalog.price import Estimate, Unit
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.catalog.wire_schema import wire_schema
@@ -21,6 +21,9 @@ Json = Mapping[str, Any]
 
 FALLBACK_CREDITS = 1.0
 """Credits that the sandbox charges for a task if KIE publishes no price of the model."""
+
+TEXT_UNITS: tuple[Unit, ...] = ("1000 characters", "million tokens")
+"""The price units of speech, which depend on the text alone."""
 
 
 @dataclass(frozen=True)
@@ -104,20 +107,30 @@ class Offer:
 
         Invalid values are accepted, because KIE accepts them too.
         """
-        frame = {"model", self.route.callback, *self.model.hidden_fields()} - set(self.argument_names)
-        given = self.model.received(
-            {name: value for name, value in self.input_fields(body).items() if name not in frame}
-        )
+        given = self._received(body)
         try:
             return dict(self.model.model_validate(given))
         except ValidationError:
             return dict(self.model.model_construct(**given))
 
+    def _received(self, body: Json) -> dict[str, Any]:
+        frame = {"model", self.route.callback, *self.model.hidden_fields()} - set(self.argument_names)
+        return self.model.received(
+            {name: value for name, value in self.input_fields(body).items() if name not in frame}
+        )
+
     def price(self, body: Json) -> float:
         """Return the price, in credits, of the task that a create request with this body starts."""
-        call = SimpleNamespace(**self.parse_arguments(body))
-        estimate = self.model.price.estimate(call, exactly(_count_units(self.model.price.unit, call)))
+        estimate = self._estimate(body)
         return FALLBACK_CREDITS if estimate.low is None else estimate.low
+
+    def _estimate(self, body: Json) -> Estimate:
+        if self.model.price.unit in TEXT_UNITS:
+            # A dialogue has its text in several fields, and only the model knows what is counted of them.
+            with contextlib.suppress(ValidationError):
+                return self.model.model_validate(self._received(body)).estimate()
+        call = SimpleNamespace(**self.parse_arguments(body))
+        return self.model.price.estimate(call, exactly(_count_units(self.model.price.unit, call)))
 
 
 def _build_offers() -> Iterable[Offer]:

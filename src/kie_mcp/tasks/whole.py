@@ -259,10 +259,12 @@ class WholeWatcher:
         count, made = len(self._plan.orders), sum(part.state == "succeeded" for part in self._parts)
         part = self._parts[number] if number < len(self._parts) else None
         name = f"Part {number + 1} of {count}" + (f", task {part.id}," if part else "")
-        state = "is unknown" if part and part.state == "unknown" else "was not made"
+        is_unknown = part is not None and part.state == "unknown"
+        state = "is unknown" if is_unknown else "was not made"
         kept = f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        credits_ = self.task.credits
+        # A part of unknown outcome may belong to an earlier whole, which counts its credits.
+        credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",
             "next_step": f"{error['next_step']} {again}".strip(),

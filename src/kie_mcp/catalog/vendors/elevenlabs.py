@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Limits, LongestRequest, Prompt, wire
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per
-from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
+from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text, trim_texts
 from kie_mcp.catalog.voices import ELEVENLABS
 
 LONGEST_TEXT = 5000
@@ -47,17 +47,23 @@ class Speech(ElevenLabs):
     previous_text: str | None = Field(None, max_length=5000, description="Said before.")
     next_text: str | None = Field(None, max_length=5000)
 
+    @field_validator("prompt")
+    @classmethod
+    def blanks_need_no_part(cls, prompt: str) -> str:
+        """KIE takes a text at once that only blanks at its ends make too long."""
+        return trim_texts([prompt], LONGEST_TEXT)[0]
+
     @model_validator(mode="after")
     def timed_text_is_short(self) -> Self:
         """The times of each part would begin at 0 again."""
-        if self.timestamps and len(self.prompt.strip()) > LONGEST_TEXT:
+        if self.timestamps and len(self.prompt) > LONGEST_TEXT:
             raise ValueError(f"timestamps go with a prompt of at most {LONGEST_TEXT} characters")
         return self
 
     def split(self) -> tuple[Self, ...]:
         """Parts of a long text; each is told what is said before and after it."""
         texts = split_text(self.prompt, LONGEST_TEXT)
-        if len(self.prompt) <= LONGEST_TEXT or len(texts) == 1:
+        if len(self.prompt) <= LONGEST_TEXT:
             return (self,)
         before = [self.previous_text, *(split_text(text, CONTEXT)[-1] for text in texts[:-1])]
         after = [*(split_text(text, CONTEXT)[0] for text in texts[1:]), self.next_text]
@@ -151,6 +157,13 @@ class DialogueV3(ElevenLabs):
     def length(self) -> int:
         """The characters of all lines."""
         return sum(len(line.prompt) for line in self.lines)
+
+    @field_validator("lines")
+    @classmethod
+    def blanks_need_no_part(cls, lines: tuple[Line, ...]) -> tuple[Line, ...]:
+        """KIE takes lines at once that only blanks at their ends make too long."""
+        texts = trim_texts([line.prompt for line in lines], LONGEST_TEXT)
+        return tuple(line.model_copy(update={"prompt": text}) for line, text in zip(lines, texts, strict=True) if text)
 
     @model_validator(mode="after")
     def not_too_long_and_in_a_known_language(self) -> Self:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, PlainSerializer, model_validator
+from pydantic import Field, PlainSerializer, field_validator, model_validator
 
 from kie_mcp.catalog.amount import Amount
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, Seed, Video, aliases, wire
 from kie_mcp.catalog.model import KieModel, Part, Resolve
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
-from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text
+from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text, trim_texts
 from kie_mcp.catalog.voices import GOOGLE, GOOGLE_WIDE
 
 VoiceName = Literal[
@@ -273,6 +273,20 @@ class Speech(KieModel):
     )
     speakers: tuple[Any, ...] | None = Field(None, min_length=1)
     temperature: Annotated[float, Field(ge=0, le=2)] = 1
+
+    @field_validator("prompt")
+    @classmethod
+    def blanks_need_no_part(cls, prompt: str | None) -> str | None:
+        """KIE takes a text at once that only blanks at its ends make too long."""
+        return prompt and trim_texts([prompt], LONGEST_TEXT)[0]
+
+    @field_validator("dialogue")
+    @classmethod
+    def blanks_of_turns_need_no_part(cls, turns: tuple[Turn, ...] | None) -> tuple[Turn, ...] | None:
+        """KIE takes turns at once that only blanks at their ends make too long."""
+        texts = trim_texts([turn.prompt for turn in turns or ()], LONGEST_TEXT)
+        kept = zip(turns or (), texts, strict=True)
+        return turns and tuple(turn.model_copy(update={"prompt": text}) for turn, text in kept if text)
 
     @model_validator(mode="after")
     def every_turn_has_a_speaker(self) -> Self:
