@@ -201,6 +201,7 @@ async def test_http_without_a_token_makes_one_and_says_how_to_use_it(tmp_path: P
     assert str(tmp_path / "data" / "http-token") in said
     assert "Authorization: Bearer" in said
     assert "claude mcp add --transport http kie http://127.0.0.1:" in said
+    assert "\n\n" not in said
     assert tokens[0] == tokens[1]
     # Logs of services can be read by others.
     assert tokens[0] not in said

@@ -394,4 +394,4 @@ def _sizes_table(sizes: "Mapping[str, Selection]") -> Table:
 
 def _print_to_stderr(text: str) -> None:
     """Print a message for the user to stderr, because stdout may be used for MCP messages."""
-    typer.echo(text, err=True)
+    typer.echo(text.removesuffix("\n"), err=True)

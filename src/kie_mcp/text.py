@@ -5,40 +5,65 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Characters that show nothing, or change how the text around them is shown: controls (ESC, C1), marks and overrides of
-# direction, zero-width characters, fillers, tags, lone surrogates and noncharacters. Each line is a range of classes.
-_UNSEEN = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff\ufdd0-\ufdef\ud800-\udfff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+# Characters that show nothing, or change how the text around them is shown. Controls (ESC, C1), fillers, lone halves
+# of characters and noncharacters stand where something was, so a space takes their place.
+_BLANKS = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u115f\u1160\u2028\u2029\u3164\uffa0\ud800-\udfff\ufdd0-\ufdef\ufff0-\ufff8\ufffc"
+    "\ufffe\uffff"
 )
+# Joiners and selectors change the shape of their neighbours.
 _JOINERS = "\u200c\u200d"
 _SELECTORS = "\ufe00-\ufe0f"
+# These, soft hyphens, zero-width characters, marks and overrides of direction, tags and signs for music stand inside
+# words, which a space would break.
+_ZERO_WIDTH = (
+    "\xad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_HIDDEN = f"{_BLANKS}{_ZERO_WIDTH}{_JOINERS}{_SELECTORS}"
 _FLAG = (
     "\U0001f3f4(?:"
     + "|".join("".join(chr(0xE0000 + ord(each)) for each in name) for name in ("gbeng", "gbsct", "gbwls"))
     + ")\U000e007f"
 )
 _IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# Persian words and emoji such as families need joiners; emoji, keycaps and some names in Japanese need selectors. Each
-# is kept only where it has this use, because a row of them can carry a hidden message.
-_UNSEEN_OR_KEPT = re.compile(
-    rf"(?P<kept>{_FLAG}"
-    rf"|(?<=[^\x00-\x7f\s{_UNSEEN}{_JOINERS}])[{_JOINERS}](?=[^\x00-\x7f\s{_UNSEEN}{_JOINERS}{_SELECTORS}])"
-    rf"|(?<=[^\x00-\x7f\s{_UNSEEN}{_JOINERS}{_SELECTORS}])[{_SELECTORS}]|(?<=[0-9#*])\ufe0f(?=\u20e3)"
-    rf"|(?<=[{_IDEOGRAPHS}])[\U000e0100-\U000e01ef])"
-    rf"|[{_UNSEEN}{_JOINERS}{_SELECTORS}]"
+_SHAPED = "\u0620-\u08ff\u0900-\u0dff\u1820-\u18aa\ufb50-\ufdcf\ufe70-\ufefc"
+"""Letters of scripts from Arabic to Sinhala, and of Mongolian, whose shape a joiner sets also at the end of a word."""
+_MONGOLIAN = "\u1820-\u18aa"
+_WITHOUT_SPACES = "\u0e01-\u0edf\u1000-\u109f\u1780-\u17b3\u17b6-\u17f9\u1950-\u19df\u1a20-\u1aad"
+"""Letters of Thai, Lao, Burmese, Khmer and Tai scripts, in which a zero-width space marks the end of a word."""
+# Each of these characters is kept where its script needs it, such as joiners in Persian words and in emoji of families,
+# and selectors in keycaps and in some names in Japanese. Elsewhere a row of them can carry a hidden message.
+_KEPT = "|".join(
+    (
+        _FLAG,
+        rf"(?<=[^\x00-\x7f\s{_HIDDEN}])[{_JOINERS}](?=[^\x00-\x7f\s{_HIDDEN}])",
+        rf"(?<=[{_SHAPED}])[{_JOINERS}](?![{_HIDDEN}])",
+        rf"(?<![{_HIDDEN}])[{_JOINERS}](?=[{_SHAPED}])",
+        # An emoji with a selector can be joined too.
+        rf"(?<=[^\x00-\x7f\s{_HIDDEN}]\ufe0f)\u200d(?=[^\x00-\x7f\s{_HIDDEN}])",
+        rf"(?<=[^\x00-\x7f\s{_HIDDEN}])[{_SELECTORS}]",
+        r"(?<=[0-9#*])\ufe0f(?=\u20e3)",
+        rf"(?<=[{_IDEOGRAPHS}])[\U000e0100-\U000e01ef]",
+        rf"(?<=[{_MONGOLIAN}])(?:[\u180b-\u180d\u180f]\u180e?|\u180e)",
+        rf"(?<=[{_WITHOUT_SPACES}])\u200b(?=[{_WITHOUT_SPACES}])",
+    )
 )
+# The first group passes most characters of a text over fast; a flag begins with the one after the class.
+_UNSEEN_OR_KEPT = re.compile(f"(?=[{_HIDDEN}\U0001f3f4])(?:(?P<kept>{_KEPT})|(?P<blank>[{_BLANKS}])|[{_HIDDEN}])")
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 PATH_FIELDS = frozenset({"path", "resource"})
 """Names of fields with paths, which are told as they are, so that they can be opened."""
 
 
 def make_visible(text: str) -> str:
-    """Return a text with a space in place of each character that shows nothing or hides others; lines stay lines."""
+    """Return a text without characters that show nothing or hide others; lines stay lines.
+
+    A space takes the place of controls; characters without width are left out, so that words stay whole.
+    """
     if text.isascii() and text.isprintable():
         return text
-    return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or " ", _LINE_BREAK.sub("\n", text))
+    return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or " " * bool(found["blank"]), _LINE_BREAK.sub("\n", text))
 
 
 def make_all_visible(value: Any) -> Any:

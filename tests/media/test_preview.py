@@ -257,6 +257,30 @@ async def test_of_a_clip_a_frame_is_shown(tmp_path: Path) -> None:
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize(
+    ("pixel", "shown", "small"),
+    [
+        ("2/1", (640, 180), (320, 90)),
+        ("1/2", (160, 180), (160, 180)),
+        ("16/15", (341, 180), (320, 169)),
+        ("1/1", (320, 180), (320, 180)),
+        ("0/1", (320, 180), (320, 180)),
+        ("100/1", (32000, 180), (320, 2)),
+    ],
+)
+async def test_a_clip_with_pixels_that_are_not_square_keeps_the_shape_that_players_show(
+    pixel: str, shown: tuple[int, int], small: tuple[int, int], tmp_path: Path
+) -> None:
+    program = ffmpeg.find_ffmpeg()
+    assert program
+    path, clip = tmp_path / "a.mkv", write_file(tmp_path, "a.mp4", render_file("a.mp4", WORK))
+    assert await ffmpeg.convert(program, clip, path, ("-vf", f"setsar={pixel}", "-c:v", "mpeg4"))
+    frame = await ffmpeg.extract_frame(program, path, 0, 320)
+    assert frame.size == shown
+    assert PIL.Image.open(io.BytesIO(frame.ppm)).size == small
+
+
+@needs_ffmpeg
 async def test_of_a_song_the_waveform_is_shown(tmp_path: Path) -> None:
     rendered = await preview.render_preview(write_file(tmp_path, "a.mp3", render_file("a.mp3", WORK)))
     assert open_preview(rendered).size == (1024, 256)

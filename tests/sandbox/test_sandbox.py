@@ -575,7 +575,7 @@ async def test_discovery_describes_a_model_in_kies_own_spelling(kie: Kie) -> Non
     assert '"required": ["input_urls", "video_urls"]' in json.dumps(called_back)
     assert await read("price", CLIP) == {
         "model": CLIP,
-        "pricingDesc": "25 credits a video (duration 5); 50 credits a video (duration 10)",
+        "pricingDesc": "25 credits per video (duration 5); 50 credits per video (duration 10)",
     }
     assert len(success["points"]) == 144
     assert await read("price", "nobody/nothing") is None

@@ -176,12 +176,13 @@ def test_the_sdk_goes_on_with_the_client_that_it_did_not_meet(
 
 @pytest.mark.parametrize("tools", ["standard", "image"], ids=["from the file", "from the SDK"])
 @pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("probe", ["server/discover", *LISTS])
 def test_a_client_that_probes_and_then_initializes_is_connected(
-    environment: dict[str, str], tools: str, at_once: bool
+    environment: dict[str, str], tools: str, at_once: bool, probe: str
 ) -> None:
     """@ai-sdk/mcp does so when the answer to its probe is late; the SDK would refuse it (-32022)."""
     with start(environment | {"KIE_MCP_TOOLS": tools}) as talk:
-        messages = [("server/discover", ENVELOPE, 0), ("server/discover", ENVELOPE, 1), ("initialize", INITIALIZE, 2)]
+        messages = [("server/discover", ENVELOPE, 0), (probe, ENVELOPE, 1), ("initialize", INITIALIZE, 2)]
         if at_once:
             talk.send(*messages)
             answers = [talk.read() for _ in messages]

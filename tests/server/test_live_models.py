@@ -72,6 +72,16 @@ async def test_the_resource_of_models_is_merged_too(client: Client, new_model: S
     assert rows[NEW]["tool"] == "run_model"
 
 
+@pytest.mark.parametrize("model", ["nano-banana-2-1", "kling-3.0", "elevenlabs/text-to-dialogue-v3"])
+async def test_a_description_tells_the_same_price_once(client: Client, model: str) -> None:
+    described = await client.call_tool("describe_model", {"model": model})
+    price = answer(described)["price"]
+    assert " per " in price
+    assert text(described).count(price.partition(" ")[2]) == 1
+    assert "live_price" not in answer(described)
+    assert "KIE's price today" not in text(described)
+
+
 async def test_a_description_shows_kies_price_of_today_beside_ours(client: Client, sandbox: Sandbox) -> None:
     sandbox.discovery.prices["z-image"] = "1 credit\n($0.005)"
     sandbox.discovery.removed.add("google/nano-banana")
@@ -145,9 +155,10 @@ async def test_when_kie_tells_nothing_the_snapshot_stands_in_with_its_date(clien
     new_model.inject_fault("discovery", "503", 100)
     snapshot = read_snapshot(SHIPPED)
     with retry_at_once():
-        described = answer(await client.call_tool("describe_model", {"model": "z-image"}))
+        described = answer(await client.call_tool("describe_model", {"model": "nano-banana-2"}))
         result = await client.call_tool("describe_model", {"model": "veo-33"})
-    assert described["live_price"] == f"0.8 credits per image (of {snapshot.as_of})"
+    assert described["live_price"].startswith("resolution 1k: 8 credits per image;")
+    assert described["live_price"].endswith(f"(of {snapshot.as_of})")
     assert f"KIE could not be asked for it. It is not in KIE's list of {snapshot.as_of}." in text(result)
     assert "veo3" in text(result)
 

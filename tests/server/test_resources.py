@@ -20,6 +20,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
+from kie_mcp.text import make_visible
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +92,15 @@ async def test_tasks_with_what_was_asked_for(client: Client) -> None:
     assert [row["prompt"] for row in rows] == ["лиса 2", "лиса 1"]
     assert rows[1] == {**made[0], "prompt": "лиса 1"}
     assert await read(client, f"kie://tasks/{made[0]['task_id']}") == rows[1]
+
+
+async def test_a_prompt_is_read_as_it_was_written_and_hides_nothing(client: Client) -> None:
+    prompt = "Donau\xaddampf\u200bschiff \u202eabc\u202c שלום!\u200f\r\n\U0001f3f4\U000e0075\U000e007f \ufeff \x07"
+    made = await call(client, "nano_banana_image", prompt=prompt)
+    (content,) = (await client.read_resource(f"kie://tasks/{made['task_id']}")).contents
+    assert isinstance(content, TextResourceContents)
+    assert make_visible(content.text) == content.text
+    assert json.loads(content.text)["prompt"] == prompt
 
 
 async def test_a_file_that_a_task_made_and_where_its_answer_says_that_it_is(client: Client) -> None:

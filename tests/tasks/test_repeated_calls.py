@@ -131,6 +131,7 @@ def is_repeat(again: CallToolResult, first: CallToolResult) -> bool:
             "",
             {"shots": '[{"prompt": "a ", "duration": "5 s"}]'},
         ),
+        ("kling_video", {"prompt": "Donau\xaddampf\u200bschiff\r\n\u202ex"}, "", {"prompt": "Donaudampfschiff\nx"}),
         ("flux_kontext_image", {"prompt": "x"}, "", {"prompt": "x", "format": "JPEG", "watermark": None}),
     ],
 )

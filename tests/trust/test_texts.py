@@ -48,8 +48,25 @@ WHOLE = [
     "葛\U000e0100飾区",
     "ﬁ Å é ñ ǆ",
     "a 'b' \"c\" <d> & `e`",
+    "അവന്\u200d പോയി",
+    "ภาษา\u200bไทย ភាសា\u200bខ្មែរ",
+    "\u182a\u1820\u1836\u1822\u182d\u180e\u1820 \u1828\u180b\u180e\u1820 \u1820\u180b",
+    "۱۳۹۵ ه\u200d.ش \u200dه",
+    "caf\ufffd",
 ]
 """Texts of which every character counts."""
+
+WITHOUT_MARKS = {
+    "Donau\xaddampfschiff": "Donaudampfschiff",
+    "Auf\u200clage": "Auflage",
+    "zero\u200bwidth wo\u2060rd \ufeffmark": "zerowidth word mark",
+    "שלום!\u200f abc \u202atext\u202c": "שלום! abc text",
+    "2\u2062x": "2x",
+    "\U0001d158\U0001d173\U0001d158\U0001d174": "\U0001d158\U0001d158",
+    "\U0001f3f4\U000e0075\U000e0073\U000e0074\U000e0078\U000e007f": "\U0001f3f4",
+    "a\r\nb": "a\nb",
+}
+"""Texts of people, and the same texts without what shows nothing."""
 
 VISIBLE_SIGNS = ("ARABIC", "SYRIAC", "KAITHI", "EGYPTIAN")
 
@@ -69,21 +86,34 @@ def test_letters_of_all_languages_and_emoji_stay(words: str) -> None:
     assert words in escape_unseen(words)
 
 
+@pytest.mark.parametrize(("words", "shown"), WITHOUT_MARKS.items())
+def test_what_has_no_width_leaves_no_space_in_a_word(words: str, shown: str) -> None:
+    assert make_visible(words) == shown
+
+
+@pytest.mark.parametrize("words", [*WHOLE, *WITHOUT_MARKS, HOSTILE])
+def test_a_visible_text_stays_as_it_is(words: str) -> None:
+    assert make_visible(make_visible(words)) == make_visible(words)
+
+
 def test_no_character_hides_in_a_text() -> None:
     for character in map(chr, range(0x110000)):
         if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in "\n\t":
             shown = make_visible(f"a{character}b")
             # Some signs of these scripts are of the category Cf, and visible.
             name = unicodedata.name(character, "")
-            assert shown in ("a b", "a\nb") or name.startswith(VISIBLE_SIGNS), hex(ord(character))
+            assert shown in ("a b", "ab", "a\nb") or name.startswith(VISIBLE_SIGNS), hex(ord(character))
 
 
-@pytest.mark.parametrize("carrier", ["\ufe00", "\u200d", "\u200c", "\U000e0100", "\U000e0041"])
+@pytest.mark.parametrize(
+    "carrier", ["\ufe00", "\u200d", "\u200c", "\u180b", "\u180e", "\u200b", "\U000e0100", "\U000e0041"]
+)
 def test_a_row_of_marks_carries_no_message(carrier: str) -> None:
-    for start in ("a", "😀", "漢"):
+    for start in ("a", "😀", "漢", "ന്", "ه", "ก", "\u1820"):
         kept = make_visible(start + carrier * 50 + "b")
-        assert len(kept.replace(" ", "")) <= 3
-        assert len(make_visible(start + "\ufe00\ufe01\u200d\u200c" * 20).replace(" ", "")) <= 3
+        assert len(kept.replace(" ", "")) <= len(start) + 2
+        mixed = make_visible(start + "\ufe00\ufe01\u200d\u200c\u180b\u180e\u200b" * 20)
+        assert len(mixed.replace(" ", "")) <= len(start) + 2
 
 
 def test_lines_stay_lines_only_where_they_may() -> None:
@@ -95,7 +125,7 @@ def test_lines_stay_lines_only_where_they_may() -> None:
 
 def test_values_are_made_visible_but_for_paths() -> None:
     value = {"a\x1b": ["b\u202e", {"path": "/\u202e", "n": 1}], "t": ("\x00",)}
-    assert make_all_visible(value) == {"a ": ["b ", {"path": "/\u202e", "n": 1}], "t": [" "]}
+    assert make_all_visible(value) == {"a ": ["b", {"path": "/\u202e", "n": 1}], "t": [" "]}
 
 
 def test_escapes_are_json_of_the_same_value() -> None:

@@ -136,7 +136,7 @@ class Price:
     def _format_rates(self) -> Iterable[str]:
         for rate in self.rates:
             when = ", ".join(_format_condition(field, value) for field, value in rate.when)
-            yield f"{rate.credits:g} a {self.unit}" + (f" ({when})" if when else "")
+            yield f"{rate.credits:g} per {self.unit}" + (f" ({when})" if when else "")
 
 
 def _round_up(credits_: float) -> float:

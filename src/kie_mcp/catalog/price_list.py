@@ -43,7 +43,7 @@ def _format_rates(price: Price) -> str:
     rates = [f"{each.credits:g}" + _format_conditions(each) for each in price.rates]
     if not rates:
         return "" if price.note else "?"
-    return f"{', '.join(rates)} a {price.unit}."
+    return f"{', '.join(rates)} per {price.unit}."
 
 
 def _format_conditions(rate: Rate) -> str:

@@ -148,7 +148,7 @@ def _fold_prompt(arguments: bytes | None) -> str:
 
     The JSON is parsed here, because SQLite ends a text at a NUL, and Python takes no text from it that is not UTF-8.
     """
-    given = _parse_json(_decode(arguments or b""))
+    given = parse_json(decode_text(arguments or b""))
     return fold(str(given.get("prompt") or "")) if isinstance(given, dict) else ""
 
 

@@ -59,7 +59,7 @@ DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
 STREAM_PATTERN = re.compile(rb"^ *Stream #0:\d+.*?: (Video|Audio): (\w+)(?!.*attached pic)", re.MULTILINE)
 TIME_PATTERN = re.compile(rb"time=(\d+):(\d+):(\d+\.\d+)")
 OUT_OF_MEMORY_PATTERN = re.compile(rb"Cannot allocate memory|malloc of size \d+ failed")
-FRAME_SIZE_PATTERN = re.compile(rb" s:(\d+)x(\d+) ")
+FRAME_SIZE_PATTERN = re.compile(rb" sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 
 _frames, _conversions = anyio.Lock(), anyio.Lock()
 """Only one ffmpeg decodes a frame or a sound at a time, and only one converts a file, to save memory."""
@@ -109,7 +109,7 @@ class Frame:
     ppm: bytes
     """The frame as a PPM picture; empty if the video has no frame at this position, or if it is too large."""
     size: tuple[int, int]
-    """Width and height of the video, in pixels, before the frame was scaled down; (0, 0) if unknown."""
+    """Width and height of the video as players show it, in pixels, before it was scaled down; (0, 0) if unknown."""
     seconds: float
     """The length of the video; 0 if unknown."""
 
@@ -129,7 +129,9 @@ async def extract_frame(
     Raises:
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
-    smaller = f"scale='min(iw,{max_side_px})':'min(ih,{max_side_px})':force_original_aspect_ratio=decrease"
+    # A pixel of the video may be wider than high; `sar` is its width divided by its height, and 1 if that is unknown.
+    factor = f"min(1,min({max_side_px}/(iw*sar),{max_side_px}/ih))"
+    smaller = f"scale='max(1,round(iw*sar*{factor}))':'max(1,round(ih*{factor}))'"
     filters = ("-vf", f"showinfo=checksum=0,{smaller}")
     output_options = ("-an", "-frames:v", "1", *filters, "-c:v", "ppm", "-f", "image2pipe", "pipe:1")
     async with _frames:
@@ -138,7 +140,7 @@ async def extract_frame(
     size = FRAME_SIZE_PATTERN.search(run.errors)
     return Frame(
         run.output,
-        (int(size[1]), int(size[2])) if size else (0, 0),
+        _to_shown_size(*map(int, size.groups())) if size else (0, 0),
         _to_seconds(duration.groups()) if duration else 0,
     )
 
@@ -231,6 +233,12 @@ async def _run(program: str, path: Path, arguments: tuple[str, ...], timeout_sec
 def _read(path: Path, *options: str) -> tuple[str, ...]:
     """Return the arguments with which ffmpeg reads this file, opens no other file, and needs little memory."""
     return (*SAFE_INPUT_OPTIONS, *FRUGAL_INPUT_OPTIONS, *options, "-i", _file_url(path))
+
+
+def _to_shown_size(pixel_width: int, pixel_height: int, width: int, height: int) -> tuple[int, int]:
+    """Return the size of a video in square pixels; the shape of its own pixels is unknown if it contains a 0."""
+    known = pixel_width and pixel_height
+    return (max(round(width * pixel_width / pixel_height), 1) if known else width), height
 
 
 def _to_seconds(clock: Iterable[bytes]) -> float:

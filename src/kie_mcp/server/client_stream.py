@@ -5,8 +5,9 @@ surrogates, and some clients send them. The SDK's parser refuses the whole line,
 id and sends no answer. Without this module, the client would wait forever.
 
 The era is the SDK's word for the protocol before or from version 2026-07-28. A client's first request decides the era
-of a connection, also where it is `server/discover`, which only asks what the server supports. A client that then goes
-on with `initialize` would be refused until the process ends; @ai-sdk/mcp does so, if the answer takes a second.
+of a connection, also where it only asks what the server supports or lists. A client that then goes on with `initialize`
+would be refused until the process ends; @ai-sdk/mcp does so, if the answer takes a second. The first answers on stdio,
+which come from a file, decide no era either.
 """
 
 import json
@@ -24,6 +25,9 @@ from pydantic import ValidationError
 from kie_mcp.server.app import App
 
 Message = SessionMessage | Exception
+
+PROBES = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
+"""Methods of requests that decide no era, because their answers depend on nothing that happened before."""
 
 
 class ClientStream:
@@ -52,7 +56,7 @@ class ClientStream:
                 return received
             if not isinstance(received.message, JSONRPCRequest):
                 return received
-            if received.message.method != "server/discover":
+            if received.message.method not in PROBES:
                 self._era_is_open = False
                 return received
             await self._answer_apart(received)

@@ -206,7 +206,8 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
 
     Returns:
         A dictionary with the key `live_price`, or with the key `live` if the list no longer has the model. The
-        dictionary is empty if KIE did not answer, if KIE never lists this model, or if the list has no price.
+        dictionary is empty if KIE did not answer, if KIE never lists this model, or if the list has no price or the
+        built-in one.
     """
     ids = listed_ids(model)
     if not offered or not ids:
@@ -214,7 +215,9 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
     found = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
     if found is None:
         return {} if snapshot_date(offered) else {"live": "gone from KIE's list of today"}
-    return {"live_price": _price_of(found)} if found.price else {}
+    # The figures of the built-in price need not be told twice.
+    is_news = found.price.replace(" credits", "") not in ("", str(model.price))
+    return {"live_price": _price_of(found)} if is_news else {}
 
 
 def add_live_status(row: dict[str, str], status: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from mcp_types import (
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions import gallery
-from kie_mcp.text import make_all_visible
+from kie_mcp.text import escape_unseen
 
 if TYPE_CHECKING:
     from kie_mcp.ledger.task import Result
@@ -79,7 +79,8 @@ async def read_resource(context: Context, params: ReadResourceRequestParams) -> 
         raise MCPError(INVALID_PARAMS, f"There is nothing at {uri}.", {"uri": uri})
     if isinstance(content, BlobResourceContents):
         return ReadResourceResult(contents=[content])
-    text = json.dumps(make_all_visible(content), ensure_ascii=False)
+    # A program that reads the JSON gets every text as it is, such as a prompt to send again.
+    text = escape_unseen(json.dumps(content, ensure_ascii=False))
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=text)])
 
 

@@ -10,6 +10,7 @@ from kie_mcp.catalog.amount import Lengths
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.ledger.task import new_id
+from kie_mcp.text import make_visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,14 @@ class Order:
         """Return the idempotency key, which is equal for two calls if the second one repeats the first.
 
         Two calls with equal model, route, arguments, file contents and variation have equal keys. The name of the tool,
-        names of files, and spaces at the start or end of a text do not change the key.
+        names of files, spaces at the start or end of a text and characters that show nothing do not change the key.
 
         Args:
             contents: For each file or earlier task that the arguments name, a string from `References.identify()` that
                 identifies the content.
         """
         sent = self.call.sent(lambda ref: contents[ref])
-        request = _strip_texts([self.call.id, self.route, sent, dict(self.extra), self.variation])
+        request = _normalize_texts([self.call.id, self.route, sent, dict(self.extra), self.variation])
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
     def tariff(self, lengths: Lengths) -> tuple[str, float]:
@@ -74,14 +75,14 @@ class Order:
         return {**self.extra, **self.call.model_dump(mode="json", exclude_none=True, context=note)}
 
 
-def _strip_texts(value: Any) -> Any:
-    """Return a copy of a JSON value without the spaces at the start and end of its texts."""
+def _normalize_texts(value: Any) -> Any:
+    """Return a copy of a JSON value whose texts are as answers show them, without spaces at their start and end."""
     match value:
         case str():
-            return value.strip()
+            return make_visible(value).strip()
         case list() | tuple():
-            return [_strip_texts(each) for each in value]
+            return [_normalize_texts(each) for each in value]
         case Mapping():
-            return {name: _strip_texts(each) for name, each in value.items()}
+            return {name: _normalize_texts(each) for name, each in value.items()}
         case _:
             return value
