@@ -212,7 +212,7 @@ async def test_what_is_no_media_file_is_not_sent(
 async def test_an_impossible_path_is_answered_shortly(references: References, path: str) -> None:
     message = await refusal(references, Image(path))
     assert message.startswith("There is no file ")
-    assert len(message) < 100
+    assert len(message) < 120
 
 
 async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Ledger, folder: Path) -> None:

@@ -39,6 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         *("fox.png", "My photo (1).png", SCREENSHOT, "Snímek\u00a01.png", "Ann’s “best”.png", "100%.png", "a–b.png"),
         *("Café.png", unicodedata.normalize("NFD", "Über.png"), "UPPER.PNG", "@2x.png", "写真 1.png", "no extension"),
         *("it's.png", "a#1?.png", "two  blanks.png", "back\\slash.png", "a, b.png", "final.png."),
+        *("~x.png", "~nobody.png"),
     ):
         (tmp_path / name).write_bytes(PICTURE)
     deep = tmp_path / "Bilder\u00a02026"
@@ -142,6 +143,11 @@ PATHS = [
     "{folder}/Bilder 2026/fox.png",
     "{folder}/../{name}/Bilder 2026/Fox.png",
     "{folder}//fox.png",
+    "~x.png",
+    "./~x.png",
+    "~/~x.png",
+    "{folder}/~x.png",
+    "'~nobody.png'",
 ]
 
 
@@ -610,10 +616,12 @@ def test_nobody_learns_of_files_outside_the_allowed_folders(tmp_path: Path) -> N
         "Outside/my photo.png",
         "Outside/My Photo.jpg",
         "Inside/../Outside/my photo",
+        "Outside/My Photo.png",
+        "Inside/../Outside/My Photo.png",
     ):
         with pytest.raises(InvalidCall) as caught, folders.open(f"{tmp_path}/{written}"):
             pass
-        assert "There is no file" in caught.value.message
+        assert "lies outside the folders" in caught.value.message
         assert "Photo" not in caught.value.next_step
         refuse_stray_references({"note": f"{tmp_path}/{written}"}, folders)
 
