@@ -323,6 +323,12 @@ PAGES = {
     "https://drive.google.com/file/d/1aB_c-D/view?usp=sharing": "https://drive.google.com/uc?export=download&id=1aB_c-D",
     "https://drive.google.com/file/u/0/d/1aB/edit": "",
     "https://drive.google.com/open?id=1aB&usp=drive_fs": "https://drive.google.com/uc?export=download&id=1aB",
+    "https://drive.google.com/file/d/1aB/view?resourcekey=0-x_Y&usp=sharing": (
+        "https://drive.google.com/uc?export=download&id=1aB&resourcekey=0-x_Y"
+    ),
+    "https://drive.google.com/open?resourcekey=0-xY&id=1aB": (
+        "https://drive.google.com/uc?export=download&id=1aB&resourcekey=0-xY"
+    ),
     "https://drive.google.com/uc?id=1aB": "https://drive.google.com/uc?export=download&id=1aB",
     "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=0": (
         "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=1"
@@ -330,6 +336,19 @@ PAGES = {
     "https://www.dropbox.com/s/a1/fox.png": "https://www.dropbox.com/s/a1/fox.png?dl=1",
     "https://github.com/o/r/blob/main/docs/a%20fox.png?raw=true": (
         "https://raw.githubusercontent.com/o/r/main/docs/a%20fox.png"
+    ),
+    "https://github.com/o/r/blob/main/a%20b%23c.png": "https://raw.githubusercontent.com/o/r/main/a%20b%23c.png",
+    "https://github.com/o/r/blob/main/what%3F%2B%25.png": (
+        "https://raw.githubusercontent.com/o/r/main/what%3F%2B%25.png"
+    ),
+    "https://github.com/o/r/blob/main/100%/ü.png": "https://raw.githubusercontent.com/o/r/main/100%25/%C3%BC.png",
+    "https://gitlab.com/g/r/-/blob/a%23b/c%3Fd.png?ref_type=heads": (
+        "https://gitlab.com/g/r/-/raw/a%23b/c%3Fd.png?ref_type=heads"
+    ),
+    "https://bitbucket.org/o/r/src/main/a%23b.png": "https://bitbucket.org/o/r/raw/main/a%23b.png",
+    "https://huggingface.co/o/r/blob/main/a%23b.png": "https://huggingface.co/o/r/resolve/main/a%23b.png",
+    "https://commons.wikimedia.org/wiki/File%3AWhat%3F.jpg": (
+        "https://commons.wikimedia.org/wiki/Special:FilePath/What%3F.jpg"
     ),
     "https://gitlab.com/g/s/r/-/blob/main/fox.png": "https://gitlab.com/g/s/r/-/raw/main/fox.png",
     "https://bitbucket.org/o/r/src/main/fox.png": "https://bitbucket.org/o/r/raw/main/fox.png",
