@@ -22,6 +22,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.share_pages import find_direct_url
 from kie_mcp.tasks.stray_references import refuse_stray_references
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
@@ -329,6 +330,7 @@ PAGES = {
     "https://drive.google.com/open?resourcekey=0-xY&id=1aB": (
         "https://drive.google.com/uc?export=download&id=1aB&resourcekey=0-xY"
     ),
+    "https://docs.google.com/uc?export=download&id=1aB": "https://drive.google.com/uc?export=download&id=1aB",
     "https://drive.google.com/uc?id=1aB": "https://drive.google.com/uc?export=download&id=1aB",
     "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=0": (
         "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=1"
@@ -392,6 +394,20 @@ async def test_a_share_page_is_sent_as_the_file_s_own_url_and_the_answer_says_so
         "https://upload.wikimedia.org/wikipedia/commons/1/12/Fox.jpg",
         "https://images.unsplash.com/photo-1?w=800",
         "https://o-my.sharepoint.com/:i:/g/aB?e=1&download=1",
+        "https://send.company.io/files/x.png",
+        "https://send.a.example/download/x.png",
+        "https://docs.google.com/drawings/d/1aB/export/png",
+        "https://docs.google.com/presentation/d/1aB/export/png?pageid=p1",
+        "https://gist.github.com/o/5f0c/raw/fox.png",
+        "https://unsplash.com/photos/aB/download?force=true",
+        "https://www.pexels.com/video/1/download/",
+        "https://cdna.artstation.com/p/assets/images/fox.jpg",
+        "https://cdn.dribbble.com/users/1/fox.png",
+        "https://mir-s3-cdn-cf.behance.net/projects/404/fox.png",
+        "https://files.slack.com/files-pri/T1-F1/fox.png?pub_secret=5f0c",
+        "https://www.notion.so/image/https%3A%2F%2Fa.example%2Ffox.png?table=block",
+        "https://file.notion.so/f/f/5f0c/fox.png?signature=1",
+        "https://gyazo.com/5f0c/raw",
         "https://youtube.com.a.example/x.png",
         "https://www.notyoutube.com/x.png",
         "https://a.example/www.youtube.com/watch.png",
@@ -402,6 +418,21 @@ async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbo
     assert not result.is_error, text(result)
     assert sandbox.accepted[0].body["input"]["image_input"] == [url]
     assert "note" not in answer(result)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://player.vimeo.com/external/1.hd.mp4?s=5f0c",
+        "https://player.vimeo.com/progressive_redirect/playback/1/rendition/720p/file.mp4?loc=external",
+        "https://pixabay.com/videos/download/fox-1_large.mp4",
+        "https://v.redd.it/aB/DASH_720.mp4",
+        "https://cdn.loom.com/sessions/thumbnails/5f0c.gif",
+        "https://cdn-cf-east.streamable.com/video/mp4/aB.mp4?Signature=1",
+    ],
+)
+def test_the_own_url_of_a_clip_is_no_page(url: str) -> None:
+    assert find_direct_url(url, url) == url
 
 
 async def assert_nothing_sent(client: Client, sandbox: Sandbox, written: Any, said: str) -> None:
@@ -505,6 +536,17 @@ async def test_a_password_in_a_url_is_neither_sent_nor_repeated(client: Client, 
         "https://chatgpt.com/share/aB",
         "https://suno.com/song/aB",
         "https://github.com/o/r/tree/main/docs",
+        "https://gist.github.com/o/5f0c",
+        "https://send.vis.ee/download/5f0c5f0c5f0c/",
+        "https://player.vimeo.com/video/1",
+        "https://clips.twitch.tv/aB",
+        "https://v.redd.it/aB",
+        "https://ann.artstation.com/projects/aB",
+        "https://www.behance.net/gallery/1/fox",
+        "https://ann.notion.site/fox-5f0c",
+        "https://team.slack.com/files/U1/F1/fox.png",
+        "https://files.slack.com/files-pri/T1-F1/fox.png",
+        "https://gyazo.com/5f0c",
     ],
 )
 async def test_a_page_is_refused_with_what_to_do(client: Client, sandbox: Sandbox, url: str) -> None:

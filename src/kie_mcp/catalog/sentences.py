@@ -15,7 +15,10 @@ SMALLEST_SHARE = 4
 """A part may be this many times shorter than the limit if the text is then cut at a better place."""
 
 _CLOSING = r"""["'”’»)\]}」』）】]*"""
-_SENTENCE_END = re.compile(rf"\n\s*\n|[。！？｡।॥]+{_CLOSING}|(?:[!?…؟۔]|(?P<stop>\.))+{_CLOSING}(?=\s)", re.MULTILINE)
+_SENTENCE_END = re.compile(
+    # A match begins only where a row of such characters begins; otherwise each of many dots would look at all after it.
+    rf"\n\s*\n|[。！？｡।॥]+{_CLOSING}|(?<![!?…؟۔.])(?:[!?…؟۔]|(?P<stop>\.))+{_CLOSING}(?=\s)"
+)
 """Matches the end of a sentence or paragraph; after a full stop, `_ends_sentence()` decides."""
 _CLAUSE_END = re.compile(r"\n|[,;:،؛](?=\s)|[，、；：]|\s[–—-](?=\s)")
 _BLANK = re.compile(r"\s+")
@@ -98,7 +101,9 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     if after[:1].islower():
         return False
     stop = match.end("stop") - 1
-    return match.group().startswith("..") or not _NO_END.search(text[max(stop - _LONGEST_ABBREVIATION, 0) : stop])
+    before = text[max(stop - _LONGEST_ABBREVIATION, 0) : stop]
+    # The search takes long where no word ends, as in a row of dots and blanks.
+    return match.group().startswith("..") or not before[-1:].isalnum() or not _NO_END.search(before)
 
 
 def _clause_ends(text: str) -> Iterator[int]:

@@ -41,13 +41,14 @@ PAGES: tuple[Page, ...] = (
     # Google's `webContentLink` has this form: developers.google.com/workspace/drive/api/reference/rest/v3/files
     Page(r"drive\.google\.com", r"/(?:a/[^/]+/)?(?:u/\d+/)?file/d/(?P<id>[\w-]+).*", _DRIVE, keep_query=_DRIVE_KEY),
     Page(
-        r"drive\.google\.com",
+        r"(drive|docs)\.google\.com",
         r"/(?:u/\d+/)?(?:open|uc|thumbnail)\?(?:.*&)?id=(?P<id>[\w-]+).*",
         _DRIVE,
         keep_query=_DRIVE_KEY,
     ),
     Page(r"drive\.google\.com", r".*folders/.*", what=FOLDER),
-    Page(r"drive\.google\.com|(photos|docs|slides)\.google\.com|photos\.app\.goo\.gl|share\.google"),
+    Page(r"docs\.google\.com", r"/(?!.+/export([/?]|$)).*"),
+    Page(r"drive\.google\.com|(photos|slides)\.google\.com|photos\.app\.goo\.gl|share\.google"),
     # help.dropbox.com/share/force-download
     Page(r"dropbox\.com", r"/(scl/fo|sh)/.*", what=FOLDER),
     Page(r"dropbox\.com", r"/(scl/fi|s)/.*", set_query=(("dl", "1"),), drop_query=("raw", "dl")),
@@ -63,7 +64,7 @@ PAGES: tuple[Page, ...] = (
         "https://raw.githubusercontent.com/{repo}/{path}",
     ),
     Page(r"github\.com", r"/[^/]+/[^/]+(/tree/.*)?/?", what=FOLDER),
-    Page(r"gist\.github\.com", what=SITE),
+    Page(r"gist\.github\.com", r"/(?!.+/raw(/|$)).*", what=SITE),
     # docs.gitlab.com/user/project/repository/files/
     Page(
         r"gitlab\.com",
@@ -105,14 +106,20 @@ PAGES: tuple[Page, ...] = (
     Page(
         r"wetransfer\.com|we\.tl|transfernow\.net|swisstransfer\.com|mega\.(nz|io)|mediafire\.com|(.+\.)?box\.com"
         r"|gofile\.io|u\.pcloud\.link|(e\.)?pcloud\.link|disk\.yandex\.\w+|yadi\.sk|cloud\.mail\.ru|pan\.baidu\.com"
-        r"|drive\.proton\.me|send\.\w+\.\w+|terabox\.com|workupload\.com|smash\.(gg|com)|fromsmash\.com",
+        r"|drive\.proton\.me|terabox\.com|workupload\.com|smash\.(gg|com)|fromsmash\.com",
         r"/(?!(shared/static|api)/).*",
     ),
-    Page(r"(m\.|music\.|gaming\.)?youtube\.com|youtu\.be|youtube-nocookie\.com|(.+\.)?vimeo\.com", what=STREAM),
-    Page(r"(.+\.)?(tiktok|dailymotion|twitch|bilibili|rumble|odysee|loom|streamable|kick)\.(com|tv)", what=STREAM),
+    # github.com/timvisee/send: the same program on many hosts
+    Page(r"send\..+", r"/download/[0-9a-f]{8,}/?"),
+    Page(r"(m\.|music\.|gaming\.)?youtube\.com|youtu\.be|youtube-nocookie\.com", what=STREAM),
+    # help.vimeo.com: the links to video files of paid accounts
+    Page(r"(.+\.)?vimeo\.com", r"/(?!(external|progressive_redirect)/).*", what=STREAM),
     Page(
-        r"b23\.tv|dai\.ly|fb\.watch|clips\.twitch\.tv|v\.redd\.it|medal\.tv|(.+\.)?(nicovideo\.jp|vk\.com)", what=STREAM
+        r"((m|vm|vt|player|clips|space|live|geo)\.)?(tiktok|dailymotion|twitch|bilibili|rumble|odysee|loom|streamable|kick)\.(com|tv)",
+        what=STREAM,
     ),
+    Page(r"v\.redd\.it", r"/\w+/?", what=STREAM),
+    Page(r"b23\.tv|dai\.ly|fb\.watch|medal\.tv|((m|sp|live)\.)?(nicovideo\.jp|vk\.com)", what=STREAM),
     Page(r"(open|play)\.spotify\.com|(m\.|on\.)?soundcloud\.com|music\.apple\.com|(.+\.)?bandcamp\.com", what=STREAM),
     Page(r"(deezer|tidal|mixcloud|audiomack|udio)\.com|podcasts\.apple\.com", what=STREAM),
     Page(
@@ -122,10 +129,18 @@ PAGES: tuple[Page, ...] = (
         what=SITE,
     ),
     Page(r"(discord|discordapp)\.com", r"/channels/.*", what=SITE),
-    Page(r".+\.slack\.com|figma\.com|canva\.com|(.+\.)?notion\.(so|site)|trello\.com|miro\.com", what=PRIVATE),
-    Page(r"(unsplash|pexels|pixabay|freepik)\.com", r"/(?:\w\w/)?(photos?|videos?|illustrations|music)/.*", what=SITE),
-    Page(r"flickr\.com|flic\.kr|500px\.com|(.+\.)?(deviantart|artstation|behance|dribbble)\.(com|net)", what=SITE),
-    Page(r"ibb\.co|postimg\.cc|prnt\.sc|gyazo\.com|imgbb\.com|cleanshot\.com", what=SITE),
+    Page(r".+\.slack\.com", r"/(?!.*[?&]pub_secret=).*", what=PRIVATE),
+    Page(r"(?!file\.)(.+\.)?notion\.(so|site)", r"/(?!(image|signed)/).*", what=PRIVATE),
+    Page(r"figma\.com|canva\.com|trello\.com|miro\.com", what=PRIVATE),
+    Page(
+        r"(unsplash|pexels|pixabay|freepik)\.com",
+        r"/(?:\w\w/)?(photos?|videos?|illustrations|music)/(?!(.+/)?download\b).*",
+        what=SITE,
+    ),
+    Page(r"flickr\.com|flic\.kr|500px\.com", what=SITE),
+    Page(r"(?!cdn|mir-)(.+\.)?(deviantart|artstation|behance|dribbble)\.(com|net)", what=SITE),
+    Page(r"gyazo\.com", r"/\w+/?", what=SITE),
+    Page(r"ibb\.co|postimg\.cc|prnt\.sc|imgbb\.com|cleanshot\.com", what=SITE),
     Page(r"archive\.org", r"/details/.*", what=SITE),
     Page(r"(chatgpt|claude|gemini\.google|chat\.openai|sora\.chatgpt|copilot\.microsoft)\.(com|ai)", what=PRIVATE),
     Page(r"(midjourney|civitai|lexica|suno)\.(com|art|ai)", r"/(jobs|images|song|s|prompt|playlist)/.*", what=SITE),
