@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import wrap
@@ -22,6 +22,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.base64_text import decode_base64_text
 from kie_mcp.tasks.share_pages import find_direct_url
 from kie_mcp.tasks.stray_references import refuse_stray_references
 
@@ -616,6 +617,23 @@ async def test_content_that_was_cut_or_shortened_is_told(
     assert re.search(said, text(result)), text(result)
     assert_refused(result, sandbox)
     assert not list(sandbox._files._uploads.glob("*"))
+
+
+PLUSES = ((), (3,), (152,), (75, 76), (3, 20, 71), (1, 2, 76, 227), (303, 304, 350))
+"""Places of plus signs in base64 text, also at the beginnings and ends of its lines."""
+
+
+@pytest.mark.parametrize("places", PLUSES)
+@pytest.mark.parametrize("length", [300, 299, 298, 280])
+def test_plus_signs_that_a_form_took_away_are_put_back(places: tuple[int, ...], length: int) -> None:
+    content = b64decode("".join("+" if at in places else "A" for at in range(400)))[:length]
+    written = b64encode(content).decode()
+    lines = [written[at : at + 76] for at in range(0, len(written), 76)]
+    for each in (written, "\n".join(lines), "\r\n".join(lines)):
+        assert decode_base64_text(each.replace("+", " ")) == content
+        assert decode_base64_text(each) == content
+    for blank in (" ", "  ", " \n", "\n    "):
+        assert decode_base64_text(blank.join(lines)) == content
 
 
 async def test_whole_content_is_never_called_cut(client: Client) -> None:
