@@ -111,6 +111,7 @@ PATHS = [
     "file://{folder}/fox.png",
     "file://localhost{folder}/fox.png",
     "file://127.0.0.1{folder}/fox.png",
+    "file://[::1]{folder}/fox.png",
     "FILE://{folder}/fox.png",
     "File://LOCALHOST{folder}/fox.png",
     "file://{folder}/My%20photo%20(1).png",
@@ -736,6 +737,13 @@ def test_a_very_long_text_is_read_at_once(around: str) -> None:
     """Regular expressions that try every way to match would take minutes."""
     for inner in (" " * 200_000, '" ' * 100_000, "](" * 100_000, "/blob" * 40_000, "." * 200_000):
         assert read_reference(around.format(inner)) is not None
+
+
+@pytest.mark.parametrize("between", ["", "\n", '"', " '"])
+def test_many_prefixes_of_a_data_uri_are_read_at_once(between: str) -> None:
+    """A copy of the rest for each prefix would take a minute."""
+    prefix = "data:image/png;base64,"
+    assert read_reference(f"{prefix}{between}" * 200_000 + f"{prefix}{BASE64}") == f"{prefix}{BASE64}"
 
 
 @pytest.mark.parametrize("text_given", ["a.png", "My photo.png", "'a.png'", "https://a.example/x.png", "task:t_ab#1"])
