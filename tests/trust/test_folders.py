@@ -220,6 +220,25 @@ async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
         assert len(asked) == 2
 
 
+@pytest.mark.parametrize("host", ["", "localhost", "LocalHost", "127.0.0.1", "[::1]", "nas", "localhost.a.example"])
+async def test_a_root_counts_if_it_is_on_this_machine(
+    sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path, host: str
+) -> None:
+    async def list_roots(_: object) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri=FileUrl(f"file://{host}{home / 'work'}"))])
+
+    app = App(
+        settings.model_copy(update={"read_dirs": ()}), transport=httpx2.ASGITransport(app=sandbox.app), clock=clock
+    )
+    async with Client(build_server(app), mode="legacy", list_roots_callback=list_roots) as client:
+        is_here = "nas" not in host and "example" not in host
+        sent = await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})
+        assert sent.is_error != is_here
+        # The same hosts are this machine in the URL of a file.
+        sent = await client.call_tool("upload_file", {"path": f"file://{host}{home}/work/fox.png"})
+        assert sent.is_error != is_here
+
+
 async def test_a_server_that_reads_no_local_files_asks_for_no_roots(
     sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path
 ) -> None:

@@ -23,7 +23,9 @@ MOST_SUGGESTIONS = 3
 MOST_COMPARED = 2000
 """Most names in a folder that are compared with a misspelt name, because a comparison is slow."""
 
-_FILE_URL = re.compile(r"file:(?://(?:localhost|127\.0\.0\.1)?(?=[/\\~.]|[a-z][:|]))?(?P<path>.+)", re.IGNORECASE)
+_FILE_URL = re.compile(
+    r"file:(?://(?:localhost|127\.0\.0\.1|\[::1\])?(?=[/\\~.]|[a-z][:|]))?(?P<path>.+)", re.IGNORECASE
+)
 _DRIVE = re.compile(r"/?(?P<drive>[a-z])[:|][\\/](?P<rest>.*)", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(
     r"(www\.)?[\w-]+(\.[\w-]+)*\.(com|org|net|io|ai|app|dev|co|de|uk|eu|example)/\S+", re.IGNORECASE
