@@ -224,7 +224,7 @@ async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
 async def test_a_root_counts_if_it_is_on_this_machine(
     sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path, host: str
 ) -> None:
-    async def list_roots(context: object) -> ListRootsResult:
+    async def list_roots(context: object) -> ListRootsResult:  # noqa: ARG001
         return ListRootsResult(roots=[Root(uri=FileUrl(f"file://{host}{home / 'work'}"))])
 
     app = App(
