@@ -439,7 +439,7 @@ async def test_uploads_by_path_base64_and_url_can_be_referred_to(
     ("text", "reason"),
     [
         (b64encode(picture()).decode()[:-3], r"ends inside a character after \d+ characters: it was cut"),
-        ("not base64!", "is not base64: character 10 is '!'"),
+        ("not base64!", "is not base64: character 11 is '!'"),
         (b64encode(b"secret").decode(), "is no picture"),
         (b64encode(sound(0.1) + bytes(10_000_000)).decode(), "at most 10 MB"),
     ],
