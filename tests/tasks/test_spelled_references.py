@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import wrap
@@ -22,6 +22,8 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.base64_text import decode_base64_text
+from kie_mcp.tasks.share_pages import find_direct_url
 from kie_mcp.tasks.stray_references import refuse_stray_references
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
@@ -39,6 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         *("fox.png", "My photo (1).png", SCREENSHOT, "Snímek\u00a01.png", "Ann’s “best”.png", "100%.png", "a–b.png"),
         *("Café.png", unicodedata.normalize("NFD", "Über.png"), "UPPER.PNG", "@2x.png", "写真 1.png", "no extension"),
         *("it's.png", "a#1?.png", "two  blanks.png", "back\\slash.png", "a, b.png", "final.png."),
+        *("~x.png", "~nobody.png"),
     ):
         (tmp_path / name).write_bytes(PICTURE)
     deep = tmp_path / "Bilder\u00a02026"
@@ -108,6 +111,7 @@ PATHS = [
     "file://{folder}/fox.png",
     "file://localhost{folder}/fox.png",
     "file://127.0.0.1{folder}/fox.png",
+    "file://[::1]{folder}/fox.png",
     "FILE://{folder}/fox.png",
     "File://LOCALHOST{folder}/fox.png",
     "file://{folder}/My%20photo%20(1).png",
@@ -142,6 +146,11 @@ PATHS = [
     "{folder}/Bilder 2026/fox.png",
     "{folder}/../{name}/Bilder 2026/Fox.png",
     "{folder}//fox.png",
+    "~x.png",
+    "./~x.png",
+    "~/~x.png",
+    "{folder}/~x.png",
+    "'~nobody.png'",
 ]
 
 
@@ -317,6 +326,13 @@ PAGES = {
     "https://drive.google.com/file/d/1aB_c-D/view?usp=sharing": "https://drive.google.com/uc?export=download&id=1aB_c-D",
     "https://drive.google.com/file/u/0/d/1aB/edit": "",
     "https://drive.google.com/open?id=1aB&usp=drive_fs": "https://drive.google.com/uc?export=download&id=1aB",
+    "https://drive.google.com/file/d/1aB/view?resourcekey=0-x_Y&usp=sharing": (
+        "https://drive.google.com/uc?export=download&id=1aB&resourcekey=0-x_Y"
+    ),
+    "https://drive.google.com/open?resourcekey=0-xY&id=1aB": (
+        "https://drive.google.com/uc?export=download&id=1aB&resourcekey=0-xY"
+    ),
+    "https://docs.google.com/uc?export=download&id=1aB": "https://drive.google.com/uc?export=download&id=1aB",
     "https://drive.google.com/uc?id=1aB": "https://drive.google.com/uc?export=download&id=1aB",
     "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=0": (
         "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=1"
@@ -324,6 +340,19 @@ PAGES = {
     "https://www.dropbox.com/s/a1/fox.png": "https://www.dropbox.com/s/a1/fox.png?dl=1",
     "https://github.com/o/r/blob/main/docs/a%20fox.png?raw=true": (
         "https://raw.githubusercontent.com/o/r/main/docs/a%20fox.png"
+    ),
+    "https://github.com/o/r/blob/main/a%20b%23c.png": "https://raw.githubusercontent.com/o/r/main/a%20b%23c.png",
+    "https://github.com/o/r/blob/main/what%3F%2B%25.png": (
+        "https://raw.githubusercontent.com/o/r/main/what%3F%2B%25.png"
+    ),
+    "https://github.com/o/r/blob/main/100%/ü.png": "https://raw.githubusercontent.com/o/r/main/100%25/%C3%BC.png",
+    "https://gitlab.com/g/r/-/blob/a%23b/c%3Fd.png?ref_type=heads": (
+        "https://gitlab.com/g/r/-/raw/a%23b/c%3Fd.png?ref_type=heads"
+    ),
+    "https://bitbucket.org/o/r/src/main/a%23b.png": "https://bitbucket.org/o/r/raw/main/a%23b.png",
+    "https://huggingface.co/o/r/blob/main/a%23b.png": "https://huggingface.co/o/r/resolve/main/a%23b.png",
+    "https://commons.wikimedia.org/wiki/File%3AWhat%3F.jpg": (
+        "https://commons.wikimedia.org/wiki/Special:FilePath/What%3F.jpg"
     ),
     "https://gitlab.com/g/s/r/-/blob/main/fox.png": "https://gitlab.com/g/s/r/-/raw/main/fox.png",
     "https://bitbucket.org/o/r/src/main/fox.png": "https://bitbucket.org/o/r/raw/main/fox.png",
@@ -367,6 +396,20 @@ async def test_a_share_page_is_sent_as_the_file_s_own_url_and_the_answer_says_so
         "https://upload.wikimedia.org/wikipedia/commons/1/12/Fox.jpg",
         "https://images.unsplash.com/photo-1?w=800",
         "https://o-my.sharepoint.com/:i:/g/aB?e=1&download=1",
+        "https://send.company.io/files/x.png",
+        "https://send.a.example/download/x.png",
+        "https://docs.google.com/drawings/d/1aB/export/png",
+        "https://docs.google.com/presentation/d/1aB/export/png?pageid=p1",
+        "https://gist.github.com/o/5f0c/raw/fox.png",
+        "https://unsplash.com/photos/aB/download?force=true",
+        "https://www.pexels.com/video/1/download/",
+        "https://cdna.artstation.com/p/assets/images/fox.jpg",
+        "https://cdn.dribbble.com/users/1/fox.png",
+        "https://mir-s3-cdn-cf.behance.net/projects/404/fox.png",
+        "https://files.slack.com/files-pri/T1-F1/fox.png?pub_secret=5f0c",
+        "https://www.notion.so/image/https%3A%2F%2Fa.example%2Ffox.png?table=block",
+        "https://file.notion.so/f/f/5f0c/fox.png?signature=1",
+        "https://gyazo.com/5f0c/raw",
         "https://youtube.com.a.example/x.png",
         "https://www.notyoutube.com/x.png",
         "https://a.example/www.youtube.com/watch.png",
@@ -377,6 +420,21 @@ async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbo
     assert not result.is_error, text(result)
     assert sandbox.accepted[0].body["input"]["image_input"] == [url]
     assert "note" not in answer(result)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://player.vimeo.com/external/1.hd.mp4?s=5f0c",
+        "https://player.vimeo.com/progressive_redirect/playback/1/rendition/720p/file.mp4?loc=external",
+        "https://pixabay.com/videos/download/fox-1_large.mp4",
+        "https://v.redd.it/aB/DASH_720.mp4",
+        "https://cdn.loom.com/sessions/thumbnails/5f0c.gif",
+        "https://cdn-cf-east.streamable.com/video/mp4/aB.mp4?Signature=1",
+    ],
+)
+def test_the_own_url_of_a_clip_is_no_page(url: str) -> None:
+    assert find_direct_url(url, url) == url
 
 
 async def assert_nothing_sent(client: Client, sandbox: Sandbox, written: Any, said: str) -> None:
@@ -480,6 +538,17 @@ async def test_a_password_in_a_url_is_neither_sent_nor_repeated(client: Client, 
         "https://chatgpt.com/share/aB",
         "https://suno.com/song/aB",
         "https://github.com/o/r/tree/main/docs",
+        "https://gist.github.com/o/5f0c",
+        "https://send.vis.ee/download/5f0c5f0c5f0c/",
+        "https://player.vimeo.com/video/1",
+        "https://clips.twitch.tv/aB",
+        "https://v.redd.it/aB",
+        "https://ann.artstation.com/projects/aB",
+        "https://www.behance.net/gallery/1/fox",
+        "https://ann.notion.site/fox-5f0c",
+        "https://team.slack.com/files/U1/F1/fox.png",
+        "https://files.slack.com/files-pri/T1-F1/fox.png",
+        "https://gyazo.com/5f0c",
     ],
 )
 async def test_a_page_is_refused_with_what_to_do(client: Client, sandbox: Sandbox, url: str) -> None:
@@ -551,6 +620,23 @@ async def test_content_that_was_cut_or_shortened_is_told(
     assert not list(sandbox._files._uploads.glob("*"))
 
 
+PLUSES = ((), (3,), (152,), (75, 76), (3, 20, 71), (1, 2, 76, 227), (303, 304, 350))
+"""Places of plus signs in base64 text, also at the beginnings and ends of its lines."""
+
+
+@pytest.mark.parametrize("places", PLUSES)
+@pytest.mark.parametrize("length", [300, 299, 298, 280])
+def test_plus_signs_that_a_form_took_away_are_put_back(places: tuple[int, ...], length: int) -> None:
+    content = b64decode("".join("+" if at in places else "A" for at in range(400)))[:length]
+    written = b64encode(content).decode()
+    lines = [written[at : at + 76] for at in range(0, len(written), 76)]
+    for each in (written, "\n".join(lines), "\r\n".join(lines)):
+        assert decode_base64_text(each.replace("+", " ")) == content
+        assert decode_base64_text(each) == content
+    for blank in (" ", "  ", " \n", "\n    "):
+        assert decode_base64_text(blank.join(lines)) == content
+
+
 async def test_whole_content_is_never_called_cut(client: Client) -> None:
     """Contents of every length from 0 to 2 characters of padding, in both alphabets."""
     for width in range(20, 32):
@@ -610,10 +696,12 @@ def test_nobody_learns_of_files_outside_the_allowed_folders(tmp_path: Path) -> N
         "Outside/my photo.png",
         "Outside/My Photo.jpg",
         "Inside/../Outside/my photo",
+        "Outside/My Photo.png",
+        "Inside/../Outside/My Photo.png",
     ):
         with pytest.raises(InvalidCall) as caught, folders.open(f"{tmp_path}/{written}"):
             pass
-        assert "There is no file" in caught.value.message
+        assert "lies outside the folders" in caught.value.message
         assert "Photo" not in caught.value.next_step
         refuse_stray_references({"note": f"{tmp_path}/{written}"}, folders)
 
@@ -649,6 +737,13 @@ def test_a_very_long_text_is_read_at_once(around: str) -> None:
     """Regular expressions that try every way to match would take minutes."""
     for inner in (" " * 200_000, '" ' * 100_000, "](" * 100_000, "/blob" * 40_000, "." * 200_000):
         assert read_reference(around.format(inner)) is not None
+
+
+@pytest.mark.parametrize("between", ["", "\n", '"', " '"])
+def test_many_prefixes_of_a_data_uri_are_read_at_once(between: str) -> None:
+    """A copy of the rest for each prefix would take a minute."""
+    prefix = "data:image/png;base64,"
+    assert read_reference(f"{prefix}{between}" * 200_000 + f"{prefix}{BASE64}") == f"{prefix}{BASE64}"
 
 
 @pytest.mark.parametrize("text_given", ["a.png", "My photo.png", "'a.png'", "https://a.example/x.png", "task:t_ab#1"])

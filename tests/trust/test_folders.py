@@ -100,6 +100,65 @@ def test_what_is_hidden_below_an_allowed_folder_is_refused(home: Path, place: st
         assert not opens(AllowedFolders([folder]), home / place)
 
 
+def refusal(folders: AllowedFolders, path: str) -> str:
+    """The whole refusal, without the path as it is written and without its last name."""
+    with pytest.raises(InvalidCall) as raised, folders.open(path):
+        pass
+    said = f"{raised.value.message} {raised.value.next_step}"
+    return said.replace(path, "…").replace(Path(path).name, "…")
+
+
+@pytest.fixture
+def near(home: Path, monkeypatch: pytest.MonkeyPatch) -> AllowedFolders:
+    """Folders of which one is the working folder, with links and hidden files in them."""
+    (home / "work" / "link").symlink_to(home / ".ssh")
+    (home / "work" / "link.png").symlink_to(home / "fox.png")
+    (home / "work" / "circle.png").symlink_to(home / "circle.png")
+    (home / "circle.png").symlink_to(home / "circle.png")
+    (home / "Pictures" / ".fox-2.png").write_bytes(picture())
+    (home / "Pictures" / ".FOX-2.png").write_bytes(picture())
+    monkeypatch.chdir(home / "work")
+    return AllowedFolders([home / "Pictures", home / "work"])
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        ("{home}/fox.png", "{home}/nix.png"),
+        ("{home}/.ssh/fox.png", "{home}/.ssh/nix.png"),
+        ("{home}/circle.png", "{home}/square.png"),
+        ("{home}/.ssh", "{home}/.gpg"),
+        ("'{home}/fox.png'", "'{home}/nix.png'"),
+        ("file://{home}/fox.png", "file://{home}/nix.png"),
+        ("~/fox.png", "~/nix.png"),
+        ("../fox.png", "../nix.png"),
+        ("../.ssh/fox.png", "../.ssh/nix.png"),
+        ("{home}/work/../fox.png", "{home}/work/../nix.png"),
+        ("{home}/work/link/fox.png", "{home}/work/link/nix.png"),
+        ("link/fox.png", "link/nix.png"),
+        ("{home}/Pictures/.fox.png", "{home}/Pictures/.nix.png"),
+        ("{home}/Pictures/.thumbnails/fox.png", "{home}/Pictures/.thumbnails/nix.png"),
+        ("{home}/Pictures/.thumbnails/fox.png", "{home}/Pictures/.thumbnails/fox.jpg"),
+        ("{home}/Pictures/.thumbnails/fox.png", "{home}/Pictures/.thumbnails/FOX.png"),
+        ("{home}/Pictures/.Fox-2.png", "{home}/Pictures/.Nix-2.png"),
+    ],
+)
+def test_a_refusal_is_the_same_whether_or_not_there_is_a_file(
+    home: Path, near: AllowedFolders, there: str, missing: str
+) -> None:
+    there, missing = there.format(home=home), missing.format(home=home)
+    assert refusal(near, there) == refusal(near, missing)
+    assert not near.find_file(there)
+
+
+def test_no_hidden_file_is_named_as_similar(home: Path) -> None:
+    (home / ".ssh" / "id_rsa").touch()
+    (home / "fox.gif").symlink_to(home / ".ssh" / "id_rsa")
+    for path in (".ssh/id_rs", ".ssh/id_rsa.png", ".SSH/ID_RSA", "Pictures/.foxx.png", "Pictures/.thumbnails/fox.jpg"):
+        assert "Similar" not in refusal(AllowedFolders([home]), str(home / path))
+    assert f"Similar: {home}/…." in refusal(AllowedFolders([home]), str(home / "fox.jpg")).replace("fox.png", "…")
+
+
 def test_a_hidden_folder_that_is_named_itself_is_read(home: Path) -> None:
     assert opens(AllowedFolders([home, home / ".ssh"]), home / ".ssh" / "fox.png")
 
@@ -159,6 +218,25 @@ async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
         assert (await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})).is_error
         assert not (await client.call_tool("upload_file", {"path": str(home / "Pictures" / "fox.png")})).is_error
         assert len(asked) == 2
+
+
+@pytest.mark.parametrize("host", ["", "localhost", "LocalHost", "127.0.0.1", "[::1]", "nas", "localhost.a.example"])
+async def test_a_root_counts_if_it_is_on_this_machine(
+    sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path, host: str
+) -> None:
+    async def list_roots(context: object) -> ListRootsResult:  # noqa: ARG001
+        return ListRootsResult(roots=[Root(uri=FileUrl(f"file://{host}{home / 'work'}"))])
+
+    app = App(
+        settings.model_copy(update={"read_dirs": ()}), transport=httpx2.ASGITransport(app=sandbox.app), clock=clock
+    )
+    async with Client(build_server(app), mode="legacy", list_roots_callback=list_roots) as client:
+        is_here = "nas" not in host and "example" not in host
+        sent = await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})
+        assert sent.is_error != is_here
+        # The same hosts are this machine in the URL of a file.
+        sent = await client.call_tool("upload_file", {"path": f"file://{host}{home}/work/fox.png"})
+        assert sent.is_error != is_here
 
 
 async def test_a_server_that_reads_no_local_files_asks_for_no_roots(

@@ -155,9 +155,10 @@ def _standardize(text: str) -> str:
 def _read_data_uri(text: str) -> str:
     """Return a data URI with one prefix in small letters: some tools put a second prefix before a whole data URI."""
     text = unquote(text) if text[4] == "%" else text
-    while inner := _DATA_HEAD.match(text, text.find(",") + 1):
-        text = text[inner.start() :].lstrip("\"' \t\r\n")
-    head, comma, payload = text.partition(",")
+    start = 0
+    while inner := _DATA_HEAD.match(text, text.find(",", start) + 1):
+        start = inner.start()
+    head, comma, payload = text[start:].lstrip("\"' \t\r\n").partition(",")
     return f"{head.lower()}{comma}{payload}"
 
 

@@ -48,5 +48,5 @@ def _find_folders(roots: Sequence[Root]) -> Iterator[Path]:
     """Return the folders on this machine among the roots, which are `file://` URLs."""
     for root in roots:
         address = urlsplit(str(root.uri))
-        if address.scheme == "file" and address.netloc in ("", "localhost"):
+        if address.scheme == "file" and address.hostname in (None, "localhost", "127.0.0.1", "::1"):
             yield Path(url2pathname(address.path))

@@ -12,8 +12,8 @@ from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.media_inputs import abbreviate, identify_file
-from kie_mcp.tasks.private_places import find_fault, find_hidden
-from kie_mcp.tasks.spelled_paths import find_spelled_path, refuse_unknown_path
+from kie_mcp.tasks.private_places import find_fault, find_hidden, may_be_read
+from kie_mcp.tasks.spelled_paths import find_elsewhere, find_spelled_path, locate_spelled_path, refuse_unknown_path
 
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
@@ -65,9 +65,9 @@ class AllowedFolders:
         return [*self._fixed, *(Folder(path, ROOT, find_fault(path)) for path in _resolve(self._roots()))]
 
     def find_file(self, text: str) -> bool:
-        """Tell whether a text is the path of a file that exists, in any folder; never if every local file is refused.
+        """Tell whether a text is the path of a file that may be read.
 
-        Callers of such a server are elsewhere, and must not learn which files there are.
+        Of other files nobody learns here that they exist.
         """
         if not self._fixed or not any(PATH.fullmatch(each) for each in unwrap(text)):
             return False
@@ -96,12 +96,19 @@ class AllowedFolders:
             # The file, or a folder on the way to it, has gone since it was found.
             place = None
         if not place:
-            raise refuse_unknown_path(path, self._counting)
+            raise self._refuse(path)
         self._check(place, path)
         with _open_place(place) as file:
             # A folder on the way may have become a link since the path was resolved.
             self._check(disk.locate(file, place), path)
             yield identify_file(file, place.name)
+
+    def _refuse(self, path: str) -> InvalidCall:
+        """Return the error for a path that leads to no file that may be read; it does not tell if there is another."""
+        place = locate_spelled_path(path)
+        if place and not may_be_read(place, self._counting) and not find_elsewhere(path, self._counting):
+            return self._refuse_place(place, path)
+        return refuse_unknown_path(path, self._counting)
 
     def _check(self, place: Path, path: str) -> None:
         """Raise an error if a file may not be read.
@@ -110,18 +117,19 @@ class AllowedFolders:
             place: Where the file is, as an absolute path without links.
             path: The path as the caller wrote it.
         """
+        if not may_be_read(place, self._counting):
+            raise self._refuse_place(place, path)
+
+    def _refuse_place(self, place: Path, path: str) -> InvalidCall:
         around = [folder for folder in self.list_folders() if place.is_relative_to(folder.path)]
-        counting = [folder for folder in around if not folder.fault]
-        hidden = [find_hidden(place, folder.path) for folder in counting]
-        if counting and not all(hidden):
-            return
+        hidden = [find_hidden(place, folder.path) for folder in around if not folder.fault]
         if hidden:
-            raise InvalidCall(
+            return InvalidCall(
                 f"{abbreviate(path)} is hidden ({hidden[0]}), and hidden files are not read.",
                 f"Move the file to a folder that is not hidden, or name its folder in {NAMED}.",
             )
         refused = "".join(f" {each.path}, {each.source}, {each.fault}." for each in around)
-        raise InvalidCall(
+        return InvalidCall(
             f"{abbreviate(path)} lies outside the folders this server may read: {self._name_folders()}.{refused}",
             f"Move the file to one of them, or name its folder in {NAMED}.",
         )

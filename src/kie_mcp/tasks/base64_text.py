@@ -34,13 +34,23 @@ def decode_base64_text(text: str) -> bytes:
 
 
 def _join(text: str) -> str:
-    """Remove line breaks and blanks; a single blank stands for a plus sign that a web form has decoded."""
-    lines = text.splitlines()
-    words = " ".join(lines).split()
-    # Text that was wrapped has blanks at equal distances, and text with lost plus signs has not.
-    if len(lines) == 1 and len(words) > 1 and len({len(word) for word in words[:-1]}) > 1:
-        return "+".join(lines[0].split(" "))
-    return "".join(words)
+    """Remove line breaks; a blank inside a line stands for a plus sign that a web form has decoded."""
+    lines, words = text.splitlines(), text.split()
+    # A form decodes every plus sign, so a text that has one has lost none.
+    if "+" in text or (len(lines) == 1 and _are_lines(words)):
+        return "".join(words)
+    widths = {len(line) for line in lines[:-1]}
+    if len(widths) != 1 or widths.pop() % 4:
+        # The blanks around such lines are no characters of them.
+        lines = [line.strip() for line in lines]
+    return "".join(lines).replace(" ", "+")
+
+
+def _are_lines(words: list[str]) -> bool:
+    """Return whether the blanks between words were line breaks: these have equal distances, and lost plus signs not."""
+    if len(words) <= 2:
+        return len("".join(words)) % 4 == 0
+    return len({len(word) for word in words[:-1]}) == 1
 
 
 def _explain_wrong_text(text: str, at: int) -> InvalidCall:

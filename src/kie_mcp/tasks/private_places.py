@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,6 +40,16 @@ def find_hidden(place: Path, above: Path) -> str:
         if name.startswith(".") or name.casefold() == "appdata" or _is_marked(above.joinpath(*parts[:number])):
             return name
     return ""
+
+
+def may_be_read(place: Path, folders: Iterable[Path]) -> bool:
+    """Return whether a place is in one of the folders, and not hidden there; there may be nothing in it.
+
+    Args:
+        place: An absolute path without links.
+        folders: The allowed folders, as absolute paths without links.
+    """
+    return any(place.is_relative_to(folder) and not find_hidden(place, folder) for folder in folders)
 
 
 def _find_homes() -> list[Path]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from kie_mcp.errors import InvalidCall
 
@@ -19,9 +19,11 @@ class Page:
     hosts: str
     """Regular expression for the host without `www.`."""
     path: str = r".*"
-    """Regular expression for the path and the query, such as `/file/d/x/view?usp=sharing`."""
+    """Regular expression for the encoded path and the query, such as `/file/d/x/view?usp=sharing`."""
     direct: str = ""
     """The file's own URL: `{name}` stands for a group of `path`, `{host}` for the host. Empty if there is no rule."""
+    keep_query: tuple[str, ...] = ()
+    """Parameters of the page's query that `direct` needs too."""
     set_query: tuple[tuple[str, str], ...] = ()
     """Parameters of the query that turn the page's URL into the file's."""
     drop_query: tuple[str, ...] = ()
@@ -31,14 +33,22 @@ class Page:
 
 
 _DRIVE = "https://drive.google.com/uc?export=download&id={id}"
+_DRIVE_KEY = ("resourcekey",)
+"""What links to some old files need: developers.google.com/workspace/drive/api/guides/resource-keys."""
 
 # The first entry that matches counts. Each rule is documented by the site, as the comment says.
 PAGES: tuple[Page, ...] = (
     # Google's `webContentLink` has this form: developers.google.com/workspace/drive/api/reference/rest/v3/files
-    Page(r"drive\.google\.com", r"/(?:a/[^/]+/)?(?:u/\d+/)?file/d/(?P<id>[\w-]+).*", _DRIVE),
-    Page(r"drive\.google\.com", r"/(?:u/\d+/)?(?:open|uc|thumbnail)\?(?:.*&)?id=(?P<id>[\w-]+).*", _DRIVE),
+    Page(r"drive\.google\.com", r"/(?:a/[^/]+/)?(?:u/\d+/)?file/d/(?P<id>[\w-]+).*", _DRIVE, keep_query=_DRIVE_KEY),
+    Page(
+        r"(drive|docs)\.google\.com",
+        r"/(?:u/\d+/)?(?:open|uc|thumbnail)\?(?:.*&)?id=(?P<id>[\w-]+).*",
+        _DRIVE,
+        keep_query=_DRIVE_KEY,
+    ),
     Page(r"drive\.google\.com", r".*folders/.*", what=FOLDER),
-    Page(r"drive\.google\.com|(photos|docs|slides)\.google\.com|photos\.app\.goo\.gl|share\.google"),
+    Page(r"docs\.google\.com", r"/(?!.+/export([/?]|$)).*"),
+    Page(r"drive\.google\.com|(photos|slides)\.google\.com|photos\.app\.goo\.gl|share\.google"),
     # help.dropbox.com/share/force-download
     Page(r"dropbox\.com", r"/(scl/fo|sh)/.*", what=FOLDER),
     Page(r"dropbox\.com", r"/(scl/fi|s)/.*", set_query=(("dl", "1"),), drop_query=("raw", "dl")),
@@ -54,9 +64,14 @@ PAGES: tuple[Page, ...] = (
         "https://raw.githubusercontent.com/{repo}/{path}",
     ),
     Page(r"github\.com", r"/[^/]+/[^/]+(/tree/.*)?/?", what=FOLDER),
-    Page(r"gist\.github\.com", what=SITE),
+    Page(r"gist\.github\.com", r"/(?!.+/raw(/|$)).*", what=SITE),
     # docs.gitlab.com/user/project/repository/files/
-    Page(r"gitlab\.com", r"(?P<repo>/.+)/-/blob/(?P<path>[^?#]+).*", "https://gitlab.com{repo}/-/raw/{path}"),
+    Page(
+        r"gitlab\.com",
+        r"(?P<repo>/.+)/-/blob/(?P<path>[^?#]+).*",
+        "https://gitlab.com{repo}/-/raw/{path}",
+        keep_query=("ref_type",),
+    ),
     # support.atlassian.com/bitbucket-cloud/docs/get-a-link-to-a-file
     Page(
         r"bitbucket\.org",
@@ -72,7 +87,7 @@ PAGES: tuple[Page, ...] = (
     # mediawiki.org/wiki/Help:Linking_to_files, `Special:FilePath`
     Page(
         r"commons\.(m\.)?wikimedia\.org|[a-z-]+\.(m\.)?wikipedia\.org",
-        r"/wiki/[^/?#:]+:(?P<name>[^/?#]+\.(?i:jpe?g|png|gif|webp|tiff?|svg|webm|ogv|ogg|oga|mp3|wav|flac|mid)).*",
+        r"/wiki/[^/?#:%]+(?::|%3[aA])(?P<name>[^/?#]+\.(?i:jpe?g|png|gif|webp|tiff?|svg|webm|ogv|ogg|oga|mp3|wav|flac|mid)).*",
         "https://{host}/wiki/Special:FilePath/{name}",
     ),
     # developers.giphy.com/docs/optional-settings
@@ -91,14 +106,20 @@ PAGES: tuple[Page, ...] = (
     Page(
         r"wetransfer\.com|we\.tl|transfernow\.net|swisstransfer\.com|mega\.(nz|io)|mediafire\.com|(.+\.)?box\.com"
         r"|gofile\.io|u\.pcloud\.link|(e\.)?pcloud\.link|disk\.yandex\.\w+|yadi\.sk|cloud\.mail\.ru|pan\.baidu\.com"
-        r"|drive\.proton\.me|send\.\w+\.\w+|terabox\.com|workupload\.com|smash\.(gg|com)|fromsmash\.com",
+        r"|drive\.proton\.me|terabox\.com|workupload\.com|smash\.(gg|com)|fromsmash\.com",
         r"/(?!(shared/static|api)/).*",
     ),
-    Page(r"(m\.|music\.|gaming\.)?youtube\.com|youtu\.be|youtube-nocookie\.com|(.+\.)?vimeo\.com", what=STREAM),
-    Page(r"(.+\.)?(tiktok|dailymotion|twitch|bilibili|rumble|odysee|loom|streamable|kick)\.(com|tv)", what=STREAM),
+    # github.com/timvisee/send: the same program on many hosts
+    Page(r"send\..+", r"/download/[0-9a-f]{8,}/?"),
+    Page(r"(m\.|music\.|gaming\.)?youtube\.com|youtu\.be|youtube-nocookie\.com", what=STREAM),
+    # help.vimeo.com: the links to video files of paid accounts
+    Page(r"(.+\.)?vimeo\.com", r"/(?!(external|progressive_redirect)/).*", what=STREAM),
     Page(
-        r"b23\.tv|dai\.ly|fb\.watch|clips\.twitch\.tv|v\.redd\.it|medal\.tv|(.+\.)?(nicovideo\.jp|vk\.com)", what=STREAM
+        r"((m|vm|vt|player|clips|space|live|geo)\.)?(tiktok|dailymotion|twitch|bilibili|rumble|odysee|loom|streamable|kick)\.(com|tv)",
+        what=STREAM,
     ),
+    Page(r"v\.redd\.it", r"/\w+/?", what=STREAM),
+    Page(r"b23\.tv|dai\.ly|fb\.watch|medal\.tv|((m|sp|live)\.)?(nicovideo\.jp|vk\.com)", what=STREAM),
     Page(r"(open|play)\.spotify\.com|(m\.|on\.)?soundcloud\.com|music\.apple\.com|(.+\.)?bandcamp\.com", what=STREAM),
     Page(r"(deezer|tidal|mixcloud|audiomack|udio)\.com|podcasts\.apple\.com", what=STREAM),
     Page(
@@ -108,16 +129,25 @@ PAGES: tuple[Page, ...] = (
         what=SITE,
     ),
     Page(r"(discord|discordapp)\.com", r"/channels/.*", what=SITE),
-    Page(r".+\.slack\.com|figma\.com|canva\.com|(.+\.)?notion\.(so|site)|trello\.com|miro\.com", what=PRIVATE),
-    Page(r"(unsplash|pexels|pixabay|freepik)\.com", r"/(?:\w\w/)?(photos?|videos?|illustrations|music)/.*", what=SITE),
-    Page(r"flickr\.com|flic\.kr|500px\.com|(.+\.)?(deviantart|artstation|behance|dribbble)\.(com|net)", what=SITE),
-    Page(r"ibb\.co|postimg\.cc|prnt\.sc|gyazo\.com|imgbb\.com|cleanshot\.com", what=SITE),
+    Page(r".+\.slack\.com", r"/(?!.*[?&]pub_secret=).*", what=PRIVATE),
+    Page(r"(?!file\.)(.+\.)?notion\.(so|site)", r"/(?!(image|signed)/).*", what=PRIVATE),
+    Page(r"figma\.com|canva\.com|trello\.com|miro\.com", what=PRIVATE),
+    Page(
+        r"(unsplash|pexels|pixabay|freepik)\.com",
+        r"/(?:\w\w/)?(photos?|videos?|illustrations|music)/(?!(.+/)?download\b).*",
+        what=SITE,
+    ),
+    Page(r"flickr\.com|flic\.kr|500px\.com", what=SITE),
+    Page(r"(?!cdn|mir-)(.+\.)?(deviantart|artstation|behance|dribbble)\.(com|net)", what=SITE),
+    Page(r"gyazo\.com", r"/\w+/?", what=SITE),
+    Page(r"ibb\.co|postimg\.cc|prnt\.sc|imgbb\.com|cleanshot\.com", what=SITE),
     Page(r"archive\.org", r"/details/.*", what=SITE),
     Page(r"(chatgpt|claude|gemini\.google|chat\.openai|sora\.chatgpt|copilot\.microsoft)\.(com|ai)", what=PRIVATE),
     Page(r"(midjourney|civitai|lexica|suno)\.(com|art|ai)", r"/(jobs|images|song|s|prompt|playlist)/.*", what=SITE),
 )
 """The kinds of pages, by which a link to a page is known."""
 
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TAKE_IT = "Nothing was sent. Download the file and give its path, or give a link that leads to the file itself."
 
 
@@ -133,13 +163,16 @@ def find_direct_url(url: str, shown: str) -> str:
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").removeprefix("www.").rstrip(".")
-    target = unquote(parts.path) + (f"?{parts.query}" if parts.query else "")
+    # Escapes stay: `%23` is a part of a name, and `#` would end the path.
+    path = quote(_LONE_PERCENT.sub("%25", parts.path), safe="/:@!$&',;=~+()*%")
+    target = path + (f"?{parts.query}" if parts.query else "")
     for page in PAGES:
         if not re.fullmatch(page.hosts, host) or not (found := re.fullmatch(page.path, target or "/")):
             continue
         if page.direct:
-            named = {name: quote(part, safe="/:@!$,;=~+()") for name, part in found.groupdict().items()}
-            return page.direct.format(host=host, **named)
+            direct = page.direct.format(host=host, **found.groupdict())
+            kept = [pair for pair in parse_qsl(parts.query) if pair[0] in page.keep_query]
+            return f"{direct}{'&' if '?' in direct else '?'}{urlencode(kept)}" if kept else direct
         if page.set_query:
             kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in page.drop_query]
             return urlunsplit(parts._replace(query=urlencode([*kept, *page.set_query]), fragment=""))

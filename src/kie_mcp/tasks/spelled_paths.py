@@ -1,8 +1,9 @@
 """Paths as people and clients write them: find the file that a written path means, and name similar files.
 
-Folders are listed only inside the allowed folders, so nobody learns which files there are elsewhere.
+Only what may be read is found and named, so nobody learns which files there are elsewhere or in hidden folders.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,15 @@ from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.errors import InvalidCall
 from kie_mcp.tasks.elsewhere import explain_elsewhere
 from kie_mcp.tasks.media_inputs import abbreviate
+from kie_mcp.tasks.private_places import find_hidden, may_be_read
 
 MOST_SUGGESTIONS = 3
 MOST_COMPARED = 2000
 """Most names in a folder that are compared with a misspelt name, because a comparison is slow."""
 
-_FILE_URL = re.compile(r"file:(?://(?:localhost|127\.0\.0\.1)?(?=[/\\~.]|[a-z][:|]))?(?P<path>.+)", re.IGNORECASE)
+_FILE_URL = re.compile(
+    r"file:(?://(?:localhost|127\.0\.0\.1|\[::1\])?(?=[/\\~.]|[a-z][:|]))?(?P<path>.+)", re.IGNORECASE
+)
 _DRIVE = re.compile(r"/?(?P<drive>[a-z])[:|][\\/](?P<rest>.*)", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(
     r"(www\.)?[\w-]+(\.[\w-]+)*\.(com|org|net|io|ai|app|dev|co|de|uk|eu|example)/\S+", re.IGNORECASE
@@ -36,7 +40,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0e\uf
 
 
 def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
-    """Return the existing file or folder that a written path means; None if there is none.
+    """Return the existing file or folder that a written path means; None if there is none that may be read.
 
     A path that exists exactly as it is written comes first. Then quotes, escapes and the like are removed; then blanks,
     quotes, Unicode's normal forms and at last letter case are taken for equal, if exactly one file fits.
@@ -50,10 +54,10 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
     """
     spellings = [path for written in spell_paths(text) if (path := _make_absolute(written))]
     for path in spellings:
-        if _exists(path):
+        if _is_there(path, folders):
             return path
     for path in spellings:
-        alike = _find_alike(path, folders)
+        alike = [each for each in _find_alike(path, folders) if _is_there(each, folders)]
         if len(alike) > 1:
             raise InvalidCall(f"{abbreviate(text)} fits several files.", f"Give one of them: {_list(alike)}.")
         if alike:
@@ -61,16 +65,34 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
     return None
 
 
+def locate_spelled_path(text: str) -> Path | None:
+    """Return the place that an absolute path means, whether or not something is there; None for another text.
+
+    Args:
+        text: The path as it is written.
+
+    Returns:
+        An absolute path in which each link that exists is replaced by its target.
+    """
+    absolute = [path for written in spell_paths(text) if (path := _expand(written)).is_absolute()]
+    with suppress(OSError, ValueError):
+        # `Path.resolve()` raises an error for links in a circle, which would tell that they are there.
+        return Path(os.path.realpath(absolute[-1])) if absolute else None
+    return None
+
+
 def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
-    """Return the error for a path that is no file: it tells where the file may be, and which similar files there are.
+    """Return the error for a path of no file that may be read: where the file may be, and which similar ones there are.
+
+    It says the same about a file elsewhere as about none.
 
     Args:
         text: The path as it is written.
         folders: The allowed folders, without symbolic links.
     """
     similar = _find_similar(text, folders)
-    where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
-    message = f"There is no file {abbreviate(text)}{f': {where}' if where else ''}."
+    where = find_elsewhere(text, folders)
+    message = f"There is no file {abbreviate(text)} that this server may read{f': {where}' if where else ''}."
     if similar:
         return InvalidCall(message, f"Give the full path of a file that is there. Similar: {_list(similar)}.")
     if where:
@@ -86,6 +108,17 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
         "Give a full path, a URL, a data URI, or task:<id>#<n>. A file that is only in the chat has to be saved to a "
         "folder of this server's computer first.",
     )
+
+
+def find_elsewhere(text: str, folders: Sequence[Path]) -> str:
+    """Return where a file is that this server cannot open, if its address tells; empty if it does not.
+
+    Args:
+        text: The path as it is written.
+        folders: The allowed folders. What is said of one of them, such as that it lies in a container, tells nothing.
+    """
+    where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
+    return "" if where in map(explain_elsewhere, map(str, folders)) else where
 
 
 def spell_paths(text: str) -> Iterator[str]:
@@ -117,10 +150,20 @@ def fold_name(name: str) -> str:
 def _make_absolute(written: str) -> Path | None:
     # A text that is too long for a path, or has characters that no path has, is no error here.
     with suppress(OSError, RuntimeError, ValueError):
-        path = Path(written).expanduser()
+        path = _expand(written)
         # The working folder may be gone, so it is needed only for a relative path.
         return path if path.is_absolute() else Path.cwd() / path
     return None
+
+
+def _expand(written: str) -> Path:
+    # `Path.expanduser()` raises an error for the file `~x.png`, and takes `./~x` for `~x`.
+    return Path(os.path.expanduser(written))  # noqa: PTH111
+
+
+def _is_there(path: Path, folders: Sequence[Path]) -> bool:
+    """Return whether a path leads to something that may be read."""
+    return _may_be_read(path, folders) and _exists(path)
 
 
 def _exists(path: Path) -> bool:
@@ -147,20 +190,20 @@ def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Pat
 
 
 def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
-    """Return the names in an allowed folder; of another folder, only the names that lead to allowed ones."""
+    """Return the names in a folder that are not hidden, if it may be read, and those that lead to allowed folders."""
+    names: set[str] = set()
     with suppress(OSError, RuntimeError, ValueError):
-        if _is_in(folder, folders):
-            return sorted(each.name for each in folder.iterdir())
         place = folder.resolve()
-        return sorted({each.relative_to(place).parts[0] for each in folders if each.is_relative_to(place)})
-    return []
+        names |= {each.relative_to(place).parts[0] for each in folders if place in each.parents}
+        if may_be_read(place, folders):
+            names |= {each.name for each in place.iterdir() if not find_hidden(each, place)}
+    return sorted(names)
 
 
-def _is_in(path: Path, folders: Sequence[Path]) -> bool:
-    """Return whether a path leads into one of the allowed folders; False if it has gone meanwhile."""
+def _may_be_read(path: Path, folders: Sequence[Path]) -> bool:
+    """Return whether a path leads to a place that may be read; False if it has gone meanwhile."""
     with suppress(OSError, RuntimeError, ValueError):
-        place = path.resolve()
-        return any(place.is_relative_to(folder) for folder in folders)
+        return may_be_read(path.resolve(), folders)
     return False
 
 
@@ -173,19 +216,20 @@ def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
     parents = _find_alike(paths[-1].parent, folders)
     if not re.search(r"[\\/]", text):
         parents += [folder for folder in folders if folder not in parents]
-    allowed = [each for each in parents if _is_in(each, folders)]
+    allowed = [each for each in parents if _may_be_read(each, folders)]
     return [each for folder in dict.fromkeys(allowed) for each in _find_similar_files(wanted, folder, folders)]
 
 
 def _find_similar_files(wanted: str, folder: Path, folders: Sequence[Path]) -> list[Path]:
     """Return the files in a folder that have the same stem as a wanted name, else those with almost the same name."""
-    by_fold = {fold_name(name).casefold(): name for name in _list_names(folder, folders) if not name.startswith(".")}
+    by_fold = {fold_name(name).casefold(): name for name in _list_names(folder, folders)}
     stem = Path(fold_name(wanted).casefold()).stem
     same = [name for folded, name in by_fold.items() if Path(folded).stem == stem]
     near = get_close_matches(
         fold_name(wanted).casefold(), list(islice(by_fold, MOST_COMPARED)), MOST_SUGGESTIONS, cutoff=0.85
     )
-    return [path for name in (same or [by_fold[each] for each in near]) if (path := folder / name).is_file()]
+    paths = [folder / name for name in (same or [by_fold[each] for each in near])]
+    return [path for path in paths if _is_there(path, folders) and path.is_file()]
 
 
 def _list(paths: Sequence[Path]) -> str:
