@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEADER_SECONDS = 10
 """Seconds in which a client has to send the headers of a request, from its first byte or from the connection on."""
 BODY_SECONDS = 60
-"""Seconds in which a client has to send the body of a request; the SDK takes at most 4 MB."""
+"""Seconds in which a client has to send the body of a request, which may have at most 4 MiB."""
 SHUTDOWN_SECONDS = 5
 
 
