@@ -121,6 +121,9 @@ def test_an_address_of_this_machine_alone_needs_none(remote: App, host: str) -> 
     ("authorization", "code"),
     [
         (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"BEARER  {TOKEN}", 200),
+        (f"Bearer{TOKEN}", 401),
         (f"Bearer {TOKEN}x", 401),
         (f"Bearer {TOKEN[:-1]}", 401),
         ("Bearer", 401),
@@ -140,6 +143,16 @@ async def test_a_token_is_asked_for(remote: App, authorization: str | None, code
     if code == 401:
         assert response.headers["WWW-Authenticate"] == "Bearer"
         assert response.json() == {"error": "unauthorized"}
+
+
+@pytest.mark.parametrize("other", [f"Bearer {TOKEN}", "Bearer another", ""])
+async def test_two_tokens_are_refused(remote: App, other: str) -> None:
+    headers = [("Authorization", other), ("Authorization", f"Bearer {TOKEN}"), *JSON.items()]
+    async with (
+        serve_app(build_http_app(remote, host="0.0.0.0", token=TOKEN)) as url,
+        httpx2.AsyncClient(headers=headers) as http,
+    ):
+        assert (await http.post(url, json=PING)).status_code == 401
 
 
 async def test_a_client_with_the_token_is_served(remote: App) -> None:
