@@ -1,5 +1,6 @@
 """The HTTP transport: both eras of the protocol, bearer token, DNS rebinding."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.http import build_http_app
+from kie_mcp.server.listener import listen as listen_on
 from kie_mcp.server.selection import Selection
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +112,14 @@ def test_a_token_that_can_be_guessed_is_refused_where_others_can_reach_it(remote
     assert token not in refused.value.next_step
     assert callable(build_http_app(remote, host="127.0.0.1", token=token))
     assert callable(build_http_app(remote, host="0.0.0.0", token=f"{token}, sixteen and more"))
+
+
+def test_a_port_in_use_is_named_with_what_to_do(remote: App) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1 cannot be opened") as refused:
+            listen_on(build_http_app(remote, host="127.0.0.1"), "127.0.0.1", port, print)
+    assert "--port" in refused.value.next_step
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "localhost", "::1"])
