@@ -214,6 +214,8 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("KIE_MCP_CALLBACK_URL", "${CALLBACK_URL}"),
         ("KIE_MCP_HTTP_TOKEN", "${HTTP_TOKEN}"),
         ("KIE_MCP_HTTP_TOKEN", "your-token"),
+        ("KIE_MCP_HTTP_TOKEN", "your-token\n"),
+        ("KIE_MCP_HTTP_TOKEN", " \n"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_variables_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +223,14 @@ def test_a_wrong_value_is_refused_by_the_variables_name(name: str, value: str, m
     with pytest.raises(ConfigurationError, match=f"{name}: ") as raised:
         load()
     assert raised.value.next_step
+
+
+@pytest.mark.parametrize("value", ["let me in\n", " let me in\t"])
+def test_blanks_around_the_token_are_left_out(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_HTTP_TOKEN", value)
+    token = load().http_token
+    assert token
+    assert token.get_secret_value() == "let me in"
 
 
 def test_all_wrong_values_are_named_at_once_and_none_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,10 +155,14 @@ class Settings(BaseSettings):
 
     @field_validator("http_token")
     @classmethod
-    def _refuse_placeholder(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and PLACEHOLDER.fullmatch(value.get_secret_value()):
+    def _read_token(cls, value: SecretStr | None) -> SecretStr | None:
+        # Blanks at the ends of a header are not part of it, so no caller could send them.
+        token = value.get_secret_value().strip() if value else ""
+        if value and not token:
+            raise ValueError("is blank; give a long random text")
+        if PLACEHOLDER.fullmatch(token):
             raise ValueError("holds a placeholder that nobody has filled in; give a long random text")
-        return value
+        return SecretStr(token) if token else None
 
     @property
     def key(self) -> str:

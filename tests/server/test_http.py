@@ -1,5 +1,6 @@
 """The HTTP transport: both eras of the protocol, bearer token, DNS rebinding."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.http import build_http_app
+from kie_mcp.server.listener import listen as listen_on
 from kie_mcp.server.selection import Selection
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +114,14 @@ def test_a_token_that_can_be_guessed_is_refused_where_others_can_reach_it(remote
     assert callable(build_http_app(remote, host="0.0.0.0", token=f"{token}, sixteen and more"))
 
 
+def test_a_port_in_use_is_named_with_what_to_do(remote: App) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1 cannot be opened") as refused:
+            listen_on(build_http_app(remote, host="127.0.0.1"), "127.0.0.1", port, print)
+    assert "--port" in refused.value.next_step
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "localhost", "::1"])
 def test_an_address_of_this_machine_alone_needs_none(remote: App, host: str) -> None:
     assert callable(build_http_app(remote, host=host))
@@ -121,6 +131,9 @@ def test_an_address_of_this_machine_alone_needs_none(remote: App, host: str) -> 
     ("authorization", "code"),
     [
         (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"BEARER  {TOKEN}", 200),
+        (f"Bearer{TOKEN}", 401),
         (f"Bearer {TOKEN}x", 401),
         (f"Bearer {TOKEN[:-1]}", 401),
         ("Bearer", 401),
@@ -140,6 +153,16 @@ async def test_a_token_is_asked_for(remote: App, authorization: str | None, code
     if code == 401:
         assert response.headers["WWW-Authenticate"] == "Bearer"
         assert response.json() == {"error": "unauthorized"}
+
+
+@pytest.mark.parametrize("other", [f"Bearer {TOKEN}", "Bearer another", ""])
+async def test_two_tokens_are_refused(remote: App, other: str) -> None:
+    headers = [("Authorization", other), ("Authorization", f"Bearer {TOKEN}"), *JSON.items()]
+    async with (
+        serve_app(build_http_app(remote, host="0.0.0.0", token=TOKEN)) as url,
+        httpx2.AsyncClient(headers=headers) as http,
+    ):
+        assert (await http.post(url, json=PING)).status_code == 401
 
 
 async def test_a_client_with_the_token_is_served(remote: App) -> None:

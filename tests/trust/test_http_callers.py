@@ -103,6 +103,37 @@ async def test_a_caller_without_the_token_cannot_hold_a_connection_with_its_body
             assert b"401 Unauthorized" in await read_to_the_end(stream)
 
 
+CHUNK = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+TOO_MUCH = {
+    "announced": [b"Content-Length: 600000000\r\n\r\n"],
+    "in chunks": [b"Transfer-Encoding: chunked\r\n\r\n", *[CHUNK] * 4, b"1\r\n \r\n"],
+}
+
+
+@pytest.mark.parametrize("sent", TOO_MUCH.values(), ids=TOO_MUCH)
+async def test_a_body_over_4_mib_is_refused_before_it_is_read_to_its_end(elsewhere: App, sent: list[bytes]) -> None:
+    async with serve_app(build_http_app(elsewhere, host="127.0.0.1")) as url, connect(url) as stream:
+        await stream.send(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")
+        with anyio.fail_after(10):
+            for each in sent:
+                await stream.send(each)
+            assert b"413 " in await read_to_the_end(stream)
+
+
+async def test_a_caller_that_hangs_up_within_its_body_leaves_no_trace_in_the_log(
+    elsewhere: App, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with serve_app(build_http_app(elsewhere, host="127.0.0.1")) as url:
+        async with connect(url) as stream:
+            await stream.send(REQUEST + b"Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n")
+            # The server says so when it waits for the body.
+            assert b"100 Continue" in await stream.receive()
+            await stream.send(b"12345")
+        async with httpx2.AsyncClient(timeout=60) as http:
+            assert (await http.put(url)).status_code == 405
+    assert capfd.readouterr().err == ""
+
+
 async def test_a_request_that_came_in_time_may_be_answered_slowly() -> None:
     async def think(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -1,9 +1,12 @@
 """A KIE that repeats the key in all that it says: nobody sees it, and nothing keeps it."""
 
 import html
+import json
 import logging
 from base64 import b64encode
+from html.entities import html5
 from pathlib import Path
+from textwrap import fill
 from urllib.parse import quote
 
 import httpx2
@@ -28,6 +31,16 @@ MIXED_KEY = "aB+/=~?9._-xyzXYZ"
 """A key with characters that URLs and base64 write in other ways."""
 
 
+NAMES = {character: name for name, character in html5.items() if name.endswith(";") and character.isascii()}
+UNSEEN = ("\n", "\r\n  ", "\\n", "%0D%0A", "\xad", "\u200b", "%E2%80%8B", "&shy;", "\\u2060", "\ufeff", "\0")
+"""What may be between two characters without anybody seeing it, and line ends."""
+
+
+def escape(text: str) -> str:
+    """Write each character of a text as JSON may write it."""
+    return "".join(f"\\u{ord(each):04x}" for each in text)
+
+
 def spellings(key: str) -> dict[str, str]:
     """Return the ways in which a key may be written."""
     return {
@@ -37,6 +50,18 @@ def spellings(key: str) -> dict[str, str]:
         "URL": quote(key, safe=""),
         "all of a URL": "".join(f"%{ord(each):02X}" for each in key),
         "URL in a URL": quote(quote("".join(f"%{ord(each):02x}" for each in key), safe=""), safe=""),
+        "full width": "".join(chr(ord(each) + 0xFEE0) for each in key),
+        "programming languages": "".join(f"\\x{ord(each):02x}" for each in key),
+        "code points": "".join(f"\\u{{{ord(each):x}}}" for each in key),
+        "32 bits": "".join(f"\\U{ord(each):08x}" for each in key),
+        "URL, old": "".join(f"%u{ord(each):04x}" for each in key),
+        "JSON in a URL": quote(escape(key), safe=""),
+        "HTML in a URL": quote("".join(f"&#{ord(each)};" for each in key), safe=""),
+        "HTML in HTML": html.escape("".join(f"&#{ord(each)};" for each in key)),
+        "HTML, with zeros": "".join(f"&#{ord(each):04d};" for each in key),
+        "HTML, hexadecimal, with zeros": "".join(f"&#x{ord(each):08X};" for each in key),
+        "HTML, names": "".join(f"&{NAMES[each]}" if each in NAMES else each for each in key),
+        **{f"with {unseen!a}": unseen.join(key) for unseen in UNSEEN},
         "HTML": "".join(f"&#{ord(each)};" for each in key),
         "HTML, hexadecimal": "".join(f"&#x{ord(each):X};" for each in key),
         "HTML, escaped": html.escape(key),
@@ -45,16 +70,18 @@ def spellings(key: str) -> dict[str, str]:
             f"base64 after {before!r}": b64encode(f"{before}{key} and more".encode()).decode()
             for before in ("", "B", "Be", "Bearer ")
         },
+        **{
+            f"base64 in lines after {before!r}": fill(b64encode(f"{before}{key} and more".encode()).decode(), 10)
+            for before in ("", "B", "Be", "Bearer ")
+        },
+        "base64 in lines in JSON": json.dumps(fill(b64encode(key.encode()).decode(), 10))[1:-1],
+        "base64 in lines of a message": fill(b64encode(key.encode()).decode(), 10).replace("\n", "\r\n  "),
+        "base64 of capitals": b64encode(key.upper().encode()).decode(),
         "base64 in a URL": quote(b64encode(key.encode()).decode(), safe=""),
     }
 
 
 SPELLINGS = spellings(KEY)
-
-
-def escape(text: str) -> str:
-    """Write each character of a text as JSON may write it."""
-    return "".join(f"\\u{ord(each):04x}" for each in text)
 
 
 @pytest.mark.parametrize("key", [KEY, MIXED_KEY, "/" * 8 + "ab"])
@@ -77,7 +104,10 @@ def test_the_filter_leaves_other_texts_alone(text: str) -> None:
     assert make_key_filter("sandbox")(text) == text
 
 
-LONG_TEXTS = ["\\" * 1_000_000, "%25" * 300_000, KEY[:-1] * 30_000, "9" * 1_000_000, "&#" * 500_000]
+LONG_TEXTS = [
+    *("\\" * 1_000_000, "%25" * 300_000, KEY[:-1] * 30_000, "9" * 1_000_000, "&#" * 500_000, "\n" * 1_000_000),
+    *(f"%{'25' * 500_000}", f"&{'amp;' * 250_000}", f"&#{'0' * 1_000_000}", "9\n" * 500_000, "\\u{" * 300_000),
+]
 
 
 @pytest.mark.parametrize("text", LONG_TEXTS, ids=lambda text: text[:5])

@@ -2,31 +2,70 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from html.entities import html5
 
 SHORTEST_KEY = 8
 """Fewest characters of a key that is removed; a shorter one, such as that of the sandbox, may be part of a word."""
 HIDDEN = "[key]"
 """The text in place of the key."""
-ESCAPES = r"\\{0,16}"
-"""Matches the backslashes that JSON may have before a character; a JSON text inside another one has more of them."""
+ROUNDS = 6
+"""How many times escapes may be nested, as `%2541` is `A` in a URL inside another URL."""
+_FULL_WIDTH = range(0xFF01, 0xFF5F)
+"""Numbers of the ASCII characters in full width, which many people cannot tell from usual ones."""
+_ALIKE = {number: number - 0xFEE0 for number in _FULL_WIDTH} | str.maketrans("-_\uff0d\uff3f", "+/+/")
+"""For `str.translate`: full width becomes usual width, and the base64 alphabet of URLs becomes the standard one."""
+_ESCAPE = re.compile(
+    r"""
+    # Most characters of a text begin none of these, and the first group passes them over fast.
+    (?=[^\x20-$'-\[\]-~\uff01-\uff5e])(?:
+      (?:\\+|%)u([0-9a-fA-F]{4}) | (?:\\+x|%(?=[2-7]))([0-9a-fA-F]{2}) | \\+U([0-9a-fA-F]{8})
+    | (?:\\+u\{|&\#[xX])0*([0-9a-fA-F]{1,6})[};]?
+    | &\#0*([0-9]{1,7});?
+    | &([a-zA-Z0-9]{2,31};)
+    # Base64 in e-mails has line ends, and the next line may be indented.
+    | (?:\\+[nr]|[\r\n]|%0[aAdD])[ \t]*
+    # JSON may write `/` as `\/`, and a JSON text inside another one has more backslashes.
+    | \\+
+    # No key has these characters; many of them, such as soft hyphens, are not seen.
+    | [^\x20-\x7e\uff01-\uff5e]+ | %[c-fC-F][0-9a-fA-F](?:%[89abAB][0-9a-fA-F])+
+    )
+    """,
+    re.VERBOSE,
+)
+"""Matches an escape of a URL, of JSON, of a programming language or of HTML, or what may be inside a written key."""
+_DECIMAL, _NAME = 5, 6
+"""Numbers of the groups of `_ESCAPE` with a decimal number and with a name of HTML; other groups are hexadecimal."""
 
 
 def make_key_filter(key: str) -> Callable[[str], str]:
     r"""Return a function that replaces the API key in a text by `[key]`.
 
-    The key is found in any case, with its characters written as such, in URLs (`%41`), in JSON texts (`\u0041`) or in
-    HTML (`&#65;`), and also in base64 and as hexadecimal digits.
+    The key is found in any case, with its characters written as such, in full width, or as escapes of URLs (`%41`),
+    of JSON and programming languages (`\u0041`, `\x41`) or of HTML (`&#65;`), and also in base64 and as hexadecimal
+    digits. Line ends and characters that nobody sees may be anywhere inside it.
     """
     if len(key) < SHORTEST_KEY:
         return str
-    forms = [_spell(key, _both_cases), _spell(key.encode().hex(), _both_cases)]
-    forms += [_spell(_encode_base64(key, offset), _both_alphabets) for offset in range(3)]
-    # Most characters of a text cannot begin the key, and the first group passes them over fast.
-    firsts = re.escape(f"\\%&u{''.join(sorted({form[0] for form in (key.lower(), key.upper(), key.encode().hex())}))}")
-    firsts += re.escape("".join(_both_alphabets(_encode_base64(key, offset)[0]) for offset in range(3)))
-    pattern = re.compile(rf"(?=[{firsts}])(?:(?<!\\){ESCAPES})?(?:{'|'.join(forms)})")
-    return lambda text: pattern.sub(HIDDEN, text)
+    in_any_case = {key, _remove_escapes(key), key.encode().hex()}
+    as_they_are = {_encode_base64(each, offset) for each in (key, key.lower(), key.upper()) for offset in range(3)}
+    # A pattern for each is three times as fast as one for both.
+    patterns = (re.compile(_match_any(in_any_case), re.IGNORECASE), re.compile(_match_any(as_they_are)))
+
+    def hide(text: str) -> str:
+        parts, end = [], 0
+        for start, stop in sorted(_find_spans(patterns, text)):
+            if start >= end:
+                # Without its escaped character, a backslash would escape `[`, which JSON does not allow.
+                parts += [text[end:start].rstrip("\\"), HIDDEN]
+            end = max(end, stop)
+        return "".join([*parts, text[end:]])
+
+    return hide
+
+
+def _match_any(forms: set[str]) -> str:
+    return "|".join(re.escape(form.translate(_ALIKE)) for form in sorted(forms) if len(form) >= SHORTEST_KEY)
 
 
 def _encode_base64(key: str, offset: int) -> str:
@@ -38,23 +77,39 @@ def _encode_base64(key: str, offset: int) -> str:
     return encoded[(8 * offset + 5) // 6 : 8 * (offset + len(key)) // 6]
 
 
-def _both_cases(character: str) -> str:
-    return f"{character.lower()}{character.upper()}"
+def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = ROUNDS) -> list[tuple[int, int]]:
+    """Return where one of the patterns is in a text, as start and end, whether as such or written with escapes."""
+    alike = text.translate(_ALIKE)
+    spans = [found.span() for pattern in patterns for found in pattern.finditer(alike)]
+    plain = _ESCAPE.sub(_read_escape, text)
+    if rounds and plain != text and (inner := _find_spans(patterns, plain, rounds - 1)):
+        places = list(_locate_characters(text))
+        spans += [(places[start][0], places[stop - 1][1]) for start, stop in inner]
+    return spans
 
 
-def _both_alphabets(character: str) -> str:
-    """Return a base64 character in both alphabets: that for URLs has `-` and `_` in place of `+` and `/`."""
-    return {"+": "+-", "/": "/_"}.get(character, character)
+def _locate_characters(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a text has each character of the same text without escapes, as start and end."""
+    end = 0
+    for found in _ESCAPE.finditer(text):
+        yield from ((place, place + 1) for place in range(end, found.start()))
+        yield from (found.span() for _ in _read_escape(found))
+        end = found.end()
+    yield from ((place, place + 1) for place in range(end, len(text)))
 
 
-def _spell(text: str, spellings: Callable[[str], str]) -> str:
-    """Return a regular expression that matches a text with each character in every way in which it may be written."""
-    return ESCAPES.join(_spell_character(spellings(character)) for character in text)
+def _read_escape(found: re.Match[str]) -> str:
+    """Return the character that an escape stands for; an empty text if no key has it."""
+    group = found.lastindex
+    if not group:
+        return ""
+    if group == _NAME:
+        return html5.get(found[group], found[0])
+    number = int(found[group], 10 if group == _DECIMAL else 16)
+    return chr(number) if number in range(0x20, 0x7F) or number in _FULL_WIDTH else ""
 
 
-def _spell_character(spellings: str) -> str:
-    ways = [f"[{re.escape(spellings)}]"]
-    for each in sorted(set(spellings)):
-        code = f"{ord(each):02x}"
-        ways.append(rf"%(?:25){{0,4}}(?i:{code})|(?<=\\)u(?i:00{code})|&#(?:{ord(each)}|[xX]0{{0,6}}(?i:{code}));?")
-    return f"(?:{'|'.join(ways)})"
+def _remove_escapes(text: str) -> str:
+    for _ in range(ROUNDS):
+        text = _ESCAPE.sub(_read_escape, text)
+    return text

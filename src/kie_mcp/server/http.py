@@ -5,7 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp.server.lowlevel import Server
-from mcp.server.transport_security import TransportSecuritySettings
+from mcp.server.transport_security import (
+    DEFAULT_MAX_REQUEST_BODY_SIZE,
+    RequestBodyLimitMiddleware,
+    TransportSecuritySettings,
+)
 from starlette.types import ASGIApp
 
 from kie_mcp.errors import ConfigurationError
@@ -89,7 +93,8 @@ def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
         stateless_http=True,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    asgi = WholeCharacters(CapabilitySession(streamable))
+    # The SDK limits bodies too, but only behind `WholeCharacters`, which reads the whole body.
+    asgi = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
     return LocalNames(asgi, host) if _is_loopback(host) else asgi
 
 

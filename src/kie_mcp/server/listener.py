@@ -1,5 +1,6 @@
 """Listen on a port and serve an ASGI application there, with limits on how long a request may take to arrive."""
 
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -9,10 +10,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from kie_mcp.errors import ConfigurationError
+
 HEADER_SECONDS = 10
 """Seconds in which a client has to send the headers of a request, from its first byte or from the connection on."""
 BODY_SECONDS = 60
-"""Seconds in which a client has to send the body of a request; the SDK takes at most 4 MB."""
+"""Seconds in which a client has to send the body of a request, which may have at most 4 MiB."""
 SHUTDOWN_SECONDS = 5
 
 
@@ -83,10 +86,20 @@ def listen(application: ASGIApp, host: str, port: int, announce: Callable[[str],
         host: Address to listen on.
         port: Port to listen on; 0 for any free port.
         announce: Is called with the server's URL when the port is open.
+
+    Raises:
+        ConfigurationError: When the port cannot be opened, for example because another program uses it.
     """
     config = configure(application, host, port)
-    with config.bind_socket() as bound:
-        bound.listen(config.backlog)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.create_server((host, port), family=family, backlog=config.backlog)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Port {port} of {host} cannot be opened: {error.strerror}.",
+            "Stop the program that uses it, or give another one with --port (0 for any free port) or --host.",
+        ) from None
+    with bound:
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{bound.getsockname()[1]}")
         with suppress(KeyboardInterrupt):

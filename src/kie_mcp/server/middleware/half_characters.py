@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from mcp_types import INVALID_PARAMS
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,11 +24,14 @@ class WholeCharacters:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on unchanged, unless its body contains half a character."""
+        """Pass a request on unchanged, unless its body contains half a character or ends too early."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        body = await Request(scope, receive).body()
+        try:
+            body = await Request(scope, receive).body()
+        except ClientDisconnect:
+            return
         if MAYBE_HALF.search(body) and (refusal := _refuse(body)):
             await JSONResponse(refusal)(scope, receive, send)
             return
