@@ -159,6 +159,7 @@ async def test_colours_of_every_kind_come_out_right(
     assert colour(open_preview(await preview.render_preview(path)), 0.5, 0.5) == shown
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # As prepare_pillow() does, once a process.
 @pytest.mark.parametrize("pixels", [9_500, 14_000])
 async def test_a_picture_that_would_fill_the_memory_is_refused(pixels: int, tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
