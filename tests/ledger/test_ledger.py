@@ -178,3 +178,19 @@ async def test_saving_a_task_does_not_undo_that_another_process_cancelled_it(led
     found = await ledger.find("t_1")
     assert found
     assert (found.state, found.cancelled) == ("succeeded", 5.0)
+
+
+async def test_an_id_of_kies_is_not_deleted_by_a_process_that_does_not_know_it(tmp_path: Path) -> None:
+    ledger = await Ledger.open(tmp_path)
+    await ledger.add(task("t_1"))
+    early, sender = await ledger.find("t_1"), await ledger.find("t_1")
+    assert early
+    assert sender
+    sender.kie_id, sender.state = "5f0c", "running"
+    await ledger.save(sender)
+    early.state = "unknown"
+    await ledger.save(early)
+    found = await ledger.find("t_1")
+    await ledger.close()
+    assert found
+    assert (found.kie_id, found.state) == ("5f0c", "unknown")

@@ -62,9 +62,14 @@ def if_json(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 
 
 def update_task(task: Task) -> sa.Update:
-    """Return the SQL statement that saves all of a task except `cancelled`, which another process may have changed."""
+    """Return the SQL statement that saves all of a task except `cancelled`, which another process may have changed.
+
+    KIE's id is never deleted: a process that took the task over too early does not know the id that the other one got.
+    """
     values = row_from_task(task)
     del values["cancelled"]
+    if not task.kie_id:
+        del values["kie_id"]
     return sa.update(tasks).where(tasks.c.id == task.id).values(**values)
 
 
