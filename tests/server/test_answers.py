@@ -30,7 +30,7 @@ TASKS: list[tuple[str, Task, dict[str, Any], str]] = [
             "usual_seconds": 150,
             "next_step": "get_task with this id; do not repeat the call.",
         },
-        """t_1 running (kling-3.0/video, about 60 to 90 credits ($0.30 to $0.45), live price, 100 s of usually 150 s)
+        """t_1 running (about 60 to 90 credits ($0.30 to $0.45), live price, kling-3.0/video, 100 s of usually 150 s)
 get_task with this id; do not repeat the call.""",
     ),
     (
@@ -50,19 +50,17 @@ get_task with this id; do not repeat the call.""",
                     "path": "/out/a-1.mp4",
                     "url": URL,
                     "resource": "kie://tasks/t_1/media/1",
-                    "mime_type": "video/mp4",
                     "facts": "5 s MP4, 3.1 MB",
                 }
             ],
             "credits": 55.5,
             "usd": 0.28,
-            "elapsed_seconds": 90,
         },
-        f"""t_1 succeeded (kling-3.0/video, 55.5 credits ($0.28), 90 s)
+        f"""t_1 succeeded (55.5 credits ($0.28), kling-3.0/video)
 1. 5 s MP4, 3.1 MB
-   path: /out/a-1.mp4
-   url: {URL}
-   resource: kie://tasks/t_1/media/1""",
+/out/a-1.mp4
+{URL}
+kie://tasks/t_1/media/1""",
     ),
     (
         "several files",
@@ -83,7 +81,6 @@ get_task with this id; do not repeat the call.""",
                     "path": "/o u t/v-1.png",
                     "url": URL,
                     "resource": "kie://tasks/t_1/media/1",
-                    "mime_type": "image/png",
                     "label": "a b",
                     "facts": "8x8 PNG, 90 bytes",
                 },
@@ -91,25 +88,23 @@ get_task with this id; do not repeat the call.""",
                     "path": "/o u t/v-2.png",
                     "url": URL,
                     "resource": "kie://tasks/t_1/media/2",
-                    "mime_type": "image/png",
                     "facts": "8x8 PNG, 90 bytes",
                 },
             ],
             "credits": 12,
             "usd": 0.06,
             "usd_per_file": 0.03,
-            "elapsed_seconds": 100,
             "next_step": "view_media with this id shows it.",
         },
-        f"""t_1 succeeded (kling-3.0/video, 12 credits ($0.06), $0.03 a file, 100 s)
+        f"""t_1 succeeded (12 credits ($0.06), $0.03 a file, kling-3.0/video)
 1. a b, 8x8 PNG, 90 bytes
-   path: /o u t/v-1.png
-   url: {URL}
-   resource: kie://tasks/t_1/media/1
+/o u t/v-1.png
+{URL}
+kie://tasks/t_1/media/1
 2. 8x8 PNG, 90 bytes
-   path: /o u t/v-2.png
-   url: {URL}
-   resource: kie://tasks/t_1/media/2
+/o u t/v-2.png
+{URL}
+kie://tasks/t_1/media/2
 view_media with this id shows it.""",
     ),
     (
@@ -137,16 +132,15 @@ get_task with this id; do not repeat the call.""",
                 {"path": "/out/a-1.mp4", "url": URL, "resource": "kie://tasks/t_1/media/1"},
                 {"url": URL},
             ],
-            "elapsed_seconds": 100,
             "note": "Not saved: disk full.",
         },
-        f"""t_1 succeeded (kling-3.0/video, 100 s)
+        f"""t_1 succeeded (kling-3.0/video)
 1.
-   path: /out/a-1.mp4
-   url: {URL}
-   resource: kie://tasks/t_1/media/1
+/out/a-1.mp4
+{URL}
+kie://tasks/t_1/media/1
 2.
-   url: {URL}
+{URL}
 Not saved: disk full.""",
     ),
     (
@@ -162,16 +156,14 @@ Not saved: disk full.""",
             "status": "succeeded",
             "model": "kling-3.0/video",
             "media": [
-                {"path": "/out/a-1.mid", "resource": "kie://tasks/t_1/media/1", "mime_type": "audio/midi"},
+                {"path": "/out/a-1.mid", "resource": "kie://tasks/t_1/media/1"},
             ],
             "estimated_credits": [0, 0],
             "basis": "median of your last 3",
-            "elapsed_seconds": 100,
         },
-        """t_1 succeeded (kling-3.0/video, about 0 credits, median of your last 3, 100 s)
-1.
-   path: /out/a-1.mid
-   resource: kie://tasks/t_1/media/1""",
+        """t_1 succeeded (about 0 credits, median of your last 3, kling-3.0/video)
+/out/a-1.mid
+kie://tasks/t_1/media/1""",
     ),
     (
         "lyrics",
@@ -183,9 +175,8 @@ Not saved: disk full.""",
             "texts": ["[Verse]\n\nla", "lo"],
             "credits": 0.4,
             "usd": 0.002,
-            "elapsed_seconds": 100,
         },
-        "t_1 succeeded (kling-3.0/video, 0.4 credits ($0.002), 100 s)\n1.\n> [Verse]\n> \n> la\n2.\n> lo",
+        "t_1 succeeded (0.4 credits ($0.002), kling-3.0/video)\n1.\n> [Verse]\n> \n> la\n2.\n> lo",
     ),
     (
         "a failure",
@@ -195,10 +186,9 @@ Not saved: disk full.""",
             "status": "failed",
             "model": "kling-3.0/video",
             "credits": 0,
-            "elapsed_seconds": 100,
             "error": FAILED,
         },
-        """t_1 failed (kling-3.0/video, 0 credits, 100 s)
+        """t_1 failed (0 credits, kling-3.0/video)
 KIE says 500: it broke. Nothing was charged. Try again. (kie, retryable)""",
     ),
 ]
@@ -222,13 +212,18 @@ def test_a_finished_picture_takes_at_most_150_tokens() -> None:
 
 
 def test_every_saved_file_can_be_linked_under_its_number() -> None:
-    results = [Result(URL), Result(URL, "/o u t/v-2.mp4", "video/mp4"), Result("", "/out/лиса.bin")]
+    results = [Result(URL), Result(URL, "/o u t/v-2.mp4", "video/mp4"), Result("", "/out/лиса.png")]
     result = answers.build_task_result(task(state="succeeded", results=results), now=NOW, usual=150)
     assert [block.type for block in result.content] == ["text"]
     _, *links = answers.add_links(result).content
     assert [link.model_dump(by_alias=True, exclude_none=True) for link in links] == [
         {"type": "resource_link", "uri": "kie://tasks/t_1/media/2", "name": "v-2.mp4", "mimeType": "video/mp4"},
-        {"type": "resource_link", "uri": "kie://tasks/t_1/media/3", "name": "лиса.bin"},
+        {
+            "type": "resource_link",
+            "uri": "kie://tasks/t_1/media/3",
+            "name": "лиса.bin",
+            "mimeType": "application/octet-stream",
+        },
     ]
 
 
@@ -277,7 +272,7 @@ def test_text_from_kie_cannot_pass_for_lines_of_ours(known: Task, lines: int) ->
 def test_lyrics_cannot_pass_for_lines_of_ours(texts: list[str]) -> None:
     known = task(state="succeeded", texts=texts)
     first, *others = text(answers.build_task_result(known, now=NOW, usual=1)).splitlines()
-    assert first == "t_1 succeeded (kling-3.0/video, 100 s)"
+    assert first == "t_1 succeeded (kling-3.0/video)"
     assert [line for line in others if line and not line.startswith("> ")] == [
         f"{n}." for n in range(1, len(texts) + 1)
     ]

@@ -114,7 +114,7 @@ class Family:
         required = [name for name in names if all(name in s.get("required", ()) for s in self._schemas.values())]
         choice: Schema = {}
         if len(self.models) > 1:
-            choice["model"] = {"type": "string", "enum": list(self._names)}
+            choice["model"] = {"type": "string", "enum": list(self.names)}
         return {
             "type": "object",
             "properties": choice | {name: self._merge_field(name) for name in names} | OPTIONS,
@@ -273,7 +273,7 @@ class Family:
         return merged
 
     @cached_property
-    def _names(self) -> dict[str, list[str]]:
+    def names(self) -> dict[str, list[str]]:
         """The names under which clients see the models, and the ids of each name.
 
         Models that differ only in their mode share a name, because a call gets the mode that fits its arguments. Only
@@ -288,10 +288,10 @@ class Family:
 
     def _describe_differences(self, schemas: Mapping[str, Schema], merged: Schema) -> Iterable[str]:
         """Generate sentences that say which models have an argument, and which values each of these models allows."""
-        everyone = list(self._names)
+        everyone = list(self.names)
         widest = {
             name: _widen([schemas[id_] for id_ in ids if id_ in schemas])
-            for name, ids in self._names.items()
+            for name, ids in self.names.items()
             if not schemas.keys().isdisjoint(ids)
         }
         if others := [name for name in everyone if name not in widest]:

@@ -1,7 +1,7 @@
 """Short texts for tool schemas, which have a token budget: a few words for many models, and limits in words."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 

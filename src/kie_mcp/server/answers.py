@@ -4,13 +4,14 @@ A result contains the same answer twice: as a JSON object (structuredContent) an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from mimetypes import guess_type
+from pathlib import Path, PurePosixPath
 from textwrap import indent
 from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from kie_mcp.catalog.credits import format_credits, format_number, format_worth, usd_field
+from kie_mcp.catalog.credits import format_credits, format_number, format_worth, to_integer, usd_field
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Task
@@ -77,13 +78,12 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
         answer |= usd_field("usd_per_file", answer["credits"] / len(answer["media"]))
     if "estimated_credits" in answer:
         answer["basis"] = task.basis
-    answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
     if task.note:
         answer["note"] = one_line(task.note)
     if task.error:
         answer["error"] = task.error
     elif not task.final:
-        answer["usual_seconds"] = round(usual)
+        answer |= {"elapsed_seconds": max(round(now - task.created), 0), "usual_seconds": round(usual)}
         unaccepted = "" if task.state == "running" else "KIE has not said yet whether it takes the task. "
         answer["next_step"] = f"{unaccepted}get_task with this id; do not repeat the call."
     elif task.results and not (task.saved or task.note or any(each.path for each in task.results)):
@@ -99,7 +99,7 @@ def describe_broken_row(task: Task) -> Answer:
 
 
 def describe_media(task: Task) -> list[dict[str, str]]:
-    """Return one JSON object for each file that a task made, with its path, URL and type; empty fields are left out."""
+    """Return one JSON object for each file that a task made, with its path and URL; empty fields are left out."""
     return [
         {
             name: value
@@ -107,7 +107,8 @@ def describe_media(task: Task) -> list[dict[str, str]]:
                 ("path", each.path),
                 ("url", each.link),
                 ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
-                ("mime_type", each.mime_type),
+                # A name with an extension tells the type as well.
+                ("mime_type", "" if PurePosixPath(each.path or each.link).suffix else each.mime_type),
                 ("label", one_line(each.label)),
                 ("facts", each.facts),
             )
@@ -119,11 +120,12 @@ def describe_media(task: Task) -> list[dict[str, str]]:
 
 def format_task(answer: Mapping[str, Any]) -> str:
     """Return the object from `describe_task()` as text."""
-    facts = [answer["model"], *filter(None, (format_cost(answer), answer.get("basis")))]
+    facts = [*filter(None, (format_cost(answer), answer.get("basis")))]
     if "usd_per_file" in answer:
         facts.append(f"{format_worth(answer['credits'] / len(answer['media']))} a file")
-    seconds = f"{answer['elapsed_seconds']} s"
-    facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
+    facts.append(answer["model"])
+    if "usual_seconds" in answer:
+        facts.append(f"{answer['elapsed_seconds']} s of usually {answer['usual_seconds']} s")
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
     lines += format_media(answer.get("media", ()))
     # A text such as lyrics keeps its line breaks. The `> ` before each line shows that kie-mcp did not write the line.
@@ -160,7 +162,7 @@ def add_links(result: CallToolResult) -> CallToolResult:
     for described in (answer, *answer.get("tasks", ()), *answer.get("models", ())):
         for each in described.get("media", ()):
             if "resource" in each:
-                name, mime_type = Path(each["path"]).name, each.get("mime_type")
+                name, (mime_type, _) = Path(each["path"]).name, guess_type(each["path"])
                 link = ResourceLink(type="resource_link", uri=each["resource"], name=name, mime_type=mime_type)
                 result.content.append(link)
     return result
@@ -220,22 +222,30 @@ def build_quote_result(
 def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Yield the lines of text for the files that `describe_media()` returned.
 
-    Each file has a line with its number and facts, and one line for each of its path, URL and resource URI (`kie://`).
-    Paths are written unchanged, because people click on them and agents use them in later calls.
+    Each file has a line with its number and facts, and one line for each of its path, URL and resource URI (`kie://`);
+    a single file without facts needs no number. Paths are written unchanged, because people click on them and agents
+    use them in later calls.
     """
     for number, each in enumerate(media, start=1):
-        yield f"{number}. {', '.join(each[name] for name in ('label', 'facts') if name in each)}".rstrip()
-        for name in ("path", "url", "resource"):
-            if name in each:
-                yield f"   {name}: {each[name] if name == 'path' else one_line(each[name])}"
+        facts = ", ".join(each[name] for name in ("label", "facts") if name in each)
+        if facts or len(media) > 1:
+            yield f"{number}. {facts}".rstrip()
+        yield from (
+            each[name] if name == "path" else one_line(each[name])
+            for name in ("path", "url", "resource")
+            if name in each
+        )
 
 
 def describe_cost(task: Task) -> Answer:
     """Return the fields of an answer with the credits that a task cost, or, if these are unknown, with the estimate."""
     if task.credits is not None:
-        return {"credits": task.credits, **usd_field("usd", task.credits)}
+        return {"credits": to_integer(task.credits), **usd_field("usd", task.credits)}
     if task.estimate:
-        return {"estimated_credits": list(task.estimate), **usd_field("estimated_usd", *task.estimate)}
+        return {
+            "estimated_credits": [to_integer(each) for each in task.estimate],
+            **usd_field("estimated_usd", *task.estimate),
+        }
     return {}
 
 
