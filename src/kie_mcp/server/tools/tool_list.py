@@ -24,9 +24,12 @@ from kie_mcp.server.tools.tool import Tool
 TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
 COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md docs/prices.md"
 
-BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
-"""Maximum tokens of a client's context that the tools of each size may take."""
-
+BUDGETS = {"standard": 9_500, "compact": 2_000, "all": 21_000}
+"""Maximum tokens of a client's context that the list of tools of each size may take."""
+MOST_TOOL_TOKENS = 600
+"""Maximum tokens of one tool."""
+BYTES_PER_TOKEN = 3.7
+"""Bytes of the tool list that are one token to o200k_base, the tokenizer of OpenAI's models."""
 
 LONGEST_CHOICE = 16
 """The most choices that a tool's schema lists."""
@@ -74,11 +77,8 @@ def build_sets() -> dict[str, list[str]]:
 
 
 def count_tokens(tool: dict[str, Any]) -> float:
-    """Estimate the tokens of a tool's definition as the bytes of its compact JSON divided by 4.
-
-    Only what clients show to their models counts: the title, the annotations and `_meta` are for the clients.
-    """
-    return len(_compact_json({key: tool[key] for key in ("name", "description", "inputSchema")}).encode()) / 4
+    """Estimate the tokens of a tool's definition by its size; `benchmarks.tokens` compares this with a tokenizer."""
+    return len(_compact_json(tool).encode()) / BYTES_PER_TOKEN
 
 
 def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
