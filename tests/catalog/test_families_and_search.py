@@ -4,7 +4,6 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS, STANDARD
 from kie_mcp.catalog.schema import plain_schema
-from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
+from kie_mcp.catalog.schema_text import describe_constraint, name_models
 from kie_mcp.server.generate import QUICK_SECONDS
 
 TOOLS = {family.tool: family for family in FAMILIES}
@@ -265,23 +264,43 @@ IDS = st.lists(WORDS, min_size=1, max_size=4).flatmap(
 @given(everyone=st.lists(IDS, min_size=1, max_size=7, unique=True), data=st.data())
 def test_the_words_for_some_models_name_these_and_no_others(everyone: list[str], data: st.DataObject) -> None:
     some = data.draw(st.lists(st.sampled_from(everyone), min_size=1, unique=True))
-    assert ids_matching(summarize_ids(some, everyone), everyone) == set(some)
+    assert list_meant(name_models(some, everyone), everyone) == set(some)
 
 
 @given(data=st.data())
 def test_the_words_for_some_models_of_a_tool_name_these_and_no_others(data: st.DataObject) -> None:
-    everyone = [model.id for model in data.draw(st.sampled_from(FAMILIES)).models]
+    everyone = data.draw(st.sampled_from([list(family.names) for family in FAMILIES]))
     some = data.draw(st.lists(st.sampled_from(everyone), min_size=1, unique=True))
-    assert ids_matching(summarize_ids(some, everyone), everyone) == set(some)
+    assert list_meant(name_models(some, everyone), everyone) == set(some)
 
 
-def ids_matching(words: str, everyone: list[str]) -> set[str]:
-    """The ids that a reader takes the words for, with or without what all ids begin with."""
-    (first, *_) = everyone
-    folders = [first[:end] for end in range(len(first)) if first[:end].endswith("/")]
-    folder = max((each for each in folders if all(id_.startswith(each) for id_ in everyone)), key=len, default="")
-    patterns = [pattern if pattern.startswith("*") else folder + pattern for pattern in words.split(", ")]
-    return {id_ for id_ in everyone if any(fnmatchcase(id_, pattern) for pattern in patterns)}
+def list_meant(text: str, everyone: list[str]) -> set[str]:
+    """The names that a reader takes the words for: a word before `models` means all that contain it."""
+    *exact, last = text.split(", ")
+    words = last.removesuffix(" models").split(" and ") if last.endswith(" models") else []
+    exact += [] if words else [last]
+    named = {
+        min((each for each in everyone if re.search(rf"(^|[-/]){re.escape(name)}$", each)), key=len) for name in exact
+    }
+    return named | {each for each in everyone for word in words if f"-{word}-" in f"-{each.replace('/', '-')}-"}
+
+
+@every_family
+def test_clients_see_short_names_of_models_and_each_leads_to_the_mode_that_fits(family: Family) -> None:
+    assert sorted(id_ for ids in family.names.values() for id_ in ids) == sorted(model.id for model in family.models)
+    models = {model.id: model for model in family.models}
+    for name, ids in family.names.items():
+        for id_ in ids:
+            given = models[id_].model_fields.keys()
+            chosen = family._choose(name, given)
+            assert chosen.id in ids
+            assert given <= chosen.model_fields.keys()
+
+
+@every_family
+def test_notes_about_models_are_words(family: Family) -> None:
+    for field in family.input_schema["properties"].values():
+        assert "*" not in field.get("description", "")
 
 
 @pytest.mark.parametrize(

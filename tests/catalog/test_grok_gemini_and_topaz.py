@@ -286,7 +286,7 @@ def test_speakers_pasted_from_kies_pages_keep_their_voices_in_any_order() -> Non
         (grok.VIDEO, {"images": [A], "mode": "spicy"}, "mode spicy does not take images: choose fun or normal"),
         (grok.VIDEO, {"images": [A], "image_task": "t_1"}, "give either images or image_task"),
         (grok.VIDEO, {"images": [A], "image_index": 1}, "image_index goes with image_task"),
-        (grok.IMAGE, RAIN | {"model": "grok-image-edit", "task_id": "t_1"}, r"task_id works with \*segment\*"),
+        (grok.IMAGE, RAIN | {"model": "grok-image-edit", "task_id": "t_1"}, r"task_id works with segment models"),
         (grok.VIDEO, {"model": "grok-imagine-1.5"}, "give prompt, images, or both"),
         (grok.VIDEO, RAIN | {"duration": 5}, "duration: .*greater than or equal to 6"),
         (grok.VIDEO, TASK | RAIN | {"duration": 8}, "duration: .*6 or 10"),

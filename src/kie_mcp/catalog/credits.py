@@ -38,6 +38,11 @@ def usd_field(name: str, *credits_: float) -> dict[str, float | list[float]]:
     return {name: worth[0] if len(credits_) == 1 else worth} if worth else {}
 
 
+def to_integer(credits_: float) -> float:
+    """Return a whole number of credits as an integer, which JSON writes without `.0`."""
+    return int(credits_) if credits_ == int(credits_) else credits_
+
+
 def format_number(credits_: float) -> str:
     """Format a number of credits without the word "credits", such as `1,200` or `0.4`."""
     return f"{credits_:,.10g}"

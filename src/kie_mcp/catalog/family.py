@@ -6,7 +6,7 @@ validates the arguments.
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,7 @@ from kie_mcp.catalog.fields import Kind, MediaRef
 from kie_mcp.catalog.model import KieModel, names_at_kie
 from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.schema import plain_schema
-from kie_mcp.catalog.schema_text import describe_constraint, summarize_ids
+from kie_mcp.catalog.schema_text import describe_constraint, name_models
 
 Schema = dict[str, Any]
 
@@ -44,8 +44,15 @@ ANY_SEEDS = (0, -1)
 LONGEST_TEXT = 9_999
 """Most characters of a text that an agent may want to write; the schema does not show larger limits."""
 
-FILES_NOTE = "Files: https URL, path, data URI, or task:<id>#<n>."
+FILES_NOTE = "Files: URL, path or task:<id>#<n>."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
+
+
+LONGEST_NOTE = 32
+"""Most characters of a note that lists how many files or which texts each model takes; the error would tell as well."""
+
+FEWER_NOTE = "Some take fewer."
+"""The sentence instead of a longer note."""
 
 
 class UnknownFields(ValueError):
@@ -110,7 +117,7 @@ class Family:
         required = [name for name in names if all(name in s.get("required", ()) for s in self._schemas.values())]
         choice: Schema = {}
         if len(self.models) > 1:
-            choice["model"] = {"type": "string", "enum": [model.id for model in self.models]}
+            choice["model"] = {"type": "string", "enum": list(self.names)}
         return {
             "type": "object",
             "properties": choice | {name: self._merge_field(name) for name in names} | OPTIONS,
@@ -234,7 +241,9 @@ class Family:
             return f"{self.tool} does not take {name}. {list_arguments(self.input_schema['properties'], name)}"
         words = f"{model.id} does not take {name}."
         if holders:
-            words += f" {name} works with {summarize_ids([each.id for each in holders], list(self._schemas))}."
+            words += (
+                f" {name} works with {name_models([each.id for each in holders], list(self._schemas), whole=True)}."
+            )
         if sister := next((each.id for each in holders if _strip_mode(each) == _strip_mode(model)), ""):
             words += f" The same with {name} is {sister}."
         return f"{words} {list_arguments(model.model_fields, name)}"
@@ -245,25 +254,19 @@ class Family:
         The description in the merged schema says how the models differ.
         """
         schemas = {id_: s["properties"][name] for id_, s in self._schemas.items() if name in s["properties"]}
-        first, *others = schemas.values()
-        merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-        merged.setdefault("type", first["type"])
-        for key, widest in (("minimum", min), ("maximum", max), ("maxLength", max), ("maxItems", max)):
-            if key not in merged and all(key in each for each in schemas.values()):
-                merged[key] = widest(each[key] for each in schemas.values())
+        first, *_ = schemas.values()
+        same_choice = all(each.get("enum") == first.get("enum") for each in schemas.values())
+        merged = _widen(list(schemas.values()))
         if len(schemas) < len(self.models):
             # Several MCP hosts send each default in the schema with every call, but some models lack this argument.
             merged.pop("default", None)
         if merged.get("maxLength", 0) > LONGEST_TEXT:
             del merged["maxLength"]
-        common_enum = merged.get("enum")
-        if all("enum" in each for each in schemas.values()):
-            merged["enum"] = list(dict.fromkeys(value for each in schemas.values() for value in each["enum"]))
         numbers: list[float] = merged.pop("enum", []) if merged["type"] != "string" else []
         if numbers:
             # Gemini accepts only texts in an enum, so numbers become a range, and the description lists the numbers.
             merged |= {"minimum": min(numbers), "maximum": max(numbers)}
-        choice = f"{', '.join(map(str, numbers))}." if common_enum and numbers else None
+        choice = f"{', '.join(map(str, numbers))}." if numbers and same_choice else None
         notes = [choice, first.get("description"), *self._describe_differences(schemas, merged)]
         limit = describe_constraint({key: value for key, value in merged.items() if key != "enum"})
         # Some MCP hosts remove limits from a schema, so the description repeats the limits of the merged schema.
@@ -276,21 +279,59 @@ class Family:
             merged["items"] = first["items"]
         return merged
 
+    @cached_property
+    def names(self) -> dict[str, list[str]]:
+        """The names under which clients see the models, and the ids of each name.
+
+        Models that differ only in their mode share a name, because a call gets the mode that fits its arguments. Only
+        if this would leave one name for the whole family, each model has its id.
+        """
+        modes: dict[str, list[type[KieModel]]] = {}
+        for model in self.models:
+            modes.setdefault(_strip_mode(model), []).append(model)
+        if len(modes) == 1:
+            return {model.id: [model.id] for model in self.models}
+        return {_name_together(models): [model.id for model in models] for models in modes.values()}
+
     def _describe_differences(self, schemas: Mapping[str, Schema], merged: Schema) -> Iterable[str]:
         """Generate sentences that say which models have an argument, and which values each of these models allows."""
-        all_ids = list(self._schemas)
-        if others := [id_ for id_ in all_ids if id_ not in schemas]:
-            yield min(
-                f"Only {summarize_ids(list(schemas), all_ids)}.", f"Not {summarize_ids(others, all_ids)}.", key=len
-            )
+        everyone = list(self.names)
+        widest = {
+            name: _widen([schemas[id_] for id_ in ids if id_ in schemas])
+            for name, ids in self.names.items()
+            if not schemas.keys().isdisjoint(ids)
+        }
+        if others := [name for name in everyone if name not in widest]:
+            yield min(f"Only {name_models(widest, everyone)}.", f"Not {name_models(others, everyone)}.", key=len)
         groups: dict[str, list[str]] = {}
-        for id_, schema in schemas.items():
-            groups.setdefault(describe_constraint(schema, merged.get("enum", ())), []).append(id_)
+        for name, schema in widest.items():
+            groups.setdefault(describe_constraint(schema, merged.get("enum", ())), []).append(name)
         if len(groups) > 1:
             *some, (rest, _) = sorted(groups.items(), key=lambda group: len(group[1]))
-            yield (
-                "; ".join([*(f"{summarize_ids(ids, all_ids)}: {text}" for text, ids in some), f"others: {rest}"]) + "."
-            )
+            notes = [f"{name_models(names, everyone)}: {text}" for text, names in some]
+            note = "; ".join([*notes, f"others: {rest}"]) + "."
+            fewer = merged["type"] in ("string", "array") and len(note) > LONGEST_NOTE
+            yield FEWER_NOTE if fewer else note
+
+
+def _name_together(models: Sequence[type[KieModel]]) -> str:
+    """Return a name that stands for models that differ only in their mode: the first alias, or a short id."""
+    if len(models) == 1 and "/" not in models[0].id:
+        return models[0].id
+    return next((alias for model in models for alias in model.aliases), models[0].id)
+
+
+def _widen(schemas: Sequence[Schema]) -> Schema:
+    """Merge schemas of one argument: what they have in common, the widest limits, and the enum values of all."""
+    first, *others = schemas
+    merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    merged.setdefault("type", first["type"])
+    for key, widest in (("minimum", min), ("maximum", max), ("maxLength", max), ("maxItems", max)):
+        if key not in merged and all(key in each for each in schemas):
+            merged[key] = widest(each[key] for each in schemas)
+    if all("enum" in each for each in schemas):
+        merged["enum"] = list(dict.fromkeys(value for each in schemas for value in each["enum"]))
+    return merged
 
 
 def _is_unknown_field(problem: Any) -> bool:

@@ -1,66 +1,64 @@
-"""Short texts for tool schemas, which have a token budget: a few patterns for many model ids, and limits in words."""
+"""Short texts for tool schemas, which have a token budget: a few words for many models, and limits in words."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 
-def summarize_ids(ids: Collection[str], all_ids: Sequence[str]) -> str:
-    """Describe some models of a family by few patterns such as `kling-*`, which match no other model of the family.
+def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool = False) -> str:
+    """Name some models of a family in few words, such as `2.6, 2.1 and turbo models`.
 
-    The algorithm is a greedy set cover: each step chooses the pattern that matches most of the remaining ids.
+    A word before `models` stands for every name that contains it as a whole, between hyphens and slashes; what comes
+    before are names, without a beginning that all names share. The algorithm is a greedy set cover:
+    each step chooses the word that stands for most of the remaining names.
 
     Args:
-        ids: The ids to describe.
-        all_ids: All ids of the family. If all ids have the same prefix, the text leaves the prefix out.
-
-    Returns:
-        The patterns with commas between them.
+        names: The names of the models.
+        all_names: The names of all models of the family.
+        whole: Whether names keep the beginning that all share, so that a call can take them over.
     """
-    uncovered = [id_ for id_ in all_ids if id_ in ids]
-    others = [id_ for id_ in all_ids if id_ not in ids]
-    prefix = _common_prefix(all_ids)
+    uncovered = [name for name in all_names if name in names]
+    others = [name for name in all_names if name not in names]
+    exact: list[str] = []
     words: list[str] = []
     while uncovered:
-        best = max(
-            # The shared prefix is cut off from patterns later, so each pattern must begin with the prefix or with `*`.
-            (
-                p
-                for p in _patterns(uncovered)
-                if p.startswith(("*", prefix)) and not any(fnmatchcase(other, p) for other in others)
-            ),
-            key=lambda p: (sum(fnmatchcase(id_, p) for id_ in uncovered), -len(p)),
-        )
-        covered = [id_ for id_ in uncovered if fnmatchcase(id_, best)]
-        uncovered = [id_ for id_ in uncovered if id_ not in covered]
-        words.append((best if len(covered) > 1 else covered[0]).removeprefix(prefix))
-    return ", ".join(words)
+        covered = {
+            word: [name for name in uncovered if _contains(name, word)]
+            for name in uncovered
+            for word in _list_words(name)
+            if not any(_contains(other, word) for other in others)
+        }
+        best = max(covered, key=lambda word: (len(covered[word]), -len(word)), default="")
+        if len(covered.get(best, ())) > 1:
+            words.append(best)
+            uncovered = [name for name in uncovered if name not in covered[best]]
+        else:
+            exact.append(uncovered.pop(0))
+    family = "" if whole else _shared_beginning(all_names)
+    exact = [re.sub(rf"^{re.escape(family)}(?!\d$)", "", name) for name in exact]
+    return ", ".join([*exact, *([f"{' and '.join(words)} models"] if words else [])])
 
 
-def _patterns(ids: Iterable[str]) -> Iterable[str]:
-    """Generate each id, and patterns that match it: for `kling-2.6`, the patterns are `kling-*`, `*2.6`, `*kling*` etc.
-
-    In a pattern, `*` replaces some parts of the id. The id is split into parts after each `-` and `/`.
-    """
-    for id_ in ids:
-        yield id_
-        parts = re.split(r"(?<=[-/])", id_)
-        for end in range(1, len(parts)):
-            yield "".join(parts[:end]) + "*"
-            yield "*" + "".join(parts[end:])
-        for start in range(len(parts)):
-            for end in range(start + 1, len(parts) + 1):
-                yield "*" + "".join(parts[start:end]).strip("-/") + "*"
+def _shared_beginning(names: Sequence[str]) -> str:
+    """Return what all names have before their versions or modes, such as `wan-`; empty if there is no such thing."""
+    for beginning in (names[0].partition("/")[0] + "/", names[0].partition("-")[0] + "-"):
+        if all(re.match(re.escape(beginning) + ("v?\\d" if beginning.endswith("-") else ""), name) for name in names):
+            return beginning
+    return ""
 
 
-def _common_prefix(ids: Sequence[str]) -> str:
-    """Return the prefix of all ids up to its last slash, such as `kling/`; empty if the prefix has no slash."""
-    shared = ids[0]
-    for id_ in ids:
-        while not id_.startswith(shared):
-            shared = shared[:-1]
-    return shared[: shared.rfind("/") + 1]
+def _list_words(name: str) -> Iterator[str]:
+    """Generate the words in a name: `kling-2.6` has `kling`, `2.6` and `kling-2.6`."""
+    borders = [match.start() for match in re.finditer("[-/]", name)]
+    for start in [0, *(border + 1 for border in borders)]:
+        for end in [*borders, len(name)]:
+            # A reader would take a lone digit for the number of models.
+            if start < end and (word := name[start:end]) != "to" and not word.isdigit():
+                yield word
+
+
+def _contains(name: str, word: str) -> bool:
+    return bool(re.search(rf"(?<![^-/]){re.escape(word)}(?![^-/])", name))
 
 
 def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> str:

@@ -4,13 +4,14 @@ A result contains the same answer twice: as a JSON object (structuredContent) an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from mimetypes import guess_type
+from pathlib import Path, PurePosixPath
 from textwrap import indent
 from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from kie_mcp.catalog.credits import format_credits, format_number, format_worth, usd_field
+from kie_mcp.catalog.credits import format_credits, format_number, format_worth, to_integer, usd_field
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Task
@@ -99,7 +100,7 @@ def describe_broken_row(task: Task) -> Answer:
 
 
 def describe_media(task: Task) -> list[dict[str, str]]:
-    """Return one JSON object for each file that a task made, with its path, URL and type; empty fields are left out."""
+    """Return one JSON object for each file that a task made, with its path and URL; empty fields are left out."""
     return [
         {
             name: value
@@ -107,7 +108,8 @@ def describe_media(task: Task) -> list[dict[str, str]]:
                 ("path", each.path),
                 ("url", each.link),
                 ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
-                ("mime_type", each.mime_type),
+                # A name with an extension tells the type as well.
+                ("mime_type", "" if PurePosixPath(each.path or each.link).suffix else each.mime_type),
                 ("label", one_line(each.label)),
                 ("facts", each.facts),
             )
@@ -160,7 +162,7 @@ def add_links(result: CallToolResult) -> CallToolResult:
     for described in (answer, *answer.get("tasks", ()), *answer.get("models", ())):
         for each in described.get("media", ()):
             if "resource" in each:
-                name, mime_type = Path(each["path"]).name, each.get("mime_type")
+                name, mime_type = Path(each["path"]).name, each.get("mime_type") or guess_type(each["path"])[0]
                 link = ResourceLink(type="resource_link", uri=each["resource"], name=name, mime_type=mime_type)
                 result.content.append(link)
     return result
@@ -220,22 +222,30 @@ def build_quote_result(
 def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Yield the lines of text for the files that `describe_media()` returned.
 
-    Each file has a line with its number and facts, and one line for each of its path, URL and resource URI (`kie://`).
-    Paths are written unchanged, because people click on them and agents use them in later calls.
+    Each file has a line with its number and facts, and one line for each of its path, URL and resource URI (`kie://`);
+    a single file without facts needs no number. Paths are written unchanged, because people click on them and agents
+    use them in later calls.
     """
     for number, each in enumerate(media, start=1):
-        yield f"{number}. {', '.join(each[name] for name in ('label', 'facts') if name in each)}".rstrip()
-        for name in ("path", "url", "resource"):
-            if name in each:
-                yield f"   {name}: {each[name] if name == 'path' else one_line(each[name])}"
+        facts = ", ".join(each[name] for name in ("label", "facts") if name in each)
+        if facts or len(media) > 1:
+            yield f"{number}. {facts}".rstrip()
+        yield from (
+            each[name] if name == "path" else one_line(each[name])
+            for name in ("path", "url", "resource")
+            if name in each
+        )
 
 
 def describe_cost(task: Task) -> Answer:
     """Return the fields of an answer with the credits that a task cost, or, if these are unknown, with the estimate."""
     if task.credits is not None:
-        return {"credits": task.credits, **usd_field("usd", task.credits)}
+        return {"credits": to_integer(task.credits), **usd_field("usd", task.credits)}
     if task.estimate:
-        return {"estimated_credits": list(task.estimate), **usd_field("estimated_usd", *task.estimate)}
+        return {
+            "estimated_credits": [to_integer(each) for each in task.estimate],
+            **usd_field("estimated_usd", *task.estimate),
+        }
     return {}
 
 

@@ -96,7 +96,9 @@ def load_tool_list() -> dict[str, Any]:
 
 def is_read_only(name: str) -> bool:
     """Tell whether a tool with this name exists and is read-only, which means that it spends and changes nothing."""
-    return any(tool["name"] == name and tool["annotations"]["readOnlyHint"] for tool in load_tool_list()["tools"])
+    return any(
+        tool["name"] == name and tool["annotations"].get("readOnlyHint") is True for tool in load_tool_list()["tools"]
+    )
 
 
 def suggest_tools(name: str) -> str:

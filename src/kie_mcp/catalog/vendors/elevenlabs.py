@@ -77,7 +77,7 @@ class Turbo25(Speech):
     """ElevenLabs Turbo 2.5: quick speech at half the price, in a language of choice."""
 
     id = "elevenlabs/text-to-speech-turbo-2-5"
-    aliases = ("elevenlabs", "elevenlabs-turbo-2.5", "turbo-2-5", "eleven_turbo_v2_5")
+    aliases = ("elevenlabs-turbo-2.5", "elevenlabs", "turbo-2-5", "eleven_turbo_v2_5")
     price = per("1000 characters", 6)
 
     language: str | None = wire("language_code", None, pattern="^[a-z]{2}$", description="ISO 639-1.")

@@ -36,7 +36,7 @@ class Hailuo02TextStandard(Hailuo02):
 
     id = "hailuo/02-text-to-video-standard"
     does = "text-to-video"
-    aliases = ("hailuo-02", "hailuo-02-standard", "hailuo")
+    aliases = ("hailuo-02-standard", "hailuo-02", "hailuo")
     price = per("second", 5)
 
     duration: Length = 6
@@ -97,7 +97,7 @@ class Hailuo23Standard(Hailuo23):
     """Hailuo 2.3 Standard: from a first frame, at a low price."""
 
     id = "hailuo/2-3-image-to-video-standard"
-    aliases = ("hailuo-2.3", "hailuo-2.3-standard")
+    aliases = ("hailuo-2.3-standard", "hailuo-2.3")
     price = per(
         "video",
         rate(30, duration=6, resolution="768P"),

@@ -81,7 +81,7 @@ class Reference11(HappyHorse11):
         "reference_image",
         min_length=1,
         max_length=9,
-        description="[Image 1] in the prompt; character1 in happyhorse/*.",
+        description="[Image 1] in the prompt; with 1.0: character1.",
     )
     aspect_ratio: Literal["16:9", "9:16", "3:4", "4:3", "4:5", "5:4", "1:1", "9:21", "21:9"] = "16:9"
 

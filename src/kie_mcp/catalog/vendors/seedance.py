@@ -107,7 +107,7 @@ class Multimodal(Seedance):
     last_image: Image | None = wire("last_frame_url", None)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=9)
     videos: tuple[Clip, ...] | None = wire(
-        "reference_video_urls", None, min_length=1, max_length=3, description="15 s in all; 2-5: 30."
+        "reference_video_urls", None, min_length=1, max_length=3, description="15 s in all; 2.5: 30."
     )
     audios: tuple[Sound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=3)
     aspect_ratio: AnyRatio = "16:9"

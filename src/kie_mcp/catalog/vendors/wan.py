@@ -212,6 +212,7 @@ class Wan27Reference(Wan27Made):
     """Wan 2.7: whoever and whatever up to five pictures and clips show, with a voice if given."""
 
     id = "wan/2-7-r2v"
+    aliases = ("wan-2.7-r2v",)
     does = "reference-to-video"
 
     images: tuple[Image, ...] | None = wire("reference_image", None, min_length=1, max_length=5)

@@ -33,8 +33,8 @@ class CompareModels(FreeInput):
 
     prompt: str = Field(min_length=1)
     models: tuple[str, ...] = Field(min_length=2, max_length=6, description="2 to 6.")
-    max_credits: float = Field(ge=0, description="For all together; nothing is sent when it would cost more.")
-    input: dict[str, Any] = Field({}, description="Further fields that all take, such as {aspect_ratio: …}.")
+    max_credits: float = Field(ge=0, description="For all together; above it nothing is sent.")
+    input: dict[str, Any] = Field({}, description="Further fields for all, such as {aspect_ratio: …}.")
 
 
 async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> CallToolResult | InputRequiredResult:
@@ -142,8 +142,8 @@ async def _wait_for_quick_tasks(
 
 COMPARE_MODELS = Tool(
     TOOL_NAME,
-    "Ask 2 to 6 models for the same, with what they all take besides in input, and see the results side by side, in a "
-    "table and one picture. Spends what they cost together.",
+    "Run 2 to 6 models with one prompt, and compare the results in a table and one picture. Spends what they cost "
+    "together.",
     CompareModels,
     compare_models,
     read_only=False,

@@ -71,7 +71,7 @@ async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> 
 
 UPLOAD_FILE = Tool(
     "upload_file",
-    "Put a file at KIE for about a day, at a public URL. Rarely needed: file arguments upload local files themselves.",
+    "Put a file at a public URL for about a day. Rarely needed: file arguments upload local files themselves.",
     UploadFile,
     upload_file,
     read_only=False,

@@ -121,7 +121,7 @@ class ResolveTask(Arguments):
 
     task_id: str
     outcome: str = Field(
-        description=f"KIE's id of it or the link of its result, as KIE's log shows it, or: {NOT_CREATED}.", min_length=1
+        description=f"KIE's id of it or its result's link, from KIE's log, or: {NOT_CREATED}.", min_length=1
     )
 
 
@@ -136,8 +136,8 @@ async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToo
 
 GET_TASK = Tool(
     "get_task",
-    "How tasks are and what they made. With wait_seconds it answers as soon as all have ended, or earlier where the "
-    "client would not wait so long. Costs nothing.",
+    "How tasks are and what they made. With wait_seconds it answers once all have ended, or before the client gives "
+    "up. Free.",
     GetTask,
     get_task,
 )
@@ -150,7 +150,7 @@ LIST_TASKS = Tool(
 )
 RESOLVE_TASK = Tool(
     "resolve_task",
-    "Settle a task whose status is unknown, or that names no result, once the user has looked where next_step says.",
+    "Settle a task that is unknown or names no result, once the user has looked where next_step says.",
     ResolveTask,
     resolve_task,
     read_only=False,

@@ -25,11 +25,19 @@ from kie_mcp.server.tools.tool import Tool
 TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
 COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md docs/prices.md"
 
-BUDGETS = {"standard": 10_500, "compact": 2_500, "all": 28_000}
-"""Maximum tokens of a client's context that the tools of each size may take."""
+BUDGETS = {"standard": 9_750, "compact": 2_000, "all": 21_000}
+"""Maximum tokens of a client's context that the list of tools of each size may take."""
+MOST_TOOL_TOKENS = 600
+"""Maximum tokens of one tool."""
+BYTES_PER_TOKEN = 3.7
+"""Bytes of the tool list that are one token to o200k_base, the tokenizer of OpenAI's models."""
 
 NUMBERS = ("integer", "number")
 """The types of arguments for which there is no empty value."""
+
+LONGEST_CHOICE = 16
+"""The most choices that a tool's schema lists."""
+
 
 ALWAYS_LOADED = frozenset({nano_banana.IMAGE.tool, "get_task", "find_models", live_models.RUN_MODEL_TOOL})
 """Names of the tools that Claude Code shows to its model from the start.
@@ -74,11 +82,53 @@ def build_sets() -> dict[str, list[str]]:
 
 
 def count_tokens(tool: dict[str, Any]) -> float:
-    """Estimate the tokens of a tool's definition as the bytes of its compact JSON divided by 4.
+    """Estimate the tokens of a tool's definition by its size; `benchmarks.tokens` compares this with a tokenizer."""
+    return len(_compact_json(tool).encode()) / BYTES_PER_TOKEN
 
-    Only what clients show to their models counts: the title, the annotations and `_meta` are for the clients.
+
+def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in the form that takes the fewest tokens, without what its words or MCP tell anyway.
+
+    Limits that the description tells are left out, and so are defaults, maximum lengths and an empty list of
+    required arguments. The order of the keys is the one that tokenizers know best.
     """
-    return len(_compact_json({key: tool[key] for key in ("name", "description", "inputSchema")}).encode()) / 4
+    if len(schema.get("enum", ())) > LONGEST_CHOICE:
+        schema = _describe_choice(schema)
+    words = schema.get("description", "")
+    order = {key: schema[key] for key in ("description", "type", "enum") if key in schema}
+    short = order | {key: value for key, value in schema.items() if not _is_needless(key, value, words)}
+    if "properties" in short:
+        short["properties"] = {name: shorten_schema(each) for name, each in short["properties"].items()}
+    if "items" in short:
+        short["items"] = shorten_schema(short["items"])
+    return short
+
+
+def _leave_out(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    return schema | {"properties": {key: value for key, value in schema["properties"].items() if key != name}}
+
+
+def _describe_choice(schema: dict[str, Any]) -> dict[str, Any]:
+    """Replace a long list of choices by a sentence with some of them."""
+    choices = schema["enum"]
+    some = ", ".join(choices[:: len(choices) // 4])
+    sentence = f"Such as {some}; describe_model lists all."
+    return {key: value for key, value in schema.items() if key != "enum"} | {"description": sentence}
+
+
+def _is_needless(key: str, value: Any, words: str) -> bool:
+    match key:
+        case "default" | "maxLength":
+            return True
+        case "required":
+            return not value
+        case "pattern":
+            return bool(words)
+        case "minimum" if value in (0, 1):
+            return True
+        case "minimum" | "maximum" | "minItems" | "maxItems":
+            return bool(re.search(rf"(?<![\d.]){re.escape(f'{value:g}')}(?![\d]|\.\d)", words))
+    return False
 
 
 def format_title(name: str) -> str:
@@ -99,23 +149,26 @@ def _family_tool(family: Family) -> dict[str, Any]:
         "name": family.tool,
         "title": format_title(family.tool),
         "description": family.description,
-        "inputSchema": _leave_open(family.input_schema),
+        "inputSchema": _leave_open(shorten_schema(_leave_out(family.input_schema, "anyway"))),
         # A call after the repeat window spends credits again, so the tool is not declared idempotent.
-        "annotations": {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": True},
+        "annotations": _format_hints(read_only=False, open_world=True),
     }
 
 
 def _utility_tool(utility: Tool) -> dict[str, Any]:
-    hints: dict[str, bool] = {"readOnlyHint": utility.read_only, "openWorldHint": utility.open_world}
-    if not utility.read_only:
-        hints["destructiveHint"] = False
     return {
         "name": utility.name,
         "title": format_title(utility.name),
         "description": utility.description,
-        "inputSchema": _leave_open(utility.input_schema),
-        "annotations": hints,
+        "inputSchema": _leave_open(shorten_schema(utility.input_schema)),
+        "annotations": _format_hints(read_only=utility.read_only, open_world=utility.open_world),
     }
+
+
+def _format_hints(*, read_only: bool, open_world: bool) -> dict[str, bool]:
+    """Return the hints that differ from what MCP says of a tool without hints: it changes, destroys and reaches out."""
+    hints = {"readOnlyHint": True} if read_only else {"destructiveHint": False}
+    return hints if open_world else hints | {"openWorldHint": False}
 
 
 def _leave_open(schema: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +178,7 @@ def _leave_open(schema: dict[str, Any]) -> dict[str, Any]:
     takes them, also if only another model of the tool has the argument. The OpenAI Agents SDK does not make a schema
     strict that says it is open. Without these words, a schema allows the same calls.
     """
-    required = schema["required"]
+    required = schema.get("required", ())
     optional = (field for name, field in schema["properties"].items() if name not in {*required, *OPTIONS})
     forced = any("default" not in field and ("enum" in field or field["type"] in NUMBERS) for field in optional)
     return schema | ({"additionalProperties": True} if forced else {})

@@ -23,7 +23,7 @@ class ViewMedia(Arguments):
 
     task_id: str
     n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, counted from 1; all when left out.")
-    size: Literal["small", "large"] = Field("small", description="large shows more detail: 200 kB, not 45.")
+    size: Literal["small", "large"] = Field("small", description="large: more detail, 200 kB, not 45.")
 
 
 async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallToolResult:
@@ -71,8 +71,8 @@ def _picture_result(text: str, picture: Preview | None = None) -> CallToolResult
 
 VIEW_MEDIA = Tool(
     "view_media",
-    "See what a task made, as one small picture: an image, several side by side with their numbers, a frame of a "
-    "video, the waveform of a sound.",
+    "See what a task made, as one small picture: an image, several side by side, a frame of a video, the waveform of a "
+    "sound.",
     ViewMedia,
     view_media,
     open_world=False,
