@@ -17,7 +17,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import KEPT_FOR, Result, Task
 from kie_mcp.media.lengths import measure_seconds
 from kie_mcp.media.limits import Content
-from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, fit_file
+from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, describe_changes, fit_file
 from kie_mcp.tasks.media_inputs import (
     abbreviate,
     decode_data_uri,
@@ -171,8 +171,8 @@ class References:
             await check_limits(fitted.content, ref.limits, ref)
             if url and fitted.content is content:
                 return url
-            if fitted.done:
-                self._changes[hash(ref)] = fitted.done
+            if changes := describe_changes(content, fitted):
+                self._changes[hash(ref)] = changes
             return (await self._uploader.upload(fitted.content)).url
 
     async def _resolve_upload(self, ref: MediaRef) -> str:

@@ -21,7 +21,7 @@ from kie_mcp.ledger.uploads import Upload
 from kie_mcp.media import formats
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.allowed_folders import AllowedFolders
-from kie_mcp.tasks.fitting import fit_file
+from kie_mcp.tasks.fitting import describe_changes, fit_file
 from kie_mcp.tasks.media_inputs import (
     decode_data_uri,
     extension,
@@ -159,8 +159,8 @@ class Uploader:
         limits = Limits() if medium == "image" else Limits(subtype)
         async with fit_file(content, limits, name, keep_metadata=self.keep_metadata) as fitted:
             upload = await send(fitted.content)
-            if fitted.done:
-                self.changes[upload.id] = fitted.done
+            if changes := describe_changes(content, fitted):
+                self.changes[upload.id] = changes
             return upload
 
     async def _upload_deduplicated(self, content: Content, send: Callable[[], Awaitable[UploadedFile]]) -> Upload:
