@@ -1,5 +1,6 @@
 """Decode pictures of all formats to upright pictures in sRGB with 8 bits a channel, with limited use of memory."""
 
+import gc
 import math
 import re
 import sys
@@ -174,9 +175,8 @@ def _decode(image: PIL.Image.Image, file: IO[bytes], size: tuple[int, int]) -> P
             f"has {megapixels:.0f} megapixels and takes {needed / 1e6:.0f} MB of memory to decode, of "
             f"{MAX_DECODED_BYTES / 1e6:.0f} MB allowed here: scale it down first, or save it as JPEG"
         )
-    if whole[0] * whole[1] > STRIPPED_PIXELS and (glibc := _find_glibc()):
-        # What earlier files left in small pieces would add to what this one takes.
-        glibc.malloc_trim(0)
+    if whole[0] * whole[1] > STRIPPED_PIXELS:
+        _give_memory_back()
     if rows:
         return strips.join_strips(rows, whole, factor, to_8_bits)
     image.load()
@@ -312,6 +312,13 @@ def prepare_pillow() -> None:
         # By default, glibc keeps freed blocks of up to 32 MB, and twice as much in all: 170 MB after a few pictures.
         glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
         glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
+    _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Free what earlier files left in small pieces, which would add to what the next picture takes."""
+    gc.collect()
+    if glibc := _find_glibc():
         glibc.malloc_trim(0)
 
 
