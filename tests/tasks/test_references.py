@@ -193,7 +193,7 @@ async def test_a_link_inside_the_allowed_folders_is_followed(references: Referen
     [
         (lambda path: path.write_text("geheim"), "is no picture, clip or sound"),
         (lambda path: path.write_text("geheim", encoding="utf-16"), "is no picture, clip or sound"),
-        (lambda path: path.write_bytes(b""), "is no picture, clip or sound"),
+        (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.mkdir(), "is no file"),
         (os.mkfifo, "is no file"),
         (lambda path: path.symlink_to(path), "There is no file"),
