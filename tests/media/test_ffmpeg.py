@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.encoded_media import run_ffmpeg
 from support.media_files import tone
 from support.programs import PROGRAM, needs_ffmpeg
 
@@ -102,6 +103,14 @@ async def test_a_clip_that_needs_too_much_memory_is_not_called_broken(line: str,
     with pytest.raises(InvalidCall, match=r"a\.mkv takes more than the 260 MB of memory") as refused:
         await ffmpeg.convert(full, tmp_path / "a.mkv", tmp_path / "a.mp4", ())
     assert "fewer pixels" in refused.value.next_step
+
+
+@needs_ffmpeg
+async def test_a_clip_with_too_many_pixels_is_not_called_broken(tmp_path: Path) -> None:
+    clip = run_ffmpeg("a.mp4", "-f", "lavfi", "-i", "color=size=8192x4608:rate=1:duration=1", "-preset", "ultrafast")
+    (tmp_path / "a.mp4").write_bytes(clip)
+    with pytest.raises(InvalidCall, match=r"has 8192 x 4608 px; frames of up to 36 megapixels are decoded here"):
+        await ffmpeg.extract_frame(str(PROGRAM), tmp_path / "a.mp4", 0, 99)
 
 
 @needs_ffmpeg

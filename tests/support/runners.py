@@ -115,7 +115,7 @@ async def run_runner(
         create_seconds=create_seconds,
         create_limiter=wrap_limiter(LedgerCreateLimiter(ledger, clock)),
     )
-    publisher = Uploader(client, ledger, folders=AllowedFolders([folder]), clock=clock)
+    publisher = Uploader(client, ledger, folders=AllowedFolders([folder]), clock=clock, guarded=False)
     saver = Downloader(client, folder / "out", guarded=False) if save else None
     try:
         async with client, anyio.create_task_group() as group:

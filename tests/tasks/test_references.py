@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def uploader(kie: KieClient, ledger: Ledger, folder: Path, clock: JumpingClock) -> Uploader:
-    return Uploader(kie, ledger, folders=AllowedFolders([folder]), clock=clock)
+    return Uploader(kie, ledger, folders=AllowedFolders([folder]), clock=clock, guarded=False)
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ async def test_a_link_inside_the_allowed_folders_is_followed(references: Referen
     [
         (lambda path: path.write_text("geheim"), "is no picture, clip or sound"),
         (lambda path: path.write_text("geheim", encoding="utf-16"), "is no picture, clip or sound"),
-        (lambda path: path.write_bytes(b""), "is no picture, clip or sound"),
+        (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.mkdir(), "is no file"),
         (os.mkfifo, "is no file"),
         (lambda path: path.symlink_to(path), "There is no file"),
@@ -218,7 +218,7 @@ async def test_an_impossible_path_is_answered_shortly(references: References, pa
 async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Ledger, folder: Path) -> None:
     """Over HTTP a path would mean the server's disk, not the caller's."""
     (folder / "a.png").write_bytes(picture())
-    far = References(Uploader(kie, ledger, folders=AllowedFolders(), clock=kie.clock), ledger, kie.clock)
+    far = References(Uploader(kie, ledger, folders=AllowedFolders(), clock=kie.clock, guarded=False), ledger, kie.clock)
     assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
     # Nor does a text tell by being refused that it is the path of a file there.
     refuse_stray_references({"prompt": str(folder / "a.png")}, AllowedFolders([]))

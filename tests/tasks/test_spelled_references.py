@@ -322,30 +322,23 @@ async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox,
     assert sandbox.accepted[0].body["input"]["image_input"] == [URLS[written]]
 
 
+DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t"
 PAGES = {
-    "https://drive.google.com/file/d/1aB_c-D/view?usp=sharing": "https://drive.google.com/uc?export=download&id=1aB_c-D",
+    "https://drive.google.com/file/d/1aB_c-D/view?usp=sharing": DRIVE + "&id=1aB_c-D",
     "https://drive.google.com/file/u/0/d/1aB/edit": "",
-    "https://drive.google.com/open?id=1aB&usp=drive_fs": "https://drive.google.com/uc?export=download&id=1aB",
-    "https://drive.google.com/file/d/1aB/view?resourcekey=0-x_Y&usp=sharing": (
-        "https://drive.google.com/uc?export=download&id=1aB&resourcekey=0-x_Y"
-    ),
-    "https://drive.google.com/open?resourcekey=0-xY&id=1aB": (
-        "https://drive.google.com/uc?export=download&id=1aB&resourcekey=0-xY"
-    ),
-    "https://docs.google.com/uc?export=download&id=1aB": "https://drive.google.com/uc?export=download&id=1aB",
-    "https://drive.google.com/uc?id=1aB": "https://drive.google.com/uc?export=download&id=1aB",
+    "https://drive.google.com/open?id=1aB&usp=drive_fs": DRIVE + "&id=1aB",
+    "https://drive.google.com/file/d/1aB/view?resourcekey=0-x_Y&usp=sharing": (DRIVE + "&id=1aB&resourcekey=0-x_Y"),
+    "https://drive.google.com/open?resourcekey=0-xY&id=1aB": (DRIVE + "&id=1aB&resourcekey=0-xY"),
+    "https://docs.google.com/uc?export=download&id=1aB": DRIVE + "&id=1aB",
+    "https://drive.google.com/uc?id=1aB": DRIVE + "&id=1aB",
     "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=0": (
         "https://www.dropbox.com/scl/fi/a1/fox.png?rlkey=k1&st=s&dl=1"
     ),
     "https://www.dropbox.com/s/a1/fox.png": "https://www.dropbox.com/s/a1/fox.png?dl=1",
-    "https://github.com/o/r/blob/main/docs/a%20fox.png?raw=true": (
-        "https://raw.githubusercontent.com/o/r/main/docs/a%20fox.png"
-    ),
-    "https://github.com/o/r/blob/main/a%20b%23c.png": "https://raw.githubusercontent.com/o/r/main/a%20b%23c.png",
-    "https://github.com/o/r/blob/main/what%3F%2B%25.png": (
-        "https://raw.githubusercontent.com/o/r/main/what%3F%2B%25.png"
-    ),
-    "https://github.com/o/r/blob/main/100%/ü.png": "https://raw.githubusercontent.com/o/r/main/100%25/%C3%BC.png",
+    "https://github.com/o/r/blob/main/docs/a%20fox.png?raw=true": ("https://github.com/o/r/raw/main/docs/a%20fox.png"),
+    "https://github.com/o/r/blob/main/a%20b%23c.png": "https://github.com/o/r/raw/main/a%20b%23c.png",
+    "https://github.com/o/r/blob/main/what%3F%2B%25.png": ("https://github.com/o/r/raw/main/what%3F%2B%25.png"),
+    "https://github.com/o/r/blob/main/100%/ü.png": "https://github.com/o/r/raw/main/100%25/%C3%BC.png",
     "https://gitlab.com/g/r/-/blob/a%23b/c%3Fd.png?ref_type=heads": (
         "https://gitlab.com/g/r/-/raw/a%23b/c%3Fd.png?ref_type=heads"
     ),
@@ -384,6 +377,8 @@ async def test_a_share_page_is_sent_as_the_file_s_own_url_and_the_answer_says_so
     "url",
     [
         "https://i.imgur.com/aBc12.png",
+        DRIVE + "&id=1aB",
+        "https://raw.githubusercontent.com/o/r/main/fox.png",
         "https://dl.dropboxusercontent.com/s/a1/fox.png",
         "https://github.com/user-attachments/assets/5f0c",
         "https://github.com/o/r/raw/main/fox.png",
@@ -435,6 +430,12 @@ async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbo
 )
 def test_the_own_url_of_a_clip_is_no_page(url: str) -> None:
     assert find_direct_url(url, url) == url
+
+
+@pytest.mark.parametrize("page", ["gifs/fox-snow-2rj8VysAig8QE", "embed/2rj8VysAig8QE?a=1", "stickers/2rj8VysAig8QE/"])
+def test_a_page_of_giphy_is_its_gif(page: str) -> None:
+    own = "https://media.giphy.com/media/2rj8VysAig8QE/giphy.gif"
+    assert find_direct_url(f"https://giphy.com/{page}", page) == own
 
 
 async def assert_nothing_sent(client: Client, sandbox: Sandbox, written: Any, said: str) -> None:

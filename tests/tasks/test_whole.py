@@ -12,13 +12,14 @@ from starlette.responses import JSONResponse, Response
 from support.clock import JumpingClock, let_others_run
 from support.runners import Intercept, InterceptedKie, model_call, run_runner, run_to_end, saved_files
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.dynamic_model import add_live_fields
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.errors import CapReached, ConfirmationNeeded, InsufficientCredits
+from kie_mcp.errors import ApiError, CapReached, ConfirmationNeeded, InsufficientCredits
 from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.tables import tasks
-from kie_mcp.ledger.task import Task
+from kie_mcp.ledger.task import KEPT_FOR, Task
 from kie_mcp.media.lengths import measure_seconds
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
@@ -225,6 +226,75 @@ async def test_a_part_of_unknown_outcome_is_never_sent_again(
         assert (last.state, gate.requests.count(CREATE)) == ("succeeded", 4)
         spent = await runner.ledger.spent(last)
     assert spent.day == pytest.approx(PRICE) == pytest.approx(1000 - sandbox.balance)
+
+
+async def fail_last_part(runner: Runner) -> list[Task]:
+    """Make the speech, of which KIE cannot make the last part, and return the other parts."""
+    assert (await run_to_end(runner, await runner.submit(speech()))).state == "failed"
+    return [each for each in await parts(runner) if each.state == "succeeded"]
+
+
+async def test_a_file_that_is_gone_here_is_taken_from_kie_again(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    gate = InterceptedKie(sandbox.app, post=at_create(3, lambda: sandbox.inject_fault("create", "fail")))
+    async with run_runner(tmp_path, gate, clock, rules=REPEATS) as runner:
+        first, second = await fail_last_part(runner)
+        Path(second.results[0].path).unlink()  # noqa: ASYNC240
+        clock.now += 2 * DAY
+        again = await run_to_end(runner, await runner.submit(speech()))
+    assert (again.state, len(again.results), again.note) == ("succeeded", 1, "")
+    assert await _length(Path(again.results[0].path)) > 8
+    assert len(sandbox.accepted) == 4
+    assert first.saved
+
+
+async def test_a_part_that_is_lost_here_and_at_kie_is_paid_again_only_when_the_caller_asks_once_more(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    gate = InterceptedKie(sandbox.app, post=at_create(3, lambda: sandbox.inject_fault("create", "fail")))
+    async with run_runner(tmp_path, gate, clock, rules=REPEATS) as runner:
+        first, second = await fail_last_part(runner)
+        path = Path(second.results[0].path)
+        path.unlink()  # noqa: ASYNC240
+        clock.now += KEPT_FOR + DAY
+        sandbox.inject_fault("media", 404, times=2)
+        with pytest.raises(ApiError) as caught:
+            await runner.submit(speech())
+        error = caught.value
+        assert error.message.startswith(f"Part 2 of 3, task {second.id}, which cost ")
+        assert format_credits(second.credits or 0) in error.message
+        assert str(path) in error.message
+        assert "pay for it again" in error.next_step
+        assert error.billed is False
+        assert len(sandbox.accepted) == 3
+        quoted = await runner.quote(speech())
+        assert "2 of 3 parts, the others are paid" in quoted.basis
+        again = await run_to_end(runner, await runner.submit(speech()))
+        assert (again.state, len(again.results), again.note) == ("succeeded", 1, "")
+        assert [each.body["input"]["text"] for each in sandbox.accepted[3:]] == [
+            each.body["input"]["text"] for each in sandbox.accepted[1:3]
+        ]
+        assert again.credits == pytest.approx(quoted.reserve)
+    assert first.saved
+
+
+async def test_a_part_whose_file_is_gone_before_it_is_joined_is_taken_from_kie_again(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("media", 503)
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await runner.submit(speech())
+        saved: list[Task] = []
+        while len(saved) < 2:
+            clock.now += 1
+            await let_others_run()
+            saved = [each for each in await parts(runner) if each.saved]
+        for each in saved:
+            Path(each.results[0].path).unlink()  # noqa: ASYNC240
+        task = await run_to_end(runner, task)
+    assert (task.state, len(task.results), task.note) == ("succeeded", 1, "")
+    assert len(sandbox.accepted) == 3
 
 
 class Held:

@@ -59,6 +59,7 @@ DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
 STREAM_PATTERN = re.compile(rb"^ *Stream #0:\d+.*?: (Video|Audio): (\w+)(?!.*attached pic)", re.MULTILINE)
 TIME_PATTERN = re.compile(rb"time=(\d+):(\d+):(\d+\.\d+)")
 OUT_OF_MEMORY_PATTERN = re.compile(rb"Cannot allocate memory|malloc of size \d+ failed")
+TOO_MANY_PIXELS_PATTERN = re.compile(rb"Picture size (\d+)x(\d+) exceeds specified max pixel count")
 FRAME_SIZE_PATTERN = re.compile(rb" sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 
 _frames, _conversions = anyio.Lock(), anyio.Lock()
@@ -127,7 +128,8 @@ async def extract_frame(
         timeout_seconds: Maximum seconds for the run of ffmpeg.
 
     Raises:
-        InvalidCall: ffmpeg cannot be started, or does not finish in time.
+        InvalidCall: ffmpeg cannot be started, does not finish in time, or the video's frames have more than
+            MAX_FRAME_PIXELS.
     """
     # A pixel of the video may be wider than high; `sar` is its width divided by its height, and 1 if that is unknown.
     factor = f"min(1,min({max_side_px}/(iw*sar),{max_side_px}/ih))"
@@ -136,6 +138,10 @@ async def extract_frame(
     output_options = ("-an", "-frames:v", "1", *filters, "-c:v", "ppm", "-f", "image2pipe", "pipe:1")
     async with _frames:
         run = await _run(program, path, (*_read(path, "-ss", f"{at_seconds:.3f}"), *output_options), timeout_seconds)
+    if not run.output and (too_large := TOO_MANY_PIXELS_PATTERN.search(run.errors)):
+        width, height = map(int, too_large.groups())
+        most = f"frames of up to {MAX_FRAME_PIXELS // 1_000_000} megapixels are decoded here"
+        raise InvalidCall(f"{path.name} has {width} x {height} px; {most}.", f"Open the file itself: {path}")
     duration = DURATION_PATTERN.search(run.errors)
     size = FRAME_SIZE_PATTERN.search(run.errors)
     return Frame(

@@ -18,6 +18,8 @@ STRIPPED_FORMATS = ("jpeg", "png", "webp", "bmp")
 """MIME subtypes of pictures that need no new encoding to lose their metadata; BMP pictures have no metadata."""
 MAX_PIXELS = 4096 * 4096
 """Maximum number of pixels after a new encoding; larger pictures are scaled down, because no model uses more."""
+PIXEL_FACTS = ("icc_profile", "transparency")
+"""Pillow's names of what is stored beside the pixels and needed to show them."""
 PLAIN_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
 """Pillow's modes of pictures that look the same in every program; pictures in other modes are encoded again."""
 
@@ -98,6 +100,9 @@ def _encode(image: PIL.Image.Image, content: Content, limits: Limits, scale: flo
     # Without being needed, a PNG's EXIF is not read, because that may decode all pixels.
     exif = image.getexif() if keep_metadata else None
     rendered = pictures.render_picture(image, content.file, min(scale, math.sqrt(MAX_PIXELS / math.prod(before))))
+    if not keep_metadata:
+        # Pillow's encoders write comments, XMP and texts that they find here.
+        rendered.info = {name: value for name, value in rendered.info.items() if name in PIXEL_FACTS}
     accepted = accepted_pictures(limits)
     see_through = pictures.is_transparent(rendered)
     suitable = ("png", "webp", "jpeg") if see_through else ("jpeg", "png", "webp")

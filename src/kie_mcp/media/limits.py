@@ -17,6 +17,8 @@ class Content:
     name: str
     mime_type: str
     size: int
+    found_at: str = ""
+    """The file's path if the caller gave only its name; else empty."""
 
 
 def find_problems(content: Content, limits: Limits) -> list[str]:

@@ -1,5 +1,6 @@
 """Decode pictures of all formats to upright pictures in sRGB with 8 bits a channel, with limited use of memory."""
 
+import gc
 import math
 import re
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
-from typing import IO
+from typing import IO, Any
 
 import PIL.Image
 import PIL.ImageChops
@@ -174,6 +175,8 @@ def _decode(image: PIL.Image.Image, file: IO[bytes], size: tuple[int, int]) -> P
             f"has {megapixels:.0f} megapixels and takes {needed / 1e6:.0f} MB of memory to decode, of "
             f"{MAX_DECODED_BYTES / 1e6:.0f} MB allowed here: scale it down first, or save it as JPEG"
         )
+    if whole[0] * whole[1] > STRIPPED_PIXELS:
+        _give_memory_back()
     if rows:
         return strips.join_strips(rows, whole, factor, to_8_bits)
     image.load()
@@ -305,13 +308,28 @@ def prepare_pillow() -> None:
         import pi_heif
 
         pi_heif.register_heif_opener(thumbnails=False)
+    if glibc := _find_glibc():
+        # By default, glibc keeps freed blocks of up to 32 MB, and twice as much in all: 170 MB after a few pictures.
+        glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
+        glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
+    _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Free what earlier files left in small pieces, which would add to what the next picture takes."""
+    gc.collect()
+    if glibc := _find_glibc():
+        glibc.malloc_trim(0)
+
+
+@cache
+def _find_glibc() -> Any:
+    """Return the C library if it is glibc, whose memory can be given back to the operating system, else None."""
     if sys.platform == "linux":
         import ctypes
 
-        # By default, glibc keeps freed blocks of up to 32 MB, and twice as much in all: 170 MB after a few pictures.
-        # Other C libraries have no such functions.
-        with suppress(AttributeError, OSError):
-            glibc = ctypes.CDLL(None)
-            glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
-            glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
-            glibc.malloc_trim(0)
+        # Other C libraries do not have this function.
+        with suppress(OSError):
+            library = ctypes.CDLL(None)
+            return library if hasattr(library, "malloc_trim") else None
+    return None

@@ -179,8 +179,8 @@ class Sandbox:
         offer = offers[0]
         if offer.id in self.discovery.removed or (offer.model.legacy and not self.discovery.legacy):
             return build_envelope(422, f"The model {offer.id} is no longer available")
-        if missing := offer.missing_fields(body):
-            return build_envelope(422, f"{missing[0]} is required")
+        if problem := offer.find_problem(body):
+            return build_envelope(422, problem)
         if lost_upload := self._find_lost_upload(request, body):
             return build_envelope(451, f"The file could not be fetched: {lost_upload}")
         now, base = self._clock(), _base_url(request)

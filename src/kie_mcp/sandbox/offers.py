@@ -1,6 +1,7 @@
 """Find the model that a create request names. An `Offer` is a model together with one of the routes that run it."""
 
 import contextlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,6 +15,7 @@ from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate, Unit
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.sentences import LONGEST_SPEECH
 from kie_mcp.catalog.wire_schema import wire_schema
 from kie_mcp.kie.routes import JOBS, Route, find, wire_name
 
@@ -97,10 +99,30 @@ class Offer:
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
-    def missing_fields(self, body: Json) -> list[str]:
+    def _missing_fields(self, body: Json) -> list[str]:
         """Return the names of required fields that the body of a create request does not have."""
         given = {**self.input_fields(body), self.route.callback: body.get(self.route.callback)}
         return sorted(name for name in self.required_fields if given.get(name) is None)
+
+    def find_problem(self, body: Json) -> str:
+        """Return KIE's message for a create request that lacks a field or has too long a text; empty if it is right."""
+        if missing := self._missing_fields(body):
+            return f"{missing[0]} is required"
+        return "The text length cannot exceed the maximum limit" if self._has_too_long_text(body) else ""
+
+    def _has_too_long_text(self, body: Json) -> bool:
+        """Return True if a text of a create request, or all that a voice has to say, is longer than KIE takes."""
+        fields, properties = self.input_fields(body), self.input_schema["properties"]
+        longest = {name: each["maxLength"] for name, each in properties.items() if "maxLength" in each}
+        if any(len(text) > longest.get(name, math.inf) for name, text in fields.items() if isinstance(text, str)):
+            return True
+        if self.model.does != "text-to-speech":
+            return False
+        try:
+            return len(self.model.model_validate(self._received(body)).split()) > 1
+        except ValidationError:
+            # A text that no call may have, even one that is made in parts, is among the reasons.
+            return _count_characters(fields) > LONGEST_SPEECH
 
     def parse_arguments(self, body: Json) -> dict[str, Any]:
         """Return the arguments of a create request with kie-mcp's field names; a missing argument has its default.
@@ -214,6 +236,19 @@ def _count_units(unit: Unit, call: SimpleNamespace) -> float:
             return len(str(getattr(call, "prompt", ""))) / 1e6
         case _:
             return 1
+
+
+def _count_characters(value: Any) -> int:
+    """Return the length of all texts in a JSON value together."""
+    match value:
+        case str():
+            return len(value)
+        case dict():
+            return sum(map(_count_characters, value.values()))
+        case list():
+            return sum(map(_count_characters, value))
+        case _:
+            return 0
 
 
 def _parse_amount(value: Any) -> float:

@@ -208,7 +208,14 @@ class App:
         runner = Runner(
             client,
             ledger,
-            Uploader(client, ledger, folders=folders, clock=self.clock, keep_metadata=settings.keep_metadata),
+            Uploader(
+                client,
+                ledger,
+                folders=folders,
+                clock=self.clock,
+                keep_metadata=settings.keep_metadata,
+                guarded=not settings.sandbox,
+            ),
             Downloader(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
             self._task_group,
             rules=Rules(

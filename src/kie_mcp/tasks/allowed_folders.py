@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +13,13 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.media_inputs import abbreviate, identify_file
 from kie_mcp.tasks.private_places import find_fault, find_hidden, may_be_read
-from kie_mcp.tasks.spelled_paths import find_elsewhere, find_spelled_path, locate_spelled_path, refuse_unknown_path
+from kie_mcp.tasks.spelled_paths import (
+    find_elsewhere,
+    find_named_file,
+    find_spelled_path,
+    locate_spelled_path,
+    refuse_unknown_path,
+)
 
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
@@ -82,7 +88,8 @@ class AllowedFolders:
         """Open a local media file.
 
         Args:
-            path: A path or a `file://` URL. If the path is a symbolic link, its target has to be in an allowed folder.
+            path: A path, a `file://` URL, or the name of a file that is directly in one of the allowed folders. If it
+                is a symbolic link, its target has to be in an allowed folder.
 
         Raises:
             InvalidCall: When the file does not exist, is not in an allowed folder, is hidden, or is no media file.
@@ -90,6 +97,8 @@ class AllowedFolders:
         if not self._fixed:
             raise InvalidCall("This server reads no local files.", "Give a URL, a data URI, or task:<id>#<n>.")
         found = find_spelled_path(path, self._counting)
+        named = None if found else find_named_file(path, self._counting)
+        found = found or named
         try:
             place = found.resolve(strict=True) if found else None
         except (OSError, RuntimeError):
@@ -101,7 +110,7 @@ class AllowedFolders:
         with _open_place(place) as file:
             # A folder on the way may have become a link since the path was resolved.
             self._check(disk.locate(file, place), path)
-            yield identify_file(file, place.name)
+            yield replace(identify_file(file, place.name), found_at=str(named or ""))
 
     def _refuse(self, path: str) -> InvalidCall:
         """Return the error for a path that leads to no file that may be read; it does not tell if there is another."""

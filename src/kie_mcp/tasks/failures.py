@@ -1,8 +1,9 @@
 """Failures: build the errors of failed tasks; each error says why, whether KIE billed the task, and what to do next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.errors import ApiError, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
 from kie_mcp.kie import codes
@@ -74,6 +75,32 @@ def files_gone_error(error: Exception) -> ApiError:
         f"The files were not saved while KIE had them, which is 14 days ({describe_cause(error)}).",
         "Make it again if it is still wanted.",
         billed=True,
+    )
+
+
+def file_lost_error(paths: str) -> ApiError:
+    """Build the error for a part of a whole whose saved file is gone, here and at KIE."""
+    what = f"{paths} is gone, and KIE has no copy any more."
+    return ApiError(what, "Make it again if it is still wanted.", billed=True)
+
+
+def parts_lost_error(lost: Mapping[int, Task], count: int) -> ApiError:
+    """Build the error for a whole, some of whose parts were made for an earlier call and have lost their files since.
+
+    Args:
+        lost: The lost parts by their numbers, counted from 0.
+        count: The number of all parts.
+    """
+    told = [
+        f"Part {number + 1} of {count}, task {part.id}, which cost "
+        f"{format_credits(part.reserved if part.credits is None else part.credits)}, is lost: "
+        f"{(part.error or {}).get('message', '')}"
+        for number, part in lost.items()
+    ]
+    return ApiError(
+        " ".join(told),
+        "Ask the user whether to pay for it again. The same call then makes what is lost or missing, and pays for "
+        "that; with quote: true it tells how much.",
     )
 
 

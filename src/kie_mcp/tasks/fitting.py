@@ -76,6 +76,11 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
     await check_limits(replace(content, mime_type=target), limits, ref)
 
 
+def describe_changes(content: Content, fitted: Fitted) -> str:
+    """Return in words which file was taken for a name without a folder, and what was done to it; empty for nothing."""
+    return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
+
+
 def check_kind(mime_type: str, ref: MediaRef) -> None:
     """Check that a picture, clip or sound is of the kind that a field takes; other MIME types are not checked.
 

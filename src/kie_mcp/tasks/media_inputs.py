@@ -29,8 +29,11 @@ def identify_file(file: IO[bytes], name: str) -> Content:
     Raises:
         InvalidCall: The file is no media file.
     """
+    size = os.fstat(file.fileno()).st_size
+    if not size:
+        raise InvalidCall(f"{abbreviate(name)} is empty.", "Perhaps it is still being written; give it again then.")
     mime_type = formats.detect_mime_type(file) or _refuse_other_files(name)
-    return Content(file, unique_name(name, extension(mime_type)), mime_type, os.fstat(file.fileno()).st_size)
+    return Content(file, unique_name(name, extension(mime_type)), mime_type, size)
 
 
 def decode_data_uri(uri: str) -> Content:

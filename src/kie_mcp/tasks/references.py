@@ -17,7 +17,8 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import KEPT_FOR, Result, Task
 from kie_mcp.media.lengths import measure_seconds
 from kie_mcp.media.limits import Content
-from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, fit_file
+from kie_mcp.tasks import link_types
+from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, describe_changes, fit_file
 from kie_mcp.tasks.media_inputs import (
     abbreviate,
     decode_data_uri,
@@ -154,7 +155,7 @@ class References:
     async def _resolve_media(self, ref: MediaRef) -> str:
         if ref.startswith(("https://", "http://")):
             url = prepare_url(ref, ref.limits, self._uploader.own_urls)
-            check_kind(guess_mime_type(url), ref)
+            check_kind(guess_mime_type(url) or await self._find_link_type(url, ref), ref)
             if url != ref:
                 self._changes[hash(ref)] = f"sent as {url}, the file's own URL"
             return url
@@ -165,14 +166,29 @@ class References:
         with self._open(ref) as content:
             return await self._fit_and_upload(content, ref, keep_metadata=self._uploader.keep_metadata)
 
+    async def _find_link_type(self, url: str, ref: MediaRef) -> str:
+        """Return the type of the file at a URL whose name does not tell it; empty if it is unknown or does not matter.
+
+        Raises:
+            InvalidCall: The URL leads to a web page.
+        """
+        is_own = url.startswith(self._uploader.own_urls)
+        found = "" if is_own or ref.medium == "file" else await self._uploader.link_types.find(url)
+        if found == link_types.PAGE:
+            raise InvalidCall(
+                f"{abbreviate(ref)} leads to a web page, and no file.",
+                "Nothing was sent. Give a link that leads to the file itself, or the path of the file.",
+            )
+        return found
+
     async def _fit_and_upload(self, content: Content, ref: MediaRef, *, keep_metadata: bool, url: str = "") -> str:
         """Return the URL of a file that fits; `url` is where KIE has the file as it is."""
         async with fit_file(content, ref.limits, ref, keep_metadata=keep_metadata) as fitted:
             await check_limits(fitted.content, ref.limits, ref)
             if url and fitted.content is content:
                 return url
-            if fitted.done:
-                self._changes[hash(ref)] = fitted.done
+            if changes := describe_changes(content, fitted):
+                self._changes[hash(ref)] = changes
             return (await self._uploader.upload(fitted.content)).url
 
     async def _resolve_upload(self, ref: MediaRef) -> str:

@@ -32,13 +32,14 @@ class Page:
     """What the page is, if there is no rule."""
 
 
-_DRIVE = "https://drive.google.com/uc?export=download&id={id}"
+_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id={id}"
+"""Without `confirm`, a page that warns of viruses stands before a large file: github.com/wkentaro/gdown handles it."""
 _DRIVE_KEY = ("resourcekey",)
 """What links to some old files need: developers.google.com/workspace/drive/api/guides/resource-keys."""
 
-# The first entry that matches counts. Each rule is documented by the site, as the comment says.
+# The first entry that matches counts. Each rule is documented by the site or seen in programs that use it, as the
+# comment says.
 PAGES: tuple[Page, ...] = (
-    # Google's `webContentLink` has this form: developers.google.com/workspace/drive/api/reference/rest/v3/files
     Page(r"drive\.google\.com", r"/(?:a/[^/]+/)?(?:u/\d+/)?file/d/(?P<id>[\w-]+).*", _DRIVE, keep_query=_DRIVE_KEY),
     Page(
         r"(drive|docs)\.google\.com",
@@ -49,7 +50,7 @@ PAGES: tuple[Page, ...] = (
     Page(r"drive\.google\.com", r".*folders/.*", what=FOLDER),
     Page(r"docs\.google\.com", r"/(?!.+/export([/?]|$)).*"),
     Page(r"drive\.google\.com|(photos|slides)\.google\.com|photos\.app\.goo\.gl|share\.google"),
-    # help.dropbox.com/share/force-download
+    # help.dropbox.com/share/force-download; `rlkey` must stay: dropboxforum.com/discussions/101001012/689070
     Page(r"dropbox\.com", r"/(scl/fo|sh)/.*", what=FOLDER),
     Page(r"dropbox\.com", r"/(scl/fi|s)/.*", set_query=(("dl", "1"),), drop_query=("raw", "dl")),
     Page(r"dropbox\.com|db\.tt"),
@@ -58,14 +59,15 @@ PAGES: tuple[Page, ...] = (
     Page(r".+\.sharepoint\.com", r"/(?!.*([?&]download=1|download\.aspx)).*"),
     Page(r"(.+\.)?icloud\.com"),
     # docs.github.com/en/repositories/working-with-files/using-files/viewing-and-understanding-files
+    # Of files in Git LFS, raw.githubusercontent.com has only pointers: github.com/drakulavich/kesha-voice-kit/pull/486
     Page(
         r"github\.com",
         r"/(?P<repo>[^/]+/[^/]+)/blob/(?P<path>[^?#]+).*",
-        "https://raw.githubusercontent.com/{repo}/{path}",
+        "https://github.com/{repo}/raw/{path}",
     ),
     Page(r"github\.com", r"/[^/]+/[^/]+(/tree/.*)?/?", what=FOLDER),
     Page(r"gist\.github\.com", r"/(?!.+/raw(/|$)).*", what=SITE),
-    # docs.gitlab.com/user/project/repository/files/
+    # docs.gitlab.com/user/project/repository/files/; `ref_type`: gitlab.com/gitlab-org/gitlab/-/issues/388032
     Page(
         r"gitlab\.com",
         r"(?P<repo>/.+)/-/blob/(?P<path>[^?#]+).*",
@@ -78,29 +80,29 @@ PAGES: tuple[Page, ...] = (
         r"/(?P<repo>[^/]+/[^/]+)/src/(?P<path>[^?#]+\.\w+).*",
         "https://bitbucket.org/{repo}/raw/{path}",
     ),
-    # huggingface.co/docs/huggingface_hub/package_reference/file_download
+    # huggingface.co/docs/huggingface_hub/package_reference/file_download, `hf_hub_url`
     Page(
         r"(huggingface\.co|hf\.co)",
         r"/(?P<repo>.+?)/blob/(?P<path>[^?#]+).*",
         "https://huggingface.co/{repo}/resolve/{path}",
     ),
-    # mediawiki.org/wiki/Help:Linking_to_files, `Special:FilePath`
+    # mediawiki.org/wiki/Help:Linking_to_files; MediaWiki's SpecialFilepath.php redirects to the file
     Page(
         r"commons\.(m\.)?wikimedia\.org|[a-z-]+\.(m\.)?wikipedia\.org",
         r"/wiki/[^/?#:%]+(?::|%3[aA])(?P<name>[^/?#]+\.(?i:jpe?g|png|gif|webp|tiff?|svg|webm|ogv|ogg|oga|mp3|wav|flac|mid)).*",
         "https://{host}/wiki/Special:FilePath/{name}",
     ),
-    # developers.giphy.com/docs/optional-settings
+    # developers.giphy.com/docs/optional-settings; the same pattern of pages is in yt-dlp's extractor/giphy.py
     Page(
         r"giphy\.com",
-        r"/(?:gifs|clips|stickers)/(?:.*-)?(?P<id>\w{6,})/?",
+        r"/(?:gifs|clips|stickers|embed)/(?:.*-)?(?P<id>\w{6,})/?(?:\?.*)?",
         "https://media.giphy.com/media/{id}/giphy.gif",
     ),
     Page(r"(giphy|tenor)\.com", r"/(?:gifs|clips|stickers|view|search|explore)/.*", what=SITE),
-    # apidocs.imgur.com: the links of images
+    # apidocs.imgur.com: the field `link` of an image
     Page(r"(m\.)?imgur\.com", r"/(?P<name>\w+\.(?:png|jpe?g|gif|webp|mp4))(?:\?.*)?", "https://i.imgur.com/{name}"),
     Page(r"(m\.)?imgur\.com", what=SITE),
-    # pixeldrain.com/api
+    # pixeldrain.com/api: GET /file/{id}
     Page(r"pixeldrain\.com", r"/u/(?P<id>\w+).*", "https://pixeldrain.com/api/file/{id}"),
     Page(r"pixeldrain\.com", r"/l/.*", what=FOLDER),
     Page(

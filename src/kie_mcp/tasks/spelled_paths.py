@@ -65,6 +65,31 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
     return None
 
 
+def find_named_file(text: str, folders: Sequence[Path]) -> Path | None:
+    """Return the only file directly in one of the allowed folders that has the name that a text is; None if none has.
+
+    A name that is exactly as it is written comes first; then the same spellings count as in `find_spelled_path()`.
+
+    Args:
+        text: A file's name without a folder, with anything around it that people and clients write.
+        folders: The allowed folders, without symbolic links.
+
+    Raises:
+        InvalidCall: Several folders have such a file.
+    """
+    names = [name for name in spell_paths(text) if _is_bare_name(name)]
+    exact = [[folder / name for folder in folders] for name in names]
+    alike = [[each for folder in folders for each in _find_children(folder, name, folders)] for name in names]
+    for paths in (*exact, *alike):
+        found = {path.resolve(): path for path in paths if _is_there(path, folders) and path.is_file()}
+        if len(found) > 1:
+            places = _list(list(found.values()))
+            raise InvalidCall(f"There are several files {abbreviate(text)}.", f"Give one of them: {places}.")
+        if found:
+            return next(iter(found.values()))
+    return None
+
+
 def locate_spelled_path(text: str) -> Path | None:
     """Return the place that an absolute path means, whether or not something is there; None for another text.
 
@@ -145,6 +170,10 @@ def fold_name(name: str) -> str:
     """Return a file name in which everything that looks alike is alike: blanks, quotes, dashes, the form of accents."""
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name.translate(_ALIKE)))
     return " ".join(plain.translate(_ALIKE).split())
+
+
+def _is_bare_name(written: str) -> bool:
+    return "/" not in written and not _expand(written).is_absolute() and written not in ("", ".", "..")
 
 
 def _make_absolute(written: str) -> Path | None:

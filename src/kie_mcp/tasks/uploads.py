@@ -21,7 +21,8 @@ from kie_mcp.ledger.uploads import Upload
 from kie_mcp.media import formats
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.allowed_folders import AllowedFolders
-from kie_mcp.tasks.fitting import fit_file
+from kie_mcp.tasks.fitting import describe_changes, fit_file
+from kie_mcp.tasks.link_types import LinkTypes
 from kie_mcp.tasks.media_inputs import (
     decode_data_uri,
     extension,
@@ -45,6 +46,7 @@ class Uploader:
         folders: AllowedFolders,
         clock: Clock,
         keep_metadata: bool = False,
+        guarded: bool = True,
     ) -> None:
         """Build an uploader.
 
@@ -54,7 +56,9 @@ class Uploader:
             folders: Opens local files in the folders from which they may be read.
             clock: The clock.
             keep_metadata: True to keep metadata, such as the location, in the uploaded files.
+            guarded: True to look at no file at a private address, as a protection against SSRF.
         """
+        self.link_types = LinkTypes(client, guarded=guarded)
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
         """For each upload id, the changes to the file or to the link to it, in words; none from `upload()`."""
@@ -159,8 +163,8 @@ class Uploader:
         limits = Limits() if medium == "image" else Limits(subtype)
         async with fit_file(content, limits, name, keep_metadata=self.keep_metadata) as fitted:
             upload = await send(fitted.content)
-            if fitted.done:
-                self.changes[upload.id] = fitted.done
+            if changes := describe_changes(content, fitted):
+                self.changes[upload.id] = changes
             return upload
 
     async def _upload_deduplicated(self, content: Content, send: Callable[[], Awaitable[UploadedFile]]) -> Upload:

@@ -23,6 +23,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import Plan, count_credits
 from kie_mcp.tasks.polling import DurationEstimate
+from kie_mcp.tasks.saved_results import find_saved_path
 from kie_mcp.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,8 @@ class WholeWatcher:
     async def _make_next(self) -> None:
         """Find or start the next part; if KIE refuses the first one, end the whole with its error."""
         number = len(self._parts)
+        if number == 0 and await self._fail_for_lost_files(await self._plan.find_parts(self._services.ledger)):
+            return
         try:
             started = await self._find_or_start(number)
         except KieMcpError as error:
@@ -163,6 +166,41 @@ class WholeWatcher:
         if part and part.parent == self.task.id and not part.refused:
             return Started(part)
         return await self._runner.start_part(self._plan.orders[number], self.task, key)
+
+    async def _fail_for_lost_files(self, parts: Sequence[Task | None]) -> bool:
+        """Get back the files of earlier parts that are gone; end the whole with an error if that is impossible.
+
+        A part that is lost is paid again only if the same call is made again, after this error.
+
+        Returns:
+            Whether the whole has ended.
+        """
+        found = [part and await self._get_files_back(part) for part in parts]
+        lost = {number: part for number, part in enumerate(found) if part and part.state == "expired"}
+        is_news = any(part.state != "expired" for number, part in enumerate(parts) if part and number in lost)
+        if is_news:
+            self._parts = [part for part in found if part]
+            await self._fail(failures.parts_lost_error(lost, len(parts)))
+        return is_news
+
+    async def _get_files_back(self, part: Task) -> Task:
+        """If a saved file of a part is gone, download it again; if KIE has deleted it as well, the part is expired."""
+        if part.state != "succeeded" or not part.saved or not self._services.downloader:
+            return part
+        gone = [result for result in part.results if result.path and not await find_saved_path(result)]
+        if not gone:
+            return part
+        paths = ", ".join(result.path for result in gone)
+        for result in gone:
+            result.path = result.mime_type = result.facts = ""
+        part.saved = False
+        await self._services.save(part)
+        await self._runner.get(part.id)
+        part = await self._wait_for_part(part)
+        if part.state == "expired" or any(not result.path for result in part.results):
+            part.state, part.error = "expired", failures.file_lost_error(paths).as_dict()
+            await self._services.save(part)
+        return part
 
     async def _wait_for_parts(self) -> None:
         for number, part in enumerate(self._parts):
@@ -197,6 +235,7 @@ class WholeWatcher:
 
     async def _finish(self) -> None:
         """End the whole: with one file if all parts succeeded, else with the error of the part that did not."""
+        self._parts = [await self._get_files_back(part) for part in self._parts]
         number = self._find_failed()
         if number is not None:
             await self._fail(self._parts[number].error or TaskFailed("It has no result.").as_dict(), number)
@@ -260,8 +299,10 @@ class WholeWatcher:
         part = self._parts[number] if number < len(self._parts) else None
         name = f"Part {number + 1} of {count}" + (f", task {part.id}," if part else "")
         is_unknown = part is not None and part.state == "unknown"
-        state = "is unknown" if is_unknown else "was not made"
-        kept = f" {made} of {count} parts are made and kept." if made else ""
+        state = {"unknown": "is unknown", "expired": "is lost"}.get(part.state if part else "", "was not made")
+        others = [each for each, other in enumerate(self._parts) if other.state == "expired" and each != number]
+        kept = "".join(f" Part {each + 1} is lost as well." for each in others)
+        kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
         # A part of unknown outcome may belong to an earlier whole, which counts its credits.
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)

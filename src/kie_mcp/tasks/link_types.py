@@ -1,0 +1,76 @@
+"""Link types: what the URL of a file leads to, by its first bytes, where the name in the URL does not tell."""
+
+from contextlib import suppress
+
+import anyio
+import httpx2
+
+from kie_mcp.errors import InvalidCall
+from kie_mcp.kie.client import KieClient
+from kie_mcp.media import formats, result_types
+from kie_mcp.tasks.address_guard import AddressGuard
+
+HEAD_BYTES = 65_536
+"""Most bytes that are read of a file; the start of a file tells its type."""
+SECONDS = 5
+"""Seconds after which a host that does not answer is not waited for any longer."""
+MOST_REDIRECTS = 5
+MOST_KEPT = 200
+"""Most URLs whose type is kept, because a call asks for it twice: for the idempotency key, and for the request."""
+PAGE = "text/html"
+
+
+class LinkTypes:
+    """Finds out the type of the file behind a URL, by reading its first bytes; private addresses are not asked."""
+
+    def __init__(self, client: KieClient, *, guarded: bool = True) -> None:
+        """Store the arguments.
+
+        Args:
+            client: The client of KIE's API; its HTTP connections are used, but without the API key.
+            guarded: True to ask no host with a private address, as a protection against SSRF.
+        """
+        self._client = client
+        self._guard = AddressGuard(() if guarded else ("",), proxied=client.has_proxies)
+        self._known: dict[str, str] = {}
+
+    async def find(self, url: str) -> str:
+        """Return the MIME type of a file, or `PAGE` for a web page; empty if that is unknown, or the host is silent."""
+        if url not in self._known:
+            if len(self._known) >= MOST_KEPT:
+                self._known.clear()
+            self._known[url] = ""
+            with anyio.move_on_after(SECONDS), suppress(InvalidCall, OSError, httpx2.HTTPError, httpx2.InvalidURL):
+                self._known[url] = await self._read_type(url)
+        return self._known[url]
+
+    async def _read_type(self, url: str) -> str:
+        for _ in range(MOST_REDIRECTS):
+            await self._guard.check_link(url)
+            connection = self._guard.watch_connection(url)
+            # Each request has a connection of its own, because the guard only sees the address of a new one.
+            headers = {"Accept-Encoding": "identity", "Connection": "close", "Range": f"bytes=0-{HEAD_BYTES - 1}"}
+            extensions = {"trace": connection.trace}
+            async with self._client.http.stream("GET", url, headers=headers, extensions=extensions) as response:
+                connection.check(response.extensions.get("network_stream"))
+                if response.next_request:
+                    url = str(response.next_request.url)
+                    continue
+                return await _judge(response) if response.status_code in (200, 206) else ""
+        return ""
+
+
+async def _judge(response: httpx2.Response) -> str:
+    """Return the type of the file in a response; empty if its first bytes and the host do not agree on the kind."""
+    head = bytearray()
+    async for chunk in response.aiter_bytes():
+        head += chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    declared = result_types.read_declared_type(response.headers.get("content-type", ""))
+    found = formats.detect_mime_type(bytes(head[:HEAD_BYTES])) or ""
+    if not found:
+        return declared if declared == PAGE or declared.startswith(("image/", "video/", "audio/")) else ""
+    # Whether an MP4 file has pictures may be told at its end only.
+    kinds = {found.partition("/")[0], declared.partition("/")[0]}
+    return "" if kinds == {"audio", "video"} else found
