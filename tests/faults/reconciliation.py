@@ -16,7 +16,7 @@ from support.runners import model_call, saved_files
 
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.database import FILE_NAME
-from kie_mcp.ledger.task import FINAL, IN_PARTS
+from kie_mcp.ledger.task import BATCH, FINAL, IN_PARTS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
 
@@ -87,7 +87,9 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
     # Whatever KIE took is known by its id, or known to be unknown.
     lost = [task for task in kie.accepted if task.id not in by_id]
     assert len(lost) <= states["unknown"]
-    assert all(row["credits"] in (None, 0) for row in rows if not row["kie_id"] and row["route"] != IN_PARTS)
+    assert all(
+        row["credits"] in (None, 0) for row in rows if not row["kie_id"] and row["route"] not in (IN_PARTS, BATCH)
+    )
 
     # No call was paid twice. One that failed at KIE cost nothing and may be made again.
     now, paths = kie._clock(), set[Path]()
@@ -112,6 +114,14 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
         costs = [row["credits"] for row in rows if row["parent"] == whole["id"] and row["kie_id"]]
         assert whole["credits"] == (None if None in costs else pytest.approx(sum(costs)))
         paths.update(Path(result["path"]) for result in json.loads(whole["results"]))
+
+    # A batch tells what its items cost, has their files in their order, and reserves nothing any more.
+    for batch in (row for row in rows if row["route"] == BATCH):
+        items = [row for item in json.loads(batch["request"])["items"] for row in rows if row["id"] == item["task_id"]]
+        assert batch["credits"] in (None, pytest.approx(sum(item["credits"] or 0 for item in items)))
+        made = [result["path"] for item in items for result in json.loads(item["results"])]
+        assert [result["path"] for result in json.loads(batch["results"])] == made
+        assert (batch["credits"] or batch["reserved"]) <= json.loads(batch["request"])["max_credits"]
 
     # No file is there twice, or half.
     out = folder / "out"

@@ -139,3 +139,12 @@ async def test_the_longest_page_of_tasks_stays_below_2000_tokens(client: Client)
     result = await client.call_tool("list_tasks", {"limit": 20})
     assert len(answer(result)["tasks"]) == 20
     assert count_tokens(result) < 2000
+
+
+async def test_get_task_answers_as_soon_as_the_first_has_ended_if_asked_to(client: Client, sandbox: Sandbox) -> None:
+    slow = (await make(client, "suno_music"))["task_id"]
+    sandbox._seconds = 400
+    slower = (await make(client, "kling_video"))["task_id"]
+    called = {"task_ids": [slower, slow], "wait_seconds": 600, "first": True}
+    told = answer(await client.call_tool("get_task", called))
+    assert [each["status"] for each in told["tasks"]] == ["running", "succeeded"]

@@ -274,3 +274,12 @@ async def test_a_broken_picture_is_an_error(client: Client) -> None:
     said = read_refusal(await view(client, made["task_id"]))
     assert "is not what was saved" in said
     assert str(path) in said
+
+
+async def test_several_tasks_are_on_one_sheet_and_each_file_is_named(client: Client) -> None:
+    first, second = await make(client, "z_image"), await make(client, "suno_music")
+    result = await view(client, f"{first['task_id']} task:{second['task_id']}#2")
+    _, text = read_picture(result)
+    named = [" ".join(line.partition(":")[0].split()[:2]) for line in text.splitlines()[:2]]
+    assert named == [f"1. {first['task_id']}#1", f"2. {second['task_id']}#2"]
+    assert (await view(client, f"{first['task_id']} t_zzzzzzzzzzzz")).is_error

@@ -23,7 +23,7 @@ from kie_mcp.ledger.rate_limit import CreateSlots
 from kie_mcp.ledger.rows import MOST_CREDITS, if_json, row_from_task, task_from_row, update_task
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
-from kie_mcp.ledger.task import FINAL, IN_PARTS, Result, State, Task
+from kie_mcp.ledger.task import BATCH, FINAL, IN_PARTS, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
@@ -111,7 +111,8 @@ class Ledger:
                 earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
             ):
                 return earlier
-            task.confirmed = await use_confirmation(connection, confirm, task.idempotency_key, task.created)
+            # An item of a batch is confirmed with it.
+            task.confirmed |= await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
                 check(await _sum_spent(connection, task))
             await connection.execute(sa.insert(tasks).values(**row_from_task(task), watcher=task.session))
@@ -220,6 +221,7 @@ class Ledger:
         until: float | None = None,
         credits_range: tuple[float | None, float | None] = (None, None),
         made_from: Sequence[str] = (),
+        batches: bool = True,
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
@@ -235,12 +237,15 @@ class Ledger:
             credits_range: Only tasks that cost at least the first and at most the second number of credits; None for no
                 limit. Until a task's charge is known, its reserved credits count.
             made_from: Only tasks whose arguments name a task with one of these ids.
+            batches: Whether batches are in the page, beside their items.
             before: Time of creation and id of the last task on the previous page; None for the first page.
             limit: Largest number of tasks to return.
         """
         cost = sa.func.coalesce(tasks.c.credits, tasks.c.reserved)
         least, most = credits_range
         query = sa.select(tasks).where(IS_NO_PART).order_by(tasks.c.listed.desc(), tasks.c.id.desc()).limit(limit)
+        if not batches:
+            query = query.where(tasks.c.route != BATCH)
         if states:
             query = query.where(tasks.c.state.in_(states))
         if kind:
@@ -279,8 +284,8 @@ class Ledger:
             # Whatever the clock says, a task that was recorded later is a later task.
             *(tasks.c.number > row["number"] for row in number),
         ]
-        # A whole itself costs nothing; its parts are tasks as well.
-        others = (tasks.c.id != task.id, tasks.c.route != IN_PARTS, tasks.c.state != "prepared")
+        # A whole and a batch cost nothing themselves; their parts and items are tasks as well.
+        others = (tasks.c.id != task.id, tasks.c.route.not_in((IN_PARTS, BATCH)), tasks.c.state != "prepared")
         # For one condition after the other, SQLite takes the index; for all of them in one, it looks at every task.
         queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
         for query in queries:
@@ -319,7 +324,9 @@ async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
     refused = sa.and_(tasks.c.state == "failed", if_json(tasks.c.error)["billed"].as_boolean().is_(False))
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
-    counted = sa.func.coalesce(tasks.c.credits, reserved)
+    # The items of a batch count what they cost; until it has ended, it counts what its other items may cost.
+    of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
+    counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
     # A broken row must neither lift a cap nor close it for a day.
     cost = sa.case((counted.between(0, MOST_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)

@@ -6,7 +6,7 @@ from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.rows import MOST_CREDITS, if_json, is_number
 from kie_mcp.ledger.spending import By, Spending
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
-from kie_mcp.ledger.task import KEPT_FOR
+from kie_mcp.ledger.task import BATCH, KEPT_FOR
 
 CHARGES_READ = 12
 """Largest number of past charges on which an estimate is based."""
@@ -51,6 +51,8 @@ class Statistics:
     async def spending(self, by: By, since: float) -> list[Spending]:
         """Return sums over the tasks that were created at `since` (in seconds since 1970) or later.
 
+        A batch is left out, because its items count what they cost.
+
         Args:
             by: What the tasks of one sum have in common, besides how they ended.
             since: Only tasks that were created at this time or later, in seconds since 1970.
@@ -68,5 +70,6 @@ class Statistics:
                 for name, column in (("charged", tasks.c.credits), ("reserved", tasks.c.reserved))
             ),
         ]
-        query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART).group_by(*parts)
+        counted = (tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
+        query = sa.select(*parts, *sums).where(*counted).group_by(*parts)
         return [Spending(**row) for row in await self._database.select(query)]

@@ -21,6 +21,8 @@ PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
 
 IN_PARTS = "parts"
 """The route of a whole: a task that KIE makes in parts, each of which is a task with a route of its own."""
+BATCH = "batch"
+"""The route of a batch: many calls with one budget, each of which is a task of its own that counts its own credits."""
 
 KEPT_FOR = 14 * 24 * 3600
 """Seconds for which KIE keeps the results and the record of a task."""
@@ -112,7 +114,7 @@ class Task:
     request: dict[str, Any] | None = None
     """Body of the create request, which polling sends again on a `repeated` route; of a whole, the plan of its parts.
 
-    None on other routes.
+    Of a batch, its items and what became of each. None on other routes.
     """
     idempotency_key: str = ""
     """A text that is equal for calls that ask for the same result; the database column is `fingerprint`."""
@@ -129,6 +131,11 @@ class Task:
     def in_parts(self) -> bool:
         """Whether this is a whole, which KIE makes in parts."""
         return self.route == IN_PARTS
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether this is a batch, whose items are tasks of their own."""
+        return self.route == BATCH
 
     @property
     def final(self) -> bool:

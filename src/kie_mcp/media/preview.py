@@ -21,8 +21,8 @@ MAX_LARGE_BYTES = 200_000
 """Largest size in bytes of a preview if the caller asks for a large one; hosts cut off larger answers."""
 MAX_SIDE_PX = 1024
 """Largest length in pixels of a preview's longer side."""
-MAX_FILES = 20
-"""Largest number of files on one contact sheet."""
+MAX_FILES, FEW_FILES = 50, 9
+"""Largest number of files on one contact sheet, and the number above which each is rendered in half the size."""
 
 # Previews are JPEG files, because all AI models that look at them can read JPEG, but some cannot read WebP.
 MIME_TYPE = "image/jpeg"
@@ -78,7 +78,9 @@ async def render_contact_sheet(
         The JPEG, and a text with one line for each file.
     """
     shown = files[:MAX_FILES]
-    cells = [(await _render_or_explain(path, max_side_px), " ".join(label.split())) for path, label in shown]
+    # Of many files, only smaller stills are kept in memory; a cell of the sheet is smaller still.
+    side_px = max_side_px if len(shown) <= FEW_FILES else max_side_px // 2
+    cells = [(await _render_or_explain(path, side_px), " ".join(label.split())) for path, label in shown]
     lines = [f"{n}. {label}{': ' if label else ''}{still.facts}" for n, (still, label) in enumerate(cells, start=1)]
     if len(files) > MAX_FILES:
         lines.append(f"{len(files) - MAX_FILES} more have no room here.")

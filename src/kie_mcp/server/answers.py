@@ -15,6 +15,7 @@ from kie_mcp.catalog.credits import format_credits, format_number, format_worth,
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.batch import WITHOUT_RESULT, describe_items
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.text import make_all_visible, make_visible, one_line
@@ -81,12 +82,16 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
     if task.note:
         answer["note"] = one_line(task.note)
+    if task.is_batch:
+        answer["items"] = describe_items(task)
     if task.error:
         answer["error"] = task.error
     elif not task.final:
         answer["usual_seconds"] = round(usual)
         unaccepted = "" if task.state == "running" else "KIE has not said yet whether it takes the task. "
         answer["next_step"] = f"{unaccepted}get_task with this id; do not repeat the call."
+    elif any(each["status"] in WITHOUT_RESULT for each in answer.get("items", ())):
+        answer["next_step"] = f"make_batch with retry: {task.id} makes the missing ones again, and pays only for these."
     elif task.results and not (task.saved or task.note or any(each.path for each in task.results)):
         answer["next_step"] = "The files are being saved: get_task with this id tells their paths."
     elif any(each.path and each.mime_type.startswith("image/") for each in task.results):
@@ -132,6 +137,9 @@ def format_task(answer: Mapping[str, Any]) -> str:
     lines += [f"{n}.\n{indent(text, '> ', bool)}" for n, text in enumerate(answer.get("texts", ()), start=1)]
     if "error" in answer:
         lines.append(format_error(answer["error"]))
+    lines += [
+        f"item {each['n']}, {each['status']}: {each['error']}" for each in answer.get("items", ()) if "error" in each
+    ]
     lines += [answer[name] for name in ("note", "next_step") if name in answer]
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ from kie_mcp.server.app import App, Context
 
 if TYPE_CHECKING:
     from kie_mcp.ledger.task import Task
-    from kie_mcp.tasks.runner import Report
+    from kie_mcp.tasks.waiting import Report
 
 REPORT_INTERVAL = 1
 """Minimum seconds between two progress notifications for the same tool call."""
@@ -80,8 +80,8 @@ def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, no
 
 
 def _describe_state(task: "Task") -> str:
-    """Describe in words what an unfinished task is doing; a task in parts notes how many of them are made."""
-    return task.note.rstrip(".") if task.in_parts and task.note else STATE_WORDS[task.state]
+    """Describe in words what an unfinished task is doing; a whole and a batch note how many are made."""
+    return task.note.rstrip(".") if (task.in_parts or task.is_batch) and task.note else STATE_WORDS[task.state]
 
 
 def estimate_progress(elapsed: float, usual: float) -> float:

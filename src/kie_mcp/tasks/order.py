@@ -9,6 +9,7 @@ from typing import Any
 from kie_mcp.catalog.amount import Lengths
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.ledger.task import new_id
 from kie_mcp.text import make_visible
 
@@ -73,6 +74,24 @@ class Order:
             return f"sha256:{contents[ref]}" if ref.startswith("data:") else str(ref)
 
         return {**self.extra, **self.call.model_dump(mode="json", exclude_none=True, context=note)}
+
+
+def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, Any]]:
+    """Return a call of a built-in model as it was before `KieModel.sent(str)` wrote its fields.
+
+    Args:
+        id_: KIE's id of the model.
+        fields: The fields of the request, under KIE's names.
+
+    Returns:
+        The call, and the fields that KIE added after the class of the model was written; they are sent as they are.
+    """
+    model = MODELS[id_]
+    arguments = model.received(fields)
+    added = {name: value for name, value in arguments.items() if name not in model.model_fields}
+    known = {name: value for name, value in arguments.items() if name not in added}
+    (family,) = (family for family in FAMILIES if model in family.models)
+    return family.parse({**known, "model": id_}, pasted=True), added
 
 
 def _normalize_texts(value: Any) -> Any:

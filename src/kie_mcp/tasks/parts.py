@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from kie_mcp.catalog.registry import MODELS
 from kie_mcp.ledger.ledger import WITHOUT_RESULT, Ledger
 from kie_mcp.ledger.task import Task
-from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.order import Order, read_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,5 @@ async def recount(ledger: Ledger, part: Task) -> None:
 
 
 def _read_part(whole: Task, plan: Mapping[str, Any], fields: Mapping[str, Any]) -> Order:
-    model = MODELS[whole.model]
-    arguments = model.received(fields)
-    # A field that KIE added after the class was written is sent as it is.
-    added = {name: value for name, value in arguments.items() if name not in model.model_fields}
-    call = model.model_validate({name: value for name, value in arguments.items() if name not in added})
+    call, added = read_call(whole.model, fields)
     return Order(whole.tool, call, plan["route"], {**plan["extra"], **added})

@@ -4,7 +4,7 @@ Before a task is submitted, the runner checks idempotency, spending caps and con
 one ledger. Each process holds a lease on its tasks, and renews the lease by heartbeat.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,8 @@ from kie_mcp.ledger.task import PENDING, Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.balance import Balance
+from kie_mcp.tasks.batch import Batch, Item
+from kie_mcp.tasks.batch_watcher import BatchWatcher
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
 from kie_mcp.tasks.downloads import Downloader
@@ -31,19 +33,19 @@ from kie_mcp.tasks.parts import recount
 from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
 from kie_mcp.tasks.pricing import Pricing
 from kie_mcp.tasks.references import References
+from kie_mcp.tasks.repeats import Repeats
 from kie_mcp.tasks.search import SEARCH_WAIT_SECONDS, Searches
 from kie_mcp.tasks.services import Change, Services
-from kie_mcp.tasks.stray_references import refuse_stray_references
 from kie_mcp.tasks.takeover import Takeover
 from kie_mcp.tasks.uploads import Uploader
+from kie_mcp.tasks.waiting import Report, Waiting
 from kie_mcp.tasks.watcher import Watcher
 from kie_mcp.tasks.whole import Started, WholeWatcher
 
 CREATE_WAIT_SECONDS = 3
 """Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
 
-Report = Callable[[Sequence[Task]], Awaitable[None]]
-AnyWatcher = Watcher | WholeWatcher
+AnyWatcher = Watcher | WholeWatcher | BatchWatcher
 
 
 class Runner:
@@ -93,11 +95,13 @@ class Runner:
         self._services = Services(client, ledger, uploader, self.references, downloader, self.balance, clock, on_change)
         self._task_group = task_group
         self._rules = rules or Rules()
+        self._repeats = Repeats(ledger, self.references, uploader.folders, self._rules.repeat_window, clock)
         self._callback_url = callback_url
         self._usual_seconds = usual_seconds
         self._searches = Searches(client, ledger, clock, task_group, find_kind)
         self._watchers: dict[str, AnyWatcher] = {}
         self._takeover = Takeover(client, ledger, self.id, clock)
+        self._waiting = Waiting(self._watchers, self.get, clock)
 
     async def submit(self, order: Order, *, confirm: str = "", seconds: float | None = None) -> Task:
         """Create a task at KIE, and return the task when KIE has accepted it.
@@ -115,12 +119,12 @@ class Runner:
             KieMcpError: When KIE did not accept the task; the error says whether KIE charged credits.
         """
         with failures.explain_ledger_errors():
-            contents, idempotency_key, repeated = await self._look_up_repeat(order)
+            contents, idempotency_key, repeated = await self._repeats.look_up(order)
             if repeated:
                 return await self.get(repeated.id, seconds=seconds)
             task = await self._pricing.build_task(order, idempotency_key, contents)
             watcher = await self._build_watcher(task)
-            repeated = await self._record(watcher, confirm)
+            repeated = await self._record(watcher, confirm, self._rules)
         if repeated:
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it goes on if the caller cancels this call.
@@ -130,13 +134,48 @@ class Runner:
             raise watcher.error
         return watcher.task
 
+    async def build_items(self, orders: Sequence[Order]) -> list[Item]:
+        """Return the items of a batch; an order that repeats an earlier call has its task already, and costs nothing.
+
+        Raises:
+            KieMcpError: When an order exceeds the cap of one task, or cannot be run.
+        """
+        items = []
+        with failures.explain_ledger_errors():
+            for order in orders:
+                contents, idempotency_key, repeated = await self._repeats.look_up(order)
+                task = repeated or await self._pricing.build_task(order, idempotency_key, contents)
+                if not repeated:
+                    self._rules.caps.check(task, await self.ledger.spent(task))
+                items.append(Item.build(order, idempotency_key, 0 if repeated else task.reserved))
+                items[-1].task_id = repeated.id if repeated else ""
+        return items
+
+    async def submit_batch(self, batch: Batch, *, confirm: str = "") -> Task:
+        """Start a batch and return its task; a repeated call returns the existing one.
+
+        Args:
+            batch: The batch, whose items passed the caps one by one.
+            confirm: The id from an earlier `ConfirmationNeeded` error, if a person has agreed to the cost; else empty.
+
+        Raises:
+            KieMcpError: When the batch exceeds a cap or needs a confirmation.
+        """
+        with failures.explain_ledger_errors():
+            watcher = await self._build_watcher(batch.build_task(self.id, self.clock.time()))
+            rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
+            if repeated := await self._record(watcher, confirm, rules):
+                return await self.get(repeated.id)
+        self._task_group.start_soon(self._run, watcher, None)
+        return watcher.task
+
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
         """Start a part of a whole, as `PartRunner.start_part()` says."""
         with failures.explain_ledger_errors():
             task = await self._pricing.build_task(order, idempotency_key, {})
-            task.parent = whole.id
+            task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            if repeated := await self._add(watcher, repeats_since=0):
+            if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else whole.created):
                 return Started(await self.get(repeated.id, seconds=None))
         self._task_group.start_soon(self._run, watcher, order)
         await watcher.create_settled.wait()
@@ -148,7 +187,7 @@ class Runner:
         Raises:
             InvalidCall: When a file that an argument names cannot be read, or the model does not accept the file.
         """
-        return (await self._look_up_repeat(order))[2]
+        return (await self._repeats.look_up(order))[2]
 
     async def quote(self, order: Order) -> Quote:
         """Return the quote of a call, which is an estimate of its cost; no request is sent to KIE."""
@@ -172,7 +211,7 @@ class Runner:
         tasks = []
         with failures.explain_ledger_errors():
             for order in orders:
-                contents, idempotency_key, repeated = await self._look_up_repeat(order)
+                contents, idempotency_key, repeated = await self._repeats.look_up(order)
                 if not repeated:
                     tasks.append(await self._pricing.build_task(order, idempotency_key, contents))
                     self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
@@ -221,32 +260,11 @@ class Runner:
         watcher.poll_soon()
         return watcher.task
 
-    async def wait(self, tasks: Sequence[Task], seconds: float, report: Report | None = None) -> list[Task]:
-        """Wait until all tasks have ended and their files are downloaded, but at most for `seconds`.
-
-        Args:
-            tasks: The tasks.
-            seconds: Maximum seconds to wait.
-            report: A function that is called with all tasks every few seconds while a task runs.
-
-        Returns:
-            The tasks in their latest state, in the order of `tasks`.
-        """
-        until = self.clock.monotonic() + seconds
-        found = list(tasks)
-        for place, _ in enumerate(found):
-            while not self._has_ended(found[place]) and (left := until - self.clock.monotonic()) > 0:
-                if report:
-                    await report(found)
-                if watcher := self._watchers.get(found[place].id):
-                    # A waiting caller does not call poll_soon(), so that it causes no additional requests to KIE.
-                    await self.clock.wait_for_first(watcher.ended.wait, partial(self.clock.sleep, min(left, 3)))
-                    found[place] = watcher.task
-                else:
-                    # Another process watches this task, so the task's state is read from the ledger once a second.
-                    await self.clock.sleep(min(left, 1))
-                    found[place] = await self.get(found[place].id)
-        return found
+    async def wait(
+        self, tasks: Sequence[Task], seconds: float, report: Report | None = None, *, first: bool = False
+    ) -> list[Task]:
+        """Wait until tasks have ended, as `Waiting.wait()` says."""
+        return await self._waiting.wait(tasks, seconds, report, first=first)
 
     async def _wait_for_create(self, watcher: AnyWatcher, seconds: float | None) -> None:
         """Wait until the create is settled, or until the time in seconds is over."""
@@ -254,15 +272,6 @@ class Runner:
             await watcher.create_settled.wait()
         else:
             await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, seconds))
-
-    def _has_ended(self, task: Task) -> bool:
-        """Tell whether a task has ended, so that a caller no longer waits for it.
-
-        A task that succeeded has ended when its files are saved, or when saving them failed and is tried again later.
-        """
-        if watcher := self._watchers.get(task.id):
-            return watcher.ended.is_set()
-        return task.done or (task.final and bool(task.note))
 
     async def resolve(self, id_: str, outcome: str) -> Task:
         """Set the outcome of a task whose outcome is unknown, or the results of a succeeded task without results.
@@ -288,8 +297,10 @@ class Runner:
         lengths = await self.ledger.statistics.durations(
             task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS
         )
-        model = MODELS.get(task.model)
-        return estimate_duration(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
+        # Of a batch, the model that takes longest counts.
+        models = (MODELS[id_] for id_ in task.arguments.get("models", (task.model,)) if id_ in MODELS)
+        usual = self._usual_seconds or max((model.usual_seconds for model in models), default=60)
+        return estimate_duration(lengths, usual)
 
     def is_busy(self, task: Task) -> bool:
         """Return True while a task runs, and while its files are downloaded for the first time."""
@@ -304,28 +315,13 @@ class Runner:
         """Release this process's lease, so that other processes can take over its tasks at once."""
         await self._takeover.release_lease()
 
-    async def _look_up_repeat(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
-        """Find out whether an order repeats an earlier call.
-
-        Returns:
-            For each file or task that the arguments name, a string that identifies its content; the idempotency key;
-            and the task of the earlier call, or None.
-        """
-        refuse_stray_references({**order.extra, **order.call.sent(lambda _: "")}, self.uploader.folders)
-        contents = await self.references.identify(order.call.references())
-        idempotency_key, since = order.idempotency_key(contents), self._repeat_window_start()
-        repeated = None if since is None else await self.ledger.find_repeated(idempotency_key, since)
-        return contents, idempotency_key, repeated
-
-    def _repeat_window_start(self) -> float | None:
-        """Return the time, in seconds since 1970, since which equal calls count as repeated; None if none do."""
-        return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
-
     async def _build_watcher(self, task: Task) -> AnyWatcher:
         """Return a new watcher of a task."""
         duration = await self.estimate_duration(task)
         if task.in_parts:
             return WholeWatcher(task, self._services, duration, self)
+        if task.is_batch:
+            return BatchWatcher(task, self._services, duration, self)
         return Watcher(task, self._services, duration)
 
     async def _add(
@@ -347,7 +343,7 @@ class Runner:
             if not is_added:
                 del self._watchers[watcher.task.id]
 
-    async def _record(self, watcher: AnyWatcher, confirm: str) -> Task | None:
+    async def _record(self, watcher: AnyWatcher, confirm: str, rules: Rules) -> Task | None:
         """Save the row of a watcher's task, if caps and confirmation allow it; the confirmation is then used up.
 
         Returns:
@@ -358,9 +354,9 @@ class Runner:
             ConfirmationNeeded: When a person has to confirm the cost, and `confirm` is no valid confirmation id.
         """
         await self._takeover.renew_lease()
-        check = partial(self._rules.check, watcher.task)
+        check = partial(rules.check, watcher.task)
         async with offer_confirmation(self.ledger, watcher.task, confirm):
-            return await self._add(watcher, self._repeat_window_start(), confirm, check)
+            return await self._add(watcher, self._repeats.since, confirm, check)
 
     def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
         """Return, for each route id, the body of the create request; the route to try first comes first."""

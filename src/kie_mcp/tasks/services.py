@@ -1,5 +1,6 @@
 """The objects that all watchers of a process share: the client, the ledger, uploads, downloads and the clock."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,11 @@ from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.uploads import Uploader
+
+logger = logging.getLogger(__name__)
+
+LONGEST_LEDGER_BACKOFF = 30
+"""Maximum seconds between two attempts to save a task in the ledger."""
 
 Change = Callable[[Task], Awaitable[None]]
 """The type of a function that is called with a task after its new state is saved in the ledger."""
@@ -35,6 +41,25 @@ class Services:
         await self.ledger.save(task)
         if self.on_change:
             await self.on_change(task)
+
+    async def save_at_last(self, task: Task, on_failure: Callable[[], None]) -> None:
+        """Save a task's current state; if the ledger cannot be written, try again until it can.
+
+        Args:
+            task: The task.
+            on_failure: A function that is called after each failed attempt, so that nobody waits for the ledger.
+        """
+        backoff = 1
+        while True:
+            try:
+                await self.save(task)
+            except LedgerError as error:
+                logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
+            else:
+                return
+            on_failure()
+            await self.clock.idle(backoff)
+            backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
 
     async def write_sidecars(self, task: Task) -> str:
         """Write the sidecar of each saved file; return a sentence for the user if this fails, else an empty text."""

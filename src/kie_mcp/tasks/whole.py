@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import anyio
 
 from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
-from kie_mcp.ledger.ledger import WITHOUT_RESULT, LedgerError
+from kie_mcp.ledger.ledger import WITHOUT_RESULT
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.downloads import Downloader
@@ -32,8 +32,6 @@ RETRY_SECONDS = 5
 """Seconds between two attempts to save the joined file, and between two looks at a part whose files are not saved."""
 LONGEST_WAIT = 3600
 """Seconds after which a part that still runs is looked up again."""
-LONGEST_LEDGER_BACKOFF = 30
-"""Maximum seconds between two attempts to save the whole's row in the ledger."""
 
 TOLD = ("message", "next_step", "billed")
 """The fields of a part's error that are different in the error of the whole."""
@@ -313,15 +311,4 @@ class WholeWatcher:
         }
 
     async def _save(self) -> None:
-        """Save the whole's row; if the ledger cannot be written, try again until it can."""
-        backoff = 1
-        while True:
-            try:
-                await self._services.save(self.task)
-            except LedgerError as error:
-                logger.warning("task %s cannot be written down: %s", self.task.id, failures.describe_cause(error))
-            else:
-                return
-            self.create_settled.set()
-            await self._services.clock.idle(backoff)
-            backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
+        await self._services.save_at_last(self.task, self.create_settled.set)

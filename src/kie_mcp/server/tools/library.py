@@ -54,6 +54,7 @@ async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
         until=_parse_time(arguments.before),
         credits_range=(arguments.min_credits, arguments.max_credits),
         made_from=await _task_names(ledger, arguments.made_from),
+        batches=False,
         before=parse_cursor(arguments.cursor),
         limit=PAGE_SIZE + 1,
     )

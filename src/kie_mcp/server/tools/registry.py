@@ -4,6 +4,7 @@ from kie_mcp.server.tools.compare_models import COMPARE_MODELS
 from kie_mcp.server.tools.credits import GET_CREDITS, SPEND_REPORT
 from kie_mcp.server.tools.files import GET_DOWNLOAD_URL, UPLOAD_FILE
 from kie_mcp.server.tools.library import LIBRARY
+from kie_mcp.server.tools.make_batch import MAKE_BATCH
 from kie_mcp.server.tools.models import DESCRIBE_MODEL, FIND_MODELS
 from kie_mcp.server.tools.run_model import RUN_MODEL
 from kie_mcp.server.tools.tasks import GET_TASK, LIST_TASKS, RESOLVE_TASK
@@ -25,6 +26,7 @@ TOOLS: tuple[Tool, ...] = (
     DESCRIBE_MODEL,
     RUN_MODEL,
     COMPARE_MODELS,
+    MAKE_BATCH,
 )
 
 UNLISTED: tuple[Tool, ...] = (FIND_VOICES,)

@@ -24,10 +24,13 @@ class GetTask(Arguments):
 
     task_ids: tuple[str, ...] = Field(min_length=1, max_length=10, description="Up to 10.")
     wait_seconds: Annotated[float, Field(ge=0, le=600, description="Up to 600.")] = 0
+    first: bool = Field(default=False, description="Only until one has ended.")
 
 
 async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResult:
     """Wait up to `wait_seconds` until all named tasks have ended, and return a result that describes the tasks.
+
+    With `first`, it waits only until one of them has ended.
 
     If the client would give the call up earlier, the call waits for less time. If only some of the ids are wrong, the
     result has an error for each wrong id beside the descriptions of the other tasks.
@@ -39,7 +42,8 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
     tasks, errors = await _find_tasks(runner, call, arguments.task_ids)
     usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
     if seconds := min(arguments.wait_seconds, time_limits.measure_wait_left(call)):
-        tasks = await runner.wait(tasks, seconds, make_progress_reporter(app, call.context, usual))
+        report = make_progress_reporter(app, call.context, usual)
+        tasks = await runner.wait(tasks, seconds, report, first=arguments.first)
     now = app.clock.time()
     if len(tasks) == 1 and not errors:
         return answers.build_task_result(tasks[0], now=now, usual=usual[tasks[0].id])

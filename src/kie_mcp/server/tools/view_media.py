@@ -1,6 +1,7 @@
 """The tool `view_media`, which shows the saved results of a task to the agent as one picture."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +22,7 @@ from kie_mcp.tasks.saved_results import find_saved_path, open_saved_file
 class ViewMedia(Arguments):
     """Arguments of view_media."""
 
-    task_id: str
+    task_id: str = Field(description="Several: with blanks between them.")
     n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, counted from 1; all when left out.")
     size: Literal["small", "large"] = Field("small", description="large: more detail, 200 kB, not 45.")
 
@@ -34,8 +35,10 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
     Raises:
         InvalidCall: When the task has no such result, or the result is not saved.
     """
-    task = await (await app.runner()).get(arguments.task_id)
     limits = PreviewLimits(preview.MAX_LARGE_BYTES) if arguments.size == "large" else find_preview_limits(call.context)
+    if len(ids := arguments.task_id.replace(",", " ").split()) > 1:
+        return await _view_several(app, limits, ids)
+    task = await (await app.runner()).get(arguments.task_id)
     number, fragment = arguments.n, arguments.task_id.partition("#")[2]
     # The caller may also write the number of the result in task_id: `task:<id>#<n>`, as in arguments that take files.
     if number is None and fragment.isdecimal():
@@ -59,6 +62,30 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
     files = [(await find_saved_path(each), each.label) for each in task.results]
     sheet = await preview.render_contact_sheet(files, **limits._asdict())
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)
+
+
+async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str]) -> CallToolResult:
+    """Show the results of several tasks on one contact sheet; `task:<id>#<n>` names one result of a task.
+
+    Raises:
+        InvalidCall: When a task or a result does not exist, or none of the results is saved.
+    """
+    files = []
+    for id_ in ids:
+        task, number = await (await app.runner()).get(id_), id_.partition("#")[2]
+        named = (
+            [(int(number), find_saved_result(app, task, int(number)))]
+            if number.isdecimal()
+            else [*enumerate(task.results, start=1)]
+        )
+        files += [
+            (await find_saved_path(each), " ".join(filter(None, (f"{task.id}#{place}", each.label))))
+            for place, each in named
+        ]
+    if not any(path for path, _ in files):
+        raise InvalidCall("None of these tasks has a saved file.", "get_task with their ids tells how they are.")
+    sheet = await preview.render_contact_sheet(files, **limits._asdict())
+    return _picture_result(f"{sheet.note}{limits.note}", sheet)
 
 
 def _picture_result(text: str, picture: Preview | None = None) -> CallToolResult:

@@ -1,0 +1,183 @@
+"""The tool `make_batch`: make many things at once, with one budget, one confirmation and one id to ask after."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mcp_types import CallToolResult, InputRequiredResult
+from pydantic import Field, model_validator
+
+from kie_mcp.catalog.credits import format_credits, format_number
+from kie_mcp.catalog.registry import FAMILIES, MODELS
+from kie_mcp.errors import CapReached, InvalidCall, KieMcpError
+from kie_mcp.server import answers, elicitation, live_models
+from kie_mcp.server.app import App, ToolCall
+from kie_mcp.server.extensions import tasks
+from kie_mcp.server.generate import QUICK_SECONDS, check_health, wait_for_own_tasks
+from kie_mcp.server.orders import build_family_order, build_model_order
+from kie_mcp.server.tools import comparison
+from kie_mcp.server.tools.free_input import FreeInput
+from kie_mcp.server.tools.tool import Tool
+from kie_mcp.tasks import failures
+from kie_mcp.tasks.batch import Batch
+from kie_mcp.tasks.order import Order
+
+MOST_ITEMS = 50
+"""The most items of one batch."""
+
+Wish = Mapping[str, Any]
+"""One item as the caller wrote it: `{tool, input}` or `{model, input}`."""
+
+
+class MakeBatch(FreeInput):
+    """Arguments of make_batch."""
+
+    items: tuple[dict[str, Any], ...] = Field(
+        (), max_length=MOST_ITEMS, description="1 to 50 of {model, input} or {tool, input}."
+    )
+    prompts: tuple[str, ...] = Field((), max_length=MOST_ITEMS, description="Or texts, all for one model.")
+    model: str = Field("", description="For all prompts.")
+    input: dict[str, Any] = Field({}, description="Further fields for all.")
+    retry: str = Field("", description="Or a batch's task_id: what is missing in it.")
+    max_credits: float = Field(ge=0, description="For all together; it stops there.")
+
+    @model_validator(mode="after")
+    def _check_ways(self) -> "MakeBatch":
+        ways = [name for name in ("items", "prompts", "retry") if getattr(self, name)]
+        if len(ways) != 1:
+            raise ValueError(f"give one of items, prompts and retry; given: {', '.join(ways) or 'none'}")
+        if self.prompts and not self.model:
+            raise ValueError("prompts need a model")
+        return self
+
+
+async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallToolResult | InputRequiredResult:
+    """Check and price all items, ask once, start them as far as the budget goes, and answer with one task.
+
+    Raises:
+        InvalidCall: When an item is wrong; the error names each one, and nothing is sent.
+        CapReached: When the budget is too small for any of the items.
+    """
+    runner = await app.runner()
+    orders = await _read_orders(app, arguments)
+    with failures.explain_ledger_errors():
+        costs = [(await runner.find_repeated(order), await runner.quote(order)) for order in orders]
+    if arguments.quote:
+        balance = await runner.balance.read()
+        return comparison.build_quote_result(orders, costs, arguments.max_credits, balance)
+    _check_budget(costs, arguments.max_credits)
+    if not arguments.anyway:
+        new = {order.call.id: order for order, (earlier, _) in zip(orders, costs, strict=True) if not earlier}
+        for order in new.values():
+            await check_health(app, call, order)
+    batch = Batch(await runner.build_items(orders), arguments.max_credits, arguments.retry)
+    task = await elicitation.run_confirmed(
+        call, arguments.confirm, lambda confirm: runner.submit_batch(batch, confirm=confirm)
+    )
+    if isinstance(task, InputRequiredResult):
+        return task
+    usual = (await runner.estimate_duration(task)).seconds
+    if usual <= QUICK_SECONDS and not tasks.client_supports_tasks(call.context):
+        (task,) = await wait_for_own_tasks(app, call, [task])
+    result = answers.build_task_result(task, now=app.clock.time(), usual=usual)
+    if task.id != batch.id:
+        answers.add_note(result, "The same batch was made before: this is it, and nothing more is paid.")
+    return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
+
+
+async def _read_orders(app: App, arguments: MakeBatch) -> list[Order]:
+    """Return the order of each item; items that are alike become variations of one call.
+
+    Raises:
+        InvalidCall: When items are wrong; the error names each of them.
+    """
+    if arguments.retry:
+        return await _read_missing(app, arguments.retry)
+    orders, problems, alike = [], [], Counter[str]()
+    for number, wish in enumerate(_list_wishes(arguments), start=1):
+        try:
+            order = await live_models.add_live_price(app, await _build_order(app, wish))
+        except KieMcpError as error:
+            problems.append(f"Item {number}: {error}")
+            continue
+        named = json.dumps([order.call.id, order.route, order.call.sent(str), dict(order.extra), order.variation])
+        orders.append(replace(order, variation=order.variation + arguments.variation - 1 + alike[named]))
+        alike[named] += 1
+    if problems:
+        raise InvalidCall(
+            " ".join(problems), "Nothing was sent, and nothing was charged. Mend or leave out these items."
+        )
+    return orders
+
+
+def _list_wishes(arguments: MakeBatch) -> Iterator[Wish]:
+    if arguments.items:
+        for item in arguments.items:
+            yield (
+                {**item, "input": {**arguments.input, **item["input"]}} if isinstance(item.get("input"), dict) else item
+            )
+    for prompt in arguments.prompts:
+        yield {"model": arguments.model, "input": {**arguments.input, "prompt": prompt}}
+
+
+async def _build_order(app: App, wish: Wish) -> Order:
+    """Build the order of one item.
+
+    Raises:
+        InvalidCall: When the item names no model or tool, its input is wrong, or it has a file as text.
+    """
+    given, tool, model = wish.get("input"), wish.get("tool", ""), wish.get("model", "")
+    unknown = sorted(wish.keys() - {"tool", "model", "input"})
+    if unknown or not isinstance(given, dict) or not isinstance(tool, str) or not isinstance(model, str):
+        raise InvalidCall("It has to be {model, input} or {tool, input}, with the tool's arguments as input.", "")
+    family = next((family for family in FAMILIES if family.tool == tool), None)
+    if family:
+        order, _ = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
+    elif tool and tool != live_models.RUN_MODEL_TOOL:
+        raise InvalidCall(f"{tool!r} is no tool that makes something.", "")
+    else:
+        order = await build_model_order(app, model, given, unchecked=False)
+    if order.call.id not in MODELS:
+        raise InvalidCall(f"{order.call.id} has no tool of its own, so run_model runs it, one call each.", "")
+    if any(ref.startswith("data:") for ref in order.call.references()):
+        raise InvalidCall("A file as a data URI is too long for a batch: upload_file gives a link to it.", "")
+    return order
+
+
+async def _read_missing(app: App, id_: str) -> list[Order]:
+    """Return the orders of a batch's items that have no result.
+
+    Raises:
+        InvalidCall: When there is no such batch, it still runs, or nothing is missing.
+    """
+    task = await (await app.runner()).get(id_)
+    if not task.is_batch:
+        raise InvalidCall(f"{task.id} is no batch.", "Nothing was sent. Make its call again.")
+    if not task.final:
+        raise InvalidCall(f"{task.id} still runs.", "Nothing was sent. get_task tells when it has ended.")
+    missing = Batch.read(task).find_missing()
+    if not missing:
+        raise InvalidCall(f"Nothing is missing in {task.id}.", "Nothing was sent. get_task tells what it made.")
+    return [item.build_order() for item in missing]
+
+
+def _check_budget(costs: Sequence[comparison.Cost], max_credits: float) -> None:
+    """Raise `CapReached` if the budget is too small for each of the items."""
+    reserves = [quote.reserve for earlier, quote in costs if not earlier]
+    if reserves and min(reserves) > max_credits:
+        raise CapReached(
+            f"The cheapest item may cost {format_credits(min(reserves))}, and max_credits is "
+            f"{format_number(max_credits)}.",
+            "Nothing was sent. Choose cheaper items, or ask the user for more.",
+        )
+
+
+MAKE_BATCH = Tool(
+    "make_batch",
+    "Make up to 50 things at once, with one budget and one task_id for all. Spends what they cost together.",
+    MakeBatch,
+    make_batch,
+    read_only=False,
+)

@@ -1,0 +1,201 @@
+"""Batch: many calls with one budget, one confirmation and one id.
+
+The items of a batch are tasks like any others: each has a row, a create request and a watcher of its own, and counts
+its own credits. The batch's row keeps the list of its items and what became of each, so that any process can go on with
+it. Until an item is started, the batch reserves its credits.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from kie_mcp.catalog.registry import MODELS
+from kie_mcp.ledger.task import Task, new_id
+from kie_mcp.tasks.order import Order, read_call
+from kie_mcp.text import one_line, shorten
+
+MODEL = "batch"
+"""What the row of a batch has for the id of a model."""
+LONGEST_LABEL = 40
+"""Maximum number of characters of an item's prompt in the label of a file."""
+
+ItemState = Literal["waiting", "running", "succeeded", "failed", "expired", "unknown", "left out"]
+"""State of an item: `waiting` before it is started; `left out` when it never was, because the budget was reached."""
+OPEN: frozenset[ItemState] = frozenset({"waiting", "running"})
+"""States of items that have not ended."""
+WITHOUT_RESULT: frozenset[ItemState] = frozenset({"failed", "expired", "left out"})
+"""States of items that another batch can make."""
+
+
+@dataclass(slots=True)
+class Item:
+    """One call of a batch, and what became of it."""
+
+    tool: str
+    model: str
+    fields: dict[str, Any]
+    """The fields of the request, under KIE's names; files are named as in the call."""
+    key: str
+    """The idempotency key of the call."""
+    reserved: float
+    """The most credits that the call is expected to cost; 0 for a call that was made before."""
+    route: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+    variation: int = 1
+    live_price: str = ""
+    state: ItemState = "waiting"
+    task_id: str = ""
+    credits: float | None = None
+    """Credits that the item's task cost; None until that is known, and for a call that was made before."""
+    error: dict[str, Any] | None = None
+    """The error because of which there is no result, as `KieMcpError.as_dict()` returns it."""
+
+    @classmethod
+    def build(cls, order: Order, key: str, reserved: float) -> Self:
+        """Return the item of an order that no server has started yet."""
+        return cls(
+            tool=order.tool,
+            model=order.call.id,
+            fields=order.call.sent(str),
+            key=key,
+            reserved=reserved,
+            route=order.route,
+            extra=dict(order.extra),
+            variation=order.variation,
+            live_price=order.live_price,
+        )
+
+    def build_order(self) -> Order:
+        """Return the order of the item, as it was when the batch was called."""
+        call, added = read_call(self.model, self.fields)
+        return Order(self.tool, call, self.route, {**self.extra, **added}, self.variation, self.live_price)
+
+    @property
+    def committed(self) -> float:
+        """Credits of the budget that the item has used, or may still use; 0 before it is started."""
+        if self.state in ("waiting", "left out"):
+            return 0
+        return self.reserved if self.credits is None else self.credits
+
+    @property
+    def label(self) -> str:
+        """The item's prompt in a few words; the id of its model where there is no prompt."""
+        return shorten(one_line(str(self.fields.get("prompt", ""))), LONGEST_LABEL) or self.model
+
+    def note(self, task: Task) -> None:
+        """Note how the item's task is; it counts as running until its files are saved."""
+        self.task_id, self.error = task.id, task.error
+        match task.state:
+            case "succeeded" | "failed" | "expired" | "unknown" as state if task.done:
+                self.state = state
+            case _:
+                self.state = "running"
+        if self.reserved:
+            self.credits = 0 if task.refused else task.credits
+
+
+@dataclass(slots=True)
+class Batch:
+    """The items of a batch and its budget; the ledger keeps them with the batch's row."""
+
+    items: list[Item]
+    max_credits: float
+    """The most credits that all items together may cost."""
+    repairs: str = ""
+    """The id of the batch whose items without a result these are; empty for a new batch."""
+    id: str = field(default_factory=lambda: new_id("t"))
+    """The id that the batch gets in the ledger; a repeated call returns an existing batch with another id."""
+
+    @classmethod
+    def read(cls, task: Task) -> Self:
+        """Return the batch that the ledger has in a row."""
+        kept = task.request or {}
+        return cls([Item(**each) for each in kept["items"]], kept["max_credits"], kept["repairs"], task.id)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the batch as a JSON object for the ledger."""
+        names = Item.__dataclass_fields__
+        items = [{name: getattr(item, name) for name in names} for item in self.items]
+        return {"items": items, "max_credits": self.max_credits, "repairs": self.repairs}
+
+    @property
+    def idempotency_key(self) -> str:
+        """A text that is equal for batches with equal items and the same budget."""
+        named = json.dumps([MODEL, self.repairs, self.max_credits, [item.key for item in self.items]])
+        return hashlib.sha256(named.encode()).hexdigest()
+
+    @property
+    def committed(self) -> float:
+        """Credits that the items have cost, or may still cost."""
+        return round(sum(item.committed for item in self.items), 2)
+
+    @property
+    def waiting(self) -> float:
+        """Credits that the items that are not started yet may cost, within the budget."""
+        waiting = sum(item.reserved for item in self.items if item.state == "waiting")
+        return round(max(min(waiting, self.max_credits - self.committed), 0), 2)
+
+    def has_room(self, item: Item) -> bool:
+        """Tell whether the budget has enough credits left for an item."""
+        return round(self.committed + item.reserved - self.max_credits, 6) <= 0
+
+    def find_missing(self) -> list[Item]:
+        """Return the items that ended without a result, or were never started."""
+        return [item for item in self.items if item.state in WITHOUT_RESULT]
+
+    def describe_progress(self) -> str:
+        """Return a sentence that says how many items are made, and what became of the others."""
+        numbers: dict[ItemState, list[str]] = {"failed": [], "expired": [], "unknown": [], "left out": []}
+        for number, item in enumerate(self.items, start=1):
+            numbers.get(item.state, []).append(str(number))
+        made = sum(item.state == "succeeded" for item in self.items)
+        others = (f"{state}: {', '.join(named)}" for state, named in numbers.items() if named)
+        return f"{'; '.join((f'{made} of {len(self.items)} are made', *others))}."
+
+    def build_task(self, session: str, now: float) -> Task:
+        """Return the new row of the batch; it reserves what all items may cost, within the budget.
+
+        Args:
+            session: The id of this process in the ledger.
+            now: Seconds since 1970.
+        """
+        models = dict.fromkeys(item.model for item in self.items)
+        return Task(
+            id=self.id,
+            tool="make_batch",
+            model=MODEL,
+            kind=MODELS[self.items[0].model].kind,
+            route=MODEL,
+            arguments={"prompt": join_prompts(self.items), "models": list(models), "max_credits": self.max_credits},
+            created=now,
+            estimate=(0, self.waiting),
+            basis=f"{len(self.items)} calls of {', '.join(models)} together",
+            reserved=self.waiting,
+            request=self.as_dict(),
+            idempotency_key=self.idempotency_key,
+            session=session,
+        )
+
+
+def join_prompts(items: Sequence[Item]) -> str:
+    """Return the different prompts of the items, one a line, by which the batch is found."""
+    prompts = (str(item.fields.get("prompt", "")) for item in items)
+    return "\n".join(dict.fromkeys(filter(None, prompts)))
+
+
+def describe_items(task: Task) -> list[dict[str, Any]]:
+    """Return one JSON object for each item of a batch: its number, state, task and charge, and what went wrong."""
+    rows = []
+    for number, item in enumerate(Batch.read(task).items, start=1):
+        row: dict[str, Any] = {"n": number, "status": item.state}
+        row |= {"task_id": item.task_id} if item.task_id else {}
+        row |= {"credits": item.credits} if item.credits is not None else {}
+        row |= {"error": _shorten_error(item.error)} if item.error else {}
+        rows.append(row)
+    return rows
+
+
+def _shorten_error(error: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (error.get("message"), error.get("next_step"))))

@@ -1,0 +1,165 @@
+"""Watcher of a batch: starts its items as far as the budget goes, and notes what becomes of each.
+
+The money promises hold by means of the items, which are tasks with a row, a create request and a watcher of their own.
+A batch sends nothing to KIE. A process that takes a batch over finds each item by its task or by its idempotency key,
+and starts only those that no process has started.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import anyio
+
+from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.ledger.task import Result, Task
+from kie_mcp.tasks.batch import OPEN, Batch, Item
+from kie_mcp.tasks.polling import DurationEstimate
+from kie_mcp.tasks.services import Services
+from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
+
+logger = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 10
+"""The most items that are uploaded and sent to KIE at the same time; any number of them may run there."""
+
+
+class BatchWatcher:
+    """Follows one batch to its end; it has the same methods and events as the `Watcher` of any other task."""
+
+    def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
+        self.task = task
+        self.duration = duration
+        self.create_settled = anyio.Event()
+        """An event that is set when the items are being started."""
+        self.error: KieMcpError | None = None
+        """Always None: what goes wrong with an item is told beside the others."""
+        self.ended = anyio.Event()
+        """An event that is set when callers need not wait any longer."""
+        self._services = services
+        self._runner = runner
+        self._batch = Batch.read(task)
+        self._sending = anyio.Semaphore(MOST_AT_ONCE)
+        self._changed = anyio.Event()
+        self._saving = anyio.Lock()
+
+    def poll_soon(self) -> None:
+        """Do nothing: each item is polled on its own schedule."""
+
+    async def start(self, *_: object) -> None:
+        """Let the items be started by `follow()`, which does the same after a takeover."""
+
+    async def follow(self, *, poll_now: bool) -> None:  # noqa: ARG002 each item polls by itself
+        """Start the items that are not started yet, wait until all have ended, and end the batch."""
+        try:
+            if self.task.final:
+                return
+            self.task.state = "running"
+            await self._save()
+            self.create_settled.set()
+            async with anyio.create_task_group() as group:
+                for item in self._batch.items:
+                    if item.state in OPEN and await self._find_room(item):
+                        # It counts from now on, so that the next item finds only what is left.
+                        item.state = "running"
+                        group.start_soon(self._run_item, item)
+            await self._finish()
+        except Exception:
+            # The batch's row keeps its last saved state, so it is taken over again.
+            logger.exception("task %s", self.task.id)
+
+    async def _find_room(self, item: Item) -> bool:
+        """Wait until the budget has room for an item; if no item runs that could leave some, the item is left out."""
+        while item.state == "waiting":
+            row = await self._services.ledger.find(self.task.id)
+            if row and row.cancelled is not None:
+                await self._leave_out(item)
+            elif self._batch.has_room(item):
+                return True
+            elif any(each.state == "running" for each in self._batch.items):
+                await self._changed.wait()
+            else:
+                await self._leave_out(item)
+        return item.state in OPEN
+
+    async def _leave_out(self, item: Item) -> None:
+        item.state = "left out"
+        await self._note_change()
+
+    async def _run_item(self, item: Item) -> None:
+        """Start an item, unless some process has started it, and follow it to its end."""
+        try:
+            async with self._sending:
+                started = await self._find_or_start(item)
+        except (KieMcpError, ValueError) as error:
+            # The item has no row: a file that it names is gone, or an update of kie-mcp no longer takes its fields.
+            told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
+            item.state, item.error, item.credits = "failed", told.as_dict(), 0
+            await self._note_change()
+            return
+        await self._note_task(item, started.task)
+        task = started.task
+        while not task.done:
+            await self._runner.wait([task], LONGEST_WAIT)
+            task = await self._services.ledger.find(task.id) or task
+            if not task.done:
+                await self._services.clock.idle(RETRY_SECONDS)
+        await self._note_task(item, task)
+
+    async def _find_or_start(self, item: Item) -> Started:
+        if item.task_id:
+            return Started(await self._runner.get(item.task_id, seconds=None))
+        task = await self._services.ledger.find_newest(item.key)
+        if task and task.created >= self.task.created:
+            # If a process died before it sent this item, the item fails here, and is started below.
+            task = await self._runner.get(task.id, seconds=None)
+            if not task.refused:
+                return Started(task)
+        return await self._runner.start_part(item.build_order(), self.task, item.key)
+
+    async def _note_task(self, item: Item, task: Task) -> None:
+        before = (item.state, item.task_id, item.credits)
+        item.note(task)
+        if (item.state, item.task_id, item.credits) != before:
+            await self._note_change()
+
+    async def _note_change(self) -> None:
+        """Save how the items are, and let those that wait for room look again."""
+        batch, task = self._batch, self.task
+        task.note, task.request, task.reserved = batch.describe_progress(), batch.as_dict(), batch.waiting
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+        await self._save()
+
+    async def _finish(self) -> None:
+        """End the batch with the files of all items in their order; it has failed only if none was made."""
+        task, items = self.task, self._batch.items
+        made = [
+            (number, item, found)
+            for number, item in enumerate(items, start=1)
+            if item.state == "succeeded" and (found := await self._services.ledger.find(item.task_id))
+        ]
+        task.results = [each for number, item, found in made for each in label_results(number, item, found.results)]
+        task.texts = [text for _, _, found in made for text in found.texts]
+        charges = [item.credits for item in items if item.reserved and item.state != "left out"]
+        known = [each for each in charges if each is not None]
+        task.credits = round(sum(known), 2) if len(known) == len(charges) else None
+        task.reserved = self._batch.committed
+        # Where nothing is made, an item that may have been charged is told before those that were not.
+        errors = sorted((item.error for item in items if item.error), key=lambda error: error["billed"] is not None)
+        task.error = errors[0] if errors and not made else None
+        task.state = "succeeded" if made else "failed"
+        task.note, task.request = self._batch.describe_progress(), self._batch.as_dict()
+        task.finished, task.saved = self._services.clock.time(), True
+        await self._save()
+
+    async def _save(self) -> None:
+        # Without the lock, an earlier state of the row could be written over a later one.
+        async with self._saving:
+            await self._services.save_at_last(self.task, self.create_settled.set)
+
+
+def label_results(number: int, item: Item, results: Sequence[Result]) -> list[Result]:
+    """Return the results of an item with a label that has the item's number, counted from 1, and its prompt."""
+    label = f"item {number}: {item.label}"
+    return [replace(each, label=", ".join(filter(None, (label, each.label)))) for each in results]

@@ -1,0 +1,55 @@
+"""Repeated calls: find the task of an earlier equal call, so that nothing is paid twice."""
+
+from collections.abc import Mapping
+
+from kie_mcp.catalog.fields import Ref
+from kie_mcp.clock import Clock
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.references import References
+from kie_mcp.tasks.stray_references import refuse_stray_references
+
+
+class Repeats:
+    """Finds the earlier call that an order repeats; it sends nothing and saves nothing."""
+
+    def __init__(
+        self, ledger: Ledger, references: References, folders: AllowedFolders, window: float, clock: Clock
+    ) -> None:
+        """Store the arguments.
+
+        Args:
+            ledger: The ledger, which has the tasks of all processes.
+            references: Identifies the files that orders name.
+            folders: The folders whose files an order may name.
+            window: Seconds in which an equal call is a repeated one; 0 if none is.
+            clock: The source of time.
+        """
+        self._ledger = ledger
+        self._references = references
+        self._folders = folders
+        self._window = window
+        self._clock = clock
+
+    async def look_up(self, order: Order) -> tuple[Mapping[Ref, str], str, Task | None]:
+        """Find out whether an order repeats an earlier call.
+
+        Returns:
+            For each file or task that the arguments name, a string that identifies its content; the idempotency key;
+            and the task of the earlier call, or None.
+
+        Raises:
+            InvalidCall: When a file that an argument names cannot be read, or the model does not accept the file.
+        """
+        refuse_stray_references({**order.extra, **order.call.sent(lambda _: "")}, self._folders)
+        contents = await self._references.identify(order.call.references())
+        idempotency_key, since = order.idempotency_key(contents), self.since
+        repeated = None if since is None else await self._ledger.find_repeated(idempotency_key, since)
+        return contents, idempotency_key, repeated
+
+    @property
+    def since(self) -> float | None:
+        """The time, in seconds since 1970, since which equal calls count as repeated; None if none do."""
+        return self._clock.time() - self._window if self._window else None

@@ -1,0 +1,77 @@
+"""Waiting: wait until tasks have ended, whichever process watches them."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+import anyio
+
+from kie_mcp.clock import Clock
+from kie_mcp.ledger.task import Task
+
+Report = Callable[[Sequence[Task]], Awaitable[None]]
+"""The type of a function that is told every few seconds how the tasks are."""
+
+
+class Watched(Protocol):
+    """What waiting needs of a watcher."""
+
+    task: Task
+    ended: anyio.Event
+
+
+class Waiting:
+    """Waits for tasks of this process by their watchers, and for tasks of other processes by the ledger."""
+
+    def __init__(self, watched: Mapping[str, Watched], get: Callable[[str], Awaitable[Task]], clock: Clock) -> None:
+        """Store the arguments.
+
+        Args:
+            watched: The watcher of each task that this process watches, by the id of the task.
+            get: Returns a task by its id, and makes sure that a process watches it.
+            clock: The source of time.
+        """
+        self._watched = watched
+        self._get = get
+        self._clock = clock
+
+    async def wait(
+        self, tasks: Sequence[Task], seconds: float, report: Report | None = None, *, first: bool = False
+    ) -> list[Task]:
+        """Wait until all tasks have ended and their files are downloaded, but at most for `seconds`.
+
+        Args:
+            tasks: The tasks.
+            seconds: Maximum seconds to wait.
+            report: A function that is called with all tasks every few seconds while a task runs.
+            first: Whether to wait only until one of the tasks has ended.
+
+        Returns:
+            The tasks in their latest state, in the order of `tasks`.
+        """
+        until = self._clock.monotonic() + seconds
+        found = list(tasks)
+        while (left := until - self._clock.monotonic()) > 0:
+            open_ = [place for place, task in enumerate(found) if not self._has_ended(task)]
+            if not open_ or (first and len(open_) < len(found)):
+                break
+            if report:
+                await report(found)
+            watchers = [watcher for place in open_ if (watcher := self._watched.get(found[place].id))]
+            # A task that another process watches is read from the ledger once a second. The watchers of this process
+            # are not told to poll, so that a waiting caller causes no additional requests to KIE.
+            pause = partial(self._clock.sleep, min(left, 3 if len(watchers) == len(open_) else 1))
+            await self._clock.wait_for_first(*(watcher.ended.wait for watcher in watchers), pause)
+            for place in open_:
+                watched = self._watched.get(found[place].id)
+                found[place] = watched.task if watched else await self._get(found[place].id)
+        return found
+
+    def _has_ended(self, task: Task) -> bool:
+        """Tell whether a task has ended, so that a caller no longer waits for it.
+
+        A task that succeeded has ended when its files are saved, or when saving them failed and is tried again later.
+        """
+        if watcher := self._watched.get(task.id):
+            return watcher.ended.is_set()
+        return task.done or (task.final and bool(task.note))

@@ -1,0 +1,189 @@
+"""A batch, when something breaks: one budget, nothing lost, and nothing paid twice."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+from reconciliation import Compare, order, reckon, settle
+from starlette.types import Message, Receive, Scope, Send
+from support.clock import JumpingClock, let_others_run
+from support.runners import InterceptedKie, run_runner, run_to_end
+
+from kie_mcp.errors import CapReached, ConfirmationNeeded
+from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.task import Task
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.batch import Batch
+from kie_mcp.tasks.caps import Caps, Rules
+from kie_mcp.tasks.runner import Runner
+
+pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+
+PROMPTS = ("a heron", "a fox", "an owl")
+COUNT, COST = len(PROMPTS), 4
+BUDGET = COUNT * COST
+RULES = Rules(Caps(day=BUDGET), repeat_window=24 * 3600)
+"""Rules by which no item may be paid twice: there is no credit left for it."""
+REQUESTS = 12
+"""At how many of the first requests to KIE the server is killed."""
+
+
+async def submit(runner: Runner, *prompts: str, budget: float = BUDGET, confirm: str = "") -> Task:
+    items = await runner.build_items([order(prompt) for prompt in prompts or PROMPTS])
+    return await runner.submit_batch(Batch(items, budget), confirm=confirm)
+
+
+async def make(runner: Runner, *prompts: str, budget: float = BUDGET) -> Task:
+    return await run_to_end(runner, await submit(runner, *prompts, budget=budget))
+
+
+class KilledAt:
+    """A KIE whose answer to one request reaches nobody, because the server is killed then."""
+
+    def __init__(self, kie: Sandbox, number: int, *, taken: bool) -> None:
+        """Take the number of the request, counted from 1, and whether KIE gets it at all."""
+        self.reached = anyio.Event()
+        self._kie = kie
+        self._left = number
+        self._taken = taken
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._left -= 1
+        if self._left > 0:
+            await self._kie.app(scope, receive, send)
+            return
+        if self._left == 0 and self._taken:
+            await self._kie.app(scope, receive, _drop)
+        self.reached.set()
+        await anyio.sleep_forever()
+
+
+async def _drop(_: Message) -> None:
+    pass
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["before KIE gets it", "after KIE took it"])
+@pytest.mark.parametrize("number", range(1, REQUESTS + 1))
+async def test_a_server_that_is_killed_at_a_request_of_a_batch_loses_nothing_and_pays_nothing_twice(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, number: int, taken: bool
+) -> None:
+    gate = KilledAt(sandbox, number, taken=taken)
+    async with run_runner(tmp_path, gate, clock, rules=RULES, crash=True) as runner:
+        task = await submit(runner)
+        while not gate.reached.is_set() and not task.final:
+            clock.now += 1
+            await let_others_run()
+    # The lease of the dead one ends.
+    clock.now += 2 * LEASE_SECONDS
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await run_to_end(runner, await runner.get(task.id))
+        await settle(clock, tmp_path)
+        again = await submit(runner)
+    # Whatever was on its way to KIE then may have been taken; it is not sent again.
+    found, unknown = reckon(sandbox, tmp_path), sum(item.state == "unknown" for item in Batch.read(task).items)
+    assert COUNT - unknown <= found.accepted <= COUNT
+    assert len(task.results) == COUNT - unknown
+    assert task.state == ("succeeded" if task.results else "failed")
+    assert task.results or (task.error or {})["billed"] is None
+    assert again.id == task.id or not task.results
+
+
+async def test_an_item_fails_and_is_made_again(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, compare: Compare
+) -> None:
+    sandbox.inject_fault("create", "fail")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner)
+        (missing,) = Batch.read(task).find_missing()
+        items = await runner.build_items([missing.build_order()])
+        again = await run_to_end(runner, await runner.submit_batch(Batch(items, COST, task.id)))
+        await settle(clock, tmp_path)
+    assert (task.state, task.credits, len(task.results)) == ("succeeded", 2 * COST, 2)
+    assert (again.state, again.credits, len(again.results)) == ("succeeded", COST, 1)
+    compare(
+        sandbox,
+        "an item of a batch fails",
+        "while it runs; made again",
+        accepted=4,
+        charged=BUDGET,
+        recorded="1 failed, 5 succeeded",
+        saved=COUNT,
+    )
+
+
+async def test_the_budget_ends_in_the_middle(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, compare: Compare
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner, budget=2 * COST)
+        await settle(clock, tmp_path)
+    assert [item.state for item in Batch.read(task).items] == ["succeeded", "succeeded", "left out"]
+    compare(
+        sandbox,
+        "the budget of a batch ends",
+        "after two of three items",
+        accepted=2,
+        charged=2 * COST,
+        recorded="3 succeeded",
+        saved=2,
+    )
+
+
+async def test_what_an_item_did_not_cost_is_there_for_the_next(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    """One that fails at KIE costs nothing, so that its credits pay for the last one."""
+    sandbox.inject_fault("create", "fail")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner, budget=2 * COST)
+    assert sorted(item.state for item in Batch.read(task).items) == ["failed", "succeeded", "succeeded"]
+    assert task.credits == 2 * COST == 1000 - sandbox.balance
+
+
+async def test_all_that_a_batch_may_cost_counts_from_its_first_moment(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    counted: list[float] = []
+
+    async def note(path: str) -> None:
+        if path.endswith("/createTask"):
+            counted.append((await runner.ledger.spent(task)).day)
+
+    gate = InterceptedKie(sandbox.app, post=note)
+    async with run_runner(tmp_path, gate, clock, rules=RULES) as runner:
+        task = await submit(runner)
+        with pytest.raises(CapReached):
+            await runner.submit(order("a cat"))
+        task = await run_to_end(runner, task)
+        assert (await runner.ledger.spent(task)).day == BUDGET
+        with pytest.raises(CapReached):
+            await submit(runner, "a cat")
+    # An item is recorded before the batch counts it no longer, so that the sum is never too small.
+    assert len(counted) == COUNT
+    assert min(counted) >= BUDGET
+
+
+async def test_one_word_of_the_user_is_enough_for_all_items(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    """No item alone would need one, and the next call within the hour needs none because of the batch."""
+    rules = Rules(confirm_above=BUDGET - 1, confirm_hourly=BUDGET - 1, repeat_window=600)
+    async with run_runner(tmp_path, sandbox.app, clock, rules=rules) as runner:
+        with pytest.raises(ConfirmationNeeded, match="3 calls of nano-banana-2") as asked:
+            await submit(runner)
+        assert sandbox.accepted == []
+        task = await run_to_end(runner, await submit(runner, confirm=asked.value.confirm))
+        assert task.state == "succeeded"
+        assert (await run_to_end(runner, await runner.submit(order("a cat")))).state == "succeeded"
+
+
+async def test_a_batch_that_its_caller_cancels_starts_no_further_item(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await submit(runner, budget=COST)
+        task.cancelled = clock.time()
+        await runner.ledger.cancel(task)
+        task = await run_to_end(runner, task)
+    assert [item.state for item in Batch.read(task).items].count("left out") >= COUNT - 1
+    assert len(sandbox.accepted) <= 1

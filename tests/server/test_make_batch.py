@@ -1,0 +1,204 @@
+"""`make_batch`: many calls with one budget, one confirmation and one id."""
+
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp_types import CallToolResult, ImageContent, TextContent
+from support.answers import answer
+
+from kie_mcp.config import Settings
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.app import App
+
+pytestmark = pytest.mark.anyio
+
+PROMPTS = [f"a fox in month {number}" for number in range(1, 6)]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Where the same call is the same task."""
+    return settings.model_copy(update={"repeat_window": 600})
+
+
+async def batch(client: Client, **given: Any) -> CallToolResult:
+    return await client.call_tool("make_batch", {"max_credits": 1000, **given})
+
+
+async def pictures(client: Client, *prompts: str, **more: Any) -> CallToolResult:
+    return await batch(client, model="z-image", prompts=prompts, **more)
+
+
+def read_text(result: CallToolResult) -> str:
+    first = result.content[0]
+    assert isinstance(first, TextContent)
+    return first.text
+
+
+async def finished(client: Client, result: CallToolResult) -> dict[str, Any]:
+    """The answer about a batch once it has ended."""
+    id_ = answer(result)["task_id"]
+    return answer(await client.call_tool("get_task", {"task_ids": [id_], "wait_seconds": 600}))
+
+
+async def test_each_prompt_becomes_a_file_that_names_its_item(client: Client, sandbox: Sandbox) -> None:
+    result = await pictures(client, *PROMPTS)
+    told = answer(result)
+    assert told["status"] == "succeeded", read_text(result)
+    assert sorted(each.arguments["prompt"] for each in sandbox.accepted) == PROMPTS
+    assert [each["label"] for each in told["media"]] == [f"item {n}: {text}" for n, text in enumerate(PROMPTS, 1)]
+    assert all([await anyio.Path(each["path"]).is_file() for each in told["media"]])
+    assert [(row["n"], row["status"]) for row in told["items"]] == [(n, "succeeded") for n in range(1, 6)]
+    assert told["credits"] == round(1000 - sandbox.balance, 2) == round(sum(row["credits"] for row in told["items"]), 2)
+    assert told["note"] == "5 of 5 are made."
+    assert all(each["path"] in read_text(result) for each in told["media"])
+
+
+async def test_items_name_tools_or_models_of_any_kind(client: Client, sandbox: Sandbox) -> None:
+    items = [
+        {"tool": "nano_banana_image", "input": {"prompt": "a fox", "aspect_ratio": "16:9"}},
+        {"model": "z-image", "input": {"prompt": "a heron"}},
+        {"tool": "run_model", "model": "elevenlabs/text-to-speech-multilingual-v2", "input": {"text": "Hello."}},
+    ]
+    told = await finished(client, await batch(client, items=items))
+    assert told["status"] == "succeeded", told
+    assert [each["path"].rpartition(".")[2] for each in told["media"]] == ["jpg", "png", "mp3"]
+    assert any("16:9" in str(each.body) for each in sandbox.accepted)
+    rows = answer(await client.call_tool("library", {}))["made"]
+    assert sorted(row["prompt"] for row in rows) == ["Hello.", "a fox", "a heron"]
+
+
+async def test_a_sheet_shows_all_results_of_a_batch(client: Client) -> None:
+    told = answer(await pictures(client, *PROMPTS))
+    sheet = await client.call_tool("view_media", {"task_id": told["task_id"]})
+    assert [type(each) for each in sheet.content] == [ImageContent, TextContent]
+    text = sheet.content[1]
+    assert isinstance(text, TextContent)
+    assert all(prompt in text.text for prompt in PROMPTS)
+
+
+async def test_one_result_of_a_batch_goes_into_a_later_call(client: Client, sandbox: Sandbox) -> None:
+    told = answer(await pictures(client, *PROMPTS[:2]))
+    result = await client.call_tool("recraft_remove_background", {"image": f"task:{told['task_id']}#2"})
+    assert not result.is_error, read_text(result)
+    assert len(sandbox.accepted) == 3
+
+
+async def test_the_same_batch_again_is_the_same_task_and_pays_nothing(client: Client, sandbox: Sandbox) -> None:
+    first, again = answer(await pictures(client, *PROMPTS)), answer(await pictures(client, *PROMPTS))
+    assert again["task_id"] == first["task_id"]
+    assert "nothing more is paid" in again["note"]
+    assert len(sandbox.accepted) == 5
+    other = answer(await pictures(client, *PROMPTS, variation=2))
+    assert other["task_id"] != first["task_id"]
+    assert len(sandbox.accepted) == 10
+
+
+async def test_what_was_made_before_is_taken_into_a_batch_and_not_paid_again(client: Client, sandbox: Sandbox) -> None:
+    alone = answer(await client.call_tool("z_image", {"prompt": PROMPTS[0]}))
+    told = answer(await pictures(client, *PROMPTS[:2]))
+    assert len(sandbox.accepted) == 2
+    assert told["items"][0]["task_id"] == alone["task_id"]
+    assert told["credits"] == told["items"][1]["credits"]
+
+
+async def test_equal_items_are_different_takes(client: Client, sandbox: Sandbox) -> None:
+    told = answer(await pictures(client, "a fox", "a fox", "a fox"))
+    assert len({row["task_id"] for row in told["items"]}) == len(sandbox.accepted) == 3
+
+
+async def test_every_wrong_item_is_named_before_anything_is_sent(client: Client, sandbox: Sandbox) -> None:
+    items = [
+        {"model": "z-image", "input": {"prompt": "a fox"}},
+        {"model": "z-image", "input": {"prompt": "a fox", "aspect_ratio": "7:1"}},
+        {"tool": "get_credits", "input": {}},
+        {"model": "nano-banana-2", "prompt": "a fox"},
+        {"model": "recraft/remove-background", "input": {"image": "data:image/png;base64,iVBORw0KGgo="}},
+    ]
+    result = await batch(client, items=items)
+    assert result.is_error
+    told = answer(result)["error"]
+    assert [f"Item {n}: " in told["message"] for n in range(1, 6)] == [False, True, True, True, True]
+    assert told["billed"] is False
+    assert sandbox.accepted == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"prompts": ["a fox"]},
+        {"prompts": ["a fox"], "model": "z-image", "items": [{"model": "z-image", "input": {"prompt": "a"}}]},
+        {"prompts": ["a fox"] * 51, "model": "z-image"},
+        {"retry": "t_222222222222"},
+    ],
+    ids=["nothing", "no model", "two ways", "too many", "no such batch"],
+)
+async def test_a_call_that_says_too_little_or_too_much_is_refused(
+    client: Client, sandbox: Sandbox, given: dict[str, Any]
+) -> None:
+    assert (await batch(client, **given)).is_error
+    assert sandbox.accepted == []
+
+
+async def test_a_quote_tells_each_price_and_sends_nothing(client: Client, sandbox: Sandbox) -> None:
+    told = answer(await pictures(client, *PROMPTS, quote=True))
+    assert told["status"] == "quoted"
+    assert len(told["models"]) == 5
+    assert sandbox.accepted == []
+
+
+async def test_a_batch_stops_where_its_budget_ends(client: Client, sandbox: Sandbox) -> None:
+    price = answer(await pictures(client, PROMPTS[0], quote=True))["counted_credits"]
+    told = answer(await pictures(client, *PROMPTS, max_credits=3 * price))
+    assert len(sandbox.accepted) == 3
+    assert told["status"] == "succeeded"
+    assert [row["status"] for row in told["items"]] == ["succeeded"] * 3 + ["left out"] * 2
+    assert told["credits"] <= 3 * price
+    assert told["note"] == "3 of 5 are made; left out: 4, 5."
+    more = answer(await batch(client, retry=told["task_id"]))
+    assert [each["label"] for each in more["media"]] == [f"item {n}: {text}" for n, text in enumerate(PROMPTS[3:], 1)]
+    assert len(sandbox.accepted) == 5
+
+
+async def test_a_budget_below_the_cheapest_item_is_refused(client: Client, sandbox: Sandbox) -> None:
+    result = await pictures(client, *PROMPTS, max_credits=0.1)
+    assert answer(result)["error"]["category"] == "cap_reached"
+    assert sandbox.accepted == []
+
+
+async def test_what_failed_is_told_item_by_item_and_made_again_in_one_call(client: Client, sandbox: Sandbox) -> None:
+    sandbox.inject_fault("create", "fail", times=2)
+    result = await pictures(client, *PROMPTS)
+    told = answer(result)
+    failed = [row for row in told["items"] if row["status"] == "failed"]
+    assert len(failed) == 2
+    assert told["status"] == "succeeded"
+    assert len(told["media"]) == 3
+    for row in failed:
+        assert row["error"] in read_text(result)
+    assert f"retry: {told['task_id']}" in told["next_step"]
+    again = answer(await batch(client, retry=told["task_id"]))
+    assert again["note"] == "2 of 2 are made."
+    assert len(sandbox.accepted) == 7
+    assert answer(await batch(client, retry=told["task_id"]))["task_id"] == again["task_id"]
+    assert len(sandbox.accepted) == 7
+    assert (await batch(client, retry=again["task_id"])).is_error
+
+
+async def test_a_batch_none_of_which_is_made_is_an_error(client: Client, sandbox: Sandbox) -> None:
+    sandbox.inject_fault("create", "fail", times=5)
+    result = await pictures(client, *PROMPTS)
+    assert result.is_error
+    assert answer(result)["status"] == "failed"
+    assert answer(result)["note"] == "0 of 5 are made; failed: 1, 2, 3, 4, 5."
+
+
+async def test_the_report_counts_each_item_once(client: Client, app: App, sandbox: Sandbox) -> None:
+    await pictures(client, *PROMPTS)
+    spent = answer(await client.call_tool("spend_report", {}))
+    assert (spent["all"]["tasks"], spent["all"]["charged"]) == (5, round(1000 - sandbox.balance, 2))
+    (newest, *_) = await (await app.runner()).ledger.page(limit=1)
+    assert (await (await app.runner()).ledger.spent(newest)).day == pytest.approx(1000 - sandbox.balance)
