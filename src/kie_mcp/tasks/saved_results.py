@@ -26,12 +26,6 @@ async def open_result(result: Result) -> AsyncIterator[IO[bytes] | None]:
         yield file
 
 
-async def find_saved_path(result: Result) -> Path | None:
-    """Return the path of a result's saved file; None if it is not saved, or its file is not there any more."""
-    async with open_result(result) as file:
-        return Path(result.path) if file else None
-
-
 def open_saved_file(result: Result) -> IO[bytes]:
     """Open the saved file of a result.
 

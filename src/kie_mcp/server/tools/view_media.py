@@ -12,10 +12,11 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import preview
 from kie_mcp.media.preview import Preview
 from kie_mcp.server.app import App, ToolCall
+from kie_mcp.server.contact_sheets import render_results
 from kie_mcp.server.preview_limits import PreviewLimits, find_preview_limits
 from kie_mcp.server.saved_files import find_saved_result
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.tasks.saved_results import find_saved_path, open_saved_file
+from kie_mcp.tasks.saved_results import open_saved_file
 
 
 class ViewMedia(Arguments):
@@ -49,15 +50,14 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         if not task.results[number - 1].is_media:
             kind = task.results[number - 1].mime_type
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
-        with await anyio.to_thread.run_sync(open_saved_file, result):
-            path = Path(result.path)
-            picture = await preview.render_preview(path, **limits._asdict())
+        path = Path(result.path)
+        with await anyio.to_thread.run_sync(open_saved_file, result) as file:
+            picture = await preview.render_preview(file, path, **limits._asdict())
         return _picture_result(f"task:{task.id}#{number}, {path}: {picture.note}{limits.note}", picture)
     if not any(each.path for each in task.results):
         # No result is saved, so this call always raises an error, which tells the caller why there is no file.
         find_saved_result(app, task, 1)
-    files = [(await find_saved_path(each), each.label) for each in task.results]
-    sheet = await preview.render_contact_sheet(files, **limits._asdict())
+    sheet = await render_results(((each, each.label) for each in task.results), limits)
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)
 
 
