@@ -1,7 +1,12 @@
 """The program `kie-mcp`: without arguments, it serves MCP on stdio; with arguments, it runs the command line."""
 
 import os
+import signal
 import sys
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until all is imported, Ctrl-C ends the process without the traceback of an import.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def main() -> None:
@@ -19,6 +24,9 @@ def run_command() -> None:
     from kie_mcp.cli import cli
     from kie_mcp.errors import ConfigurationError
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        # A command may have something to close first.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cli()
     except ConfigurationError as error:

@@ -110,6 +110,20 @@ def server_parameters(environment: dict[str, str]) -> StdioServerParameters:
     return StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=environment)
 
 
+def test_what_was_asked_before_the_end_of_the_input_is_answered(environment: dict[str, str]) -> None:
+    requests: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": INITIALIZE},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "list_tasks", "arguments": {}}},
+        {"id": 3, "method": "resources/read", "params": {"uri": "kie://tasks"}},
+    ]
+    lines = "".join(json.dumps({"jsonrpc": "2.0"} | request) + "\n" for request in requests)
+    run = subprocess.run(
+        COMMAND, input=lines, capture_output=True, text=True, timeout=60, check=True, env=os.environ | environment
+    )
+    assert sorted(json.loads(line)["id"] for line in run.stdout.splitlines()) == [1, 2, 3]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_a_client_that_starts_the_server_makes_a_picture(
