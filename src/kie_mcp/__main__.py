@@ -1,16 +1,20 @@
 """The program `kie-mcp`: without arguments, it serves MCP on stdio; with arguments, it runs the command line."""
 
 import os
-import signal
 import sys
 
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Until all is imported, Ctrl-C ends the process without the traceback of an import.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+try:
+    import signal
+except KeyboardInterrupt:
+    # This import alone takes a few milliseconds, in which Ctrl-C would print a traceback.
+    sys.exit(130)
 
 
 def main() -> None:
     """Run the server or a command."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until all is imported, Ctrl-C ends the process at once, without the traceback of an import.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if len(sys.argv) > 1:
         run_command()
     else:
