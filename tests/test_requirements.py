@@ -12,6 +12,10 @@ from support.paths import ROOT
 REQUIREMENTS: dict[str, Any] = tomllib.loads((ROOT / "tests" / "requirements.toml").read_text(encoding="utf-8"))
 PROMISES: list[dict[str, Any]] = REQUIREMENTS["promise"]
 NOTES: list[dict[str, Any]] = REQUIREMENTS["note"]
+SECURITY = "README.md", "Security"
+DOCUMENT = ROOT / "docs" / "reliability.md"
+COMMAND = "pytest tests/test_requirements.py --write-reliability"
+START, END = f"<!-- security: {COMMAND} -->\n", "<!-- /security -->\n"
 SECTIONS = [(document, heading) for document, headings in REQUIREMENTS["sections"].items() for heading in headings]
 
 
@@ -63,3 +67,24 @@ def test_every_sentence_is_a_promise_with_tests_or_a_note(document: str, heading
 def test_an_id_is_given_once() -> None:
     ids = [promise["id"] for promise in PROMISES]
     assert len(set(ids)) == len(ids)
+
+
+def list_security_promises() -> str:
+    """Return a table of the sentences in the README's section on security, in their order, with their tests."""
+    body = " ".join(section(*SECURITY))
+    promises = [each for each in PROMISES if each["document"] == SECURITY[0] and each["text"] in body]
+    rows = ["| promise | held by |", "|---|---|"]
+    for promise in sorted(promises, key=lambda promise: body.index(promise["text"])):
+        nodes = [node.split("::") for node in promise["tests"]]
+        tests = "<br>".join(f"[`{name}`](../{path})" for path, name in nodes)
+        rows.append(f"| {promise['text']} | {tests} |")
+    return "\n".join(rows) + "\n"
+
+
+def test_the_list_of_security_promises_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    document, table = DOCUMENT.read_text(encoding="utf-8"), list_security_promises()
+    before, _, rest = document.partition(START)
+    if request.config.getoption("write_reliability"):
+        DOCUMENT.write_text(before + START + table + END + rest.partition(END)[2], encoding="utf-8")
+    else:
+        assert rest.partition(END)[0] == table, f"{DOCUMENT.name} is stale: run {COMMAND}"

@@ -3,9 +3,18 @@
 import os
 import sys
 
+try:
+    import signal
+except KeyboardInterrupt:
+    # This import alone takes a few milliseconds, in which Ctrl-C would print a traceback.
+    sys.exit(130)
+
 
 def main() -> None:
     """Run the server or a command."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until all is imported, Ctrl-C ends the process at once, without the traceback of an import.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if len(sys.argv) > 1:
         run_command()
     else:
@@ -19,6 +28,9 @@ def run_command() -> None:
     from kie_mcp.cli import cli
     from kie_mcp.errors import ConfigurationError
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        # A command may have something to close first.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cli()
     except ConfigurationError as error:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
@@ -43,7 +44,12 @@ class Finished:
 
 
 async def run_program(
-    command: Sequence[str], *, seconds: float, max_output_bytes: int, memory_bytes: int | None = None
+    command: Sequence[str],
+    *,
+    seconds: float,
+    max_output_bytes: int,
+    memory_bytes: int | None = None,
+    file: IO[bytes] | None = None,
 ) -> Finished:
     """Run a program to its end. If this call is cancelled, the program is ended.
 
@@ -53,6 +59,7 @@ async def run_program(
         max_output_bytes: Largest number of bytes that the program may write to standard output, and to standard error;
             if it writes more, it is ended.
         memory_bytes: Largest amount of memory that the program may use; None for no limit. Only Linux limits it.
+        file: An open file that the program gets as its standard input; None for an empty one.
 
     Raises:
         OSError: The program cannot be started.
@@ -60,7 +67,7 @@ async def run_program(
     """
     with anyio.fail_after(seconds):
         # With the stdio transport, standard input carries the client's messages, which a program must not read.
-        process = await anyio.open_process(command, stdin=subprocess.DEVNULL, env=_build_environment())
+        process = await anyio.open_process(command, stdin=file or subprocess.DEVNULL, env=_build_environment())
         async with process:
             running.add(process.pid)
             try:

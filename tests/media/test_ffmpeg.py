@@ -24,6 +24,21 @@ def program(folder: Path, script: str) -> str:
     return str(path)
 
 
+def write(folder: Path, name: str, content: bytes = b"") -> Path:
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+async def decode_audio(ffmpeg_: str, path: Path) -> bytes:
+    with path.open("rb") as file:
+        return await ffmpeg.decode_audio(ffmpeg_, file, path)
+
+
+async def extract_frame(ffmpeg_: str, path: Path, at_seconds: float, **how: float) -> Frame:
+    with path.open("rb") as file:
+        return await ffmpeg.extract_frame(ffmpeg_, file, path, at_seconds, 99, **how)
+
+
 def test_it_is_looked_for_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert ffmpeg.find_ffmpeg(()) is None
@@ -62,7 +77,7 @@ async def test_it_is_not_told_the_key(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("KIE_MCP_HTTP_TOKEN", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("TMPDIR", "/harmless")
-    environment = await ffmpeg.decode_audio(program(tmp_path, "/usr/bin/env"), tmp_path / "a.mp3")
+    environment = await decode_audio(program(tmp_path, "/usr/bin/env"), write(tmp_path, "a.mp3"))
     assert b"harmless" in environment
     assert b"secret" not in environment
 
@@ -73,8 +88,7 @@ import sys
 import anyio
 from pathlib import Path
 from kie_mcp.media import ffmpeg
-from kie_mcp.media.ffmpeg import Frame
-sys.stdout.buffer.write(anyio.run(ffmpeg.decode_audio, {program(tmp_path, "/bin/cat")!r}, Path("a.mp3")))
+print(anyio.run(ffmpeg.read_streams, {program(tmp_path, "/bin/cat >&2")!r}, Path("a.mp3")).log, end="")
 """
     run = subprocess.run(
         [sys.executable, "-c", script], input=b"a message", capture_output=True, timeout=60, check=True
@@ -85,7 +99,7 @@ sys.stdout.buffer.write(anyio.run(ffmpeg.decode_audio, {program(tmp_path, "/bin/
 async def test_one_that_does_not_end_is_ended(tmp_path: Path) -> None:
     stuck = program(tmp_path, "exec /bin/sleep 60")
     with pytest.raises(InvalidCall, match=r"did not come to an end with a\.mp4") as refused:
-        await ffmpeg.extract_frame(stuck, tmp_path / "a.mp4", 1, 99, timeout_seconds=0.2)
+        await extract_frame(stuck, write(tmp_path, "a.mp4"), 1, timeout_seconds=0.2)
     assert str(tmp_path / "a.mp4") in refused.value.next_step
 
 
@@ -94,7 +108,7 @@ async def test_one_that_does_not_run_is_an_error(tmp_path: Path) -> None:
     broken.write_bytes(b"\0no program")
     broken.chmod(0o755)
     with pytest.raises(InvalidCall, match="ffmpeg does not run"):
-        await ffmpeg.decode_audio(str(broken), tmp_path / "a.mp3")
+        await decode_audio(str(broken), write(tmp_path, "a.mp3"))
 
 
 @pytest.mark.parametrize("line", ["x264 [error]: malloc of size 11611520 failed", "a.mkv: Cannot allocate memory"])
@@ -110,19 +124,18 @@ async def test_a_clip_with_too_many_pixels_is_not_called_broken(tmp_path: Path) 
     clip = run_ffmpeg("a.mp4", "-f", "lavfi", "-i", "color=size=8192x4608:rate=1:duration=1", "-preset", "ultrafast")
     (tmp_path / "a.mp4").write_bytes(clip)
     with pytest.raises(InvalidCall, match=r"has 8192 x 4608 px; frames of up to 36 megapixels are decoded here"):
-        await ffmpeg.extract_frame(str(PROGRAM), tmp_path / "a.mp4", 0, 99)
+        await extract_frame(str(PROGRAM), tmp_path / "a.mp4", 0)
 
 
 @needs_ffmpeg
 async def test_a_sound_is_read_as_samples(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(tone(2))
-    assert len(await ffmpeg.decode_audio(str(PROGRAM), tmp_path / "a.wav")) == 2 * ffmpeg.SAMPLE_RATE_HZ
+    assert len(await decode_audio(str(PROGRAM), write(tmp_path, "a.wav", tone(2)))) == 2 * ffmpeg.SAMPLE_RATE_HZ
 
 
 @needs_ffmpeg
 @pytest.mark.parametrize("content", ["ffconcat version 1.0\nfile a.wav\n", "#EXTM3U\n#EXTINF:1,\na.wav\n"])
 async def test_a_list_of_other_files_is_not_followed(content: str, tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(tone(2))
-    (tmp_path / "list.mp3").write_text(content)
-    assert await ffmpeg.decode_audio(str(PROGRAM), tmp_path / "list.mp3") == b""
-    assert await ffmpeg.extract_frame(str(PROGRAM), tmp_path / "list.mp3", 0, 99) == Frame(b"", (0, 0), 0)
+    write(tmp_path, "a.wav", tone(2))
+    path = write(tmp_path, "list.mp3", content.encode())
+    assert await decode_audio(str(PROGRAM), path) == b""
+    assert await extract_frame(str(PROGRAM), path, 0) == Frame(b"", (0, 0), 0)

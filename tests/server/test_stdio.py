@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -108,6 +109,55 @@ def read_content(media: dict[str, str]) -> bytes:
 
 def server_parameters(environment: dict[str, str]) -> StdioServerParameters:
     return StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=environment)
+
+
+@pytest.mark.parametrize("end", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("arguments", [[], ["doctor"]])
+def test_a_signal_while_the_program_is_imported_ends_it_without_a_word(end: str, arguments: list[str]) -> None:
+    # The signal comes with the first import of the program's own after the one of its entry point.
+    script = f"""
+import os, signal, sys
+from kie_mcp.__main__ import main
+
+class Interrupt:
+    def find_spec(self, *_):
+        os.kill(os.getpid(), signal.{end})
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["kie-mcp", *{arguments}]
+main()
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (-getattr(signal, end), "", "")
+
+
+def test_a_command_may_close_what_it_opened_when_a_person_interrupts_it() -> None:
+    script = """
+import signal, sys
+from kie_mcp.__main__ import main
+
+sys.argv = ["kie-mcp", "--version"]
+try:
+    main()
+except SystemExit:
+    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.endswith("True\n")
+
+
+def test_what_was_asked_before_the_end_of_the_input_is_answered(environment: dict[str, str]) -> None:
+    requests: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": INITIALIZE},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "list_tasks", "arguments": {}}},
+        {"id": 3, "method": "resources/read", "params": {"uri": "kie://tasks"}},
+    ]
+    lines = "".join(json.dumps({"jsonrpc": "2.0"} | request) + "\n" for request in requests)
+    run = subprocess.run(
+        COMMAND, input=lines, capture_output=True, text=True, timeout=60, check=True, env=os.environ | environment
+    )
+    assert sorted(json.loads(line)["id"] for line in run.stdout.splitlines()) == [1, 2, 3]
 
 
 @pytest.mark.anyio

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import machine
 import sqlalchemy as sa
@@ -124,7 +125,10 @@ class Process:
                 rules=world.rules,
                 wrap_limiter=world.wrap_limiter,
                 wrap_ledger=lambda ledger: Ledger(FragileDatabase(ledger.database, self)),
-            ) as self._runner:
+            ) as runner:
+                # What it does in the background may have made it die while it started; nobody can call it then.
+                await anyio.lowlevel.checkpoint_if_cancelled()
+                self._runner = runner
                 await self._stopped.wait()
                 self._hang_up()
         world.note(f"{self.name} ends")
@@ -288,6 +292,7 @@ async def simulate(world: World) -> Figures:
         await _settle(world)
         await _resolve_unknown(world)
         group.cancel_scope.cancel()
+    await _start_once_more(world)
     return reckon(world.kie, world.folder)
 
 
@@ -348,6 +353,12 @@ async def _resolve_unknown(world: World) -> None:
                 await runner.resolve(row["id"], outcome)
                 await runner.submit(order(prompt, tool))
     await _settle(world)
+
+
+async def _start_once_more(world: World) -> None:
+    """Start a server for a second; it removes what a process left that died while another one saved its task."""
+    async with run_runner(world.folder, world.kie.app, world.clock, rules=world.rules):
+        await anyio.sleep(1)
 
 
 @dataclass(frozen=True)

@@ -73,5 +73,5 @@ async def test_a_broken_file_on_disk_is_described_and_shown_or_refused(name: str
     for _ in range(4):
         path.write_bytes(break_file(encode(name), chance))
         await anyio.to_thread.run_sync(describe_file, path, TYPES[name])
-        with suppress(InvalidCall):
-            await preview.render_preview(path)
+        with suppress(InvalidCall), path.open("rb") as file:
+            await preview.render_preview(file, path)

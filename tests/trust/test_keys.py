@@ -76,6 +76,21 @@ def spellings(key: str) -> dict[str, str]:
         },
         "base64 in lines in JSON": json.dumps(fill(b64encode(key.encode()).decode(), 10))[1:-1],
         "base64 in lines of a message": fill(b64encode(key.encode()).decode(), 10).replace("\n", "\r\n  "),
+        **{
+            f"base64 after {before!r} in base64 after {outer!r}": b64encode(
+                outer.encode() + b64encode(f"{before}{key} or".encode())
+            ).decode()
+            for before in ("", "B", "Be")
+            for outer in ("", "B", "Be")
+        },
+        **{
+            f"base64 of {encoding} after {before!r}": b64encode(before + f"{key} or".encode(encoding)).decode()
+            for before in (b"", b"B", b"Be")
+            for encoding in ("utf-16-le", "utf-16-be")
+        },
+        **{f"hexadecimal {encoding}": key.encode(encoding).hex() for encoding in ("utf-16-le", "utf-16-be")},
+        "UTF-16": key.encode("utf-16").decode("latin-1"),
+        "UTF-16 in a URL": quote(key.encode("utf-16")),
         "base64 of capitals": b64encode(key.upper().encode()).decode(),
         "base64 in a URL": quote(b64encode(key.encode()).decode(), safe=""),
     }

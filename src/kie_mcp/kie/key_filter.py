@@ -19,7 +19,7 @@ _ESCAPE = re.compile(
     r"""
     # Most characters of a text begin none of these, and the first group passes them over fast.
     (?=[^\x20-$'-\[\]-~\uff01-\uff5e])(?:
-      (?:\\+|%)u([0-9a-fA-F]{4}) | (?:\\+x|%(?=[2-7]))([0-9a-fA-F]{2}) | \\+U([0-9a-fA-F]{8})
+      (?:\\+|%)u([0-9a-fA-F]{4}) | (?:\\+x|%(?=00|[2-7]))([0-9a-fA-F]{2}) | \\+U([0-9a-fA-F]{8})
     | (?:\\+u\{|&\#[xX])0*([0-9a-fA-F]{1,6})[};]?
     | &\#0*([0-9]{1,7});?
     | &([a-zA-Z0-9]{2,31};)
@@ -34,6 +34,8 @@ _ESCAPE = re.compile(
     re.VERBOSE,
 )
 """Matches an escape of a URL, of JSON, of a programming language or of HTML, or what may be inside a written key."""
+_ENCODINGS = "utf-8", "utf-16-le", "utf-16-be"
+"""Encodings in which the key may be written as base64 or as hexadecimal digits."""
 _DECIMAL, _NAME = 5, 6
 """Numbers of the groups of `_ESCAPE` with a decimal number and with a name of HTML; other groups are hexadecimal."""
 
@@ -42,13 +44,14 @@ def make_key_filter(key: str) -> Callable[[str], str]:
     r"""Return a function that replaces the API key in a text by `[key]`.
 
     The key is found in any case, with its characters written as such, in full width, or as escapes of URLs (`%41`),
-    of JSON and programming languages (`\u0041`, `\x41`) or of HTML (`&#65;`), and also in base64 and as hexadecimal
-    digits. Line ends and characters that nobody sees may be anywhere inside it.
+    of JSON and programming languages (`\u0041`, `\x41`) or of HTML (`&#65;`), and also as hexadecimal digits and in
+    base64, both also of UTF-16, and in base64 of base64. Line ends and characters that nobody sees may be anywhere
+    inside it.
     """
     if len(key) < SHORTEST_KEY:
         return str
-    in_any_case = {key, _remove_escapes(key), key.encode().hex()}
-    as_they_are = {_encode_base64(each, offset) for each in (key, key.lower(), key.upper()) for offset in range(3)}
+    in_any_case = {key, _remove_escapes(key), *(key.encode(encoding).hex() for encoding in _ENCODINGS)}
+    as_they_are = set(_list_base64(key))
     # A pattern for each is three times as fast as one for both.
     patterns = (re.compile(_match_any(in_any_case), re.IGNORECASE), re.compile(_match_any(as_they_are)))
 
@@ -68,13 +71,24 @@ def _match_any(forms: set[str]) -> str:
     return "|".join(re.escape(form.translate(_ALIKE)) for form in sorted(forms) if len(form) >= SHORTEST_KEY)
 
 
-def _encode_base64(key: str, offset: int) -> str:
-    """Return the base64 characters that depend on the key alone, if the key begins at byte `offset` of a text.
+def _list_base64(key: str) -> Iterator[str]:
+    """Yield the key in base64, in the encodings and the case in which it may be, and in base64 of base64."""
+    for spelled in (key, key.lower(), key.upper()):
+        for encoding in _ENCODINGS:
+            for once in _encode_base64(spelled.encode(encoding)):
+                yield once
+                if encoding == "utf-8":
+                    yield from _encode_base64(once.encode())
+
+
+def _encode_base64(key: bytes) -> Iterator[str]:
+    """Yield the base64 characters that depend on the key alone, if the key begins somewhere in a text.
 
     Base64 writes three bytes as four characters, so the key looks different at each of three offsets.
     """
-    encoded = b64encode(bytes(offset) + key.encode()).decode()
-    return encoded[(8 * offset + 5) // 6 : 8 * (offset + len(key)) // 6]
+    for offset in range(3):
+        encoded = b64encode(bytes(offset) + key).decode()
+        yield encoded[(8 * offset + 5) // 6 : 8 * (offset + len(key)) // 6]
 
 
 def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = ROUNDS) -> list[tuple[int, int]]:

@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import anyio
 import anyio.from_thread
@@ -20,6 +22,8 @@ CONVERT_SECONDS = 300.0
 """Maximum seconds for the conversion of one file."""
 MEMORY_BYTES = 260_000_000
 """Most memory, in bytes, that ffmpeg may use; a clip of 3840x2160 with 8 bits a channel is converted with less."""
+STANDARD_INPUT = Path("/dev/fd/0")
+"""The path at which a program finds the file that it got as its standard input; it may seek there."""
 MAX_FRAME_PIXELS = 36_000_000
 """Largest number of pixels of a clip's frame that is decoded; 8K has 33 million."""
 MAX_OUTPUT_BYTES = 40_000_000
@@ -116,13 +120,20 @@ class Frame:
 
 
 async def extract_frame(
-    program: str, path: Path, at_seconds: float, max_side_px: int, *, timeout_seconds: float = TIMEOUT_SECONDS
+    program: str,
+    file: IO[bytes],
+    path: Path,
+    at_seconds: float,
+    max_side_px: int,
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Frame:
     """Extract one frame of a video.
 
     Args:
         program: The path of ffmpeg.
-        path: The video file.
+        file: The open video file, which is decoded from its first byte.
+        path: The path at which it was opened; another file may be there now.
         at_seconds: Position of the frame, in seconds from the start.
         max_side_px: Largest length in pixels of the frame's longer side; a larger frame is scaled down.
         timeout_seconds: Maximum seconds for the run of ffmpeg.
@@ -137,7 +148,8 @@ async def extract_frame(
     filters = ("-vf", f"showinfo=checksum=0,{smaller}")
     output_options = ("-an", "-frames:v", "1", *filters, "-c:v", "ppm", "-f", "image2pipe", "pipe:1")
     async with _frames:
-        run = await _run(program, path, (*_read(path, "-ss", f"{at_seconds:.3f}"), *output_options), timeout_seconds)
+        seek = ("-ss", f"{at_seconds:.3f}")
+        run = await _run(program, path, (*_read_open(path, *seek), *output_options), timeout_seconds, file)
     if not run.output and (too_large := TOO_MANY_PIXELS_PATTERN.search(run.errors)):
         width, height = map(int, too_large.groups())
         most = f"frames of up to {MAX_FRAME_PIXELS // 1_000_000} megapixels are decoded here"
@@ -151,12 +163,13 @@ async def extract_frame(
     )
 
 
-async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
+async def decode_audio(program: str, file: IO[bytes], path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
     """Decode the audio of a file to mono samples.
 
     Args:
         program: The path of ffmpeg.
-        path: An audio or video file.
+        file: The open audio or video file, which is decoded from its first byte.
+        path: The path at which it was opened; another file may be there now.
         timeout_seconds: Maximum seconds for the run of ffmpeg.
 
     Returns:
@@ -169,7 +182,7 @@ async def decode_audio(program: str, path: Path, *, timeout_seconds: float = TIM
     length = ("-t", str(MAX_AUDIO_SECONDS))
     output_options = ("-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), *length, "-f", "s16le", "pipe:1")
     async with _frames:
-        return (await _run(program, path, (*_read(path), *output_options), timeout_seconds)).output
+        return (await _run(program, path, (*_read_open(path), *output_options), timeout_seconds, file)).output
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,25 +233,47 @@ async def convert(program: str, path: Path, target: Path, options: tuple[str, ..
     return run.exit_code == 0
 
 
-async def _run(program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float) -> Finished:
-    """Run ffmpeg with these arguments; `path` is the file that error messages name."""
+async def _run(
+    program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float, file: IO[bytes] | None = None
+) -> Finished:
+    """Run ffmpeg with these arguments, and `file` as its standard input; error messages name `path`."""
+    _rewind(file)
     try:
         return await run_program(
             [program, *FRUGAL_OPTIONS, *arguments],
             seconds=timeout_seconds,
             max_output_bytes=MAX_OUTPUT_BYTES,
             memory_bytes=MEMORY_BYTES,
+            file=file,
         )
     except TimeoutError:
         reason = f"ffmpeg did not come to an end with {path.name} in {timeout_seconds:g} s."
     except OSError as error:
         reason = f"ffmpeg does not run: {error.strerror}."
+    finally:
+        _rewind(file)
     raise InvalidCall(reason, f"Open the file itself: {path}")
 
 
 def _read(path: Path, *options: str) -> tuple[str, ...]:
     """Return the arguments with which ffmpeg reads this file, opens no other file, and needs little memory."""
     return (*SAFE_INPUT_OPTIONS, *FRUGAL_INPUT_OPTIONS, *options, "-i", _file_url(path))
+
+
+def _read_open(path: Path, *options: str) -> tuple[str, ...]:
+    """Return the arguments with which ffmpeg reads the file that it gets as its standard input.
+
+    On Windows it reads the file at the path, which cannot be replaced while this process holds it open.
+    """
+    return _read(path if sys.platform == "win32" else STANDARD_INPUT, *options)
+
+
+def _rewind(file: IO[bytes] | None) -> None:
+    """Let the next read begin at the first byte, here and in a program that shares the file's read position."""
+    if file:
+        # A seek to a byte that Python has in memory would not reach the operating system; a seek to the end does.
+        file.seek(0, os.SEEK_END)
+        file.seek(0)
 
 
 def _to_shown_size(pixel_width: int, pixel_height: int, width: int, height: int) -> tuple[int, int]:

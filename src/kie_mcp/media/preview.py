@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from statistics import geometric_mean
+from typing import IO, NamedTuple
 
 import anyio.to_thread
 import PIL.Image
@@ -44,25 +45,39 @@ class Preview:
     """Facts about the file in words, such as dimensions and length; for a contact sheet, one line for each file."""
 
 
-async def render_preview(path: Path, *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX) -> Preview:
+class SheetFile(NamedTuple):
+    """A file for a cell of a contact sheet."""
+
+    file: IO[bytes] | None
+    """The open file; None if it was not saved."""
+    path: Path
+    """The path at which it was opened."""
+    label: str
+    """What the caption says about the file; it may be empty."""
+
+
+async def render_preview(
+    file: IO[bytes], path: Path, *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX
+) -> Preview:
     """Render one image, video or audio file as a small JPEG.
 
     Args:
-        path: The file.
+        file: The open file.
+        path: The path at which it was opened; nothing is read there, because another file may be there now.
         max_bytes: Largest size of the JPEG in bytes.
         max_side_px: Largest length in pixels of the JPEG's longer side.
 
     Raises:
-        InvalidCall: The file is missing, broken or too large.
+        InvalidCall: The file is broken or too large, or cannot be read.
     """
-    still = await render_still(path, max_side_px)
+    still = await render_still(file, path, max_side_px)
     if not still.image:
         return Preview(b"", "", still.facts)
     return Preview(await anyio.to_thread.run_sync(_encode_within, still.image, max_bytes), MIME_TYPE, still.facts)
 
 
 async def render_contact_sheet(
-    files: Sequence[tuple[Path | None, str]], *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX
+    files: Sequence[SheetFile], *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX
 ) -> Preview:
     """Render several files side by side as one JPEG, and number them from 1.
 
@@ -70,7 +85,7 @@ async def render_contact_sheet(
     get a cell.
 
     Args:
-        files: The path of each file (None if the file was not saved) and its label, which may be empty.
+        files: The files.
         max_bytes: Largest size of the JPEG in bytes.
         max_side_px: Largest length in pixels of the JPEG's longer side.
 
@@ -80,7 +95,7 @@ async def render_contact_sheet(
     shown = files[:MAX_FILES]
     # Of many files, only smaller stills are kept in memory; a cell of the sheet is smaller still.
     side_px = max_side_px if len(shown) <= FEW_FILES else max_side_px // 2
-    cells = [(await _render_or_explain(path, side_px), " ".join(label.split())) for path, label in shown]
+    cells = [(await _render_or_explain(each, side_px), " ".join(each.label.split())) for each in shown]
     lines = [f"{n}. {label}{': ' if label else ''}{still.facts}" for n, (still, label) in enumerate(cells, start=1)]
     if len(files) > MAX_FILES:
         lines.append(f"{len(files) - MAX_FILES} more have no room here.")
@@ -90,12 +105,12 @@ async def render_contact_sheet(
     return Preview(await anyio.to_thread.run_sync(_lay_out, cells, max_bytes, max_side_px), MIME_TYPE, note)
 
 
-async def _render_or_explain(path: Path | None, max_side_px: int) -> Still:
+async def _render_or_explain(shown: SheetFile, max_side_px: int) -> Still:
     """Render a file as a still; if this fails, return a `Still` without a picture and with the reason as its facts."""
-    if not path:
+    if not shown.file:
         return Still(None, "Not saved.")
     try:
-        return await render_still(path, max_side_px)
+        return await render_still(shown.file, shown.path, max_side_px)
     except InvalidCall as error:
         return Still(None, str(error))
 

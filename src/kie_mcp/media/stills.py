@@ -1,6 +1,7 @@
 """Render a file as one picture: a smaller copy of an image, one frame of a video, or the waveform of audio."""
 
 import math
+import os
 import sys
 import wave
 from array import array
@@ -65,38 +66,36 @@ class AudioInfo:
         return ", ".join(filter(None, facts))
 
 
-async def render_still(path: Path, max_side_px: int) -> Still:
+async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
     """Render a file as a picture.
 
     Args:
-        path: An image, video or audio file.
+        file: An open image, video or audio file; its read position changes.
+        path: The path at which it was opened. Only words are made of it, because another file may be there now.
         max_side_px: Largest length in pixels of the picture's longer side.
 
     Raises:
-        InvalidCall: The file is missing, is broken, or has too many pixels.
+        InvalidCall: The file cannot be read, is broken, or has too many pixels.
     """
-    mime_type = await anyio.to_thread.run_sync(_detect_mime_type, path)
+    mime_type = await anyio.to_thread.run_sync(_detect_mime_type, file, path)
     if mime_type == "audio/midi":
         return Still(None, "MIDI notes, which have no look.")
     match mime_type.partition("/")[0]:
         case "image":
-            return await anyio.to_thread.run_sync(_render_image, path, max_side_px)
+            return await anyio.to_thread.run_sync(_render_image, file, path, max_side_px)
         case "video":
-            return await _render_video(path, max_side_px)
+            return await _render_video(file, path, max_side_px)
         case "audio":
-            return await _render_audio(path, max_side_px)
+            return await _render_audio(file, path, max_side_px)
         case _:
             return Still(None, "Neither picture, clip nor sound: there is nothing to look at.")
 
 
-def _detect_mime_type(path: Path) -> str:
+def _detect_mime_type(file: IO[bytes], path: Path) -> str:
     """Return the MIME type of the file's content; if it is unknown, that of the file's extension, or else empty."""
-    # Only regular files are opened, because opening a named pipe blocks until another process writes to it.
-    if not path.is_file():
-        raise InvalidCall(f"{path} is no file, or not any more.", OPEN_LINK)
     try:
-        with path.open("rb") as file:
-            return formats.detect_mime_type(file) or formats.MIME_TYPES.get(path.suffix[1:].lower(), "")
+        file.seek(0)
+        return formats.detect_mime_type(file) or formats.MIME_TYPES.get(path.suffix[1:].lower(), "")
     except OSError as error:
         raise InvalidCall(f"{path} cannot be read: {error.strerror}.", OPEN_LINK) from None
 
@@ -105,9 +104,9 @@ def _next_step(path: Path) -> str:
     return f"Open the file itself, {path}, or the link that get_task tells."
 
 
-def _render_image(path: Path, side: int) -> Still:
-    with path.open("rb") as file:
-        image, facts = _open_image(file, path, side)
+def _render_image(file: IO[bytes], path: Path, side: int) -> Still:
+    file.seek(0)
+    image, facts = _open_image(file, path, side)
     return Still(image, f"{', '.join(facts)}.")
 
 
@@ -139,33 +138,33 @@ def _fill_background(image: PIL.Image.Image) -> PIL.Image.Image:
     return ground
 
 
-async def _render_video(path: Path, side: int) -> Still:
-    info = await anyio.to_thread.run_sync(_read_audio_info, path)
+async def _render_video(file: IO[bytes], path: Path, side: int) -> Still:
+    info = await anyio.to_thread.run_sync(_read_audio_info, file, path)
     program = ffmpeg.find_ffmpeg()
     if not program:
         return Still(None, _join_sentences(str(AudioInfo(info.seconds)), NO_FFMPEG.format("frames")))
     at = info.seconds / 10 or 1.0
-    frame = await ffmpeg.extract_frame(program, path, at, side)
+    frame = await ffmpeg.extract_frame(program, file, path, at, side)
     if not frame.ppm:
         at = 0
-        frame = await ffmpeg.extract_frame(program, path, at, side)
+        frame = await ffmpeg.extract_frame(program, file, path, at, side)
     if not frame.ppm:
         # A file of a video format may contain only sound, so the sound is shown instead.
-        return await _render_audio(path, side)
+        return await _render_audio(file, path, side)
     image, (_, *facts) = await anyio.to_thread.run_sync(_open_image, BytesIO(frame.ppm), path, side)
     size = f"{frame.size[0]} x {frame.size[1]} px"
     facts = [size, *facts, str(AudioInfo(frame.seconds or info.seconds)), f"the frame at {at:.1f} s is shown"]
     return Still(image, f"{', '.join(filter(None, facts))}.")
 
 
-async def _render_audio(path: Path, side: int) -> Still:
-    info = await anyio.to_thread.run_sync(_read_audio_info, path)
-    levels, seconds = await anyio.to_thread.run_sync(_read_wav_levels, path, side)
+async def _render_audio(file: IO[bytes], path: Path, side: int) -> Still:
+    info = await anyio.to_thread.run_sync(_read_audio_info, file, path)
+    levels, seconds = await anyio.to_thread.run_sync(_read_wav_levels, file, side)
     if not levels:
         program = ffmpeg.find_ffmpeg()
         if not program:
             return Still(None, _join_sentences(str(info), NO_FFMPEG.format("waveform")))
-        content = await ffmpeg.decode_audio(program, path)
+        content = await ffmpeg.decode_audio(program, file, path)
         levels, seconds = await anyio.to_thread.run_sync(_pcm_levels, content, side)
     if not levels:
         raise InvalidCall(f"Neither a frame nor sound was found in {path.name}: it may be broken.", _next_step(path))
@@ -180,9 +179,11 @@ def _join_sentences(facts: str, *others: str) -> str:
     return " ".join([f"{facts}."] * bool(facts) + [*others])
 
 
-def _read_audio_info(path: Path) -> AudioInfo:
+def _read_audio_info(file: IO[bytes], path: Path) -> AudioInfo:
     try:
-        info = getattr(mutagen.File(path), "info", None)
+        file.seek(0)
+        # Mutagen does not open the path, but takes its extension for a sign of the format.
+        info = getattr(mutagen.File(fileobj=file, filename=str(path)), "info", None)
         seconds, rate, channels = (getattr(info, name, 0) or 0 for name in ("length", "sample_rate", "channels"))
         return AudioInfo(float(seconds), int(rate), int(channels))
     # Mutagen does not document which errors broken files raise.
@@ -190,13 +191,14 @@ def _read_audio_info(path: Path) -> AudioInfo:
         return AudioInfo()
 
 
-def _read_wav_levels(path: Path, columns: int) -> tuple[Levels, float]:
+def _read_wav_levels(file: IO[bytes], columns: int) -> tuple[Levels, float]:
     """Return the levels of a WAV file and its length in seconds; no levels and 0 if `wave` cannot read the file."""
     try:
-        with wave.open(str(path), "rb") as sound:
+        file.seek(0)
+        with wave.open(file, "rb") as sound:
             width, size = sound.getsampwidth(), sound.getsampwidth() * sound.getnchannels()
             # If a program wrote the WAV file to a pipe, the length in the header is far too large.
-            frames = min(sound.getnframes(), path.stat().st_size // size)
+            frames = min(sound.getnframes(), os.fstat(file.fileno()).st_size // size)
             step = max(math.ceil(frames / columns), 1)
             parts = (sound.readframes(step) for _ in range(0, frames, step))
             return _levels(_decode_samples(part, width) for part in parts), frames / sound.getframerate()

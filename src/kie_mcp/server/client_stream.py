@@ -1,4 +1,4 @@
-"""Read what the SDK's stdio transport cannot read or misunderstands: half characters, and a probe for the era.
+"""Read what the SDK's stdio transport cannot read or misunderstands: half characters, a probe for the era, the end.
 
 Half a character is a lone surrogate: one half of a UTF-16 pair, such as U+D83D. JSON strings can contain lone
 surrogates, and some clients send them. The SDK's parser refuses the whole line, so the SDK does not know the request's
@@ -8,6 +8,8 @@ The era is the SDK's word for the protocol before or from version 2026-07-28. A 
 of a connection, also where it only asks what the server supports or lists. A client that then goes on with `initialize`
 would be refused until the process ends; @ai-sdk/mcp does so, if the answer takes a second. The first answers on stdio,
 which come from a file, decide no era either.
+
+The end of the client's messages comes to the SDK when the requests before it are answered: see `unanswered`.
 """
 
 import json
@@ -23,6 +25,10 @@ from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from kie_mcp.server.app import App
+from kie_mcp.server.unanswered import Unanswered
+
+ANSWER_SECONDS = 5.0
+"""Most seconds from the end of the client's messages to that of the process; many hosts wait 2 seconds and end it."""
 
 Message = SessionMessage | Exception
 
@@ -33,7 +39,16 @@ PROBES = ("server/discover", "tools/list", "prompts/list", "resources/list", "re
 class ClientStream:
     """A stream of a client's messages without what the SDK cannot read or misunderstands."""
 
-    def __init__(self, incoming: Any, outgoing: Any, server: Server[App], app: App) -> None:
+    def __init__(
+        self,
+        incoming: Any,
+        outgoing: Any,
+        server: Server[App],
+        app: App,
+        unanswered: Unanswered,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         """Store the parts of the connection.
 
         Args:
@@ -41,15 +56,32 @@ class ClientStream:
             outgoing: The stream of messages to the client.
             server: The server of the connection.
             app: The parts that the server's handlers use.
+            unanswered: Is told of each message that the SDK gets.
+            answer_seconds: Most seconds to wait, after the client's last message, until its requests are answered.
         """
         self._incoming = incoming
         self._outgoing = outgoing
         self._server = server
         self._app = app
+        self._unanswered = unanswered
+        self._answer_seconds = answer_seconds
         self._era_is_open = True
 
     async def receive(self) -> Message:
-        """Return the next message; for a line that is no valid message, return the parser's error."""
+        """Return the next message; for a line that is no valid message, return the parser's error.
+
+        Raises:
+            anyio.EndOfStream: When the client has closed stdin, and its requests are answered or have had their time.
+        """
+        try:
+            received = await self._receive()
+        except anyio.EndOfStream:
+            await self._unanswered.wait(self._answer_seconds)
+            raise
+        self._unanswered.take(received)
+        return received
+
+    async def _receive(self) -> Message:
         while True:
             received = read_again(await self._incoming.receive())
             if not (self._era_is_open and isinstance(received, SessionMessage)):

@@ -14,6 +14,7 @@ from kie_mcp.server.build import build_server
 from kie_mcp.server.client_stream import ClientStream
 from kie_mcp.server.handshake.wire import Wire
 from kie_mcp.server.selection import select_tools
+from kie_mcp.server.unanswered import AnswerStream, Unanswered
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,9 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
         wire.hand_over()
         file = cast("anyio.AsyncFile[str]", anyio.wrap_file(cast("Any", wire)))
         async with stdio_server(file, file) as (incoming, outgoing):
-            stream = ClientStream(incoming, outgoing, server, app)
-            await server.run(stream, outgoing, server.create_initialization_options())
+            unanswered = Unanswered()
+            stream = ClientStream(incoming, outgoing, server, app, unanswered)
+            answers = AnswerStream(outgoing, unanswered)
+            await server.run(stream, answers, server.create_initialization_options())
 
     anyio.run(run)

@@ -27,7 +27,7 @@ class PartialFile:
     def __init__(self, file: IO[bytes], place: Path) -> None:
         self.file = file
         self._place = place
-        self._note = place.with_name(f"{place.name}.version")
+        self._note = _note_of(place)
         self.validator, self.total = _read_note(self._note)
         """`validator` is the ETag or Last-Modified header of the download; empty if the host sent neither.
 
@@ -72,6 +72,11 @@ class PartialFile:
         if not place.exists():
             with suppress(OSError):
                 self._note.unlink()
+
+
+def _note_of(place: Path) -> Path:
+    """Return where the version of a partial file is."""
+    return place.with_name(f"{place.name}.version")
 
 
 def _read_note(place: Path) -> tuple[str, int | None]:
@@ -121,6 +126,15 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
         file.close()
         raise
     return file
+
+
+def remove_partial_file(place: Path) -> None:
+    """Delete a partial file and its version, unless a process is downloading into it or it cannot be deleted."""
+    # An error while it is opened means that it is in use, and on Windows so does an error while it is deleted.
+    with suppress(OSError):
+        _open_alone(place, private=True).close()
+        place.unlink()
+        _note_of(place).unlink(missing_ok=True)
 
 
 def write_file(content: bytes, folder: Path, stem: str, extension: str, *, private: bool = False) -> Path:

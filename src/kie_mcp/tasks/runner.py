@@ -294,9 +294,8 @@ class Runner:
         """Estimate the duration of a task from the last tasks with the same model and the same argument `duration`."""
         if watcher := self._watchers.get(task.id):
             return watcher.duration
-        lengths = await self.ledger.statistics.durations(
-            task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS
-        )
+        length = task.arguments.get("duration")
+        lengths = await self.ledger.statistics.durations(task.model, length, newest=NEWEST_DURATIONS)
         # Of a batch, the model that takes longest counts.
         models = (MODELS[id_] for id_ in task.arguments.get("models", (task.model,)) if id_ in MODELS)
         usual = self._usual_seconds or max((model.usual_seconds for model in models), default=60)
@@ -309,6 +308,7 @@ class Runner:
     async def resume(self) -> None:
         """Take over the tasks of dead processes, and go on doing so in the background; read the balance there, too."""
         self.balance.refresh_soon()
+        self._task_group.start_soon(self._services.remove_leftovers)
         await self._task_group.start(self._takeover.run, self._watchers, self._take_over)
 
     async def release_lease(self) -> None:

@@ -26,10 +26,10 @@ async def open_result(result: Result) -> AsyncIterator[IO[bytes] | None]:
         yield file
 
 
-async def find_saved_path(result: Result) -> Path | None:
-    """Return the path of a result's saved file; None if it is not saved, or its file is not there any more."""
+async def is_there(result: Result) -> bool:
+    """Return whether the saved file of a result is still there."""
     async with open_result(result) as file:
-        return Path(result.path) if file else None
+        return file is not None
 
 
 def open_saved_file(result: Result) -> IO[bytes]:
@@ -47,8 +47,8 @@ def open_saved_file(result: Result) -> IO[bytes]:
     try:
         file = disk.open_file(path)
     except OSError as error:
-        is_there = path.is_file() and not path.is_symlink()
-        fault = f"cannot be read: {error.strerror}" if is_there else "is no file, or not any more"
+        is_file = path.is_file() and not path.is_symlink()
+        fault = f"cannot be read: {error.strerror}" if is_file else "is no file, or not any more"
         raise InvalidCall(f"{path} {fault}.", _USE_LINK) from None
     try:
         if not _is_of_kind(file, result):

@@ -11,6 +11,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.leftovers import remove_leftovers
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.uploads import Uploader
 
@@ -69,3 +70,8 @@ class Services:
             except (OSError, LedgerError) as error:
                 return f"The JSON beside the files could not be written: {failures.describe_cause(error)}."
         return ""
+
+    async def remove_leftovers(self) -> None:
+        """Delete what dead processes have left in the output folder of downloads that nobody continues."""
+        if self.downloader:
+            await remove_leftovers(self.downloader.folder, self.ledger)

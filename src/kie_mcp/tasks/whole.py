@@ -23,7 +23,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import Plan, count_credits
 from kie_mcp.tasks.polling import DurationEstimate
-from kie_mcp.tasks.saved_results import find_saved_path
+from kie_mcp.tasks.saved_results import is_there
 from kie_mcp.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class WholeWatcher:
         """If a saved file of a part is gone, download it again; if KIE has deleted it as well, the part is expired."""
         if part.state != "succeeded" or not part.saved or not self._services.downloader:
             return part
-        gone = [result for result in part.results if result.path and not await find_saved_path(result)]
+        gone = [result for result in part.results if result.path and not await is_there(result)]
         if not gone:
             return part
         paths = ", ".join(result.path for result in gone)

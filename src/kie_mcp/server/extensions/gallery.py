@@ -205,5 +205,6 @@ async def _read_small(result: "Result") -> tuple[bytes, str]:
     with await anyio.to_thread.run_sync(open_saved_file, result) as file:
         if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:
             return file.read(), result.mime_type
-        picture = await render_preview(Path(result.path), max_bytes=MAX_PREVIEW_BYTES, max_side_px=PREVIEW_SIDE_PX)
+        path = Path(result.path)
+        picture = await render_preview(file, path, max_bytes=MAX_PREVIEW_BYTES, max_side_px=PREVIEW_SIDE_PX)
     return picture.content, picture.mime_type

@@ -10,13 +10,12 @@ from mcp_types import CallToolResult, ImageContent
 from kie_mcp.catalog.credits import format_credits, format_number, usd_field
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.task import Task
-from kie_mcp.media import preview
 from kie_mcp.server import answers
 from kie_mcp.server.app import App
+from kie_mcp.server.contact_sheets import render_results
 from kie_mcp.server.preview_limits import PreviewLimits
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.saved_results import find_saved_path
 from kie_mcp.text import one_line
 
 COLUMNS = ("model", "status", "credits", "seconds", "task_id")
@@ -119,8 +118,7 @@ async def build_comparison_result(
     if open_:
         answer["next_step"] = _next_step(app, open_)
     firsts = [(each, task.model) for task in tasks for each in task.results[:1] if each.path]
-    pictures = [(await find_saved_path(each), model) for each, model in firsts]
-    sheet = await preview.render_contact_sheet(pictures, **limits._asdict()) if pictures else None
+    sheet = await render_results(firsts, limits) if firsts else None
     if sheet:
         answer["sheet"] = f"{sheet.note}{limits.note}".splitlines()
     result = answers.build_result(answer, _format_comparison(answer), is_error=not (open_ or succeeded))

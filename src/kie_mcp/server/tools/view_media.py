@@ -10,13 +10,15 @@ from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
 from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import Result
 from kie_mcp.media import preview
 from kie_mcp.media.preview import Preview
 from kie_mcp.server.app import App, ToolCall
+from kie_mcp.server.contact_sheets import render_results
 from kie_mcp.server.preview_limits import PreviewLimits, find_preview_limits
 from kie_mcp.server.saved_files import find_saved_result
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.tasks.saved_results import find_saved_path, open_saved_file
+from kie_mcp.tasks.saved_results import open_saved_file
 
 
 class ViewMedia(Arguments):
@@ -52,15 +54,14 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         if not task.results[number - 1].is_media:
             kind = task.results[number - 1].mime_type
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
-        with await anyio.to_thread.run_sync(open_saved_file, result):
-            path = Path(result.path)
-            picture = await preview.render_preview(path, **limits._asdict())
+        path = Path(result.path)
+        with await anyio.to_thread.run_sync(open_saved_file, result) as file:
+            picture = await preview.render_preview(file, path, **limits._asdict())
         return _picture_result(f"task:{task.id}#{number}, {path}: {picture.note}{limits.note}", picture)
     if not any(each.path for each in task.results):
         # No result is saved, so this call always raises an error, which tells the caller why there is no file.
         find_saved_result(app, task, 1)
-    files = [(await find_saved_path(each), each.label) for each in task.results]
-    sheet = await preview.render_contact_sheet(files, **limits._asdict())
+    sheet = await render_results(((each, each.label) for each in task.results), limits)
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)
 
 
@@ -70,7 +71,7 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str]) -> 
     Raises:
         InvalidCall: When a task or a result does not exist, or none of the results is saved.
     """
-    files = []
+    files: list[tuple[Result, str]] = []
     for id_ in ids:
         task, number = await (await app.runner()).get(id_), id_.partition("#")[2]
         named = (
@@ -78,13 +79,10 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str]) -> 
             if number.isdecimal()
             else [*enumerate(task.results, start=1)]
         )
-        files += [
-            (await find_saved_path(each), " ".join(filter(None, (f"{task.id}#{place}", each.label))))
-            for place, each in named
-        ]
-    if not any(path for path, _ in files):
+        files += [(each, " ".join(filter(None, (f"{task.id}#{place}", each.label)))) for place, each in named]
+    if not any(each.path for each, _ in files):
         raise InvalidCall("None of these tasks has a saved file.", "get_task with their ids tells how they are.")
-    sheet = await preview.render_contact_sheet(files, **limits._asdict())
+    sheet = await render_results(files, limits)
     return _picture_result(f"{sheet.note}{limits.note}", sheet)
 
 

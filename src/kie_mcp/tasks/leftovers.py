@@ -1,0 +1,53 @@
+"""Leftovers: partial files that no download continues, because another process has saved the files of their task."""
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import anyio.to_thread
+
+from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.tasks import failures
+from kie_mcp.tasks.downloads import PARTS_FOLDER
+from kie_mcp.tasks.partial_files import remove_partial_file
+
+logger = logging.getLogger(__name__)
+
+PARTIAL_NAME = re.compile(r"(\..+-(t_[a-z0-9]{12})-.+\.part)(\.version)?")
+"""Matches the name of a partial file, also one of a sidecar, and of the file with its version; group 2 is the task."""
+
+
+async def remove_leftovers(folder: Path, ledger: Ledger) -> None:
+    """Delete what dead processes have left of downloads, if the ledger says that the files of the task are saved.
+
+    The partial files of tasks that are not in the ledger stay, because they may belong to another ledger.
+
+    Args:
+        folder: The output folder.
+        ledger: The ledger.
+    """
+    try:
+        for id_, places in (await anyio.to_thread.run_sync(_find_partial_files, folder)).items():
+            if (task := await ledger.find(id_)) and task.saved:
+                await anyio.to_thread.run_sync(_remove, places)
+    except (OSError, LedgerError) as error:
+        logger.warning("Partial files in %s cannot be removed: %s", folder, failures.describe_cause(error))
+
+
+def _find_partial_files(folder: Path) -> Mapping[str, set[Path]]:
+    """Return the partial files in the output folder by the ids of their tasks."""
+    found: dict[str, set[Path]] = defaultdict(set)
+    for each in (folder, folder / PARTS_FOLDER):
+        with suppress(FileNotFoundError):
+            for place in each.iterdir():
+                if name := PARTIAL_NAME.fullmatch(place.name):
+                    found[name[2]].add(each / name[1])
+    return found
+
+
+def _remove(places: Iterable[Path]) -> None:
+    for place in places:
+        remove_partial_file(place)
