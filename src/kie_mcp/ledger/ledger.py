@@ -35,6 +35,13 @@ LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""
 
 
+def is_postgresql_error(error: Exception) -> bool:
+    """Return whether an error is of a ledger on PostgreSQL."""
+    # Only there, a transaction may wait too long for a connection.
+    cause = getattr(error, "orig", None)
+    return isinstance(error, sa.exc.TimeoutError) or type(cause).__module__.startswith("psycopg")
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """Credits that count against the caps: the charge of each task; until it is known, the task's reserved credits."""

@@ -41,7 +41,6 @@ from kie_mcp.tasks.whole import Started, WholeWatcher
 
 CREATE_WAIT_SECONDS = 3
 """Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
-
 Report = Callable[[Sequence[Task]], Awaitable[None]]
 AnyWatcher = Watcher | WholeWatcher
 
@@ -243,8 +242,7 @@ class Runner:
                     await self.clock.wait_for_first(watcher.ended.wait, partial(self.clock.sleep, min(left, 3)))
                     found[place] = watcher.task
                 else:
-                    # Another process watches this task, so the task's state is read from the ledger once a second.
-                    await self.clock.sleep(min(left, 1))
+                    await self._takeover.wait_for_change(found[place].id, left)
                     found[place] = await self.get(found[place].id)
         return found
 
@@ -298,6 +296,7 @@ class Runner:
     async def resume(self) -> None:
         """Take over the tasks of dead processes, and go on doing so in the background; read the balance there, too."""
         self.balance.refresh_soon()
+        self._task_group.start_soon(self.ledger.database.listen)
         await self._task_group.start(self._takeover.run, self._watchers, self._take_over)
 
     async def release_lease(self) -> None:
