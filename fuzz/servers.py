@@ -27,7 +27,7 @@ from starlette.types import Message, Receive, Scope, Send
 from fuzz.inputs import ODD_NUMBERS, ODD_TEXTS, mutate_bytes, mutate_json
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
-from kie_mcp.ledger.database import FILE_NAME
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server

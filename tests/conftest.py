@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -10,7 +10,9 @@ import hypothesis
 import pytest
 from mcp import Client
 from support.clock import JumpingClock
+from support.ledgers import find_url, use_server
 from support.new_model import NEW, SCHEMA
+from support.postgresql import NOT_INSTALLED, end_shared_server, find_programs, share_server
 
 from kie_mcp.config import Settings
 from kie_mcp.kie.client import KieClient
@@ -24,6 +26,48 @@ pytest_plugins = ["reconciliation"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        help="Run each test with this database; without it, those marked `on_postgresql` run with both.",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests that are marked so with both databases."""
+    chosen = metafunc.config.getoption("database")
+    marked = metafunc.definition.get_closest_marker("on_postgresql")
+    if chosen or marked:
+        metafunc.parametrize("database", [chosen] if chosen else ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The kind of database that the test's ledgers are in; its PostgreSQL server has the time of the test's clock."""
+    kind = getattr(request, "param", "sqlite")
+    JumpingClock.newest = None
+    if kind == "sqlite":
+        yield kind
+        return
+    if not find_programs():
+        pytest.skip(NOT_INSTALLED)
+    with share_server(_find_run_folder(request.config, tmp_path_factory)) as server:
+        use_server(server)
+    yield kind
+    use_server(None)
+
+
+def _find_run_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that all processes of this run of tests have."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if hasattr(config, "workerinput") else folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    factory = getattr(config, "_tmp_path_factory", None)
+    # Where no test has asked for the folder, there is no server.
+    if not hasattr(config, "workerinput") and factory and factory._basetemp:
+        end_shared_server(factory._basetemp)
 
 
 def pytest_collection_finish() -> None:
@@ -93,6 +137,7 @@ def settings(tmp_path: Path) -> Settings:
         confirm_above=100_000,
         confirm_hourly=0,
         data_dir=tmp_path / "data",
+        database_url=find_url(tmp_path / "data") or None,
         output_dir=tmp_path / "out",
         read_dirs=(tmp_path,),
     )

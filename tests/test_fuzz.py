@@ -9,7 +9,7 @@ import pytest
 
 from fuzz.__main__ import Targets, run_kind
 from fuzz.servers import Broken, StdioServer, run_in_process
-from kie_mcp.ledger.database import FILE_NAME
+from kie_mcp.ledger.sqlite import FILE_NAME
 
 pytestmark = pytest.mark.untraced
 

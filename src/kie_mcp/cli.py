@@ -247,7 +247,7 @@ async def _read_report(by: "By", days: int) -> list[dict[str, Any]]:
 
     settings = config.load()
     set_worth(settings.usd_per_credit)
-    ledger = await Ledger.open(settings.state_dir)
+    ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
     try:
         return [line.rounded() for line in report(await ledger.statistics.spending(by, time.time() - days * DAY), by)]
     finally:

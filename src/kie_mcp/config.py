@@ -112,6 +112,8 @@ class Settings(BaseSettings):
     """URL to which KIE sends a request when a task has ended, for operators who want such requests; empty: none."""
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
     """Folder that contains the ledger; its subfolder `sandbox` contains the ledger of the sandbox."""
+    database_url: SecretStr | None = None
+    """URL of a PostgreSQL database that holds the ledger for several servers; if None, it is a file in `data_dir`."""
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Folder to which the results of tasks are downloaded."""
     save: bool = True
@@ -163,6 +165,30 @@ class Settings(BaseSettings):
         if PLACEHOLDER.fullmatch(token):
             raise ValueError("holds a placeholder that nobody has filled in; give a long random text")
         return SecretStr(token) if token else None
+
+    @field_validator("database_url")
+    @classmethod
+    def _read_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        # No error tells a part of the URL, because any part of it may be the password.
+        url = value.get_secret_value().strip() if value else ""
+        if not url:
+            return None
+        scheme, _, rest = url.partition("://")
+        if scheme not in ("postgresql", "postgres") or not rest:
+            raise ValueError("must be like postgresql://user:password@host:5432/database")
+        if "@" in urlsplit(url).netloc.rpartition("@")[0] or "#" in url:
+            raise ValueError("has a character in the user or password that must be written as %40 (@) or %23 (#)")
+        return SecretStr(url)
+
+    @property
+    def ledger_url(self) -> str:
+        """URL of the database with the ledger; empty if the ledger is a file in `state_dir`."""
+        return self.database_url.get_secret_value() if self.database_url else ""
+
+    @property
+    def ledger_schema(self) -> str:
+        """Name of the ledger's schema in that database; the sandbox has a ledger of its own."""
+        return "kie_mcp_sandbox" if self.sandbox else "kie_mcp"
 
     @property
     def key(self) -> str:

@@ -35,7 +35,7 @@ INHERITED = (aiosqlite, dialect, discovery, mutagen, runners)
 """What a server would import at its first call."""
 PIECE = 4096
 """Bytes of a download between two moments."""
-NO_STEP = re.compile(r"\s*(SELECT|PRAGMA|UPDATE ledger|(INSERT INTO|DELETE FROM) servers)")
+NO_STEP = re.compile(r"\s*(SELECT|PRAGMA|BEGIN|(INSERT INTO|DELETE FROM) servers)")
 """What says nothing of a task; signs of life come whenever it is time for one."""
 ID = re.compile(r"[0-9a-f]{32}")
 

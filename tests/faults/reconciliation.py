@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,11 +11,12 @@ from typing import Any, NamedTuple, Protocol
 import anyio
 import pytest
 from support.clock import JumpingClock, let_others_run
+from support.ledgers import find_database, select_rows
 from support.paths import ROOT
 from support.runners import model_call, saved_files
 
 from kie_mcp.kie.routes import JOBS
-from kie_mcp.ledger.database import FILE_NAME
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.ledger.task import BATCH, FINAL, IN_PARTS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
@@ -61,16 +62,20 @@ async def settle(clock: JumpingClock, folder: Path) -> None:
             await let_others_run()
 
 
-def tasks(folder: Path) -> list[sqlite3.Row]:
+def tasks(folder: Path) -> Sequence[Mapping[str, Any]]:
     """The ledger's rows, as another process sees them."""
-    with closing(sqlite3.connect(folder / "data" / FILE_NAME)) as file:
-        file.row_factory = sqlite3.Row
-        return file.execute("SELECT * FROM tasks ORDER BY created, id").fetchall()
+    return select_rows(folder / "data", "SELECT * FROM tasks ORDER BY created, id")
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Another process is in the middle of writing to the ledger."""
+    if found := find_database(folder / "data"):
+        server, name = found
+        with server.connection(name) as other:
+            other.execute("LOCK TABLE tasks, servers, creates IN EXCLUSIVE MODE")
+            yield
+        return
     with closing(sqlite3.connect(folder / "data" / FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield

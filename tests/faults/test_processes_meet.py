@@ -128,7 +128,7 @@ async def test_one_that_is_killed_leaves_its_task_to_the_other(
         await killed.aclose()
         # For all that the other can know, it is still there.
         await other.get(row["id"])
-        assert tuple(tasks(tmp_path)[0]) == tuple(row)
+        assert tasks(tmp_path)[0] == row
         clock.now += LEASE_SECONDS
         await settle(clock, tmp_path)
         if "unknown" in recorded:

@@ -9,7 +9,7 @@ from reconciliation import order, reckon
 from support.clock import JumpingClock
 from support.runners import run_runner, run_to_end, saved_files
 
-from kie_mcp.ledger.database import FILE_NAME
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Rules
 

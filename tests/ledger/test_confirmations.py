@@ -7,16 +7,16 @@ from typing import Any
 
 import anyio
 import pytest
-from support.ledgers import NOW, task
+from support.ledgers import NOW, open_ledger, task
 
 from kie_mcp.ledger.ledger import Ledger, Spent
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(tmp_path / "data")
+    opened = await open_ledger(tmp_path / "data")
     yield opened
     await opened.close()
 
@@ -54,7 +54,7 @@ async def test_a_confirmation_is_kept_when_the_task_is_not_recorded(ledger: Ledg
 async def test_of_many_processes_at_once_one_uses_a_confirmation(ledger: Ledger, tmp_path: Path) -> None:
     await ledger.confirmations.add("c_1", "this", NOW, 300)
     tasks = [task(f"t_{number}", idempotency_key="this") for number in range(20)]
-    other = await Ledger.open(tmp_path / "data")
+    other = await open_ledger(tmp_path / "data")
     async with anyio.create_task_group() as group:
         for number, each in enumerate(tasks):
             group.start_soon(partial((ledger, other)[number % 2].add, each, confirm="c_1"))

@@ -4,25 +4,27 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.ledgers import NOW, task
+from support.clock import JumpingClock
+from support.ledgers import NOW, open_ledger, task
 
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import FINAL, State
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(tmp_path / "data")
+    opened = await open_ledger(tmp_path / "data")
     yield opened
     await opened.close()
 
 
 async def test_tasks_that_are_open_or_not_saved_are_claimable_where_no_other_process_watches_them(
-    ledger: Ledger,
+    ledger: Ledger, clock: JumpingClock
 ) -> None:
+    assert clock.now == NOW
     states: tuple[State, ...] = ("submitting", "running", *sorted(FINAL))
     for number, state in enumerate(states):
         saved = state in FINAL and state != "succeeded"
@@ -34,22 +36,27 @@ async def test_tasks_that_are_open_or_not_saved_are_claimable_where_no_other_pro
     assert await ledger.leases.claimable("s_other", NOW) == ["succeeded", "running", "submitting", "others"]
 
 
-async def test_one_process_watches_a_task_until_its_lease_ends(ledger: Ledger) -> None:
+async def test_one_process_watches_a_task_until_its_lease_ends(ledger: Ledger, clock: JumpingClock) -> None:
     await ledger.add(task("t_1", state="running", session="s_a"))
-    assert await ledger.leases.renew("s_a", NOW) == 1
-    assert await ledger.leases.renew("s_b", NOW) == 2
-    assert await ledger.leases.claim("t_1", "s_b", NOW + LEASE_SECONDS) is None
-    claimed = await ledger.leases.claim("t_1", "s_b", NOW + LEASE_SECONDS + 1)
+    assert await ledger.leases.renew("s_a", clock.now) == 1
+    assert await ledger.leases.renew("s_b", clock.now) == 2
+    clock.now += LEASE_SECONDS
+    assert await ledger.leases.claim("t_1", "s_b", clock.now) is None
+    clock.now += 1
+    claimed = await ledger.leases.claim("t_1", "s_b", clock.now)
     assert claimed == await ledger.find("t_1")
-    # The claim renewed no lease: that of b began at NOW as well.
-    assert await ledger.leases.renew("s_b", NOW + LEASE_SECONDS + 1) == 1
-    assert await ledger.leases.claim("t_1", "s_a", NOW + LEASE_SECONDS + 2) is None
+    # The claim renewed no lease: that of b began as early.
+    assert await ledger.leases.renew("s_b", clock.now) == 1
+    clock.now += 1
+    assert await ledger.leases.claim("t_1", "s_a", clock.now) is None
     await ledger.leases.release("s_b")
-    assert await ledger.leases.claim("t_1", "s_a", NOW + LEASE_SECONDS + 2)
-    assert await ledger.leases.claim("t_x", "s_a", NOW) is None
+    assert await ledger.leases.claim("t_1", "s_a", clock.now)
+    assert await ledger.leases.claim("t_x", "s_a", clock.now) is None
 
 
-async def test_a_lease_from_a_clock_that_was_ahead_does_not_count(ledger: Ledger) -> None:
+async def test_a_lease_from_a_clock_that_was_ahead_does_not_count(ledger: Ledger, clock: JumpingClock) -> None:
     await ledger.add(task("t_1", state="running", session="s_a"))
-    await ledger.leases.renew("s_a", NOW + 3600)
-    assert await ledger.leases.claim("t_1", "s_b", NOW)
+    clock.now += 3600
+    await ledger.leases.renew("s_a", clock.now)
+    clock.now -= 3600
+    assert await ledger.leases.claim("t_1", "s_b", clock.now)

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy.exc
-from support.ledgers import NOW, ids, task
+from support.ledgers import NOW, ids, open_ledger, task
 
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import FINAL, Result, State, new_id
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(tmp_path / "data")
+    opened = await open_ledger(tmp_path / "data")
     yield opened
     await opened.close()
 
@@ -181,7 +181,7 @@ async def test_saving_a_task_does_not_undo_that_another_process_cancelled_it(led
 
 
 async def test_an_id_of_kies_is_not_deleted_by_a_process_that_does_not_know_it(tmp_path: Path) -> None:
-    ledger = await Ledger.open(tmp_path)
+    ledger = await open_ledger(tmp_path)
     await ledger.add(task("t_1"))
     early, sender = await ledger.find("t_1"), await ledger.find("t_1")
     assert early

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,26 +13,38 @@ import pytest
 from support.ledgers import NOW, task
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.ledger.database import FILE_NAME
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.migrations import MIGRATIONS, Migration
+from kie_mcp.ledger.migrations import REVISIONS, Revisions
+from kie_mcp.ledger.sqlite import FILE_NAME
+from kie_mcp.ledger.tables import NEWEST
 from kie_mcp.ledger.task import Task
 
 pytestmark = pytest.mark.anyio
 
-VERSION = 1 + len(MIGRATIONS)
+VERSION = int(NEWEST)
 SCHEMAS = Path(__file__).parent
-COLOUR = Migration(
-    f"{VERSION + 1:04}_task_colour",
-    ("ALTER TABLE tasks ADD COLUMN colour TEXT NOT NULL DEFAULT ''", "CREATE TABLE colours (name TEXT PRIMARY KEY)"),
+COLOUR = (
+    "op.add_column('tasks', sa.Column('colour', sa.Text, server_default='', nullable=False))",
+    "op.create_table('colours', sa.Column('name', sa.Text, primary_key=True))",
 )
-SIZE = Migration(f"{VERSION + 2:04}_task_size", ("ALTER TABLE tasks ADD COLUMN size FLOAT",))
+SIZE = ("op.add_column('tasks', sa.Column('size', sa.Float))",)
 OLD_TASK = """
 INSERT INTO tasks (id, kie_id, tool, model, kind, route, state, arguments, created, estimate, results, texts, error,
     saved, note)
 VALUES ('t_1', '5f0c', 'veo_video', 'veo3', 'video', 'veo', 'running', '{"prompt": "Füchse"}', 1.8e9, '[250.0, 250.0]',
     '[]', '[]', 'null', 0, '');
 """
+
+
+def later(folder: Path, *upgrades: Sequence[str]) -> Revisions:
+    """Return today's revisions and later ones, which do these steps; their files are written into a folder."""
+    folder = folder / "revisions"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, steps in enumerate(upgrades, start=VERSION + 1):
+        head = f"import sqlalchemy as sa\nfrom alembic import op\nrevision = '{number:04}'\n"
+        head += f"down_revision = '{number - 1:04}'\ndef upgrade():\n"
+        (folder / f"v{number:04}.py").write_text(head + "".join(f"    {step}\n" for step in steps))
+    return Revisions(f"{VERSION + len(upgrades):04}", (*REVISIONS.folders, folder))
 
 
 def create_file(folder: Path, version: int, *more: str) -> None:
@@ -116,9 +129,9 @@ async def test_a_row_with_an_odd_prompt_hinders_neither_the_upgrade_nor_a_search
     await ledger.close()
 
 
-def test_a_migration_is_named_after_the_version_that_it_leads_to() -> None:
-    numbers = [migration.name.partition("_")[0] for migration in MIGRATIONS]
-    assert numbers == [f"{2 + place:04}" for place, _ in enumerate(MIGRATIONS)]
+def test_the_newest_revision_is_that_of_the_tables() -> None:
+    names = sorted(path.name for path in REVISIONS.folders[0].glob("v*.py"))
+    assert [name[1:5] for name in names] == [f"{number:04}" for number in range(1, VERSION + 1)]
 
 
 async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(tmp_path: Path) -> None:
@@ -126,7 +139,7 @@ async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(
     ledgers: list[Ledger] = []
 
     async def work() -> None:
-        ledgers.append(await Ledger.open(tmp_path, migrations=[*MIGRATIONS, COLOUR]))
+        ledgers.append(await Ledger.open(tmp_path, revisions=later(tmp_path, COLOUR)))
 
     async with anyio.create_task_group() as group:
         for _ in range(6):
@@ -151,7 +164,7 @@ async def test_a_file_of_the_version_before_is_upgraded_once_and_keeps_its_rows(
 async def test_only_the_migrations_that_a_file_lacks_are_run(tmp_path: Path) -> None:
     create_file(tmp_path, VERSION)
     for more in ([COLOUR], [COLOUR, SIZE]):
-        await (await Ledger.open(tmp_path, migrations=[*MIGRATIONS, *more])).close()
+        await (await Ledger.open(tmp_path, revisions=later(tmp_path, *more))).close()
     assert read(tmp_path, "SELECT version FROM ledger") == [(VERSION + 2,)]
     assert read(tmp_path, "SELECT colour, size FROM tasks") == []
 
@@ -160,11 +173,10 @@ ANOTHER_PROCESS = """
 import anyio, sys
 from pathlib import Path
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.migrations import MIGRATIONS, Migration
+from kie_mcp.ledger.migrations import Revisions
 
 async def main():
-    newest = Migration(sys.argv[2], tuple(sys.argv[3:]))
-    ledger = await Ledger.open(Path(sys.argv[1]), migrations=[*MIGRATIONS, newest])
+    ledger = await Ledger.open(Path(sys.argv[1]), revisions=Revisions(sys.argv[2], tuple(map(Path, sys.argv[3:]))))
     assert await ledger.find("t_1")
     await ledger.close()
 
@@ -175,7 +187,8 @@ anyio.run(main)
 
 def test_of_two_processes_at_once_one_upgrades_the_file(tmp_path: Path) -> None:
     create_file(tmp_path, VERSION, OLD_TASK)
-    command = [sys.executable, "-c", ANOTHER_PROCESS, str(tmp_path), COLOUR.name, *COLOUR.statements]
+    newest = later(tmp_path, COLOUR)
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(tmp_path), newest.newest, *map(str, newest.folders)]
     processes = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
     for process in processes:
         assert process.stdin
@@ -187,7 +200,7 @@ def test_of_two_processes_at_once_one_upgrades_the_file(tmp_path: Path) -> None:
 async def test_a_process_of_the_version_before_goes_on_beside_an_upgrade(tmp_path: Path) -> None:
     before = await Ledger.open(tmp_path)
     await before.add(task("t_1"))
-    after = await Ledger.open(tmp_path, migrations=[*MIGRATIONS, COLOUR])
+    after = await Ledger.open(tmp_path, revisions=later(tmp_path, COLOUR))
     await before.add(task("t_2"))
     assert [each.id for each in await after.page()] == ["t_2", "t_1"]
     for ledger in (before, after):
@@ -197,9 +210,9 @@ async def test_a_process_of_the_version_before_goes_on_beside_an_upgrade(tmp_pat
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     create_file(tmp_path, VERSION)
     before = tables(tmp_path)
-    broken = Migration(COLOUR.name, (*COLOUR.statements, COLOUR.statements[0]))
+    broken = (*COLOUR, COLOUR[0])
     with pytest.raises(ConfigurationError, match="duplicate column"):
-        await Ledger.open(tmp_path, migrations=[*MIGRATIONS, broken])
+        await Ledger.open(tmp_path, revisions=later(tmp_path, broken))
     assert tables(tmp_path) == before
     assert read(tmp_path, "SELECT version FROM ledger") == [(VERSION,)]
 

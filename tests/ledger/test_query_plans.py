@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from support.ledgers import NOW, task
 
-from kie_mcp.ledger.database import FILE_NAME
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.sqlite import FILE_NAME
 
 pytestmark = pytest.mark.anyio
 

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import NOW, task
+from support.ledgers import NOW, open_ledger, task
 
 from kie_mcp.ledger.ledger import Ledger
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(tmp_path / "data")
+    opened = await open_ledger(tmp_path / "data")
     yield opened
     await opened.close()
 

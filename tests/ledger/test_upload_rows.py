@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import NOW
+from support.ledgers import NOW, open_ledger
 
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.uploads import Upload
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(tmp_path / "data")
+    opened = await open_ledger(tmp_path / "data")
     yield opened
     await opened.close()
 

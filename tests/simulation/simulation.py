@@ -33,6 +33,7 @@ from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.task import FINAL, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.file_store import MEDIA_PATH
@@ -202,7 +203,7 @@ class Process:
             await send(message)
 
 
-class FragileDatabase(Database):
+class FragileDatabase(SqliteDatabase):
     """The ledger's file, of which a process may see the disk full, or die before and after each writing."""
 
     _compiled: ClassVar[Any] = None

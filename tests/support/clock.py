@@ -1,9 +1,9 @@
 """A clock for tests: time jumps to the next deadline when every task waits for time, and stands still otherwise."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import anyio
 import anyio.lowlevel
@@ -41,8 +41,11 @@ class JumpingClock(Clock):
     """How many ledger connections are in use, plus how many `hold()` blocks are open; no time passes until it is 0."""
     checking: ClassVar[int] = 0
     """How many sleepers are just now checking whether everybody waits."""
+    newest: "ClassVar[JumpingClock | None]" = None
+    """The clock that was created last in this test: the time of the tests' PostgreSQL server."""
 
     def __init__(self) -> None:
+        JumpingClock.newest = self
         self.now = 1_800_000_000.0
         """Seconds since 1970; a test may set it."""
         self._wake_times: list[float] = []
@@ -120,6 +123,22 @@ async def _everybody_waits() -> bool:
         return False
     finally:
         JumpingClock.checking -= 1
+
+
+@sa.event.listens_for(sa.Engine, "do_connect")
+def _connect(dialect: sa.Dialect, _: object, arguments: Sequence[Any], named: Mapping[str, Any]) -> object:
+    # A connection is taken from its pool only when it is there.
+    with JumpingClock.hold():
+        return dialect.connect(*arguments, **named)
+
+
+@sa.event.listens_for(sa.Engine, "before_cursor_execute", retval=True)
+def _tell_time(*event: Any) -> tuple[str, Any]:
+    """Let the database have the tests' clock, too."""
+    _, _, statement, parameters, _, _ = event
+    if JumpingClock.newest and "clock_timestamp()" in statement:
+        statement = statement.replace("clock_timestamp()", f"to_timestamp({JumpingClock.newest.now!r})")
+    return statement, parameters
 
 
 @sa.event.listens_for(sa.Pool, "checkout")

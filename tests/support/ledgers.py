@@ -1,9 +1,16 @@
-"""Tasks as rows of a ledger, in the year 2027."""
+"""Tasks as rows of a ledger, in the year 2027, and the ledgers of tests: SQLite files or PostgreSQL databases."""
 
-from collections.abc import Sequence
-from typing import Any
+import hashlib
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, ClassVar
 
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.ledger.task import Task
+from support.postgresql import PostgresqlServer
 
 NOW = 1_800_000_000.0
 
@@ -24,3 +31,51 @@ def task(id_: str, **more: Any) -> Task:
 def ids(tasks: Sequence[Task]) -> list[str]:
     """Return the ids of tasks."""
     return [each.id for each in tasks]
+
+
+class _InUse:
+    """Where the ledgers of a test are: in SQLite files, or on a PostgreSQL server."""
+
+    server: ClassVar[PostgresqlServer | None] = None
+    databases: ClassVar[set[str]] = set()
+
+
+def use_server(server: PostgresqlServer | None) -> None:
+    """Let the ledgers of this test be on a PostgreSQL server; None for SQLite files."""
+    if _InUse.server:
+        for name in _InUse.databases:
+            _InUse.server.drop_database(name)
+    _InUse.databases.clear()
+    _InUse.server = server
+
+
+def find_database(folder: Path) -> tuple[PostgresqlServer, str] | None:
+    """Return the server and the name of the database that stands for a ledger's folder; None if SQLite is used."""
+    if not (server := _InUse.server):
+        return None
+    name = f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
+    if name not in _InUse.databases:
+        server.create_database(name)
+        _InUse.databases.add(name)
+    return server, name
+
+
+def find_url(folder: Path) -> str:
+    """Return the URL of the database that stands for a ledger's folder; empty if SQLite is used."""
+    found = find_database(folder)
+    return found[0].url(found[1]) if found else ""
+
+
+async def open_ledger(folder: Path, **how: Any) -> Ledger:
+    """Open the ledger of a folder: its SQLite file, or the database that stands for it."""
+    return await Ledger.open(folder, url=find_url(folder), **how)
+
+
+def select_rows(folder: Path, query: str) -> Sequence[Mapping[str, Any]]:
+    """Return the rows of a query in the ledger of a folder, as another process sees them."""
+    if found := find_database(folder):
+        server, name = found
+        return server.select(name, query)
+    with closing(sqlite3.connect(folder / FILE_NAME)) as file:
+        file.row_factory = sqlite3.Row
+        return [dict(row) for row in file.execute(query)]

@@ -1,7 +1,6 @@
 """A runner with its client, ledger, uploads and downloads, started and ended as a server process does."""
 
 import resource
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.uploads import Uploader
 from support.clock import JumpingClock
+from support.ledgers import open_ledger, select_rows
 
 NO_REPEATS = Rules(repeat_window=0)
 """Rules by which each call is a new task, however alike they are."""
@@ -104,7 +104,7 @@ async def run_runner(
         wrap_ledger: Returns the ledger that all parts are given, made of the usual one.
     """
     transport = None if url else httpx2.ASGITransport(app)
-    ledger = wrap_ledger(await Ledger.open(folder / "data", busy_seconds=busy_seconds))
+    ledger = wrap_ledger(await open_ledger(folder / "data", busy_seconds=busy_seconds))
     client = KieClient(
         "sandbox",
         base_url=url or "https://kie.test",
@@ -149,11 +149,9 @@ async def run_to_end(runner: Runner, task: Task) -> Task:
 
 
 def task_rows(folder: Path) -> list[tuple[str, str, str | None, str]]:
-    """Return each task's id, state, KIE's id and route, read from the file as another process reads it."""
-    with sqlite3.connect(folder / "data" / "ledger.sqlite3") as file:
-        found = file.execute("SELECT id, state, kie_id, route FROM tasks ORDER BY created, id").fetchall()
-    file.close()
-    return found
+    """Return each task's id, state, KIE's id and route, as another process reads them."""
+    rows = select_rows(folder / "data", "SELECT id, state, kie_id, route FROM tasks ORDER BY created, id")
+    return [(row["id"], row["state"], row["kie_id"], row["route"]) for row in rows]
 
 
 def saved_files(folder: Path) -> list[Path]:

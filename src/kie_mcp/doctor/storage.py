@@ -12,8 +12,8 @@ from kie_mcp.config import Settings
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.kie.advice import KIE, SANDBOX, Advice
-from kie_mcp.ledger.database import FILE_NAME
 from kie_mcp.ledger.inspection import MOST_ROWS, NEWEST_VERSION, Inspection, inspect_ledger
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.tasks.allowed_folders import AllowedFolders, Folder
 
 LITTLE_BYTES = 1_000_000_000

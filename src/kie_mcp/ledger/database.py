@@ -1,94 +1,38 @@
-"""The SQLite file of the ledger: open, check and migrate it, rename it if it is broken, and run transactions in it."""
+"""The database of the ledger: its transactions, and who waits until another process has changed a task.
 
-import json
-import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any, Self
+`sqlite.py` and `postgresql.py` open one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
-import anyio.to_thread
 import sqlalchemy as sa
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from kie_mcp import disk
-from kie_mcp.errors import ConfigurationError
-from kie_mcp.ledger.folder import create_folder
-from kie_mcp.ledger.migrations import MIGRATIONS, Migration, migrate
-from kie_mcp.ledger.prompts import fold
-from kie_mcp.ledger.tables import versions
+from kie_mcp.ledger.changes import Changes
 
-logger = logging.getLogger(__name__)
-
-FILE_NAME = "ledger.sqlite3"
 BUSY_SECONDS = 10
-"""Longest time that a transaction waits while another process writes, in seconds."""
-BROKEN = object()
-"""The value of a JSON column whose text is no JSON."""
-MALFORMED = "malformed"
-"""Word in SQLite's error messages that means that a page of the file is broken."""
+"""Longest time that a transaction waits for others or for the database, in seconds."""
 
 
-class Database:
-    """An open SQLite file and its transactions; several processes may share the file."""
+class Database(ABC):
+    """An open database and its transactions; several processes may share it."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._writers = anyio.Lock()
-        """Lets only one transaction of this process write at a time."""
-
-    @classmethod
-    async def open(
-        cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, migrations: Sequence[Migration] = MIGRATIONS
-    ) -> Self:
-        """Open the database file in a folder; create the file if it does not exist, or upgrade an older file.
-
-        If the file is broken, it is renamed, and a new file is created.
-
-        Args:
-            folder: Folder of the file.
-            busy_seconds: Longest time that a transaction waits while another process writes, in seconds.
-            migrations: All migrations in order; the first one upgrades version 1.
-
-        Raises:
-            ConfigurationError: When the folder cannot be used, or when a newer kie-mcp wrote the file.
-        """
-        path = create_folder(folder) / FILE_NAME
-        for is_first_attempt in (True, False):
-            _make_private(path)
-            inode = _inode(path)
-            engine = _create_engine(path, busy_seconds)
-            try:
-                await _check_and_migrate(engine, migrations)
-            except sa.exc.DBAPIError as error:
-                await _dispose(engine)
-                # If two processes create the file at the same time, SQLite refuses one of them at once instead of
-                # letting it wait, so this process tries a second time.
-                if is_first_attempt and "locked" in str(error.orig):
-                    continue
-                if (
-                    is_first_attempt
-                    and _is_broken(error)
-                    and await anyio.to_thread.run_sync(_move_broken_file, path, inode)
-                ):
-                    continue
-                raise _refusal(folder, error.orig) from None
-            except ConfigurationError:
-                await _dispose(engine)
-                raise
-            return cls(engine)
-        raise AssertionError
+        self.changes = Changes()
 
     async def close(self) -> None:
-        """Close all connections to the file."""
-        await _dispose(self._engine)
+        """Close all connections."""
+        await dispose(self._engine)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Run a transaction that only reads."""
-        # If a transaction is cancelled, the thread of the database driver never ends and keeps the process alive. The
+        # If a transaction is cancelled, the thread of SQLite's driver never ends and keeps the process alive. The
         # shield prevents this.
         with anyio.CancelScope(shield=True):
             async with self._engine.begin() as connection:
@@ -96,20 +40,28 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that writes; a process runs only one such transaction at a time."""
-        # SQLite gives its write lock to connections in no order, so one of many connections might never get it. The
-        # lock `_writers` lets the transactions of this process write one after the other.
-        with anyio.CancelScope(shield=True):
-            async with self._writers, self._engine.begin() as connection:
-                yield connection
+        """Run a transaction that writes."""
+        async with self.reading() as connection:
+            yield connection
 
     @asynccontextmanager
-    async def exclusive(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction during which no other process writes, so that rows cannot change between read and write."""
+    async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction that writes, and during which no other process runs one for the same purpose."""
         async with self.writing() as connection:
-            # SQLite acquires the write lock at the first statement that writes, so this statement writes the old value.
-            await connection.execute(sa.update(versions).values(version=versions.c.version))
+            await self.lock(connection, purpose)
             yield connection
+
+    @abstractmethod
+    async def lock(self, connection: AsyncConnection, purpose: str) -> None:
+        """Wait until no other transaction has this lock, and acquire it until the end of this one."""
+
+    @abstractmethod
+    async def read_time(self, connection: AsyncConnection, now: float) -> float:
+        """Return the time that counts for all processes, in seconds since 1970; `now` is that of this process."""
+
+    @abstractmethod
+    async def listen(self) -> None:
+        """Tell `changes` what other processes change, in an endless loop; return if nobody tells this process."""
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Run a query in a new transaction, and return its rows."""
@@ -122,138 +74,7 @@ async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list
     return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
-def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
-    # A URL as text would end at a `?` in the path, and `%20` would be read as a space.
-    url = sa.URL.create("sqlite+aiosqlite", database=str(path))
-    engine = create_async_engine(url, connect_args={"timeout": busy_seconds}, json_deserializer=parse_json)
-    sa.event.listen(engine.sync_engine, "connect", _configure)
-    return engine
-
-
-def _configure(connection: DBAPIConnection, _: object) -> None:
-    """Set the options of a new connection to the file."""
-    cursor = connection.cursor()
-    # WAL lets several processes use the file; with FULL, committed transactions are not lost in a power failure.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-    connection.create_function("has_words", 2, _has_words, deterministic=True)
-    connection.create_function("fold_prompt", 1, _fold_prompt, deterministic=True)
-    # A broken text in one row would otherwise end the whole query.
-    connection.driver_connection.text_factory = decode_text
-
-
-def _fold_prompt(arguments: bytes | None) -> str:
-    """Return the prompt among a task's arguments as the index has it.
-
-    The JSON is parsed here, because SQLite ends a text at a NUL, and Python takes no text from it that is not UTF-8.
-    """
-    given = parse_json(decode_text(arguments or b""))
-    return fold(str(given.get("prompt") or "")) if isinstance(given, dict) else ""
-
-
-def _has_words(arguments: bytes | None, words: str) -> bool:
-    """Return whether the prompt among a task's arguments has all of these words in it, which are folded.
-
-    SQLite's own comparison ignores only the case of ASCII letters, and takes no more than 1,000 words.
-    """
-    prompt = _fold_prompt(arguments)
-    return all(word in prompt for word in words.split())
-
-
-def decode_text(content: bytes) -> str:
-    """Return a text of the file, with a mark in place of each broken character."""
-    return content.decode(errors="replace")
-
-
-def parse_json(text: Any) -> Any:
-    """Parse the JSON of a column; return `BROKEN` if it is none, because one broken row must not end the query."""
-    try:
-        return json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        return BROKEN
-
-
-async def _dispose(engine: AsyncEngine) -> None:
+async def dispose(engine: AsyncEngine) -> None:
+    """Close all connections, also when the caller is cancelled."""
     with anyio.CancelScope(shield=True):
         await engine.dispose()
-
-
-async def _check_and_migrate(engine: AsyncEngine, migrations: Sequence[Migration]) -> None:
-    # The shield is needed, because the driver's thread would never end if the caller were cancelled.
-    with anyio.CancelScope(shield=True):
-        async with engine.begin() as connection:
-            await _check_integrity(connection)
-            await migrate(connection, migrations)
-
-
-async def _check_integrity(connection: AsyncConnection) -> None:
-    """Read every page of the file, so that a broken page is found now and not while a paid task runs.
-
-    Raises:
-        sqlalchemy.exc.DatabaseError: When a page is broken.
-    """
-    found = (await connection.execute(sa.text("PRAGMA quick_check(1)"))).scalar()
-    if found != "ok":
-        raise sa.exc.DatabaseError("PRAGMA quick_check(1)", None, Exception(f"{MALFORMED}: {found}"))
-
-
-def _is_broken(error: sa.exc.DBAPIError) -> bool:
-    return MALFORMED in str(error.orig) or "not a database" in str(error.orig)
-
-
-def _make_private(path: Path) -> None:
-    """Create the file if there is none, and let only its owner read it and the files that SQLite puts beside it.
-
-    SQLite gives these files the permissions of the first one. An existing file is not opened here, because closing it
-    would end the locks that this process holds on it.
-
-    Raises:
-        ConfigurationError: When the file cannot be created.
-    """
-    try:
-        with suppress(FileExistsError):
-            disk.create_file(path).close()
-    except OSError as error:
-        raise _refusal(path.parent, error.strerror) from None
-    for ending in ("", "-wal", "-shm"):
-        disk.restrict(path.with_name(FILE_NAME + ending))
-
-
-def _refusal(folder: Path, reason: object) -> ConfigurationError:
-    return ConfigurationError(
-        f"The ledger in {folder} cannot be opened: {reason}.", "Set KIE_MCP_DATA_DIR to another folder."
-    )
-
-
-def _inode(path: Path) -> int:
-    """Return the inode number of a file, which changes when another file replaces it; 0 if there is no file."""
-    return path.stat().st_ino if path.exists() else 0
-
-
-def _move_broken_file(path: Path, inode: int) -> bool:
-    """Rename a broken file, unless another process has already replaced it.
-
-    Args:
-        path: Path of the file.
-        inode: Inode number that the broken file had when it was opened.
-
-    Returns:
-        Whether the file can be opened again: it is True unless the file cannot be renamed.
-    """
-    if _inode(path) != inode:
-        return True
-    number = 1
-    while (aside := path.with_name(f"{FILE_NAME}.broken-{number}")).exists():
-        number += 1
-    try:
-        for ending in ("", "-wal", "-shm"):
-            part = path.with_name(FILE_NAME + ending)
-            if part.exists():
-                part.replace(aside.with_name(aside.name + ending))
-    except OSError:
-        return False
-    logger.error(
-        "The ledger was broken. It is now %s, and a new one was begun; get_task finds earlier tasks by KIE's id.", aside
-    )
-    return True

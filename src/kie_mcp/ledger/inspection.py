@@ -7,14 +7,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from kie_mcp.errors import BrokenRow, ConfigurationError
-from kie_mcp.ledger import prompts
-from kie_mcp.ledger.database import FILE_NAME, decode_text, parse_json
-from kie_mcp.ledger.migrations import MIGRATIONS
 from kie_mcp.ledger.rows import task_from_row
-from kie_mcp.ledger.tables import metadata, tasks, versions
+from kie_mcp.ledger.sqlite import FILE_NAME, decode_text
+from kie_mcp.ledger.tables import NEWEST, metadata, tasks, versions
 
 SQLITE_VERSION = sqlite3.sqlite_version
-NEWEST_VERSION = 1 + len(MIGRATIONS)
+NEWEST_VERSION = int(NEWEST)
 MOST_ROWS = 10_000
 """Largest number of rows that are checked; this takes about a second."""
 
@@ -43,9 +41,7 @@ def inspect_ledger(folder: Path) -> Inspection | None:
         return None
     if not path.is_file():
         raise ConfigurationError(f"{path} is no file.", "Move it away, or set KIE_MCP_DATA_DIR to another folder.")
-    engine = sa.create_engine(
-        "sqlite://", creator=lambda: _connect(path), poolclass=sa.NullPool, json_deserializer=parse_json
-    )
+    engine = sa.create_engine("sqlite://", creator=lambda: _connect(path), poolclass=sa.NullPool)
     try:
         with engine.connect() as connection:
             return _inspect(connection)
@@ -63,7 +59,6 @@ def find_sqlite_fault() -> str:
     try:
         with engine.connect() as connection:
             metadata.create_all(connection)
-            connection.execute(sa.text(prompts.CREATE))
     except sa.exc.DatabaseError as error:
         return str(error.orig)
     finally:
@@ -90,7 +85,7 @@ def _inspect(connection: sa.Connection) -> Inspection:
         raise sa.exc.DatabaseError("PRAGMA quick_check(1)", None, Exception(found))
     if not sa.inspect(connection).has_table(versions.name):
         return Inspection(0, 0, 0)
-    version = connection.execute(sa.select(versions.c.version)).scalar() or 0
+    version = int(connection.execute(sa.select(versions.c.version_num)).scalar() or 0)
     number = connection.execute(sa.select(sa.func.count()).select_from(tasks)).scalar() or 0
     return Inspection(version, number, _count_broken_rows(connection) if version == NEWEST_VERSION else 0)
 

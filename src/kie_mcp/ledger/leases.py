@@ -22,9 +22,10 @@ class Leases:
 
         Args:
             server: Id of the process.
-            now: The time now, in seconds since 1970.
+            now: The time of this process, in seconds since 1970; PostgreSQL's own counts there.
         """
-        async with self._database.exclusive() as connection:
+        async with self._database.exclusive("leases") as connection:
+            now = await self._database.read_time(connection, now)
             await connection.execute(sa.delete(servers).where(sa.or_(servers.c.id == server, ~_is_alive(now))))
             await connection.execute(sa.insert(servers).values(id=server, alive_until=now + LEASE_SECONDS))
             return (await connection.execute(sa.select(sa.func.count()).select_from(servers))).scalar_one()
@@ -40,15 +41,18 @@ class Leases:
         Args:
             id_: The ledger's id of the task.
             server: Id of the process that claims the task.
-            now: The time now, in seconds since 1970.
+            now: The time of this process, in seconds since 1970; PostgreSQL's own counts there.
 
         Returns:
             The task as it is in the ledger now; None when another live process watches the task, or when the task needs
             no more polling or downloading.
         """
-        claimable = sa.and_(tasks.c.id == id_, _is_claimable(server, now))
         async with self._database.writing() as connection:
-            if not (await connection.execute(sa.update(tasks).where(claimable).values(watcher=server))).rowcount:
+            now = await self._database.read_time(connection, now)
+            claimable = sa.select(tasks.c.id).where(tasks.c.id == id_, _is_claimable(server, now))
+            # SQLite has one lock for all rows. PostgreSQL locks this one, unless another process is just writing it.
+            free = tasks.c.id.in_(claimable.with_for_update(skip_locked=True))
+            if not (await connection.execute(sa.update(tasks).where(free).values(watcher=server))).rowcount:
                 return None
             (row,) = await fetch_rows(connection, sa.select(tasks).where(tasks.c.id == id_))
             return task_from_row(row)
@@ -58,8 +62,10 @@ class Leases:
 
         These tasks need polling or downloading, and no other live process watches them.
         """
-        query = sa.select(tasks.c.id).where(_is_claimable(server, now)).order_by(tasks.c.created)
-        return [row["id"] for row in await self._database.select(query)]
+        async with self._database.reading() as connection:
+            now = await self._database.read_time(connection, now)
+            query = sa.select(tasks.c.id).where(_is_claimable(server, now)).order_by(tasks.c.created)
+            return [row["id"] for row in await fetch_rows(connection, query)]
 
 
 def _is_alive(now: float) -> sa.ColumnElement[bool]:

@@ -17,10 +17,12 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.ledger import lineage, prompts
 from kie_mcp.ledger.confirmations import Confirmations, add_confirmation, use_confirmation
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
+from kie_mcp.ledger.expressions import contains
 from kie_mcp.ledger.leases import Leases
-from kie_mcp.ledger.migrations import MIGRATIONS, Migration
+from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots
-from kie_mcp.ledger.rows import MOST_CREDITS, if_json, row_from_task, task_from_row, update_task
+from kie_mcp.ledger.rows import MOST_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
+from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
 from kie_mcp.ledger.task import BATCH, FINAL, IN_PARTS, Result, State, Task
@@ -31,6 +33,13 @@ WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
 
 LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""
+
+
+def is_postgresql_error(error: Exception) -> bool:
+    """Return whether an error is of a ledger on PostgreSQL."""
+    # Only there, a transaction may wait too long for a connection.
+    cause = getattr(error, "orig", None)
+    return isinstance(error, sa.exc.TimeoutError) or type(cause).__module__.startswith("psycopg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +67,31 @@ class Ledger:
 
     @classmethod
     async def open(
-        cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, migrations: Sequence[Migration] = MIGRATIONS
+        cls,
+        folder: Path,
+        *,
+        url: str = "",
+        schema: str = "kie_mcp",
+        busy_seconds: float = BUSY_SECONDS,
+        revisions: Revisions = REVISIONS,
     ) -> Self:
-        """Open the ledger in a folder; create the folder and the ledger when they do not exist.
+        """Open the ledger; create it when it does not exist, or upgrade one of an older version.
 
         Args:
-            folder: Folder of the ledger.
-            busy_seconds: Longest time that a transaction waits while another process writes, in seconds.
-            migrations: All migrations in order; the first one upgrades version 1.
+            folder: Folder of the SQLite file, which is created when it does not exist.
+            url: URL of a PostgreSQL database, which then takes the place of the file; empty for the file.
+            schema: Name of the tables' schema in PostgreSQL.
+            busy_seconds: Longest time that a transaction waits for others or for the database, in seconds.
+            revisions: The revisions of the tables.
 
         Raises:
-            ConfigurationError: When the folder cannot be used, or when a newer kie-mcp wrote the ledger.
+            ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
-        return cls(await Database.open(folder, busy_seconds=busy_seconds, migrations=migrations))
+        if url:
+            from kie_mcp.ledger.postgresql import PostgresqlDatabase
+
+            return cls(await PostgresqlDatabase.open(url, schema, busy_seconds=busy_seconds, revisions=revisions))
+        return cls(await SqliteDatabase.open(folder, busy_seconds=busy_seconds, revisions=revisions))
 
     async def close(self) -> None:
         """Close the database."""
@@ -102,7 +123,7 @@ class Ledger:
         Raises:
             Exception: The error that `check` raised; the task was not recorded.
         """
-        async with self.database.exclusive() as connection:
+        async with self.database.exclusive("tasks") as connection:
             if task.kie_id and (
                 rows := await fetch_rows(connection, sa.select(tasks).where(tasks.c.kie_id == task.kie_id))
             ):
@@ -137,7 +158,7 @@ class Ledger:
         Raises:
             Exception: The error that `check` raised; `confirm` is not used up.
         """
-        async with self.database.exclusive() as connection:
+        async with self.database.exclusive("tasks") as connection:
             whole.confirmed = await use_confirmation(connection, confirm, whole.idempotency_key, whole.created)
             check(await _sum_spent(connection, whole))
             if whole.confirmed:
@@ -194,7 +215,7 @@ class Ledger:
             url: KIE's URL of the file.
             since: Only results of tasks that were created at this time or later, in seconds since 1970.
         """
-        query = sa.select(tasks).where(tasks.c.created >= since, _contains(tasks.c.results, url)).limit(1)
+        query = sa.select(tasks).where(tasks.c.created >= since, contains(tasks.c.results, url)).limit(1)
         results = (each for task in await self._select_tasks(query) for each in task.results)
         return next((each for each in results if each.url == url), None)
 
@@ -251,15 +272,15 @@ class Ledger:
         if kind:
             query = query.where(tasks.c.kind == kind)
         if model:
-            query = query.where(_contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
-        query = query.where(*prompts.contain(words))
+            query = query.where(contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
+        query = query.where(prompts.contain(words))
         bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (cost, ge, least), (cost, le, most))
         for column, holds, bound in bounds:
             if bound is not None:
                 query = query.where(holds(column, bound))
         if made_from:
             texts = (text for id_ in made_from for text in lineage.reference_texts(id_))
-            query = query.where(sa.or_(*(_contains(tasks.c.arguments, text) for text in texts)))
+            query = query.where(sa.or_(*(contains(tasks.c.arguments, text) for text in texts)))
         if before:
             query = query.where(sa.tuple_(tasks.c.listed, tasks.c.id) < before)
         return await self._select_tasks(query)
@@ -306,11 +327,6 @@ class Ledger:
         return [task_from_row(row) for row in await self.database.select(query)]
 
 
-def _contains(column: sa.ColumnElement[Any], text: str | sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """Return an SQL condition that is true where a column has a text in it; LIKE would refuse long texts."""
-    return sa.func.instr(column, sa.literal(text, sa.Text) if isinstance(text, str) else text) > 0
-
-
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
     # A repeated call gets a task that is still running even after the repeat window has ended.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
@@ -322,7 +338,7 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     """Return the credits that were charged or are reserved before a task: in its day, its hour and its session."""
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
-    refused = sa.and_(tasks.c.state == "failed", if_json(tasks.c.error)["billed"].as_boolean().is_(False))
+    refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
     # The items of a batch count what they cost; until it has ended, it counts what its other items may cost.
     of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)

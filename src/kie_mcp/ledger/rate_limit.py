@@ -37,8 +37,8 @@ class CreateSlots:
             0 when the slot was acquired, otherwise the seconds until a slot may be free; None when another process has
             taken the task over, because it found this process's lease ended.
         """
-        async with self._database.exclusive() as connection:
-            now = time()
+        async with self._database.exclusive(f"creates of {account}") as connection:
+            now = await self._database.read_time(connection, time())
             # If a slot is more than one window in the future, the clock has been set back, so the slot is deleted, too.
             outside = sa.or_(creates.c.at <= now - window, creates.c.at > now + window)
             await connection.execute(sa.delete(creates).where(outside))

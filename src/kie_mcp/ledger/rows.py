@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import BrokenRow
+from kie_mcp.ledger.expressions import contains
 from kie_mcp.ledger.tables import LATEST, tasks
 from kie_mcp.ledger.task import Result, State, Task
 
@@ -19,6 +20,10 @@ NOT_IN_TASK = ("watcher", "number", "listed")
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
 MOST_CREDITS = 1e9
 """Largest number of credits that a row may have; no account has so many."""
+
+
+NEVER_BILLED = contains(tasks.c.error, '"billed": false')
+"""An SQL condition for tasks that cost nothing by their error. In JSON, no text has a quote without a backslash."""
 
 
 class Check(NamedTuple):
@@ -54,11 +59,6 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
     results = [Result(**each) for each in values.pop("results")]
     estimate = values.pop("estimate")
     return Task(**values, results=results, estimate=tuple(estimate) if estimate else None)
-
-
-def if_json(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Return an SQL expression for a JSON column that is NULL where its text is no JSON, which would be an error."""
-    return sa.case((sa.func.json_valid(column) == 1, column))
 
 
 def update_task(task: Task) -> sa.Update:

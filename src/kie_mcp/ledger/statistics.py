@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
-from kie_mcp.ledger.rows import MOST_CREDITS, if_json, is_number
+from kie_mcp.ledger.expressions import LocalDay
+from kie_mcp.ledger.rows import MOST_CREDITS, NEVER_BILLED, is_number
 from kie_mcp.ledger.spending import By, Spending
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
 from kie_mcp.ledger.task import BATCH, KEPT_FOR
@@ -57,11 +58,12 @@ class Statistics:
             by: What the tasks of one sum have in common, besides how they ended.
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
-        day = sa.func.coalesce(sa.func.date(tasks.c.created, "unixepoch", "localtime"), "unknown")
+        day = sa.func.coalesce(LocalDay(tasks.c.created), "unknown")
         # In a broken row, these columns may hold something else than a text.
         of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
-        never_billed = sa.func.coalesce(if_json(tasks.c.error)["billed"].as_boolean().is_(False), sa.false())
-        refused = sa.and_(tasks.c.state == "failed", tasks.c.kie_id.is_(None), never_billed)
+        refused = sa.and_(
+            tasks.c.state == "failed", tasks.c.kie_id.is_(None), sa.func.coalesce(NEVER_BILLED, sa.false())
+        )
         parts = [of.label("of"), tasks.c.state, refused.label("refused"), (tasks.c.credits == 0).label("free")]
         sums = [
             sa.func.count().label("tasks"),
@@ -70,6 +72,7 @@ class Statistics:
                 for name, column in (("charged", tasks.c.credits), ("reserved", tasks.c.reserved))
             ),
         ]
-        counted = (tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
-        query = sa.select(*parts, *sums).where(*counted).group_by(*parts)
+        query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
+        # By their names, because PostgreSQL takes equal expressions for different ones if they have parameters.
+        query = query.group_by(*(part.name for part in parts))
         return [Spending(**row) for row in await self._database.select(query)]

@@ -1,16 +1,81 @@
-"""The ledger's tables in their newest version; whoever changes a table must also add a migration (`migrations.py`)."""
+"""The ledger's tables in their newest version; whoever changes a table must also add a revision (`migrations/`).
+
+SQLite and PostgreSQL have the same tables. This module and `expressions.py` have all that differs in their SQL.
+"""
+
+import json
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
+NEWEST = "0005"
+"""The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
 LISTED = f"CASE WHEN created BETWEEN 0 AND {LATEST} THEN created ELSE 0.0 END"
 """SQL of the time by which tasks are listed."""
+BROKEN = object()
+"""The value of a JSON column whose text is no JSON."""
 
-versions = sa.Table("ledger", metadata, sa.Column("version", sa.Integer, nullable=False))
-"""The version of all tables in this file; this table has one row."""
+
+class Revision(sa.TypeDecorator[str]):
+    """Alembic's name of a version, such as `0005`; the column has it as a number."""
+
+    impl = sa.Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _: sa.Dialect) -> int:
+        """Return the number."""
+        return int(value or 0)
+
+    def process_result_value(self, value: int | None, _: sa.Dialect) -> str:
+        """Return the name."""
+        return f"{value or 0:04}"
+
+
+class _JsonText(sa.types.UserDefinedType[str]):
+    """SQLite's name of the type of a column with JSON, which is a text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSON"
+
+
+class Json(sa.TypeDecorator[Any]):
+    """A value that is stored as JSON in a text, also in PostgreSQL, whose own JSON has no NUL in it."""
+
+    impl = sa.Text().with_variant(_JsonText(), "sqlite")
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _: sa.Dialect) -> str:
+        """Return the JSON of a value."""
+        return json.dumps(value)
+
+    def process_result_value(self, value: str | None, _: sa.Dialect) -> Any:
+        """Return the value of some JSON, or `BROKEN`."""
+        return None if value is None else parse_json(value)
+
+
+def parse_json(text: Any) -> Any:
+    """Parse the JSON of a column; return `BROKEN` if it is none, because one broken row must not end the query."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return BROKEN
+
+
+@compiles(sa.Computed, "postgresql")
+def _store_computed(column: sa.Computed, *_: object, **__: object) -> str:
+    # Before its version 18, PostgreSQL has no computed column that is not stored.
+    return f"GENERATED ALWAYS AS ({column.sqltext}) STORED"
+
+
+versions = sa.Table("ledger", metadata, sa.Column("version", Revision, key="version_num", nullable=False))
+"""The version of all tables; this table has one row. Alembic reads and writes it as its version table."""
 
 tasks = sa.Table(
     "tasks",
@@ -22,17 +87,17 @@ tasks = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("route", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False, index=True),
-    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("arguments", Json, nullable=False),
     sa.Column("created", sa.Float, nullable=False, index=True),
     sa.Column("finished", sa.Float),
-    sa.Column("estimate", sa.JSON),
+    sa.Column("estimate", Json),
     sa.Column("credits", sa.Float),
-    sa.Column("results", sa.JSON, nullable=False),
-    sa.Column("texts", sa.JSON, nullable=False),
-    sa.Column("error", sa.JSON),
+    sa.Column("results", Json, nullable=False),
+    sa.Column("texts", Json, nullable=False),
+    sa.Column("error", Json),
     sa.Column("saved", sa.Boolean, nullable=False, index=True),
     sa.Column("note", sa.Text, nullable=False),
-    sa.Column("request", sa.JSON),
+    sa.Column("request", Json),
     sa.Column("basis", sa.Text, nullable=False, server_default=""),
     sa.Column("reserved", sa.Float, nullable=False, server_default="0"),
     sa.Column("tariff", sa.Text, nullable=False, server_default=""),
@@ -53,7 +118,12 @@ tasks = sa.Table(
     sa.Index("ix_tasks_state_listed", "state", "listed", "id"),
     sa.Index("ix_tasks_finished", "finished"),
     sa.Index("ix_tasks_session", "session"),
-    sa.Index("ix_tasks_parent", "parent", sqlite_where=sa.text("parent IS NOT NULL")),
+    sa.Index(
+        "ix_tasks_parent",
+        "parent",
+        sqlite_where=sa.text("parent IS NOT NULL"),
+        postgresql_where=sa.text("parent IS NOT NULL"),
+    ),
 )
 """The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`.
 
@@ -63,6 +133,31 @@ is `created`, or 0 in a row whose time is broken; lists have this order.
 IS_NO_PART = tasks.c.parent.is_(None)
 """An SQL condition that leaves out the parts of wholes: a whole counts what its parts cost."""
 
+prompts = sa.table("prompts", sa.column("rowid", sa.Integer), sa.column("prompt", sa.Text))
+"""The index of the prompts, as `prompts.py` says; `rowid` is the number of a task."""
+_MORE = {
+    "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
+    "postgresql": (
+        "CREATE TABLE prompts (rowid INTEGER PRIMARY KEY, prompt TEXT NOT NULL)",
+        "CREATE INDEX ix_prompts_prompt ON prompts USING gin (prompt gin_trgm_ops)",
+        # All processes are told which task has changed; the channel is the schema.
+        """CREATE FUNCTION notify_task() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_notify(TG_TABLE_SCHEMA, NEW.id); RETURN NULL; END $$""",
+        """CREATE TRIGGER notify_task AFTER UPDATE ON tasks FOR EACH ROW
+            WHEN ((OLD.state, OLD.saved, OLD.note) IS DISTINCT FROM (NEW.state, NEW.saved, NEW.note))
+            EXECUTE FUNCTION notify_task()""",
+    ),
+}
+"""For each kind of database, the SQL statements that create what SQLAlchemy has no object for."""
+
+
+@sa.event.listens_for(metadata, "after_create")
+def _create_more(_: sa.MetaData, connection: sa.Connection, **__: object) -> None:
+    """Create what belongs to the tables and has no object of SQLAlchemy."""
+    for statement in _MORE[connection.dialect.name]:
+        connection.execute(sa.text(statement))
+
+
 uploads = sa.Table(
     "uploads",
     metadata,
@@ -70,7 +165,7 @@ uploads = sa.Table(
     sa.Column("sha256", sa.Text, index=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("url", sa.Text, nullable=False),
-    sa.Column("size", sa.Integer),
+    sa.Column("size", sa.Integer().with_variant(sa.BigInteger, "postgresql")),
     sa.Column("mime_type", sa.Text, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),

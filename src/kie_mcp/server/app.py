@@ -184,7 +184,7 @@ class App:
         set_worth(settings.usd_per_credit)
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
-        ledger = await Ledger.open(settings.state_dir)
+        ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
         opened.push_async_callback(ledger.close)
         client = KieClient(
             key,

@@ -9,7 +9,7 @@ from kie_mcp.errors import ApiError, KieMcpError, NotOffered, TaskFailed, Unknow
 from kie_mcp.kie import codes
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.status import Status
-from kie_mcp.ledger.ledger import LedgerError
+from kie_mcp.ledger.ledger import LedgerError, is_postgresql_error
 from kie_mcp.ledger.task import PENDING, Task
 from kie_mcp.text import quote_words
 
@@ -117,9 +117,28 @@ def ledger_unwritable_error(error: Exception) -> KieMcpError:
     """Build the error for a task that was not sent to KIE because the ledger cannot save the task."""
     return KieMcpError(
         f"The ledger cannot be written ({describe_cause(error)}), so KIE was not asked.",
-        "Make room on the disk, or end what holds the ledger; then call again.",
+        f"{_mend_ledger(error)}; then call again.",
         retryable=True,
     )
+
+
+def unexpected_error(error: Exception, *, billed: bool | None) -> KieMcpError:
+    """Build the error for a call that failed because of the ledger, or because of a fault of this program."""
+    if not isinstance(error, LedgerError):
+        return KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
+    return KieMcpError(
+        f"The ledger cannot be used ({describe_cause(error)}).",
+        f"{_mend_ledger(error)}; then ask list_tasks, and call again.",
+        retryable=billed is False,
+        billed=billed,
+    )
+
+
+def _mend_ledger(error: Exception) -> str:
+    """Return what makes the ledger usable again, as the beginning of a sentence."""
+    if is_postgresql_error(error):
+        return "See that PostgreSQL runs, takes connections and has room"
+    return "Make room on the disk, or end what holds the ledger"
 
 
 def task_failed_error(answer: Status) -> KieMcpError:

@@ -101,7 +101,7 @@ class Runner:
         self._searches = Searches(client, ledger, clock, task_group, find_kind)
         self._watchers: dict[str, AnyWatcher] = {}
         self._takeover = Takeover(client, ledger, self.id, clock)
-        self._waiting = Waiting(self._watchers, self.get, clock)
+        self._waiting = Waiting(self._watchers, self.get, self._takeover.wait_for_change, clock)
 
     async def submit(self, order: Order, *, confirm: str = "", seconds: float | None = None) -> Task:
         """Create a task at KIE, and return the task when KIE has accepted it.
@@ -309,6 +309,7 @@ class Runner:
         """Take over the tasks of dead processes, and go on doing so in the background; read the balance there, too."""
         self.balance.refresh_soon()
         self._task_group.start_soon(self._services.remove_leftovers)
+        self._task_group.start_soon(self.ledger.database.listen)
         await self._task_group.start(self._takeover.run, self._watchers, self._take_over)
 
     async def release_lease(self) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
@@ -18,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 """Seconds between two renewals of this process's lease, which is renewed only while the process watches tasks."""
+LOOK_SECONDS = 1
+"""Seconds between two looks at a task in the ledger that another process watches."""
+TOLD_LOOK_SECONDS = 5
+"""The same where the database tells of changes, as PostgreSQL does; whoever reports progress needs a look, too."""
 
 TakeOver = Callable[[Task], Awaitable[None]]
 
@@ -88,6 +93,17 @@ class Takeover:
         if self._clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
             self._last_heartbeat = self._clock.monotonic()
             self._client.share_read_limit(await self._ledger.leases.renew(self._process, self._clock.time()))
+
+    async def wait_for_change(self, id_: str, seconds: float) -> None:
+        """Wait until another process, which watches a task, has changed it, or until it is time to look at the ledger.
+
+        Args:
+            id_: The ledger's id of the task.
+            seconds: Most seconds to wait.
+        """
+        changes = self._ledger.database.changes
+        pause = min(seconds, TOLD_LOOK_SECONDS if changes.are_told else LOOK_SECONDS)
+        await self._clock.wait_for_first(partial(changes.wait, id_), partial(self._clock.sleep, pause))
 
     async def release_lease(self) -> None:
         """End the lease, so that other processes can take over this process's tasks at once."""

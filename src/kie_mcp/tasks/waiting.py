@@ -9,6 +9,9 @@ import anyio
 from kie_mcp.clock import Clock
 from kie_mcp.ledger.task import Task
 
+REPORT_SECONDS = 3
+"""Seconds between two reports to a caller who waits."""
+
 Report = Callable[[Sequence[Task]], Awaitable[None]]
 """The type of a function that is told every few seconds how the tasks are."""
 
@@ -23,16 +26,25 @@ class Watched(Protocol):
 class Waiting:
     """Waits for tasks of this process by their watchers, and for tasks of other processes by the ledger."""
 
-    def __init__(self, watched: Mapping[str, Watched], get: Callable[[str], Awaitable[Task]], clock: Clock) -> None:
+    def __init__(
+        self,
+        watched: Mapping[str, Watched],
+        get: Callable[[str], Awaitable[Task]],
+        wait_for_change: Callable[[str, float], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
         """Store the arguments.
 
         Args:
             watched: The watcher of each task that this process watches, by the id of the task.
             get: Returns a task by its id, and makes sure that a process watches it.
+            wait_for_change: Waits until another process has changed a task, or until it is time to look at the ledger;
+                takes the id of the task and the most seconds to wait.
             clock: The source of time.
         """
         self._watched = watched
         self._get = get
+        self._wait_for_change = wait_for_change
         self._clock = clock
 
     async def wait(
@@ -57,15 +69,20 @@ class Waiting:
                 break
             if report:
                 await report(found)
-            watchers = [watcher for place in open_ if (watcher := self._watched.get(found[place].id))]
-            # A task that another process watches is read from the ledger once a second. The watchers of this process
-            # are not told to poll, so that a waiting caller causes no additional requests to KIE.
-            pause = partial(self._clock.sleep, min(left, 3 if len(watchers) == len(open_) else 1))
-            await self._clock.wait_for_first(*(watcher.ended.wait for watcher in watchers), pause)
+            news = [self._find_news(found[place].id, left) for place in open_]
+            await self._clock.wait_for_first(*news, partial(self._clock.sleep, min(left, REPORT_SECONDS)))
             for place in open_:
                 watched = self._watched.get(found[place].id)
                 found[place] = watched.task if watched else await self._get(found[place].id)
         return found
+
+    def _find_news(self, id_: str, left: float) -> Callable[[], Awaitable[object]]:
+        """Return a function that waits until a task has ended here, or may have changed in another process.
+
+        A watcher of this process is not told to poll, so that a waiting caller causes no additional requests to KIE.
+        """
+        watcher = self._watched.get(id_)
+        return watcher.ended.wait if watcher else partial(self._wait_for_change, id_, left)
 
     def _has_ended(self, task: Task) -> bool:
         """Tell whether a task has ended, so that a caller no longer waits for it.

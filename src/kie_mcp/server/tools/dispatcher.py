@@ -61,14 +61,14 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
         result = await _call(app, ToolCall(context, params, arrived))
     except KieMcpError as error:
         return answers.build_error_result(error)
-    except Exception:
+    except Exception as error:
+        from kie_mcp.tasks import failures
+
         logger.exception("tool %r", params.name)
         # A read-only tool spends no credits. Another tool may have spent some before the error, so `billed` is None,
         # which means unknown.
         billed = False if selection.is_read_only(params.name) else None
-        return answers.build_error_result(
-            KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
-        )
+        return answers.build_error_result(failures.unexpected_error(error, billed=billed))
     if app.settings.links and context.protocol_version not in BEFORE_LINKS and isinstance(result, CallToolResult):
         return answers.add_links(result)
     return result

@@ -1,0 +1,90 @@
+"""SQL expressions that SQLite and PostgreSQL spell differently."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from kie_mcp.ledger.tables import LATEST, prompts, tasks
+
+SHORTEST_WORD = 3
+"""Number of characters of the shortest word that SQLite's index of the prompts finds."""
+MOST_WORDS = 16
+"""Largest number of words that are looked up in SQLite's index; FTS5 takes no more than some hundred."""
+
+
+class Contains(FunctionElement[bool]):
+    """True where the first text has the second one in it; LIKE would refuse long texts."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(Contains, "sqlite")
+def _find_in_sqlite(element: Contains, compiler: SQLCompiler, **how: Any) -> str:
+    return compiler.process(sa.func.instr(*element.clauses) > 0, **how)
+
+
+@compiles(Contains, "postgresql")
+def _find_in_postgresql(element: Contains, compiler: SQLCompiler, **how: Any) -> str:
+    return compiler.process(sa.func.strpos(*element.clauses) > 0, **how)
+
+
+def contains(column: sa.ColumnElement[Any], text: str | sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return an SQL condition that is true where a column has a text in it."""
+    return Contains(column, sa.literal(text, sa.Text) if isinstance(text, str) else text)
+
+
+class LocalDay(FunctionElement[str]):
+    """The day of a time in seconds since 1970, such as `2026-07-28`, where this process is; NULL if there is none."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(LocalDay, "sqlite")
+def _find_day_in_sqlite(element: LocalDay, compiler: SQLCompiler, **how: Any) -> str:
+    return compiler.process(sa.func.date(*element.clauses, "unixepoch", "localtime"), **how)
+
+
+@compiles(LocalDay, "postgresql")
+def _find_day_in_postgresql(element: LocalDay, compiler: SQLCompiler, **how: Any) -> str:
+    # A connection has the time zone of this process.
+    (seconds,) = element.clauses
+    day = sa.func.to_char(sa.func.to_timestamp(seconds), "YYYY-MM-DD")
+    return compiler.process(sa.case((seconds.between(0, LATEST), day)), **how)
+
+
+class HasWords(sa.ColumnElement[bool]):
+    """True for a task whose prompt has all of some words in it, which are folded as the index has them."""
+
+    inherit_cache = False
+    type = sa.Boolean()
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+
+
+@compiles(HasWords, "sqlite")
+def _match_in_sqlite(element: HasWords, compiler: SQLCompiler, **how: Any) -> str:
+    return compiler.process(sa.and_(*_match_words(element.words)), **how)
+
+
+def _match_words(words: list[str]) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield conditions: the long words are looked up in the index, and the others in the prompts that remain."""
+    if long := [word for word in words[:MOST_WORDS] if len(word) >= SHORTEST_WORD]:
+        phrases = " ".join('"' + word.replace('"', '""') + '"' for word in long)
+        matches = sa.select(prompts.c.rowid).where(sa.literal_column("prompts").op("MATCH")(phrases))
+        yield tasks.c.number.in_(matches)
+    if len(long) < len(words):
+        yield sa.func.has_words(sa.cast(tasks.c.arguments, sa.LargeBinary), " ".join(words)) == 1
+
+
+@compiles(HasWords, "postgresql")
+def _match_in_postgresql(element: HasWords, compiler: SQLCompiler, **how: Any) -> str:
+    # Its index of trigrams serves LIKE.
+    found = (prompts.c.prompt.contains(word, autoescape=True) for word in element.words)
+    return compiler.process(tasks.c.number.in_(sa.select(prompts.c.rowid).where(*found)), **how)

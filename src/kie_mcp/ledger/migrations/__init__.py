@@ -1,0 +1,81 @@
+"""Create the ledger's tables, or upgrade those of an older version, in one transaction.
+
+Alembic upgrades; it is imported only when an upgrade is due. To change a table, change `tables.py`, add a revision to
+`versions/`, and store the output of `sqlite3 <file> .schema` for a new ledger as `tests/ledger/schema-<version>.sql`. A
+revision may only add columns, tables and indexes, because running processes of an older kie-mcp may use the same tables
+and must not fail.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.tables import NEWEST, metadata, versions
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """Alembic's revisions of the tables."""
+
+    newest: str = NEWEST
+    """Name of the newest one."""
+    folders: tuple[Path, ...] = (FOLDER / "versions",)
+    """Folders with a file for each."""
+
+
+REVISIONS = Revisions()
+
+
+def find_version(connection: sa.Connection, revisions: Revisions = REVISIONS) -> str:
+    """Return the version of the tables; empty when there are no tables yet.
+
+    Raises:
+        ConfigurationError: When the version is higher than the newest version that this program knows.
+    """
+    if not sa.inspect(connection).has_table(versions.name):
+        return ""
+    version = connection.execute(sa.select(versions.c.version_num)).scalar() or ""
+    if version > revisions.newest:
+        raise ConfigurationError(
+            f"A newer kie-mcp wrote this ledger (version {int(version)}, this one reads {int(revisions.newest)}).",
+            "Update kie-mcp, or set KIE_MCP_DATA_DIR or KIE_MCP_DATABASE_URL to another ledger.",
+        )
+    return version
+
+
+def migrate(connection: sa.Connection, revisions: Revisions = REVISIONS) -> None:
+    """Create the tables, or upgrade them to the newest version, unless another process has done that.
+
+    Args:
+        connection: A connection in whose transaction no other process can do the same.
+        revisions: The revisions of the tables.
+
+    Raises:
+        ConfigurationError: When a newer kie-mcp wrote the tables.
+    """
+    version = find_version(connection, revisions)
+    if not version:
+        metadata.create_all(connection)
+        connection.execute(sa.insert(versions).values(version_num=NEWEST))
+    if (version or NEWEST) < revisions.newest:
+        _upgrade(connection, revisions)
+
+
+def _upgrade(connection: sa.Connection, revisions: Revisions) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    options = {
+        "script_location": str(FOLDER),
+        "path_separator": "newline",
+        "version_locations": "\n".join(map(str, revisions.folders)),
+    }
+    for name, value in options.items():
+        # A percent sign begins the name of another option.
+        config.set_main_option(name, value.replace("%", "%%"))
+    command.upgrade(config, "head")

@@ -1,0 +1,13 @@
+"""The whole that a task is a part of."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Add the column, and an index of the parts."""
+    op.add_column("tasks", sa.Column("parent", sa.Text))
+    op.create_index("ix_tasks_parent", "tasks", ["parent"], sqlite_where=sa.text("parent IS NOT NULL"))

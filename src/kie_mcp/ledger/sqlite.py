@@ -1,0 +1,226 @@
+"""The SQLite file of the ledger: open, check and migrate it, rename it if it is broken."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import anyio
+import anyio.to_thread
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from kie_mcp import disk
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
+from kie_mcp.ledger.folder import create_folder
+from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
+from kie_mcp.ledger.prompts import fold
+from kie_mcp.ledger.tables import parse_json
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "ledger.sqlite3"
+MALFORMED = "malformed"
+"""Word in SQLite's error messages that means that a page of the file is broken."""
+
+
+class SqliteDatabase(Database):
+    """An open SQLite file; the processes that share it are on one machine and have one clock."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self._writers = anyio.Lock()
+        """Lets only one transaction of this process write at a time."""
+
+    @classmethod
+    async def open(cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, revisions: Revisions = REVISIONS) -> Self:
+        """Open the database file in a folder; create the file if it does not exist, or upgrade an older file.
+
+        If the file is broken, it is renamed, and a new file is created.
+
+        Args:
+            folder: Folder of the file.
+            busy_seconds: Longest time that a transaction waits while another process writes, in seconds.
+            revisions: The revisions of the tables.
+
+        Raises:
+            ConfigurationError: When the folder cannot be used, or when a newer kie-mcp wrote the file.
+        """
+        path = create_folder(folder) / FILE_NAME
+        for is_first_attempt in (True, False):
+            _make_private(path)
+            inode = _inode(path)
+            engine = _create_engine(path, busy_seconds)
+            try:
+                await _check_and_migrate(engine, revisions)
+            except sa.exc.DBAPIError as error:
+                await dispose(engine)
+                # If two processes create the file at the same time, SQLite refuses one of them at once instead of
+                # letting it wait, so this process tries a second time.
+                if is_first_attempt and "locked" in str(error.orig):
+                    continue
+                if (
+                    is_first_attempt
+                    and _is_broken(error)
+                    and await anyio.to_thread.run_sync(_move_broken_file, path, inode)
+                ):
+                    continue
+                raise _refusal(folder, error.orig) from None
+            except ConfigurationError:
+                await dispose(engine)
+                raise
+            return cls(engine)
+        raise AssertionError
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction that writes; a process runs only one such transaction at a time."""
+        # SQLite gives its write lock to connections in no order, so one of many connections might never get it. The
+        # lock `_writers` lets the transactions of this process write one after the other.
+        with anyio.CancelScope(shield=True):
+            async with self._writers, self.reading() as connection:
+                yield connection
+
+    async def lock(self, connection: AsyncConnection, purpose: str) -> None:
+        """Acquire the file's only lock, whatever the purpose."""
+        del purpose
+        await connection.execute(sa.text("BEGIN IMMEDIATE"))
+
+    async def read_time(self, connection: AsyncConnection, now: float) -> float:
+        """Return the time of this process, which is that of the machine."""
+        del connection
+        return now
+
+    async def listen(self) -> None:
+        """Return at once: SQLite tells nobody what others have written."""
+
+
+def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
+    # A URL as text would end at a `?` in the path, and `%20` would be read as a space.
+    url = sa.URL.create("sqlite+aiosqlite", database=str(path))
+    engine = create_async_engine(url, connect_args={"timeout": busy_seconds})
+    sa.event.listen(engine.sync_engine, "connect", _configure)
+    return engine
+
+
+def _configure(connection: DBAPIConnection, _: object) -> None:
+    """Set the options of a new connection to the file."""
+    cursor = connection.cursor()
+    # WAL lets several processes use the file; with FULL, committed transactions are not lost in a power failure.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    connection.create_function("has_words", 2, _has_words, deterministic=True)
+    connection.create_function("fold_prompt", 1, _fold_prompt, deterministic=True)
+    # A broken text in one row would otherwise end the whole query.
+    connection.driver_connection.text_factory = decode_text
+
+
+def _fold_prompt(arguments: bytes | None) -> str:
+    """Return the prompt among a task's arguments as the index has it.
+
+    The JSON is parsed here, because SQLite ends a text at a NUL, and Python takes no text from it that is not UTF-8.
+    """
+    given = parse_json(decode_text(arguments or b""))
+    return fold(str(given.get("prompt") or "")) if isinstance(given, dict) else ""
+
+
+def _has_words(arguments: bytes | None, words: str) -> bool:
+    """Return whether the prompt among a task's arguments has all of these words in it, which are folded.
+
+    SQLite's own comparison ignores only the case of ASCII letters, and takes no more than 1,000 words.
+    """
+    prompt = _fold_prompt(arguments)
+    return all(word in prompt for word in words.split())
+
+
+def decode_text(content: bytes) -> str:
+    """Return a text of the file, with a mark in place of each broken character."""
+    return content.decode(errors="replace")
+
+
+async def _check_and_migrate(engine: AsyncEngine, revisions: Revisions) -> None:
+    # The shield is needed, because the driver's thread would never end if the caller were cancelled.
+    with anyio.CancelScope(shield=True):
+        async with engine.begin() as connection:
+            await _check_integrity(connection)
+            if await connection.run_sync(find_version, revisions) != revisions.newest:
+                # Several processes may come here at the same time. The one that gets the write lock first migrates the
+                # file; the others then read the newest version and change nothing.
+                await connection.execute(sa.text("BEGIN IMMEDIATE"))
+                await connection.run_sync(migrate, revisions)
+
+
+async def _check_integrity(connection: AsyncConnection) -> None:
+    """Read every page of the file, so that a broken page is found now and not while a paid task runs.
+
+    Raises:
+        sqlalchemy.exc.DatabaseError: When a page is broken.
+    """
+    found = (await connection.execute(sa.text("PRAGMA quick_check(1)"))).scalar()
+    if found != "ok":
+        raise sa.exc.DatabaseError("PRAGMA quick_check(1)", None, Exception(f"{MALFORMED}: {found}"))
+
+
+def _is_broken(error: sa.exc.DBAPIError) -> bool:
+    return MALFORMED in str(error.orig) or "not a database" in str(error.orig)
+
+
+def _make_private(path: Path) -> None:
+    """Create the file if there is none, and let only its owner read it and the files that SQLite puts beside it.
+
+    SQLite gives these files the permissions of the first one. An existing file is not opened here, because closing it
+    would end the locks that this process holds on it.
+
+    Raises:
+        ConfigurationError: When the file cannot be created.
+    """
+    try:
+        with suppress(FileExistsError):
+            disk.create_file(path).close()
+    except OSError as error:
+        raise _refusal(path.parent, error.strerror) from None
+    for ending in ("", "-wal", "-shm"):
+        disk.restrict(path.with_name(FILE_NAME + ending))
+
+
+def _refusal(folder: Path, reason: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"The ledger in {folder} cannot be opened: {reason}.", "Set KIE_MCP_DATA_DIR to another folder."
+    )
+
+
+def _inode(path: Path) -> int:
+    """Return the inode number of a file, which changes when another file replaces it; 0 if there is no file."""
+    return path.stat().st_ino if path.exists() else 0
+
+
+def _move_broken_file(path: Path, inode: int) -> bool:
+    """Rename a broken file, unless another process has already replaced it.
+
+    Args:
+        path: Path of the file.
+        inode: Inode number that the broken file had when it was opened.
+
+    Returns:
+        Whether the file can be opened again: it is True unless the file cannot be renamed.
+    """
+    if _inode(path) != inode:
+        return True
+    number = 1
+    while (aside := path.with_name(f"{FILE_NAME}.broken-{number}")).exists():
+        number += 1
+    try:
+        for ending in ("", "-wal", "-shm"):
+            part = path.with_name(FILE_NAME + ending)
+            if part.exists():
+                part.replace(aside.with_name(aside.name + ending))
+    except OSError:
+        return False
+    logger.error(
+        "The ledger was broken. It is now %s, and a new one was begun; get_task finds earlier tasks by KIE's id.", aside
+    )
+    return True

@@ -1,0 +1,122 @@
+"""A PostgreSQL server of the tests: one for the whole run, in a temporary folder, reached by a Unix socket."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+NOT_INSTALLED = "PostgreSQL is not installed here (Debian and Ubuntu: apt install postgresql)"
+USER = "kie"
+"""Owner of the tests' databases, who is no superuser."""
+TEMPLATE = "kie_template"
+"""A database with the extension pg_trgm, of which the databases of tests are copies."""
+
+
+def find_programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs; None if it is not installed."""
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "initdb").exists()), None)
+
+
+class PostgresqlServer:
+    """A server whose files are in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls) -> "PostgresqlServer":
+        """Create the server's files, and start it."""
+        # The server does not run as root, and its user may not enter pytest's folders.
+        server = cls(Path(tempfile.mkdtemp(prefix="kie-postgresql-")))
+        if user := _user():
+            shutil.chown(server.folder, user)
+        # Sorting in another way than by bytes costs time, and needs a locale that not every machine has.
+        server._run("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C")
+        server.start()
+        server.execute("postgres", f"CREATE ROLE {USER} LOGIN", f"CREATE DATABASE {TEMPLATE} OWNER {USER}")
+        server.execute(TEMPLATE, "CREATE EXTENSION pg_trgm")
+        return server
+
+    def start(self) -> None:
+        """Start, and wait until it takes connections."""
+        settings = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=300"
+        self._run("pg_ctl", "--wait", "--silent", f"--log={self.folder / 'log'}", "-o", settings, "start")
+
+    def stop(self) -> None:
+        """End at once, as in a power failure."""
+        self._run("pg_ctl", "--wait", "--silent", "--mode=immediate", "stop")
+
+    def remove(self) -> None:
+        """Stop, and delete all files."""
+        self.stop()
+        shutil.rmtree(self.folder)
+
+    def url(self, database: str, user: str = USER) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def execute(self, database: str, *statements: str) -> None:
+        """Run SQL as the superuser."""
+        with psycopg.connect(self.url(database, "postgres"), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def create_database(self, name: str) -> None:
+        """Create a database, unless there is one with this name."""
+        with suppress(psycopg.errors.DuplicateDatabase):
+            self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {USER}")
+
+    def drop_database(self, name: str) -> None:
+        """Delete a database, whoever is connected to it."""
+        self.execute("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def select(self, database: str, query: str) -> list[dict[str, Any]]:
+        """Return the rows of a query, as another process sees them; numbers and texts are as in SQLite."""
+        with psycopg.connect(self.url(database), options="-c search_path=kie_mcp", row_factory=dict_row) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    @contextmanager
+    def connection(self, database: str) -> Iterator[psycopg.Connection[Any]]:
+        """Connect to a ledger as another process does."""
+        with psycopg.connect(self.url(database), options="-c search_path=kie_mcp") as connection:
+            yield connection
+
+    def _run(self, program: str, *arguments: str) -> None:
+        programs = find_programs()
+        assert programs
+        command = [str(programs / program), "-D", str(self.folder / "data"), *arguments]
+        subprocess.run(command, check=True, capture_output=program == "initdb", user=_user(), cwd=self.folder)
+
+
+def _user() -> str | None:
+    """Return the user as whom the server runs; None for the one who runs the tests."""
+    return "postgres" if os.getuid() == 0 else None
+
+
+@contextmanager
+def share_server(folder: Path) -> Iterator[PostgresqlServer]:
+    """Use the server of this run of tests, whose folder is named in a file; the first process that asks starts it."""
+    with (folder / "postgresql.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        name = folder / "postgresql"
+        if not name.exists():
+            name.write_text(str(PostgresqlServer.create().folder))
+        yield PostgresqlServer(Path(name.read_text()))
+
+
+def end_shared_server(folder: Path) -> None:
+    """Stop the server of this run, if one was started."""
+    name = folder / "postgresql"
+    if name.exists():
+        PostgresqlServer(Path(name.read_text())).remove()
