@@ -9,6 +9,7 @@ import httpx2
 import hypothesis
 import pytest
 from mcp import Client
+from support import preloaded
 from support.clock import JumpingClock
 from support.new_model import NEW, SCHEMA
 
@@ -30,6 +31,10 @@ def pytest_collection_finish() -> None:
     # Without this, each garbage collection would go through the thousands of collected tests.
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    preloaded.end_parent()
 
 
 @pytest.hookimpl(wrapper=True)

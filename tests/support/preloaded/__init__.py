@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 def preloaded_command() -> tuple[str, ...]:
-    """Return a command that does what `commands.COMMAND` does, until this process ends."""
+    """Return a command that does what `commands.COMMAND` does, until `end_parent` is called."""
     _, folder = _start_parent()
     # Without the standard folders and `site`, Python starts in a hundredth of a second.
     return sys.executable, "-I", "-S", str(HERE / "relay.py"), folder
@@ -30,9 +30,17 @@ def preloaded_parameters(
     return StdioServerParameters(command=command, args=[*first, *arguments], env=dict(settings), cwd=cwd)
 
 
+def end_parent() -> None:
+    """End the process that forks the others, if it was started."""
+    if _start_parent.cache_info().currsize:
+        parent, _ = _start_parent()
+        _start_parent.cache_clear()
+        parent.communicate()
+
+
 @cache
 def _start_parent() -> "tuple[subprocess.Popen[bytes], str]":
-    """Start the process that forks the others, and return it with its folder; it ends when its stdin is closed."""
+    """Start the process that forks the others, and return it with its folder; it ends with its stdin."""
     folder = tempfile.mkdtemp(prefix="kie-mcp-")
     command = [sys.executable, str(HERE / "parent.py"), folder]
     parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
