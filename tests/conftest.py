@@ -24,7 +24,7 @@ from kie_mcp.server.build import build_server
 # Compares KIE's figures with the ledger and the disk, and writes the table in docs/reliability.md.
 pytest_plugins = ["reconciliation"]
 
-TRACED_CASES = 5
+TRACED_CASES = 20
 """Cases of a table that run with coverage; the others reach hardly any other line, but would take twice the time."""
 
 
