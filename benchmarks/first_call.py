@@ -1,12 +1,13 @@
-"""From a tool call to its create request at KIE: `python -m benchmarks.first_call [PYTHON]`.
+"""From a tool call to its create request at KIE: `python -m benchmarks.first_call [--write DOCUMENT] [PYTHON]`.
 
 A simulated KIE answers at once, or 250 ms late, and notes when create requests arrive. Fresh servers are measured right
-after tools/list and 3 s later, and again at their second call. PYTHON is another interpreter, with another version of
-kie-mcp, that is measured in turn; the ratios are ours to that one's. Fails if a create request that comes 3 s after the
-start takes more than 30 ms of our own time, or if one waits for another request to KIE. It takes two minutes.
+after tools/list and 3 s later, and again at their second call. PYTHON is another interpreter, with an earlier version
+of kie-mcp, that is measured in turn; a ratio is the median of the ratios of the rounds. Fails if a create request that
+comes 3 s after the start takes more than 30 ms of our own time, or if one waits for another request to KIE. It takes
+two minutes, and four with another version.
 """
 
-import os
+import argparse
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,12 @@ import anyio
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from benchmarks.stdio import ask, close, initialize
+from benchmarks.document import format_table, write_block
+from benchmarks.stdio import INHERITED, ask, close, initialize
 from kie_mcp.kie.advice import SANDBOX_KEY
 from kie_mcp.sandbox.app import Sandbox
 
-STARTS = 7
+STARTS = 5
 AWAY_SECONDS = 0.25
 IDLE_SECONDS = 3.0
 MOST_MILLISECONDS = 30
@@ -74,12 +77,12 @@ def serve(kie: DistantKie) -> Iterator[str]:
 def measure_server(python: str, kie: DistantKie, url: str, call: str, idle: float) -> tuple[float, float]:
     """Start a server and return the milliseconds from its first and its second call to their create requests."""
     tool, arguments = CALLS[call]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = {"KIE_API_KEY": SANDBOX_KEY, "KIE_MCP_BASE_URL": url, "KIE_MCP_UPLOAD_URL": url}
         folders = {"KIE_MCP_DATA_DIR": folder, "KIE_MCP_OUTPUT_DIR": str(Path(folder, "out")), "KIE_MCP_SAVE": "0"}
         server = subprocess.Popen(
             [python, "-m", "kie_mcp"],
-            env={**os.environ, **settings, **folders, "KIE_MCP_TOOLS": "all"},
+            env={**INHERITED, **settings, **folders, "KIE_MCP_TOOLS": "all"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -103,9 +106,9 @@ def measure_server(python: str, kie: DistantKie, url: str, call: str, idle: floa
     return taken[0], taken[1]
 
 
-def measure(pythons: Sequence[str], away: float) -> dict[str, list[float]]:
-    """Return the rows of the table for a KIE at this distance in seconds: medians in ms, one for each interpreter."""
-    rows: dict[str, list[float]] = {}
+def measure(pythons: Sequence[str], away: float) -> dict[str, list[list[float]]]:
+    """Return the rows of the table for a KIE at this distance in seconds: the ms of each start, by interpreter."""
+    rows: dict[str, list[list[float]]] = {}
     kie = DistantKie(Sandbox(seconds=0, credits=1e6), away)
     with serve(kie) as url:
         for call in CALLS:
@@ -115,22 +118,28 @@ def measure(pythons: Sequence[str], away: float) -> dict[str, list[float]]:
                     for place, python in enumerate(pythons):
                         taken[place].append(measure_server(python, kie, url, call, idle))
                 for number, name in enumerate(("1st", "2nd")):
-                    medians = [statistics.median(pair[number] for pair in each) for each in taken]
-                    rows[f"{call}, {name} call, {when}, KIE {away * 1000:.0f} ms away"] = medians
+                    row = f"{call}, {name} call, {when}, KIE {away * 1000:.0f} ms away"
+                    rows[row] = [[pair[number] for pair in each] for each in taken]
     return rows
 
 
 def main() -> int:
     """Measure, print, and return 1 when a goal is missed."""
-    pythons = [sys.executable, *sys.argv[1:2]]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", type=Path, help="the document to write the table to")
+    parser.add_argument("python", nargs="?", help="an interpreter with an earlier version of kie-mcp")
+    options = parser.parse_args()
+    pythons = [sys.executable, options.python] if options.python else [sys.executable]
     rows = measure(pythons, 0) | measure(pythons, AWAY_SECONDS)
-    print("Median ms from the call to the arrival of its create request\n")
-    print("| | ours |", "another version | ratio |" if len(pythons) > 1 else "")
-    print("|---|--:|", "--:|--:|" if len(pythons) > 1 else "")
-    for name, medians in rows.items():
-        cells = [f"{each:.0f}" for each in medians] + [f"{medians[0] / each:.2f}" for each in medians[1:]]
-        print(f"| {name} |", " | ".join(cells), "|")
-    warm = {name: medians[0] for name, medians in rows.items() if "3 s later" in name}
+    lines = []
+    for name, taken in rows.items():
+        ratios = [statistics.median(map(truediv, taken[0], other)) for other in taken[1:]]
+        lines.append([name, *(f"{statistics.median(each):.0f}" for each in taken), *(f"{each:.2f}" for each in ratios)])
+    table = format_table(["ms", "kie-mcp", *["earlier version", "ratio"][: 2 * len(pythons[1:])]], lines)
+    print(table)
+    if options.write:
+        write_block(options.write, "first_call", "python -m benchmarks.first_call --write docs/performance.md", table)
+    warm = {name: statistics.median(taken[0]) for name, taken in rows.items() if "3 s later" in name}
     near = [name for name, ms in warm.items() if "KIE 0 ms" in name and ms > MOST_MILLISECONDS]
     most = AWAY_SECONDS * 1000 * MOST_ROUND_TRIPS + MOST_MILLISECONDS
     far = [name for name, ms in warm.items() if "KIE 0 ms" not in name and ms > most]

@@ -1,11 +1,11 @@
-"""What a call costs with 100,000 tasks in the ledger: `python -m benchmarks.growth`.
+"""What a call costs with 100,000 tasks in the ledger: `python -m benchmarks.growth [--write docs/performance.md]`.
 
 Servers with ledgers of different sizes are open at once and are asked in turn, so that other load on the machine
 affects all of them. A figure is the median in milliseconds; the last line names the goals that were missed. It takes
 two minutes.
 """
 
-import os
+import argparse
 import random
 import statistics
 import subprocess
@@ -22,7 +22,8 @@ from typing import Any
 import anyio
 import sqlalchemy as sa
 
-from benchmarks.stdio import ask, close, initialize
+from benchmarks.document import format_table, write_block
+from benchmarks.stdio import INHERITED, ask, close, initialize
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
@@ -114,7 +115,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(folder), "KIE_MCP_OUTPUT_DIR": str(folder / "out")}
     return subprocess.Popen(
         [sys.executable, "-m", "kie_mcp"],
-        env={**os.environ, **settings, "KIE_MCP_SANDBOX_SECONDS": "600", "KIE_MCP_TOOLS": "all"},
+        env={**INHERITED, **settings, "KIE_MCP_SANDBOX_SECONDS": "600", "KIE_MCP_TOOLS": "all"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -180,20 +181,29 @@ def measure_unfinished(folder: Path) -> tuple[float, float]:
 
 def main() -> int:
     """Measure, print, and return 1 when a goal is missed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", type=Path, help="the document to write the table to")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder))
         alone, beside = measure_unfinished(Path(folder))
-    print("Median in ms, by the number of tasks in the ledger\n")
-    print("| |", " | ".join(f"{size:,}" for size in SIZES), "|")
-    print("|---|" + "--:|" * len(SIZES))
-    for name, row in rows.items():
-        print(f"| {name} |", " | ".join(f"{row[size]:.1f}" for size in SIZES), "|")
     smallest, largest = SIZES[0], SIZES[-1]
+    lines = [
+        [name, *(f"{row[size]:,.1f}" for size in SIZES), f"{row[largest] / row[smallest]:.2f}"]
+        for name, row in rows.items()
+    ]
+    table = format_table(["ms, by tasks in the ledger", *(f"{size:,}" for size in SIZES), "ratio"], lines)
+    table += (
+        f"\n\nThe first call of a server with {UNFINISHED:,} unfinished tasks took {beside:,.0f} ms, "
+        f"that of one without {alone:,.0f} ms."
+    )
+    print(table)
+    if options.write:
+        write_block(options.write, "growth", "python -m benchmarks.growth --write docs/performance.md", table)
     ratio = rows["paid call"][largest] / rows["paid call"][smallest]
     print(f"\nA paid call with {largest:,} tasks takes {ratio:.2f} times what it takes with none.")
     missed = [name for name, most in MOST_MILLISECONDS.items() if rows[name][largest] > most]
     missed += ["paid call"] if ratio > MOST_RATIO else []
-    print(f"A first call with {UNFINISHED:,} unfinished tasks takes {beside:.0f} ms, with none {alone:.0f} ms.")
     missed += ["first call with unfinished tasks"] if beside > alone * MOST_UNFINISHED_RATIO else []
     print("Goal missed:", ", ".join(missed) or "nowhere")
     return int(bool(missed))

@@ -24,6 +24,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from benchmarks.document import format_table, write_block
+from benchmarks.stdio import INHERITED
 from kie_mcp.sandbox.app import Sandbox
 
 LIMIT = 0.10
@@ -117,7 +118,7 @@ class Connection:
         pipe = subprocess.PIPE
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=os.environ | settings | more
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=INHERITED | settings | more
         )
 
     def ask(self, id_: int, method: str, params: Mapping[str, Any]) -> None:

@@ -2,9 +2,12 @@
 
 import itertools
 import json
+import os
 from subprocess import Popen
 from typing import Any
 
+INHERITED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""The environment for servers; where this variable is set, each start would compile all modules again."""
 INITIALIZE = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},

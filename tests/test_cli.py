@@ -8,6 +8,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
 from support.commands import COMMAND, environment, run_command, serve_and_record, serve_command
+from support.preloaded import preloaded_parameters
 from support.runners import saved_files
 
 from kie_mcp import __version__
@@ -69,8 +70,7 @@ async def test_the_choice_of_tools_that_is_nearest_to_the_command_counts(
     arguments: tuple[str, ...], setting: str, shown: str
 ) -> None:
     settings = environment(KIE_MCP_TOOLS=setting)
-    server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=settings)
-    async with Client(server) as client:
+    async with Client(preloaded_parameters(settings, *arguments)) as client:
         listed = [tool.name for tool in (await client.list_tools()).tools]
     assert listed == [tool["name"] for tool in Selection(shown).tools]
 
@@ -90,9 +90,7 @@ async def test_the_prefix_that_is_nearest_to_the_command_counts(
     arguments: tuple[str, ...], setting: str, prefix: str
 ) -> None:
     settings = environment(KIE_MCP_PREFIX=setting)
-    async with Client(
-        StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=settings)
-    ) as client:
+    async with Client(preloaded_parameters(settings, *arguments)) as client:
         listed = [tool.name for tool in (await client.list_tools()).tools]
     assert listed == [prefix + tool["name"] for tool in Selection().tools]
 

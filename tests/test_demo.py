@@ -3,12 +3,12 @@
 import io
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from rich.console import Console
+from support.commands import run_command
 from support.runners import saved_files
 
 from kie_mcp.demo import session
@@ -17,14 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 def run_demo(folder: Path, tools: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "kie_mcp", "demo", "--seconds", "0.1", "--tools", tools],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_command("demo", "--seconds", "0.1", "--tools", tools, cwd=folder)
 
 
 @pytest.mark.parametrize("tools", ["", "compact"])

@@ -220,6 +220,7 @@ def test_the_sandbox_never_charges_more_than_the_estimate() -> None:
                 assert offer.price(build_body(call, "jobs", str)) <= high, (path, call.id)
 
 
+@pytest.mark.untraced
 def test_the_list_of_prices_has_every_model_and_the_bound_of_its_dearest_call() -> None:
     rows = {row.split("`")[1]: row for row in format_prices().splitlines() if row.startswith("| `")}
     assert rows.keys() == MODELS.keys()

@@ -4,6 +4,7 @@ What a run has to tell comes as one line of JSON, and after it, once the process
 take a second, so they are made once and inherited.
 """
 
+import gc
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.clock import Clock
 from kie_mcp.config import load
 from kie_mcp.kie import discovery
+from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.task import Task
 from kie_mcp.server.app import App
 from kie_mcp.tasks import runner as runners
@@ -127,6 +129,9 @@ class Through(httpx2.AsyncHTTPTransport):
         self._moments = moments
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == DOCUMENTED.credits:
+            # It is read beside other steps, so there is no order between them.
+            return await super().handle_async_request(request)
         called = f"{request.method} {ID.sub('…', request.url.path)}"
         self._moments.reach(f"before {called}")
         response = await super().handle_async_request(request)
@@ -142,17 +147,22 @@ def tell(what: object) -> None:
     sys.stdout.flush()
 
 
+def read_order(tool: str, arguments: Mapping[str, Any]) -> Order:
+    (family,) = (family for family in FAMILIES if family.tool == tool)
+    return Order(tool, family.parse(arguments))
+
+
 async def run(
+    orders: Sequence[Order],
     *,
     environment: Mapping[str, str],
-    calls: Sequence[tuple[str, Mapping[str, Any]]],
     since: float,
     speed: float,
     ahead: float = 0,
     kill_at: int = 0,
     wait: float = 3600,
 ) -> None:
-    """Make all the calls at once and wait for their ends, as far as this gets."""
+    """Submit all orders at once and wait for their ends, as far as this gets."""
     os.environ.update(environment)
     moments = Moments(kill_at)
     moments.watch_ledger()
@@ -160,16 +170,17 @@ async def run(
     app = App(transport=Through(moments), clock=HurriedClock(since, speed, ahead))
     asked: dict[int, Task] = {}
 
-    async def ask(number: int, tool: str, arguments: Mapping[str, Any]) -> None:
-        (family,) = (family for family in FAMILIES if family.tool == tool)
-        asked[number] = await runner.submit(Order(tool, family.parse(arguments)))
+    async def ask(number: int, order: Order) -> None:
+        asked[number] = await runner.submit(order)
 
     async with app.run():
         runner = await app.runner()
+        # As a server that is up for a moment has done; else it would be asked for beside the create.
+        await runner.balance.read()
         async with anyio.create_task_group() as group:
-            for number, (tool, arguments) in enumerate(calls):
-                group.start_soon(ask, number, tool, arguments)
-        ended = await runner.wait([asked[number] for number in range(len(calls))], wait)
+            for number, order in enumerate(orders):
+                group.start_soon(ask, number, order)
+        ended = await runner.wait([asked[number] for number in range(len(orders))], wait)
     tell({"tasks": [(task.id, task.state) for task in ended], "passed": moments.passed})
 
 
@@ -177,9 +188,14 @@ def main() -> None:
     # The first time takes a quarter of a second.
     load()
     for line in sys.stdin:
+        wanted = json.loads(line)
+        # This builds what the model needs, which each of the runs would build again.
+        orders = [read_order(tool, arguments) for tool, arguments in wanted.pop("calls")]
+        # What a run inherits does not have to be searched for garbage again and again.
+        gc.freeze()
         child = os.fork()
         if not child:
-            anyio.run(partial(run, **json.loads(line)))
+            anyio.run(partial(run, orders, **wanted))
             os._exit(0)
         tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 

@@ -17,7 +17,9 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from support.answers import answer
+from support.commands import COMMAND
 from support.kie_server import serve_kie
+from support.preloaded import preloaded_command, preloaded_parameters
 from support.runners import saved_files
 
 from kie_mcp.clock import Clock
@@ -27,7 +29,6 @@ from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.selection import Selection
 
-COMMAND = [sys.executable, "-m", "kie_mcp"]
 SHOWN = len(Selection().tools)
 INITIALIZE: dict[str, Any] = {
     "protocolVersion": "2025-11-25",
@@ -93,8 +94,8 @@ class Process:
 @contextmanager
 def start_server(environment: dict[str, str], version: str = INITIALIZE["protocolVersion"]) -> Iterator[Process]:
     """Start a server process and initialize it."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=os.environ | environment) as it:
+    pipe, command = subprocess.PIPE, preloaded_command()
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=os.environ | environment) as it:
         try:
             process = Process(it)
             process.initialize(version)
@@ -105,10 +106,6 @@ def start_server(environment: dict[str, str], version: str = INITIALIZE["protoco
 
 def read_content(media: dict[str, str]) -> bytes:
     return Path(media["path"]).read_bytes()
-
-
-def server_parameters(environment: dict[str, str]) -> StdioServerParameters:
-    return StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=environment)
 
 
 @pytest.mark.parametrize("end", ["SIGINT", "SIGTERM"])
@@ -165,7 +162,8 @@ def test_what_was_asked_before_the_end_of_the_input_is_answered(environment: dic
 async def test_a_client_that_starts_the_server_makes_a_picture(
     environment: dict[str, str], tmp_path: Path, era: Any
 ) -> None:
-    async with Client(server_parameters(environment), mode=era) as client:
+    server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:]], env=environment)
+    async with Client(server, mode=era) as client:
         assert len((await client.list_tools()).tools) == SHOWN
         made = await client.call_tool("nano_banana_image", {"prompt": "лиса 🦊"})
     (media,) = answer(made)["media"]
@@ -181,10 +179,10 @@ async def test_a_server_started_again_finishes_what_the_one_before_began(
         # It has ended by the time the second server looks for the first time; the next look is minutes later.
         sandbox = served.restart(seconds=0.2)
         environment |= served.environment
-        async with Client(server_parameters(environment)) as client:
+        async with Client(preloaded_parameters(environment)) as client:
             begun = answer(await client.call_tool("kling_video", {"prompt": "a fox"}))
         assert begun["status"] == "running"
-        async with Client(server_parameters(environment)) as client:
+        async with Client(preloaded_parameters(environment)) as client:
             given = {"task_ids": begun["task_id"], "wait_seconds": 20}
             ended = answer(await client.call_tool("get_task", given))
     assert ended["status"] == "succeeded"
@@ -195,7 +193,7 @@ async def test_a_server_started_again_finishes_what_the_one_before_began(
 @pytest.mark.anyio
 async def test_the_sandbox_goes_on_where_each_call_starts_a_server(environment: dict[str, str]) -> None:
     async def call(tool: str, **given: Any) -> dict[str, Any]:
-        async with Client(server_parameters(environment)) as client:
+        async with Client(preloaded_parameters(environment)) as client:
             return answer(await client.call_tool(tool, given))
 
     picture = await call("nano_banana_image", prompt="a fox")

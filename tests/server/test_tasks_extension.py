@@ -1,7 +1,6 @@
 """MCP Tasks: a client that declares them gets a handle and polls it; for other clients nothing changes."""
 
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from mcp.client.extension import advertise
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
@@ -18,6 +17,7 @@ from mcp_types import CallToolRequestParams, CallToolResult, Request, TextConten
 from starlette.responses import Response
 from support.answers import answer, assert_refused, text, wait_for_end
 from support.clock import JumpingClock, let_others_run
+from support.preloaded import preloaded_parameters
 from support.runners import InterceptedKie
 from support.servers import serve_app
 from support.tasks import NOW, task
@@ -403,7 +403,7 @@ async def test_tasks_work_over_standard_streams_too(tmp_path: Path, clock: Jumpi
         "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
         "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
     }
-    started = StdioServerParameters(command=sys.executable, args=["-m", "kie_mcp"], env=os.environ | environment)
+    started = preloaded_parameters(os.environ | environment)
     told: list[str] = []
     following = TaskFollower(told.append, clock)
     async with Client(started, mode="auto", extensions=[following]) as client:

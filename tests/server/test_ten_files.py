@@ -1,16 +1,16 @@
 """Ten files as a phone, a camera, a screen recorder and a voice recorder name them, through a client over stdio."""
 
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from support.answers import answer, text
 from support.encoded_media import BOTH, encode, encode_picture, heic, paint, phone_exif, run_ffmpeg
 from support.kie_server import serve_kie
+from support.preloaded import preloaded_parameters
 from support.programs import needs_ffmpeg
 
 from kie_mcp.media import formats
@@ -68,17 +68,13 @@ async def test_ten_files_of_four_devices_arrive_as_the_models_take_them(tmp_path
         (folder / unicodedata.normalize("NFC", name)).write_bytes(record(name))
     with serve_kie() as kie:
         sandbox = kie.restart(seconds=0.2)
-        parameters = StdioServerParameters(
-            command=sys.executable,
-            args=["-m", "kie_mcp"],
-            cwd=folder,
-            env={
-                **kie.environment,
-                "KIE_MCP_TOOLS": "all",
-                "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
-                "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
-            },
-        )
+        settings = {
+            **kie.environment,
+            "KIE_MCP_TOOLS": "all",
+            "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
+            "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
+        }
+        parameters = preloaded_parameters(settings, cwd=folder)
         async with Client(parameters) as client, httpx2.AsyncClient() as browser:
             for name, (argument, written, sent, said) in FILES.items():
                 given = written.replace("{folder}", str(folder))

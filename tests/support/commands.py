@@ -1,4 +1,4 @@
-"""Run the kie-mcp command as a process of its own."""
+"""Run the kie-mcp command as a process of its own, forked from one that has imported everything."""
 
 import os
 import signal
@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.preloaded import preloaded_command
+
 COMMAND = (sys.executable, "-m", "kie_mcp")
+"""The command for tests about its start: importing everything takes two seconds of CPU."""
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -19,7 +22,7 @@ def environment(**settings: str) -> dict[str, str]:
 def run_command(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in a folder and with settings as environment variables."""
     return subprocess.run(
-        [*COMMAND, *arguments],
+        [*preloaded_command(), *arguments],
         capture_output=True,
         text=True,
         env=environment(**settings),
@@ -40,7 +43,7 @@ def serve_command(*arguments: str, **settings: str) -> Iterator[str]:
 def serve_and_record(told: list[str], /, *arguments: str, **settings: str) -> Iterator[str]:
     """Do the same, and add to a list what the command tells: its first line, and at the end all other lines."""
     with subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*preloaded_command(), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
+from starlette.responses import Response
 from support.clock import JumpingClock
+from support.fake_kie import envelope
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 
 from kie_mcp.kie.routes import DOCUMENTED
@@ -42,7 +45,33 @@ async def test_a_remembered_balance_spares_a_request_in_front_of_the_create(
         asked.clear()
         clock.now += FRESH_SECONDS + 1
         assert (await sing(runner)).credits == SONG
-        assert asked[:2] == [DOCUMENTED.credits, "/api/v1/generate"]
+        assert set(asked[:2]) == {DOCUMENTED.credits, "/api/v1/generate"}
+
+
+@pytest.mark.parametrize("charged_before", [False, True], ids=["before the charge", "after the charge"])
+async def test_a_create_waits_for_no_balance_and_one_that_comes_too_late_says_no_charge(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, *, charged_before: bool
+) -> None:
+    """KIE may have charged the song already when it tells the balance that it is asked for beside the create."""
+    created, holding = anyio.Event(), False
+
+    async def hold(path: str) -> Response | None:
+        if path != DOCUMENTED.credits or not holding or created.is_set():
+            return None
+        answer = envelope(200, data=sandbox.balance)
+        await created.wait()
+        return None if charged_before else answer
+
+    async def note(_: str) -> None:
+        created.set()
+
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=hold, post=note), clock) as runner:
+        await runner.balance.read()
+        holding = True
+        clock.now += FRESH_SECONDS + 1
+        song = await sing(runner)
+    assert song.state == "succeeded"
+    assert song.credits == (None if charged_before else SONG)
 
 
 @pytest.mark.parametrize("fails", [False, True])

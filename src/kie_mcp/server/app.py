@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MEND_FOLDERS = "Give KIE_MCP_DATA_DIR and KIE_MCP_OUTPUT_DIR as whole paths, or start the server in another folder."
-OPEN_DELAY_SECONDS = 0.2
-"""Seconds from the start of the server until it opens what the first call needs, and takes over unfinished tasks.
-
-Opening imports SQLAlchemy and the catalogue, which takes 0.4 s; a client whose handshake the SDK answers is not kept
-waiting for that.
-"""
 
 
 class App:
@@ -110,7 +104,6 @@ class App:
         """
         self._on_change = on_change
         async with self._stack, anyio.create_task_group() as self._task_group:
-            self._task_group.start_soon(self._resume)
             try:
                 yield self
             finally:
@@ -235,15 +228,15 @@ class App:
         self.start_soon(runner.resume)
         return runner
 
-    async def _resume(self) -> None:
-        await self.clock.sleep(OPEN_DELAY_SECONDS)
+    async def open_early(self) -> None:
+        """Open all parts before a call needs them, so that unfinished tasks are taken over."""
         try:
             await self.runner()
         except KieMcpError:
             # No client waits for an answer here. Every later tool call that needs the runner reports the error.
             return
         except Exception:
-            # The task group of this method is that of the server; an error would end the process.
+            # An error would end the process.
             logger.exception("The server cannot be opened.")
 
 

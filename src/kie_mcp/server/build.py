@@ -11,7 +11,7 @@ from mcp_types import Icon, NotificationParams
 
 from kie_mcp import __version__
 from kie_mcp.server import resources
-from kie_mcp.server.app import OPEN_DELAY_SECONDS, App
+from kie_mcp.server.app import App
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.extensions.subscriptions import Subscriptions
 from kie_mcp.server.path_filter import PathFilter
@@ -57,6 +57,13 @@ WITHOUT_TOOLS = """\
 run_model makes everything: find a model, read its arguments, run it. Answers may name tools that are not listed: \
 run_model runs their models."""
 
+OPEN_DELAY_SECONDS = 0.2
+"""Seconds from the start of the server until it opens what the first call needs, and takes over unfinished tasks.
+
+Opening imports SQLAlchemy and the catalogue, which takes 0.4 s; a client whose handshake the SDK answers is not kept
+waiting for that.
+"""
+
 
 def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     """Build the MCP server from its handlers and extensions.
@@ -72,7 +79,7 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     async def run(_: Server[App]) -> AsyncIterator[App]:
         async with app.run(on_change=subscriptions.task_changed), anyio.create_task_group() as group:
             group.start_soon(subscriptions.run, app)
-            group.start_soon(_warm_up, app)
+            group.start_soon(_open_early, app)
             yield app
             group.cancel_scope.cancel()
 
@@ -108,6 +115,7 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
     return server
 
 
-async def _warm_up(app: App) -> None:
+async def _open_early(app: App) -> None:
     await app.clock.sleep(OPEN_DELAY_SECONDS)
+    await app.open_early()
     await dispatcher.warm_up()

@@ -29,6 +29,15 @@ class Known(NamedTuple):
     """Seconds since 1970 when KIE was asked."""
 
 
+class Before(NamedTuple):
+    """The balance before a task's create request."""
+
+    task_id: str
+    credits: float
+    beside: bool
+    """Whether it was asked for beside the create request, so that KIE may have charged the task already."""
+
+
 class Balance:
     """The balance in credits; the last one is remembered until a task in the ledger begins or ends."""
 
@@ -38,6 +47,8 @@ class Balance:
         self._clock = clock
         self._task_group = task_group
         self._known: Known | None = None
+        self._beside: Before | None = None
+        """For the latest task that began without a remembered balance; an earlier one did not run alone."""
 
     async def read(self) -> float:
         """Return the balance from KIE, and remember it.
@@ -55,12 +66,12 @@ class Balance:
             return await self.read()
         return None
 
-    async def read_before(self, task: Task, *, states_charge: bool) -> float | None:
-        """Return the balance just before a task's create request; None if it is not known.
+    async def note_before(self, task: Task, *, states_charge: bool) -> None:
+        """Note the balance just before a task's create request, which does not wait for KIE's answer.
 
         The remembered balance counts if no other task in the ledger, whichever process runs it, has run since. Else KIE
-        is asked, but only if the balance is needed: if KIE will not state the task's charge, and no other task runs,
-        whose charge would be part of the difference.
+        is asked beside the create request, but only if the balance is needed: if KIE will not state the task's charge,
+        and no other task runs, whose charge would be part of the difference.
 
         Args:
             task: The task.
@@ -69,10 +80,18 @@ class Balance:
         known = self._known
         with suppress(LedgerError):
             if known and await self._still_holds(known, task):
-                return known.credits
-            if not states_charge and await self._ledger.ran_alone(task):
-                return await self.find()
-        return None
+                task.balance = known.credits
+            elif not states_charge and await self._ledger.ran_alone(task):
+                self._task_group.start_soon(self._read_beside, task.id)
+
+    async def _read_beside(self, task_id: str) -> None:
+        if (found := await self.find()) is not None:
+            self._beside = Before(task_id, found, beside=True)
+
+    def _recall_before(self, task: Task) -> Before | None:
+        if task.balance is not None:
+            return Before(task.id, task.balance, beside=False)
+        return self._beside if self._beside and self._beside.task_id == task.id else None
 
     async def _still_holds(self, known: Known, task: Task) -> bool:
         is_fresh = 0 <= self._clock.time() - known.asked <= FRESH_SECONDS
@@ -93,9 +112,12 @@ class Balance:
 
         None if a balance is unknown or another task ran at the same time.
         """
-        before, after = task.balance, await self._read_alone(task)
+        after, before = await self._read_alone(task), self._recall_before(task)
+        if before is None or after is None:
+            return None
+        charge = round(before.credits - after, 2)
         # A higher balance means that somebody bought credits.
-        return None if before is None or after is None or after > before else round(before - after, 2)
+        return None if charge < 0 or (before.beside and not charge) else charge
 
     async def explain(self, task: Task) -> str:
         """Return a sentence with the balance before a task's create request and now, for a task of unknown outcome.
@@ -103,19 +125,20 @@ class Balance:
         It says nothing of whether KIE accepted the task, because nobody knows how soon KIE charges it. The sentence
         begins with a space; it is empty if a balance is unknown or another task ran at the same time.
         """
-        before, after = task.balance, await self._read_alone(task)
+        after, before = await self._read_alone(task), self._recall_before(task)
         if before is None or after is None:
             return ""
         seconds = f"{max(self._clock.time() - task.created, 0):.0f} s"
+        when = "during" if before.beside else "before"
         return (
-            f" The balance was {format_credits(before)} before the call, and {format_credits(after)} {seconds} later; "
-            "KIE may charge a task later than that, so look at it again after a minute."
+            f" The balance was {format_credits(before.credits)} {when} the call, and {format_credits(after)} {seconds} "
+            "later; KIE may charge a task later than that, so look at it again after a minute."
         )
 
     async def _read_alone(self, task: Task) -> float | None:
         """Return the balance now; None if it, or the one before the task, is unknown, or another task ran meanwhile."""
         with suppress(LedgerError):
-            if task.balance is not None and await self._ledger.ran_alone(task):
+            if self._recall_before(task) and await self._ledger.ran_alone(task):
                 after = await self.find()
                 # Another task may have begun while the balance was read, so this is checked again.
                 return after if await self._ledger.ran_alone(task) else None

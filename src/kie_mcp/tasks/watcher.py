@@ -175,7 +175,7 @@ class Watcher:
         resolved = await self._services.references.resolve(refs)
         sent = bodies(resolved)
         states_charge = all(routes.find(route_id).states_charge for route_id in sent)
-        task.balance = await balance.read_before(task, states_charge=states_charge)
+        await balance.note_before(task, states_charge=states_charge)
         try:
             await self._try_routes(sent)
         except ApiError as error:

@@ -1,0 +1,141 @@
+"""The process that has imported everything: it forks one process for each relay, and ends with its stdin."""
+
+import gc
+import importlib
+import marshal
+import os
+import pkgutil
+import selectors
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy.dialects.sqlite import aiosqlite
+
+import kie_mcp
+from kie_mcp import __main__ as program
+from kie_mcp import config
+from kie_mcp.catalog.registry import FAMILIES
+
+INHERITED = (aiosqlite,)
+"""What a server would import at its first call, besides its own modules."""
+SIZE_BYTES = 4
+"""Bytes with the size of what a relay sends."""
+
+
+class Wanted(NamedTuple):
+    """What a forked process gets from its relay."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    descriptors: list[int]
+    """Stdin, stdout, stderr and the folder."""
+
+
+class Parent:
+    """Forks, passes signals on, and tells exit codes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Wait for relays at a socket in this folder."""
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / "socket"))
+        self._listener.listen()
+        self._selector = selectors.DefaultSelector()
+        self._ended, ended = socket.socketpair()
+        ended.setblocking(False)
+        signal.set_wakeup_fd(ended.detach())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._relays: dict[int, socket.socket] = {}
+        """The relay that each forked process works for."""
+
+    def serve(self) -> Wanted | None:
+        """Fork until stdin is closed; return what is wanted in each forked process, and None in this one."""
+        for file in (sys.stdin, self._listener, self._ended):
+            self._selector.register(file, selectors.EVENT_READ)
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is sys.stdin:
+                    return None
+                if key.fileobj is self._listener:
+                    if wanted := self._fork():
+                        return wanted
+                elif key.fileobj is self._ended:
+                    self._ended.recv(1)
+                    self._tell_ends()
+                elif key.data in self._relays:
+                    # A relay that is gone was killed.
+                    os.kill(key.data, ord(self._relays[key.data].recv(1) or bytes([signal.SIGKILL])))
+
+    def _fork(self) -> Wanted | None:
+        relay, _ = self._listener.accept()
+        size, descriptors, *_ = socket.recv_fds(relay, SIZE_BYTES, 4)
+        with relay.makefile("rb") as file:
+            arguments, environment = marshal.loads(file.read(int.from_bytes(size)))
+        child = os.fork()
+        if not child:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            return Wanted(arguments, environment, descriptors)
+        for each in descriptors:
+            os.close(each)
+        self._relays[child] = relay
+        self._selector.register(relay, selectors.EVENT_READ, child)
+        return None
+
+    def _tell_ends(self) -> None:
+        for child in [*self._relays]:
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                relay = self._relays.pop(child)
+                self._selector.unregister(relay)
+                with relay:
+                    try:
+                        relay.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+                    except BrokenPipeError:
+                        continue
+
+
+def become(wanted: Wanted) -> None:
+    """Make this process the one that the relay stands for."""
+    *streams, here = wanted.descriptors
+    for number, each in enumerate(streams):
+        os.dup2(each, number)
+        os.close(each)
+    os.fchdir(here)
+    os.close(here)
+    os.environ.clear()
+    os.environ.update(wanted.environment)
+    sys.argv = ["kie-mcp", *wanted.arguments]
+
+
+def import_everything() -> None:
+    """Do what each of the processes would do at its start or at its first call."""
+    for module in pkgutil.walk_packages(kie_mcp.__path__, "kie_mcp."):
+        importlib.import_module(module.name)
+    for family in FAMILIES:
+        _ = family.input_schema
+    # The first time takes a quarter of a second.
+    config.load()
+    # Each forked process would look through it, and so copy it.
+    gc.collect()
+    gc.freeze()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    import_everything()
+    parent = Parent(folder)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    wanted = parent.serve()
+    if wanted:
+        become(wanted)
+        program.main()
+    else:
+        shutil.rmtree(folder)
+
+
+main()
