@@ -16,7 +16,7 @@ def main() -> None:
 
 def run_command() -> None:
     """Run the command line; if the settings are wrong, print a message to stderr and exit with status 2."""
-    from kie_mcp.cli import cli
+    from kie_mcp.cli.commands import cli
     from kie_mcp.errors import ConfigurationError
 
     try:
