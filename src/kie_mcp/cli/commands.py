@@ -8,12 +8,14 @@ import typer
 from kie_mcp import __version__
 from kie_mcp.cli.catalog import check, sync
 from kie_mcp.cli.doctor import doctor
+from kie_mcp.cli.install import install
 from kie_mcp.cli.options import PREFIX_HELP, TOOLS_HELP
 from kie_mcp.cli.serving import demo, sandbox, serve
 from kie_mcp.cli.spending import spend
 from kie_mcp.cli.tools import list_tools
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "install": install,
     "serve": serve,
     "sandbox": sandbox,
     "demo": demo,

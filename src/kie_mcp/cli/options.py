@@ -35,3 +35,9 @@ Prefix = Annotated[str, typer.Option("--prefix", callback=_inherit, show_default
 def print_to_stderr(text: str) -> None:
     """Print a message for the user to stderr, because stdout may be used for MCP messages."""
     typer.echo(text.removesuffix("\n"), err=True)
+
+
+def refuse(what: str, next_step: str) -> typer.Exit:
+    """Say why a command cannot do anything and what to do, and return what ends it with status 2."""
+    print_to_stderr(f"kie-mcp: {what}\n{next_step}")
+    return typer.Exit(2)
