@@ -63,6 +63,7 @@ def put(text: str, path: Path, value: Any) -> str:
     """
     node = _Scanner(text).scan()
     if not node:
+        text += "\n" if text.strip() and not text.endswith("\n") else ""
         return f"{text}{_render(_wrap(path, value), _unit(text), '')}\n"
     for place, key in enumerate(path):
         if type(node.value) is not (dict if isinstance(key, str) else list):
@@ -131,34 +132,37 @@ def _insert(text: str, node: _Node, key: str | int, value: Any) -> str:
         member = f"{indent}{unit}{name}{_render(value, unit, indent + unit)}"
         return f"{text[: node.start + 1]}{inside}\n{member}\n{indent}{close}{text[node.end :]}"
     last = node.members[-1]
-    comma = "" if last.comma else ","
+    # Where the last one has a comma after it, the new one gets one too.
+    comma, end = ("", ",") if last.comma else (",", "")
     after = REST_OF_LINE.match(text, last.end)
     place = after.end() if after and after[0].strip() else last.end
-    if "\n" in text[node.start : node.members[0].start]:
+    if "\n" in text[node.start : node.members[0].start] or (after and "//" in after[0]):
         indent = _indent_at(text, node.members[0].start)
-        member = f"\n{indent}{name}{_render(value, unit, indent)}"
+        member = f"\n{indent}{name}{_render(value, unit, indent)}{end}"
     else:
-        member = f" {name}{_render(value, None, '')}"
+        member = f" {name}{_render(value, None, '')}{end}"
     return text[: last.end] + comma + text[last.end : place] + member + text[place:]
 
 
 def _cut(text: str, parent: _Node, member: _Member) -> str:
-    """Return the text without a member, the comments on its line, and the comma that it leaves alone."""
+    """Return the text without a member, the comments after it on its line, and the comma that it leaves alone."""
     start, end = member.start, member.end
+    head = text[:start].rstrip(" \t")
     after = REST_OF_LINE.match(text, end)
-    if after and text[after.end() : after.end() + 1] in "\r\n":
+    if after and text[after.end() : after.end() + 1] in {"\r", "\n"}:
+        # The member ends its line, and if it also begins it, the line goes with its end.
         end = after.end()
-    before = text[:start].rstrip(" \t")
-    if before.endswith("\n"):
-        start = len(before) - (2 if before.endswith("\r\n") else 1)
-    elif end == member.end and member is not parent.members[-1]:
+        if head.endswith("\n"):
+            start, end = len(head), text.index("\n", end) + 1
+    elif member is not parent.members[-1]:
         end += len(text[end:]) - len(text[end:].lstrip(" \t"))
     head = text[:start]
     place = parent.members.index(member)
-    if place and member is parent.members[-1] and not member.comma:
-        previous = parent.members[place - 1]
-        head = text[: previous.node.end] + text[previous.node.end : previous.comma - 1] + text[previous.comma : start]
-        head = head if head.endswith("\n") else head.rstrip(" \t")
+    if member is parent.members[-1]:
+        head = head.rstrip(" \t")
+        if place and not member.comma:
+            comma = parent.members[place - 1].comma
+            head = head[: comma - 1] + head[comma:]
     rest = text[end:]
     if len(parent.members) == 1 and not head[parent.start + 1 :].strip() and rest.lstrip()[:1] in {"}", "]"}:
         return head[: parent.start + 1] + rest.lstrip()

@@ -4,7 +4,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AbstractTable
+from tomlkit.items import AbstractTable, InlineTable
 
 from kie_mcp.install.jsonc import Path
 
@@ -34,7 +34,9 @@ def put(text: str, path: Path, value: Any) -> str:
         table = table[key]
         if not isinstance(table, AbstractTable) and not hasattr(table, "items"):
             raise ValueError(f"{key} is no table")
-    table[last] = _make_table(value) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        value = _make_inline_table(value) if isinstance(table, InlineTable) else _make_table(value)
+    table[last] = value
     return _write(document)
 
 
@@ -58,13 +60,13 @@ def remove(text: str, path: Path) -> str:
 def _make_table(value: dict[str, Any]) -> AbstractTable:
     """Return a table with a line of its own, in which other tables stand on one line each."""
     table = tomlkit.table()
-    for name, each in value.items():
-        if isinstance(each, dict):
-            inline = tomlkit.inline_table()
-            inline.update(each)
-            table[name] = inline
-        else:
-            table[name] = each
+    table.update({name: _make_inline_table(each) if isinstance(each, dict) else each for name, each in value.items()})
+    return table
+
+
+def _make_inline_table(value: dict[str, Any]) -> AbstractTable:
+    table = tomlkit.inline_table()
+    table.update(value)
     return table
 
 

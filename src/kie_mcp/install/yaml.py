@@ -121,11 +121,11 @@ def transplant(original: str, plain: str, changed: str) -> str:
     if plain == original:
         return changed
     lines, copied, wanted = (each.splitlines(keepends=True) for each in (original, plain, changed))
-    place = {
-        block.b + step: block.a + step
-        for block in SequenceMatcher(None, lines, copied, autojunk=False).get_matching_blocks()
-        for step in range(block.size)
-    } | {-1: -1, len(copied): len(lines)}
+    place = {-1: -1, len(copied): len(lines)}
+    for _, start, end, first, last in SequenceMatcher(None, lines, copied, autojunk=False).get_opcodes():
+        # As many lines in another style are the same lines.
+        if end - start == last - first:
+            place |= dict(zip(range(first, last), range(start, end), strict=True))
     result: list[str] = []
     done = 0
     for kind, start, end, first, last in SequenceMatcher(None, copied, wanted, autojunk=False).get_opcodes():
