@@ -92,7 +92,7 @@ class _Run:
 
         changes = self._plan(clients, lambda client, folders: plan_install(client, folders, self.server))
         if not self.dry_run and changes:
-            self._keep_key(clients)
+            self._keep_key(changes)
         written = self._apply(changes, "is in it already")
         if written:
             self._try_out()
@@ -156,15 +156,11 @@ class _Run:
         self.say(f"{client.title}: {error}", "red")
         self.say(f"  {error.next_step}")
 
-    def _keep_key(self, clients: "Sequence[Client]") -> None:
-        from kie_mcp.install.change import find_server
-        from kie_mcp.install.clients import find_folders
+    def _keep_key(self, changes: "Sequence[Change]") -> None:
         from kie_mcp.install.key import keep_key
 
-        folders = find_folders()
-        earlier = [server for client in clients if (server := find_server(client, folders))]
-        env = next((each.env for each in earlier if each.env.get("KIE_API_KEY")), {})
-        self.say(keep_key(self.settings, env, _ask_for_key, keyring=self.keyring))
+        earlier = [change.before.env for change in changes if change.before and change.before.env.get("KIE_API_KEY")]
+        self.say(keep_key(self.settings, earlier[0] if earlier else {}, _ask_for_key, keyring=self.keyring))
 
     def _try_out(self) -> None:
         """Start the server as the clients will, and tell how soon it answers."""

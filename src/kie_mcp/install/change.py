@@ -25,6 +25,8 @@ class Change:
     """What the file has to hold."""
     secrets: tuple[str, ...]
     """Texts that the diff may not show."""
+    before: Server | None = None
+    """How the client started kie-mcp until now; None if it did not."""
 
     @property
     def is_needed(self) -> bool:
@@ -60,7 +62,8 @@ def plan_install(client: Client, folders: Mapping[str, Path], server: Server) ->
     new = shape.write(server, document.free_name)
     # The user may have changed what this client wants besides, such as `enabled`.
     after = document.put(place, old, {**new, **{name: old[name] for name in shape.more if name in old}})
-    return Change(client, document.file, after, find_secrets(document.data, document.format.parse(after)))
+    secrets = find_secrets(document.data, document.format.parse(after))
+    return Change(client, document.file, after, secrets, found.server if found else None)
 
 
 def plan_removal(client: Client, folders: Mapping[str, Path]) -> Change:
