@@ -1,4 +1,4 @@
-"""The program `kie-mcp`: without arguments, it serves MCP on stdio; with arguments, it runs the command line."""
+"""The program `kie-mcp`: a client starts it without arguments, and it serves MCP; for people it is the command line."""
 
 import os
 import sys
@@ -6,7 +6,8 @@ import sys
 
 def main() -> None:
     """Run the server or a command."""
-    if len(sys.argv) > 1:
+    # Without a terminal, stdin may be missing altogether.
+    if len(sys.argv) > 1 or (sys.stdin and sys.stdin.isatty()):
         run_command()
     else:
         from kie_mcp.server.stdio import serve_stdio

@@ -1,15 +1,14 @@
 """`kie-mcp install` and what a person sees of it."""
 
 import json
-import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.client_files import FILES, place_all
-from support.commands import COMMAND, environment, run_command
+from support.commands import run_command
+from support.terminal import run_in_terminal
 
 from kie_mcp.install.clients import BY_NAME, CLIENTS
 
@@ -134,26 +133,10 @@ def test_a_damaged_file_stops_only_its_own_client(home: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="There is no terminal to make.")
 def test_in_a_terminal_the_key_is_asked_for_without_showing_it_and_each_change_is_confirmed(home: Path) -> None:
-    controller, terminal = pty.openpty()
-    places = {"HOME": str(home), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", "CODEX_HOME": "", "COLUMNS": "80"}
-    command = [*COMMAND, "install", "cursor", "codex"]
-    with subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment(**places), start_new_session=True
-    ) as process:
-        os.close(terminal)
-        shown = ""
-        for question, answer in (("not shown): ", KEY), ("Write this? [Y/n]: ", "n"), ("Write this? [Y/n]: ", "")):
-            while question not in shown:
-                shown += os.read(controller, 4096).decode()
-            shown = shown.replace(question, "", 1)
-            os.write(controller, f"{answer}\n".encode())
-        try:
-            while text := os.read(controller, 4096):
-                shown += text.decode()
-        except OSError:
-            pass  # The terminal is closed when the program has ended.
-    os.close(controller)
-    assert process.returncode == 0
+    places = {"HOME": str(home), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", "CODEX_HOME": ""}
+    answers = [("not shown): ", KEY), ("Write this? [Y/n]: ", "n"), ("Write this? [Y/n]: ", "")]
+    code, shown = run_in_terminal(places, "install", "cursor", "codex", answers=answers)
+    assert code == 0
     assert KEY not in shown
     assert not (home / ".cursor").exists()
     assert "kie-mcp" in (home / ".codex/config.toml").read_text(encoding="utf-8")

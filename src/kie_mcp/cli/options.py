@@ -1,5 +1,6 @@
 """Options that several commands have, and how commands print."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -30,6 +31,11 @@ Tools = Annotated[
     str, typer.Option("--tools", callback=_inherit, show_default=False, help=f"Which tools: {TOOLS_HELP}")
 ]
 Prefix = Annotated[str, typer.Option("--prefix", callback=_inherit, show_default=False, help=PREFIX_HELP)]
+
+
+def is_terminal() -> bool:
+    """Return whether a person is at the other end of stdin; a client is at the end of a pipe."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def print_to_stderr(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from kie_mcp.cli.options import Host, Legacy, Port, Prefix, Seconds, StartBalance, Tools, print_to_stderr
+from kie_mcp.cli.options import Host, Legacy, Port, Prefix, Seconds, StartBalance, Tools, print_to_stderr, refuse
 
 SANDBOX_MESSAGE = """\
 A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp finds it with
@@ -22,8 +22,8 @@ Its tasks and its balance are kept in {folder}; without this folder it starts an
 
 def serve(
     http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP instead of stdio.")] = False,
-    host: Host = "127.0.0.1",
-    port: Port = 8765,
+    host: Host | None = None,
+    port: Port | None = None,
     *,
     no_token: Annotated[
         bool, typer.Option("--no-token", help="Let every user of this machine call and spend credits over HTTP.")
@@ -31,7 +31,9 @@ def serve(
     tools: Tools = "",
     prefix: Prefix = "",
 ) -> None:
-    """Serve MCP: on stdio, or over HTTP."""
+    """Serve MCP: on stdio, or over HTTP, at 127.0.0.1 and port 8765 if nothing else is given."""
+    if not http and (host is not None or port is not None or no_token):
+        raise refuse("--host, --port and --no-token are for HTTP, so on stdio they say nothing.", "Add --http.")
     if not http:
         from kie_mcp.server.stdio import serve_stdio
 
@@ -42,7 +44,13 @@ def serve(
     from kie_mcp.server.selection import Selection
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
-    serve_http(Selection(tools, prefix), host, port, print_to_stderr, with_token=not no_token)
+    serve_http(
+        Selection(tools, prefix),
+        host or "127.0.0.1",
+        8765 if port is None else port,
+        print_to_stderr,
+        with_token=not no_token,
+    )
 
 
 def sandbox(
