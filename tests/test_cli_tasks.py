@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support.commands import run_command
+from support.commands import environment, run_command
 from support.runners import saved_files
 from support.terminal import run_in_terminal
 from typer.testing import CliRunner, Result
@@ -109,8 +110,13 @@ def test_options_of_http_are_refused_without_http(settings: dict[str, str]) -> N
         assert "Add --http" in run(settings, "serve", *option, ends_with=2).stderr
 
 
-def test_there_is_completion_for_shells(settings: dict[str, str]) -> None:
-    assert "_KIE_MCP_COMPLETE" in run({**settings, "SHELL": "bash"}, "--show-completion", "bash").stdout
+def test_a_shell_can_complete_commands() -> None:
+    words = {"_KIE_MCP_COMPLETE": "complete_bash", "COMP_WORDS": "kie-mcp in", "COMP_CWORD": "1"}
+    program = Path(sys.executable).with_name("kie-mcp")
+    ran = subprocess.run(
+        [program], env=environment(**words), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert ran.stdout.split() == [b"install"]
 
 
 @IN_A_TERMINAL

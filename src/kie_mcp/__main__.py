@@ -6,8 +6,8 @@ import sys
 
 def main() -> None:
     """Run the server or a command."""
-    # Without a terminal, stdin may be missing altogether.
-    if len(sys.argv) > 1 or (sys.stdin and sys.stdin.isatty()):
+    # Without a terminal, stdin may be missing altogether. A shell sets the variable to ask how a command may go on.
+    if len(sys.argv) > 1 or (sys.stdin and sys.stdin.isatty()) or "_KIE_MCP_COMPLETE" in os.environ:
         run_command()
     else:
         from kie_mcp.server.stdio import serve_stdio
