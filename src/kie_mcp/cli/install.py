@@ -72,6 +72,24 @@ def install(
     raise typer.Exit(0 if succeeded else 1)
 
 
+def tell_how_to_install(console: Console) -> None:
+    """Say how kie-mcp comes into the clients of this machine: by a command, and by hand into the first one."""
+    from kie_mcp.install.change import make_snippet
+    from kie_mcp.install.clients import CLIENTS, find_folders
+    from kie_mcp.install.command import find_command
+    from kie_mcp.install.entry import Server
+
+    folders, command = find_folders(), find_command()
+    found = [client for client in CLIENTS if client.is_there(folders)]
+    names = ", ".join(client.title for client in found)
+    console.print(Text(f"Next, in {names}:" if found else "Next, in your MCP client:"))
+    console.print(Text(f"  {' '.join(command)} install{'' if found else ' CLIENT'}", "bold"), soft_wrap=True)
+    client = next(iter(found), CLIENTS[0])
+    console.print(Text(f"or by hand, for the sandbox, in {client.find_file(folders)}:"), soft_wrap=True)
+    snippet = make_snippet(client, Server(command, {"KIE_MCP_SANDBOX": "1"}))
+    console.print(Text(snippet.rstrip("\n")), soft_wrap=True)
+
+
 class _Run:
     """One run of the command, over several clients."""
 

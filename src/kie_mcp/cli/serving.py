@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from kie_mcp.cli.install import tell_how_to_install
 from kie_mcp.cli.options import Host, Legacy, Port, Prefix, Seconds, StartBalance, Tools, print_to_stderr, refuse
 
 SANDBOX_MESSAGE = """\
@@ -78,4 +79,7 @@ def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
 
     from kie_mcp.demo.session import run_demo
 
-    raise typer.Exit(0 if anyio.run(run_demo, Console(highlight=False), seconds, tools) else 1)
+    console = Console(highlight=False)
+    if not anyio.run(run_demo, console, seconds, tools):
+        raise typer.Exit(1)
+    tell_how_to_install(console)
