@@ -40,7 +40,11 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     assert ("chat.png" in run.stdout) == (tmp_path / "demo-output" / "chat.png").exists()
     before, after = (float(each.replace(",", "")) for each in re.findall(r"([\d.,]+) (?:before|after)", run.stdout))
     assert after < before
-    assert max(len(line) for line in run.stdout.splitlines()) <= 80
+    shown, _, next_step = run.stdout.partition("Next, in ")
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    # Commands and paths are not broken, so that they can be copied.
+    assert "kie-mcp install" in next_step
+    assert '"KIE_MCP_SANDBOX": "1"' in next_step
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from support.programs import needs_ffmpeg
 from typer.testing import CliRunner
 
 from kie_mcp import __version__
-from kie_mcp.cli import cli
+from kie_mcp.cli.commands import cli
 from kie_mcp.config import Settings
 from kie_mcp.doctor.account import check_kie
 from kie_mcp.ledger.inspection import NEWEST_VERSION, Inspection, inspect_ledger

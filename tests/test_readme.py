@@ -10,7 +10,7 @@ from support.paths import ROOT
 from typer.testing import CliRunner
 
 from kie_mcp import __version__, errors
-from kie_mcp.cli import cli
+from kie_mcp.cli.commands import cli
 from kie_mcp.config import Settings
 from kie_mcp.server import elicitation, health
 

@@ -1,4 +1,4 @@
-"""The program `kie-mcp`: without arguments, it serves MCP on stdio; with arguments, it runs the command line."""
+"""The program `kie-mcp`: a client starts it without arguments, and it serves MCP; for people it is the command line."""
 
 import os
 import sys
@@ -15,7 +15,8 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until all is imported, Ctrl-C ends the process at once, without the traceback of an import.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if len(sys.argv) > 1:
+    # Without a terminal, stdin may be missing altogether. A shell sets the variable to ask how a command may go on.
+    if len(sys.argv) > 1 or (sys.stdin and sys.stdin.isatty()) or "_KIE_MCP_COMPLETE" in os.environ:
         run_command()
     else:
         from kie_mcp.server.stdio import serve_stdio
@@ -25,7 +26,7 @@ def main() -> None:
 
 def run_command() -> None:
     """Run the command line; if the settings are wrong, print a message to stderr and exit with status 2."""
-    from kie_mcp.cli import cli
+    from kie_mcp.cli.commands import cli
     from kie_mcp.errors import ConfigurationError
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:

@@ -67,7 +67,7 @@ async def run_program(
     """
     with anyio.fail_after(seconds):
         # With the stdio transport, standard input carries the client's messages, which a program must not read.
-        process = await anyio.open_process(command, stdin=file or subprocess.DEVNULL, env=_build_environment())
+        process = await anyio.open_process(command, stdin=file or subprocess.DEVNULL, env=build_environment())
         async with process:
             running.add(process.pid)
             try:
@@ -120,5 +120,6 @@ def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None
                 resource.prlimit(pid, limit, (value, value))
 
 
-def _build_environment() -> dict[str, str]:
+def build_environment() -> dict[str, str]:
+    """Return the environment variables that other programs get."""
     return {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -35,6 +35,10 @@ GUARDS = (
 """Settings without which a call may spend more than the operator wanted."""
 LIKENESS = 0.75
 """How like a name another one must be to count as this name misspelt, from 0 to 1."""
+KEY_FILE = "api-key"
+"""Name of the file in the data folder in which `kie-mcp install` keeps the API key."""
+KEYRING_NAMES = ("kie-mcp", "api-key")
+"""Service and user under which the system's keyring has the API key."""
 KEY_NAMES = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"})
 VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)\}|%(\w+)%|\$([A-Za-z_]\w*)")
 """An environment variable inside a setting: `${HOME}`, `${env:HOME}`, `%USERPROFILE%` or `$HOME`."""
@@ -100,6 +104,8 @@ class Settings(BaseSettings):
     """KIE's API key; kie-mcp sends it to KIE as a bearer token."""
     api_key_file: ExpandedPath | None = Field(None, validation_alias="KIE_API_KEY_FILE")
     """Path of a file that contains the API key, for users who do not want the key in an environment variable."""
+    keyring: bool = False
+    """Whether the API key is read from the system's keyring; this needs the package keyring."""
     base_url: Url = "https://api.kie.ai"
     upload_url: Url = "https://kieai.redpandaai.co"
     tools: str = "standard"
@@ -200,18 +206,29 @@ class Settings(BaseSettings):
         if self.sandbox:
             return "sandbox"
         key = self.api_key.get_secret_value().strip() if self.api_key else ""
-        if not key and self.api_key_file:
+        if not key and self.keyring:
+            key = (read_keyring() or "").strip()
+        if not key and (file := self.key_file):
             try:
                 # The encoding utf-8-sig removes the byte order mark that Notepad writes. If the file is not a text,
-                # decoding gives characters that no key has, so _find_key_fault() below finds a fault.
-                key = self.api_key_file.read_text(encoding="utf-8-sig", errors="replace").strip()
+                # decoding gives characters that no key has, so find_key_fault() below finds a fault.
+                key = file.read_text(encoding="utf-8-sig", errors="replace").strip()
             except OSError as error:
-                raise ConfigurationError(f"KIE_API_KEY_FILE cannot be read: {error.strerror}.", NO_KEY) from None
+                name = "KIE_API_KEY_FILE" if self.api_key_file else str(file)
+                raise ConfigurationError(f"{name} cannot be read: {error.strerror}.", NO_KEY) from None
         if not key:
             raise ConfigurationError(f"No KIE.ai key is set{_suggest_key_name()}.", NO_KEY)
-        if fault := _find_key_fault(key):
+        if fault := find_key_fault(key):
             raise ConfigurationError(f"KIE_API_KEY, or its file, {fault}.", NO_KEY)
         return key
+
+    @property
+    def key_file(self) -> Path | None:
+        """The file with the API key: the one that is set, or the one that `kie-mcp install` made; None if none is."""
+        if self.api_key_file:
+            return self.api_key_file
+        file = self.data_dir / KEY_FILE
+        return file if os.path.lexists(file) else None
 
     @property
     def state_dir(self) -> Path:
@@ -249,7 +266,7 @@ def load() -> Settings:
     Raises:
         ConfigurationError: When a variable is misspelt or has an invalid value; the message tells all of them.
     """
-    problems = _find_misspelt_settings()
+    problems = find_misspelt_settings()
     try:
         settings = Settings()
     except ValidationError as error:
@@ -261,6 +278,24 @@ def load() -> Settings:
         if not problems:
             return settings
     raise ConfigurationError(f"Settings are wrong: {'; '.join(problems)}.", "Mend the server's environment.")
+
+
+def read_keyring() -> str | None:
+    """Return the API key that the system's keyring has; None if it has none.
+
+    Raises:
+        ConfigurationError: When there is no keyring that can be read.
+    """
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        step = "pip install 'kie-mcp[keyring]', or give the key in another way."
+        raise ConfigurationError("KIE_MCP_KEYRING needs the package keyring, which is not installed.", step) from None
+    try:
+        return keyring.get_password(*KEYRING_NAMES)
+    except KeyringError as error:
+        raise ConfigurationError(f"The system's keyring cannot be read: {error}.", NO_KEY) from None
 
 
 def list_variables() -> list[str]:
@@ -277,7 +312,7 @@ def _find_working_folder() -> Path | None:
         return None
 
 
-def _find_key_fault(key: str) -> str:
+def find_key_fault(key: str) -> str:
     """Return the end of a sentence that tells why a text cannot be an API key; return an empty text if it may be one.
 
     The sentence never contains the key itself, because a key is secret.
@@ -295,7 +330,7 @@ def _find_key_fault(key: str) -> str:
     return ""
 
 
-def _find_misspelt_settings() -> list[str]:
+def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
     """Return an error text about each environment variable that is no setting, but was probably meant as one.
 
     These are all other names that begin with KIE_MCP_, and names such as KIE_MAX_CREDITS_PER_DAY that are near one of
@@ -304,7 +339,7 @@ def _find_misspelt_settings() -> list[str]:
     it.
     """
     known = _list_names()
-    given = sorted(name for name, value in os.environ.items() if value and name.upper().startswith("KIE"))
+    given = sorted(name for name, value in env.items() if value and name.upper().startswith("KIE"))
     problems = []
     for name in given:
         is_ours = name.upper().startswith(PREFIX)

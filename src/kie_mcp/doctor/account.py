@@ -34,7 +34,9 @@ def check_key(settings: Settings) -> Finding:
         return Finding("key", "ok", "The sandbox is used (KIE_MCP_SANDBOX), so no key is needed and nothing is paid.")
     if settings.api_key:
         return Finding("key", "ok", f"It is set and has {len(key)} characters.")
-    file = settings.api_key_file
+    if settings.keyring:
+        return Finding("key", "ok", f"It is in the keyring and has {len(key)} characters.")
+    file = settings.key_file
     if file and sys.platform != "win32" and stat.S_IMODE(file.stat().st_mode) & 0o077:
         text = f"It is in {file}, which other users of this machine may open."
         return Finding("key", "note", text, f"chmod 600 {quote(str(file))}")

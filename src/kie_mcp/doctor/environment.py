@@ -55,7 +55,7 @@ def check_settings() -> tuple[Finding, Settings | None]:
         Finding(
             "settings",
             "ok",
-            "None is set here. Those in the configuration of a client are not seen from here.",
+            "None is set here. Of those in the configurations of clients, only the names are examined, below.",
             "To examine them too, set them in front of this command.",
         ),
         settings,

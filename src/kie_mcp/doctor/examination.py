@@ -10,8 +10,10 @@ from functools import reduce
 from kie_mcp.catalog.credits import set_worth
 from kie_mcp.config import Settings
 from kie_mcp.doctor import account, environment, storage
+from kie_mcp.doctor.clients import check_clients
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.install.clients import CLIENTS, find_folders
 from kie_mcp.kie.key_filter import make_key_filter
 from kie_mcp.text import one_line
 
@@ -22,7 +24,10 @@ AROUND_SECRET = re.compile(r"[\s'\"`=]+")
 
 
 async def examine() -> list[Finding]:
-    """Examine this machine's kie-mcp; nothing is created or changed, and at most KIE is asked for the balance."""
+    """Examine this machine's kie-mcp; nothing is created or changed.
+
+    At most, KIE is asked for the balance, and each client's kie-mcp is started.
+    """
     checked, settings = environment.check_settings()
     findings = [environment.check_versions(), checked]
     if settings:
@@ -37,7 +42,7 @@ async def examine() -> list[Finding]:
             storage.check_ledger(settings),
             account.check_spending_rules(settings),
         ]
-    findings += [await environment.check_ffmpeg()]
+    findings += [await environment.check_ffmpeg(), *await check_clients(CLIENTS, find_folders())]
     hide = _make_filter(settings)
     return [_clean(each, hide) for each in findings]
 

@@ -1,0 +1,106 @@
+"""Call the tools of kie-mcp from a command: the command is an MCP client of a server in its own process."""
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mcp.client import ClientRequestContext
+    from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
+
+UNFINISHED = frozenset({"prepared", "submitting", "running"})
+"""States of a task that has not ended."""
+WAIT_SECONDS = 50
+"""Seconds that one call waits for a task."""
+WIDTH = 80
+"""Largest width of tables, in characters."""
+
+
+def make_console() -> Console:
+    """Return a console that is no wider than a table may be."""
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDTH)
+    return console
+
+
+def call_tool(tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call a tool and return its answer; show a bar while it works, and ask about costs as the tool says.
+
+    A task is followed to its end: if this process is ended before, the task goes on, and the next one continues it.
+    Arguments that are None are left out. After an error, the command ends with status 1.
+    """
+    import anyio
+
+    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
+    given = {name: value for name, value in arguments.items() if value is not None}
+    result = anyio.run(_call, tool, given)
+    answer: dict[str, Any] = result.structured_content or {}
+    if not result.is_error:
+        return answer
+    error = answer.get("error", {})
+    # `billed` is None where nobody knows.
+    cost = {False: "Nothing was charged.", True: "It was charged."}.get(
+        error.get("billed"), "It may have been charged."
+    )
+    show_error(error.get("message") or "The call failed.", f"{cost} {error.get('next_step', '')}")
+    raise typer.Exit(1)
+
+
+def show_error(*lines: str) -> None:
+    """Print what happened, and what to do, to stderr; broken between words."""
+    console = Console(stderr=True, highlight=False)
+    console.width = min(console.width, WIDTH)
+    for line, style in zip(lines, ("red", ""), strict=False):
+        console.print(Text(line.strip(), style))
+
+
+async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
+    from mcp import Client
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from kie_mcp.server.app import App
+    from kie_mcp.server.build import build_server
+    from kie_mcp.server.selection import Selection
+
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True))
+    # Only a terminal gets a bar and can be asked.
+    bar.disable = not sys.stderr.isatty()
+    server = build_server(App(selection=Selection("all")))
+    with bar:
+        step = bar.add_task("working", total=1)
+
+        async def show(progress: float, total: float | None, message: str | None) -> None:
+            bar.update(step, completed=progress, total=total, description=message or "working")
+
+        async def ask(context: "ClientRequestContext", params: "ElicitRequestParams") -> "ElicitResult":
+            del context
+            bar.stop()
+            answer = await _ask(params.message)
+            bar.start()
+            return answer
+
+        async with Client(server, elicitation_callback=ask if sys.stdin.isatty() else None) as client:
+            result = await client.call_tool(tool, arguments, progress_callback=show)
+            while tool == "run_model" and (task := _find_unfinished(result)):
+                again = {"task_ids": [task], "wait_seconds": WAIT_SECONDS}
+                result = await client.call_tool("get_task", again, progress_callback=show)
+            return result
+
+
+def _find_unfinished(result: "CallToolResult") -> str | None:
+    """Return the id of the task that a result tells of, if it has not ended; None if it has."""
+    answer: dict[str, Any] = result.structured_content or {}
+    return answer.get("task_id") if answer.get("status") in UNFINISHED else None
+
+
+async def _ask(question: str) -> "ElicitResult":
+    """Ask the user whether to spend the credits; no answer is no."""
+    import anyio
+    from mcp_types import ElicitResult
+
+    agreed = await anyio.to_thread.run_sync(lambda: typer.confirm(question, default=False, err=True))
+    return ElicitResult(action="accept", content={"spend": True}) if agreed else ElicitResult(action="decline")

@@ -1,0 +1,24 @@
+"""`kie-mcp doctor`: whether everything works here, and what to do about what does not."""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
+    """Tell whether everything works here, and what to do about what does not; ends with 1 if something does not.
+
+    Nothing is made or paid. KIE is asked only for the balance.
+    """
+    import anyio
+
+    from kie_mcp.doctor.examination import examine
+    from kie_mcp.doctor.report import print_json, print_table, works
+
+    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
+    findings = anyio.run(examine)
+    (print_json if as_json else print_table)(findings, Console(highlight=False))
+    raise typer.Exit(0 if works(findings) else 1)

@@ -1,0 +1,85 @@
+"""Commands that serve: `serve`, `sandbox`, and `demo`, which starts a server and calls it."""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from kie_mcp.cli.install import tell_how_to_install
+from kie_mcp.cli.options import Host, Legacy, Port, Prefix, Seconds, StartBalance, Tools, print_to_stderr, refuse
+
+SANDBOX_MESSAGE = """\
+A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp finds it with
+
+  KIE_API_KEY=sandbox
+  KIE_MCP_BASE_URL={url}
+  KIE_MCP_UPLOAD_URL={url}
+
+Its tasks and its balance are kept in {folder}; without this folder it starts anew.
+"""
+
+
+def serve(
+    http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP instead of stdio.")] = False,
+    host: Host | None = None,
+    port: Port | None = None,
+    *,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Let every user of this machine call and spend credits over HTTP.")
+    ] = False,
+    tools: Tools = "",
+    prefix: Prefix = "",
+) -> None:
+    """Serve MCP: on stdio, or over HTTP, at 127.0.0.1 and port 8765 if nothing else is given."""
+    if not http and (host is not None or port is not None or no_token):
+        raise refuse("--host, --port and --no-token are for HTTP, so on stdio they say nothing.", "Add --http.")
+    if not http:
+        from kie_mcp.server.stdio import serve_stdio
+
+        print_to_stderr("Serving MCP on stdin and stdout.")
+        serve_stdio(tools, prefix)
+        return
+    from kie_mcp.server.http import serve_http
+    from kie_mcp.server.selection import Selection
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
+    serve_http(
+        Selection(tools, prefix),
+        host or "127.0.0.1",
+        8765 if port is None else port,
+        print_to_stderr,
+        with_token=not no_token,
+    )
+
+
+def sandbox(
+    host: Host = "127.0.0.1",
+    port: Port = 8766,
+    seconds: Seconds = 2,
+    start_balance: StartBalance = 1000,
+    legacy: Legacy = False,
+) -> None:
+    """Serve the sandbox, a KIE of your own, to other clients."""
+    from kie_mcp import config
+    from kie_mcp.ledger.folder import create_folder
+    from kie_mcp.sandbox.app import Sandbox
+    from kie_mcp.server.listener import listen
+
+    folder = create_folder(config.load().sandbox_dir)
+    kie = Sandbox(seconds=seconds, credits=start_balance, legacy=legacy, folder=folder)
+    message = SANDBOX_MESSAGE.replace("{folder}", str(kie.folder))
+    listen(kie.app, host, port, lambda url: print_to_stderr(message.replace("{url}", url)))
+
+
+def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
+    """Make a picture, an edit, a video, a song and a voice on the sandbox, as an MCP client would."""
+    import anyio
+
+    from kie_mcp.demo.session import run_demo
+
+    console = Console(highlight=False)
+    if not anyio.run(run_demo, console, seconds, tools):
+        raise typer.Exit(1)
+    tell_how_to_install(console)

@@ -1,0 +1,67 @@
+"""`kie-mcp spend`: what was spent."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from kie_mcp.ledger.spending import By
+
+NAME_WIDTH = 12
+"""Width in characters of the first column (day, model or kind) in the table of `spend`; longer names are wrapped."""
+
+
+def spend(
+    by: Annotated[Literal["day", "model", "kind"], typer.Option(help="What each line is about.")] = "day",
+    days: Annotated[int, typer.Option(min=1, help="How far to look back.")] = 30,
+    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Tell what was spent, in credits: expired, failed, refunded, refused and unknown tasks apart."""
+    import anyio
+
+    lines = anyio.run(_read_report, by, days)
+    if csv:
+        from csv import DictWriter
+
+        writer = DictWriter(sys.stdout, lines[0], lineterminator="\n")
+        writer.writeheader()
+        # The last line, which has the totals, is left out, because programs that read the values can add them up.
+        writer.writerows(lines[:-1])
+        return
+    if len(lines) == 1:
+        typer.echo(f"No tasks in the last {days} days.")
+        return
+    # Columns in which all numbers are 0 are left out. Numbers are never cut off, but long names are wrapped.
+    figures = [name for name in list(lines[0])[1:] if lines[-1][name] or name in ("tasks", "succeeded", "charged")]
+    titles = (Column(name.replace("_", "\n"), justify="right", no_wrap=True) for name in figures)
+    table = Table(Column(by, overflow="fold", min_width=NAME_WIDTH), *titles, box=box.SIMPLE_HEAD, padding=0)
+    console = Console(highlight=False)
+    figures_width = console.measure(table, options=console.options.update(width=1000)).minimum
+    console.width = max(console.width, 80, NAME_WIDTH + figures_width)
+    for line in lines:
+        if line is lines[-1]:
+            table.add_section()
+        table.add_row(Text(str(line["of"])), *(f"{line[name]:,.10g}" for name in figures))
+    console.print(table)
+
+
+async def _read_report(by: "By", days: int) -> list[dict[str, Any]]:
+    import time
+
+    from kie_mcp import config
+    from kie_mcp.catalog.credits import set_worth
+    from kie_mcp.ledger.ledger import Ledger
+    from kie_mcp.tasks.spend_report import DAY, report
+
+    settings = config.load()
+    set_worth(settings.usd_per_credit)
+    ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
+    try:
+        return [line.rounded() for line in report(await ledger.statistics.spending(by, time.time() - days * DAY), by)]
+    finally:
+        await ledger.close()

@@ -1,0 +1,159 @@
+"""Commands about what was made, and `run`, which makes more."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Column, Table
+from rich.text import Text
+
+from kie_mcp.cli.calls import UNFINISHED, call_tool, make_console, show_error
+
+TOLD = {
+    "text": "text",
+    "estimated_credits": "estimate",
+    "basis": "source of the estimate",
+    "balance": "balance",
+    "balance_after": "balance afterwards",
+}
+"""Fields of a task's answer, and of a quote's, that are told besides, with their words."""
+Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
+
+
+def show_credits() -> None:
+    """Tell the balance."""
+    answer = call_tool("get_credits")
+    usd = f" (${answer['usd']:,.2f})" if "usd" in answer else ""
+    typer.echo(f"{answer['credits']:,.10g} credits{usd}")
+
+
+def list_tasks(words: Words = None, cursor: Annotated[str, typer.Option(help="The next page.")] = "") -> None:
+    """List tasks, the newest first."""
+    answer = call_tool("list_tasks", words=_join(words), cursor=cursor or None)
+    columns = (Column("task", no_wrap=True), "state", Column("when", no_wrap=True), "model", "prompt")
+    rows = [
+        (each["task_id"], each["status"], each.get("created", ""), each.get("model", ""), each.get("prompt", ""))
+        for each in answer["tasks"]
+    ]
+    _print_table(columns, rows, "No tasks.")
+    _print_next("tasks", words, answer)
+
+
+def show_task(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
+    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for its end.")] = 0,
+) -> None:
+    """Tell how a task is, and where its files are."""
+    _print_task(call_tool("get_task", task_ids=[task_id], wait_seconds=wait))
+
+
+def search_library(words: Words = None, cursor: Annotated[str, typer.Option(help="The next page.")] = "") -> None:
+    """Search what was made."""
+    answer = call_tool("library", words=_join(words), cursor=cursor or None)
+    columns = (Column("task", no_wrap=True), Column("when", no_wrap=True), "prompt", Column("credits", justify="right"))
+    rows = [
+        (each["task_id"], each["when"], each.get("prompt", ""), f"{each['credits']:,.10g}" if "credits" in each else "")
+        for each in answer["made"]
+    ]
+    _print_table(columns, rows, "Nothing was found.")
+    _print_next("library", words, answer)
+
+
+def open_result(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
+    number: Annotated[int, typer.Argument(min=1, help="Which of its files.")] = 1,
+) -> None:
+    """Open a file of a task in the program that is set for it."""
+    media = call_tool("get_task", task_ids=[task_id], wait_seconds=0).get("media", [])
+    if number > len(media):
+        show_error(f"{task_id} has {len(media)} files, so there is no number {number}.", f"See kie-mcp task {task_id}.")
+        raise typer.Exit(1)
+    place = media[number - 1].get("path")
+    if not place or not Path(place).is_file():
+        place = media[number - 1]["url"]
+    typer.echo(place)
+    typer.launch(place)
+
+
+def find_models(words: Words = None, page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1) -> None:
+    """Find models, with what they cost."""
+    answer = call_tool("find_models", words=_join(words), page=page)
+    columns = (Column("model", overflow="fold", ratio=2), Column("credits", ratio=1), Column("what it does", ratio=3))
+    rows = [(each["model"], each.get("credits", ""), each.get("about", "")) for each in answer["models"]]
+    _print_table(columns, rows, "No model was found.")
+    if page < answer.get("pages", 1):
+        typer.echo(f"More: kie-mcp models {_join(words) or ''} --page {page + 1}".replace("  ", " "))
+
+
+def run(
+    model: Annotated[str, typer.Argument(help="The model's id, as `kie-mcp models` tells it.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Its arguments; a name again makes a list.")
+    ] = None,
+    quote: Annotated[bool, typer.Option("--quote", help="Only tell what it would cost.")] = False,
+    confirm: Annotated[str, typer.Option(help="The id that says that somebody has agreed to the cost.")] = "",
+) -> None:
+    """Run a model, and pay for it, within the caps; a high cost has to be confirmed.
+
+    For example: kie-mcp run nano-banana-2-1 prompt="A red fox in the snow" aspect_ratio=16:9
+    """
+    given = _read_arguments(arguments or ())
+    answer = call_tool("run_model", model=model, input=given, quote=quote or None, confirm=confirm or None)
+    _print_task(answer)
+    if answer.get("status") == "failed":
+        raise typer.Exit(1)
+
+
+def _read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{pair} is no NAME=VALUE")
+        before = given.get(name)
+        given[name] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
+    return given
+
+
+def _print_task(answer: Mapping[str, Any]) -> None:
+    """Print a task, or what one would cost, and the places of its files."""
+    console = make_console()
+    head = " ".join(str(answer[name]) for name in ("task_id", "status", "model") if name in answer)
+    console.print(Text(f"{head}, {_write_credits(answer['credits'])}" if "credits" in answer else head))
+    for number, each in enumerate(answer.get("media", []), 1):
+        console.print(Text(f"{number}. {each.get('facts', '')}"))
+        # A path or an address is not broken, so that it can be copied.
+        console.print(Text(f"   {each.get('path') or each.get('url', '')}"), soft_wrap=True)
+    for name, words in TOLD.items():
+        if name in answer:
+            value = answer[name]
+            console.print(Text(f"{words}: {value if isinstance(value, str) else _write_credits(value)}"))
+    if answer.get("status") in UNFINISHED:
+        console.print(Text(f"kie-mcp task {answer.get('task_id')} --wait 60 waits for it."))
+
+
+def _write_credits(value: float | Sequence[float]) -> str:
+    """Return credits in words; an estimate has a least and a most."""
+    parts = [f"{each:,.10g}" for each in (value if isinstance(value, Sequence) else [value])]
+    return f"{' to '.join(dict.fromkeys(parts))} credits"
+
+
+def _print_table(columns: Sequence[Column | str], rows: Sequence[Sequence[str]], nothing: str) -> None:
+    if not rows:
+        typer.echo(nothing)
+        return
+    table = Table(*columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    make_console().print(table)
+
+
+def _print_next(command: str, words: Sequence[str] | None, answer: Mapping[str, Any]) -> None:
+    if cursor := answer.get("next_cursor"):
+        typer.echo(" ".join(["More: kie-mcp", command, *(words or ()), "--cursor", str(cursor)]))
+
+
+def _join(words: Sequence[str] | None) -> str | None:
+    return " ".join(words) if words else None

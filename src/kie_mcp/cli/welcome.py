@@ -1,0 +1,25 @@
+"""What `kie-mcp` says to a person in a terminal, instead of waiting for a client that is not there."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kie_mcp import __version__
+
+WHAT = "lets the agent in your MCP client make videos, images, speech and music with KIE.ai's models."
+NEXT = {
+    "kie-mcp install": "puts it into the clients of this machine; --sandbox tries it without a key",
+    "kie-mcp doctor": "tells whether everything works, and what to do if not",
+    "kie-mcp --help": "lists all commands",
+}
+
+
+def welcome() -> None:
+    """Say what this is, and the next three commands."""
+    console = Console(highlight=False)
+    console.width = min(console.width, 80)
+    console.print(Text.assemble((f"kie-mcp {__version__}", "bold"), f" {WHAT} Clients start it themselves."))
+    table = Table.grid(padding=(0, 2))
+    for command, what in NEXT.items():
+        table.add_row(Text(f"  {command}", "bold"), what)
+    console.print(table)

@@ -1,0 +1,64 @@
+"""Examine the MCP clients of this machine: whether the kie-mcp that each is set up with starts, and how soon."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kie_mcp.config import find_misspelt_settings
+from kie_mcp.doctor.finding import Finding
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.install.change import find_server
+from kie_mcp.install.clients import Client
+from kie_mcp.install.entry import Server
+from kie_mcp.install.start import measure_start
+
+QUICK_SECONDS = 1.0
+"""Seconds in which a server should answer; some clients give up soon afterwards."""
+INSTALL = "kie-mcp install sets up all that are here."
+
+
+async def check_clients(clients: Sequence[Client], folders: Mapping[str, Path]) -> list[Finding]:
+    """Tell how each client starts kie-mcp, and which ones do not.
+
+    Args:
+        clients: The clients to look for.
+        folders: The folders in which clients keep their configurations.
+    """
+    here = [client for client in clients if client.is_there(folders)]
+    findings: list[Finding] = []
+    without: list[str] = []
+    for client in here:
+        try:
+            server = find_server(client, folders)
+        except ConfigurationError as error:
+            findings.append(Finding(client.title, "note", error.message, error.next_step))
+            continue
+        if server:
+            findings.append(await _check_server(client, server))
+        else:
+            without.append(client.title)
+    if not here:
+        step = "kie-mcp install CLIENT sets one up before it is started for the first time."
+        return [Finding("clients", "ok", "No MCP client is found here.", step)]
+    if without:
+        findings.append(Finding("clients", "ok", f"Without kie-mcp: {', '.join(without)}.", INSTALL))
+    return findings
+
+
+async def _check_server(client: Client, server: Server) -> Finding:
+    again = f"`kie-mcp install {client.name}` writes an entry that works."
+    if wrong := find_misspelt_settings(server.env):
+        return Finding(client.title, "mend", f"Its settings for kie-mcp are wrong: {'; '.join(wrong)}.", "Mend them.")
+    try:
+        seconds = await measure_start(server)
+    except OSError as error:
+        text = f"{server.command[0]} cannot be started: {error.strerror or error}."
+        return Finding(client.title, "mend", text, again)
+    except TimeoutError:
+        return Finding(client.title, "mend", "Its kie-mcp does not answer.", again)
+    except ValueError as error:
+        return Finding(client.title, "mend", f"Its kie-mcp does not start: {error}.", again)
+    text = f"Its kie-mcp starts, and answers in {seconds:.1f} s."
+    if seconds > QUICK_SECONDS:
+        step = "If that is so every time, install it: uv tool install --compile-bytecode kie-mcp, then kie-mcp install."
+        return Finding(client.title, "note", text, step)
+    return Finding(client.title, "ok", text)

@@ -1,0 +1,47 @@
+"""Find the command by which a client can start kie-mcp on this machine."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGE = "kie-mcp"
+EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
+"""The extras that clients need as well, and the module that each brings."""
+
+
+def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the program with its whole path, and its arguments.
+
+    Clients with windows do not know the PATH of a shell, so a name alone would not do. What runs from the cache of uv
+    or pipx is gone some day, so there uv or pipx itself is the program.
+
+    Args:
+        prefix: The folder of the Python environment that runs.
+        env: The environment variables.
+    """
+    parts = Path(prefix).parts
+    # uv keeps environments of `uvx` in its cache, under archive-v0 or environments-v2; pipx those of `pipx run` under
+    # .cache. Installed tools of both are elsewhere.
+    if any(part.startswith(("archive-v", "environments-v")) for part in parts) and (uvx := _find_beside_uv("uvx", env)):
+        return (uvx, *_name_package("--from"))
+    if "pipx" in parts and ".cache" in parts and (pipx := shutil.which("pipx", path=env.get("PATH"))):
+        return (os.path.abspath(pipx), "run", *_name_package("--spec"))  # noqa: PTH100
+    script = Path(prefix, "Scripts" if sys.platform == "win32" else "bin", PACKAGE)
+    script = script.with_suffix(".exe") if sys.platform == "win32" else script
+    return (str(script),) if script.exists() else (sys.executable, "-m", "kie_mcp")
+
+
+def _name_package(option: str) -> tuple[str, ...]:
+    """Return the arguments that name the package to uvx or pipx, with the extras that are here."""
+    extras = ",".join(extra for extra, module in EXTRAS.items() if find_spec(module))
+    return (option, f"{PACKAGE}[{extras}]", PACKAGE) if extras else (PACKAGE,)
+
+
+def _find_beside_uv(name: str, env: Mapping[str, str]) -> str | None:
+    """Return the path of a program that is installed with uv; uv tells its own path to what it runs in UV."""
+    folders = [str(Path(env["UV"]).parent)] if env.get("UV") else []
+    found = shutil.which(name, path=os.pathsep.join([*folders, env.get("PATH", "")]))
+    return found and os.path.abspath(found)  # noqa: PTH100

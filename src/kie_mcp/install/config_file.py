@@ -1,0 +1,146 @@
+"""The configuration file of a client: read whole, replaced whole, with a copy of what it was."""
+
+import os
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from kie_mcp.disk import create_file
+from kie_mcp.errors import ConfigurationError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MAX_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A file as it was read."""
+
+    path: Path
+    """Where it is; a link is followed."""
+    content: bytes | None
+    """What it holds; None if there is no such file yet."""
+    mode: int = 0o600
+    """Its permissions."""
+
+    @property
+    def text(self) -> str:
+        """The content as text, with line feeds alone at the ends of lines.
+
+        Raises:
+            ConfigurationError: When it is no text.
+        """
+        try:
+            text = (self.content or b"").decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{self.path} is no text in UTF-8.", "Save it as UTF-8 in an editor.") from None
+        return text.replace("\r\n", "\n") if self._has_crlf else text
+
+    @property
+    def _has_crlf(self) -> bool:
+        """Whether every line ends as on Windows; a file with both kinds keeps them as they are."""
+        content = self.content or b""
+        return 0 < content.count(b"\n") == content.count(b"\r\n")
+
+    def encode(self, text: str) -> bytes:
+        """Return a text as the file has to hold it: with its byte order mark, and its ends of lines."""
+        mark = BYTE_ORDER_MARK if (self.content or b"").startswith(BYTE_ORDER_MARK) else b""
+        return mark + (text.replace("\n", "\r\n") if self._has_crlf else text).encode()
+
+    def replace(self, text: str) -> Path | None:
+        """Write another text into the file, and return the copy of what it was, if it was there.
+
+        Other programs see the old content or the new one, never a part. The permissions stay.
+
+        Raises:
+            ConfigurationError: When the file was changed since it was read, or cannot be written.
+        """
+        partial = self.path.with_name(f".{self.path.name}.{os.urandom(4).hex()}.part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _write(partial, self.encode(text), self.mode)
+            if _read(self.path) != self.content:
+                raise ConfigurationError(
+                    f"{self.path} was changed at this moment, by the client or by you; nothing was written.",
+                    "Quit the client, then try again.",
+                )
+            copy = self._save_copy()
+            partial.replace(self.path)
+        except OSError as error:
+            raise ConfigurationError(f"{self.path} cannot be written: {error.strerror}.", "Nothing changed.") from None
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+        return copy
+
+    def _save_copy(self) -> Path | None:
+        if self.content is None:
+            return None
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        names = (f"{self.path.name}.{stamp}{more}.bak" for more in ("", *(f"-{number}" for number in range(2, 100))))
+        copy = next(each for each in map(self.path.with_name, names) if not os.path.lexists(each))
+        _write(copy, self.content, self.mode & 0o600)
+        return copy
+
+
+def read_config(path: Path) -> ConfigFile:
+    """Read the file of a client, which may not exist yet.
+
+    Raises:
+        ConfigurationError: When kie-mcp may not or should not change it; the message tells why.
+    """
+    try:
+        path = _follow(path)
+        if not os.path.lexists(path):
+            return ConfigFile(path, None)
+        status = path.stat()
+        if fault := _find_fault(status):
+            raise ConfigurationError(f"{path} {fault}.", "Change this file yourself.")
+        return ConfigFile(path, _read(path), stat.S_IMODE(status.st_mode))
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        raise ConfigurationError(f"{path} cannot be read: {reason}.", "Change this file yourself.") from None
+
+
+def _follow(path: Path) -> Path:
+    """Return the file that a link leads to, so that the link stays one; other paths are returned as they are."""
+    if not path.is_symlink():
+        return path
+    target = path.resolve()
+    if not target.exists():
+        raise ConfigurationError(f"{path} is a link to {target}, which does not exist.", "Mend or remove the link.")
+    return target
+
+
+def _find_fault(status: os.stat_result) -> str:
+    """Return why a file should not be changed, as the end of a sentence; empty if it may be."""
+    if not stat.S_ISREG(status.st_mode):
+        return "is no regular file"
+    if status.st_size > MAX_BYTES:
+        return "is too large for a configuration"
+    if hasattr(os, "getuid") and status.st_uid != os.getuid():
+        return "belongs to another user"
+    # Replacing a file does not need the permission to write it, but who took this permission away meant something.
+    if not status.st_mode & stat.S_IWUSR:
+        return "is read-only"
+    if status.st_nlink > 1 and sys.platform != "win32":
+        return "has a second name (hard link), which would keep the old content"
+    return ""
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    with create_file(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    path.chmod(mode)

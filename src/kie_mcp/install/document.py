@@ -1,0 +1,151 @@
+"""The servers in a client's configuration file, whatever its format."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.install import jsonc, toml, yaml
+from kie_mcp.install.clients import Client, FormatName
+from kie_mcp.install.config_file import ConfigFile, read_config
+from kie_mcp.install.entry import NAME, OTHER_NAME, Entry, Server
+
+FORMATS: Mapping[FormatName, ModuleType] = {"json": jsonc, "toml": toml, "yaml": yaml}
+Place = str | int
+"""Where an entry is: its name, or its place in a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The entry of kie-mcp."""
+
+    place: Place
+    entry: Entry
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A client's configuration file, read."""
+
+    client: Client
+    file: ConfigFile
+    data: dict[str, Any]
+    """What the file says."""
+
+    @classmethod
+    def read(cls, client: Client, folders: Mapping[str, Path]) -> "Document":
+        """Read the file of a client.
+
+        Raises:
+            ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
+        """
+        file = read_config(client.find_file(folders))
+        document = cls(client, file, {})
+        try:
+            data = document.format.parse(document.text)
+        except ValueError as error:
+            raise document.refuse(f"is damaged: {error}") from None
+        servers = data.get(client.servers) if isinstance(data, dict) else None
+        if not isinstance(data, dict) or not isinstance(servers, (list if client.listed else dict) | None):
+            raise document.refuse(f"has no {client.servers} of the usual form")
+        return cls(client, file, data)
+
+    @property
+    def text(self) -> str:
+        """The file's text; of a file that does not exist yet, what it has to begin with."""
+        return self.client.fresh if self.file.content is None else self.file.text
+
+    @property
+    def format(self) -> ModuleType:
+        """The module that reads and changes the format."""
+        return FORMATS[self.client.format]
+
+    @property
+    def found(self) -> Found | None:
+        """The entry of kie-mcp; None if there is none."""
+        for place, entry in list_entries(self.data, self.client):
+            if isinstance(entry, dict) and (server := self.client.shape.read(entry)).is_ours:
+                return Found(place, entry, server)
+        return None
+
+    @property
+    def free_name(self) -> str:
+        """A name for a new entry."""
+        entries = list_entries(self.data, self.client)
+        taken = [
+            each.get("name") if self.client.listed and isinstance(each, dict) else place for place, each in entries
+        ]
+        return OTHER_NAME if NAME in taken else NAME
+
+    def put(self, place: Place, old: Entry, new: Entry) -> str:
+        """Return the file's text in which an entry has the fields of another one, besides its own.
+
+        Args:
+            place: Where the entry is, or is to be.
+            old: The entry as it is; empty if there is none.
+            new: The fields that it has to have.
+
+        Raises:
+            ConfigurationError: When anything else would change.
+        """
+        text, way = self.text, (self.client.servers, place)
+        for verb, *arguments in list_edits(way, old, new) if old else [("put", way, dict(new))]:
+            text = self._change(verb, text, *arguments)
+        self._check(text, place, {**old, **new})
+        return text
+
+    def remove(self, place: Place) -> str:
+        """Return the file's text without an entry.
+
+        Raises:
+            ConfigurationError: When anything else would change.
+        """
+        text = self._change("remove", self.text, (self.client.servers, place))
+        self._check(text, place, None)
+        return text
+
+    def refuse(self, reason: str) -> ConfigurationError:
+        """Return the error that says why the file is not changed."""
+        return ConfigurationError(
+            f"{self.file.path} {reason}. Nothing was changed.",
+            f"Mend it, or put there yourself what `kie-mcp install --print {self.client.name}` prints.",
+        )
+
+    def _change(self, verb: str, *arguments: Any) -> str:
+        try:
+            return str(getattr(self.format, verb)(*arguments))
+        except ValueError as error:
+            raise self.refuse(f"cannot be changed safely: {error}") from None
+
+    def _check(self, text: str, place: Place, entry: Entry | None) -> None:
+        """Check that a changed text has this entry at this place, and everything else as before."""
+        after = self.format.parse(text)
+        entries = [(where, each) for where, each in list_entries(self.data, self.client) if where != place]
+        entries += [] if entry is None else [(place, entry)]
+        wanted = [each for _, each in entries] if self.client.listed else dict(entries)
+        rest, rest_after = ({**each, self.client.servers: None} for each in (self.data, after))
+        if rest != rest_after or (after.get(self.client.servers) or None) != (wanted or None):
+            raise self.refuse("is of a form that cannot be changed safely")
+
+
+def list_entries(data: Mapping[str, Any], client: Client) -> Iterator[tuple[Place, Any]]:
+    """Yield all entries of a client's configuration, with their places."""
+    servers = data.get(client.servers)
+    yield from enumerate(servers or []) if client.listed else (servers or {}).items()
+
+
+def list_edits(way: Sequence[Place], old: Entry, new: Entry) -> Iterator[tuple[Any, ...]]:
+    """Yield the smallest changes of single values that give an entry other fields, as calls of a format's functions.
+
+    Fields that only the old entry has stay; what a field itself holds becomes what is wanted.
+    """
+    for field, value in new.items():
+        before = old.get(field)
+        if isinstance(value, dict) and isinstance(before, dict):
+            yield from (("remove", (*way, field, name)) for name in before if name not in value)
+            yield from (("put", (*way, field, name), each) for name, each in value.items() if before.get(name) != each)
+        elif before != value:
+            yield "put", (*way, field), value

@@ -1,0 +1,95 @@
+"""Where a client's kie-mcp gets the API key from: a file that only the user can read, or the system's keyring.
+
+No configuration of a client holds the key itself: these files are synchronized, shown and shared more than users think.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from kie_mcp.config import KEY_FILE, KEYRING_NAMES, Settings, find_key_fault, list_variables, read_keyring
+from kie_mcp.disk import create_folder, replace_file
+from kie_mcp.errors import ConfigurationError
+
+NOT_COPIED = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_HTTP_TOKEN", "KIE_MCP_KEYRING"})
+"""Settings of this process that are secrets, or that `describe_source` decides."""
+HOW = "Set KIE_API_KEY for this command, or run it in a terminal, which asks for the key. --sandbox needs none."
+
+
+def copy_settings() -> dict[str, str]:
+    """Return the settings of this process that a client's kie-mcp gets as well, such as a cap."""
+    return {name.upper(): os.environ[name] for name in list_variables() if name.upper() not in NOT_COPIED}
+
+
+def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
+    """Return the settings by which a client's kie-mcp finds the key."""
+    if settings.sandbox:
+        return {"KIE_MCP_SANDBOX": "1"}
+    if keyring:
+        return {"KIE_MCP_KEYRING": "1"}
+    return {"KIE_API_KEY_FILE": str((settings.api_key_file or settings.data_dir / KEY_FILE).absolute())}
+
+
+def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], str], *, keyring: bool) -> str:
+    """See to it that the key is where `describe_source` says, and return a sentence about it.
+
+    It is taken from this process's settings, from where it already is, from an earlier entry, or the user is asked.
+
+    Args:
+        settings: The settings of this process.
+        earlier: The settings that a client's entry had before.
+        ask: Asks the user for the key; returns an empty text if that is not possible.
+        keyring: Whether it is to be in the system's keyring.
+
+    Raises:
+        ConfigurationError: When there is no key, it cannot be one, or it cannot be kept.
+    """
+    if settings.sandbox:
+        return "The sandbox needs no key; nothing is paid."
+    given = settings.api_key.get_secret_value().strip() if settings.api_key else ""
+    if not given and (found := _find_kept(settings, keyring=keyring)):
+        return found
+    key = given or earlier.get("KIE_API_KEY", "").strip() or ask().strip()
+    if not key:
+        raise ConfigurationError("No KIE.ai key is given.", HOW)
+    if fault := find_key_fault(key):
+        raise ConfigurationError(f"The text that is given as a key {fault}.", "Copy it from https://kie.ai/api-key.")
+    if keyring:
+        _write_keyring(key)
+        return "The key is in the system's keyring."
+    file = settings.data_dir / KEY_FILE
+    _write_file(file, key)
+    return f"The key is in {file}, which only you can read."
+
+
+def _find_kept(settings: Settings, *, keyring: bool) -> str:
+    """Return where the key already is, as a sentence; empty if it is not where it has to be."""
+    if keyring:
+        return "The key is in the system's keyring already." if read_keyring() else ""
+    file = settings.key_file
+    if not file:
+        return ""
+    # Whether it holds a key at all is checked too.
+    return f"The key is in {file} already." if Settings(KIE_API_KEY_FILE=file).key else ""
+
+
+def _write_file(file: Path, key: str) -> None:
+    try:
+        create_folder(file.parent)
+        replace_file(file, f"{key}\n".encode())
+    except OSError as error:
+        step = "Set KIE_MCP_DATA_DIR to a folder that you can write."
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}.", step) from None
+
+
+def _write_keyring(key: str) -> None:
+    if read_keyring() == key:
+        return
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        keyring.set_password(*KEYRING_NAMES, key)
+    except KeyringError as error:
+        step = "Unlock the keyring, or leave --keyring out."
+        raise ConfigurationError(f"The system's keyring cannot be written: {error}.", step) from None

@@ -1,0 +1,46 @@
+"""Hide secrets in the text of a configuration; also those of other servers, because a diff shows lines around."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MASK = "•••"
+SECRET_FIELD = re.compile(r"env|header|auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
+"""Matches names of fields, and of flags, whose texts are not shown."""
+SECRET_ARGUMENT = re.compile(
+    r"((?:key|token|secret|passw\w*|auth)(?!_file)\w*=|Bearer\s+)[^\s\"'&,]+|(://[^/\s:@]*:)[^\s\"'/@]+(?=@)",
+    re.IGNORECASE,
+)
+"""Matches secrets in the middle of a text, such as `--token=abc`, `?key=abc` or `https://user:abc@host`."""
+SHOWN = re.compile(r"KIE_API_KEY_FILE|KIE_MCP_(?!HTTP_TOKEN)\w+")
+"""Matches settings of kie-mcp that are no secrets."""
+
+
+def find_secrets(*values: Any) -> tuple[str, ...]:
+    """Return the texts in values that may be secrets, the longest first, so that none is hidden in part only."""
+    found = {secret for value in values for secret in _list_secrets(value, hidden=False) if len(secret) > 3}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def hide(text: str, secrets: tuple[str, ...]) -> str:
+    """Return a text without these secrets, however JSON spells them, and without what looks like one."""
+    for secret in secrets:
+        for spelling in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+            text = text.replace(spelling, MASK)
+    return SECRET_ARGUMENT.sub(lambda found: f"{found[1] or found[2]}{MASK}", text)
+
+
+def _list_secrets(value: Any, *, hidden: bool) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, each in value.items():
+                if not SHOWN.fullmatch(str(name)):
+                    yield from _list_secrets(each, hidden=hidden or bool(SECRET_FIELD.search(str(name))))
+        case list():
+            for before, each in zip(["", *value], value, strict=False):
+                # The argument after a flag such as --api-key.
+                flag = isinstance(before, str) and before.startswith("-") and bool(SECRET_FIELD.search(before))
+                yield from _list_secrets(each, hidden=hidden or flag)
+        case str() if hidden:
+            yield value

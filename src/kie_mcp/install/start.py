@@ -1,0 +1,70 @@
+"""Start a server as a client does, and measure how soon it answers."""
+
+import json
+import subprocess
+import time
+from contextlib import suppress
+
+import anyio
+from anyio.abc import Process
+
+from kie_mcp.child_process import build_environment
+from kie_mcp.install.entry import Server
+
+REQUEST = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "kie-mcp doctor", "version": "1"},
+    },
+}
+ANSWER_SECONDS = 30
+"""Seconds after which a server counts as one that does not answer; some clients wait no longer."""
+MOST_BYTES = 1_000_000
+
+
+async def measure_start(server: Server, seconds: float = ANSWER_SECONDS) -> float:
+    """Start a server, and return the seconds until it has answered the first request. Then it is ended.
+
+    Raises:
+        OSError: The program cannot be started.
+        TimeoutError: It did not answer in time.
+        ValueError: It ended without an answer, or answered something else; the message has its last words.
+    """
+    begin = time.monotonic()
+    with anyio.fail_after(seconds):
+        env = {**build_environment(), **server.env}
+        async with await anyio.open_process(server.command, env=env, stderr=subprocess.PIPE) as process:
+            try:
+                await _ask(process)
+                return time.monotonic() - begin
+            finally:
+                with suppress(ProcessLookupError):
+                    process.kill()
+
+
+async def _ask(process: Process) -> None:
+    received = b""
+    with suppress(anyio.BrokenResourceError, anyio.EndOfStream):
+        if process.stdin and process.stdout:
+            await process.stdin.send(json.dumps(REQUEST).encode() + b"\n")
+            while b"\n" not in received and len(received) < MOST_BYTES:
+                received += await process.stdout.receive()
+    try:
+        name = json.loads(received)["result"]["serverInfo"]["name"]
+    except (ValueError, LookupError, TypeError):
+        raise ValueError(await _read_last_words(process) or "it answered nothing that MCP knows") from None
+    if name != "kie-mcp":
+        raise ValueError(f"{name} answered, not kie-mcp")
+
+
+async def _read_last_words(process: Process) -> str:
+    """Return the last line that a process wrote to stderr."""
+    said = b""
+    with suppress(anyio.BrokenResourceError, anyio.EndOfStream), anyio.move_on_after(1):
+        while process.stderr and len(said) < MOST_BYTES:
+            said += await process.stderr.receive()
+    return next((line.strip() for line in reversed(said.decode(errors="replace").splitlines()) if line.strip()), "")

@@ -1,0 +1,81 @@
+"""Change single values of TOML with the library tomlkit, which keeps comments and the order."""
+
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AbstractTable, InlineTable
+
+from kie_mcp.install.jsonc import Path
+
+
+def parse(text: str) -> Any:
+    """Return the tables of a text.
+
+    Raises:
+        ValueError: When the text is damaged; the message tells where.
+    """
+    return _read(text).unwrap()
+
+
+def put(text: str, path: Path, value: Any) -> str:
+    """Return a text in which the value at a path is another one; tables on the way are added.
+
+    Raises:
+        ValueError: When the text is damaged, or something on the way is no table.
+    """
+    document = _read(text)
+    table: Any = document
+    *way, last = path
+    for place, key in enumerate(way):
+        if key not in table:
+            # Tables around the new one get no line of their own.
+            table[key] = tomlkit.table(is_super_table=place < len(way) - 1 or isinstance(value, dict))
+        table = table[key]
+        if not isinstance(table, AbstractTable) and not hasattr(table, "items"):
+            raise ValueError(f"{key} is no table")
+    if isinstance(value, dict):
+        value = _make_inline_table(value) if isinstance(table, InlineTable) else _make_table(value)
+    table[last] = value
+    return _write(document)
+
+
+def remove(text: str, path: Path) -> str:
+    """Return a text without the member at a path; a path that leads nowhere changes nothing.
+
+    Raises:
+        ValueError: When the text is damaged.
+    """
+    document = _read(text)
+    table: Any = document
+    *way, last = path
+    for key in way:
+        table = table.get(key, {})
+    if last not in table:
+        return text
+    del table[last]
+    return _write(document)
+
+
+def _make_table(value: dict[str, Any]) -> AbstractTable:
+    """Return a table with a line of its own, in which other tables stand on one line each."""
+    table = tomlkit.table()
+    table.update({name: _make_inline_table(each) if isinstance(each, dict) else each for name, each in value.items()})
+    return table
+
+
+def _make_inline_table(value: dict[str, Any]) -> AbstractTable:
+    table = tomlkit.inline_table()
+    table.update(value)
+    return table
+
+
+def _read(text: str) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise ValueError(str(error)) from None
+
+
+def _write(document: tomlkit.TOMLDocument) -> str:
+    return str(tomlkit.dumps(document))

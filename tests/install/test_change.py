@@ -1,0 +1,222 @@
+"""Changes of the configurations of clients: what they hold afterwards, and that nothing else changes."""
+
+import difflib
+import json
+import tomllib
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from support.client_files import FILES, SERVER, folders_in, place_file, without_comments
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.install.change import find_server, make_snippet, plan_install, plan_removal
+from kie_mcp.install.clients import BY_NAME, CLIENTS, Client
+from kie_mcp.install.entry import Server
+
+EACH_CLIENT = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+
+
+def read(client: Client, text: str) -> Any:
+    """Read a configuration with the parsers of the standard library, and of YAML."""
+    if client.format == "toml":
+        return tomllib.loads(text)
+    if client.format == "yaml":
+        return YAML(typ="safe", pure=True).load(text)
+    return json.loads(without_comments(text))
+
+
+def entry_of(client: Client, text: str, name: str = "kie") -> dict[str, Any]:
+    servers = read(client, text)[client.servers]
+    found = next(each for each in servers if each["name"] == name) if client.listed else servers[name]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_there_is_a_configuration_of_every_client() -> None:
+    assert set(FILES) == set(BY_NAME)
+
+
+@EACH_CLIENT
+def test_the_entry_is_added_and_every_line_stays(client: Client, tmp_path: Path) -> None:
+    before = place_file(client, tmp_path).read_text(encoding="utf-8")
+    after = plan_install(client, folders_in(tmp_path), SERVER).after
+    assert client.shape.read(entry_of(client, after)) == SERVER
+    lines = [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("- ")]
+    # The line of the last entry gets a comma, the brackets of an empty object move apart, and one line has all.
+    if client.name not in {"windsurf", "lm-studio"}:
+        assert all(f"{line.removeprefix('- ')}," in after.splitlines() for line in lines), lines
+        assert len(lines) <= 1
+    assert {**read(client, after), client.servers: None} == {**read(client, before), client.servers: None}
+
+
+@EACH_CLIENT
+def test_a_second_time_changes_nothing_and_a_removal_gives_the_first_text_back(client: Client, tmp_path: Path) -> None:
+    file, folders = place_file(client, tmp_path), folders_in(tmp_path)
+    before = file.read_text(encoding="utf-8")
+    plan_install(client, folders, SERVER).file.replace(plan_install(client, folders, SERVER).after)
+    assert not plan_install(client, folders, SERVER).is_needed
+    assert find_server(client, folders) == SERVER
+    after = plan_removal(client, folders).after
+    if client.servers not in read(client, before):
+        assert read(client, after) == {**read(client, before), client.servers: {}}
+    else:
+        assert after == before
+    file.write_text(after, encoding="utf-8")
+    assert not plan_removal(client, folders).is_needed
+
+
+@EACH_CLIENT
+def test_a_client_without_a_file_gets_one(client: Client, tmp_path: Path) -> None:
+    change = plan_install(client, folders_in(tmp_path), SERVER)
+    change.file.replace(change.after)
+    assert client.shape.read(entry_of(client, change.file.path.read_text(encoding="utf-8"))) == SERVER
+    assert change.after == make_snippet(client, SERVER)
+    assert change.file.path.stat().st_mode & 0o077 == 0
+
+
+@EACH_CLIENT
+def test_what_the_user_has_set_in_an_earlier_entry_stays(client: Client, tmp_path: Path) -> None:
+    old = Server(("uvx", "kie-mcp"), {"KIE_API_KEY": "an-old-key", "KIE_MCP_CONFIRM_ABOVE": "20"})
+    entry = {**client.shape.write(old, "my-kie"), "timeout": 77}
+    servers: Any = [entry] if client.listed else {"my-kie": entry}
+    data = {client.servers: servers, "version": 1}
+    text = json.dumps(data, indent=2)
+    if client.format == "yaml":
+        lines = StringIO()
+        YAML().dump(data, lines)
+        text = lines.getvalue()
+    if client.format == "toml":
+        text = 'version = 1\n[mcp_servers.my-kie]\ntimeout = 77 # long\ncommand = "uvx"\n'
+        text += (
+            'args = ["kie-mcp"]\n[mcp_servers.my-kie.env]\nKIE_API_KEY = "an-old-key"\nKIE_MCP_CONFIRM_ABOVE = "20"\n'
+        )
+    place_file(client, tmp_path, text.encode())
+    change = plan_install(client, folders_in(tmp_path), SERVER)
+    found = entry_of(client, change.after, "my-kie")
+    assert found["timeout"] == 77
+    assert client.shape.read(found) == Server(SERVER.command, {"KIE_MCP_CONFIRM_ABOVE": "20", **SERVER.env})
+    assert "an-old-key" not in "\n".join(change.diff)
+    assert len(read(client, change.after)[client.servers]) == 1
+
+
+@EACH_CLIENT
+def test_a_diff_shows_no_secret_of_this_or_another_server(client: Client, tmp_path: Path) -> None:
+    file = place_file(client, tmp_path)
+    change = plan_install(client, folders_in(tmp_path), SERVER)
+    shown = "\n".join(change.diff)
+    assert "kie-mcp" in shown
+    assert "secretOfAnotherServer" not in shown
+    # Also not where everything is shown, because all lines are new.
+    file.unlink()
+    whole = type(change)(client, plan_install(client, folders_in(tmp_path), SERVER).file, change.after, change.secrets)
+    assert "secretOfAnotherServer" not in "\n".join(whole.diff)
+    assert "/home/ann/.local/share/kie-mcp/api-key" in shown
+
+
+def test_a_server_of_another_program_keeps_the_name(tmp_path: Path) -> None:
+    client = BY_NAME["cursor"]
+    other = {"command": "npx", "args": ["-y", "@felores/kie-ai-mcp-server"]}
+    place_file(client, tmp_path, json.dumps({"mcpServers": {"kie": other}}).encode())
+    after = json.loads(plan_install(client, folders_in(tmp_path), SERVER).after)
+    assert set(after["mcpServers"]) == {"kie", "kie-mcp"}
+    assert after["mcpServers"]["kie"] == other
+
+
+@pytest.mark.parametrize(
+    ("command", "ours"),
+    [
+        (("uvx", "kie-mcp"), True),
+        (("/home/ann/.local/bin/uvx", "--from", "kie-mcp[ffmpeg]", "kie-mcp"), True),
+        (("uvx", "kie-mcp@0.4.0"), True),
+        (("pipx", "run", "kie-mcp==0.4.0"), True),
+        ((r"C:\Users\Ann\AppData\Roaming\uv\tools\kie-mcp\Scripts\kie-mcp.exe",), True),
+        (("python3", "-m", "kie_mcp"), True),
+        (("npx", "-y", "@felores/kie-ai-mcp-server"), False),
+        (("npx", "kie-mcp-server"), False),
+        (("node", "/home/ann/kie-mcp/server/index.js"), False),
+        ((), False),
+    ],
+)
+def test_an_entry_is_known_as_kie_mcp_by_what_it_starts(command: tuple[str, ...], ours: bool) -> None:
+    assert Server(command).is_ours == ours
+
+
+DAMAGED = {
+    "json": ['{"mcpServers": {', '{"a": 1} {"b": 2}', "[]", '{"a" 1}', '{"a": 1, "a": 2}', "{'a': 1}", "\x00", "null"],
+    "toml": ["[mcp_servers", "a = ", 'mcp_servers = "x"', "a = 1\na = 2"],
+    "yaml": ["a: [", "a: b: c", "- 1", "text", "a: 1\na: 2", "extensions: 5\nmcpServers: 5", "\ta: 1"],
+}
+
+
+@EACH_CLIENT
+def test_a_damaged_file_is_refused_with_what_to_do(client: Client, tmp_path: Path) -> None:
+    for text in (each.replace("mcpServers", client.servers) for each in DAMAGED[client.format]):
+        file = place_file(client, tmp_path, text.encode())
+        plans = (partial(plan_install, client, server=SERVER), partial(plan_removal, client))
+        for plan in plans:
+            with pytest.raises(ConfigurationError, match="Nothing was changed") as caught:
+                plan(folders=folders_in(tmp_path))
+            assert str(file) in str(caught.value)
+            assert f"--print {client.name}" in caught.value.next_step
+        assert file.read_bytes() == text.encode()
+
+
+@EACH_CLIENT
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbf"], ids=["empty", "blank", "mark"])
+def test_an_empty_file_is_filled(client: Client, content: bytes, tmp_path: Path) -> None:
+    file = place_file(client, tmp_path, content)
+    change = plan_install(client, folders_in(tmp_path), SERVER)
+    change.file.replace(change.after)
+    assert client.shape.read(entry_of(client, file.read_text(encoding="utf-8-sig"))) == SERVER
+    assert file.read_bytes().startswith(b"\xef\xbb\xbf") == content.startswith(b"\xef\xbb\xbf")
+
+
+@EACH_CLIENT
+def test_a_byte_order_mark_and_ends_of_lines_as_on_windows_stay(client: Client, tmp_path: Path) -> None:
+    content = b"\xef\xbb\xbf" + FILES[client.name].read_bytes().replace(b"\n", b"\r\n")
+    file = place_file(client, tmp_path, content)
+    change = plan_install(client, folders_in(tmp_path), SERVER)
+    change.file.replace(change.after)
+    written = file.read_bytes()
+    assert written.startswith(b"\xef\xbb\xbf")
+    assert written.count(b"\n") == written.count(b"\r\n")
+    assert client.shape.read(entry_of(client, written.decode("utf-8-sig"))) == SERVER
+    removal = plan_removal(client, folders_in(tmp_path))
+    removal.file.replace(removal.after)
+    if client.servers in read(client, content.decode("utf-8-sig")):
+        assert file.read_bytes() == content
+
+
+def test_toml_of_other_styles_is_kept(tmp_path: Path) -> None:
+    client = BY_NAME["codex"]
+    for text in (
+        'mcp_servers.docs.command = "npx"\n',
+        'mcp_servers = { docs = { command = "npx" } } # all\n',
+        '[mcp_servers]\ndocs = { command = "npx" }\n\n[tui]\ntheme = "x"\n',
+        "[[profiles]]\nname = \"a\"\n\n[mcp_servers.\"docs\"]\ncommand = '''npx'''\n# the end",
+    ):
+        place_file(client, tmp_path, text.encode())
+        after = plan_install(client, folders_in(tmp_path), SERVER).after
+        assert client.shape.read(entry_of(client, after)) == SERVER, text
+        assert tomllib.loads(after)["mcp_servers"]["docs"]["command"] == "npx"
+
+
+def test_yaml_of_other_styles_is_kept(tmp_path: Path) -> None:
+    client = BY_NAME["goose"]
+    for text in (
+        "extensions: {}\n",
+        "extensions:\n",
+        "# only a comment\n",
+        "extensions: {a: {type: builtin, name: a}}\nb:   1  # wide\n",
+        "---\nb: &x\n    c:   'd'\nextensions:\n    a:\n        name: a\n        more: *x\n",
+        "long: " + "word " * 60 + "\nextensions:\n    a: {name:   a}\n",
+    ):
+        place_file(client, tmp_path, text.encode())
+        after = plan_install(client, folders_in(tmp_path), SERVER).after
+        assert client.shape.read(entry_of(client, after)) == SERVER, text
+        for line in text.splitlines():
+            assert line in after.splitlines() or line.startswith("extensions")

@@ -1,0 +1,140 @@
+"""The commands that make and show tasks, as a person uses them."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import environment, run_command
+from support.runners import saved_files
+from support.terminal import run_in_terminal
+from typer.testing import CliRunner, Result
+
+from kie_mcp import __version__
+from kie_mcp.cli.commands import cli
+
+IN_A_TERMINAL = pytest.mark.skipif(sys.platform == "win32", reason="There is no terminal to make.")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    return {
+        "KIE_MCP_SANDBOX": "1",
+        "KIE_MCP_SANDBOX_SECONDS": "0.05",
+        "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
+        "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
+    }
+
+
+def run(settings: dict[str, str], *arguments: str, ends_with: int = 0) -> Result:
+    unset = {name: None for name in os.environ if name.startswith("KIE_")}
+    with contextlib.chdir(Path(settings["KIE_MCP_DATA_DIR"]).parent):
+        ran = CliRunner().invoke(cli, arguments, env={**unset, **settings, "COLUMNS": "200"})
+    assert ran.exit_code == ends_with, ran.output
+    return ran
+
+
+def test_a_picture_is_made_told_listed_found_and_opened(settings: dict[str, str], tmp_path: Path) -> None:
+    made = run(settings, "run", "nano-banana-2-1", "prompt=a red fox", "aspect_ratio=16:9").stdout
+    (file,) = saved_files(tmp_path / "out")
+    task = made.split()[0]
+    assert made.splitlines()[0] == f"{task} succeeded nano-banana-2-1, 4 credits"
+    assert str(file) in made.splitlines()[2]
+    assert run(settings, "task", task).stdout == made
+    assert run(settings, "credits").stdout == "996 credits ($4.98)\n"
+    for command in ("tasks", "library"):
+        assert task in run(settings, command, "fox").stdout
+        assert task not in run(settings, command, "zebra").stdout
+    # What opens a file is any program on PATH with this name.
+    opener = tmp_path / "xdg-open"
+    opener.write_text(f'#!/bin/sh\necho "$1" >{tmp_path}/opened\n', encoding="utf-8")
+    opener.chmod(0o755)
+    if sys.platform == "linux":
+        path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
+        assert run_command("open", task, **{**settings, "PATH": path}, cwd=tmp_path).stdout.strip() == str(file)
+        assert (tmp_path / "opened").read_text(encoding="utf-8").strip() == str(file)
+    assert "no number 2" in " ".join(run(settings, "open", task, "2", ends_with=1).stderr.split())
+
+
+def test_tables_are_no_wider_than_80_columns(settings: dict[str, str]) -> None:
+    run(settings, "run", "nano-banana-2-1", f"prompt={'a fox in the snow ' * 10}")
+    for command in (("tasks",), ("library",), ("models", "lip", "sync")):
+        lines = run(settings, *command).stdout.splitlines()
+        assert len(lines) > 3
+        assert max(map(len, lines)) <= 80
+
+
+def test_a_quote_makes_nothing(settings: dict[str, str], tmp_path: Path) -> None:
+    told = run(settings, "run", "nano-banana-2-1", "prompt=x", "--quote").stdout
+    assert "estimate: 4 credits" in told
+    assert "balance afterwards: 996 credits" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_again_makes_a_list(settings: dict[str, str]) -> None:
+    pictures = [f"images=https://example.org/{n}.png" for n in (1, 2)]
+    assert "estimate" in run(settings, "run", "nano-banana-2-1", "prompt=x", *pictures, "--quote").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("task", "t_none"), "There is no task t_none, here or at KIE. Nothing was charged."),
+        (("run", "nano-banana-2-1", "prompt=x", "colour=red"), "does not take colour"),
+        (("run", "no-such-model", "prompt=x"), "Nothing was charged."),
+        (("run", "veo3", "prompt=x"), "may cost 250 credits"),
+    ],
+)
+def test_what_cannot_be_done_is_told_with_its_cost_and_the_next_step(
+    arguments: tuple[str, ...], words: str, settings: dict[str, str]
+) -> None:
+    ran = run(settings, *arguments, ends_with=1)
+    assert ran.stdout == ""
+    assert words in " ".join(ran.stderr.split())
+    assert max(map(len, ran.stderr.splitlines())) <= 80
+
+
+def test_without_a_key_every_command_says_how_to_get_one(settings: dict[str, str]) -> None:
+    ran = run({**settings, "KIE_MCP_SANDBOX": "0"}, "credits", ends_with=1)
+    assert "https://kie.ai/api-key" in ran.stderr
+
+
+def test_an_argument_without_a_value_is_refused(settings: dict[str, str]) -> None:
+    assert "is no NAME=VALUE" in run(settings, "run", "nano-banana-2-1", "fox", ends_with=2).stderr
+
+
+def test_options_of_http_are_refused_without_http(settings: dict[str, str]) -> None:
+    for option in (("--port", "8765"), ("--host", "127.0.0.1"), ("--no-token",)):
+        assert "Add --http" in run(settings, "serve", *option, ends_with=2).stderr
+
+
+def test_a_shell_can_complete_commands() -> None:
+    words = {"_KIE_MCP_COMPLETE": "complete_bash", "COMP_WORDS": "kie-mcp in", "COMP_CWORD": "1"}
+    program = Path(sys.executable).with_name("kie-mcp")
+    ran = subprocess.run(
+        [program], env=environment(**words), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert ran.stdout.split() == [b"install"]
+
+
+@IN_A_TERMINAL
+def test_in_a_terminal_the_program_says_what_it_is_and_what_to_do_next(settings: dict[str, str]) -> None:
+    code, shown = run_in_terminal(settings)
+    assert code == 0
+    assert f"kie-mcp {__version__}" in shown
+    assert shown.count("kie-mcp ") == 4
+    for command in ("install", "doctor", "--help"):
+        assert f"kie-mcp {command}" in shown
+
+
+@IN_A_TERMINAL
+@pytest.mark.parametrize(("answer", "ends_with", "files"), [("y", 0, 1), ("n", 1, 0)])
+def test_in_a_terminal_a_high_cost_is_asked_about(
+    answer: str, ends_with: int, files: int, settings: dict[str, str], tmp_path: Path
+) -> None:
+    code, shown = run_in_terminal(settings, "run", "veo3", "prompt=x", answers=[("[y/N]: ", answer)])
+    assert code == ends_with, shown
+    assert "250 credits" in " ".join(shown.split())
+    assert len(saved_files(tmp_path / "out") if files else []) == files
