@@ -138,6 +138,6 @@ def test_a_tool_that_uv_or_pipx_has_installed_is_its_own_program(tmp_path: Path)
 )
 def test_from_the_cache_of_pipx_the_command_is_pipx_itself(cache: str, tmp_path: Path) -> None:
     pipx = make_program(tmp_path / "bin" / "pipx")
-    command = find_command(str(tmp_path / cache), {"PATH": str(tmp_path / "bin")})
+    command = find_command(str(tmp_path / cache / "1a2b"), {"PATH": str(tmp_path / "bin")})
     assert command[:2] == (str(pipx), "run")
     assert command[-1] == "kie-mcp"
