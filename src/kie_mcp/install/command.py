@@ -25,7 +25,7 @@ def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) 
         env: The environment variables.
     """
     parts = Path(prefix).parts
-    # uv 0.13.9 keeps environments of `uvx` in its cache, under archive-v0 or environments-v2; pipx those of `pipx run` in
+    # uv keeps environments of `uvx` in its cache, under archive-v0 or environments-v2; pipx those of `pipx run` in
     # a folder of its own name in the system's cache. Installed tools of both are elsewhere.
     if any(part.startswith(("archive-v", "environments-v")) for part in parts) and (uvx := _find_beside_uv("uvx", env)):
         return (uvx, *_name_package("--from"))
