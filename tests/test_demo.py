@@ -44,7 +44,7 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     assert max(len(line) for line in shown.splitlines()) <= 80
     # Commands and paths are not broken, so that they can be copied.
     assert "kie-mcp install" in next_step
-    assert '"KIE_MCP_SANDBOX": "1"' in next_step
+    assert "KIE_MCP_SANDBOX" in next_step
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:

@@ -133,8 +133,11 @@ def test_a_tool_that_uv_or_pipx_has_installed_is_its_own_program(tmp_path: Path)
         assert find_command(str(tmp_path / folder), {"PATH": str(tmp_path / "bin")}) == (str(program),)
 
 
-def test_from_the_cache_of_pipx_the_command_is_pipx_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "cache", [".cache/pipx/1a2b", "Library/Caches/pipx/1a2b", "pipx/Cache/1a2b", "pipx/.cache/1a2b"]
+)
+def test_from_the_cache_of_pipx_the_command_is_pipx_itself(cache: str, tmp_path: Path) -> None:
     pipx = make_program(tmp_path / "bin" / "pipx")
-    command = find_command(str(tmp_path / "pipx" / ".cache" / "1a2b"), {"PATH": str(tmp_path / "bin")})
+    command = find_command(str(tmp_path / cache / "1a2b"), {"PATH": str(tmp_path / "bin")})
     assert command[:2] == (str(pipx), "run")
     assert command[-1] == "kie-mcp"

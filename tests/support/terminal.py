@@ -1,7 +1,6 @@
 """Run the kie-mcp command in a terminal, as a person does, and answer its questions."""
 
 import os
-import pty
 import subprocess
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +17,9 @@ def run_in_terminal(
         arguments: The command's arguments.
         answers: The ends of the questions that it asks, each with what the person types.
     """
+    # Windows has no such module.
+    import pty
+
     controller, terminal = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, *arguments],

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from kie_mcp.cli.options import is_terminal
+
 if TYPE_CHECKING:
     from mcp.client import ClientRequestContext
     from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
@@ -68,7 +70,7 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
 
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True))
     # Only a terminal gets a bar and can be asked.
-    bar.disable = not sys.stderr.isatty()
+    bar.disable = not bar.console.is_terminal
     server = build_server(App(selection=Selection("all")))
     with bar:
         step = bar.add_task("working", total=1)
@@ -83,7 +85,7 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
             bar.start()
             return answer
 
-        async with Client(server, elicitation_callback=ask if sys.stdin.isatty() else None) as client:
+        async with Client(server, elicitation_callback=ask if is_terminal() else None) as client:
             result = await client.call_tool(tool, arguments, progress_callback=show)
             while tool == "run_model" and (task := _find_unfinished(result)):
                 again = {"task_ids": [task], "wait_seconds": WAIT_SECONDS}

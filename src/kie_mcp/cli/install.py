@@ -1,14 +1,13 @@
 """`kie-mcp install`: put kie-mcp into the configuration of MCP clients."""
 
 import getpass
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from kie_mcp.cli.options import refuse
+from kie_mcp.cli.options import is_terminal, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +66,7 @@ def install(
         console.print(Text(make_snippet(client, server).rstrip("\n")), soft_wrap=True)
         return
     chosen = [_find_client(name) for name in clients or ()] or _list_clients()
-    run = _Run(console, server, settings, keyring=keyring, dry_run=dry_run, asks=sys.stdin.isatty() and not yes)
+    run = _Run(console, server, settings, keyring=keyring, dry_run=dry_run, asks=is_terminal() and not yes)
     succeeded = run.remove(chosen) if remove else run.install(chosen)
     raise typer.Exit(0 if succeeded else 1)
 
@@ -118,7 +117,9 @@ class _Run:
                 self.say(f"{client.title}: {client.after}")
             if not self.settings.sandbox and self.settings.max_credits_per_day is None:
                 self.say(CAP_HINT)
-            self.say("Then ask for a picture: “Draw a red fox in the snow.”")
+            self.say(
+                "Then ask for a picture: “Draw a red fox in the snow.” If it does not work, kie-mcp doctor tells why."
+            )
         return not self.refused
 
     def remove(self, clients: "Sequence[Client]") -> bool:
@@ -221,7 +222,7 @@ def _list_clients() -> "list[Client]":
 
 def _ask_for_key() -> str:
     """Ask for the key without showing it; return an empty text where nobody can be asked."""
-    if not sys.stdin.isatty():
+    if not is_terminal():
         return ""
     try:
         return getpass.getpass("Your key from https://kie.ai/api-key (it is not shown): ")

@@ -10,6 +10,8 @@ from pathlib import Path
 PACKAGE = "kie-mcp"
 EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
 """The extras that clients need as well, and the module that each brings."""
+CACHES = frozenset({".cache", "Caches", "Cache"})
+"""Names of the folders for caches on Linux, macOS and Windows."""
 
 
 def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -23,11 +25,11 @@ def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) 
         env: The environment variables.
     """
     parts = Path(prefix).parts
-    # uv keeps environments of `uvx` in its cache, under archive-v0 or environments-v2; pipx those of `pipx run` under
-    # .cache. Installed tools of both are elsewhere.
+    # uv keeps environments of `uvx` in its cache, under archive-v0 or environments-v2; pipx those of `pipx run` in
+    # a folder of its own name in the system's cache. Installed tools of both are elsewhere.
     if any(part.startswith(("archive-v", "environments-v")) for part in parts) and (uvx := _find_beside_uv("uvx", env)):
         return (uvx, *_name_package("--from"))
-    if "pipx" in parts and ".cache" in parts and (pipx := shutil.which("pipx", path=env.get("PATH"))):
+    if "pipx" in parts and CACHES.intersection(parts) and (pipx := shutil.which("pipx", path=env.get("PATH"))):
         return (os.path.abspath(pipx), "run", *_name_package("--spec"))  # noqa: PTH100
     script = Path(prefix, "Scripts" if sys.platform == "win32" else "bin", PACKAGE)
     script = script.with_suffix(".exe") if sys.platform == "win32" else script
