@@ -14,8 +14,8 @@ _BLANKS = (
 # Joiners and selectors change the shape of their neighbours.
 _JOINERS = "\u200c\u200d"
 _SELECTORS = "\ufe00-\ufe0f"
-# These, soft hyphens, zero-width characters, marks and overrides of direction, tags and signs for music stand inside
-# words, which a space would break.
+# Soft hyphens, zero-width characters, marks and overrides of direction, tags and signs for music stand inside words,
+# which a space would break.
 _ZERO_WIDTH = (
     "\xad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -28,7 +28,7 @@ _FLAG = (
 )
 _IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _SHAPED = "\u0620-\u08ff\u0900-\u0dff\u1820-\u18aa\ufb50-\ufdcf\ufe70-\ufefc"
-"""Letters of scripts from Arabic to Sinhala, and of Mongolian, whose shape a joiner sets also at the end of a word."""
+"""Letters whose shape a joiner sets even at the end of a word: scripts from Arabic to Sinhala, and Mongolian."""
 _MONGOLIAN = "\u1820-\u18aa"
 _WITHOUT_SPACES = "\u0e01-\u0edf\u1000-\u109f\u1780-\u17b3\u17b6-\u17f9\u1950-\u19df\u1a20-\u1aad"
 """Letters of Thai, Lao, Burmese, Khmer and Tai scripts, in which a zero-width space marks the end of a word."""
@@ -49,7 +49,7 @@ _KEPT = "|".join(
         rf"(?<=[{_WITHOUT_SPACES}])\u200b(?=[{_WITHOUT_SPACES}])",
     )
 )
-# The first group passes most characters of a text over fast; a flag begins with the one after the class.
+# The lookahead makes the search fast, because most characters fail it. U+1F3F4 is the beginning of some emoji of flags.
 _UNSEEN_OR_KEPT = re.compile(f"(?=[{_HIDDEN}\U0001f3f4])(?:(?P<kept>{_KEPT})|(?P<blank>[{_BLANKS}])|[{_HIDDEN}])")
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 PATH_FIELDS = frozenset({"path", "resource"})

@@ -16,7 +16,7 @@ RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
 STARTS = r"[\"'`<]?(?i:https?://|data:|task:|kie://|file:)"
 """Matches the beginning of a URL, of a data URI, or of a result's name such as `task:t_ab12#1`; it may be in quotes."""
 SEPARATOR = re.compile(rf"(?<!;base64)[\s,;]+(?={STARTS})")
-"""Matches what is between two of these; a second `data:` after `;base64,` is a prefix that was written twice."""
+"""Matches what separates two such texts; a `data:` after `;base64,` is only a repeated prefix of the same text."""
 FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?[\"'`>]?", re.IGNORECASE)
 TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 

@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 class Options(BaseModel):
-    """The options that every tool that runs a model has besides the model's fields; they say how to run the model."""
+    """The options of each tool that runs a model: they say how to run it, and the model's fields say what to make."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

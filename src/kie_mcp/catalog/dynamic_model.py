@@ -146,7 +146,7 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
 
 
 def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -> KieModel:
-    """Return a copy of a call of a built-in model with more fields, which KIE added after the class was written.
+    """Return a call of a built-in model with additional fields that KIE added after the model's class was written.
 
     Args:
         call: The call without the new fields.

@@ -1,6 +1,6 @@
 """A family: the models that one MCP tool runs.
 
-MCP clients see one flat input schema for all models of the family. Of these models, one is chosen for each call, and
+MCP clients see one flat input schema for all models of the family. For each call, one of these models is chosen; it
 validates the arguments.
 """
 
@@ -42,17 +42,17 @@ ANY_SEEDS = (0, -1)
 """Seeds that do not influence which model is chosen: many clients send 0 by default, and -1 means a random seed."""
 
 LONGEST_TEXT = 9_999
-"""Most characters of a text that an agent may want to write; the schema does not show larger limits."""
+"""The schema shows no limit above this number of characters, because agents hardly want to write longer texts."""
 
 FILES_NOTE = "Files: URL, path or task:<id>#<n>."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
 
 LONGEST_NOTE = 32
-"""Most characters of a note that lists how many files or which texts each model takes; the error would tell as well."""
+"""Most characters of a note on how many files, or which texts, each model takes; error messages say this as well."""
 
 FEWER_NOTE = "Some take fewer."
-"""The sentence instead of a longer note."""
+"""The sentence that replaces a note of more than LONGEST_NOTE characters."""
 
 
 class UnknownFields(ValueError):
@@ -181,9 +181,8 @@ class Family:
     def _is_idle(self, name: str, value: object, given: Collection[str]) -> bool:
         """Tell whether an argument has no effect, because its value is False, the default, or a seed in `ANY_SEEDS`.
 
-        Models may have different defaults for an argument. The default that counts is that of the first model that has
-        all given arguments. If there is no such model, the model for which the fewest required arguments are missing
-        counts.
+        Models may have different defaults for an argument. The first model that takes all given arguments decides. If
+        there is no such model, the model that lacks the fewest required arguments decides.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()

@@ -10,12 +10,12 @@ from kie_mcp.catalog.reference_spellings import find_in_block, unwrap
 Schema = Mapping[str, Any]
 
 FILE_FIELD = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
-"""Matches the names of fields that take a file, since in KIE's schemas often only the name tells this."""
+"""Matches the names of fields that take a file; in KIE's schemas, often only the name shows this."""
 PERHAPS_A_FILE_FIELD = re.compile(
     r"(^|_)(avatar|background|clip|cover|driving|face|file|footage|garment|img|input|logo|media|movie|music|path|photo"
     r"|picture|portrait|poster|product|reference|sample|song|sound|source|style|thumbnail|track)s?(_\d+)?$"
 )
-"""Matches the names of fields that take a file or a word; the text that is given tells which of them."""
+"""Matches the names of fields that take a file or a word; only the given text shows whether it is a file."""
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
 """Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
 LOCAL_NAME = re.compile(
@@ -24,7 +24,7 @@ LOCAL_NAME = re.compile(
     r"| [^\s:]+\.(png|jpe?g|webp|gif|bmp|tiff?|heic|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-"""Matches a text that names a file and that KIE could not open: an earlier result, an upload, a path, a data URI."""
+"""Matches the name of a file that KIE could not open: an earlier result, an upload, a path or a data URI."""
 MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
     (re.compile(r"video|clip|movie|footage"), Video),
     (re.compile(r"audio|voice|sound|song|music"), Audio),
@@ -77,7 +77,7 @@ def _json_types(field: Schema) -> list[str]:
 
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class for the kind of file that every text in a field names; None if a text may be another thing."""
+    """Return the class of the files in a field that takes only files; None if a text may be something else."""
     types = set(_json_types(field))
     if not _is_free(field, name) or not ("string" in types or not types):
         return None
@@ -86,7 +86,7 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 
 
 def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class for the file that a text names, in a field for which the schema does not tell files."""
+    """Return the class of the file that a text names, for a field whose schema does not show that it takes files."""
     plain = snake_case(name)
     if not any(LOCAL_NAME.fullmatch(each) for each in unwrap(text)) or not _is_free(field, name):
         return None
@@ -96,7 +96,7 @@ def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | Non
 
 
 def _is_free(field: Schema, name: str) -> bool:
-    """Tell whether a field takes other texts than those in its `enum`, and is no address for KIE's callback."""
+    """Tell whether a field takes any text: it has no `enum`, and is not the address of KIE's callback."""
     return not any(each is not None for each in field.get("enum", ())) and not NOT_A_FILE_FIELD.search(snake_case(name))
 
 

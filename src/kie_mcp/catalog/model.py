@@ -111,7 +111,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def read(cls, name: str, value: object) -> object:
-        """Convert a value to the type and spelling that a field allows; return other values unchanged."""
+        """Convert a value to the type and spelling of a field; return a value that cannot be converted unchanged."""
         return read_value(value, cls._schema()["properties"][name])
 
     @classmethod
@@ -305,7 +305,7 @@ class KieModel(BaseModel):
         return 0
 
     def split(self) -> tuple[Self, ...]:
-        """Return the calls to send to KIE: this call, or its parts in order if KIE does not take so long a text."""
+        """Return the calls to send to KIE: this call, or its parts in order if its text is too long for one request."""
         return (self,)
 
 

@@ -51,7 +51,7 @@ SPELLINGS = tuple(
         (r"(?<=\d)×", "x"),
         (r"(?<=\d) (?=[pkx]\b)", ""),
         (r"\bstandard\b", "std"),
-        # These parts of a text say nothing about the price, or that it is lower.
+        # These parts of a text are removed: they say nothing about the price, or only that it is lower.
         (rf"(?:\bup to )?[^\s(]*\d ?%\+? (?:{LESS})\b{OTHERS}", ""),
         (r", and the advantage only grows with more uploads\b", ""),
         (rf"\bfrom ({NUMBER} (?:to|-))", r"\1"),
@@ -92,7 +92,7 @@ FREE = re.compile(
     r"(?: for now| for everyone| (?:until|during) (?:the )?(?:beta|launch|further notice)(?: (?:phase|period))?)?"
     r"[.!]?"
 )
-"""Matches a text that says nothing but that the model is free."""
+"""Matches a text that says only that the model is free."""
 WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -118,7 +118,7 @@ UNREAD = re.compile(
 SUM = re.compile(
     rf"\A(?!.*\b(?:\d{{3,4}}p|[\d.]+k|\d+s)\b).*(?:\band|&) ?[~≈]? ?\$?{NUMBER}(?: (?:kie )?credits?)?\b", re.DOTALL
 )
-"""Matches a text that may add two prices, because it names no sizes or lengths that tell when each price holds."""
+"""Matches a text whose prices may have to be added: it joins them, and names no size or length to choose by."""
 TIME = re.compile(r"\b(?:s|secs?|seconds?|mins?|minutes?|hours?|hourly|duration|length|long|longer)\b")
 """Matches words which tell that a price may be for a length of time."""
 INPUT_SECONDS = re.compile(
@@ -137,7 +137,7 @@ INPUT_IMAGES = re.compile(
 PER_INPUT_IMAGE = re.compile(
     r"(?:\b(?:per|an?|each|every|for)|/) ?(?:additional|extra|input|reference) (?:\w+ )?(?:image|picture)s?\b"
 )
-"""Matches words after a price that mean the same."""
+"""Matches words after a price that mean the same as `INPUT_IMAGES` means before it."""
 
 OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
 """Matches the words after a price, up to the next comma, full stop or line break that is not in parentheses."""
@@ -302,7 +302,7 @@ def _has_one_unit(words: str, figures: Sequence[Figure]) -> bool:
 
 
 def _are_same_dollars(words: str) -> bool:
-    """Tell whether each price in dollars is a price in credits too, if the text has prices in credits."""
+    """Tell whether each price in dollars repeats a price in credits; also true if the text has no prices in credits."""
     credits_, dollars = (
         [number for found in pattern.finditer(words) for number in _read_numbers(found["amounts"])]
         for pattern in (CREDITS, DOLLARS)
@@ -424,7 +424,7 @@ def _share_units(figures: Sequence[Figure]) -> list[Figure]:
 def _read_amounts(
     found: re.Match[str], before: str, own: str, labels: Sequence[Label]
 ) -> Iterator[tuple[tuple[float, float], dict[str, frozenset[str]]]]:
-    """Yield, for each price in a match, its lowest and highest number, and for each label the values it holds for.
+    """Yield each price in a match: its lowest and highest number, and the values of each label for which it holds.
 
     `70 / 140 credits for 5s / 10s` is two prices, and `70-140 credits` is one price.
 
@@ -455,7 +455,7 @@ def _read_amounts(
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
     """Return the prices that hold for the call's arguments; all prices if the text does not name the arguments.
 
-    No price holds if the text names other values of an argument, which may all be cheaper.
+    If the text names only other values of an argument, and these may all be cheaper, no price holds.
     """
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
@@ -467,7 +467,10 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
 
 
 def _is_below(label: Label, values: Collection[str], figures: Sequence[Figure]) -> bool:
-    """Tell whether a call's value is not above all values that have a price, or does not matter for the prices."""
+    """Tell whether the listed prices are enough for a call although its value of an argument has no price.
+
+    They are if the value is not above all values that have a price, or does not matter for the prices.
+    """
     if label.name in ("audio", "video"):
         return label.wanted.endswith(":no") or not all(figure.labels.get(label.name) for figure in figures)
     if label.name == "duration" and all(figure.unit in ("second", "minute") for figure in figures):

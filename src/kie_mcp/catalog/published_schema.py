@@ -148,8 +148,8 @@ def _cast_values(schema: Schema, types: Collection[str] = ()) -> Schema:
     Without quotes, YAML reads the choice "5" of a text field as the number 5, which no text would ever match.
 
     Args:
-        schema: The schema.
-        types: The types that the schema around this one states; they count if this one states none.
+        schema: The schema whose values are converted.
+        types: The types in the surrounding schema, which are used if this schema states none.
     """
     stated = [schema, *schema.get("allOf", ())]
     types = next((_as_list(each["type"]) for each in stated if "type" in each), types)

@@ -33,9 +33,9 @@ _BASE64_START = re.compile(
 """Matches how the base64 text of common media files begins, such as `/9j/` for a JPEG."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s%\\-]+")
 _SHORTEST_BASE64 = 60
-"""Fewest characters of base64 text that begins as a common media file does; shorter texts are paths."""
+"""A text that begins like a media file in base64 is base64 if it has more characters than this, and else a path."""
 _LONGEST_NAME = 400
-"""Characters above which a text of base64 characters alone, without a dot, is no path."""
+"""Any other text of base64 characters alone is base64 if it has more characters than this, and else a path."""
 
 _DATA_KEYS = ("data", "blob", "base64", "b64json", "b64", "bytes")
 _ADDRESS_KEYS = (
@@ -60,7 +60,7 @@ def read_reference(text: str) -> str:
 
 
 def unwrap(text: str) -> Iterator[str]:
-    """Generate the texts that a written reference may mean: first the text itself, then with less and less around it.
+    """Generate the texts that a written reference may mean: first the text itself, then the text without outer layers.
 
     Quotes, brackets, Markdown links, an `@` and a final full stop are removed: `@"my photo.png".` also gives
     `my photo.png`.
@@ -167,7 +167,7 @@ def _mend_url(rest: str) -> str:
     rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
     bare = rest.rstrip(f"{_PUNCTUATION})")
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
-    # What follows a complete file name and a blank is no part of the URL, so such a text stays wrong.
+    # A blank after a complete file name ends the URL. It is not encoded, so that a text with more words stays invalid.
     return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")
 
 

@@ -144,7 +144,7 @@ def _narrow(schema: Schema, value: Any) -> Schema:
 
 
 def _mend(schema: Any) -> Any:
-    """Return a schema in which, at any depth, no pattern is a wrong regular expression and no `oneOf` excludes all."""
+    """Return a schema without invalid regular expressions, and with each `oneOf` as `_loosen_choice()` returns it."""
     if isinstance(schema, list):
         return [_mend(each) for each in schema]
     if not isinstance(schema, dict):
@@ -159,9 +159,9 @@ def _mend(schema: Any) -> Any:
 
 
 def _loosen_choice(schema: Schema) -> Schema:
-    """Replace `oneOf` by `anyOf` if a call that meets one of the alternatives may hardly avoid to meet another one.
+    """Replace `oneOf` by `anyOf` if calls can hardly meet one alternative alone.
 
-    That is so if all fields that one alternative requires are required by another one as well.
+    This is so if one alternative requires all fields that another one requires.
     """
     parts = schema.get("oneOf")
     if not isinstance(parts, list):

@@ -8,14 +8,14 @@ from typing import Any
 def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool = False) -> str:
     """Name some models of a family in few words, such as `2.6, 2.1 and turbo models`.
 
-    A word before `models` stands for every name that contains it as a whole, between hyphens and slashes; what comes
-    before are names, without a beginning that all names share. The algorithm is a greedy set cover:
-    each step chooses the word that stands for most of the remaining names.
+    The result lists single names, and then the words before `models`. Such a word stands for every name that contains
+    it as a whole, between hyphens and slashes. The single names lack the beginning that all names share. The algorithm
+    is a greedy set cover: each step chooses the word that stands for most of the remaining names.
 
     Args:
         names: The names of the models.
         all_names: The names of all models of the family.
-        whole: Whether names keep the beginning that all share, so that a call can take them over.
+        whole: Whether the single names keep the shared beginning, so that a caller can copy them.
     """
     uncovered = [name for name in all_names if name in names]
     others = [name for name in all_names if name not in names]
@@ -40,7 +40,7 @@ def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool
 
 
 def _shared_beginning(names: Sequence[str]) -> str:
-    """Return what all names have before their versions or modes, such as `wan-`; empty if there is no such thing."""
+    """Return the beginning that names share before their versions or modes, such as `wan-`; empty if there is none."""
     for beginning in (names[0].partition("/")[0] + "/", names[0].partition("-")[0] + "-"):
         if all(re.match(re.escape(beginning) + ("v?\\d" if beginning.endswith("-") else ""), name) for name in names):
             return beginning

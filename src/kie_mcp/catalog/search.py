@@ -277,7 +277,7 @@ def format_description(description: Mapping[str, Any]) -> str:
 
 
 def _describe_voices(voices: Sequence[Voice], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a description for a model's voices, which are named unless the schema names them already."""
+    """Return the fields on voices for a model's description: a hint, and the names that the schema does not have."""
     if not voices:
         return {}
     told = json.dumps(schema)

@@ -16,7 +16,7 @@ SMALLEST_SHARE = 4
 
 _CLOSING = r"""["'”’»)\]}」』）】]*"""
 _SENTENCE_END = re.compile(
-    # A match begins only where a row of such characters begins; otherwise each of many dots would look at all after it.
+    # A match begins only at the first of several such signs. Otherwise, each of many dots would look at all after it.
     rf"\n\s*\n|[。！？｡।॥]+{_CLOSING}|(?<![!?…؟۔.])(?:[!?…؟۔]|(?P<stop>\.))+{_CLOSING}(?=\s)"
 )
 """Matches the end of a sentence or paragraph; after a full stop, `_ends_sentence()` decides."""
@@ -54,7 +54,7 @@ def split_text(text: str, most: int) -> list[str]:
 
 
 def trim_texts(texts: Sequence[str], most: int) -> list[str]:
-    """Return texts without the blanks at their ends if they are longer than `most` together, else as they are.
+    """Remove the blanks at the ends of texts if these are longer than `most` together; otherwise return them unchanged.
 
     Raises:
         ValueError: When nothing but blanks is left.
@@ -92,7 +92,7 @@ def split_items(items: Sequence[ItemT], length: Callable[[ItemT], int], most: in
 def _find_cut(text: str, most: int) -> int:
     """Return where to cut the first part off a text that is longer than `most`."""
     parts = math.ceil(len(text) / most)
-    # If the first part is longer than `even`, the rest needs no more parts than it does now.
+    # If the first part has at least `even` characters, the rest fits into the other `parts - 1` parts.
     even, smallest = max(len(text) - (parts - 1) * most, 1), max(most // SMALLEST_SHARE, 1)
     spans = [match.span() for match in _MARKUP.finditer(text)]
     for ends in (_sentence_ends, _clause_ends, _blanks, _characters):
@@ -116,7 +116,7 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return False
     stop = match.end("stop") - 1
     before = text[max(stop - _LONGEST_ABBREVIATION, 0) : stop]
-    # The search takes long where no word ends, as in a row of dots and blanks.
+    # The first two checks avoid a slow search where no word ends, as in a row of dots and blanks.
     return match.group().startswith("..") or not before[-1:].isalnum() or not _NO_END.search(before)
 
 

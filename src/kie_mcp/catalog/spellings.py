@@ -5,7 +5,7 @@ HOST_ARGUMENTS = {
     "toolCallId": "n8n's MCP Client Tool sends it along: n8n-io/n8n#21500",
     "__tool_use_purpose": "Kiro CLI adds it to the input of every tool, as its hooks show",
 }
-"""For each argument that an MCP host adds to tool calls, the place where this was observed; these are ignored."""
+"""The arguments that MCP hosts add to tool calls, with the place where this was observed; they are ignored."""
 
 PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
 """Texts in lower case that a client sends as the value of an argument that is not given."""

@@ -17,7 +17,7 @@ class Voice:
     id: str
     """What a call has in its argument `voice`."""
     about: str
-    """The voice's name, if the id is none, and how it sounds."""
+    """How the voice sounds; before that, its name, if its id is no name."""
     sample: str = ""
     """The address of a sound with this voice; empty if KIE offers none."""
 
@@ -143,7 +143,7 @@ Zubenelgenubi | man, casual
 """The voices that all of Google's speech models have."""
 
 GOOGLE_WIDE = (Voice("Fola", "the usual one"), *GOOGLE)
-"""The voices of the newer speech models of Google that are known by name; they have more."""
+"""The voices of Google's newer speech models whose names are known; these models have more voices."""
 
 SAME_WORDS = {
     **dict.fromkeys(("male", "men", "guy", "boy", "masculine", "gentleman"), "man"),
@@ -168,7 +168,7 @@ def find_voices(voices: Iterable[Voice], text: str) -> tuple[list[Voice], list[s
         text: The words; empty to find all voices.
 
     Returns:
-        The voices, and those of the words that describe none of them; no voices if this is true of all words.
+        The voices, and the words that describe none of them. If no word describes any voice, there are no voices.
     """
     wanted = _words(text) - NOT_DESCRIPTIVE
     described = [(_words(f"{voice.id} {voice.about}") & wanted, voice) for voice in voices]

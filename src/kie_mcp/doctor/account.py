@@ -19,13 +19,13 @@ from kie_mcp.kie.client import KieClient
 KIE_SECONDS = 15
 """Seconds after which KIE counts as out of reach."""
 MOST_CLOCK_SECONDS = 300
-"""Largest difference in seconds between this machine's clock and KIE's without a word about it."""
+"""Largest difference in seconds between this machine's clock and KIE's that is not reported."""
 CHECK_NETWORK = "Check the network, the proxy and KIE_MCP_BASE_URL, then try again."
 EXAMPLE_DAY_CAP = 1000
 
 
 def check_key(settings: Settings) -> Finding:
-    """Tell whether there is a key that has the shape of one; the key itself is never told."""
+    """Tell whether the settings have a key that looks like an API key, without showing the key itself."""
     try:
         key = settings.key
     except ConfigurationError as error:

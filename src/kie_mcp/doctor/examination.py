@@ -20,7 +20,7 @@ from kie_mcp.text import one_line
 SECRETS = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_MCP_HTTP_TOKEN")
 """Settings whose values no finding may show."""
 AROUND_SECRET = re.compile(r"[\s'\"`=]+")
-"""Matches what may stand between a secret and what does not belong to it, such as quotes or the word Bearer."""
+"""Matches what may separate a secret from other words in a setting, such as the word Bearer: blanks, quotes and `=`."""
 
 
 async def examine() -> list[Finding]:

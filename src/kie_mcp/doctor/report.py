@@ -28,7 +28,7 @@ def print_json(findings: Sequence[Finding], console: Console) -> None:
 
 
 def print_table(findings: Sequence[Finding], console: Console) -> None:
-    """Print the findings, and in the last line what they come to."""
+    """Print the findings as a table, and a last line that sums them up."""
     console.width = min(console.width, WIDTH)
     columns = (Column("what", no_wrap=True), Column("is", no_wrap=True), Column("how it is, and what to do"))
     table = Table(*columns, box=box.SIMPLE_HEAD)

@@ -9,7 +9,7 @@ import httpx2
 MAX_BYTES = 16_000_000
 """Largest answer that is read, in bytes after decompression; the list of models, KIE's largest, has about 1 MB."""
 MAX_UPLOAD_BYTES = 1_000_000
-"""Largest answer to an upload that is read, in bytes after decompression."""
+"""Largest answer that is read after an upload, in bytes after decompression."""
 MAX_VALUES = 1_000_000
 """Largest number of values in an answer; each takes about 70 bytes of memory, however few characters it has."""
 BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
@@ -49,7 +49,7 @@ async def read_body(response: httpx2.Response, max_bytes: int) -> httpx2.Respons
 def parse_body(response: httpx2.Response, hide_key: Callable[[str], str]) -> Any:
     """Return the JSON value in an answer's body; the text if the body is not JSON; None if it is empty.
 
-    All that KIE says enters here, so the API key is removed here.
+    All answers of KIE pass through this function, so it also removes the API key from them.
 
     Args:
         response: The answer.

@@ -134,8 +134,8 @@ class Discovery:
     async def read_success_rate(self, id_: str) -> float | None:
         """Return the share of a model's tasks that succeeded in the last hour, from 0 to 1; None if it is not known.
 
-        It is not known if nobody ran the model, or if KIE publishes no success rate of it, which is remembered for a
-        day.
+        The rate is not known if nobody ran the model, or if KIE publishes no rate for it; that KIE publishes none is
+        remembered for a day.
         """
         path = _success_rate_path(id_)
         if (known := await self.recall_success_rate(id_)) and known.is_fresh:

@@ -43,23 +43,23 @@ _DECIMAL, _NAME = 5, 6
 def make_key_filter(key: str) -> Callable[[str], str]:
     r"""Return a function that replaces the API key in a text by `[key]`.
 
-    The key is found in any case, with its characters written as such, in full width, or as escapes of URLs (`%41`),
-    of JSON and programming languages (`\u0041`, `\x41`) or of HTML (`&#65;`), and also as hexadecimal digits and in
-    base64, both also of UTF-16, and in base64 of base64. Line ends and characters that nobody sees may be anywhere
-    inside it.
+    The key is found in upper and lower case, and in all these forms: as it is, in full width, as escapes of URLs
+    (`%41`), of JSON and programming languages (`\u0041`, `\x41`) or of HTML (`&#65;`), as hexadecimal digits, in
+    base64, and in base64 of base64. Digits and base64 may also encode UTF-16. Line ends and characters that nobody
+    sees may be anywhere inside the key.
     """
     if len(key) < SHORTEST_KEY:
         return str
     in_any_case = {key, _remove_escapes(key), *(key.encode(encoding).hex() for encoding in _ENCODINGS)}
     as_they_are = set(_list_base64(key))
-    # A pattern for each is three times as fast as one for both.
+    # Two patterns, one that ignores case and one that does not, are three times as fast as one pattern for both.
     patterns = (re.compile(_match_any(in_any_case), re.IGNORECASE), re.compile(_match_any(as_they_are)))
 
     def hide(text: str) -> str:
         parts, end = [], 0
         for start, stop in sorted(_find_spans(patterns, text)):
             if start >= end:
-                # Without its escaped character, a backslash would escape `[`, which JSON does not allow.
+                # A backslash before the key is removed, too: it would escape `[`, which JSON does not allow.
                 parts += [text[end:start].rstrip("\\"), HIDDEN]
             end = max(end, stop)
         return "".join([*parts, text[end:]])
@@ -72,7 +72,7 @@ def _match_any(forms: set[str]) -> str:
 
 
 def _list_base64(key: str) -> Iterator[str]:
-    """Yield the key in base64, in the encodings and the case in which it may be, and in base64 of base64."""
+    """Yield the key in base64, for each case and encoding in which it may be written, and in base64 of base64."""
     for spelled in (key, key.lower(), key.upper()):
         for encoding in _ENCODINGS:
             for once in _encode_base64(spelled.encode(encoding)):
@@ -92,7 +92,7 @@ def _encode_base64(key: bytes) -> Iterator[str]:
 
 
 def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = ROUNDS) -> list[tuple[int, int]]:
-    """Return where one of the patterns is in a text, as start and end, whether as such or written with escapes."""
+    """Return the start and end of each match of a pattern in a text, as it is or after its escapes are decoded."""
     alike = text.translate(_ALIKE)
     spans = [found.span() for pattern in patterns for found in pattern.finditer(alike)]
     plain = _ESCAPE.sub(_read_escape, text)
@@ -103,7 +103,7 @@ def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = RO
 
 
 def _locate_characters(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where a text has each character of the same text without escapes, as start and end."""
+    """Yield, for each character of a text without its escapes, the start and end of what stands for it in the text."""
     end = 0
     for found in _ESCAPE.finditer(text):
         yield from ((place, place + 1) for place in range(end, found.start()))

@@ -117,7 +117,7 @@ def _as_media(link: _Link) -> Media:
 
 
 def _is_given(names: tuple[str, ...]) -> bool:
-    """Whether a link is surely no result, because it is in the request, an error or an id, or is for reports."""
+    """Whether a link is surely no result: it is in the request, an error or an id, or KIE reports to it."""
     if any(_CALLBACK.fullmatch(name) or _ID.fullmatch(name) for name in names):
         return True
     outermost = next((name for name in names if _RESULT.search(name) or _REQUEST.search(name)), "")
@@ -132,7 +132,7 @@ def _rank(link: _Link, *, has_clip: bool) -> _Rank:
     """Return what a link leads to, by the names around it.
 
     Args:
-        link: The link.
+        link: A link in a status answer.
         has_clip: Whether the answer has a clip or sound, or a field for one.
     """
     if any(_is_request(name) for name in link.names):

@@ -13,7 +13,7 @@ from xml.parsers import expat
 from kie_mcp.media import containers, mpeg_audio
 
 OPEN_RIFF_SIZE = 0x3FFF_F000
-"""RIFF sizes from here on are those of programs that did not know the size when they wrote the header."""
+"""A RIFF size of at least this is no real size: the program did not know the size when it wrote the header."""
 FLAC_TAIL_BYTES = 1 << 20
 """Number of bytes at the end of a FLAC file in which its last frame begins."""
 GIF_TAIL_BYTES = 64
@@ -56,7 +56,7 @@ def _require_parts(names: AbstractSet[object], found: AbstractSet[object], what:
 
 
 def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 1024) -> None:
-    """Require a mark near the end of a file; some programs write more behind it."""
+    """Require a mark near the end of a file, but not at the very end, because some programs write more behind it."""
     at = max(size - tail_bytes, 0)
     if mark not in _read_at(file, at, size - at):
         raise BrokenMedia("breaks off")
@@ -207,7 +207,7 @@ def check_ogg(file: IO[bytes], size: int) -> None:
 
 
 def _is_padding_or_tag(following: bytes, *, ended: bool) -> bool:
-    """Whether the bytes after a page are no page but zeros, a tag, or anything after the end of a stream."""
+    """Whether no page follows a page: the bytes after it are zeros or a tag, or the stream has ended."""
     if following.startswith(b"OggS"):
         return False
     return ended or following.startswith((b"TAG", b"ID3", b"APETAGEX")) or not following.strip(b"\0")
@@ -266,7 +266,7 @@ def _crc8(content: bytes) -> int:
 
 
 def check_frames(file: IO[bytes], size: int) -> None:
-    """Check that the last frame of an MP3 or AAC file is whole, and that a Xing header counts no more bytes."""
+    """Check that the last frame of an MP3 or AAC file is whole, and that it is not shorter than a Xing header says."""
     begin = mpeg_audio.skip_id3(file)
     _require_end(begin, size)
     # Some programs write zeros or an encoder's remarks between the tag and the sound.

@@ -14,8 +14,8 @@ def describe_file(path: Path, mime_type: str) -> str:
     """Return pixels or length, format and size of a file: `1024x1024 PNG, 1.2 MB` or `183.4 s MP3, 4.4 MB`.
 
     Args:
-        path: The file.
-        mime_type: Its MIME type.
+        path: The path of the file to describe.
+        mime_type: The file's MIME type.
 
     Raises:
         OSError: The file cannot be read.

@@ -175,7 +175,7 @@ def detect_mime_type(content: IO[bytes] | bytes) -> str | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether there is only text after the first bytes, whatever these are: all media have control characters."""
+    """Whether there is only text after the first bytes, so that the file is no media: those have control characters."""
     rest = head[MAGIC_BYTES:]
     return bool(rest) and not re.search(rb"[\0-\x08\x0e-\x1f]", rest)
 

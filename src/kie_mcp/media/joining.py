@@ -32,7 +32,7 @@ async def join_sounds(paths: Sequence[Path], target: IO[bytes]) -> str:
     Equal files give equal bytes. Sounds with different formats, or of a kind other than MP3 and WAV, are encoded again.
 
     Args:
-        paths: The files.
+        paths: The files to join, in their order.
         target: The open file to write to, which is empty.
 
     Returns:

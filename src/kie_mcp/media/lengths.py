@@ -30,7 +30,7 @@ _MUTAGEN_TYPES = (
     "audio/ac3",
     "audio/eac3",
 )
-"""MIME types that mutagen measures; of other files it takes some for MP3, and of a clip it may measure the sound."""
+"""MIME types that mutagen measures. It takes some other files for MP3, and may measure only the sound of a clip."""
 _OGG_TYPES = ("audio/ogg", "video/ogg")
 _DECODED_TYPES = ("video/mp2t", "video/mpeg", *_OGG_TYPES)
 """MIME types whose headers do not tell whether several files were joined; only decoding the whole file does."""

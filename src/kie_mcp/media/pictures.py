@@ -26,11 +26,12 @@ HALVED_PIXELS, HALVED_HEIC_PIXELS = 34_000_000, 25_000_000
 STRIPPED_PIXELS = 4_000_000
 """If a PNG or HEIC picture has more pixels than this, it is decoded a few rows at a time."""
 BAND_ROWS, BAND_OVERLAP = 256, 4
-"""Rows of a resized picture that are computed at once, and rows beyond them on which they depend."""
+"""Rows of a resized picture that are computed at once, and rows above and below on which they depend."""
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
 """Bytes of memory that decoding takes for each pixel, by Pillow's format or mode; others take 4 bytes.
 
-Measured: some decoders hold a second copy, and pictures with more than 8 bits a channel are converted by way of others.
+These values were measured: some decoders hold a second copy, and a picture with more than 8 bits a channel is converted
+in several steps.
 """
 RETURNED_BYTES = 4_000_000
 """A block of memory with more bytes than this is given back to the operating system when it is freed; Linux only."""
@@ -208,7 +209,7 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
 
 
 def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
-    """Return a smaller copy of a picture, computed in bands, because Pillow needs memory for the height before it."""
+    """Return a smaller copy of a picture, made in bands, because Pillow first makes a copy with the full height."""
     resized, step = PIL.Image.new(image.mode, size), image.height / size[1]
     for top in range(0, size[1], BAND_ROWS):
         first, last = max(top - BAND_OVERLAP, 0), min(top + BAND_ROWS + BAND_OVERLAP, size[1])
@@ -262,7 +263,7 @@ def encode_picture(image: PIL.Image.Image, image_format: str, max_bytes: float =
     """Encode a picture with at most `max_bytes` bytes: lower the quality of a JPEG first, then the number of pixels.
 
     Args:
-        image: The picture.
+        image: The picture to encode.
         image_format: Pillow's name of the format, such as `JPEG`.
         max_bytes: Largest size in bytes; a picture of one pixel may be larger.
         options: Pillow's options for the encoder.

@@ -85,7 +85,7 @@ async def render_contact_sheet(
     get a cell.
 
     Args:
-        files: The files.
+        files: The files to show, in the order of their cells.
         max_bytes: Largest size of the JPEG in bytes.
         max_side_px: Largest length in pixels of the JPEG's longer side.
 

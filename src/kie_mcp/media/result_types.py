@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from kie_mcp.media import formats
 
 HEAD_BYTES = 4096
-"""Number of bytes from the start of a file that signatures and texts are looked for in."""
+"""Number of bytes at the start of a file in which signatures and texts are looked for."""
 
 EXTENSIONS = formats.EXTENSIONS | {
     "image/svg+xml": "svg",
@@ -43,7 +43,7 @@ SIGNATURES = (
     (b"DDS \x7c\0\0\0", "image/vnd-ms.dds"),
     (b"qoif", "image/qoi"),
 )
-"""First bytes by which types are known that no model takes as an input."""
+"""Pairs of the first bytes of a file and its MIME type, for types that no model takes as an input."""
 
 TEXT_EXTENSIONS = ("txt", "json", "srt", "vtt", "lrc", "csv")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -144,10 +144,10 @@ def _identify_text(text: str, suffix: str, *, takes_text: bool) -> str:
 
 
 def _identify_unknown_binary(declared: str, suffix: str) -> str:
-    """Return the MIME type of a file that no signature tells, where it may be a file all the same.
+    """Return the MIME type of a file without a known signature; an empty string if it can be no result.
 
-    Every picture and clip that is known here begins with a signature, so that one without is broken. Raw samples of a
-    sound have none.
+    Pictures and clips of the known types begin with a signature, so that one without a signature is broken. A sound
+    that consists of raw samples has no signature.
     """
     kind = declared.partition("/")[0]
     if kind == "audio" or (kind in ("image", "video", "model") and declared not in EXTENSIONS):

@@ -94,7 +94,7 @@ class Sandbox:
         return max(self._measure_balance(), 0)
 
     def _measure_balance(self) -> float:
-        """Return the balance; it is below 0 if tasks cost more than the account had, or now has at the start."""
+        """Return the balance; it is below 0 if the tasks together cost more than the credits at the start."""
         now = self._clock()
         return round(self._credits - self._tasks.read_spent() - sum(task.charge(now) for task in self.accepted), 2)
 

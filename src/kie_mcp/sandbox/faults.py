@@ -33,9 +33,9 @@ def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200
     """Build an answer like KIE's: a JSON object with the fields `code`, `msg` and `data`.
 
     Args:
-        code: The value of `code`.
-        message: The value of `msg`.
-        data: The value of `data`.
+        code: KIE's code for the answer, which may differ from the HTTP status.
+        message: KIE's message, for the field `msg`.
+        data: What the request asked for.
         http: The HTTP status of the answer.
     """
     return JSONResponse({"code": code, "msg": message, "data": data}, http)

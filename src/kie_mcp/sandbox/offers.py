@@ -111,7 +111,7 @@ class Offer:
         return "The text length cannot exceed the maximum limit" if self._has_too_long_text(body) else ""
 
     def _has_too_long_text(self, body: Json) -> bool:
-        """Return True if a text of a create request, or all that a voice has to say, is longer than KIE takes."""
+        """Return True if a text of a create request, or its whole text for a voice, is longer than KIE accepts."""
         fields, properties = self.input_fields(body), self.input_schema["properties"]
         longest = {name: each["maxLength"] for name, each in properties.items() if "maxLength" in each}
         if any(len(text) > longest.get(name, math.inf) for name, text in fields.items() if isinstance(text, str)):
@@ -121,7 +121,7 @@ class Offer:
         try:
             return len(self.model.model_validate(self._received(body)).split()) > 1
         except ValidationError:
-            # A text that no call may have, even one that is made in parts, is among the reasons.
+            # One possible reason is that the text is too long even for a call that is made in parts.
             return _count_characters(fields) > LONGEST_SPEECH
 
     def parse_arguments(self, body: Json) -> dict[str, Any]:

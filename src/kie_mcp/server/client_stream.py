@@ -5,11 +5,11 @@ surrogates, and some clients send them. The SDK's parser refuses the whole line,
 id and sends no answer. Without this module, the client would wait forever.
 
 The era is the SDK's word for the protocol before or from version 2026-07-28. A client's first request decides the era
-of a connection, also where it only asks what the server supports or lists. A client that then goes on with `initialize`
-would be refused until the process ends; @ai-sdk/mcp does so, if the answer takes a second. The first answers on stdio,
-which come from a file, decide no era either.
+of a connection, even if it only asks what the server supports or lists. If the client then sends `initialize`, which
+the client @ai-sdk/mcp does if the answer takes a second, the SDK refuses it until the process ends. Therefore such
+requests are answered here without deciding the era. The first answers on stdio, from a file, do not decide it either.
 
-The end of the client's messages comes to the SDK when the requests before it are answered: see `unanswered`.
+The SDK is told that the client's messages have ended only after it has answered all of them: see `unanswered`.
 """
 
 import json
@@ -28,7 +28,7 @@ from kie_mcp.server.app import App
 from kie_mcp.server.unanswered import Unanswered
 
 ANSWER_SECONDS = 5.0
-"""Most seconds from the end of the client's messages to that of the process; many hosts wait 2 seconds and end it."""
+"""Most seconds that the process goes on after the client's last message; many hosts end it after 2 seconds."""
 
 Message = SessionMessage | Exception
 
@@ -94,7 +94,7 @@ class ClientStream:
             await self._answer_apart(received)
 
     async def _answer_apart(self, request: SessionMessage) -> None:
-        """Let the SDK answer a request as the only one of a connection, so that it decides nothing about this one."""
+        """Let the SDK answer a request on a connection of its own, so that it cannot decide this one's era."""
         client, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
         outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
         async with anyio.create_task_group() as group, client, answers:

@@ -20,7 +20,7 @@ async def render_results(results: Iterable[tuple[Result, str]], limits: PreviewL
     async with AsyncExitStack() as stack:
         files = []
         for number, (result, label) in enumerate(results):
-            # The others have no room on the sheet.
+            # Only the first MAX_FILES results have room on the sheet.
             file = await stack.enter_async_context(open_result(result)) if number < MAX_FILES else None
             files.append(SheetFile(file, Path(result.path), label))
         return await render_contact_sheet(files, **limits._asdict())

@@ -1,6 +1,7 @@
 """Keep paths of the server's machine out of all answers to callers elsewhere, who could do nothing with them.
 
-A saved result is told by its `kie://` address, which they can read. Sidecars keep the paths, on the server's disk.
+Answers have the `kie://` address of a saved result instead, which such callers can read. Sidecars keep the paths, on
+the server's disk.
 """
 
 import json
@@ -67,7 +68,7 @@ class PathFilter:
         return text
 
     def _folders(self) -> Iterator[str]:
-        """Yield the folders of this machine that answers may name, each before those that contain it."""
+        """Yield the folders of this machine that answers may name, each of them before the folders that contain it."""
         folders = {Path.home(), Path(tempfile.gettempdir())}
         try:
             settings = self.app.settings

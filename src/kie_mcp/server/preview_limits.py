@@ -34,11 +34,11 @@ def find_preview_limits(context: Context) -> PreviewLimits:
 
 
 def _makes_text_of_pictures(context: Context) -> bool:
-    """Tell whether this is a host of which it is known that its model gets pictures as text.
+    """Tell whether the client is a host that is known to give pictures to its language model as text.
 
-    Google ADK 2.13.0 has a name. AutoGen 0.7.5, which makes a larger PNG of the picture first, and Semantic Kernel
-    1.45.0, which writes it twice, have the name of the Python SDK; but of the hosts with that name, only they declare
-    sampling.
+    Google ADK 2.13.0 is known by its client name. AutoGen 0.7.5, which first makes a larger PNG of the picture, and
+    Semantic Kernel 1.45.0, which writes the picture twice, send the name of the Python SDK. Of the hosts that send that
+    name, only these two declare sampling.
     """
     client, name = context.session.client_params, find_client_name(context)
     samples = client is not None and client.capabilities.sampling is not None

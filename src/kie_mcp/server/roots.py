@@ -14,11 +14,11 @@ from mcp_types import ListRootsRequest, ListRootsResult, Root
 from pydantic import ValidationError
 
 ANSWER_SECONDS = 2
-"""Most seconds that a call waits for the client's roots; without an answer, the client has none."""
+"""Most seconds that a call waits for the client's roots; a client that does not answer counts as having none."""
 
 
 class Roots:
-    """The roots of the one client of this process, which is asked for them once."""
+    """The roots of the only client of this process; the client is asked for them once."""
 
     def __init__(self) -> None:
         self.folders: tuple[Path, ...] = ()
@@ -34,7 +34,7 @@ class Roots:
             if not self._are_known:
                 self._are_known = True
                 self.folders = ()
-                # A client that answers with an error, or with anything else than roots, has none.
+                # A client that answers with an error, or with anything but roots, counts as having none.
                 with suppress(MCPError, ValidationError):
                     result = await context.session.send_request(ListRootsRequest(), ListRootsResult, ANSWER_SECONDS)
                     self.folders = tuple(_find_folders(result.roots))

@@ -11,7 +11,7 @@ def find_saved_result(app: App, task: Task, number: int) -> Result:
 
     Args:
         app: The running server.
-        task: The task.
+        task: The task that made the result.
         number: The number of the result, counted from 1.
 
     Raises:

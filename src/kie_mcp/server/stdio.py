@@ -8,7 +8,7 @@ from kie_mcp.server.handshake.answers import load_handshake
 from kie_mcp.server.handshake.wire import Wire
 
 HEAD_START_SECONDS = 0.05
-"""How long the import of the SDK waits for the end of the handshake; meanwhile it would slow the first answers down."""
+"""Most seconds that the import of the SDK waits for the end of the handshake, whose answers it would slow down."""
 
 
 def serve_stdio(tools: str, prefix: str) -> None:

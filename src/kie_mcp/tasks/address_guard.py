@@ -1,4 +1,4 @@
-"""Keep downloads away from private addresses (SSRF): of a link, of what its name resolves to, and of the connection."""
+"""Keep downloads away from private addresses (SSRF): check the link, the addresses of its host, and the connection."""
 
 import logging
 import socket
@@ -57,7 +57,7 @@ class AddressGuard:
         if parts.port is not None and not 0 < parts.port <= LAST_PORT:
             raise InvalidCall(f"A result's link is no web address: there is no port {parts.port}.")
         try:
-            # Only an address in the link itself; `127.1` and `2130706433` are other spellings of one.
+            # This finds only an address in the link itself, also in a spelling such as `127.1` or `2130706433`.
             found = await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT, flags=socket.AI_NUMERICHOST)
         except OSError:
             if not is_public_name(parts.raw_host.decode()):
@@ -85,7 +85,7 @@ class Connection:
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Check a new connection before anything is sent; httpx2 calls this at each step (its extension `trace`)."""
         if self._proxied and event.endswith("connect_tcp.started") and info["host"] != self._host:
-            # A connection to another host than the link's is one to a proxy, which may be private.
+            # A connection to another host than the link's leads to a proxy, whose address may be private.
             self._host = ""
         elif event.endswith("connect_tcp.complete"):
             try:
@@ -95,7 +95,7 @@ class Connection:
                 raise
 
     def check(self, stream: Any) -> None:
-        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; None is no network stream."""
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; None leads nowhere."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 

@@ -49,7 +49,7 @@ def is_public(address: str) -> bool:
 
 
 def is_public_name(host: str) -> bool:
-    """Tell whether a host name can be one of the internet, and not of a local network: `nas`, `printer.local`.
+    """Tell whether a host name may be public; `nas` and `printer.local` are names of a local network.
 
     Other spellings of an address, such as `10.0.0.1.` and `%31%30.0.0.1`, are no names either.
     """

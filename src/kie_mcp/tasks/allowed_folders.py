@@ -24,14 +24,14 @@ from kie_mcp.tasks.spelled_paths import (
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
 NAMED = "KIE_MCP_READ_DIRS"
-"""The source of a folder that the operator named, so that it counts although it may be a private place."""
+"""The source of a folder that the operator named; such a folder counts even if it is a private place."""
 ROOT = "a root of the client"
 """The source of a folder that the client declared (MCP roots)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder from which files may be read, or one that does not count."""
+    """A folder that was considered: either files may be read from it, or its `fault` says why it does not count."""
 
     path: Path
     """The absolute path without links."""
@@ -73,7 +73,7 @@ class AllowedFolders:
     def find_file(self, text: str) -> bool:
         """Tell whether a text is the path of a file that may be read.
 
-        Of other files nobody learns here that they exist.
+        For any other file, the answer is the same whether or not the file exists.
         """
         if not self._fixed or not any(PATH.fullmatch(each) for each in unwrap(text)):
             return False
@@ -113,7 +113,7 @@ class AllowedFolders:
             yield replace(identify_file(file, place.name), found_at=str(named or ""))
 
     def _refuse(self, path: str) -> InvalidCall:
-        """Return the error for a path that leads to no file that may be read; it does not tell if there is another."""
+        """Return the error for a path without a readable file; it does not reveal whether a forbidden file exists."""
         place = locate_spelled_path(path)
         if place and not may_be_read(place, self._counting) and not find_elsewhere(path, self._counting):
             return self._refuse_place(place, path)
@@ -145,7 +145,7 @@ class AllowedFolders:
 
     @property
     def _counting(self) -> list[Path]:
-        """The folders that count."""
+        """The folders from which files may be read."""
         return list(dict.fromkeys(each.path for each in self.list_folders() if not each.fault))
 
     def _name_folders(self) -> str:
@@ -164,7 +164,7 @@ def _open_place(place: Path) -> Iterator[IO[bytes]]:
 
 
 def _resolve(folders: Iterable[Path]) -> Iterator[Path]:
-    """Return folders as absolute paths without links; one that cannot be found out is left out."""
+    """Return folders as absolute paths without links; a folder whose path cannot be resolved is left out."""
     for folder in folders:
         with suppress(OSError, RuntimeError, ValueError):
             yield folder.expanduser().resolve()

@@ -69,12 +69,12 @@ class Balance:
     async def note_before(self, task: Task, *, states_charge: bool) -> None:
         """Note the balance just before a task's create request, which does not wait for KIE's answer.
 
-        The remembered balance counts if no other task in the ledger, whichever process runs it, has run since. Else KIE
-        is asked beside the create request, but only if the balance is needed: if KIE will not state the task's charge,
-        and no other task runs, whose charge would be part of the difference.
+        The remembered balance is used if no other task of any process has run since then. Otherwise KIE is asked at the
+        same time as the create request is sent, but only if the balance will show the task's charge: KIE will not state
+        the charge, and no other task runs whose charge would change the balance as well.
 
         Args:
-            task: The task.
+            task: The task, before its create request is sent.
             states_charge: Whether KIE's record of the task will have its charge.
         """
         known = self._known
@@ -99,7 +99,7 @@ class Balance:
         return is_fresh and await self._ledger.ran_alone(task, since=since, refund_seconds=REFUND_SECONDS)
 
     def refresh_soon(self) -> None:
-        """Read the balance in the background, to remember it for the next task; while a task runs, that is no use."""
+        """Read the balance in the background, to remember it for the next task; do nothing while a task runs."""
         self._task_group.start_soon(self._refresh)
 
     async def _refresh(self) -> None:
@@ -110,7 +110,7 @@ class Balance:
     async def measure_charge(self, task: Task) -> float | None:
         """Return by how many credits the balance has fallen since a task's create request.
 
-        None if a balance is unknown or another task ran at the same time.
+        The result is None if a balance is unknown or another task ran at the same time.
         """
         after, before = await self._read_alone(task), self._recall_before(task)
         if before is None or after is None:
@@ -136,7 +136,7 @@ class Balance:
         )
 
     async def _read_alone(self, task: Task) -> float | None:
-        """Return the balance now; None if it, or the one before the task, is unknown, or another task ran meanwhile."""
+        """Return the balance now; None if another task ran meanwhile, or if one of the two balances is unknown."""
         with suppress(LedgerError):
             if self._recall_before(task) and await self._ledger.ran_alone(task):
                 after = await self.find()

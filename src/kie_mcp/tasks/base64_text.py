@@ -36,18 +36,18 @@ def decode_base64_text(text: str) -> bytes:
 def _join(text: str) -> str:
     """Remove line breaks; a blank inside a line stands for a plus sign that a web form has decoded."""
     lines, words = text.splitlines(), text.split()
-    # A form decodes every plus sign, so a text that has one has lost none.
+    # A web form replaces every plus sign, so a text that still has one has lost none.
     if "+" in text or (len(lines) == 1 and _are_lines(words)):
         return "".join(words)
     widths = {len(line) for line in lines[:-1]}
     if len(widths) != 1 or widths.pop() % 4:
-        # The blanks around such lines are no characters of them.
+        # The lines do not all have one usual width, so the blanks around them are not part of the base64 text.
         lines = [line.strip() for line in lines]
     return "".join(lines).replace(" ", "+")
 
 
 def _are_lines(words: list[str]) -> bool:
-    """Return whether the blanks between words were line breaks: these have equal distances, and lost plus signs not."""
+    """Return whether the blanks were line breaks: line breaks are at equal distances, and lost plus signs are not."""
     if len(words) <= 2:
         return len("".join(words)) % 4 == 0
     return len({len(word) for word in words[:-1]}) == 1

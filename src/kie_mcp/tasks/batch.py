@@ -17,12 +17,12 @@ from kie_mcp.tasks.order import Order, read_call
 from kie_mcp.text import one_line, shorten
 
 MODEL = "batch"
-"""What the row of a batch has for the id of a model."""
+"""The model id in the row of a batch, which belongs to no single model."""
 LONGEST_LABEL = 40
 """Maximum number of characters of an item's prompt in the label of a file."""
 
 ItemState = Literal["waiting", "running", "succeeded", "failed", "expired", "unknown", "left out"]
-"""State of an item: `waiting` before it is started; `left out` when it never was, because the budget was reached."""
+"""State of an item: `waiting` before it is started; `left out` if the budget was reached before it could start."""
 OPEN: frozenset[ItemState] = frozenset({"waiting", "running"})
 """States of items that have not ended."""
 WITHOUT_RESULT: frozenset[ItemState] = frozenset({"failed", "expired", "left out"})
@@ -85,7 +85,7 @@ class Item:
         return shorten(one_line(str(self.fields.get("prompt", ""))), LONGEST_LABEL) or self.model
 
     def note(self, task: Task) -> None:
-        """Note how the item's task is; it counts as running until its files are saved."""
+        """Copy the state, error and charge of the item's task; the item is `running` until its files are saved."""
         self.task_id, self.error = task.id, task.error
         match task.state:
             case "succeeded" | "failed" | "expired" | "unknown" as state if task.done:
@@ -104,7 +104,7 @@ class Batch:
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of the batch whose items without a result these are; empty for a new batch."""
+    """The id of an earlier batch, if this batch repeats the items of it that have no result; empty for a new batch."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The id that the batch gets in the ledger; a repeated call returns an existing batch with another id."""
 
@@ -133,7 +133,7 @@ class Batch:
 
     @property
     def waiting(self) -> float:
-        """Credits that the items that are not started yet may cost, within the budget."""
+        """Credits that the waiting items may cost together, but at most what is left of the budget."""
         waiting = sum(item.reserved for item in self.items if item.state == "waiting")
         return round(max(min(waiting, self.max_credits - self.committed), 0), 2)
 
@@ -180,7 +180,7 @@ class Batch:
 
 
 def join_prompts(items: Sequence[Item]) -> str:
-    """Return the different prompts of the items, one a line, by which the batch is found."""
+    """Return the different prompts of the items, one on each line, so that a search finds the batch by them."""
     prompts = (str(item.fields.get("prompt", "")) for item in items)
     return "\n".join(dict.fromkeys(filter(None, prompts)))
 

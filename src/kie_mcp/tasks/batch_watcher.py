@@ -1,6 +1,6 @@
 """Watcher of a batch: starts its items as far as the budget goes, and notes what becomes of each.
 
-The money promises hold by means of the items, which are tasks with a row, a create request and a watcher of their own.
+The items keep all promises about money, because each is a task with a row, a create request and a watcher of its own.
 A batch sends nothing to KIE. A process that takes a batch over finds each item by its task or by its idempotency key,
 and starts only those that no process has started.
 """
@@ -31,9 +31,9 @@ class BatchWatcher:
         self.task = task
         self.duration = duration
         self.create_settled = anyio.Event()
-        """An event that is set when the items are being started."""
+        """An event that is set just before the first item is started."""
         self.error: KieMcpError | None = None
-        """Always None: what goes wrong with an item is told beside the others."""
+        """Always None, because the error of an item is shown beside the other items."""
         self.ended = anyio.Event()
         """An event that is set when callers need not wait any longer."""
         self._services = services
@@ -60,7 +60,7 @@ class BatchWatcher:
             async with anyio.create_task_group() as group:
                 for item in self._batch.items:
                     if item.state in OPEN and await self._find_room(item):
-                        # It counts from now on, so that the next item finds only what is left.
+                        # A running item uses the budget, so that the next item finds only what is left.
                         item.state = "running"
                         group.start_soon(self._run_item, item)
             await self._finish()
@@ -69,7 +69,7 @@ class BatchWatcher:
             logger.exception("task %s", self.task.id)
 
     async def _find_room(self, item: Item) -> bool:
-        """Wait until the budget has room for an item; if no item runs that could leave some, the item is left out."""
+        """Wait until the budget has room for an item; leave the item out if no running item can free any credits."""
         while item.state == "waiting":
             row = await self._services.ledger.find(self.task.id)
             if row and row.cancelled is not None:
@@ -124,7 +124,7 @@ class BatchWatcher:
             await self._note_change()
 
     async def _note_change(self) -> None:
-        """Save how the items are, and let those that wait for room look again."""
+        """Save the states of the items, and wake the items that wait for room in the budget."""
         batch, task = self._batch, self.task
         task.note, task.request, task.reserved = batch.describe_progress(), batch.as_dict(), batch.waiting
         changed, self._changed = self._changed, anyio.Event()
@@ -132,7 +132,7 @@ class BatchWatcher:
         await self._save()
 
     async def _finish(self) -> None:
-        """End the batch with the files of all items in their order; it has failed only if none was made."""
+        """End the batch with the files of all items in their order; it has failed only if no item succeeded."""
         task, items = self.task, self._batch.items
         made = [
             (number, item, found)
@@ -145,7 +145,7 @@ class BatchWatcher:
         known = [each for each in charges if each is not None]
         task.credits = round(sum(known), 2) if len(known) == len(charges) else None
         task.reserved = self._batch.committed
-        # Where nothing is made, an item that may have been charged is told before those that were not.
+        # If no item succeeded, the error of an item that may have been charged comes first.
         errors = sorted((item.error for item in items if item.error), key=lambda error: error["billed"] is not None)
         task.error = errors[0] if errors and not made else None
         task.state = "succeeded" if made else "failed"

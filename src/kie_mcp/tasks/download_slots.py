@@ -23,6 +23,6 @@ class DownloadSlots:
     async def acquire(self, host: str) -> AsyncIterator[None]:
         """Wait for a slot for a download from a host, and keep it until the `async with` block ends."""
         limiter = self._hosts.setdefault(host, anyio.CapacityLimiter(CONCURRENT_DOWNLOADS_PER_HOST))
-        # The host's slot comes first: who waits for a slow host must not keep others from the slots for all.
+        # The slot of the host is acquired first, so that a download that waits for a slow host takes no common slot.
         async with limiter, self._all:
             yield

@@ -33,7 +33,7 @@ LONGEST_MODEL = 100
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
 CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})", re.ASCII)
-"""Matches the header Content-Range; no file has a size of more digits, and Python converts no number of thousands."""
+"""Matches the header Content-Range. Longer numbers do not match: no file is so large, and Python may refuse them."""
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -58,7 +58,7 @@ class Downloader:
         """
         self.folder = folder.expanduser().absolute()
         self._client = client
-        # Every URL begins with an empty text.
+        # Without a guard, all URLs are trusted, because every URL begins with the empty text.
         trusted = (f"{client.base_url}/", f"{client.upload_url}/") if guarded else ("",)
         self._guard = AddressGuard(trusted, proxied=client.has_proxies)
         self._largest = largest

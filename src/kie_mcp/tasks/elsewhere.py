@@ -32,7 +32,7 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"/(home/(oai|sandbox|user|vscode|gitpod|runner)|workspaces?|repl|vercel/share)/.*", "it lies in a container"),
     )
 )
-"""What an address that nothing here can open means, by its form; the first one that matches counts."""
+"""Patterns of addresses that this machine cannot open, with the meaning of each; the first match counts."""
 
 
 def explain_elsewhere(text: str) -> str:

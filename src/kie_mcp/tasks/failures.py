@@ -85,7 +85,7 @@ def file_lost_error(paths: str) -> ApiError:
 
 
 def parts_lost_error(lost: Mapping[int, Task], count: int) -> ApiError:
-    """Build the error for a whole, some of whose parts were made for an earlier call and have lost their files since.
+    """Build the error for a whole that would reuse parts of an earlier call, but some of their files are lost.
 
     Args:
         lost: The lost parts by their numbers, counted from 0.

@@ -77,7 +77,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
 
 
 def describe_changes(content: Content, fitted: Fitted) -> str:
-    """Return in words which file was taken for a name without a folder, and what was done to it; empty for nothing."""
+    """Say which file was found by its name alone, and how it was converted; an empty text if neither happened."""
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
 

@@ -17,7 +17,7 @@ from kie_mcp.tasks.partial_files import remove_partial_file
 logger = logging.getLogger(__name__)
 
 PARTIAL_NAME = re.compile(r"(\..+-(t_[a-z0-9]{12})-.+\.part)(\.version)?")
-"""Matches the name of a partial file, also one of a sidecar, and of the file with its version; group 2 is the task."""
+"""Matches the names of partial files, also of sidecars, and of the files with their versions; group 2 is the task."""
 
 
 async def remove_leftovers(folder: Path, ledger: Ledger) -> None:

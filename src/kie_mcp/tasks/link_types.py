@@ -13,7 +13,7 @@ from kie_mcp.tasks.address_guard import AddressGuard
 HEAD_BYTES = 65_536
 """Most bytes that are read of a file; the start of a file tells its type."""
 SECONDS = 5
-"""Seconds after which a host that does not answer is not waited for any longer."""
+"""Most seconds to wait for the answer of a host."""
 MOST_REDIRECTS = 5
 MOST_KEPT = 200
 """Most URLs whose type is kept, because a call asks for it twice: for the idempotency key, and for the request."""
@@ -71,6 +71,6 @@ async def _judge(response: httpx2.Response) -> str:
     found = formats.detect_mime_type(bytes(head[:HEAD_BYTES])) or ""
     if not found:
         return declared if declared == PAGE or declared.startswith(("image/", "video/", "audio/")) else ""
-    # Whether an MP4 file has pictures may be told at its end only.
+    # Perhaps only the end of an MP4 file shows whether it is a clip or a sound.
     kinds = {found.partition("/")[0], declared.partition("/")[0]}
     return "" if kinds == {"audio", "video"} else found

@@ -61,7 +61,7 @@ def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
     Args:
         url: The URL, with a scheme in small letters.
         limits: The limits of the model's field that takes the file.
-        own: URLs without a path of the KIE that is used; KIE can open what begins with them.
+        own: Scheme and host of the KIE that is used; KIE can open all URLs that begin with them.
 
     Raises:
         InvalidCall: The text is not a URL, KIE cannot open it, it is the page of a video site or the like, or the model

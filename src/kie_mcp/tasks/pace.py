@@ -23,8 +23,8 @@ LOWEST_AVERAGE = 50_000
 class Pace:
     """Counts the received bytes of one download, and ends the download if they come too slowly.
 
-    A connection that sends one byte every few seconds never reaches a timeout of httpx2; this one it does reach, in
-    the answer's headers too.
+    A connection that sends one byte every few seconds never reaches a timeout of httpx2. It reaches this limit, also
+    while it sends the headers of the answer.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -56,7 +56,7 @@ class PartialFile:
         return final
 
     def replace(self, final: Path) -> None:
-        """Rename the complete file, in the place of an existing one."""
+        """Rename the complete file to `final`; a file with this name is replaced."""
         self.file.close()
         self._place.replace(final)
 
@@ -75,7 +75,7 @@ class PartialFile:
 
 
 def _note_of(place: Path) -> Path:
-    """Return where the version of a partial file is."""
+    """Return the path of the small file in which the version of a partial file is stored."""
     return place.with_name(f"{place.name}.version")
 
 
@@ -130,7 +130,7 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
 
 def remove_partial_file(place: Path) -> None:
     """Delete a partial file and its version, unless a process is downloading into it or it cannot be deleted."""
-    # An error while it is opened means that it is in use, and on Windows so does an error while it is deleted.
+    # If the file cannot be opened, or on Windows cannot be deleted, another process is using it.
     with suppress(OSError):
         _open_alone(place, private=True).close()
         place.unlink()
@@ -142,9 +142,9 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 
     Args:
         content: The bytes of the file.
-        folder: The folder.
+        folder: Where to write the file.
         stem: The name without its extension; a number is added if another file has it.
-        extension: The extension.
+        extension: The end of the name, without its dot.
         private: True if only its owner may read the file.
     """
     with open_partial_file(folder, stem, private=private) as part:
@@ -156,7 +156,7 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 def replace_file(content: bytes, place: Path) -> None:
     """Replace a file that `write_file()` wrote for its owner only; a crash leaves either the old file or the new one.
 
-    The partial file has the same name as that of `write_file()`, so that one that a crash has left does not stay.
+    The partial file has the same name as in `write_file()`, so that the next call reuses one that a crash has left.
     """
     with open_partial_file(place.parent, place.stem, private=True) as part:
         part.begin("", None)

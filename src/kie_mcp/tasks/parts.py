@@ -65,7 +65,10 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
 
 
 def count_credits(whole: Task, parts: Sequence[Task]) -> None:
-    """Set what a whole cost, or what it counts as until that is known, to the sum of the parts made for it."""
+    """Set what a whole cost to the sum of the parts that were made for it.
+
+    If the charge of a part is unknown, its reservation counts, and the charge of the whole is unknown as well.
+    """
     counted = [0 if part.refused else part.reserved if part.credits is None else part.credits for part in parts]
     is_known = all(part.credits is not None or part.refused for part in parts)
     whole.reserved = round(sum(counted), 2)

@@ -30,7 +30,7 @@ class Pricing:
         self._session = session
 
     async def quote(self, order: Order) -> Quote:
-        """Return the quote of an order; of one that is made in parts, the total of the parts that are not paid yet."""
+        """Return the quote of an order; if the order is made in parts, the total of the parts that are not paid yet."""
         contents = await self._references.identify(order.call.references())
         plan = await make_plan(self._ledger, order, order.idempotency_key(contents))
         return await (self._quote_parts(plan) if plan else self._quote_one(order))
@@ -39,7 +39,7 @@ class Pricing:
         """Return the new task of an order, with its reservation.
 
         Args:
-            order: The order.
+            order: What the caller wants to run.
             idempotency_key: The order's idempotency key.
             contents: For each file or earlier task that the arguments name, a string that identifies its content.
         """

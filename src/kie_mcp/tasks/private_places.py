@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _HIDDEN_FLAGS = stat.FILE_ATTRIBUTE_HIDDEN, stat.UF_HIDDEN
-"""The marks of a hidden file on Windows and on macOS, such as that of AppData and that of Library."""
+"""The attributes by which Windows and macOS mark hidden files and folders, such as AppData and Library."""
 
 
 def find_fault(folder: Path) -> str:
@@ -43,7 +43,7 @@ def find_hidden(place: Path, above: Path) -> str:
 
 
 def may_be_read(place: Path, folders: Iterable[Path]) -> bool:
-    """Return whether a place is in one of the folders, and not hidden there; there may be nothing in it.
+    """Return whether a place is in one of the folders, and not hidden there, whether or not anything is at the place.
 
     Args:
         place: An absolute path without links.
@@ -53,7 +53,7 @@ def may_be_read(place: Path, folders: Iterable[Path]) -> bool:
 
 
 def _find_homes() -> list[Path]:
-    """Return the home folder by the environment, and the one by the system's list of users."""
+    """Return the user's home folders: the one in the environment, and the one in the system's list of users."""
     return list(dict.fromkeys(_list_homes()))
 
 

@@ -28,7 +28,7 @@ def check_public(url: str, shown: str, own: Sequence[str] = ()) -> None:
     Args:
         url: The URL, beginning with http:// or https://.
         shown: The URL as error messages show it.
-        own: URLs without a path of the KIE that is used, which may be a sandbox on this machine; these are public.
+        own: Scheme and host of the KIE that is used, which may be a sandbox on this machine; its URLs are public.
 
     Raises:
         InvalidCall: The URL has a password, or its host is this machine, a private network or no host at all.
@@ -63,7 +63,7 @@ def _find_reason(url: str) -> str:
 
 
 def _read_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address that a host is, also if it is written as one number, in hex or in octal: `0x7f.1`."""
+    """Return the IP address in a host, even if written in hex, in octal or as one number: `0x7f.1`; else None."""
     if named := _NAMED_ADDRESS.fullmatch(host):
         host = named[1].replace("-", ".")
     try:
@@ -76,7 +76,7 @@ def _read_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Return whether an address is public; an IPv6 address that contains an IPv4 address is judged by the latter."""
+    """Return whether an address is public; if an IPv6 address contains an IPv4 address, the IPv4 address counts."""
     if isinstance(address, ipaddress.IPv6Address):
         within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
         if inner := address.ipv4_mapped or address.sixtofour or within:

@@ -42,10 +42,10 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """What was done to files that this process sent, and to links to them, by the hashes of their references."""
+        """For the hash of each reference, how this process changed the file or its link before sending it, in words."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
-        """Say what was done to the files among these references before they were sent; empty if nothing was."""
+        """Say how the files among these references were changed before they were sent; empty if none was changed."""
         changed = [ref for ref in dict.fromkeys(refs) if hash(ref) in self._changes]
         return " ".join(f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref)]}." for ref in changed)
 
@@ -182,7 +182,7 @@ class References:
         return found
 
     async def _fit_and_upload(self, content: Content, ref: MediaRef, *, keep_metadata: bool, url: str = "") -> str:
-        """Return the URL of a file that fits; `url` is where KIE has the file as it is."""
+        """Return the URL of a file that fits; `url` is returned if KIE has the file there and it fits unchanged."""
         async with fit_file(content, ref.limits, ref, keep_metadata=keep_metadata) as fitted:
             await check_limits(fitted.content, ref.limits, ref)
             if url and fitted.content is content:
@@ -243,7 +243,7 @@ class References:
 
     @asynccontextmanager
     async def _open_result(self, result: Result) -> AsyncIterator[Content | None]:
-        """Open the saved file of a result; yield None if it is not there any more, and KIE's link stands for it.
+        """Open the saved file of a result; yield None if the file is gone, but the result still has a link.
 
         Raises:
             InvalidCall: When the file is not there any more, and the result has no link.

@@ -24,7 +24,7 @@ class Repeats:
             ledger: The ledger, which has the tasks of all processes.
             references: Identifies the files that orders name.
             folders: The folders whose files an order may name.
-            window: Seconds in which an equal call is a repeated one; 0 if none is.
+            window: Seconds in which an equal call counts as a repeated call; 0 means never.
             clock: The source of time.
         """
         self._ledger = ledger
@@ -51,5 +51,5 @@ class Repeats:
 
     @property
     def since(self) -> float | None:
-        """The time, in seconds since 1970, since which equal calls count as repeated; None if none do."""
+        """The time, in seconds since 1970, from which equal calls count as repeated; None if no calls do."""
         return self._clock.time() - self._window if self._window else None

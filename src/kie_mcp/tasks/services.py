@@ -47,7 +47,7 @@ class Services:
         """Save a task's current state; if the ledger cannot be written, try again until it can.
 
         Args:
-            task: The task.
+            task: The task with the state to save.
             on_failure: A function that is called after each failed attempt, so that nobody waits for the ledger.
         """
         backoff = 1

@@ -27,7 +27,7 @@ class Page:
     set_query: tuple[tuple[str, str], ...] = ()
     """Parameters of the query that turn the page's URL into the file's."""
     drop_query: tuple[str, ...] = ()
-    """Parameters that these replace."""
+    """Parameters of the page's query that `set_query` replaces."""
     what: str = PRIVATE
     """What the page is, if there is no rule."""
 
@@ -35,7 +35,7 @@ class Page:
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id={id}"
 """Without `confirm`, a page that warns of viruses stands before a large file: github.com/wkentaro/gdown handles it."""
 _DRIVE_KEY = ("resourcekey",)
-"""What links to some old files need: developers.google.com/workspace/drive/api/guides/resource-keys."""
+"""A parameter that old links may need: developers.google.com/workspace/drive/api/guides/resource-keys."""
 
 # The first entry that matches counts. Each rule is documented by the site or seen in programs that use it, as the
 # comment says.

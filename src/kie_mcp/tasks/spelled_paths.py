@@ -40,10 +40,10 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0e\uf
 
 
 def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
-    """Return the existing file or folder that a written path means; None if there is none that may be read.
+    """Return the existing file or folder that a path means, even if its spelling differs; None if none may be read.
 
-    A path that exists exactly as it is written comes first. Then quotes, escapes and the like are removed; then blanks,
-    quotes, Unicode's normal forms and at last letter case are taken for equal, if exactly one file fits.
+    A path that exists as it is written comes first, then the path without quotes, escapes and the like. If neither
+    exists, differences in blanks, quotes, Unicode's normal form and, last of all, letter case are ignored.
 
     Args:
         text: A path or a `file:` URL, with anything around it that people and clients write.
@@ -66,9 +66,9 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
 
 
 def find_named_file(text: str, folders: Sequence[Path]) -> Path | None:
-    """Return the only file directly in one of the allowed folders that has the name that a text is; None if none has.
+    """Return the file with this name that is directly in one of the allowed folders; None if there is no such file.
 
-    A name that is exactly as it is written comes first; then the same spellings count as in `find_spelled_path()`.
+    A file with exactly this name comes first. Otherwise, `find_spelled_path()` says which differences are ignored.
 
     Args:
         text: A file's name without a folder, with anything around it that people and clients write.
@@ -91,7 +91,7 @@ def find_named_file(text: str, folders: Sequence[Path]) -> Path | None:
 
 
 def locate_spelled_path(text: str) -> Path | None:
-    """Return the place that an absolute path means, whether or not something is there; None for another text.
+    """Return the place that an absolute path means, whether or not a file is there; None for any other text.
 
     Args:
         text: The path as it is written.
@@ -101,15 +101,15 @@ def locate_spelled_path(text: str) -> Path | None:
     """
     absolute = [path for written in spell_paths(text) if (path := _expand(written)).is_absolute()]
     with suppress(OSError, ValueError):
-        # `Path.resolve()` raises an error for links in a circle, which would tell that they are there.
+        # `Path.resolve()` is not used, because its error for links in a circle would reveal that the links exist.
         return Path(os.path.realpath(absolute[-1])) if absolute else None
     return None
 
 
 def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
-    """Return the error for a path of no file that may be read: where the file may be, and which similar ones there are.
+    """Return the error for a path without a readable file; it says where the file may be, and names similar files.
 
-    It says the same about a file elsewhere as about none.
+    The error is the same whether or not a file exists that may not be read.
 
     Args:
         text: The path as it is written.
@@ -136,11 +136,12 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
 
 
 def find_elsewhere(text: str, folders: Sequence[Path]) -> str:
-    """Return where a file is that this server cannot open, if its address tells; empty if it does not.
+    """Say where a file is that this server cannot open, if its path shows this; otherwise return an empty text.
 
     Args:
         text: The path as it is written.
-        folders: The allowed folders. What is said of one of them, such as that it lies in a container, tells nothing.
+        folders: The allowed folders. An explanation that also fits one of them, such as "in a container", explains
+            nothing, and is not returned.
     """
     where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
     return "" if where in map(explain_elsewhere, map(str, folders)) else where
@@ -167,7 +168,7 @@ def spell_paths(text: str) -> Iterator[str]:
 
 
 def fold_name(name: str) -> str:
-    """Return a file name in which everything that looks alike is alike: blanks, quotes, dashes, the form of accents."""
+    """Return a file name with one spelling for all that looks alike: blanks, quotes, dashes, forms of accents."""
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name.translate(_ALIKE)))
     return " ".join(plain.translate(_ALIKE).split())
 
@@ -191,7 +192,7 @@ def _expand(written: str) -> Path:
 
 
 def _is_there(path: Path, folders: Sequence[Path]) -> bool:
-    """Return whether a path leads to something that may be read."""
+    """Return whether a path leads to something that exists and may be read."""
     return _may_be_read(path, folders) and _exists(path)
 
 
@@ -202,7 +203,7 @@ def _exists(path: Path) -> bool:
 
 
 def _find_alike(path: Path, folders: Sequence[Path]) -> list[Path]:
-    """Return the existing paths that equal a path, apart from what `fold_name()` takes for equal, and case."""
+    """Return the existing paths that differ from a path only in letter case, or in what `fold_name()` makes equal."""
     found = [Path(path.anchor)]
     for name in path.parts[1:]:
         found = [child for parent in found for child in _find_children(parent, name, folders)]
@@ -219,7 +220,10 @@ def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Pat
 
 
 def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
-    """Return the names in a folder that are not hidden, if it may be read, and those that lead to allowed folders."""
+    """Return the names in a folder that may be used: those on the way to an allowed folder, and all readable ones.
+
+    Names are readable if the folder may be read and they are not hidden.
+    """
     names: set[str] = set()
     with suppress(OSError, RuntimeError, ValueError):
         place = folder.resolve()
@@ -237,7 +241,7 @@ def _may_be_read(path: Path, folders: Sequence[Path]) -> bool:
 
 
 def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
-    """Return files in the same allowed folder, or for a bare name in any, whose names are similar to a written path."""
+    """Return files whose names are similar to a path's, from its own folder and, for a bare name, all allowed ones."""
     paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
     if not paths:
         return []
@@ -250,7 +254,7 @@ def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
 
 
 def _find_similar_files(wanted: str, folder: Path, folders: Sequence[Path]) -> list[Path]:
-    """Return the files in a folder that have the same stem as a wanted name, else those with almost the same name."""
+    """Return the files in a folder with the same stem as `wanted`; if there are none, those with a similar name."""
     by_fold = {fold_name(name).casefold(): name for name in _list_names(folder, folders)}
     stem = Path(fold_name(wanted).casefold()).stem
     same = [name for folded, name in by_fold.items() if Path(folded).stem == stem]

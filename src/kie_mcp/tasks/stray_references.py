@@ -13,7 +13,7 @@ from kie_mcp.tasks.media_inputs import abbreviate
 REFERENCE = re.compile(r"task:[\w-]+(#[\w-]+)?|t_\w+#[\w-]+|kie://\S+|file:[\\/].+", re.IGNORECASE)
 """Matches a text that is nothing but a reference that only this server can read."""
 SEPARATORS = (r"[,;\n]", r"[\s,;]+")
-"""Match what may stand between several references or paths in one text; a path may contain blanks."""
+"""Match what separates several paths, which may contain blanks, or several references in one text."""
 QUOTES = "\"'`<> \n\t"
 """Characters around a reference that do not belong to it."""
 

@@ -54,14 +54,14 @@ class Uploader:
             client: The client of KIE's API.
             ledger: The ledger that records the uploads.
             folders: Opens local files in the folders from which they may be read.
-            clock: The clock.
+            clock: The source of time.
             keep_metadata: True to keep metadata, such as the location, in the uploaded files.
             guarded: True to look at no file at a private address, as a protection against SSRF.
         """
         self.link_types = LinkTypes(client, guarded=guarded)
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """For each upload id, the changes to the file or to the link to it, in words; none from `upload()`."""
+        """For each upload id, how the file or the link to it was changed, in words; `upload()` stores nothing here."""
         self.own_urls = (client.base_url, client.upload_url)
         """URLs of KIE, which KIE can open even if they are those of a sandbox on this machine."""
         self.folders = folders

@@ -17,7 +17,7 @@ Report = Callable[[Sequence[Task]], Awaitable[None]]
 
 
 class Watched(Protocol):
-    """What waiting needs of a watcher."""
+    """The part of a watcher that `Waiting` uses."""
 
     task: Task
     ended: anyio.Event
@@ -53,7 +53,7 @@ class Waiting:
         """Wait until all tasks have ended and their files are downloaded, but at most for `seconds`.
 
         Args:
-            tasks: The tasks.
+            tasks: The tasks to wait for.
             seconds: Maximum seconds to wait.
             report: A function that is called with all tasks every few seconds while a task runs.
             first: Whether to wait only until one of the tasks has ended.

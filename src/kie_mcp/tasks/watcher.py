@@ -74,7 +74,7 @@ class Watcher:
         Before the first such answer, this is the time at which this watcher was made.
         """
         self._created_at = self._last_progress - age
-        """Time, by the monotonic clock, at which KIE accepted the task; of the tool call if that was not seen here."""
+        """Time, by the monotonic clock, at which KIE accepted the task; if unknown, the time of the tool call."""
         self._running_at: float | None = None
         """Time, by the monotonic clock, of the last answer after which the task still ran; None if there was none."""
         self._misses = 0
@@ -263,7 +263,7 @@ class Watcher:
             await self._finish(transition, answer.impossible_credits)
 
     def _estimate_seconds(self) -> float | None:
-        """Return about how many seconds a task took whose end was just noticed; None if it is not known at all."""
+        """Estimate how many seconds the task took, just after its end was noticed; None if nothing is known."""
         if self._running_at is None:
             return None
         return polling.estimate_seconds(self._age, self._running_at - self._created_at)
@@ -285,7 +285,7 @@ class Watcher:
 
     @property
     def _clock_was_set_back(self) -> bool:
-        """Whether the times in the ledger do not tell which other tasks ran at the same time."""
+        """Whether the machine's clock was set back, so that the ledger's times do not show which tasks ran together."""
         return self._services.clock.time() - self.task.created < self._age - CLOCK_TOLERANCE
 
     async def _set_charge(self, charged: float | None, impossible: str) -> None:

@@ -1,6 +1,6 @@
 """Whole: a task that KIE makes in parts. Its watcher starts the parts in order, and joins their files to one.
 
-The money promises hold by means of the parts, which are tasks with a row, a create request and a watcher of their own.
+The parts keep all promises about money, because each is a task with a row, a create request and a watcher of its own.
 A whole sends nothing to KIE. Its row reserves the credits of all parts before the first one is sent, and each part has
 an idempotency key that follows from the whole. So a process that takes over a whole finds the parts that there are, and
 makes only the others.
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 5
 """Seconds between two attempts to save the joined file, and between two looks at a part whose files are not saved."""
 LONGEST_WAIT = 3600
-"""Seconds after which a part that still runs is looked up again."""
+"""Most seconds to wait for a part before its row in the ledger is read again."""
 
 TOLD = ("message", "next_step", "billed")
 """The fields of a part's error that are different in the error of the whole."""
@@ -45,7 +45,7 @@ class Started(NamedTuple):
 
 
 class PartRunner(Protocol):
-    """What a whole needs of the runner."""
+    """The part of the runner that a whole uses."""
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
         """Start a part, unless there is one with this idempotency key already.

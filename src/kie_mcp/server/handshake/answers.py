@@ -18,7 +18,7 @@ ANSWERS_PATH = os.path.join(os.path.dirname(__file__), "answers.json")
 SIZES = ("standard", "compact", "all")
 """The values of KIE_MCP_TOOLS that have answers in the file."""
 WITH_GALLERY = " with gallery"
-"""Follows the method in the names of answers for clients that show the gallery."""
+"""In the file, stands after the name of a method if the answer is for clients that show the gallery."""
 
 
 class Reply(NamedTuple):
@@ -31,12 +31,12 @@ class Reply(NamedTuple):
 
 
 class Client(NamedTuple):
-    """What the answers to a client depend on."""
+    """What is known of a client and decides the answers to it."""
 
     version: str
     """The protocol version."""
     shows_gallery: bool
-    """Whether it shows the gallery; see `client_shows_gallery`."""
+    """Whether the client shows the gallery; see `client_shows_gallery`."""
 
 
 class Handshake:

@@ -24,7 +24,7 @@ class Wire:
         """Start to read stdin.
 
         Args:
-            handshake: What gives the first answers; if None, the SDK gives all answers.
+            handshake: Gives the first answers; if None, the SDK gives all answers.
         """
         received, sent = take_standard_streams()
         self._input = os.fdopen(received, encoding="utf-8", errors="replace")
@@ -50,7 +50,7 @@ class Wire:
             self._lines.put("")
 
     def _take(self, line: str) -> None:
-        """Answer a message, or leave it to the SDK, which from then on gets all messages; or both."""
+        """Answer a message, leave it to the SDK, or both; once one has no answer here, the SDK gets all messages."""
         reply = self._handshake.answer(line) if self._handshake else None
         if reply is None:
             self._handshake = None
@@ -73,7 +73,7 @@ class Wire:
         return self._lines.get()
 
     def write(self, text: str) -> None:
-        """Write a message of the SDK, but not its answer to an `initialize` that the client has an answer to.
+        """Write a message of the SDK; its answer to `initialize` is dropped if the client has an answer already.
 
         The SDK reads no other message before it has answered `initialize`, so this is the first one that it writes.
         """

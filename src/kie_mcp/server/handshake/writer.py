@@ -22,7 +22,7 @@ from kie_mcp.server.selection import Selection
 
 COMMAND = "python -m kie_mcp.server.handshake.writer"
 CUTS = re.compile(r'(?="annotations":)|(?<=})(?=,{"(?:_meta|annotations)":)')
-"""Where answers are cut into parts: around what differs between the lists of tools, so that each tool is there once."""
+"""Matches where answers are cut: around the parts in which tool lists differ, so that the file has each tool once."""
 PACKAGES = ("mcp", "mcp_types")
 """The packages whose versions the answers depend on."""
 LISTS = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")

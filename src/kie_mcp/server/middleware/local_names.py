@@ -9,9 +9,10 @@ NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class LocalNames:
-    """Answers each HTTP request for another host, or from a web page of another origin, with an error.
+    """Refuses each HTTP request that is meant for another host, or that comes from a web page of another origin.
 
-    A web page whose name leads to this machine sends its own name in the header `Host`, and in `Origin`.
+    In DNS rebinding, an attacker's host name leads to this machine. The browser still sends that name in the headers
+    `Host` and `Origin`, so that the request can be refused.
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
@@ -19,7 +20,7 @@ class LocalNames:
         self._app = app
         name = f"[{host}]" if ":" in host else host
         names = "|".join(map(re.escape, {*NAMES, name}))
-        # Whole, and with nothing but a port after the name: `localhost:evil.example` is none of these.
+        # The whole header has to match, with at most a port after the name; `localhost:evil.example` does not match.
         self._host = re.compile(rf"({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
         self._origin = re.compile(rf"http://({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
 

@@ -42,7 +42,7 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     offered = await live_models.fetch_offered_models(app)
     rows, note = _search(arguments, offered)
     if not rows and arguments.words:
-        # A model whose host makes all arguments required has to name a kind, mode and price, and may name a wrong one.
+        # Some hosts make all arguments required. The agent then has to name a kind, mode and price, perhaps wrong ones.
         rows, note = _search(FindModels(words=arguments.words), offered)
         note = f"{WITHOUT_LIMITS} {note}".rstrip() if rows else note
     pages = math.ceil(len(rows) / PAGE_SIZE)

@@ -56,7 +56,7 @@ SPELLINGS = {
     "wan3": "Wan 3",
     "wav": "WAV",
 }
-"""The spelling in titles of those words of tools' names that do not only begin with a capital letter."""
+"""For each word in tools' names that needs more than a capital first letter in a title, its spelling there."""
 
 
 def build_tools() -> list[dict[str, Any]]:
@@ -87,10 +87,10 @@ def count_tokens(tool: dict[str, Any]) -> float:
 
 
 def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema in the form that takes the fewest tokens, without what its words or MCP tell anyway.
+    """Return a schema in the form that takes the fewest tokens, without what its description or MCP says anyway.
 
-    Limits that the description tells are left out, and so are defaults, maximum lengths and an empty list of
-    required arguments. The order of the keys is the one that tokenizers know best.
+    These are left out: limits that the description names, defaults, maximum lengths, and an empty list of required
+    arguments. The keys are in the order for which tokenizers need the fewest tokens.
     """
     if len(schema.get("enum", ())) > LONGEST_CHOICE:
         schema = _describe_choice(schema)
@@ -166,17 +166,17 @@ def _utility_tool(utility: Tool) -> dict[str, Any]:
 
 
 def _format_hints(*, read_only: bool, open_world: bool) -> dict[str, bool]:
-    """Return the hints that differ from what MCP says of a tool without hints: it changes, destroys and reaches out."""
+    """Return the hints that differ from MCP's defaults, which say that a tool changes, destroys and reaches out."""
     hints = {"readOnlyHint": True} if read_only else {"destructiveHint": False}
     return hints if open_world else hints | {"openWorldHint": False}
 
 
 def _leave_open(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a tool's schema, with `additionalProperties: true` if a strict host would force values on the model.
+    """Return a tool's schema, with `additionalProperties: true` if a strict host would force values on the agent.
 
-    Such a host makes all arguments required. The model then has to say a choice and a number for each argument that
-    takes them, also if only another model of the tool has the argument. The OpenAI Agents SDK does not make a schema
-    strict that says it is open. Without these words, a schema allows the same calls.
+    A strict host makes all arguments required. The agent then has to give a value for each choice and each number, even
+    if the KIE model that it wants does not have this argument. The OpenAI Agents SDK makes no schema strict that has
+    this keyword. The keyword does not change which calls the schema allows.
     """
     required = schema.get("required", ())
     optional = (field for name, field in schema["properties"].items() if name not in {*required, *OPTIONS})
