@@ -102,7 +102,7 @@ def _end(process: Process) -> None:
 
 
 def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None:
-    """Let the operating system hold a program to limits, which also hold if this process ends before it."""
+    """Set limits that the operating system enforces on a program, even if this process ends first."""
     # Limits could be set before the program starts only by Python code between fork and exec, which is not safe in a
     # process with threads. Until now, the program has done no more than load its libraries.
     if sys.platform == "linux":

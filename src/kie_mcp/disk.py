@@ -1,7 +1,7 @@
-"""Files on this machine: read only what is a regular file, and write files that only their owner may read.
+"""Files on this machine: read nothing but regular files, and write files that only their owner may read.
 
 Another user, or the agent, may put a link, a named pipe or another file in the place of a file at any moment. Therefore
-a file is opened first, and what is open is checked.
+a file is opened first, and then the open file is checked.
 """
 
 import errno

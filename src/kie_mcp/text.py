@@ -92,7 +92,7 @@ def _escape(character: str) -> str:
 
 
 def quote_words(words: str) -> str:
-    """Return words of KIE in quotation marks, which nothing inside ends."""
+    """Return words of KIE in quotation marks; no character inside can end the quotation."""
     return '"' + words.replace('"', "'") + '"'
 
 

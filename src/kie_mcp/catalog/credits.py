@@ -28,7 +28,7 @@ def usd_field(name: str, *credits_: float) -> dict[str, float | list[float]]:
     """Return a dict with one key, whose value is the worth of credits in US dollars, such as `{name: 0.04}`.
 
     Args:
-        name: The key.
+        name: The key of the dict.
         credits_: One number of credits, or the lowest and the highest number.
 
     Returns:

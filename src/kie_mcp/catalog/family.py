@@ -33,7 +33,7 @@ from kie_mcp.catalog.schema_text import describe_constraint, name_models
 Schema = dict[str, Any]
 
 VERSION_PATTERN = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
-"""Matches a text that begins with a version, such as `v5`, `niji 6` or `4.5`, but no model's id."""
+"""Matches the beginning of a version, such as `v5`, `niji 6` or `4.5`; it does not match the id of a model."""
 
 MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edit\b|\bremix\b|\breframe\b")
 """Matches the part of a model's id that is its mode, such as `text-to-video` in `kling-2.6/text-to-video`."""

@@ -366,7 +366,7 @@ def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
 
 
 def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the fields of a request to KIE to arguments: rename them at any depth, and undo `InList`.
+    """Return the arguments that the fields of a request to KIE mean: rename fields at any depth, and undo `InList`.
 
     Args:
         model: The class whose field names the arguments get.

@@ -121,7 +121,7 @@ def _peel(text: str) -> str:
 
 
 def _find_link_target(link: str) -> str:
-    """Return the target of a Markdown link, `[name](path "title")`, or of a wiki's, `[[path|title]]`; empty if none."""
+    """Return the target of a Markdown link, `[name](path "title")`, or a wiki link, `[[path|title]]`; empty if none."""
     if link.startswith("[[") and link.endswith("]]"):
         return link[2:-2].partition("|")[0].strip()
     before, bracket, target = link.partition("](")
@@ -135,7 +135,7 @@ def _find_link_target(link: str) -> str:
 
 
 def _standardize(text: str) -> str:
-    """Return a reference that is no path in kie-mcp's spelling; empty if the text may be a path."""
+    """Return a reference in kie-mcp's spelling; empty if the text may be a path, which is not changed."""
     if _DATA.match(text):
         return _read_data_uri(text)
     if url := _URL.fullmatch(text):

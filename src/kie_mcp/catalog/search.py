@@ -234,7 +234,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
     """Describe a model in full: its names, price, usual duration, and the JSON Schema of its arguments.
 
     Args:
-        model: The model.
+        model: The model class to describe.
         tool: Name of the tool that runs the model.
     """
     schema = plain_schema(model)

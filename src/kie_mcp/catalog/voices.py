@@ -154,7 +154,7 @@ SAME_WORDS = {
     **dict.fromkeys(("relaxing", "peaceful", "soothing", "serene", "calming", "meditation"), "calm"),
     **dict.fromkeys(("cheerful", "upbeat", "lively"), "happy"),
 }
-"""For each word, the word that stands for it in a search."""
+"""For each word that people use, the word that replaces it in a search."""
 
 NOT_DESCRIPTIVE = frozenset({"voice", "speech", "sound", "sounding", "speaker", "speaking"})
 """Words that describe no voice, and do not count in a search."""

@@ -35,7 +35,7 @@ async def read_body(response: httpx2.Response, max_bytes: int) -> httpx2.Respons
         RequestError: The connection breaks, or the body cannot be decompressed.
     """
     body = bytearray()
-    # httpx2 decompresses in small pieces, so a body that would grow to gigabytes is left soon after its start.
+    # httpx2 decompresses in small pieces, so reading stops soon if a body would grow to gigabytes.
     async for piece in response.aiter_bytes():
         body += piece
         if len(body) > max_bytes:
@@ -52,7 +52,7 @@ def parse_body(response: httpx2.Response, hide_key: Callable[[str], str]) -> Any
     All answers of KIE pass through this function, so it also removes the API key from them.
 
     Args:
-        response: The answer.
+        response: The answer, whose body was read.
         hide_key: Returns a text without the API key.
     """
     content = response.content

@@ -52,7 +52,7 @@ class KnownRate(NamedTuple):
     rate: float | None
     """Share of the model's tasks that succeeded in the last hour, from 0 to 1; None if it is not known."""
     is_fresh: bool
-    """Whether it is so new that KIE need not be asked again."""
+    """Whether the rate is so new that KIE need not be asked again."""
 
 
 class Discovery:

@@ -126,7 +126,7 @@ def check_zip(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check
 
 
 def check_svg(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check takes the size
-    """Check that the drawing in an SVG is closed; other faults of the XML do not make it a part of a file."""
+    """Check that the drawing in an SVG is closed; other faults of the XML do not mean that the file was cut off."""
     file.seek(0)
     try:
         expat.ParserCreate().ParseFile(file)

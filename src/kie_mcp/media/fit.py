@@ -97,7 +97,7 @@ def _encode(image: PIL.Image.Image, content: Content, limits: Limits, scale: flo
         pictures.name_metadata(image),
         pictures.read_orientation(image),
     )
-    # Without being needed, a PNG's EXIF is not read, because that may decode all pixels.
+    # A PNG's EXIF is read only if it is needed, because reading it may decode all pixels.
     exif = image.getexif() if keep_metadata else None
     rendered = pictures.render_picture(image, content.file, min(scale, math.sqrt(MAX_PIXELS / math.prod(before))))
     if not keep_metadata:

@@ -233,7 +233,7 @@ def _detect_iso_media(source: _Source) -> str | None:
     boxes = containers.walk_boxes(source.file, (0, source.size))
     kind, (start, end) = next(boxes, (b"", (0, 0)))
     if kind != b"ftyp":
-        # QuickTime files were written without brands for long.
+        # For a long time, QuickTime files were written without brands.
         is_movie = kind in _MOVIE_BOXES and (kind == b"moov" or any(each == b"moov" for each, _ in boxes))
         return _name_movie(source, b"qt  ") if is_movie else None
     brands = source.head[start : min(end, start + 400)]

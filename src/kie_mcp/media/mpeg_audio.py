@@ -12,7 +12,7 @@ MPEG, AAC = "audio/mpeg", "audio/aac"
 SEARCH_BYTES = 1_000_000
 """Bytes of padding, or of a frame that was cut, that may precede the first whole frame."""
 FRAMES_FOR_CERTAINTY = 3
-"""Consecutive frames that make a stream; a single sync word also occurs in other files by chance."""
+"""Number of consecutive frames that prove a stream; a single sync word may be in another file by chance."""
 HEADER_BYTES = 7
 MAX_FRAME_BYTES = 8191
 """Size of the largest frame: the header of AAC has 13 bits for it."""

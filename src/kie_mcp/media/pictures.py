@@ -134,7 +134,7 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
 
     Args:
         image: The open picture; its own pixels must not be used afterwards.
-        file: Its file.
+        file: The file from which the picture was opened.
         scale: Factor for width and height, at most 1. For a picture with more than HALVED_PIXELS, it is at most 0.5.
 
     Raises:

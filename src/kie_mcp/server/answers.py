@@ -62,8 +62,8 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     """Return a JSON object that describes a task: its id, status, model, files, texts, cost, times and next step.
 
     Args:
-        task: The task.
-        now: Seconds since 1970.
+        task: The task to describe.
+        now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
         whole: Whether the object contains all of a long text; otherwise each text is cut to `LONGEST_TEXT` characters.
     """
@@ -100,7 +100,7 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
 
 
 def describe_broken_row(task: Task) -> Answer:
-    """Return the field of a list's row that tells that the task's row in the ledger is broken; empty if it is not."""
+    """Return the field that says, in a list of tasks, that a task's row in the ledger is broken; empty if it is not."""
     return {"broken": task.error["message"]} if task.error and task.is_broken else {}
 
 
@@ -148,8 +148,8 @@ def build_task_result(task: Task, *, now: float, usual: float, repeats: Order | 
     """Build a result that describes a task; the result is marked as an error if the task has an error.
 
     Args:
-        task: The task.
-        now: Seconds since 1970.
+        task: The task to describe.
+        now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
         repeats: The order of this call if an earlier equal call started the task; None if this call started it.
     """

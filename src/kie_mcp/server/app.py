@@ -85,7 +85,7 @@ class App:
         return self._settings
 
     def check_settings(self) -> None:
-        """Raise an error when the environment is wrong, so that every answer tells it while the server stays up.
+        """Raise an error when a setting is wrong; every answer then shows the error, and the server goes on running.
 
         Raises:
             ConfigurationError: When a setting is wrong or misspelt, or names no tool.

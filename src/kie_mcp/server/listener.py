@@ -73,7 +73,7 @@ def configure(
         http=protocol,
         ws="none",
         log_level="warning",
-        # Without it, the server would not stop until all clients close their streams.
+        # Without this timeout, the server would not stop until all clients close their streams.
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 

@@ -14,7 +14,7 @@ LEAST_CREATE_SECONDS = 3.5
 """Minimum seconds that a call waits for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
 
 MOST_CREATE_SECONDS = 45
-"""Most seconds that a call waits for KIE to accept its task; KIE takes seconds, so after that nobody knows more."""
+"""Most seconds that a call waits for KIE to accept its task; KIE needs only a few, so waiting longer hardly helps."""
 
 
 class Client(NamedTuple):

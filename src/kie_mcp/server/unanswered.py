@@ -23,7 +23,7 @@ class Unanswered:
         self._none_left = anyio.Event()
 
     def take(self, received: SessionMessage | Exception) -> None:
-        """Note a message of the client: a request, or that it cancels one, which then gets no answer."""
+        """Note a message of the client: a request, or the cancellation of a request, which then gets no answer."""
         message = received.message if isinstance(received, SessionMessage) else None
         if isinstance(message, JSONRPCRequest) and message.method != ENDLESS:
             self._ids.add(message.id)

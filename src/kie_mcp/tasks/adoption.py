@@ -91,7 +91,7 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
 
     Args:
         client: The client of KIE's API.
-        ledger: The ledger.
+        ledger: The ledger, in which no other task may have KIE's id.
         task: The task. This function changes its attributes, and the caller saves the task.
         outcome: `not created`, KIE's id of the task, or URLs of its results.
         now: The current time in seconds since 1970.

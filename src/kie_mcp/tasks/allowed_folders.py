@@ -54,8 +54,8 @@ class AllowedFolders:
 
         Args:
             named: Folders that the operator named; they count even if they are private places, such as the home folder.
-            found: For each other folder, its source in words; it does not count if it is a private place.
-            roots: Returns the folders that the client declares at the moment; the same rule holds for them.
+            found: Other folders, by their source in words; a folder that is a private place does not count.
+            roots: Returns the folders that the client declares now; private places among them do not count either.
         """
         named_folders = [Folder(path, NAMED) for path in _resolve(named)]
         found_folders = [

@@ -18,15 +18,15 @@ READ_SECONDS = 5
 FRESH_SECONDS = 600
 """Seconds for which a balance is remembered; another program with the same key may spend credits meanwhile."""
 REFUND_SECONDS = 60
-"""Seconds after a task has failed in which KIE may still give its credits back, which would hide a later charge."""
+"""Seconds in which KIE may still give back the credits of a failed task; that would hide the charge of another task."""
 
 
 class Known(NamedTuple):
-    """A balance that KIE told."""
+    """A balance in an answer of KIE."""
 
     credits: float
     asked: float
-    """Seconds since 1970 when KIE was asked."""
+    """The time at which KIE was asked, in seconds since 1970."""
 
 
 class Before(NamedTuple):
@@ -35,7 +35,7 @@ class Before(NamedTuple):
     task_id: str
     credits: float
     beside: bool
-    """Whether it was asked for beside the create request, so that KIE may have charged the task already."""
+    """Whether KIE was asked while the create request was sent, so that the task may have been charged already."""
 
 
 class Balance:
@@ -48,7 +48,7 @@ class Balance:
         self._task_group = task_group
         self._known: Known | None = None
         self._beside: Before | None = None
-        """For the latest task that began without a remembered balance; an earlier one did not run alone."""
+        """The balance before the latest task for which none was remembered; an earlier such task did not run alone."""
 
     async def read(self) -> float:
         """Return the balance from KIE, and remember it.

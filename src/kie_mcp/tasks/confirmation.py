@@ -19,7 +19,7 @@ async def offer_confirmation(ledger: Ledger, task: Task, confirm: str) -> AsyncI
     Args:
         ledger: The ledger, which records the new id.
         task: The task that needs a confirmation; KIE does not know it yet.
-        confirm: The confirmation id that the caller passed, which is not valid then; empty if there was none.
+        confirm: The confirmation id that the caller passed; empty for none. If the error is raised, it was not valid.
     """
     try:
         yield

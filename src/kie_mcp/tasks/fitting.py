@@ -25,7 +25,7 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
     """Convert a file so that it fits a model's limits, as far as possible, and remove its metadata.
 
     Args:
-        content: The file.
+        content: The file to convert.
         limits: The limits of the model's field that takes the file.
         name: The file's name for error messages.
         keep_metadata: True to keep metadata, such as the location, in the file.
@@ -57,7 +57,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
     """Check that a file will fit a field of a model after its conversion; clips and sounds are not converted here.
 
     Args:
-        content: The file.
+        content: The file to check.
         ref: The path or URL in the model's field, with the limits of this field.
         keep_metadata: True to keep metadata, such as the location, in the file.
 

@@ -27,7 +27,7 @@ async def remove_leftovers(folder: Path, ledger: Ledger) -> None:
 
     Args:
         folder: The output folder.
-        ledger: The ledger.
+        ledger: The ledger, which has the tasks and whether their files are saved.
     """
     try:
         for id_, places in (await anyio.to_thread.run_sync(_find_partial_files, folder)).items():

@@ -16,7 +16,7 @@ SECONDS = 5
 """Most seconds to wait for the answer of a host."""
 MOST_REDIRECTS = 5
 MOST_KEPT = 200
-"""Most URLs whose type is kept, because a call asks for it twice: for the idempotency key, and for the request."""
+"""Most URLs whose types are remembered. A call needs each type twice: for the idempotency key and for the request."""
 PAGE = "text/html"
 
 

@@ -63,7 +63,7 @@ def _is_of_kind(file: IO[bytes], result: Result) -> bool:
     """Return whether a file is a picture, a clip or a sound if the saved result was one."""
     if not (result.is_media and result.mime_type):
         return True
-    # A type that is not known by the content was taken from the host's answer when the file was saved.
+    # If the content did not show the type when the file was saved, the host's answer did.
     declared = "" if result.mime_type in formats.EXTENSIONS else result.mime_type
     found = result_types.identify(file, declared=declared, url=result.link, takes_text=False)
     file.seek(0)

@@ -85,7 +85,7 @@ class Uploader:
         """Upload the file that a text names: a URL, a data URI, base64 text or a path, as people and clients write it.
 
         Args:
-            text: The text.
+            text: What the caller wrote to name the file.
             name: The file's name for a URL; it may be empty.
 
         Raises:

@@ -1,6 +1,7 @@
 """Check that a message has exactly a shape that the SDK accepts, by the standard library alone.
 
-The checks are stricter than the SDK. What they refuse is left to the SDK, which is always right, only later.
+The checks are stricter than the SDK. Messages that they refuse are left to the SDK, which answers them rightly, but
+later.
 """
 
 from collections.abc import Callable, Mapping

@@ -35,8 +35,8 @@ async def ask(size: str, requests: list[tuple[str, dict[str, Any]]]) -> list[str
     """Start a server, send it requests one after the other, and return the results as JSON.
 
     Args:
-        size: The size of its tool list.
-        requests: The method and the params of each.
+        size: The size of the server's tool list.
+        requests: The method and the params of each request.
     """
     server = build_server(App(selection=Selection(size)))
     send, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)

@@ -18,7 +18,7 @@ MAYBE_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
 class WholeCharacters:
-    """ASGI middleware that answers JSON-RPC requests with half a character by itself."""
+    """ASGI middleware that refuses JSON-RPC requests that contain half a character."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
