@@ -111,7 +111,8 @@ def resolve_links(page: Page, pages: list[Page], root: Path = ROOT) -> str:
             raise ValueError(f"{page.source} links to {path}, which is not there")
         return f"{repository}/blob/main/{target}{anchor}"
 
-    return LINK.sub(resolve, page.text)
+    # The generator knows no `\\<`, with which GitHub shows the sign itself.
+    return LINK.sub(resolve, page.text.replace("\\<", "&lt;"))
 
 
 def _relate(target: Page, page: Page) -> str:
@@ -146,7 +147,7 @@ def write_configuration(pages: list[Page]) -> str:
             *nav,
             "]",
             "[project.theme]",
-            # Nothing is loaded from elsewhere.
+            # Fonts would be loaded from another host.
             "font = false",
             'features = ["navigation.instant", "navigation.sections", "navigation.top", "search.highlight"]',
             "",

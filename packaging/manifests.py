@@ -258,11 +258,22 @@ def _pack(value: object) -> str:
 def write_links(page: str, project: Project) -> str:
     """Return the README with today's install links and the registry's line of ownership."""
     bundle = f"{project.repository}/releases/latest/download/{project.name}.mcpb"
-    links = (
-        f"<!-- mcp-name: {project.registry_name} -->\n"
-        f"[Claude Desktop: download the bundle]({bundle}) · [Cursor: install]({link_cursor()}) · "
-        f"[VS Code: install]({link_vscode()})"
+    plugin = f"claude plugin install {project.name}@{project.name} --config api_key=your-key"
+    ways = (
+        f"**Claude Desktop**: [download the bundle]({bundle}) and open it. Claude asks for the key and a daily cap.",
+        f"**Cursor**: [install]({link_cursor()}), and write your key in place of `your-key`.",
+        f"**VS Code**: [install]({link_vscode()}). It asks for the key.",
+        f"**Claude Code**: `claude plugin marketplace add {project.slug}`, then `{plugin}`.",
+        f"**Gemini CLI**: `gemini extensions install {project.repository}`. It asks for the key.",
     )
+    listed = "\n".join(f"- {way}" for way in ways)
+    links = f"""\
+<!-- mcp-name: {project.registry_name} -->
+Once a version is published, these add the server:
+
+{listed}
+
+Or add it by hand, as below."""
     return LINKS.sub(lambda block: f"{block[1]}{links}\n{block[2]}", page)
 
 

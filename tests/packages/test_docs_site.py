@@ -66,6 +66,11 @@ def test_every_tool_that_makes_something_has_a_page(site: Path) -> None:
     assert tools <= pages
 
 
+def test_a_sign_that_is_escaped_for_the_forge_is_shown(site: Path) -> None:
+    text = (site / "models" / "veo_video" / "index.html").read_text(encoding="utf-8")
+    assert "Files: URL, path or task:&lt;id&gt;#&lt;n&gt;." in text
+
+
 def test_nothing_on_the_site_comes_from_another_host(site: Path) -> None:
     text = (site / "index.html").read_text(encoding="utf-8")
     assert "fonts.googleapis" not in text
