@@ -125,7 +125,7 @@ def test_the_tools_are_told_with_what_they_take() -> None:
     assert run.returncode == 0
     for tool in Selection("suno_music").tools:
         assert f"  {tool['name']} " in run.stdout
-    assert "Make two songs" in run.stdout
+    assert "Write and sing" in run.stdout
     assert "kling_video" not in run.stdout
 
 

@@ -30,7 +30,11 @@ _DRIVE = re.compile(r"/?(?P<drive>[a-z])[:|][\\/](?P<rest>.*)", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(
     r"(www\.)?[\w-]+(\.[\w-]+)*\.(com|org|net|io|ai|app|dev|co|de|uk|eu|example)/\S+", re.IGNORECASE
 )
-_HOME = re.compile(r"(\$HOME|\$\{HOME\}|%USERPROFILE%|%HOME%)(?=[\\/])", re.IGNORECASE)
+_HOME = re.compile(
+    r"(\$(env:)?(HOME|USERPROFILE)|\$\{(env:)?(HOME|USERPROFILE)\}|%USERPROFILE%|(%HOMEDRIVE%)?%HOMEPATH%|%HOME%)"
+    r"(?=[\\/])",
+    re.IGNORECASE,
+)
 _SHELL_ESCAPE = re.compile(r"\\([^\w\\]|\\)")
 """Matches what a terminal writes for a blank or bracket in a path that is dragged into it: `\\ `."""
 _ALIKE = str.maketrans(

@@ -114,7 +114,9 @@ def become(wanted: Wanted) -> None:
 def import_everything() -> None:
     """Do what each of the processes would do at its start or at its first call."""
     for module in pkgutil.walk_packages(kie_mcp.__path__, "kie_mcp."):
-        importlib.import_module(module.name)
+        # Only alembic can import the scripts of a migration.
+        if ".migrations." not in module.name:
+            importlib.import_module(module.name)
     for family in FAMILIES:
         _ = family.input_schema
     # The first time takes a quarter of a second.

@@ -211,7 +211,7 @@ SPEECH = Family(
 
 SOUND_EFFECT = Family(
     "elevenlabs_sound_effect",
-    "Make a sound effect with ElevenLabs: steps, rain, an explosion.",
+    "Make a sound effect with ElevenLabs.",
     (SoundEffectV2,),
 )
 

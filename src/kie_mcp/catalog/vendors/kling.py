@@ -357,7 +357,7 @@ class Motion30(Motion):
 
 VIDEO = Family(
     "kling_video",
-    "Make a video with Kling (Kuaishou): 3.0 by default, 2.5 turbo for less.",
+    "Make a video, or animate a picture, with Kling: 3.0 by default, 2.5 turbo for less.",
     (
         Kling30,
         Kling3TurboText,

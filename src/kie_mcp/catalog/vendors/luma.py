@@ -28,6 +28,6 @@ class LumaModify(KieModel):
 
 MODIFY = Family(
     "luma_modify",
-    "Edit a video of up to 10 s with Luma: the prompt says which style to give it, or what to add or remove.",
+    "Edit a video of up to 10 s with Luma.",
     (LumaModify,),
 )

@@ -185,7 +185,7 @@ class MidjourneyExtendAuto(MidjourneyExtend):
 
 IMAGE = Family(
     "midjourney_image",
-    "Make four pictures with Midjourney from words or pictures, or a video of one picture.",
+    "Make four pictures with Midjourney, or a video of one picture.",
     (MidjourneyText, MidjourneyImage, MidjourneyStyle, MidjourneyOmni, MidjourneyVideo, MidjourneyVideoHd),
 )
 

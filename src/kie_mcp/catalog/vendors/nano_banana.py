@@ -121,6 +121,7 @@ class NanoBananaPro(NanoBanana):
 
 IMAGE = Family(
     "nano_banana_image",
-    "Make a picture, photo or drawing, or edit images, with Nano Banana (Google): keeps characters alike; pro finest.",
+    "Make or draw a picture, photo or drawing, or edit images, with Nano Banana (Google): keeps characters alike; pro "
+    "finest.",
     (NanoBanana21, NanoBananaText, NanoBananaEdit, NanoBanana2, NanoBanana2Lite, NanoBananaPro),
 )

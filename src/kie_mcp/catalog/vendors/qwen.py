@@ -233,7 +233,7 @@ class Qwen3ProImage(Qwen3Image):
 
 IMAGE = Family(
     "qwen_image",
-    "Pictures by Qwen, good at lettering.",
+    "Make or edit a picture with Qwen, good at lettering.",
     (
         QwenText,
         QwenEdit,

@@ -97,6 +97,6 @@ EXTEND = Family("runway_extend", "Continue a video of runway_video as a prompt s
 
 ALEPH = Family(
     "runway_aleph",
-    "Edit a video with Runway Aleph. The prompt says what to do: transfer a style, remove or add an object, relight.",
+    "Change or edit a video with Runway Aleph as the prompt says: give it a style, remove or add an object, relight.",
     (Aleph,),
 )

@@ -320,7 +320,7 @@ class V1LiteImage(V1Steady):
 
 VIDEO = Family(
     "seedance_video",
-    "ByteDance video: 1.5 cheap, 2.5 fine.",
+    "Make a video with Seedance: 1.5 cheap, 2.5 fine.",
     (
         Seedance15,
         Seedance2Mini,

@@ -99,6 +99,6 @@ class Sora2Storyboard(Sora):
 
 VIDEO = Family(
     "sora_video",
-    "Make a video with sound with Sora 2 (OpenAI), from words, a first frame or shots; pro is finer.",
+    "Make a video with Sora 2 (OpenAI), from words, a first frame or shots.",
     (Sora2Text, Sora2Image, Sora2ProText, Sora2ProImage, Sora2Storyboard),
 )

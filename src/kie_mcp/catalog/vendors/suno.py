@@ -452,7 +452,7 @@ class Recover(Suno):
 
 MUSIC = Family(
     "suno_music",
-    "Make two songs with Suno. Prompt alone: Suno writes them. With style and title you decide; all other details need "
+    "Write and sing two songs with Suno. Prompt alone: Suno decides. With style and title you do; other details need "
     "both.",
     (Music,),
 )

@@ -109,7 +109,7 @@ def _result_with_key_note(app: App, answer: Mapping[str, Any], text: str) -> Cal
 
 FIND_MODELS = Tool(
     "find_models",
-    "Find the tool and model for a job said in words (lip sync, upscaler, voiceover), by kind, mode or price.",
+    "Find tool and model for a job in words (lip sync, talking portrait, upscaler, voiceover), by kind, mode or price.",
     FindModels,
     find_models,
 )

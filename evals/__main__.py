@@ -1,0 +1,69 @@
+"""Score whether the right tool gets chosen: `python -m evals ranking`, or `python -m evals model --url … --name …`.
+
+A model's key is read from the variable EVALS_KEY, if the address needs one. No tool runs, and nothing is paid to KIE.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from evals.asking import Model, judge_situation, judge_wish, open_client, write_report
+from evals.data import read_situations, read_wishes
+from evals.ranking import FIRST, rank
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build_server
+from kie_mcp.server.selection import Selection
+
+GOAL = 57
+"""Fewest wishes for which a right tool has to be among the first ones."""
+
+
+def rank_tools(tools: list[dict[str, Any]]) -> int:
+    """Print for how many wishes a search finds a right tool; return 1 if these are too few."""
+    wishes = read_wishes()
+    missed = rank(wishes, tools)
+    for wish, found in missed:
+        print(
+            f"{wish.search or wish.say}\n    wanted {', '.join(sorted(wish.tools))}; found {', '.join(found) or 'none'}"
+        )
+    right = len(wishes) - len(missed)
+    print(f"A right tool is among the first {FIRST} for {right} of {len(wishes)} wishes; the goal is {GOAL}.")
+    return int(right < GOAL)
+
+
+def ask_model(options: argparse.Namespace, tools: list[dict[str, Any]]) -> int:
+    """Ask a model for its calls, and print or write the report."""
+    instructions = build_server(App(selection=Selection(options.tools))).instructions or ""
+    with open_client(os.environ.get("EVALS_KEY", "")) as client:
+        model = Model(options.url, options.name, options.api, client, instructions, tools)
+        verdicts = [judge_wish(model, wish) for wish in read_wishes()]
+        verdicts += [judge_situation(model, situation) for situation in read_situations()]
+    report = write_report(model, verdicts)
+    print(report)
+    if options.write:
+        options.write.write_text(report, encoding="utf-8")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the two scorers; without arguments, with those of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m evals", description=__doc__)
+    parser.add_argument("scorer", choices=["ranking", "model"])
+    parser.add_argument("--tools", default="standard", help="size of the tool list")
+    parser.add_argument("--url", help="address of the model's API with its version, such as http://127.0.0.1:11434/v1")
+    parser.add_argument("--api", choices=["openai", "anthropic"], default="openai")
+    parser.add_argument("--name", help="the model's name there")
+    parser.add_argument("--write", type=Path, help="file to write the report to")
+    options = parser.parse_args(arguments)
+    tools = Selection(options.tools).tools
+    if options.scorer == "ranking":
+        return rank_tools(tools)
+    if not (options.url and options.name):
+        parser.error("a model needs --url and --name")
+    return ask_model(options, tools)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

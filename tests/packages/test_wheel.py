@@ -1,0 +1,102 @@
+"""The wheel and the sdist: the same bytes each time, and all that belongs into them."""
+
+import os
+import re
+import shutil
+import tarfile
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from build import build_python_packages
+from project import read_project
+from support.paths import ROOT
+
+PARTS = ("src", "packaging", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs")
+
+
+def copy_checkout(folder: Path) -> Path:
+    folder.mkdir()
+    for name in PARTS:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = build_python_packages(ROOT, tmp_path_factory.mktemp("dist"))
+    return {"sdist": made[1], "wheel": made[0]} if made[0].suffix == ".whl" else {"sdist": made[0], "wheel": made[1]}
+
+
+@pytest.fixture(scope="module")
+def metadata(packages: dict[str, Path]) -> Message:
+    with zipfile.ZipFile(packages["wheel"]) as wheel:
+        (name,) = [each for each in wheel.namelist() if each.endswith(".dist-info/METADATA")]
+        return Parser().parsestr(wheel.read(name).decode())
+
+
+def test_two_builds_of_one_source_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1764547200")
+    hashes: list[dict[str, str]] = []
+    for name in ("one", "two"):
+        checkout = copy_checkout(tmp_path / name)
+        for file in checkout.rglob("*"):
+            os.utime(file, (len(hashes) * 10**8, len(hashes) * 10**8))
+        made = build_python_packages(checkout, tmp_path / f"{name}-dist")
+        hashes.append({each.name: sha256(each.read_bytes()).hexdigest() for each in made})
+    assert len(hashes[0]) == 2
+    assert hashes[0] == hashes[1]
+
+
+def test_the_sdist_makes_the_same_wheel(packages: dict[str, Path], tmp_path: Path) -> None:
+    with tarfile.open(packages["sdist"]) as sdist:
+        sdist.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    made = [each for each in build_python_packages(unpacked, tmp_path / "dist") if each.suffix == ".whl"]
+    assert [each.read_bytes() for each in made] == [packages["wheel"].read_bytes()]
+
+
+def test_the_sdist_has_what_a_packager_tests_with(packages: dict[str, Path]) -> None:
+    with tarfile.open(packages["sdist"]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    needed = (
+        "tests/conftest.py",
+        "docs/models.md",
+        "scripts/test",
+        "constraints.txt",
+        "CONTRIBUTING.md",
+        "server.json",
+    )
+    assert set(needed) <= names
+    assert not [name for name in names if re.search(r"__pycache__|\.node|\.venv|^dist/", name)]
+
+
+def test_the_wheel_has_the_package_alone(packages: dict[str, Path]) -> None:
+    with zipfile.ZipFile(packages["wheel"]) as wheel:
+        names = wheel.namelist()
+    assert {name.partition("/")[0] for name in names} == {"kie_mcp", f"kie_mcp-{read_project().version}.dist-info"}
+    assert "kie_mcp/py.typed" in names
+
+
+def test_every_link_of_the_package_s_page_leads_somewhere(metadata: Message) -> None:
+    page = metadata.get_payload()
+    assert isinstance(page, str)
+    assert [link for link in re.findall(r"\]\(([^)\s]+)\)", page) if not re.match(r"https?://|#", link)] == []
+    project = read_project()
+    inside = re.findall(rf"\]\({project.repository}/blob/v{project.version}/([^)#]+)", page)
+    assert len(inside) >= 5
+    assert [path for path in inside if not (ROOT / path).exists()] == []
+
+
+def test_the_package_s_page_tells_where_everything_is(metadata: Message) -> None:
+    urls = dict(each.split(", ", 1) for each in metadata.get_all("Project-URL", []))
+    assert urls == read_project().urls
+    versions = [each.rpartition(" ")[2] for each in metadata.get_all("Classifier", []) if ":: 3." in each]
+    assert versions == ["3.11", "3.12", "3.13", "3.14"]
+    assert metadata["Description-Content-Type"] == "text/markdown"
