@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
@@ -43,7 +44,13 @@ class Finished:
 
 
 async def run_program(
-    command: Sequence[str], *, seconds: float, max_output_bytes: int, memory_bytes: int | None = None
+    command: Sequence[str],
+    *,
+    seconds: float,
+    max_output_bytes: int,
+    memory_bytes: int | None = None,
+    folder: Path | None = None,
+    on_output: Callable[[bytes], None] | None = None,
 ) -> Finished:
     """Run a program to its end. If this call is cancelled, the program is ended.
 
@@ -53,6 +60,8 @@ async def run_program(
         max_output_bytes: Largest number of bytes that the program may write to standard output, and to standard error;
             if it writes more, it is ended.
         memory_bytes: Largest amount of memory that the program may use; None for no limit. Only Linux limits it.
+        folder: The folder in which the program runs; None for that of this process.
+        on_output: A function that is called with each piece that the program writes to standard output.
 
     Raises:
         OSError: The program cannot be started.
@@ -60,12 +69,12 @@ async def run_program(
     """
     with anyio.fail_after(seconds):
         # With the stdio transport, standard input carries the client's messages, which a program must not read.
-        process = await anyio.open_process(command, stdin=subprocess.DEVNULL, env=_build_environment())
+        process = await anyio.open_process(command, stdin=subprocess.DEVNULL, env=_build_environment(), cwd=folder)
         async with process:
             running.add(process.pid)
             try:
                 _limit_resources(process.pid, seconds, memory_bytes)
-                return await _read_all(process, max_output_bytes)
+                return await _read_all(process, max_output_bytes, on_output)
             except BaseException:
                 _end(process)
                 raise
@@ -73,11 +82,13 @@ async def run_program(
                 running.discard(process.pid)
 
 
-async def _read_all(process: Process, max_bytes: int) -> Finished:
+async def _read_all(process: Process, max_bytes: int, on_output: Callable[[bytes], None] | None) -> Finished:
     output, errors = bytearray(), bytearray()
 
     async def read(stream: ByteReceiveStream, into: bytearray) -> None:
         async for piece in stream:
+            if on_output and into is output:
+                on_output(piece)
             into += piece[: max_bytes - len(into)]
             if len(into) == max_bytes:
                 _end(process)
