@@ -45,7 +45,7 @@ INSTALL = "Install ffmpeg, or start the server with it: pip install 'kie-mcp[ffm
 _LOUDNESS = re.compile(rb"I: +(-?[\d.]+|-?inf|nan) LUFS")
 _PROGRESS = re.compile(rb"out_time_(?:us|ms)=(\d+)")
 _LACKS = re.compile(rb"No such filter: '(\w+)'|Unknown encoder '(\w+)'")
-_NO_GLYPH = re.compile(rb"Glyph 0x[0-9A-F]+ not found", re.IGNORECASE)
+_NO_GLYPH = re.compile(rb"Glyph 0x(?!2060)[0-9A-F]+ not found", re.IGNORECASE)
 
 Report = Callable[[float], None]
 """The type of a function that is told which share of a film is made, from 0 to 1."""

@@ -175,8 +175,8 @@ def _place_pieces(timeline: Timeline, sources: Sources, unit: Fraction) -> tuple
     for number, (before, piece) in enumerate(pairwise(pieces), start=1):
         if piece.fade and piece.fade >= min(before.length - before.fade, piece.length):
             raise InvalidCall(
-                f"clips.{number}.fade: {piece.clip.fade:g} s is longer than what there is to fade: clip {number - 1} has "
-                f"{before.length * unit:.2f} s, clip {number} {piece.length * unit:.2f} s.",
+                f"clips.{number}.fade: {piece.clip.fade:g} s is longer than what there is to fade: clips.{number - 1} has "
+                f"{float(before.length * unit):.2f} s, clips.{number} has {float(piece.length * unit):.2f} s.",
                 "Nothing was made. Shorten it.",
             )
     return tuple(pieces)

@@ -43,16 +43,21 @@ def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
         fit: How pieces of another shape are fitted, unless they say it themselves.
     """
     shown = [Joined(add_piece(graph, layout, piece, piece.clip.fit or fit), piece.length) for piece in layout.pieces]
-    rate = f"fps={layout.rate}"
     joined = _join_cuts(graph, layout, shown)
     (label, length), rest = joined[0], joined[1:]
     for following, fade in zip(rest, _fades(layout), strict=True):
         seconds, offset = (format_number(layout.to_seconds(each)) for each in (fade, length - fade))
         label = graph.add_chain(
-            f"xfade=transition=fade:duration={seconds}:offset={offset}", rate, of=(label, following.label)
+            f"xfade=transition=fade:duration={seconds}:offset={offset}", _steady(layout), of=(label, following.label)
         )
         length += following.length - fade
     return label
+
+
+def _steady(layout: Layout) -> str:
+    """Return the filter that sets the time base in which one frame is one unit, as `xfade` needs it."""
+    # `fps`, which does so as well, drops the last frame that `xfade` gives.
+    return f"settb={1 / layout.rate}"
 
 
 def _fades(layout: Layout) -> list[int]:
@@ -66,12 +71,11 @@ def _join_cuts(graph: Graph, layout: Layout, shown: list[Joined]) -> list[Joined
         if piece.fade or not groups:
             groups.append([])
         groups[-1].append(each)
-    rate = f"fps={layout.rate}"
     return [
         group[0]
         if len(group) == 1
         else Joined(
-            graph.add_chain(f"concat=n={len(group)}:v=1:a=0", rate, of=[each.label for each in group]),
+            graph.add_chain(f"concat=n={len(group)}:v=1:a=0", _steady(layout), of=[each.label for each in group]),
             sum(each.length for each in group),
         )
         for group in groups
@@ -85,7 +89,8 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
         return _add_still(graph, layout, piece, fit)
     if not piece.source or not piece.picture:
         width, height = layout.size
-        return graph.add_chain(f"color=color=black:size={width}x{height}:rate={layout.rate}", whole, "format=yuv420p")
+        card = f"color=color=black:size={width}x{height}:rate={layout.rate}"
+        return graph.add_chain(card, whole, "format=yuv420p", COLORS, _steady(layout))
     clip, picture = piece.clip, piece.picture
     begin = clip.start + picture.starts
     seconds = layout.to_seconds(piece.length)
@@ -100,7 +105,7 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     still = f"tpad=stop_mode=clone:stop_duration={format_number(seconds + 1)}"
     label = graph.add_chain(speed, cut, steady, still, whole, of=(f"[{number}:V:0]",))
     label = fit_picture(graph, label, picture, layout.size, fit)
-    return graph.add_chain("setsar=1", "format=yuv420p", f"settb={1 / layout.rate}", of=(label,))
+    return graph.add_chain("setsar=1", "format=yuv420p", _steady(layout), of=(label,))
 
 
 def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int], fit: Fit) -> str:
@@ -174,4 +179,4 @@ def _add_still(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     middle = "x=iw/2-iw/zoom/2:y=ih/2-ih/zoom/2"
     shown = f"zoompan=z={zoom}:{middle}:d={piece.length}:s={width}x{height}:fps={layout.rate}"
     whole = f"trim=end_frame={piece.length}"
-    return graph.add_chain("format=yuv444p", shown, whole, "setsar=1", "format=yuv420p", COLORS, of=(label,))
+    return graph.add_chain("format=yuv444p", shown, whole, "setsar=1", "format=yuv420p", COLORS, _steady(layout), of=(label,))

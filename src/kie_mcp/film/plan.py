@@ -77,7 +77,7 @@ def plan_measurement(layout: Layout, gain_db: float | None = None) -> tuple[str,
     """Return ffmpeg's arguments that measure the loudness of a film's sound, which stands at the end of the log."""
     graph = Graph()
     label = add_sound(graph, layout, gain_db)
-    label = graph.add_chain("ebur128=framelog=quiet", of=(label,))
+    label = graph.add_chain("ebur128=framelog=verbose", of=(label,))
     return *graph.inputs, "-filter_complex", graph.text, "-map", label, "-f", "null", "-"
 
 

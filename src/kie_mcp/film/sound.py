@@ -29,7 +29,8 @@ def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str
     voices += [_add_laid(graph, layout, each) for each in layout.sounds if each.sound.role == "voice"]
     music = [_add_laid(graph, layout, each) for each in layout.sounds if each.sound.role == "music"]
     parts = [_add_laid(graph, layout, each) for each in layout.sounds if each.sound.role == "effect"]
-    parts += [_join_pieces(graph, layout)] * bool(layout.pieces)
+    if layout.pieces:
+        parts.append(_join_pieces(graph, layout))
     if music and voices:
         voice, key = graph.add_split("asplit", of=(_mix(graph, voices),), ends=2)
         parts += [voice, graph.add_chain(DUCKING, of=(_mix(graph, music), key))]
