@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import anyio
 import anyio.to_thread
 import PIL.Image
 import PIL.ImageFont
@@ -19,11 +20,13 @@ from kie_mcp.catalog.fields import Ref
 from kie_mcp.child_process import Finished, run_program
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.film import facts, texts
+from kie_mcp.film.graph import STILL_ENDING
 from kie_mcp.film.layout import Layout, Source, lay_out
 from kie_mcp.film.plan import Plan, choose_loudness, plan_film, plan_measurement
 from kie_mcp.film.sound import has_sound
 from kie_mcp.film.timeline import Timeline
 from kie_mcp.media import ffmpeg, pictures
+from kie_mcp.text import shorten
 
 EDIT_SECONDS = 3600.0
 """Maximum seconds for one run of ffmpeg."""
@@ -98,13 +101,7 @@ async def prepare(timeline: Timeline, folder: Path, names: Mapping[Ref, str], ly
         InvalidCall: When ffmpeg is not installed, a source cannot be read, or the timeline asks for what is not there.
     """
     program = find_program()
-    read: dict[str, facts.Facts] = {}
-    for ref, name in names.items():
-        if name not in read:
-            is_still = name.endswith((".png", ".jpg"))
-            path = folder / name
-            read[name] = await _measure_still(path) if is_still else await facts.probe(program, path, str(ref))
-    sources = {ref: Source(name, read[name]) for ref, name in names.items()}
+    sources = await _read_sources(program, folder, names)
     edit = Edit(program, folder, timeline, lay_out(timeline, sources), sources, lyrics)
     plan_film(timeline, edit.layout, sources, lyrics=lyrics)
     return edit
@@ -119,9 +116,7 @@ async def make_film(edit: Edit, report: Report) -> Film:
     """
     gain = await _find_gain(edit)
     sizes = {source.name: (edit.folder / source.name).stat().st_size for source in edit.sources.values()}
-    plan = plan_film(
-        edit.timeline, edit.layout, edit.sources, gain_db=gain, lyrics=edit.lyrics, sizes=sizes
-    )
+    plan = plan_film(edit.timeline, edit.layout, edit.sources, gain_db=gain, lyrics=edit.lyrics, sizes=sizes)
     await anyio.to_thread.run_sync(_write_files, edit.folder, plan)
     run = await _run(edit, ("-y", *plan.arguments), _follow(plan, report))
     path = edit.folder / plan.result
@@ -144,6 +139,25 @@ def write_still(file: IO[bytes], target: Path) -> None:
             shown.save(written, "PNG", compress_level=1)
 
 
+async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) -> dict[Ref, Source]:
+    moving = {ref: name for ref, name in names.items() if not name.endswith(STILL_ENDING)}
+    found = await facts.probe(program, [folder / name for name in moving.values()]) if moving else []
+    if found is None:
+        # One of them cannot be read. One after the other tells which.
+        found = [
+            each for name in moving.values() for each in await facts.probe(program, [folder / name]) or [facts.Facts()]
+        ]
+    read = dict(zip(moving, found, strict=True))
+    for ref, each in read.items():
+        if not each.picture and not each.track:
+            raise InvalidCall(
+                f"{shorten(ref, 80)} has neither picture nor sound that ffmpeg here can read.",
+                "Nothing was made. Give another file.",
+            )
+    stills = {ref: await _measure_still(folder / name) for ref, name in names.items() if ref not in moving}
+    return {ref: Source(name, (read | stills)[ref]) for ref, name in names.items()}
+
+
 async def _measure_still(path: Path) -> facts.Facts:
     def measure() -> tuple[int, int]:
         with disk.open_file(path) as file:
@@ -155,7 +169,7 @@ async def _measure_still(path: Path) -> facts.Facts:
 def _write_files(folder: Path, plan: Plan) -> None:
     for name, content in plan.files.items():
         disk.replace_file(folder / name, content.encode())
-    if texts.TEXTS_NAME in plan.files:
+    if texts.BURNED_NAME in plan.files:
         fonts = folder / texts.FONTS_FOLDER
         fonts.mkdir(mode=0o700, exist_ok=True)
         font = PIL.ImageFont.load_default(20)
@@ -209,7 +223,9 @@ async def _run(edit: Edit, arguments: tuple[str, ...], on_output: Callable[[byte
             on_output=on_output,
         )
     except TimeoutError:
-        raise InvalidCall(f"ffmpeg did not come to an end in {EDIT_SECONDS / 60:.0f} minutes.", "Make less at once.") from None
+        raise InvalidCall(
+            f"ffmpeg did not come to an end in {EDIT_SECONDS / 60:.0f} minutes.", "Make less at once."
+        ) from None
     except OSError as error:
         raise InvalidCall(f"ffmpeg does not run: {error.strerror}.", INSTALL) from None
     if run.exit_code:
@@ -235,12 +251,12 @@ async def _check(edit: Edit, plan: Plan, path: Path) -> None:
     Raises:
         KieMcpError: When they differ.
     """
-    if not path.is_file() or not path.stat().st_size:
-        raise _differs("it is empty")
+    if not await anyio.Path(path).is_file():
+        raise _differs("there is none")
     if plan.mime_type.startswith("image/"):
         await anyio.to_thread.run_sync(_check_still, path)
         return
-    made = await facts.probe(edit.program, path, path.name)
+    (made,) = await facts.probe(edit.program, [path]) or [facts.Facts()]
     rate, seconds = float(edit.layout.rate), plan.seconds or 0
     if plan.frames is not None:
         if not made.picture or made.picture.frames != plan.frames:

@@ -7,8 +7,10 @@ works where there is no ffprobe.
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import anyio.to_thread
@@ -30,7 +32,9 @@ STEADY_SHARE = 0.98
 """Smallest share of the frames that have equal distances in a clip with a constant frame rate."""
 HIGHEST_RATE = 120
 
-_STREAM = re.compile(r"^ *Stream #0:\d+.*?: (Video|Audio): (\w+)(.*)$", re.MULTILINE)
+_INPUT = re.compile(r"^Input #(\d+), (.*?)(?=^Input #|\Z)", re.MULTILINE | re.DOTALL)
+_MAPPED = re.compile(r"^  Stream #(\d+):\d+ -> #0:(\d+)", re.MULTILINE)
+_STREAM = re.compile(r"^ *Stream #\d+:\d+.*?: (Video|Audio): (\w+)(.*)$", re.MULTILINE)
 _ROTATION = re.compile(r"display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
 _HEADER = re.compile(r"#(\w+) (\d+): *(.*)")
 _PIXELS = re.compile(r", (?P<pixels>[a-z]\w+)(?:\((?P<colors>[^)]*)\))?, \d+x\d+")
@@ -114,41 +118,50 @@ class _Stream:
         return Fraction(self.values.get("tb", "1/1000"))
 
 
-async def probe(program: str, path: Path, name: str) -> Facts:
-    """Read the facts of a clip or sound.
+async def probe(program: str, paths: Sequence[Path]) -> list[Facts] | None:
+    """Read the facts of clips and sounds in one run; None if ffmpeg cannot read one of them.
 
     Args:
         program: The path of ffmpeg.
-        path: The file.
-        name: What the caller calls the file, for error messages.
+        paths: The files.
 
     Raises:
-        InvalidCall: The file has neither picture nor sound, or ffmpeg cannot read it.
+        InvalidCall: When ffmpeg does not run, or does not come to an end in time.
     """
-    mapped = ("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy", "-f", "framecrc", "pipe:1")
-    command = (program, "-nostdin", "-hide_banner", *ffmpeg.SAFE_INPUT_OPTIONS, "-i", f"file:{path.absolute()}")
+    command = [program, "-nostdin", "-hide_banner"]
+    for path in paths:
+        command += [*ffmpeg.SAFE_INPUT_OPTIONS, "-i", f"file:{path.absolute()}"]
+    for number, _ in enumerate(paths):
+        command += ["-map", f"{number}:V:0?", "-map", f"{number}:a:0?"]
+    command += ["-c", "copy", "-f", "framecrc", "pipe:1"]
     try:
-        run = await run_program([*command, *mapped], seconds=PROBE_SECONDS, max_output_bytes=MOST_PROBE_BYTES)
+        run = await run_program(command, seconds=PROBE_SECONDS, max_output_bytes=MOST_PROBE_BYTES)
     except TimeoutError:
-        raise InvalidCall(f"{name} could not be read within {PROBE_SECONDS:g} s.") from None
+        raise InvalidCall(f"The files could not be read within {PROBE_SECONDS:g} s.", "Give shorter ones.") from None
     except OSError as error:
-        raise InvalidCall(f"ffmpeg does not run: {error.strerror}.") from None
-    facts = await anyio.to_thread.run_sync(read_facts, run)
-    if not facts.picture and not facts.track:
-        raise InvalidCall(f"{name} has neither picture nor sound that ffmpeg here can read.", "Give another file.")
-    return facts
+        raise InvalidCall(f"ffmpeg does not run: {error.strerror}.", "Install another build of it.") from None
+    return None if run.exit_code else await anyio.to_thread.run_sync(read_facts, run, len(paths))
 
 
-def read_facts(run: Finished) -> Facts:
-    """Read the facts from what ffmpeg printed about a file."""
+def read_facts(run: Finished, count: int) -> list[Facts]:
+    """Read the facts from what ffmpeg printed about some files."""
     log = run.errors.decode(errors="replace").partition("\nOutput #0")[0]
+    logs = dict.fromkeys(map(str, range(count)), "") | {
+        number: text for number, text in _INPUT.findall(log) if number.isdecimal()
+    }
     streams = _read_packets(run.output.decode(errors="replace"))
-    picture = next((each for each in streams if each.values.get("media_type") == "video" and each.times), None)
-    track = next((each for each in streams if each.values.get("media_type") == "audio" and each.times), None)
-    return Facts(_read_picture(picture, log) if picture else None, _read_track(track) if track else None)
+    mapped = _MAPPED.findall(run.errors.decode(errors="replace"))
+    found = []
+    for number in map(str, range(count)):
+        mine = [streams[end] for source, end in mapped if source == number and end in streams and streams[end].times]
+        picture = next((each for each in mine if each.values.get("media_type") == "video"), None)
+        track = next((each for each in mine if each.values.get("media_type") == "audio"), None)
+        shown = _read_picture(picture, logs[number]) if picture else None
+        found.append(Facts(shown, _read_track(track) if track else None))
+    return found
 
 
-def _read_packets(text: str) -> list[_Stream]:
+def _read_packets(text: str) -> dict[str, _Stream]:
     streams: dict[str, _Stream] = {}
     for line in text.splitlines():
         if line.startswith("#"):
@@ -161,7 +174,7 @@ def _read_packets(text: str) -> list[_Stream]:
         if stream and shown.lstrip("-").isdecimal():
             stream.times.append(int(shown))
             stream.end = max(stream.end, int(shown) + (int(duration) if duration.isdecimal() else 0))
-    return list(streams.values())
+    return streams
 
 
 def _read_picture(stream: _Stream, log: str) -> Picture:
@@ -171,7 +184,9 @@ def _read_picture(stream: _Stream, log: str) -> Picture:
     if end <= times[-1] and len(times) > 1:
         end = times[-1] + round((times[-1] - times[0]) / (len(times) - 1))
     shape = Fraction(stream.values.get("sar", "0/1")) or Fraction(1)
-    told = next((found for found in _STREAM.finditer(log) if found[1] == "Video" and "attached pic" not in found[3]), None)
+    told = next(
+        (found for found in _STREAM.finditer(log) if found[1] == "Video" and "attached pic" not in found[3]), None
+    )
     facts = told[3] if told else ""
     pixels = _PIXELS.search(facts)
     turn = _ROTATION.search(log)
@@ -224,7 +239,7 @@ def find_rate(times: list[int], unit: Fraction) -> Fraction | None:
         times: The times of the frames in order, in units of the time base.
         unit: The time base in seconds.
     """
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     if not gaps or times[-1] <= times[0]:
         return None
     mean = Fraction(times[-1] - times[0], len(gaps))
@@ -234,5 +249,3 @@ def find_rate(times: list[int], unit: Fraction) -> Fraction | None:
         return None
     usual = min(USUAL_RATES, key=lambda each: abs(each - rate))
     return usual if abs(usual - rate) <= RATE_TOLERANCE * usual else rate.limit_denominator(1001)
-
-

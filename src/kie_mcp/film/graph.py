@@ -2,19 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
-from kie_mcp.media.ffmpeg import MAX_FRAME_PIXELS
+from kie_mcp.media.ffmpeg import FRUGAL_INPUT_OPTIONS, SAFE_INPUT_OPTIONS
 
 STILL_ENDING = ".png"
 """Ending of the names of pictures in the private folder."""
-SAFE_OPTIONS = (
-    "-protocol_whitelist",
-    "file",
-    "-format_whitelist",
-    "mov,matroska,avi,mp3,wav,w64,ogg,flac,aac,aiff,caf,au,amr,ac3,eac3,asf,flv,mpeg,mpegvideo,mpegts,png_pipe,"
-    "jpeg_pipe,concat,ass",
-)
-"""Options of every input: no other protocols, and no formats that open further files but our own list."""
+OWN_FORMATS = {".png": "png_pipe", ".txt": "concat", ".srt": "srt"}
+"""For the endings of files that are written here, ffmpeg's name of their format. No other file is read as one of these,
+because a list for `concat` makes ffmpeg open further files."""
 
 
 @dataclass
@@ -28,8 +24,10 @@ class Graph:
 
     def add_input(self, name: str, *options: str) -> int:
         """Add a file of the private folder, and return its number for `[0:v]` and the like."""
-        decoding = ("-threads", "1", "-max_pixels", str(MAX_FRAME_PIXELS))
-        self.inputs += [*SAFE_OPTIONS, *decoding, *options, "-i", f"file:{name}"]
+        *safe, formats = SAFE_INPUT_OPTIONS
+        own = OWN_FORMATS.get(PurePath(name).suffix)
+        form = (f"{formats},{own}", "-f", own) if own else (formats,)
+        self.inputs += [*safe, *form, *FRUGAL_INPUT_OPTIONS, *options, "-i", f"file:{name}"]
         self._count += 1
         return self._count - 1
 

@@ -175,8 +175,9 @@ def _place_pieces(timeline: Timeline, sources: Sources, unit: Fraction) -> tuple
     for number, (before, piece) in enumerate(pairwise(pieces), start=1):
         if piece.fade and piece.fade >= min(before.length - before.fade, piece.length):
             raise InvalidCall(
-                f"clips.{number}.fade: {piece.clip.fade:g} s is longer than what there is to fade: clips.{number - 1} has "
-                f"{float(before.length * unit):.2f} s, clips.{number} has {float(piece.length * unit):.2f} s.",
+                f"clips.{number}.fade: {piece.clip.fade:g} s is longer than what there is to fade: "
+                f"clips.{number - 1} has {float(before.length * unit):.2f} s, "
+                f"clips.{number} has {float(piece.length * unit):.2f} s.",
                 "Nothing was made. Shorten it.",
             )
     return tuple(pieces)
@@ -228,10 +229,14 @@ def _measure_sound(number: int, sound: Sound, sources: Sources) -> float:
 
 def _lay_sound(number: int, sound: Sound, sources: Sources, film: float) -> Laid:
     if sound.at >= film:
-        raise InvalidCall(f"sounds.{number}.at: the film ends at {film:.2f} s.", "Nothing was made. Let it begin earlier.")
+        raise InvalidCall(
+            f"sounds.{number}.at: the film ends at {film:.2f} s.", "Nothing was made. Let it begin earlier."
+        )
     there = _measure_sound(number, sound, sources)
     left = film - sound.at
     is_cut = sound.loop or there > left
     seconds = left if is_cut else there
     usual = MUSIC_FADE_SECONDS if sound.role == "music" and is_cut else 0
-    return Laid(sources[sound.source], sound, seconds, min(usual if sound.fade_out is None else sound.fade_out, seconds))
+    return Laid(
+        sources[sound.source], sound, seconds, min(usual if sound.fade_out is None else sound.fade_out, seconds)
+    )

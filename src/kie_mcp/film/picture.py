@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from kie_mcp.film.facts import Picture
-from kie_mcp.film.graph import STILL_ENDING, Graph, format_number
+from kie_mcp.film.graph import Graph, format_number
 from kie_mcp.film.layout import Layout, Piece
 from kie_mcp.film.timeline import Fit
 
@@ -167,7 +167,7 @@ def _add_still(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     source = piece.source
     if not source or not source.facts.still:
         raise ValueError("no picture")
-    number = graph.add_input(source.name, "-f", "png_pipe" if source.name.endswith(STILL_ENDING) else "jpeg_pipe")
+    number = graph.add_input(source.name)
     width, height = layout.size
     scale = 1 if piece.clip.zoom == "none" else ZOOM_SCALE
     large = (width * scale, height * scale)
@@ -179,4 +179,6 @@ def _add_still(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     middle = "x=iw/2-iw/zoom/2:y=ih/2-ih/zoom/2"
     shown = f"zoompan=z={zoom}:{middle}:d={piece.length}:s={width}x{height}:fps={layout.rate}"
     whole = f"trim=end_frame={piece.length}"
-    return graph.add_chain("format=yuv444p", shown, whole, "setsar=1", "format=yuv420p", COLORS, _steady(layout), of=(label,))
+    return graph.add_chain(
+        "format=yuv444p", shown, whole, "setsar=1", "format=yuv420p", COLORS, _steady(layout), of=(label,)
+    )

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from kie_mcp.errors import InvalidCall
 from kie_mcp.film import texts
 from kie_mcp.film.facts import Picture
-from kie_mcp.film.graph import STILL_ENDING, Graph, format_number
+from kie_mcp.film.graph import Graph, format_number
 from kie_mcp.film.layout import Layout, Source, Sources
 from kie_mcp.film.picture import COLORS, add_picture, fit_picture
 from kie_mcp.film.sound import add_sound, has_sound
@@ -117,13 +117,13 @@ def _plan_mp4(
     titles = [each for each in shown if each.style == "title"]
     attached = [each for each in shown if each.style != "title"] if timeline.subtitles == "attach" else []
     burned = titles if timeline.subtitles == "attach" else shown
-    files = {texts.TEXTS_NAME: texts.build_ass(burned or attached, layout.size)} if shown else {}
+    files = _write_burned(burned, layout)
     copies_picture = not burned and can_copy_picture(timeline, layout)
     copies_sound = copies_picture and gain_db is None and can_copy_sound(layout)
     options: list[str] = []
     if copies_picture:
         files[JOIN_NAME] = build_join_list(layout)
-        number = graph.add_input(JOIN_NAME, "-f", "concat", "-safe", "1")
+        number = graph.add_input(JOIN_NAME, "-safe", "1")
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
         if copies_sound and has_sound(layout):
             options += ["-map", f"{number}:a:0", "-c:a", "copy"]
@@ -133,9 +133,8 @@ def _plan_mp4(
     if not copies_sound and has_sound(layout):
         options += ["-map", add_sound(graph, layout, gain_db), *AAC]
     if attached:
-        name = texts.TEXTS_NAME if not burned else f"attached-{texts.TEXTS_NAME}"
-        files[name] = texts.build_ass(attached, layout.size)
-        number = graph.add_input(name, "-f", "ass")
+        files[texts.ATTACHED_NAME] = texts.build_srt(attached)
+        number = graph.add_input(texts.ATTACHED_NAME)
         options += ["-map", f"{number}:s:0", "-c:s", "mov_text"]
     complex_ = ("-filter_complex", graph.text) if graph.chains else ()
     frames = sum(piece.picture.frames for piece in layout.pieces if piece.picture) if copies_picture else layout.frames
@@ -166,10 +165,14 @@ def _place_index(layout: Layout, size: int) -> tuple[str, ...]:
     return "-moov_size", str(100_000 + MOOV_BYTES_PER_PACKET * packets)
 
 
+def _write_burned(shown: Sequence[texts.Shown], layout: Layout) -> dict[str, str]:
+    return {texts.BURNED_NAME: texts.build_ass(shown, layout.size)} if shown else {}
+
+
 def _burn(graph: Graph, label: str, shown: Sequence[texts.Shown]) -> str:
     if not shown:
         return label
-    burned = f"ass=filename={texts.TEXTS_NAME}:fontsdir={texts.FONTS_FOLDER}"
+    burned = f"ass=filename={texts.BURNED_NAME}:fontsdir={texts.FONTS_FOLDER}"
     return graph.add_chain(burned, "format=yuv420p", COLORS, of=(label,))
 
 
@@ -184,10 +187,9 @@ def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Sh
     else:
         options = ("-c:v", "libwebp", "-quality", "80", "-loop", "0", "-fps_mode", "passthrough")
     name = f"film.{layout.format}"
-    files = {texts.TEXTS_NAME: texts.build_ass(shown, layout.size)} if shown else {}
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *options, *WITHOUT_METADATA, name)
     # How a player counts equal frames of an animation differs, so their number is not checked.
-    return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, files)
+    return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, _write_burned(shown, layout))
 
 
 def _plan_sound(timeline: Timeline, layout: Layout, sources: Sources, gain_db: float | None) -> Plan:
@@ -201,9 +203,9 @@ def _plan_sound(timeline: Timeline, layout: Layout, sources: Sources, gain_db: f
     else:
         options = ("-map", add_sound(graph, layout, gain_db), *ENCODERS[MIME_TYPES[layout.format]])
     complex_ = ("-filter_complex", graph.text) if graph.chains else ()
-    metadata = WITHOUT_METADATA
+    metadata: tuple[str, ...] = WITHOUT_METADATA
     if timeline.cover and layout.format in COVERED_FORMATS:
-        cover = graph.add_input(sources[timeline.cover].name, "-f", _pipe_of(sources[timeline.cover].name))
+        cover = graph.add_input(sources[timeline.cover].name)
         options += ("-map", f"{cover}:v:0", "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p")
         options += ("-disposition:v:0", "attached_pic")
         # The cover of an MP3 is in such a tag, which is left out otherwise.
@@ -240,7 +242,7 @@ def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
         number = graph.add_input(source.name, *options)
         label = fit_picture(graph, f"[{number}:V:0]", piece.picture, size, fit)
     elif source and source.facts.still:
-        number = graph.add_input(source.name, "-f", _pipe_of(source.name))
+        number = graph.add_input(source.name)
         label = fit_picture(graph, f"[{number}:v:0]", Picture("png", *source.facts.still, 1, 0, 0, None), size, fit)
     else:
         raise InvalidCall("The last clip has no picture.", "Nothing was made. Name a clip or picture last.")
@@ -250,10 +252,6 @@ def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
     output = ("-f", "image2", "-update", "1", *quality, "-fps_mode", "passthrough")
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *output, *WITHOUT_METADATA, name)
     return Plan(arguments, name, MIME_TYPES[layout.format], None, None)
-
-
-def _pipe_of(name: str) -> str:
-    return "png_pipe" if name.endswith(STILL_ENDING) else "jpeg_pipe"
 
 
 def is_whole(clip: Clip) -> bool:
@@ -300,4 +298,3 @@ def build_join_list(layout: Layout) -> str:
         if piece.source and piece.picture:
             lines += [f"file '{PurePath(piece.source.name).name}'", f"duration {piece.picture.seconds:.6f}"]
     return "\n".join(lines) + "\n"
-

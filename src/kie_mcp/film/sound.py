@@ -26,9 +26,9 @@ def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str
         gain_db: How much louder the mix becomes, in decibels, with its peaks limited; None for unchanged.
     """
     voices = [_add_voice(graph, layout, piece) for piece in layout.pieces if piece.voice]
-    voices += [_add_laid(graph, layout, each) for each in layout.sounds if each.sound.role == "voice"]
-    music = [_add_laid(graph, layout, each) for each in layout.sounds if each.sound.role == "music"]
-    parts = [_add_laid(graph, layout, each) for each in layout.sounds if each.sound.role == "effect"]
+    voices += [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "voice"]
+    music = [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "music"]
+    parts = [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "effect"]
     if layout.pieces:
         parts.append(_join_pieces(graph, layout))
     if music and voices:
@@ -88,9 +88,7 @@ def _add_piece(graph: Graph, layout: Layout, piece: Piece) -> str:
     number = graph.add_input(source.name, "-vn", *options, "-t", format_number(min(seconds, there)))
     volume = f"volume={format_number(clip.volume)}" if clip.volume != 1 else ""
     tempo = _change_tempo(clip.speed)
-    return graph.add_chain(
-        STEADY, ONE_FORM, *tempo, volume, "apad", whole, "asetpts=N/SR/TB", of=(f"[{number}:a:0]",)
-    )
+    return graph.add_chain(STEADY, ONE_FORM, *tempo, volume, "apad", whole, "asetpts=N/SR/TB", of=(f"[{number}:a:0]",))
 
 
 def _change_tempo(speed: float) -> tuple[str, ...]:
@@ -108,7 +106,7 @@ def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
     return graph.add_chain(STEADY, ONE_FORM, _delay(layout.to_samples(piece.at)), of=(f"[{number}:a:0]",))
 
 
-def _add_laid(graph: Graph, layout: Layout, laid: Laid) -> str:
+def _add_laid(graph: Graph, laid: Laid) -> str:
     """Add a sound of the timeline, which begins at its second of the film."""
     sound = laid.sound
     track = laid.source.facts.track

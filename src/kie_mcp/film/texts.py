@@ -1,4 +1,4 @@
-"""Texts of a film as a subtitle file (ASS), which ffmpeg burns in or attaches. No text ever is a part of a filter."""
+"""Texts of a film as subtitle files: ASS to burn them in, SRT to attach them. No text ever is a part of a filter."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,9 @@ from kie_mcp.film.layout import Layout
 from kie_mcp.film.timeline import Text, Timeline
 from kie_mcp.text import make_visible
 
-TEXTS_NAME = "texts.ass"
+BURNED_NAME, ATTACHED_NAME = "texts.ass", "texts.srt"
+WORD_JOINER = "\u2060"
+"""A character without width. Behind the first sign of a command, it makes a text of it."""
 FONT_NAME, FONTS_FOLDER = "Aileron", "fonts"
 """The font that Pillow brings; fontconfig replaces letters that it lacks by those of the machine's fonts."""
 SHORTEST_SECONDS, SECONDS_PER_LETTER, LONGEST_SECONDS = 1.5, 1 / 15, 8.0
@@ -32,7 +34,7 @@ Alignment, MarginL, MarginR, MarginV, Encoding
 {styles}
 
 [Events]
-Format: Layer, Start, End, Style, Text
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 
 
@@ -91,7 +93,7 @@ def build_ass(texts: Iterable[Shown], size: tuple[int, int]) -> str:
     styles.append(_build_style("title", short / 9, ALIGNMENTS["center"], short))
     head = _HEAD.format(width=width, height=height, styles="\n".join(styles))
     lines = (
-        f"Dialogue: 0,{_format_time(each.start)},{_format_time(each.end)},{each.style},{escape(each.text)}\n"
+        f"Dialogue: 0,{_format_time(each.start)},{_format_time(each.end)},{each.style},,0,0,0,,{escape(each.text)}\n"
         for each in texts
     )
     return head + "".join(lines)
@@ -100,11 +102,25 @@ def build_ass(texts: Iterable[Shown], size: tuple[int, int]) -> str:
 def escape(text: str) -> str:
     r"""Return a text as ASS shows it: no braces that begin a command, no backslash that begins an escape.
 
-    A line break becomes `\N`. A word joiner, which has no width, separates a backslash from the letter after it.
+    A line break becomes `\N`.
     """
-    lines = make_visible(text).strip().split("\n")
-    shown = (line.strip().replace("\\", "\\\u2060").replace("{", "\\{").replace("}", "\\}") for line in lines)
-    return "\\N".join(shown)
+    escaped = "\n".join(_split_lines(text)).replace("\\", f"\\{WORD_JOINER}").replace("{", "\\{").replace("}", "\\}")
+    return escaped.replace("\n", "\\N")
+
+
+def build_srt(texts: Iterable[Shown]) -> str:
+    """Return a subtitle file to attach; no text begins a tag, an escape, or another subtitle."""
+    blocks = (
+        f"{number}\n{_format_time(each.start, ',')} --> {_format_time(each.end, ',')}\n"
+        + re.sub(r"[\\<]|--(?=>)", rf"\g<0>{WORD_JOINER}", "\n".join(_split_lines(each.text)))
+        for number, each in enumerate(texts, start=1)
+    )
+    return "\n\n".join(blocks) + "\n"
+
+
+def _split_lines(text: str) -> list[str]:
+    """Return the lines of a text that show something."""
+    return [line.strip() for line in make_visible(text).split("\n") if line.strip()]
 
 
 def _build_style(name: str, font_px: float, alignment: int, short_px: int) -> str:
@@ -113,8 +129,8 @@ def _build_style(name: str, font_px: float, alignment: int, short_px: int) -> st
     return f"Style: {','.join(map(str, (*cells, alignment, margin, margin, margin, 1)))}"
 
 
-def _format_time(seconds: float) -> str:
-    hundredths = round(seconds * 100)
-    hours, rest = divmod(hundredths, 360_000)
+def _format_time(seconds: float, point: str = ".") -> str:
+    """Return a time as ASS has it, such as `0:00:01.50`; SRT has a comma and thousandths."""
+    hours, rest = divmod(round(seconds * 100), 360_000)
     minutes, rest = divmod(rest, 6_000)
-    return f"{hours}:{minutes:02}:{rest // 100:02}.{rest % 100:02}"
+    return f"{hours}:{minutes:02}:{rest // 100:02}{point}{rest % 100:02}" + "0" * (point == ",")
