@@ -23,7 +23,7 @@ from kie_mcp.ledger.rate_limit import CreateSlots
 from kie_mcp.ledger.rows import MOST_CREDITS, if_json, row_from_task, task_from_row, update_task
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
-from kie_mcp.ledger.task import FINAL, IN_PARTS, Result, State, Task
+from kie_mcp.ledger.task import FINAL, WITHOUT_CREDITS, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
@@ -279,8 +279,8 @@ class Ledger:
             # Whatever the clock says, a task that was recorded later is a later task.
             *(tasks.c.number > row["number"] for row in number),
         ]
-        # A whole itself costs nothing; its parts are tasks as well.
-        others = (tasks.c.id != task.id, tasks.c.route != IN_PARTS, tasks.c.state != "prepared")
+        # A whole itself costs nothing; its parts are tasks as well. Nor does an edit.
+        others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
         # For one condition after the other, SQLite takes the index; for all of them in one, it looks at every task.
         queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
         for query in queries:

@@ -22,6 +22,11 @@ PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
 IN_PARTS = "parts"
 """The route of a whole: a task that KIE makes in parts, each of which is a task with a route of its own."""
 
+EDIT = "edit"
+"""The route of a film that is made on this machine, and costs nothing."""
+WITHOUT_CREDITS = (IN_PARTS, EDIT)
+"""The routes of tasks for which KIE charges nothing themselves."""
+
 KEPT_FOR = 14 * 24 * 3600
 """Seconds for which KIE keeps the results and the record of a task."""
 
@@ -129,6 +134,11 @@ class Task:
     def in_parts(self) -> bool:
         """Whether this is a whole, which KIE makes in parts."""
         return self.route == IN_PARTS
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether this is a film that is made on this machine."""
+        return self.route == EDIT
 
     @property
     def final(self) -> bool:

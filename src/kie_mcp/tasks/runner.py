@@ -36,14 +36,13 @@ from kie_mcp.tasks.services import Change, Services
 from kie_mcp.tasks.stray_references import refuse_stray_references
 from kie_mcp.tasks.takeover import Takeover
 from kie_mcp.tasks.uploads import Uploader
-from kie_mcp.tasks.watcher import Watcher
-from kie_mcp.tasks.whole import Started, WholeWatcher
+from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, prepared, stop_edit
+from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
 """Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
-AnyWatcher = Watcher | WholeWatcher
 
 
 class Runner:
@@ -120,7 +119,8 @@ class Runner:
                 return await self.get(repeated.id, seconds=seconds)
             task = await self._pricing.build_task(order, idempotency_key, contents)
             watcher = await self._build_watcher(task)
-            repeated = await self._record(watcher, confirm)
+            async with prepared(watcher, order, self._watchers):
+                repeated = await self._record(watcher, confirm)
         if repeated:
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it goes on if the caller cancels this call.
@@ -291,6 +291,10 @@ class Runner:
         model = MODELS.get(task.model)
         return estimate_duration(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
 
+    def stop_edit(self, id_: str) -> None:
+        """Stop an edit that this process makes; other tasks go on, because KIE cannot stop them."""
+        stop_edit(self._watchers.get(id_))
+
     def is_busy(self, task: Task) -> bool:
         """Return True while a task runs, and while its files are downloaded for the first time."""
         return not task.final or (task.id in self._watchers and not task.note)
@@ -322,11 +326,7 @@ class Runner:
         return self.clock.time() - self._rules.repeat_window if self._rules.repeat_window else None
 
     async def _build_watcher(self, task: Task) -> AnyWatcher:
-        """Return a new watcher of a task."""
-        duration = await self.estimate_duration(task)
-        if task.in_parts:
-            return WholeWatcher(task, self._services, duration, self)
-        return Watcher(task, self._services, duration)
+        return build_watcher(task, self._services, await self.estimate_duration(task), self)
 
     async def _add(
         self,
