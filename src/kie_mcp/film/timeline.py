@@ -1,16 +1,24 @@
 """Timeline: what a film is made of, as a caller writes it. It is checked before any program runs."""
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
 from kie_mcp.catalog.fields import AnyFile, Image, Ref, TaskRef
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import FREE
 
-EDIT_MODEL = "kie-mcp/edit"
-"""The name under which edits stand in the ledger, where KIE's tasks have the id of a model."""
+EDIT_TOOL, EDIT_MODEL = "edit_media", "kie-mcp/edit"
+"""The tool's name, and the name under which edits stand in the ledger, where KIE's tasks have the id of a model."""
 
 Fit = Literal["pad", "crop", "blur"]
 Place = Literal["bottom", "center", "top"]
@@ -26,7 +34,11 @@ LONGEST_SECONDS = 3600
 STILL_SECONDS = 5
 """Seconds for which a picture or a card is shown, if nothing else is said."""
 
-Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
+# The limits are not in the schema, because every word of it takes room in a client's context.
+AsNumber = WithJsonSchema({"type": "number"})
+Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS), AsNumber]
+StillSeconds = Annotated[float, Field(gt=0, le=600), AsNumber]
+FadeSeconds = Annotated[float, Field(ge=0, le=30), AsNumber]
 
 
 def _check_ratio(text: str) -> str:
@@ -36,20 +48,29 @@ def _check_ratio(text: str) -> str:
     return text
 
 
-class Clip(Part):
+class _Brief(BaseModel):
+    """An object that is written down without the fields that have their defaults, so that it reads as it was said."""
+
+    @model_serializer(mode="wrap")
+    def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {name: value for name, value in write(self).items() if getattr(self, name) != fields[name].default}
+
+
+class Clip(_Brief, Part):
     """One piece of a film: a clip, a picture, a sound or, without a source, a card with a title."""
 
-    source: AnyFile | None = Field(None, description="Clip, picture or sound; none: a card.")
-    title: str = Field("", max_length=300, description="Large text over it.")
+    source: AnyFile | None = Field(None, description="None: a card.")
+    title: str = Field("", max_length=300)
     start: Seconds = 0
     end: Seconds | None = None
-    seconds: Annotated[float, Field(gt=0, le=600)] | None = Field(None, description="Of a picture or card.")
+    seconds: StillSeconds | None = Field(None, description="Of a picture or card.")
     speed: float = Field(1, ge=0.25, le=4)
     volume: float = Field(1, ge=0, le=4)
-    fade: float = Field(0, ge=0, le=10, description="Seconds of cross-fade from the clip before.")
+    fade: FadeSeconds = Field(0, description="Cross-fade from the clip before.")
     fit: Fit | None = None
     zoom: Literal["in", "out", "none"] = Field("in", description="Of a picture.")
-    voice: AnyFile | None = Field(None, description="Spoken over it; a picture lasts as long.")
+    voice: AnyFile | None = Field(None, description="A picture lasts as long.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -62,17 +83,17 @@ class Clip(Part):
         return self
 
 
-class Sound(Part):
+class Sound(_Brief, Part):
     """A sound under or over the whole film: music, a voice, or an effect."""
 
-    source: AnyFile = Field(description="Sound, or a clip with sound.")
-    role: Literal["music", "voice", "effect"] = Field("music", description="Music is lowered under voice.")
-    at: Seconds = Field(0, description="Second of the film.")
+    source: AnyFile
+    role: Literal["music", "voice", "effect"] = "music"
+    at: Seconds = 0
     start: Seconds = 0
     end: Seconds | None = None
     volume: float = Field(1, ge=0, le=4)
-    fade_in: float = Field(0, ge=0, le=30)
-    fade_out: float | None = Field(None, ge=0, le=30, description="Of music 2 by default.")
+    fade_in: FadeSeconds = 0
+    fade_out: FadeSeconds | None = Field(None, description="Default 2 of music that the film's end cuts.")
     loop: bool = False
 
     @model_validator(mode="after")
@@ -82,7 +103,7 @@ class Sound(Part):
         return self
 
 
-class Text(Part):
+class Text(_Brief, Part):
     """A text that is shown for some seconds, such as a subtitle."""
 
     text: str = Field(min_length=1, max_length=1000)
@@ -97,7 +118,7 @@ class Text(Part):
         return self
 
 
-class Timeline(KieModel):
+class Timeline(_Brief, KieModel):
     """Joins clips, pictures, sounds and texts to one file on this machine, free of charge."""
 
     id = EDIT_MODEL
@@ -107,24 +128,25 @@ class Timeline(KieModel):
     routes = ()
     usual_seconds = 20
 
-    clips: tuple[Clip, ...] = Field((), max_length=MOST_CLIPS, description="In order.")
-    sounds: tuple[Sound, ...] = Field((), max_length=MOST_SOUNDS)
-    texts: tuple[Text, ...] = Field((), max_length=MOST_TEXTS, description="Subtitles.")
+    clips: tuple[Clip, ...] = ()
+    sounds: tuple[Sound, ...] = ()
+    texts: tuple[Text, ...] = ()
     lyrics: TaskRef | None = Field(None, description="Task of suno_timestamped_lyrics: its lines become texts.")
     subtitles: Literal["burn", "attach"] = "burn"
     aspect_ratio: Annotated[str, AfterValidator(_check_ratio)] | None = None
     height: Annotated[int, Field(ge=64, le=2160)] | None = Field(None, description="Pixels.")
-    fit: Fit = Field("pad", description="Of clips of another shape.")
+    fit: Fit = "pad"
     loudness: Annotated[float, Field(ge=-31, le=-8)] | None = Field(
         None, description="LUFS; -14 by default where sounds are mixed."
     )
     format: Format | None = Field(None, description="png and jpg: the last frame.")
     cover: Image | None = Field(None, description="Of an mp3 or m4a.")
 
-    longest: ClassVar[int] = LONGEST_SECONDS
-
     @model_validator(mode="after")
     def _check(self) -> Self:
+        for name, most in (("clips", MOST_CLIPS), ("sounds", MOST_SOUNDS), ("texts", MOST_TEXTS)):
+            if len(getattr(self, name)) > most:
+                raise ValueError(f"{name}: takes up to {most}")
         if not self.clips and not self.sounds:
             raise ValueError("give clips or sounds")
         if self.clips and self.clips[0].fade:

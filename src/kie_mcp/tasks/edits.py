@@ -85,6 +85,7 @@ class EditWatcher:
         except BaseException:
             self.discard()
             raise
+        self.task.basis = "made on this machine"
         seconds = START_SECONDS + SHARE_OF_LENGTH * self._edit.layout.seconds
         self.duration = DurationEstimate(seconds, is_measured=False)
 
@@ -145,7 +146,8 @@ class EditWatcher:
         task, downloader = self.task, _require_downloader(self._services)
         task.results = [await downloader.take(task, film.path, film.mime_type)]
         task.kind = next(kind for kind in ("video", "audio", "image") if film.mime_type.startswith(kind))
-        task.state, task.error = "succeeded", None
+        task.state, task.error, task.credits = "succeeded", None, 0
+        task.finished = self._services.clock.time()
         sidecar_note = await self._services.write_sidecars(task)
         task.note = " ".join(filter(None, (film.note, sidecar_note)))
 
