@@ -5,6 +5,7 @@ the length of the file, the frame rate, and whether two files can be joined with
 works where there is no ffprobe.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ USUAL_RATES = tuple(
 )
 RATE_TOLERANCE = 0.002
 """Largest difference from a usual frame rate, as a share of it, that counts as this rate."""
-STEADY_SHARE = 0.98
+STEADY_SHARE = 0.95
 """Smallest share of the frames that have equal distances in a clip with a constant frame rate."""
 HIGHEST_RATE = 120
 
@@ -84,6 +85,10 @@ class Track:
     seconds: float
     starts: float
     packets: int = 0
+    early: int = 0
+    """Number of packets before the sound itself, which an encoder needs to get going (AAC's priming)."""
+    late: int = 0
+    """Number of packets that begin after the end of the picture."""
     copied_form: tuple[str, ...] = ()
 
 
@@ -157,7 +162,7 @@ def read_facts(run: Finished, count: int) -> list[Facts]:
         picture = next((each for each in mine if each.values.get("media_type") == "video"), None)
         track = next((each for each in mine if each.values.get("media_type") == "audio"), None)
         shown = _read_picture(picture, logs[number]) if picture else None
-        found.append(Facts(shown, _read_track(track) if track else None))
+        found.append(Facts(shown, _read_track(track, shown) if track else None))
     return found
 
 
@@ -219,8 +224,9 @@ def _read_picture(stream: _Stream, log: str) -> Picture:
     )
 
 
-def _read_track(stream: _Stream) -> Track:
+def _read_track(stream: _Stream, picture: Picture | None) -> Track:
     unit = stream.time_base
+    end = picture.starts + picture.seconds if picture else math.inf
     first = max(min(stream.times), 0)
     form = ("codec_id", "extradata", "sample_rate", "channel_layout_name", "tb")
     return Track(
@@ -228,6 +234,8 @@ def _read_track(stream: _Stream) -> Track:
         seconds=float((stream.end - first) * unit),
         starts=float(first * unit),
         packets=len(stream.times),
+        early=sum(following <= 0 for _, following in pairwise(stream.times)),
+        late=sum(time * unit >= end for time in stream.times),
         copied_form=tuple(stream.values.get(each, "") for each in form),
     )
 
@@ -240,12 +248,14 @@ def find_rate(times: list[int], unit: Fraction) -> Fraction | None:
         unit: The time base in seconds.
     """
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    if not gaps or times[-1] <= times[0]:
+    usual_gap = Counter(gaps).most_common(1)[0][0] if gaps else 0
+    # In a coarse time base, such as milliseconds, equal distances are rounded to two figures.
+    tolerance = usual_gap / 20
+    near = [gap for gap in gaps if abs(gap - usual_gap) <= tolerance]
+    if usual_gap <= 0 or len(near) < STEADY_SHARE * len(gaps):
         return None
-    mean = Fraction(times[-1] - times[0], len(gaps))
-    near = sum(count for gap, count in Counter(gaps).items() if abs(gap - mean) <= 1 + mean / 50)
-    rate = 1 / (mean * unit)
-    if near < STEADY_SHARE * len(gaps) or not 1 <= rate <= HIGHEST_RATE:
+    rate = 1 / (Fraction(sum(near), len(near)) * unit)
+    if not 1 <= rate <= HIGHEST_RATE:
         return None
     usual = min(USUAL_RATES, key=lambda each: abs(each - rate))
     return usual if abs(usual - rate) <= RATE_TOLERANCE * usual else rate.limit_denominator(1001)

@@ -39,7 +39,11 @@ COPIED_SOUNDS = {"mp3": "mp3", "m4a": "aac", "flac": "flac"}
 END_SECONDS = 1.0
 """Seconds before the end of a clip from which its frames are read to find the last one."""
 SYNC_SECONDS = 0.05
-"""Most seconds by which picture and sound of a clip may differ in length if it is joined without encoding."""
+"""Most seconds by which the sound of a clip may begin later, or be shorter, than its picture if it is copied."""
+START_SECONDS = 0.001
+"""Most seconds after the beginning of its file at which the picture of such a clip may begin."""
+COPIED_ENDINGS = (".mp4", ".mov")
+"""Endings of the files whose streams an MP4 file can take as they are."""
 MOOV_BYTES_PER_PACKET = 48
 """Bytes that the index of an MP4 file takes at most for one packet of picture or sound."""
 LARGE_BYTES = 64_000_000
@@ -123,10 +127,12 @@ def _plan_mp4(
     options: list[str] = []
     if copies_picture:
         files[JOIN_NAME] = build_join_list(layout)
-        number = graph.add_input(JOIN_NAME, "-safe", "1")
+        # The clips are joined as they are, so the conversion that would write their parameters into them is off.
+        number = graph.add_input(JOIN_NAME, "-safe", "1", "-auto_convert", "0")
+        options += ["-copyts"]
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
         if copies_sound and has_sound(layout):
-            options += ["-map", f"{number}:a:0", "-c:a", "copy"]
+            options += ["-map", f"{number}:a:0", "-c:a", "copy", *_drop_overlaps(layout)]
     else:
         label = add_picture(graph, layout, timeline.fit)
         options += ["-map", _burn(graph, label, burned), *H264]
@@ -148,6 +154,24 @@ def _plan_mp4(
         files,
         copies_picture,
     )
+
+
+def _drop_overlaps(layout: Layout) -> tuple[str, ...]:
+    """Return options that leave out the packets of sound which do not belong to the picture of their own clip.
+
+    Every clip has some before its beginning (AAC's priming), and may have some after its end. Joined as they are, they
+    make each clip's sound later than that of the clip before.
+    """
+    dropped: list[range] = []
+    first = 0
+    tracks = [piece.source.facts.track for piece in layout.pieces if piece.source and piece.source.facts.track]
+    for place, track in enumerate(tracks):
+        following = first + track.packets
+        dropped += [range(first, first + track.early)] * (place > 0)
+        dropped += [range(following - track.late, following)] * (place < len(tracks) - 1)
+        first = following
+    terms = [rf"between(n\,{each.start}\,{each.stop - 1})" for each in dropped if each]
+    return ("-bsf:a", f"noise=drop={'+'.join(terms)}") if terms else ()
 
 
 def _place_index(layout: Layout, size: int) -> tuple[str, ...]:
@@ -270,20 +294,27 @@ def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
     found = [picture for picture in pictures if picture]
     first = found[0]
     is_playable = first.codec == "h264" and first.pixels == "yuv420p" and not first.is_turned
+    begin_at_once = all(abs(picture.starts) < START_SECONDS for picture in found)
+    are_mp4 = all(PurePath(piece.source.name).suffix in COPIED_ENDINGS for piece in layout.pieces if piece.source)
     is_wanted = layout.size == (first.width, first.height) or not (timeline.aspect_ratio or timeline.height)
-    return is_playable and is_wanted and first.rate is not None and len({each.copied_form for each in found}) == 1
+    is_plain = is_playable and is_wanted and begin_at_once and are_mp4
+    return is_plain and first.rate is not None and len({each.copied_form for each in found}) == 1
 
 
 def can_copy_sound(layout: Layout) -> bool:
-    """Return whether the sounds of clips whose pictures are copied can be joined as they are: AAC, or none at all."""
+    """Return whether the sounds of clips whose pictures are copied can be joined as they are: AAC, or none at all.
+
+    A sound that is longer than its picture is cut; one that is shorter would leave a gap.
+    """
     if layout.sounds:
         return False
     tracks = [piece.source.facts.track if piece.source else None for piece in layout.pieces]
     found = [track for track in tracks if track]
     if not found:
         return True
-    is_in_step = len(layout.pieces) == 1 or all(
-        abs(piece.source.facts.track.seconds - piece.picture.seconds) <= SYNC_SECONDS
+    is_in_step = all(
+        piece.source.facts.track.starts <= SYNC_SECONDS
+        and piece.picture.seconds - piece.source.facts.track.seconds <= SYNC_SECONDS
         for piece in layout.pieces
         if piece.source and piece.source.facts.track and piece.picture
     )

@@ -112,7 +112,7 @@ def build_srt(texts: Iterable[Shown]) -> str:
     """Return a subtitle file to attach; no text begins a tag, an escape, or another subtitle."""
     blocks = (
         f"{number}\n{_format_time(each.start, ',')} --> {_format_time(each.end, ',')}\n"
-        + re.sub(r"[\\<]|--(?=>)", rf"\g<0>{WORD_JOINER}", "\n".join(_split_lines(each.text)))
+        + re.sub(r"[\\<{]|--(?=>)", rf"\g<0>{WORD_JOINER}", "\n".join(_split_lines(each.text)))
         for number, each in enumerate(texts, start=1)
     )
     return "\n\n".join(blocks) + "\n"
