@@ -1,6 +1,7 @@
 """Films are made by ffmpeg, and every frame of them is decoded: their order, length, shape, loudness and texts."""
 
 import io
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,32 @@ from kie_mcp.errors import InvalidCall
 
 pytestmark = [pytest.mark.anyio, needs_ffmpeg, pytest.mark.untraced]
 
-TURNED = ("-vf", "transpose=2", "-metadata:s:v", "rotate=90")
 HDR = (
     *("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=0"),
     *("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"),
 )
-UNEVEN = ("-vf", "select=not(mod(n\\,3))+lt(n\\,10)", "-fps_mode", "vfr")
+UNEVEN = ("-vf", "select=not(mod(n\\,3))+lt(n\\,6)", "-fps_mode", "vfr")
 
-MIXED = {
-    "plain.mp4": (clip, ("red", 1), {}),
-    "large.mp4": (clip, ("lime", 1), {"size": "320x180"}),
-    "cinema.mp4": (clip, ("blue", 1), {"rate": "24000/1001"}),
-    "television.mp4": (clip, ("red", 1), {"rate": "30000/1001"}),
-    "smooth.mp4": (clip, ("lime", 1), {"rate": "50"}),
-    "uneven.mp4": (clip, ("blue", 1, *UNEVEN), {}),
-    "silent.mp4": (clip, ("red", 1), {"sound": None}),
-    "long-sound.mp4": (clip, ("lime", 1), {"sound": 1.3}),
-    "short-sound.mp4": (clip, ("blue", 1), {"sound": 0.6}),
-    "mono.mp4": (clip, ("red", 1, "-ac", "1", "-ar", "8000"), {}),
-    "wide-pixels.mp4": (clip, ("lime", 1, "-vf", "setsar=2"), {"size": "80x90"}),
-    "full-range.mp4": (clip, ("blue", 1, "-vf", "scale=out_range=pc", "-color_range", "pc"), {}),
-    "web.webm": (clip, ("red", 1, "-c:v", "libvpx", "-c:a", "libopus", "-cpu-used", "8"), {"ending": "webm"}),
-    "stream.ts": (clip, ("lime", 1), {"ending": "ts"}),
-    "old.avi": (clip, ("blue", 1, "-c:v", "mpeg4", "-q:v", "2", "-c:a", "mp3"), {"ending": "avi"}),
-    "odd.mkv": (clip, ("red", 1, "-c:v", "ffv1", "-pix_fmt", "yuv444p"), {"size": "161x91", "ending": "mkv"}),
-    "hdr.mp4": (clip, ("white", 1, *HDR), {}),
+MIXED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "plain.mp4": (("red", 0.6), {}),
+    "large.mp4": (("lime", 0.6), {"size": "320x180"}),
+    "cinema.mp4": (("blue", 0.6), {"rate": "24000/1001"}),
+    "television.mp4": (("red", 0.6), {"rate": "30000/1001"}),
+    "smooth.mp4": (("lime", 0.6), {"rate": "50"}),
+    "uneven.mp4": (("blue", 0.6, *UNEVEN), {}),
+    "silent.mp4": (("red", 0.6), {"sound": None}),
+    "long-sound.mp4": (("lime", 0.6), {"sound": 0.9}),
+    "short-sound.mp4": (("blue", 0.6), {"sound": 0.3}),
+    "mono.mp4": (("red", 0.6, "-ac", "1", "-ar", "8000"), {}),
+    "wide-pixels.mp4": (("lime", 0.6, "-vf", "setsar=2"), {"size": "80x90"}),
+    "full-range.mp4": (("blue", 0.6, "-vf", "scale=out_range=pc", "-color_range", "pc"), {}),
+    "web.webm": (("red", 0.6, "-c:v", "libvpx", "-c:a", "libopus", "-cpu-used", "8"), {"ending": "webm"}),
+    "stream.ts": (("lime", 0.6), {"ending": "ts"}),
+    "old.avi": (("blue", 0.6, "-c:v", "mpeg4", "-q:v", "2", "-c:a", "mp3"), {"ending": "avi"}),
+    "odd.mkv": (("red", 0.6, "-c:v", "ffv1", "-pix_fmt", "yuv444p"), {"size": "161x91", "ending": "mkv"}),
+    "hdr.mp4": (("white", 0.6, *HDR), {}),
 }
-"""Clips of 1 s that differ in all that a film has in common."""
+"""Clips of 0.6 s that differ in all that a film has in common."""
 
 
 def picture(color: str, size: tuple[int, int] = (160, 90), image_format: str = "PNG") -> bytes:
@@ -49,28 +49,29 @@ def picture(color: str, size: tuple[int, int] = (160, 90), image_format: str = "
 
 
 async def test_clips_of_all_kinds_are_joined_in_order_each_with_all_its_frames_and_its_sound(tmp_path: Path) -> None:
-    files = {name: build(*arguments, **options) for name, (build, arguments, options) in MIXED.items()}
+    files = {name: clip(*arguments, **options) for name, (arguments, options) in MIXED.items()}
     made = await make({"clips": [{"source": name} for name in files]}, files, tmp_path)
     assert made.edit.layout.rate == 50
     seen = see(made.film.path)
     # HDR white is not as bright as that of usual screens.
-    assert [color for color, _ in seen[:-1]] == [arguments[0] for _, arguments, _ in MIXED.values()][:-1]
+    assert [color for color, _ in seen[:-1]] == [arguments[0] for arguments, _ in MIXED.values()][:-1]
     lengths = {name: frames for name, (_, frames) in zip(files, seen, strict=True)}
-    assert all(abs(frames - 50) <= 1 for frames in lengths.values()), lengths
+    # The index of an AVI file has no place for the first frame's delay, so this frame is shown twice as long.
+    assert lengths == dict.fromkeys(files, 30) | {"old.avi": 32}
     heard = hear(made.film.path)
-    in_the_middle = {name: heard[10 * number + 4] for number, name in enumerate(files)}
-    wanted = {name: films.PITCHES[str(arguments[0])] for name, (_, arguments, _) in MIXED.items()}
+    in_the_middle = {name: heard[6 * number + 3] for number, name in enumerate(files)}
+    wanted = {name: films.PITCHES[str(arguments[0])] for name, (arguments, _) in MIXED.items()}
     assert in_the_middle == wanted | {"silent.mp4": 0}
-    assert heard[88:90] == [0, 0], "short-sound.mp4 is followed by silence until its picture ends"
+    assert heard[52:54] == [0, 0], "short-sound.mp4 is followed by silence until its picture ends"
 
 
 async def test_a_clip_is_joined_upright_and_with_its_sound_at_its_picture(tmp_path: Path) -> None:
-    half = "color=red:size=160x90:duration=1,drawbox=w=80:color=blue:t=fill"
-    turned = run_ffmpeg("a.mp4", "-f", "lavfi", "-i", half, *films.H264, *TURNED)
-    files = {"turned.mp4": turned, "plain.mp4": clip("lime")}
+    half = "color=red:size=90x160:duration=1,drawbox=h=80:color=blue:t=fill"
+    lying = run_ffmpeg("a.mp4", "-f", "lavfi", "-i", half, *films.H264)
+    files = {"turned.mp4": films.turn(lying), "plain.mp4": clip("lime")}
     made = await make({"clips": [{"source": "turned.mp4"}, {"source": "plain.mp4"}]}, files, tmp_path)
     assert made.edit.layout.size == (160, 90)
-    assert [see(made.film.path, spot)[0][0] for spot in ("iw/4:ih/2", "iw*3/4:ih/2")] == ["blue", "red"]
+    assert [see(made.film.path, spot)[0][0] for spot in ("iw/4:ih/2", "iw*3/4:ih/2")] == ["red", "blue"]
 
 
 async def test_sound_that_begins_later_than_its_picture_stays_where_it_was(tmp_path: Path) -> None:
@@ -87,12 +88,12 @@ async def test_sound_that_begins_later_than_its_picture_stays_where_it_was(tmp_p
 
 OPERATIONS: dict[str, tuple[dict[str, Any], list[tuple[str, int]], float]] = {
     "cut": ({"clips": [{"source": "red.mp4", "start": 0.2, "end": 0.6}]}, [("red", 10)], 0.4),
-    "faster": ({"clips": [{"source": "red.mp4", "speed": 2}]}, [("red", 13)], 0.52),
+    "faster": ({"clips": [{"source": "red.mp4", "speed": 2}]}, [("red", 12)], 0.5),
     "slower": ({"clips": [{"source": "red.mp4", "speed": 0.25}]}, [("red", 100)], 4),
     "a card": ({"clips": [{"seconds": 0.4}, {"source": "red.mp4"}]}, [("black", 10), ("red", 25)], 1.4),
     "a picture": ({"clips": [{"source": "p.png", "seconds": 2}], "height": 90}, [("yellow", 60)], 2),
     "a picture as long as its voice": ({"clips": [{"source": "p.png", "voice": "v.wav"}]}, [("yellow", 27)], 0.9),
-    "a clip that stands for its voice": ({"clips": [{"source": "red.mp4", "voice": "long.mp3"}]}, [("red", 61)], 2.44),
+    "a clip that stands for its voice": ({"clips": [{"source": "red.mp4", "voice": "long.mp3"}]}, [("red", 60)], 2.4),
     "a sound with a picture": ({"clips": [{"source": "v.wav"}], "format": "mp4"}, [("black", 15)], 0.5),
 }
 
@@ -143,8 +144,10 @@ async def test_a_blurred_ground_has_the_colours_of_the_clip(tmp_path: Path) -> N
     timeline = {"clips": [{"source": "a.mp4"}], "aspect_ratio": "1:1", "fit": "blur"}
     made = await make(timeline, {"a.mp4": content}, tmp_path)
     above = [films.read_pixels(made.film.path, f"{x}:2")[0] for x in ("4", "iw-6", "iw/2")]
-    assert [films.name_color(pixel) for pixel in above[:2]] == ["blue", "red"]
-    assert 60 < above[2][0] < 200, "the border of the colours is soft"
+    left, right, middle = above
+    assert left[2] > 150 > right[2]
+    assert right[0] > 150 > left[0]
+    assert all(60 < each < 200 for each in (middle[0], middle[2])), "the border of the colours is soft"
 
 
 async def test_a_picture_is_zoomed_slowly(tmp_path: Path) -> None:
@@ -159,8 +162,8 @@ async def test_a_picture_is_zoomed_slowly(tmp_path: Path) -> None:
 async def test_a_film_with_voice_and_music_has_the_loudness_asked_for(wanted: float | None, tmp_path: Path) -> None:
     files = {
         "red.mp4": clip("red", 3, sound=None),
-        "m.mp3": sound(300, 5, "mp3", "-af", "volume=-12dB"),
-        "v.wav": sound(900, 1, "wav", "-af", "volume=-20dB"),
+        "m.mp3": sound(300, 5, "mp3"),
+        "v.wav": sound(900, 1),
     }
     sounds = [{"source": "m.mp3"}, {"source": "v.wav", "role": "voice", "at": 1}]
     timeline = {"clips": [{"source": "red.mp4"}], "sounds": sounds}
@@ -176,10 +179,8 @@ async def test_a_film_with_voice_and_music_has_the_loudness_asked_for(wanted: fl
 
 async def test_sounds_begin_where_they_should_and_are_repeated_if_asked_for(tmp_path: Path) -> None:
     files = {"red.mp4": clip("red", 2, sound=None), "a.wav": sound(500, 0.3), "b.wav": sound(1500, 0.5)}
-    sounds = [
-        {"source": "a.wav", "at": 0.2, "role": "effect"},
-        {"source": "b.wav", "at": 1, "start": 0.2, "loop": True},
-    ]
+    effect = {"source": "a.wav", "at": 0.2, "role": "effect"}
+    sounds = [effect, {"source": "b.wav", "at": 1, "start": 0.2, "loop": True}]
     timeline = {"clips": [{"source": "red.mp4"}], "sounds": sounds, "loudness": -14}
     heard = hear((await make(timeline, files, tmp_path)).film.path)
     assert heard[0] == heard[7] == 0
@@ -263,7 +264,13 @@ async def test_clips_of_one_form_are_joined_without_encoding_them(tmp_path: Path
     pictures = [packet for name in names for packet in films.packets(before[name], "0:v")]
     assert films.packets(made.film.path, "0:v") == pictures
     assert see(made.film.path) == [("red", 65)]
-    assert set(hear(made.film.path)) == {400}
+    heard = hear(made.film.path)
+    # A joint may be heard in the tenth of a second in which it is.
+    assert [each for number, each in enumerate(heard) if number not in (10, 16)] == [400] * 24
+    times = films.packet_times(made.film.path, "0:a")
+    assert [later - earlier for earlier, later in pairwise(times)].count(1024) >= len(times) - 3
+    assert times == sorted(times)
+    assert films.packet_times(made.film.path, "0:v") == list(range(0, 65 * 512, 512))
 
 
 async def test_only_the_sound_is_encoded_where_music_is_put_under_clips_of_one_form(tmp_path: Path) -> None:
@@ -316,9 +323,8 @@ async def test_texts_are_shown_as_they_are_written(tmp_path: Path) -> None:
 
 async def test_texts_and_titles_are_burned_in_for_their_time_only(tmp_path: Path) -> None:
     clips = [{"seconds": 0.4}, {"title": HOSTILE[0], "seconds": 0.4}, {"seconds": 0.4}]
-    texts = [
-        {"text": text, "at": 0.8 + number / 25, "until": 0.84 + number / 25} for number, text in enumerate(HOSTILE)
-    ]
+    starts = [0.8 + number / 25 for number, _ in enumerate(HOSTILE)]
+    texts = [{"text": text, "at": at, "until": at + 0.04} for text, at in zip(HOSTILE, starts, strict=True)]
     made = await make({"clips": clips, "texts": texts, "height": 180}, {}, tmp_path)
     raw = films.decode(made.film.path, "-vf", "format=gray", "-f", "rawvideo", "-")
     size = 320 * 180

@@ -3,6 +3,7 @@
 import itertools
 import re
 import shutil
+import struct
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -137,7 +138,7 @@ def read_samples(path: Path) -> list[int]:
 
 def measure_loudness(path: Path) -> float:
     """Return the loudness of a file in LUFS."""
-    command = [str(PROGRAM), "-nostdin", "-i", path, "-vn", "-af", "ebur128=framelog=verbose", "-f", "null", "-"]
+    command = [str(PROGRAM), "-nostdin", "-i", str(path), "-vn", "-af", "ebur128=framelog=verbose", "-f", "null", "-"]
     log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     return float(re.findall(r"I: +(-?[\d.]+) LUFS", log)[-1])
 
@@ -155,6 +156,21 @@ def packets(path: Path, stream: str) -> list[str]:
     """Return size and checksum of every packet of a stream."""
     listed = decode(path, "-map", stream, "-c", "copy", "-f", "framecrc", "-").decode()
     return [re.sub(r"^.*?, *(\d+, 0x\w+).*", r"\1", line) for line in listed.splitlines() if not line.startswith("#")]
+
+
+def packet_times(path: Path, stream: str) -> list[int]:
+    """Return the time of every packet in order, in units of the stream's time base."""
+    listed = decode(path, "-map", stream, "-c", "copy", "-f", "framecrc", "-").decode()
+    return sorted(int(line.split(",")[2]) for line in listed.splitlines() if not line.startswith("#"))
+
+
+def turn(content: bytes) -> bytes:
+    """Return an MP4 whose index says that players turn the picture by a quarter, as phones write it."""
+    turned = bytearray(content)
+    at = content.index(b"tkhd") + 44
+    one = 1 << 16
+    struct.pack_into(">9i", turned, at, 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    return bytes(turned)
 
 
 def empty(folder: Path) -> Path:

@@ -62,7 +62,10 @@ class Laid:
 
     source: Source
     sound: Sound
+    there: float
+    """Length of what is taken of the source."""
     seconds: float
+    """Length in the film, which is longer where the sound is repeated."""
     fade_out: float
 
 
@@ -238,5 +241,5 @@ def _lay_sound(number: int, sound: Sound, sources: Sources, film: float) -> Laid
     seconds = left if is_cut else there
     usual = MUSIC_FADE_SECONDS if sound.role == "music" and is_cut else 0
     return Laid(
-        sources[sound.source], sound, seconds, min(usual if sound.fade_out is None else sound.fade_out, seconds)
+        sources[sound.source], sound, there, seconds, min(usual if sound.fade_out is None else sound.fade_out, seconds)
     )

@@ -205,7 +205,7 @@ def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Sh
     label = _burn(graph, add_picture(graph, layout, timeline.fit), shown)
     if layout.format == "gif":
         front, back = graph.add_split("split", of=(label,), ends=2)
-        colors = graph.add_chain("palettegen=stats_mode=diff", of=(front,))
+        colors = graph.add_chain("palettegen", of=(front,))
         label = graph.add_chain("paletteuse=dither=bayer:bayer_scale=3", of=(back, colors))
         options: tuple[str, ...] = ("-loop", "0")
     else:

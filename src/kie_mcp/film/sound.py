@@ -111,7 +111,7 @@ def _add_laid(graph: Graph, laid: Laid) -> str:
     sound = laid.sound
     track = laid.source.facts.track
     begin = sound.start + (track.starts if track else 0)
-    options = (("-stream_loop", "-1") if sound.loop else ()) + (("-ss", format_number(begin)) if begin else ())
+    options = ("-ss", format_number(begin)) if begin else ()
     number = graph.add_input(laid.source.name, "-vn", *options)
     samples = round(laid.seconds * SAMPLE_RATE)
     rise = f"afade=type=in:duration={format_number(sound.fade_in)}" if sound.fade_in else ""
@@ -120,9 +120,11 @@ def _add_laid(graph: Graph, laid: Laid) -> str:
         start, length = (format_number(each) for each in (laid.seconds - laid.fade_out, laid.fade_out))
         fall = f"afade=type=out:start_time={start}:duration={length}"
     volume = f"volume={format_number(sound.volume)}" if sound.volume != 1 else ""
+    there = round(laid.there * SAMPLE_RATE)
+    repeated = (f"atrim=end_sample={there}", f"aloop=loop=-1:size={there}") if sound.loop else ()
     whole = f"atrim=end_sample={samples}"
     delay = _delay(round(sound.at * SAMPLE_RATE))
-    return graph.add_chain(STEADY, ONE_FORM, whole, rise, fall, volume, delay, of=(f"[{number}:a:0]",))
+    return graph.add_chain(STEADY, ONE_FORM, *repeated, whole, rise, fall, volume, delay, of=(f"[{number}:a:0]",))
 
 
 def _delay(samples: int) -> str:
