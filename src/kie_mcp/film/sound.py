@@ -111,8 +111,9 @@ def _add_laid(graph: Graph, laid: Laid) -> str:
     sound = laid.sound
     track = laid.source.facts.track
     begin = sound.start + (track.starts if track else 0)
-    options = ("-ss", format_number(begin)) if begin else ()
-    number = graph.add_input(laid.source.name, "-vn", *options)
+    # The option `-ss` would be faster, but beside a copied picture it does not make the times begin at 0.
+    cut = (f"atrim=start_sample={round(begin * SAMPLE_RATE)}", "asetpts=PTS-STARTPTS") if begin else ()
+    number = graph.add_input(laid.source.name, "-vn")
     samples = round(laid.seconds * SAMPLE_RATE)
     rise = f"afade=type=in:duration={format_number(sound.fade_in)}" if sound.fade_in else ""
     fall = ""
@@ -124,7 +125,7 @@ def _add_laid(graph: Graph, laid: Laid) -> str:
     repeated = (f"atrim=end_sample={there}", f"aloop=loop=-1:size={there}") if sound.loop else ()
     whole = f"atrim=end_sample={samples}"
     delay = _delay(round(sound.at * SAMPLE_RATE))
-    return graph.add_chain(STEADY, ONE_FORM, *repeated, whole, rise, fall, volume, delay, of=(f"[{number}:a:0]",))
+    return graph.add_chain(STEADY, ONE_FORM, *cut, *repeated, whole, rise, fall, volume, delay, of=(f"[{number}:a:0]",))
 
 
 def _delay(samples: int) -> str:
