@@ -6,16 +6,23 @@ runs, and were chosen by this package; texts of the caller are only in files.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.film import texts
+from kie_mcp.film.copying import (
+    build_join_list,
+    can_copy_picture,
+    can_copy_sound,
+    drop_overlaps,
+    is_whole,
+    place_index,
+)
 from kie_mcp.film.facts import Picture
 from kie_mcp.film.graph import Graph, format_number
 from kie_mcp.film.layout import Layout, Source, Sources
 from kie_mcp.film.picture import COLORS, add_picture, fit_picture
 from kie_mcp.film.sound import add_sound, has_sound
-from kie_mcp.film.timeline import COVERED_FORMATS, SOUND_FORMATS, STILL_FORMATS, Clip, Timeline
+from kie_mcp.film.timeline import COVERED_FORMATS, SOUND_FORMATS, STILL_FORMATS, Timeline
 from kie_mcp.media.clips import ENCODERS, WITHOUT_METADATA
 
 JOIN_NAME = "join.txt"
@@ -36,18 +43,10 @@ MIME_TYPES = {
 }
 COPIED_SOUNDS = {"mp3": "mp3", "m4a": "aac", "flac": "flac"}
 """For each format of sounds, the codec that needs no encoding for it."""
+SAME_LENGTH_SECONDS = 0.05
+"""Most seconds by which a sound may be longer than wanted and still be copied."""
 END_SECONDS = 1.0
 """Seconds before the end of a clip from which its frames are read to find the last one."""
-SYNC_SECONDS = 0.05
-"""Most seconds by which the sound of a clip may begin later, or be shorter, than its picture if it is copied."""
-START_SECONDS = 0.001
-"""Most seconds after the beginning of its file at which the picture of such a clip may begin."""
-COPIED_ENDINGS = (".mp4", ".mov")
-"""Endings of the files whose streams an MP4 file can take as they are."""
-MOOV_BYTES_PER_PACKET = 48
-"""Bytes that the index of an MP4 file takes at most for one packet of picture or sound."""
-LARGE_BYTES = 64_000_000
-"""Size from which the index gets a place at the start in advance; a smaller file is moved behind it afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def _plan_mp4(
         options += ["-copyts"]
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
         if copies_sound and has_sound(layout):
-            options += ["-map", f"{number}:a:0", "-c:a", "copy", *_drop_overlaps(layout)]
+            options += ["-map", f"{number}:a:0", "-c:a", "copy", *drop_overlaps(layout)]
     else:
         label = add_picture(graph, layout, timeline.fit)
         options += ["-map", _burn(graph, label, burned), *H264]
@@ -144,7 +143,7 @@ def _plan_mp4(
         options += ["-map", f"{number}:s:0", "-c:s", "mov_text"]
     complex_ = ("-filter_complex", graph.text) if graph.chains else ()
     frames = sum(piece.picture.frames for piece in layout.pieces if piece.picture) if copies_picture else layout.frames
-    place = _place_index(layout, size) if copies_picture else ("-movflags", "+faststart")
+    place = place_index(layout, size) if copies_picture else ("-movflags", "+faststart")
     return Plan(
         (*graph.inputs, *complex_, *options, *WITHOUT_METADATA, *place, "film.mp4"),
         "film.mp4",
@@ -154,39 +153,6 @@ def _plan_mp4(
         files,
         copies_picture,
     )
-
-
-def _drop_overlaps(layout: Layout) -> tuple[str, ...]:
-    """Return options that leave out the packets of sound which do not belong to the picture of their own clip.
-
-    Every clip has some before its beginning (AAC's priming), and may have some after its end. Joined as they are, they
-    make each clip's sound later than that of the clip before.
-    """
-    dropped: list[range] = []
-    first = 0
-    tracks = [piece.source.facts.track for piece in layout.pieces if piece.source and piece.source.facts.track]
-    for place, track in enumerate(tracks):
-        following = first + track.packets
-        dropped += [range(first, first + track.early)] * (place > 0)
-        dropped += [range(following - track.late, following)] * (place < len(tracks) - 1)
-        first = following
-    terms = [rf"between(n\,{each.start}\,{each.stop - 1})" for each in dropped if each]
-    return ("-bsf:a", f"noise=drop={'+'.join(terms)}") if terms else ()
-
-
-def _place_index(layout: Layout, size: int) -> tuple[str, ...]:
-    """Return options that put the index of an MP4 file at its start, where players of the web need it.
-
-    ffmpeg usually writes a file first and then moves all of it behind the index, which doubles the time of a copy.
-    """
-    if size < LARGE_BYTES:
-        return "-movflags", "+faststart"
-    packets = sum(
-        (piece.picture.frames if piece.picture else 0)
-        + (piece.source.facts.track.packets if piece.source and piece.source.facts.track else 0)
-        for piece in layout.pieces
-    )
-    return "-moov_size", str(100_000 + MOOV_BYTES_PER_PACKET * packets)
 
 
 def _write_burned(shown: Sequence[texts.Shown], layout: Layout) -> dict[str, str]:
@@ -246,7 +212,7 @@ def _find_copied_sound(timeline: Timeline, layout: Layout) -> Source | None:
     track = piece.source and piece.source.facts.track
     if not track or not is_whole(piece.clip) or track.codec != COPIED_SOUNDS.get(layout.format):
         return None
-    is_as_long = abs(track.seconds - layout.seconds) < SYNC_SECONDS
+    is_as_long = abs(track.seconds - layout.seconds) < SAME_LENGTH_SECONDS
     return piece.source if is_as_long else None
 
 
@@ -276,56 +242,3 @@ def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
     output = ("-f", "image2", "-update", "1", *quality, "-fps_mode", "passthrough")
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *output, *WITHOUT_METADATA, name)
     return Plan(arguments, name, MIME_TYPES[layout.format], None, None)
-
-
-def is_whole(clip: Clip) -> bool:
-    """Return whether a clip is its source as it is, from the start to the end."""
-    changed = clip.start or clip.end or clip.seconds or clip.fade or clip.title or clip.voice
-    return not changed and clip.speed == 1 and clip.volume == 1
-
-
-def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
-    """Return whether the pictures of all clips can be joined as they are: H.264 of one form, and nothing to change."""
-    pictures = [piece.picture for piece in layout.pieces]
-    if not all(is_whole(piece.clip) for piece in layout.pieces):
-        return False
-    if any(picture is None for picture in pictures):
-        return False
-    found = [picture for picture in pictures if picture]
-    first = found[0]
-    is_playable = first.codec == "h264" and first.pixels == "yuv420p" and not first.is_turned
-    begin_at_once = all(abs(picture.starts) < START_SECONDS for picture in found)
-    are_mp4 = all(PurePath(piece.source.name).suffix in COPIED_ENDINGS for piece in layout.pieces if piece.source)
-    is_wanted = layout.size == (first.width, first.height) or not (timeline.aspect_ratio or timeline.height)
-    is_plain = is_playable and is_wanted and begin_at_once and are_mp4
-    return is_plain and first.rate is not None and len({each.copied_form for each in found}) == 1
-
-
-def can_copy_sound(layout: Layout) -> bool:
-    """Return whether the sounds of clips whose pictures are copied can be joined as they are: AAC, or none at all.
-
-    A sound that is longer than its picture is cut; one that is shorter would leave a gap.
-    """
-    if layout.sounds:
-        return False
-    tracks = [piece.source.facts.track if piece.source else None for piece in layout.pieces]
-    found = [track for track in tracks if track]
-    if not found:
-        return True
-    is_in_step = all(
-        piece.source.facts.track.starts <= SYNC_SECONDS
-        and piece.picture.seconds - piece.source.facts.track.seconds <= SYNC_SECONDS
-        for piece in layout.pieces
-        if piece.source and piece.source.facts.track and piece.picture
-    )
-    same = {track.copied_form for track in found}
-    return len(found) == len(tracks) and is_in_step and found[0].codec == "aac" and len(same) == 1
-
-
-def build_join_list(layout: Layout) -> str:
-    """Return the list of files for ffmpeg's `concat`: each begins where the picture of the one before ends."""
-    lines = ["ffconcat version 1.0"]
-    for piece in layout.pieces:
-        if piece.source and piece.picture:
-            lines += [f"file '{PurePath(piece.source.name).name}'", f"duration {piece.picture.seconds:.6f}"]
-    return "\n".join(lines) + "\n"
