@@ -157,13 +157,15 @@ def sandbox(
 
 
 @cli.command()
-def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
-    """Make a picture, an edit, a video, a song and a voice on the sandbox, as an MCP client would."""
+def demo(seconds: Seconds = 2, tools: Tools = "", film: bool = False) -> None:
+    """Make a picture, an edit, a video, a song and a voice on the sandbox; with --film, a film of such parts."""
     import anyio
 
-    from kie_mcp.demo.session import run_demo
+    from kie_mcp.demo import film as films
+    from kie_mcp.demo import session
 
-    raise typer.Exit(0 if anyio.run(run_demo, Console(highlight=False), seconds, tools) else 1)
+    run = films.run_film if film else session.run_demo
+    raise typer.Exit(0 if anyio.run(run, Console(highlight=False), seconds, tools) else 1)
 
 
 @cli.command()
