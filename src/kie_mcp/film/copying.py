@@ -73,7 +73,7 @@ def drop_overlaps(layout: Layout) -> tuple[str, ...]:
     """Return options that leave out the packets of sound which do not belong to the picture of their own clip.
 
     Every clip has some before its beginning (AAC's priming), and may have some after its end. Joined as they are, they
-    make each clip's sound later than that of the clip before.
+    lie over the sound of the next clip, or the one before, and the sound is too long.
     """
     dropped: list[range] = []
     first = 0
