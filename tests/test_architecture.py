@@ -21,9 +21,10 @@ MAY_IMPORT = {
     "config": {"errors"},
     "catalog": {"text"},
     "media": {"catalog", "child_process", "disk", "errors"},
+    "film": {"media", "catalog", "child_process", "disk", "errors", "text"},
     "kie": {"catalog", "clock", "disk", "errors", "text"},
     "ledger": {"catalog", "disk", "errors"},
-    "tasks": {"ledger", "kie", "media", "catalog", "clock", "disk", "errors", "text"},
+    "tasks": {"ledger", "kie", "film", "media", "catalog", "clock", "disk", "errors", "text"},
     "sandbox": {"kie", "catalog", "disk"},
     "install": {"config", "child_process", "disk", "errors"},
     "doctor": {
@@ -39,7 +40,20 @@ MAY_IMPORT = {
         "errors",
         "text",
     },
-    "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "disk", "errors", "text"},
+    "server": {
+        "tasks",
+        "ledger",
+        "kie",
+        "film",
+        "media",
+        "catalog",
+        "sandbox",
+        "config",
+        "clock",
+        "disk",
+        "errors",
+        "text",
+    },
 }
 SPEAK_MCP = {"server", "cli", "demo", "__main__"}
 
@@ -59,6 +73,7 @@ NOT_AT_START = (
     "pydantic_settings",
     "kie_mcp.catalog",
     "kie_mcp.config",
+    "kie_mcp.film",
     "kie_mcp.kie",
     "kie_mcp.ledger",
     "kie_mcp.media",

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from rich.console import Console
+from support import films
 from support.commands import run_command
+from support.programs import needs_ffmpeg
 from support.runners import saved_files
 
 from kie_mcp.demo import session
@@ -45,6 +47,19 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     # Commands and paths are not broken, so that they can be copied.
     assert "kie-mcp install" in next_step
     assert "KIE_MCP_SANDBOX" in next_step
+
+
+@needs_ffmpeg
+def test_the_demo_makes_a_film_of_scenes_with_voice_music_and_titles(tmp_path: Path) -> None:
+    run = run_command("demo", "--film", "--seconds", "0.1", cwd=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    (film,) = (tmp_path / "demo-output").glob("*kie-mcp-edit*.mp4")
+    assert film.name in run.stdout
+    pixels = films.read_pixels(film, "iw/2:ih-8")
+    # A card of 1.5 s, and three clips of 2 s of which each begins half a second earlier, at 12 frames a second.
+    assert len(pixels) == 12 * 6
+    assert films.name_color(pixels[0]) == "black"
+    assert films.measure_loudness(film) == pytest.approx(-14, abs=1)
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:

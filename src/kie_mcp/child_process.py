@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import anyio
@@ -50,6 +51,8 @@ async def run_program(
     max_output_bytes: int,
     memory_bytes: int | None = None,
     file: IO[bytes] | None = None,
+    folder: Path | None = None,
+    on_output: Callable[[bytes], None] | None = None,
 ) -> Finished:
     """Run a program to its end. If this call is cancelled, the program is ended.
 
@@ -60,6 +63,8 @@ async def run_program(
             if it writes more, it is ended.
         memory_bytes: Largest amount of memory that the program may use; None for no limit. Only Linux limits it.
         file: An open file that the program gets as its standard input; None for an empty one.
+        folder: The folder in which the program runs; None for that of this process.
+        on_output: A function that is called with each piece that the program writes to standard output.
 
     Raises:
         OSError: The program cannot be started.
@@ -67,12 +72,13 @@ async def run_program(
     """
     with anyio.fail_after(seconds):
         # With the stdio transport, standard input carries the client's messages, which a program must not read.
-        process = await anyio.open_process(command, stdin=file or subprocess.DEVNULL, env=build_environment())
+        stdin = file or subprocess.DEVNULL
+        process = await anyio.open_process(command, stdin=stdin, env=build_environment(), cwd=folder)
         async with process:
             running.add(process.pid)
             try:
                 _limit_resources(process.pid, seconds, memory_bytes)
-                return await _read_all(process, max_output_bytes)
+                return await _read_all(process, max_output_bytes, on_output)
             except BaseException:
                 _end(process)
                 raise
@@ -80,11 +86,13 @@ async def run_program(
                 running.discard(process.pid)
 
 
-async def _read_all(process: Process, max_bytes: int) -> Finished:
+async def _read_all(process: Process, max_bytes: int, on_output: Callable[[bytes], None] | None) -> Finished:
     output, errors = bytearray(), bytearray()
 
     async def read(stream: ByteReceiveStream, into: bytearray) -> None:
         async for piece in stream:
+            if on_output and into is output:
+                on_output(piece)
             into += piece[: max_bytes - len(into)]
             if len(into) == max_bytes:
                 _end(process)

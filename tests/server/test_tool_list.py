@@ -296,7 +296,7 @@ def test_what_spends_credits_is_not_read_only(name: str) -> None:
 
 def test_of_the_other_tools_only_these_change_anything() -> None:
     changing = [name for name in UTILITY if not TOOLS[name]["annotations"].get("readOnlyHint")]
-    assert changing == ["resolve_task", "upload_file", "run_model", "compare_models", "make_batch"]
+    assert changing == ["resolve_task", "upload_file", "edit_media", "run_model", "compare_models", "make_batch"]
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -73,13 +73,14 @@ def sandbox(
     listen(kie.app, host, port, lambda url: print_to_stderr(message.replace("{url}", url)))
 
 
-def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
-    """Make a picture, an edit, a video, a song and a voice on the sandbox, as an MCP client would."""
+def demo(seconds: Seconds = 2, tools: Tools = "", film: bool = False) -> None:
+    """Make a picture, an edit, a video, a song and a voice on the sandbox; with --film, a film of such parts."""
     import anyio
 
-    from kie_mcp.demo.session import run_demo
+    from kie_mcp.demo import film as films
+    from kie_mcp.demo import session
 
     console = Console(highlight=False)
-    if not anyio.run(run_demo, console, seconds, tools):
+    if not anyio.run(films.run_film if film else session.run_demo, console, seconds, tools):
         raise typer.Exit(1)
     tell_how_to_install(console)

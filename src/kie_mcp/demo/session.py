@@ -105,19 +105,20 @@ async def run_demo(console: Console, seconds: float, tools: str = "", wishes: Se
     Selection(tools)
     _draw_sketch()
     with tempfile.TemporaryDirectory() as data:
-        async with Client(_server_parameters(data, seconds, tools)) as client:
-            all_made = await _Session(console, client).make_all(wishes)
+        async with Client(server_parameters(data, seconds, tools)) as client:
+            all_made = await Session(console, client).make_all(wishes)
         # The second server process uses the same ledger. Its client declares the extensions MCP Tasks and MCP Apps.
         extensions = [
             TaskFollower(lambda text: print_line(console, "task", text, "dim")),
             advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]}),
         ]
-        async with Client(_server_parameters(data, seconds, tools), extensions=extensions) as client:
-            shown = await _Session(console, client).show_followed_call()
+        async with Client(server_parameters(data, seconds, tools), extensions=extensions) as client:
+            shown = await Session(console, client).show_followed_call()
     return all_made and shown
 
 
-def _server_parameters(data: str, seconds: float, tools: str) -> StdioServerParameters:
+def server_parameters(data: str, seconds: float, tools: str) -> StdioServerParameters:
+    """Return how the demo's server is started: with the sandbox, and with folders of the demo."""
     folder = str(FOLDER.resolve())
     settings = {
         "KIE_MCP_SANDBOX": "1",
@@ -141,21 +142,30 @@ def _draw_sketch() -> None:
         [(290, 320), (350, 320), (350, 420), (290, 420)],
     ):
         pen.polygon(corners, outline="black", width=4)
+    use_folder()
+    sketch.save(SKETCH)
+
+
+def use_folder() -> None:
+    """Make the demo's folder.
+
+    Raises:
+        ConfigurationError: When that is impossible here.
+    """
     try:
         FOLDER.mkdir(exist_ok=True)
-        sketch.save(SKETCH)
     except OSError as error:
         reason = f"{FOLDER} cannot be written here: {error.strerror}."
         raise ConfigurationError(reason, "Run the demo in a folder of your own.") from None
 
 
-class _Session:
+class Session:
     """Makes tool calls with one MCP client, and prints what happens."""
 
     def __init__(self, console: Console, client: Client) -> None:
         self._console = console
         self._client = client
-        self._last_answer: dict[str, Any] = {}
+        self.last_answer: dict[str, Any] = {}
         """The structured content (a JSON object) of the last tool result."""
 
     async def make_all(self, wishes: Sequence[Wish]) -> bool:
@@ -163,7 +173,7 @@ class _Session:
         tools = [tool.name for tool in (await self._client.list_tools()).tools]
         before = await self._read_credits()
         server = self._client.server_info
-        self._print_heading(f"{server.name} {server.version}" if server else "The server")
+        self.print_heading(f"{server.name} {server.version}" if server else "The server")
         self._print("started", f"{Path(sys.executable).name} -m kie_mcp on stdio, MCP {self._client.protocol_version}")
         self._print("sandbox", "nothing leaves this machine, nothing costs money")
         self._print("tools", str(len(tools)))
@@ -171,22 +181,22 @@ class _Session:
         self._print("folder", f"{FOLDER}/")
         failed = []
         for number, wish in enumerate(wishes, start=1):
-            self._print_heading(f"{number}. {wish.words}")
+            self.print_heading(f"{number}. {wish.words}")
             if wish.tool in tools:
-                made = await self._make(wish.tool, wish.arguments)
+                made = await self.make(wish.tool, wish.arguments)
             else:
-                made = await self._make("run_model", {"model": wish.model, "input": wish.arguments})
+                made = await self.make("run_model", {"model": wish.model, "input": wish.arguments})
             if not made:
                 failed.append(wish)
         after = await self._read_credits()
-        self._print_heading(f"{len(wishes) - len(failed)} of {len(wishes)} made")
+        self.print_heading(f"{len(wishes) - len(failed)} of {len(wishes)} made")
         spent = format_credits(round(before - after, 2))
         self._print("credits", f"{format_number(before)} before, {format_number(after)} after: {spent} spent")
         for wish in failed:
             self._print("failed", wish.words, "red")
         return not failed
 
-    async def _make(self, tool: str, arguments: dict[str, Any]) -> bool:
+    async def make(self, tool: str, arguments: dict[str, Any]) -> bool:
         """Call a tool as an agent would, and then call `get_task` until the task has ended.
 
         Returns:
@@ -207,11 +217,11 @@ class _Session:
         Returns:
             True if the task made files, and all of them can be opened.
         """
-        self._print_heading("In a client that knows MCP Tasks, and in a chat that shows pages")
-        made = await self._make(*FOLLOWED_CALL)
+        self.print_heading("In a client that knows MCP Tasks, and in a chat that shows pages")
+        made = await self.make(*FOLLOWED_CALL)
         if made:
             (page,) = (await self._client.read_resource(gallery.URI)).contents
-            arguments = {"task_id": self._last_answer["task_id"], "preview": [1]}
+            arguments = {"task_id": self.last_answer["task_id"], "preview": [1]}
             result = await self._client.call_tool(gallery.GALLERY_TASK.name, arguments)
             answer = result.model_dump(mode="json", by_alias=True, exclude_none=True)
             chat_page.write_page(
@@ -229,8 +239,8 @@ class _Session:
         result = await self._client.call_tool(tool, arguments, progress_callback=self._print_progress)
         text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
         self._print("answer", text if result.is_error else text.partition("\n")[0], "red" if result.is_error else "")
-        self._last_answer = dict(result.structured_content or {})
-        return self._last_answer
+        self.last_answer = dict(result.structured_content or {})
+        return self.last_answer
 
     async def _print_progress(self, progress: float, total: float | None, message: str | None) -> None:
         self._print("progress", f"{progress / (total or 1):.0%} {message or ''}", "dim")
@@ -248,7 +258,8 @@ class _Session:
         self._print("", content, style)
         return style == "green"
 
-    def _print_heading(self, text: str) -> None:
+    def print_heading(self, text: str) -> None:
+        """Print a line in bold, after an empty one."""
         self._console.print()
         self._console.print(Text(text, "bold"))
 

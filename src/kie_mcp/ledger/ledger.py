@@ -25,7 +25,7 @@ from kie_mcp.ledger.rows import MOST_CREDITS, NEVER_BILLED, row_from_task, task_
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
-from kie_mcp.ledger.task import BATCH, FINAL, IN_PARTS, Result, State, Task
+from kie_mcp.ledger.task import BATCH, FINAL, WITHOUT_CREDITS, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
@@ -305,8 +305,8 @@ class Ledger:
             # Whatever the clock says, a task that was recorded later is a later task.
             *(tasks.c.number > row["number"] for row in number),
         ]
-        # A whole and a batch cost nothing themselves; their parts and items are tasks as well.
-        others = (tasks.c.id != task.id, tasks.c.route.not_in((IN_PARTS, BATCH)), tasks.c.state != "prepared")
+        # A whole and a batch cost nothing themselves; their parts and items are tasks as well. Nor does an edit.
+        others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
         # For one condition after the other, SQLite takes the index; for all of them in one, it looks at every task.
         queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
         for query in queries:

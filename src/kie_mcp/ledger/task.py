@@ -24,6 +24,11 @@ IN_PARTS = "parts"
 BATCH = "batch"
 """The route of a batch: many calls with one budget, each of which is a task of its own that counts its own credits."""
 
+EDIT = "edit"
+"""The route of a film that is made on this machine, and costs nothing."""
+WITHOUT_CREDITS = (IN_PARTS, BATCH, EDIT)
+"""The routes of tasks for which KIE charges nothing themselves."""
+
 KEPT_FOR = 14 * 24 * 3600
 """Seconds for which KIE keeps the results and the record of a task."""
 
@@ -136,6 +141,11 @@ class Task:
     def is_batch(self) -> bool:
         """Whether this is a batch, whose items are tasks of their own."""
         return self.route == BATCH
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether this is a film that is made on this machine."""
+        return self.route == EDIT
 
     @property
     def final(self) -> bool:

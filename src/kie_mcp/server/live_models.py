@@ -14,6 +14,7 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.published_schema import UnusableSchema
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
+from kie_mcp.film.timeline import EDIT_MODEL, EDIT_TOOL, Timeline
 from kie_mcp.kie.discovery import Discovery
 from kie_mcp.kie.routes import listed_ids
 from kie_mcp.kie.snapshot import OfferedModel
@@ -150,6 +151,8 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
     Raises:
         KieMcpError: When there is no such model, or the model is not built in and KIE does not answer.
     """
+    if name.strip().casefold() in (EDIT_TOOL, EDIT_MODEL):
+        return search.describe_model(Timeline, EDIT_TOOL)
     offered, worth = await fetch_offered_models(app), usd_field("usd_per_credit", 1)
     if found := find_built_in(name):
         family, model, way = found

@@ -80,8 +80,9 @@ def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, no
 
 
 def _describe_state(task: "Task") -> str:
-    """Describe in words what an unfinished task is doing; a whole and a batch note how many are made."""
-    return task.note.rstrip(".") if (task.in_parts or task.is_batch) and task.note else STATE_WORDS[task.state]
+    """Describe in words what an unfinished task is doing; a whole, a batch and an edit note how far they are."""
+    tells = task.in_parts or task.is_batch or task.is_edit
+    return task.note.rstrip(".") if tells and task.note else STATE_WORDS[task.state]
 
 
 def estimate_progress(elapsed: float, usual: float) -> float:

@@ -112,6 +112,18 @@ class Downloader:
         facts = await anyio.to_thread.run_sync(describe_file, final, mime_type)
         return Result(url="", path=str(final), mime_type=mime_type, facts=facts)
 
+    async def take(self, task: Task, place: Path, mime_type: str) -> Result:
+        """Rename a file that was made on this machine to the name of a task's result, and return the result.
+
+        Raises:
+            OSError: When the file cannot be read or renamed.
+        """
+        extension = formats.EXTENSIONS[mime_type]
+        stem = _file_stem(task, 1)
+        final = await anyio.to_thread.run_sync(partial_files.commit_file, place, self.folder, stem, extension)
+        facts = await anyio.to_thread.run_sync(describe_file, final, mime_type)
+        return Result(url="", path=str(final), mime_type=mime_type, facts=facts)
+
     def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
         """Write the sidecar of each downloaded file: a JSON file that says how the file was made.
 

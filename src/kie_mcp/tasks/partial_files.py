@@ -153,6 +153,12 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
         return part.commit(folder, stem, extension)
 
 
+def commit_file(place: Path, folder: Path, stem: str, extension: str) -> Path:
+    """Rename a complete file of this server to a name that no other file in the folder has, and return its path."""
+    with disk.open_file(place) as file:
+        return _commit_name(file, place, folder, stem, extension)
+
+
 def replace_file(content: bytes, place: Path) -> None:
     """Replace a file that `write_file()` wrote for its owner only; a crash leaves either the old file or the new one.
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.clock import Clock
+from kie_mcp.film.timeline import Timeline
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.task import IN_PARTS, Task
+from kie_mcp.ledger.task import EDIT, IN_PARTS, Task
 from kie_mcp.tasks.money import Quote, add_quotes, quote
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import Plan, make_plan
@@ -68,7 +69,7 @@ class Pricing:
             tool=order.tool,
             model=order.call.id,
             kind=order.call.kind,
-            route="",
+            route=EDIT if isinstance(order.call, Timeline) else "",
             arguments=order.ledger_arguments(contents),
             created=self._clock.time(),
             estimate=quoted.known,

@@ -105,6 +105,20 @@ class References:
         _, result = await self._find_result(Ref(reference), match["task"], match["n"] or "1")
         return result.link
 
+    @asynccontextmanager
+    async def open(self, ref: MediaRef) -> AsyncIterator[Content]:
+        """Open the file of a reference that is on this machine; a link to a result stands for the saved file.
+
+        Raises:
+            InvalidCall: When the file is elsewhere, does not exist, or may not be read.
+        """
+        async with self._open_if_here(ref) as content:
+            if not content:
+                raise InvalidCall(
+                    f"{abbreviate(ref)} is not on this machine.", "Give a path, or task:<id>#<n> of a saved result."
+                )
+            yield content
+
     async def _identify(self, ref: Ref) -> str:
         if _is_local(ref):
             with self._open(ref) as content:

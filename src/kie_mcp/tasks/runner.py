@@ -23,7 +23,6 @@ from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.batch import Batch, Item
-from kie_mcp.tasks.batch_watcher import BatchWatcher
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
 from kie_mcp.tasks.downloads import Downloader
@@ -39,13 +38,11 @@ from kie_mcp.tasks.services import Change, Services
 from kie_mcp.tasks.takeover import Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
-from kie_mcp.tasks.watcher import Watcher
-from kie_mcp.tasks.whole import Started, WholeWatcher
+from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, prepared, stop_edit
+from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
 """Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
-
-AnyWatcher = Watcher | WholeWatcher | BatchWatcher
 
 
 class Runner:
@@ -124,7 +121,8 @@ class Runner:
                 return await self.get(repeated.id, seconds=seconds)
             task = await self._pricing.build_task(order, idempotency_key, contents)
             watcher = await self._build_watcher(task)
-            repeated = await self._record(watcher, confirm, self._rules)
+            async with prepared(watcher, order, self._watchers):
+                repeated = await self._record(watcher, confirm, self._rules)
         if repeated:
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it goes on if the caller cancels this call.
@@ -301,6 +299,10 @@ class Runner:
         usual = self._usual_seconds or max((model.usual_seconds for model in models), default=60)
         return estimate_duration(lengths, usual)
 
+    def stop_edit(self, id_: str) -> None:
+        """Stop an edit that this process makes; other tasks go on, because KIE cannot stop them."""
+        stop_edit(self._watchers.get(id_))
+
     def is_busy(self, task: Task) -> bool:
         """Return True while a task runs, and while its files are downloaded for the first time."""
         return not task.final or (task.id in self._watchers and not task.note)
@@ -317,13 +319,7 @@ class Runner:
         await self._takeover.release_lease()
 
     async def _build_watcher(self, task: Task) -> AnyWatcher:
-        """Return a new watcher of a task."""
-        duration = await self.estimate_duration(task)
-        if task.in_parts:
-            return WholeWatcher(task, self._services, duration, self)
-        if task.is_batch:
-            return BatchWatcher(task, self._services, duration, self)
-        return Watcher(task, self._services, duration)
+        return build_watcher(task, self._services, await self.estimate_duration(task), self)
 
     async def _add(
         self,

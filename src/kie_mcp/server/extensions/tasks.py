@@ -118,16 +118,18 @@ class TasksExtension(Extension):
         return {"resultType": "complete"}
 
     async def cancel(self, context: Context, params: TaskParams) -> HandlerResult:
-        """Answer tasks/cancel: mark the handle as cancelled, but let the task run.
+        """Answer tasks/cancel: mark the handle as cancelled, but let the task run, unless it is an edit.
 
-        KIE cannot stop a task, so the server still watches the task and saves its files.
+        KIE cannot stop a task, so the server still watches the task and saves its files. An edit is stopped.
         """
         check_request(context, params.task_id)
         app = context.lifespan_context
         task = await find_task(app, params.task_id)
         if not task.final and task.cancelled is None:
             task.cancelled = app.clock.time()
-            await (await app.runner()).ledger.cancel(task)
+            runner = await app.runner()
+            await runner.ledger.cancel(task)
+            runner.stop_edit(task.id)
         return {"resultType": "complete"}
 
     async def describe_task(self, app: App, id_: str) -> dict[str, Any]:
@@ -203,6 +205,8 @@ def build_handle(task: "Task", *, now: float, usual: float, busy: bool) -> dict[
 
 def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> str:
     """Return a sentence on the state of a task, for `statusMessage`; the arguments are those of `build_handle`."""
+    if task.cancelled is not None and task.is_edit:
+        return "Stopped. The same call makes it anew."
     if task.cancelled is not None:
         return f"Not waited for any more. KIE cannot stop it: it goes on and is billed; get_task {task.id} shows it."
     if task.error:

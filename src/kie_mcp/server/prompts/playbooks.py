@@ -59,6 +59,9 @@ SPEECH = ToolUse("elevenlabs_speech", "elevenlabs/text-to-speech-turbo-2-5", ("p
 GEMINI_SPEECH = ToolUse("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt", "speakers"))
 TOOL_USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
 
+EDIT_FREE = "edit_media, which is free,"
+"""How the steps name the tool that makes the film on this machine; every size lists it."""
+
 ASK_FIRST = (
     "Add up what the steps below will cost: describe_model tells the price of each model, get_credits the balance. "
     "Tell the user the sum and how many calls it is, and wait for a yes before the first of them."
@@ -130,7 +133,7 @@ class Playbook(BaseModel):
 
 
 class Storyboard(Playbook):
-    """Make a short film: write its scenes, then draw each one and turn it into one video."""
+    """Make a short film: write its scenes, draw each one, turn it into a video, and join them."""
 
     name = "storyboard"
     title = "Storyboard"
@@ -156,7 +159,10 @@ class Storyboard(Playbook):
             f"Make one video of each scene with {video}: the scene's task:<id>#1 is the first frame, the prompt tells "
             "the movement only. Start them all, then ask get_task with all their ids."
         )
-        yield "List the scenes in order, each with its video."
+        yield (
+            f"Join the videos with {EDIT_FREE} in order: clips with source task:<id>#1 each and fade 0.5 from the "
+            "second on, and first a card with the film's title (title, seconds 2). Show the user where the film is."
+        )
 
 
 class GhibliPortrait(Playbook):
@@ -191,7 +197,7 @@ class GhibliPortrait(Playbook):
 
 
 class ProductAd(Playbook):
-    """Make a short advertisement for a product: a picture, a video of it and a spoken line."""
+    """Make a short advertisement for a product: a picture, a video of it and a spoken line, joined to one film."""
 
     name = "product_ad"
     title = "Product ad"
@@ -220,7 +226,10 @@ class ProductAd(Playbook):
             f"{CLIP.describe(tools)}: image is the picture's task:<id>#1, duration 5, the prompt tells the movement."
         )
         yield f"Have the line spoken with {_speech_call(self.voice, tools)}."
-        yield "Name the video and the voice. Join them only if you have a tool of your own for that."
+        yield (
+            f"Join them with {EDIT_FREE}: clips being the video with the voice as its voice, and a card with the "
+            "product's name (title, seconds 2, fade 0.5), in the given aspect_ratio. Show the user where the film is."
+        )
 
 
 class MusicVideo(Playbook):
@@ -252,10 +261,14 @@ class MusicVideo(Playbook):
                 f"Write {self.clips} scenes that fit the song. Draw each with {PICTURE.describe(tools)}, aspect_ratio "
                 f"as given, then film each with {CLIP.describe(tools)}: image is the picture's task:<id>#1, duration 5."
             )
+            yield (
+                f"Join the scenes with {EDIT_FREE}: clips with source task:<id>#1 each, volume 0 and fade 0.5 from the "
+                "second on, and the take as the only sound (role music). Repeat scenes until they are as long as it."
+            )
 
 
 class NarratedSlides(Playbook):
-    """Make slides with a spoken text: a picture and a recording for each."""
+    """Make a film of slides with a spoken text: a picture and a recording for each."""
 
     name = "narrated_slides"
     title = "Narrated slides"
@@ -274,7 +287,10 @@ class NarratedSlides(Playbook):
         yield ASK_FIRST
         yield f"Draw a picture for each slide with {PICTURE.describe(tools)}, aspect_ratio as given, without lettering."
         yield f"Have each text spoken with {_speech_call(self.voice, tools)}."
-        yield "List the slides in order: title, picture, recording. Join them only if you have a tool for that."
+        yield (
+            f"Join them with {EDIT_FREE}: one clip for each slide, source its picture, voice its recording and fade "
+            "0.5 from the second on; a card with the topic comes first (title, seconds 3). Say where the film is."
+        )
 
 
 PLAYBOOKS: tuple[type[Playbook], ...] = (Storyboard, GhibliPortrait, ProductAd, MusicVideo, NarratedSlides)

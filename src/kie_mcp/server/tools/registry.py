@@ -2,6 +2,7 @@
 
 from kie_mcp.server.tools.compare_models import COMPARE_MODELS
 from kie_mcp.server.tools.credits import GET_CREDITS, SPEND_REPORT
+from kie_mcp.server.tools.edit_media import EDIT_MEDIA
 from kie_mcp.server.tools.files import GET_DOWNLOAD_URL, UPLOAD_FILE
 from kie_mcp.server.tools.library import LIBRARY
 from kie_mcp.server.tools.make_batch import MAKE_BATCH
@@ -22,6 +23,7 @@ TOOLS: tuple[Tool, ...] = (
     UPLOAD_FILE,
     GET_DOWNLOAD_URL,
     VIEW_MEDIA,
+    EDIT_MEDIA,
     FIND_MODELS,
     DESCRIBE_MODEL,
     RUN_MODEL,

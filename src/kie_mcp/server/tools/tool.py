@@ -36,6 +36,8 @@ class Tool:
     """True if the tool changes nothing and spends no credits (`readOnlyHint` in MCP)."""
     open_world: bool = True
     """True if the tool sends requests to KIE; False if it only reads local data (`openWorldHint` in MCP)."""
+    unlisted: frozenset[str] = frozenset()
+    """Names of arguments that tools/list leaves out, such as `height` or `clips.zoom`; calls may have them."""
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:

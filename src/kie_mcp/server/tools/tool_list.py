@@ -104,8 +104,14 @@ def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return short
 
 
-def _leave_out(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    return schema | {"properties": {key: value for key, value in schema["properties"].items() if key != name}}
+def _leave_out(schema: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return a schema without some arguments; `clips.zoom` is a field of the items of `clips`."""
+    properties = {key: value for key, value in schema["properties"].items() if key not in names}
+    for key, value in properties.items():
+        inner = [name.removeprefix(f"{key}.") for name in names if name.startswith(f"{key}.")]
+        if inner:
+            properties[key] = value | {"items": _leave_out(value["items"], *inner)}
+    return schema | {"properties": properties}
 
 
 def _describe_choice(schema: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +166,7 @@ def _utility_tool(utility: Tool) -> dict[str, Any]:
         "name": utility.name,
         "title": format_title(utility.name),
         "description": utility.description,
-        "inputSchema": _leave_open(shorten_schema(utility.input_schema)),
+        "inputSchema": _leave_open(shorten_schema(_leave_out(utility.input_schema, *utility.unlisted))),
         "annotations": _format_hints(read_only=utility.read_only, open_world=utility.open_world),
     }
 

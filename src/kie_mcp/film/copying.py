@@ -1,0 +1,102 @@
+"""Copying: which clips can be joined without encoding them, and how."""
+
+from pathlib import PurePath
+
+from kie_mcp.film.facts import Picture, Track
+from kie_mcp.film.layout import Layout
+from kie_mcp.film.timeline import Clip, Timeline
+
+SYNC_SECONDS = 0.05
+"""Most seconds by which the sound of a clip may begin later, or be shorter, than its picture if it is copied."""
+START_SECONDS = 0.001
+"""Most seconds after the beginning of its file at which the picture of such a clip may begin."""
+COPIED_ENDINGS = (".mp4", ".mov")
+"""Endings of the files whose streams an MP4 file can take as they are."""
+MOOV_BYTES_PER_PACKET = 48
+"""Bytes that the index of an MP4 file takes at most for one packet of picture or sound."""
+LARGE_BYTES = 64_000_000
+"""Size from which the index gets a place at the start in advance; a smaller file is moved behind it afterwards."""
+
+
+def is_whole(clip: Clip) -> bool:
+    """Return whether a clip is its source as it is, from the start to the end."""
+    changed = clip.start or clip.end or clip.seconds or clip.fade or clip.title or clip.voice
+    return not changed and clip.speed == 1 and clip.volume == 1
+
+
+def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
+    """Return whether the pictures of all clips can be joined as they are: H.264 of one form, and nothing to change."""
+    if not all(is_whole(piece.clip) for piece in layout.pieces):
+        return False
+    pictures = [piece.picture for piece in layout.pieces]
+    are_mp4 = all(PurePath(piece.source.name).suffix in COPIED_ENDINGS for piece in layout.pieces if piece.source)
+    is_wanted = not (timeline.aspect_ratio or timeline.height) or all(
+        picture and layout.size == (picture.width, picture.height) for picture in pictures
+    )
+    same = len({picture.copied_form for picture in pictures if picture}) == 1
+    return are_mp4 and is_wanted and same and all(picture and _is_plain(picture) for picture in pictures)
+
+
+def _is_plain(picture: Picture) -> bool:
+    """Return whether every player shows a picture, and it begins at once and has a constant frame rate."""
+    is_playable = picture.codec == "h264" and picture.pixels == "yuv420p" and not picture.is_turned
+    return is_playable and picture.rate is not None and abs(picture.starts) < START_SECONDS
+
+
+def can_copy_sound(layout: Layout) -> bool:
+    """Return whether the sounds of clips whose pictures are copied can be joined as they are: AAC, or none at all.
+
+    A sound that is longer than its picture is cut; one that is shorter would leave a gap.
+    """
+    facts = [piece.source.facts for piece in layout.pieces if piece.source]
+    if layout.sounds or not any(each.track for each in facts):
+        return not layout.sounds
+    same = len({each.track.copied_form for each in facts if each.track}) == 1
+    return same and all(each.track and _is_in_step(each.track, each.seconds) for each in facts)
+
+
+def _is_in_step(track: Track, seconds: float) -> bool:
+    """Return whether a sound is AAC, begins with its picture, and is not shorter than this picture."""
+    return track.codec == "aac" and track.starts <= SYNC_SECONDS and seconds - track.seconds <= SYNC_SECONDS
+
+
+def build_join_list(layout: Layout) -> str:
+    """Return the list of files for ffmpeg's `concat`: each begins where the picture of the one before ends."""
+    lines = ["ffconcat version 1.0"]
+    for piece in layout.pieces:
+        if piece.source and piece.picture:
+            lines += [f"file '{PurePath(piece.source.name).name}'", f"duration {piece.picture.seconds:.6f}"]
+    return "\n".join(lines) + "\n"
+
+
+def drop_overlaps(layout: Layout) -> tuple[str, ...]:
+    """Return options that leave out the packets of sound which do not belong to the picture of their own clip.
+
+    Every clip has some before its beginning (AAC's priming), and may have some after its end. Joined as they are, they
+    lie over the sound of the next clip, or the one before, and the sound is too long.
+    """
+    dropped: list[range] = []
+    first = 0
+    tracks = [piece.source.facts.track for piece in layout.pieces if piece.source and piece.source.facts.track]
+    for place, track in enumerate(tracks):
+        following = first + track.packets
+        dropped += [range(first, first + track.early)] * (place > 0)
+        dropped += [range(following - track.late, following)] * (place < len(tracks) - 1)
+        first = following
+    terms = [rf"between(n\,{each.start}\,{each.stop - 1})" for each in dropped if each]
+    return ("-bsf:a", f"noise=drop={'+'.join(terms)}") if terms else ()
+
+
+def place_index(layout: Layout, size: int) -> tuple[str, ...]:
+    """Return options that put the index of an MP4 file at its start, where players of the web need it.
+
+    ffmpeg usually writes a file first and then moves all of it behind the index, which doubles the time of a copy.
+    """
+    if size < LARGE_BYTES:
+        return "-movflags", "+faststart"
+    packets = sum(
+        (piece.picture.frames if piece.picture else 0)
+        + (piece.source.facts.track.packets if piece.source and piece.source.facts.track else 0)
+        for piece in layout.pieces
+    )
+    return "-moov_size", str(100_000 + MOOV_BYTES_PER_PACKET * packets)

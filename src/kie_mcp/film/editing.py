@@ -1,0 +1,296 @@
+"""Make a film: read the facts of the sources, plan one ffmpeg command, run it with progress, and check the result.
+
+Everything happens in a private folder, in which each file has a name that was chosen here.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import anyio
+import anyio.to_thread
+import PIL.Image
+import PIL.ImageFont
+
+from kie_mcp import disk
+from kie_mcp.catalog.fields import Ref
+from kie_mcp.child_process import Finished, run_program
+from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.film import facts, texts
+from kie_mcp.film.copying import LARGE_BYTES
+from kie_mcp.film.graph import STILL_ENDING
+from kie_mcp.film.layout import Layout, Source, lay_out
+from kie_mcp.film.plan import Plan, choose_loudness, plan_film, plan_measurement
+from kie_mcp.film.sound import has_sound
+from kie_mcp.film.timeline import Timeline
+from kie_mcp.media import ffmpeg, pictures
+from kie_mcp.text import shorten
+
+EDIT_SECONDS = 3600.0
+"""Maximum seconds for one run of ffmpeg."""
+EDIT_MEMORY_BYTES = 4_000_000_000
+"""Most memory, in bytes, that an edit may reserve: two threads for each of many sources, each with a stack, take most
+of it, and use only a small part."""
+MOST_LOG_BYTES = 20_000_000
+MOST_STILL_PIXELS = 3840 * 2160
+"""A picture with more pixels is scaled down before ffmpeg gets it."""
+LOUDNESS_TOLERANCE = 0.4
+"""Difference in LU from the wanted loudness with which the measurements end."""
+MOST_MEASUREMENTS = 4
+SILENT_LUFS = -60.0
+"""Loudness below which a sound counts as silence, which is not made louder."""
+SOUND_TOLERANCE = 0.15
+"""Most seconds by which the sound of a result may differ in length from the plan."""
+INSTALL = "Install ffmpeg, or start the server with it: pip install 'kie-mcp[ffmpeg]'."
+
+_LOUDNESS = re.compile(rb"I: +(-?[\d.]+|-?inf|nan) LUFS")
+_PROGRESS = re.compile(rb"out_time_(?:us|ms)=(\d+)")
+_FRAMES = re.compile(rb"^frame=(\d+)", re.MULTILINE)
+_LACKS = re.compile(rb"No such filter: '(\w+)'|Unknown encoder '(\w+)'")
+_NO_GLYPH = re.compile(rb"Glyph 0x(?!2060)[0-9A-F]+ not found", re.IGNORECASE)
+
+Report = Callable[[float], None]
+"""The type of a function that is told which share of a film is made, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A timeline whose sources were read, and that can be made."""
+
+    program: str
+    folder: Path
+    timeline: Timeline
+    layout: Layout
+    sources: Mapping[Ref, Source]
+    lyrics: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A finished file in the private folder."""
+
+    path: Path
+    mime_type: str
+    note: str = ""
+    """A sentence for the user about the film; empty if there is nothing to say."""
+
+
+def find_program() -> str:
+    """Return the path of ffmpeg.
+
+    Raises:
+        InvalidCall: When ffmpeg is not installed.
+    """
+    program = ffmpeg.find_ffmpeg()
+    if not program:
+        raise InvalidCall("Editing needs ffmpeg, which is not installed here.", f"Nothing was made. {INSTALL}")
+    return program
+
+
+async def prepare(timeline: Timeline, folder: Path, names: Mapping[Ref, str], lyrics: str = "") -> Edit:
+    """Read the sources, and check that the timeline can be made of them.
+
+    Args:
+        timeline: The timeline.
+        folder: The private folder with the sources.
+        names: For each file that the timeline names, its name in the folder.
+        lyrics: Lines of timed lyrics that become texts; empty for none.
+
+    Raises:
+        InvalidCall: When ffmpeg is not installed, a source cannot be read, or the timeline asks for what is not there.
+    """
+    program = find_program()
+    sources = await _read_sources(program, folder, names)
+    edit = Edit(program, folder, timeline, lay_out(timeline, sources), sources, lyrics)
+    plan_film(timeline, edit.layout, sources, lyrics=lyrics)
+    return edit
+
+
+async def make_film(edit: Edit, report: Report) -> Film:
+    """Make the film of an edit that was prepared.
+
+    Raises:
+        InvalidCall: When ffmpeg cannot make it, lacks a part that is needed, or does not come to an end.
+        KieMcpError: When what ffmpeg made is not what was planned.
+    """
+    gain = await _find_gain(edit)
+    sizes = {source.name: (edit.folder / source.name).stat().st_size for source in edit.sources.values()}
+    plan = plan_film(edit.timeline, edit.layout, edit.sources, gain_db=gain, lyrics=edit.lyrics, sizes=sizes)
+    await anyio.to_thread.run_sync(_write_files, edit.folder, plan)
+    run = await _run(edit, ("-y", *plan.arguments), _follow(plan, report))
+    path = edit.folder / plan.result
+    if plan.is_copied and sum(sizes.values()) > LARGE_BYTES:
+        # Reading such a file once more takes as long as writing it.
+        _check_count(plan, run)
+    else:
+        await _check(edit, plan, path)
+    note = "No font here has some letters of the texts." if _NO_GLYPH.search(run.errors) else ""
+    return Film(path, plan.mime_type, note)
+
+
+def write_still(file: IO[bytes], target: Path) -> None:
+    """Write a picture, upright and in RGB on white, as a PNG that ffmpeg reads.
+
+    Raises:
+        UnreadablePicture: When the picture cannot be read.
+    """
+    with pictures.open_picture(file) as image:
+        width, height = pictures.upright_size(image)
+        scale = min(1, math.sqrt(MOST_STILL_PIXELS / (width * height)))
+        shown = pictures.fill_transparency(pictures.render_picture(image, file, scale)).convert("RGB")
+        with disk.create_file(target) as written:
+            shown.save(written, "PNG", compress_level=1)
+
+
+async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) -> dict[Ref, Source]:
+    moving = {ref: name for ref, name in names.items() if not name.endswith(STILL_ENDING)}
+    found = await facts.probe(program, [folder / name for name in moving.values()]) if moving else []
+    if found is None:
+        # One of them cannot be read. One after the other tells which.
+        found = [
+            each for name in moving.values() for each in await facts.probe(program, [folder / name]) or [facts.Facts()]
+        ]
+    read = dict(zip(moving, found, strict=True))
+    for ref, each in read.items():
+        if not each.picture and not each.track:
+            raise InvalidCall(
+                f"{shorten(ref, 80)} has neither picture nor sound that ffmpeg here can read.",
+                "Nothing was made. Give another file.",
+            )
+    stills = {ref: await _measure_still(folder / name) for ref, name in names.items() if ref not in moving}
+    return {ref: Source(name, (read | stills)[ref]) for ref, name in names.items()}
+
+
+async def _measure_still(path: Path) -> facts.Facts:
+    def measure() -> tuple[int, int]:
+        with disk.open_file(path) as file:
+            return pictures.measure_picture(file)
+
+    return facts.Facts(still=await anyio.to_thread.run_sync(measure))
+
+
+def _write_files(folder: Path, plan: Plan) -> None:
+    for name, content in plan.files.items():
+        disk.replace_file(folder / name, content.encode())
+    if texts.BURNED_NAME in plan.files:
+        fonts = folder / texts.FONTS_FOLDER
+        fonts.mkdir(mode=0o700, exist_ok=True)
+        font = PIL.ImageFont.load_default(20)
+        if isinstance(font, PIL.ImageFont.FreeTypeFont):
+            disk.replace_file(fonts / "font.ttf", font.font_bytes)
+
+
+async def _find_gain(edit: Edit) -> float | None:
+    """Return by how many decibels the sound is made louder; None if it stays as it is."""
+    wanted = choose_loudness(edit.timeline, edit.layout)
+    if wanted is None or not has_sound(edit.layout):
+        return None
+    found = await _measure_loudness(edit, None)
+    if found is None:
+        return None
+    gain = wanted - found
+    # Limiting the peaks takes some of the loudness away, so what comes of it is measured as well.
+    for _ in range(MOST_MEASUREMENTS - 1):
+        reached = await _measure_loudness(edit, gain)
+        if reached is None or abs(wanted - reached) <= LOUDNESS_TOLERANCE:
+            break
+        gain += wanted - reached
+    return round(gain, 2)
+
+
+async def _measure_loudness(edit: Edit, gain: float | None) -> float | None:
+    """Return the loudness of a film's sound in LUFS; None if it is silent."""
+    run = await _run(edit, plan_measurement(edit.layout, gain))
+    told = _LOUDNESS.findall(run.errors)
+    loudness = float(told[-1]) if told else math.nan
+    return loudness if loudness >= SILENT_LUFS else None
+
+
+def _follow(plan: Plan, report: Report) -> Callable[[bytes], None]:
+    def read(piece: bytes) -> None:
+        if (found := _PROGRESS.findall(piece)) and plan.seconds:
+            report(min(int(found[-1]) / 1e6 / plan.seconds, 1))
+
+    return read
+
+
+async def _run(edit: Edit, arguments: tuple[str, ...], on_output: Callable[[bytes], None] | None = None) -> Finished:
+    command = (edit.program, "-nostdin", "-hide_banner", "-nostats", "-progress", "pipe:1", *arguments)
+    try:
+        run = await run_program(
+            command,
+            seconds=EDIT_SECONDS,
+            max_output_bytes=MOST_LOG_BYTES,
+            memory_bytes=EDIT_MEMORY_BYTES,
+            folder=edit.folder,
+            on_output=on_output,
+        )
+    except TimeoutError:
+        raise InvalidCall(
+            f"ffmpeg did not come to an end in {EDIT_SECONDS / 60:.0f} minutes.", "Make less at once."
+        ) from None
+    except OSError as error:
+        raise InvalidCall(f"ffmpeg does not run: {error.strerror}.", INSTALL) from None
+    if run.exit_code:
+        raise _explain(run)
+    return run
+
+
+def _explain(run: Finished) -> KieMcpError:
+    if lacks := _LACKS.search(run.errors):
+        name = (lacks[1] or lacks[2]).decode()
+        return InvalidCall(f"The ffmpeg here has no {name}, which this needs.", f"Use a whole build of it. {INSTALL}")
+    if ffmpeg.OUT_OF_MEMORY_PATTERN.search(run.errors):
+        step = "Give fewer or smaller clips, or a smaller height."
+        return InvalidCall(f"This takes more than {EDIT_MEMORY_BYTES / 1e9:g} GB of memory.", step)
+    lines = [line for line in run.errors.decode(errors="replace").splitlines() if line.strip()]
+    last = " ".join(lines[-3:])[-300:]
+    return KieMcpError(f"ffmpeg could not make it (exit code {run.exit_code}): {last}", "Try the clips one by one.")
+
+
+async def _check(edit: Edit, plan: Plan, path: Path) -> None:
+    """Compare a result with its plan, because ffmpeg also ends well where it made something else.
+
+    Raises:
+        KieMcpError: When they differ.
+    """
+    if not await anyio.Path(path).is_file():
+        raise _differs("there is none")
+    if plan.mime_type.startswith("image/"):
+        await anyio.to_thread.run_sync(_check_still, path)
+        return
+    (made,) = await facts.probe(edit.program, [path]) or [facts.Facts()]
+    rate, seconds = float(edit.layout.rate), plan.seconds or 0
+    if plan.frames is not None:
+        if not made.picture or made.picture.frames != plan.frames:
+            raise _differs(f"it has {made.picture.frames if made.picture else 0} frames instead of {plan.frames}")
+        if abs(made.picture.seconds - seconds) > 1 / rate + 0.01:
+            raise _differs(f"it is {made.picture.seconds:.2f} s long instead of {seconds:.2f} s")
+        if made.picture.codec != "h264" or made.picture.pixels != "yuv420p":
+            raise _differs(f"it is {made.picture.codec} in {made.picture.pixels}")
+    if has_sound(edit.layout):
+        length = made.track.seconds if made.track else 0
+        if abs(length - seconds) > SOUND_TOLERANCE and not plan.is_copied:
+            raise _differs(f"its sound is {length:.2f} s long instead of {seconds:.2f} s")
+
+
+def _check_count(plan: Plan, run: Finished) -> None:
+    """Compare the number of frames that ffmpeg says it has written with the plan."""
+    told = _FRAMES.findall(run.output)
+    if plan.frames is not None and (not told or int(told[-1]) != plan.frames):
+        raise _differs(f"it has {told[-1].decode() if told else 'no'} frames instead of {plan.frames}")
+
+
+def _check_still(path: Path) -> None:
+    try:
+        with PIL.Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError) as error:
+        raise _differs(f"it does not open ({type(error).__name__})") from None
+
+
+def _differs(fault: str) -> KieMcpError:
+    return KieMcpError(f"What ffmpeg made is not what was planned: {fault}.", "Try the clips one by one.")

@@ -1,0 +1,261 @@
+"""Facts about a source file: what ffmpeg tells about its streams, read from the packets and not from the headers.
+
+ffmpeg's muxer `framecrc` lists every packet without decoding it. So the length of the picture, which may differ from
+the length of the file, the frame rate, and whether two files can be joined without encoding, are known exactly. It also
+works where there is no ffprobe.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import anyio.to_thread
+
+from kie_mcp.child_process import Finished, run_program
+from kie_mcp.errors import InvalidCall
+from kie_mcp.media import ffmpeg
+
+PROBE_SECONDS = 120.0
+"""Maximum seconds for reading the packets of one file."""
+MOST_PROBE_BYTES = 64_000_000
+"""Largest list of packets, in bytes, that is read; an hour of film and sound has about 20 million."""
+USUAL_RATES = tuple(
+    Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
+)
+RATE_TOLERANCE = 0.002
+"""Largest difference from a usual frame rate, as a share of it, that counts as this rate."""
+STEADY_SHARE = 0.95
+"""Smallest share of the frames that have equal distances in a clip with a constant frame rate."""
+HIGHEST_RATE = 120
+
+_INPUT = re.compile(r"^Input #(\d+), (.*?)(?=^Input #|\Z)", re.MULTILINE | re.DOTALL)
+_MAPPED = re.compile(r"^  Stream #(\d+):\d+ -> #0:(\d+)", re.MULTILINE)
+_STREAM = re.compile(r"^ *Stream #\d+:\d+.*?: (Video|Audio): (\w+)(.*)$", re.MULTILINE)
+_ROTATION = re.compile(r"display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
+_HEADER = re.compile(r"#(\w+) (\d+): *(.*)")
+_PIXELS = re.compile(r", (?P<pixels>[a-z]\w+)(?:\((?P<colors>[^)]*)\))?, \d+x\d+")
+_HDR = re.compile(r"smpte2084|arib-std-b67")
+MATRICES = {
+    **{name: name for name in ("bt709", "fcc", "bt470bg", "smpte170m", "smpte240m")},
+    "bt2020nc": "bt2020",
+    "bt2020c": "bt2020",
+}
+"""For ffmpeg's name of a clip's colour matrix, the name that its filter `scale` has for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The picture of a clip."""
+
+    codec: str
+    width: int
+    """Width in square pixels as players show it, after rotation."""
+    height: int
+    frames: int
+    seconds: float
+    """Length from the first frame to the end of the last."""
+    starts: float
+    """Second at which the first frame is shown, counted from the start of the file."""
+    rate: Fraction | None
+    """Frames a second; None if the frames have unequal distances."""
+    stored_size: tuple[int, int] = (0, 0)
+    """Width and height after rotation, in pixels of the file, which need not be square."""
+    pixels: str = ""
+    """ffmpeg's name of the pixel format, such as `yuv420p`."""
+    is_turned: bool = False
+    """Whether players turn the picture."""
+    matrix: str = ""
+    """The colour matrix under the name that the filter `scale` has for it; empty if the file does not tell it."""
+    is_full_range: bool = False
+    is_hdr: bool = False
+    copied_form: tuple[str, ...] = ()
+    """Equal for two pictures that can be joined without encoding: codec, its parameters, size, time base and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The sound of a clip or sound file."""
+
+    codec: str
+    seconds: float
+    starts: float
+    packets: int = 0
+    early: int = 0
+    """Number of packets before the sound itself, which an encoder needs to get going (AAC's priming)."""
+    late: int = 0
+    """Number of packets that begin after the end of the picture."""
+    copied_form: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a source; a picture file has neither `picture` nor `track`, but `still`."""
+
+    picture: Picture | None = None
+    track: Track | None = None
+    still: tuple[int, int] | None = None
+    """Width and height in pixels of a picture file."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the picture; of a sound file, of its sound; 0 of a picture file."""
+        if self.picture:
+            return self.picture.seconds
+        return self.track.seconds if self.track else 0
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One stream in ffmpeg's list of packets."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    times: list[int] = field(default_factory=list)
+    """The time of each packet, in units of the time base."""
+    end: int = 0
+
+    @property
+    def time_base(self) -> Fraction:
+        return Fraction(self.values.get("tb", "1/1000"))
+
+
+async def probe(program: str, paths: Sequence[Path]) -> list[Facts] | None:
+    """Read the facts of clips and sounds in one run; None if ffmpeg cannot read one of them.
+
+    Args:
+        program: The path of ffmpeg.
+        paths: The files.
+
+    Raises:
+        InvalidCall: When ffmpeg does not run, or does not come to an end in time.
+    """
+    command = [program, "-nostdin", "-hide_banner"]
+    for path in paths:
+        command += [*ffmpeg.SAFE_INPUT_OPTIONS, "-i", f"file:{path.absolute()}"]
+    for number, _ in enumerate(paths):
+        command += ["-map", f"{number}:V:0?", "-map", f"{number}:a:0?"]
+    command += ["-c", "copy", "-f", "framecrc", "pipe:1"]
+    try:
+        run = await run_program(command, seconds=PROBE_SECONDS, max_output_bytes=MOST_PROBE_BYTES)
+    except TimeoutError:
+        raise InvalidCall(f"The files could not be read within {PROBE_SECONDS:g} s.", "Give shorter ones.") from None
+    except OSError as error:
+        raise InvalidCall(f"ffmpeg does not run: {error.strerror}.", "Install another build of it.") from None
+    return None if run.exit_code else await anyio.to_thread.run_sync(read_facts, run, len(paths))
+
+
+def read_facts(run: Finished, count: int) -> list[Facts]:
+    """Read the facts from what ffmpeg printed about some files."""
+    log = run.errors.decode(errors="replace").partition("\nOutput #0")[0]
+    logs = dict.fromkeys(map(str, range(count)), "") | {
+        number: text for number, text in _INPUT.findall(log) if number.isdecimal()
+    }
+    streams = _read_packets(run.output.decode(errors="replace"))
+    mapped = _MAPPED.findall(run.errors.decode(errors="replace"))
+    found = []
+    for number in map(str, range(count)):
+        mine = [streams[end] for source, end in mapped if source == number and end in streams and streams[end].times]
+        picture = next((each for each in mine if each.values.get("media_type") == "video"), None)
+        track = next((each for each in mine if each.values.get("media_type") == "audio"), None)
+        shown = _read_picture(picture, logs[number]) if picture else None
+        found.append(Facts(shown, _read_track(track, shown) if track else None))
+    return found
+
+
+def _read_packets(text: str) -> dict[str, _Stream]:
+    streams: dict[str, _Stream] = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            if found := _HEADER.match(line):
+                streams.setdefault(found[2], _Stream()).values[found[1]] = found[3]
+            continue
+        number, dts, pts, duration, *_ = (cell.strip() for cell in line.split(",", 4))
+        shown = pts if pts != "NOPTS" else dts
+        stream = streams.get(number)
+        if stream and shown.lstrip("-").isdecimal():
+            stream.times.append(int(shown))
+            stream.end = max(stream.end, int(shown) + (int(duration) if duration.isdecimal() else 0))
+    return streams
+
+
+def _read_picture(stream: _Stream, log: str) -> Picture:
+    times, unit = sorted(stream.times), stream.time_base
+    rate = find_rate(times, unit)
+    end = stream.end
+    if end <= times[-1] and len(times) > 1:
+        end = times[-1] + round((times[-1] - times[0]) / (len(times) - 1))
+    shape = Fraction(stream.values.get("sar", "0/1")) or Fraction(1)
+    told = next(
+        (found for found in _STREAM.finditer(log) if found[1] == "Video" and "attached pic" not in found[3]), None
+    )
+    facts = told[3] if told else ""
+    pixels = _PIXELS.search(facts)
+    turn = _ROTATION.search(log)
+    turned = round(float(turn[1])) % 180 == 90 if turn else False
+    colors = re.split(r"[,/ ]+", (pixels["colors"] or "") if pixels else "")
+    stored_width, height = (int(each) for each in stream.values.get("dimensions", "0x0").split("x"))
+    width = max(round(stored_width * shape), 1)
+    form = (
+        *(stream.values.get(each, "") for each in ("codec_id", "extradata", "dimensions", "sar", "tb")),
+        pixels["pixels"] if pixels else "",
+        re.sub(r"[, ]*progressive", "", pixels["colors"] or "") if pixels else "",
+        turn[1] if turn else "",
+        str(rate),
+    )
+    return Picture(
+        codec=stream.values.get("codec_id", ""),
+        width=height if turned else width,
+        height=width if turned else height,
+        frames=len(times),
+        seconds=float((end - times[0]) * unit),
+        starts=float(times[0] * unit),
+        rate=rate,
+        stored_size=(height, stored_width) if turned else (stored_width, height),
+        pixels=pixels["pixels"] if pixels else "",
+        is_turned=bool(turn),
+        matrix=next((MATRICES[each] for each in colors if each in MATRICES), ""),
+        is_full_range="pc" in colors,
+        is_hdr=bool(_HDR.search(facts)),
+        copied_form=form,
+    )
+
+
+def _read_track(stream: _Stream, picture: Picture | None) -> Track:
+    unit = stream.time_base
+    end = picture.starts + picture.seconds if picture else math.inf
+    first = max(min(stream.times), 0)
+    form = ("codec_id", "extradata", "sample_rate", "channel_layout_name", "tb")
+    return Track(
+        codec=stream.values.get("codec_id", ""),
+        seconds=float((stream.end - first) * unit),
+        starts=float(first * unit),
+        packets=len(stream.times),
+        early=sum(following <= 0 for _, following in pairwise(stream.times)),
+        late=sum(time * unit >= end for time in stream.times),
+        copied_form=tuple(stream.values.get(each, "") for each in form),
+    )
+
+
+def find_rate(times: list[int], unit: Fraction) -> Fraction | None:
+    """Return the constant frame rate of frames with these times; None if there is none.
+
+    Args:
+        times: The times of the frames in order, in units of the time base.
+        unit: The time base in seconds.
+    """
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    usual_gap = Counter(gaps).most_common(1)[0][0] if gaps else 0
+    # In a coarse time base, such as milliseconds, equal distances are rounded to two figures.
+    tolerance = usual_gap / 20
+    near = [gap for gap in gaps if abs(gap - usual_gap) <= tolerance]
+    if usual_gap <= 0 or len(near) < STEADY_SHARE * len(gaps):
+        return None
+    rate = 1 / (Fraction(sum(near), len(near)) * unit)
+    if not 1 <= rate <= HIGHEST_RATE:
+        return None
+    usual = min(USUAL_RATES, key=lambda each: abs(each - rate))
+    return usual if abs(usual - rate) <= RATE_TOLERANCE * usual else rate.limit_denominator(1001)

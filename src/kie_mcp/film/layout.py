@@ -1,0 +1,245 @@
+"""Layout: where each piece of a timeline begins in the film, how long it is, and the film's size and frame rate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from kie_mcp.catalog.fields import Ref
+from kie_mcp.errors import InvalidCall
+from kie_mcp.film.facts import Facts, Picture
+from kie_mcp.film.timeline import LONGEST_SECONDS, SOUND_FORMATS, STILL_SECONDS, Clip, Sound, Timeline
+
+SAMPLE_RATE = 48_000
+"""Samples a second of every film."""
+USUAL_SIZE = (1280, 720)
+USUAL_RATE = Fraction(30)
+HIGHEST_RATE = Fraction(60)
+LARGEST_STILL_SIDE = 1080
+"""Largest short side, in pixels, of a film that has pictures and no clips."""
+SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
+"""Short side and frame rate of GIF and WebP, which are large files for their length."""
+END_TOLERANCE = 0.5
+"""Seconds by which `end` may be after the end of a source; it then means the end of the source."""
+BREATH_SECONDS = 0.4
+"""Seconds for which a picture stays after its voice."""
+MUSIC_FADE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file in the private folder, under a name that was chosen here."""
+
+    name: str
+    facts: Facts
+
+
+Sources = Mapping[Ref, Source]
+"""For each reference of a timeline, its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One clip of a timeline with its place in the film. Lengths are counted in units of the layout's `unit`."""
+
+    clip: Clip
+    source: Source | None
+    voice: Source | None
+    at: int
+    length: int
+    fade: int
+    """Length of the cross-fade with the piece before."""
+
+    @property
+    def picture(self) -> Picture | None:
+        """The picture of the piece's clip; None for a picture file, a card or a sound."""
+        return self.source.facts.picture if self.source else None
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A sound of a timeline with its place in the film, in seconds."""
+
+    source: Source
+    sound: Sound
+    there: float
+    """Length of what is taken of the source."""
+    seconds: float
+    """Length in the film, which is longer where the sound is repeated."""
+    fade_out: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All pieces and sounds of a film with their places."""
+
+    format: str
+    size: tuple[int, int]
+    rate: Fraction
+    """Frames a second."""
+    unit: Fraction
+    """Seconds of one unit of length: a frame, or a sample where the result is a sound."""
+    pieces: tuple[Piece, ...]
+    sounds: tuple[Laid, ...]
+    seconds: float
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the film."""
+        return round(self.seconds * self.rate)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of the film's sound."""
+        return round(self.seconds * SAMPLE_RATE)
+
+    def to_seconds(self, length: int) -> float:
+        """Convert units of length to seconds."""
+        return float(length * self.unit)
+
+    def to_samples(self, length: int) -> int:
+        """Convert units of length to samples."""
+        return round(length * self.unit * SAMPLE_RATE)
+
+
+def lay_out(timeline: Timeline, sources: Sources) -> Layout:
+    """Compute the place and length of everything in a timeline.
+
+    Raises:
+        InvalidCall: A clip has no such second, a cross-fade is longer than its clips, or the film is too long.
+    """
+    kind = timeline.format or choose_format(timeline, sources)
+    rate = _choose_rate(timeline, sources, kind)
+    unit = Fraction(1, SAMPLE_RATE) if kind in SOUND_FORMATS else 1 / rate
+    pieces = _place_pieces(timeline, sources, unit)
+    seconds = float((pieces[-1].at + pieces[-1].length) * unit) if pieces else _measure_sounds(timeline, sources)
+    if seconds > LONGEST_SECONDS:
+        raise InvalidCall(f"This would be {seconds:.0f} s long; {LONGEST_SECONDS} s is the most.", "Make it in parts.")
+    sounds = tuple(_lay_sound(number, each, sources, seconds) for number, each in enumerate(timeline.sounds))
+    return Layout(kind, choose_size(timeline, sources, kind), rate, unit, pieces, sounds, seconds)
+
+
+def choose_format(timeline: Timeline, sources: Sources) -> str:
+    """Return `mp4` if anything in a timeline can be seen, else `mp3`."""
+    facts = [sources[each.source].facts for each in timeline.clips if each.source]
+    is_seen = any(each.picture or each.still for each in facts) or any(each.title for each in timeline.clips)
+    return "mp4" if is_seen or timeline.texts or timeline.lyrics else "mp3"
+
+
+def choose_size(timeline: Timeline, sources: Sources, kind: str) -> tuple[int, int]:
+    """Return width and height of a film: the shape that is asked for or that of the first clip; both are even."""
+    facts = [sources[each.source].facts for each in timeline.clips if each.source]
+    clips = [(each.picture.width, each.picture.height) for each in facts if each.picture]
+    stills = [each.still for each in facts if each.still]
+    first = next((_size_of(each) for each in facts if each.picture or each.still), USUAL_SIZE)
+    shape = Fraction(*first)
+    if timeline.aspect_ratio:
+        width, _, height = timeline.aspect_ratio.partition(":")
+        shape = Fraction(int(width), int(height))
+    short = max((min(each) for each in clips), default=0)
+    short = short or min(max((min(each) for each in stills), default=USUAL_SIZE[1]), LARGEST_STILL_SIDE)
+    if kind in ("gif", "webp"):
+        short = min(short, SMALL_SIDE)
+    if timeline.height:
+        return _to_even(timeline.height * shape), _to_even(timeline.height)
+    return (_to_even(short * shape), _to_even(short)) if shape >= 1 else (_to_even(short), _to_even(short / shape))
+
+
+def _size_of(facts: Facts) -> tuple[int, int]:
+    if facts.picture:
+        return facts.picture.width, facts.picture.height
+    return facts.still or USUAL_SIZE
+
+
+def _to_even(pixels: float | Fraction) -> int:
+    """Round to an even number, because H.264 has one colour sample for each 2 x 2 pixels."""
+    return max(round(pixels / 2) * 2, 2)
+
+
+def _choose_rate(timeline: Timeline, sources: Sources, kind: str) -> Fraction:
+    pictures = [each for clip in timeline.clips if clip.source and (each := sources[clip.source].facts.picture)]
+    rate = min(max((each.rate or USUAL_RATE for each in pictures), default=USUAL_RATE), HIGHEST_RATE)
+    return min(rate, SMALL_RATE) if kind in ("gif", "webp") else rate
+
+
+def _place_pieces(timeline: Timeline, sources: Sources, unit: Fraction) -> tuple[Piece, ...]:
+    pieces: list[Piece] = []
+    at = 0
+    for number, clip in enumerate(timeline.clips):
+        source = sources[clip.source] if clip.source else None
+        voice = sources[clip.voice] if clip.voice else None
+        if voice and not voice.facts.track:
+            raise InvalidCall(f"clips.{number}.voice: {clip.voice} has no sound.", "Nothing was made.")
+        length = max(round(_measure_clip(number, clip, source, voice) / unit), 1)
+        fade = round(clip.fade / unit)
+        at -= fade
+        pieces.append(Piece(clip, source, voice, at, length, fade))
+        at += length
+    for number, (before, piece) in enumerate(pairwise(pieces), start=1):
+        if piece.fade and piece.fade >= min(before.length - before.fade, piece.length):
+            raise InvalidCall(
+                f"clips.{number}.fade: {piece.clip.fade:g} s is longer than what there is to fade: "
+                f"clips.{number - 1} has {float(before.length * unit):.2f} s, "
+                f"clips.{number} has {float(piece.length * unit):.2f} s.",
+                "Nothing was made. Shorten it.",
+            )
+    return tuple(pieces)
+
+
+def _measure_clip(number: int, clip: Clip, source: Source | None, voice: Source | None) -> float:
+    """Return the length of a clip in the film in seconds."""
+    spoken = voice.facts.seconds + BREATH_SECONDS if voice else 0
+    if not source or source.facts.still:
+        return clip.seconds or spoken or STILL_SECONDS
+    there = source.facts.seconds
+    end = clip.end or (clip.start + clip.seconds * clip.speed if clip.seconds else there)
+    if end > there + END_TOLERANCE or clip.start >= there:
+        raise InvalidCall(
+            f"clips.{number}: {clip.source} is {there:.2f} s long, and has no second {max(clip.start, end):g}.",
+            "Nothing was made. Mend start and end.",
+        )
+    return max((min(end, there) - clip.start) / clip.speed, spoken)
+
+
+def _measure_sounds(timeline: Timeline, sources: Sources) -> float:
+    """Return the length of sounds without clips: to the end of the last voice or effect, else of the last music."""
+    if any(sound.loop for sound in timeline.sounds) and not any(not sound.loop for sound in timeline.sounds):
+        raise InvalidCall("A sound that loops needs something else that has an end.", "Leave loop out.")
+    ends = {
+        role: [
+            sound.at + _measure_sound(number, sound, sources)
+            for number, sound in enumerate(timeline.sounds)
+            if (sound.role == "music") == (role == "music") and not sound.loop
+        ]
+        for role in ("music", "other")
+    }
+    return max(ends["other"] or ends["music"])
+
+
+def _measure_sound(number: int, sound: Sound, sources: Sources) -> float:
+    track = sources[sound.source].facts.track
+    if not track:
+        raise InvalidCall(f"sounds.{number}: {sound.source} has no sound.", "Nothing was made. Give another file.")
+    end = track.seconds if sound.end is None else sound.end
+    if sound.start >= track.seconds or end > track.seconds + END_TOLERANCE:
+        raise InvalidCall(
+            f"sounds.{number}: {sound.source} is {track.seconds:.2f} s long, and has no second "
+            f"{max(sound.start, end):g}.",
+            "Nothing was made. Mend start and end.",
+        )
+    return min(end, track.seconds) - sound.start
+
+
+def _lay_sound(number: int, sound: Sound, sources: Sources, film: float) -> Laid:
+    if sound.at >= film:
+        raise InvalidCall(
+            f"sounds.{number}.at: the film ends at {film:.2f} s.", "Nothing was made. Let it begin earlier."
+        )
+    there = _measure_sound(number, sound, sources)
+    left = film - sound.at
+    is_cut = sound.loop or there > left
+    seconds = left if is_cut else there
+    usual = MUSIC_FADE_SECONDS if sound.role == "music" and is_cut else 0
+    return Laid(
+        sources[sound.source], sound, there, seconds, min(usual if sound.fade_out is None else sound.fade_out, seconds)
+    )

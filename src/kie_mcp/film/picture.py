@@ -1,0 +1,184 @@
+"""The picture of a film: bring every piece to one size, frame rate and colour, then join them in order."""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from kie_mcp.film.facts import Picture
+from kie_mcp.film.graph import Graph, format_number
+from kie_mcp.film.layout import Layout, Piece
+from kie_mcp.film.timeline import Fit
+
+ZOOM = 0.1
+"""How much larger a picture becomes while it is shown, as a share of its size."""
+ZOOM_SCALE = 2
+"""How much larger than the film a picture is scaled before it is zoomed, so that it moves by less than a pixel."""
+BLUR_SCALE = 8
+"""How much smaller than the film the blurred ground is made, which is as fast as it looks soft."""
+HD_HEIGHT = 720
+"""Height from which a clip that states no colours counts as BT.709, as players take it."""
+COLORS = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+TONE_MAPPING = (
+    "zscale=transfer=linear:npl=100",
+    "format=gbrpf32le",
+    "zscale=primaries=bt709",
+    "tonemap=tonemap=hable:desat=0",
+    "zscale=transfer=bt709:matrix=bt709:range=tv",
+)
+"""Filters that bring HDR to the range of usual screens."""
+
+
+class Joined(NamedTuple):
+    """A label in a filter graph with the number of frames or samples that come to it."""
+
+    label: str
+    length: int
+
+
+def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
+    """Add the picture of all pieces to a graph, and return its label.
+
+    Args:
+        graph: The graph; the pieces become inputs of it.
+        layout: The places of the pieces.
+        fit: How pieces of another shape are fitted, unless they say it themselves.
+    """
+    shown = [Joined(add_piece(graph, layout, piece, piece.clip.fit or fit), piece.length) for piece in layout.pieces]
+    joined = _join_cuts(graph, layout, shown)
+    (label, length), rest = joined[0], joined[1:]
+    for following, fade in zip(rest, _fades(layout), strict=True):
+        seconds, offset = (format_number(layout.to_seconds(each)) for each in (fade, length - fade))
+        label = graph.add_chain(
+            f"xfade=transition=fade:duration={seconds}:offset={offset}", _steady(layout), of=(label, following.label)
+        )
+        length += following.length - fade
+    return label
+
+
+def _steady(layout: Layout) -> str:
+    """Return the filter that sets the time base in which one frame is one unit, as `xfade` needs it."""
+    # `fps`, which does so as well, drops the last frame that `xfade` gives.
+    return f"settb={1 / layout.rate}"
+
+
+def _fades(layout: Layout) -> list[int]:
+    return [piece.fade for piece in layout.pieces if piece.fade]
+
+
+def _join_cuts(graph: Graph, layout: Layout, shown: list[Joined]) -> list[Joined]:
+    """Join what follows one another without a cross-fade; the results are joined by cross-fades."""
+    groups: list[list[Joined]] = []
+    for piece, each in zip(layout.pieces, shown, strict=True):
+        if piece.fade or not groups:
+            groups.append([])
+        groups[-1].append(each)
+    return [
+        group[0]
+        if len(group) == 1
+        else Joined(
+            graph.add_chain(f"concat=n={len(group)}:v=1:a=0", _steady(layout), of=[each.label for each in group]),
+            sum(each.length for each in group),
+        )
+        for group in groups
+    ]
+
+
+def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
+    """Add the picture of one piece, with exactly as many frames as the piece has, and return its label."""
+    whole = f"trim=end_frame={piece.length}"
+    if piece.source and piece.source.facts.still:
+        return _add_still(graph, layout, piece, fit)
+    if not piece.source or not piece.picture:
+        width, height = layout.size
+        card = f"color=color=black:size={width}x{height}:rate={layout.rate}"
+        return graph.add_chain(card, whole, "format=yuv420p", COLORS, _steady(layout))
+    clip, picture = piece.clip, piece.picture
+    begin = clip.start + picture.starts
+    seconds = layout.to_seconds(piece.length)
+    options = ("-ss", format_number(begin)) if begin else ()
+    number = graph.add_input(piece.source.name, *options, "-t", format_number(seconds * clip.speed + 1))
+    speed = f"setpts=PTS/{format_number(clip.speed)}" if clip.speed != 1 else ""
+    end = clip.end or picture.seconds
+    # What is behind `end` is cut before the last frame is repeated for a voice that is longer.
+    cut = f"trim=end={format_number((end - clip.start) / clip.speed)}" if end < picture.seconds else ""
+    steady = f"fps={layout.rate}:start_time=0"
+    # The last frame stands until the piece ends: for a voice that is longer, or one frame that rounding asks for.
+    still = f"tpad=stop_mode=clone:stop_duration={format_number(seconds + 1)}"
+    label = graph.add_chain(speed, cut, steady, still, whole, of=(f"[{number}:V:0]",))
+    label = fit_picture(graph, label, picture, layout.size, fit)
+    return graph.add_chain("setsar=1", "format=yuv420p", _steady(layout), of=(label,))
+
+
+def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int], fit: Fit) -> str:
+    """Scale a picture to the size of the film, tell its colours, and return its new label."""
+    width, height = size
+    inner = scale_into((picture.width, picture.height), size)
+    outer = scale_over((picture.width, picture.height), size)
+    tones = TONE_MAPPING if picture.is_hdr else ()
+    if inner == size:
+        is_scaled = picture.stored_size != size or _find_matrix(picture) != "bt709" or picture.is_full_range
+        return graph.add_chain(_scale(picture, size) if is_scaled else "", *tones, COLORS, of=(label,))
+    if fit == "crop":
+        cut = f"crop={width}:{height}"
+        return graph.add_chain(_scale(picture, outer), *tones, cut, COLORS, of=(label,))
+    scaled = (_scale(picture, inner), *tones)
+    if fit == "pad":
+        bars = f"pad={width}:{height}:-1:-1"
+        return graph.add_chain(*scaled, "format=yuv420p", bars, COLORS, of=(label,))
+    front, ground = graph.add_split(*scaled, "format=yuv420p", "split", of=(label,), ends=2)
+    small = (max(width // BLUR_SCALE, 2), max(height // BLUR_SCALE, 2))
+    blurred = (f"scale={small[0]}:{small[1]}:force_original_aspect_ratio=increase", f"crop={small[0]}:{small[1]}")
+    ground = graph.add_chain(*blurred, "gblur=sigma=3", f"scale={width}:{height}", "setsar=1", of=(ground,))
+    front = graph.add_chain("setsar=1", of=(front,))
+    return graph.add_chain("overlay=(W-w)/2:(H-h)/2", COLORS, of=(ground, front))
+
+
+def scale_into(size: tuple[int, int], into: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size of the same shape inside another size; a difference of a pixel counts as none."""
+    return _scale_by(size, into, min(Fraction(into[0], size[0]), Fraction(into[1], size[1])))
+
+
+def scale_over(size: tuple[int, int], over: tuple[int, int]) -> tuple[int, int]:
+    """Return the smallest size of the same shape that covers another size."""
+    return _scale_by(size, over, max(Fraction(over[0], size[0]), Fraction(over[1], size[1])))
+
+
+def _scale_by(size: tuple[int, int], target: tuple[int, int], factor: Fraction) -> tuple[int, int]:
+    # Both sides have to be even; one that is a rounding away from the target's is the target's.
+    width, height = (
+        each if abs(side * factor - each) < 2 else max(round(side * factor / 2) * 2, 2)
+        for side, each in zip(size, target, strict=True)
+    )
+    return width, height
+
+
+def _scale(picture: Picture, size: tuple[int, int]) -> str:
+    # The tone mapping of HDR does the conversion of colours.
+    matrix = f":in_color_matrix={_find_matrix(picture)}:out_color_matrix=bt709:out_range=tv"
+    return f"scale={size[0]}:{size[1]}{'' if picture.is_hdr else matrix}"
+
+
+def _find_matrix(picture: Picture) -> str:
+    """Return a clip's colour matrix; of one that does not tell it, what players take it for."""
+    return picture.matrix or ("bt709" if picture.height >= HD_HEIGHT else "bt601")
+
+
+def _add_still(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
+    """Add a picture file that is shown for some seconds, and slowly zoomed if it is to be."""
+    source = piece.source
+    if not source or not source.facts.still:
+        raise ValueError("no picture")
+    number = graph.add_input(source.name)
+    width, height = layout.size
+    scale = 1 if piece.clip.zoom == "none" else ZOOM_SCALE
+    large = (width * scale, height * scale)
+    picture = Picture("png", *source.facts.still, 1, 0, 0, None)
+    label = graph.add_chain("format=rgb24", of=(f"[{number}:v:0]",))
+    label = fit_picture(graph, label, picture, large, fit)
+    step = format_number(ZOOM / piece.length)
+    zoom = {"in": f"1+{step}*on", "out": f"{1 + ZOOM}-{step}*on", "none": "1"}[piece.clip.zoom]
+    middle = "x=iw/2-iw/zoom/2:y=ih/2-ih/zoom/2"
+    shown = f"zoompan=z={zoom}:{middle}:d={piece.length}:s={width}x{height}:fps={layout.rate}"
+    whole = f"trim=end_frame={piece.length}"
+    return graph.add_chain(
+        "format=yuv444p", shown, whole, "setsar=1", "format=yuv420p", COLORS, _steady(layout), of=(label,)
+    )

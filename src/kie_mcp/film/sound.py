@@ -1,0 +1,132 @@
+"""The sound of a film: the pieces' own, then voices, music that is lowered under them, and effects."""
+
+from collections.abc import Sequence
+
+from kie_mcp.film.graph import Graph, format_number
+from kie_mcp.film.layout import SAMPLE_RATE, Laid, Layout, Piece
+from kie_mcp.film.picture import Joined
+
+ONE_FORM = f"aformat=sample_fmts=fltp:sample_rates={SAMPLE_RATE}:channel_layouts=stereo"
+STEADY = f"aresample={SAMPLE_RATE}:async=1:first_pts=0"
+SILENCE = f"anullsrc=channel_layout=stereo:sample_rate={SAMPLE_RATE}"
+DUCKING = "sidechaincompress=threshold=0.02:ratio=8:attack=20:release=500"
+"""Lowers music by about 12 dB while a voice is heard."""
+SLOWEST_TEMPO = 0.5
+"""Slowest speed that one filter for the tempo can do."""
+LIMITER = "alimiter=limit=0.84:attack=5:release=50:level=0:latency=1"
+"""Keeps the peaks below -1.5 dB, so that no player distorts them."""
+
+
+def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str:
+    """Add all sounds of a film to a graph, and return the label of their mix.
+
+    Args:
+        graph: The graph; the pieces and sounds become inputs of it.
+        layout: Their places.
+        gain_db: How much louder the mix becomes, in decibels, with its peaks limited; None for unchanged.
+    """
+    voices = [_add_voice(graph, layout, piece) for piece in layout.pieces if piece.voice]
+    voices += [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "voice"]
+    music = [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "music"]
+    parts = [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "effect"]
+    if layout.pieces:
+        parts.append(_join_pieces(graph, layout))
+    if music and voices:
+        voice, key = graph.add_split("asplit", of=(_mix(graph, voices),), ends=2)
+        parts += [voice, graph.add_chain(DUCKING, of=(_mix(graph, music), key))]
+    else:
+        parts += [*voices, *music]
+    whole = f"atrim=end_sample={layout.samples}"
+    louder = (f"volume={format_number(gain_db)}dB", LIMITER) if gain_db is not None else ()
+    return graph.add_chain("apad", whole, "asetpts=N/SR/TB", *louder, of=(_mix(graph, parts),))
+
+
+def has_sound(layout: Layout) -> bool:
+    """Return whether anything in a film can be heard."""
+    return bool(layout.sounds) or any(
+        piece.voice or (piece.source and piece.source.facts.track) for piece in layout.pieces
+    )
+
+
+def _mix(graph: Graph, labels: Sequence[str]) -> str:
+    if len(labels) == 1:
+        return labels[0]
+    return graph.add_chain(f"amix=inputs={len(labels)}:duration=longest:normalize=0", of=labels)
+
+
+def _join_pieces(graph: Graph, layout: Layout) -> str:
+    groups: list[list[Joined]] = []
+    fades = []
+    for piece in layout.pieces:
+        if piece.fade or not groups:
+            groups.append([])
+            fades.append(layout.to_samples(piece.fade))
+        groups[-1].append(Joined(_add_piece(graph, layout, piece), layout.to_samples(piece.length)))
+    joined = [
+        group[0].label
+        if len(group) == 1
+        else graph.add_chain(f"concat=n={len(group)}:v=0:a=1", of=[each.label for each in group])
+        for group in groups
+    ]
+    label = joined[0]
+    for following, fade in zip(joined[1:], fades[1:], strict=True):
+        label = graph.add_chain(f"acrossfade=nb_samples={fade}", of=(label, following))
+    return label
+
+
+def _add_piece(graph: Graph, layout: Layout, piece: Piece) -> str:
+    """Add the sound of one piece, exactly as long as the piece is; silence if it has none."""
+    samples = layout.to_samples(piece.length)
+    whole = f"atrim=end_sample={samples}"
+    clip, source = piece.clip, piece.source
+    if not source or not source.facts.track or not clip.volume:
+        return graph.add_chain(SILENCE, whole, "asetpts=N/SR/TB")
+    begin = clip.start + (source.facts.picture.starts if source.facts.picture else source.facts.track.starts)
+    seconds = layout.to_seconds(piece.length) * clip.speed
+    there = (clip.end or source.facts.seconds) - clip.start
+    options = ("-ss", format_number(begin)) if begin else ()
+    number = graph.add_input(source.name, "-vn", *options, "-t", format_number(min(seconds, there)))
+    volume = f"volume={format_number(clip.volume)}" if clip.volume != 1 else ""
+    tempo = _change_tempo(clip.speed)
+    return graph.add_chain(STEADY, ONE_FORM, *tempo, volume, "apad", whole, "asetpts=N/SR/TB", of=(f"[{number}:a:0]",))
+
+
+def _change_tempo(speed: float) -> tuple[str, ...]:
+    if speed == 1:
+        return ()
+    if speed < SLOWEST_TEMPO:
+        return f"atempo={SLOWEST_TEMPO}", f"atempo={format_number(speed / SLOWEST_TEMPO)}"
+    return (f"atempo={format_number(speed)}",)
+
+
+def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
+    if not piece.voice:
+        raise ValueError("no voice")
+    number = graph.add_input(piece.voice.name, "-vn")
+    return graph.add_chain(STEADY, ONE_FORM, _delay(layout.to_samples(piece.at)), of=(f"[{number}:a:0]",))
+
+
+def _add_laid(graph: Graph, laid: Laid) -> str:
+    """Add a sound of the timeline, which begins at its second of the film."""
+    sound = laid.sound
+    track = laid.source.facts.track
+    begin = sound.start + (track.starts if track else 0)
+    # The option `-ss` would be faster, but beside a copied picture it does not make the times begin at 0.
+    cut = (f"atrim=start_sample={round(begin * SAMPLE_RATE)}", "asetpts=PTS-STARTPTS") if begin else ()
+    number = graph.add_input(laid.source.name, "-vn")
+    samples = round(laid.seconds * SAMPLE_RATE)
+    rise = f"afade=type=in:duration={format_number(sound.fade_in)}" if sound.fade_in else ""
+    fall = ""
+    if laid.fade_out:
+        start, length = (format_number(each) for each in (laid.seconds - laid.fade_out, laid.fade_out))
+        fall = f"afade=type=out:start_time={start}:duration={length}"
+    volume = f"volume={format_number(sound.volume)}" if sound.volume != 1 else ""
+    there = round(laid.there * SAMPLE_RATE)
+    repeated = (f"atrim=end_sample={there}", f"aloop=loop=-1:size={there}") if sound.loop else ()
+    whole = f"atrim=end_sample={samples}"
+    delay = _delay(round(sound.at * SAMPLE_RATE))
+    return graph.add_chain(STEADY, ONE_FORM, *cut, *repeated, whole, rise, fall, volume, delay, of=(f"[{number}:a:0]",))
+
+
+def _delay(samples: int) -> str:
+    return f"adelay=delays={samples}S:all=1" if samples else ""

@@ -1,0 +1,136 @@
+"""Texts of a film as subtitle files: ASS to burn them in, SRT to attach them. No text ever is a part of a filter."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from kie_mcp.film.layout import Layout
+from kie_mcp.film.timeline import Text, Timeline
+from kie_mcp.text import make_visible
+
+BURNED_NAME, ATTACHED_NAME = "texts.ass", "texts.srt"
+WORD_JOINER = "\u2060"
+"""A character without width. Behind the first sign of a command, it makes a text of it."""
+FONT_NAME, FONTS_FOLDER = "Aileron", "fonts"
+"""The font that Pillow brings; fontconfig replaces letters that it lacks by those of the machine's fonts."""
+SHORTEST_SECONDS, SECONDS_PER_LETTER, LONGEST_SECONDS = 1.5, 1 / 15, 8.0
+"""How long a text without an end is shown: as long as reading it takes."""
+ALIGNMENTS = {"bottom": 2, "center": 5, "top": 8}
+"""Numbers that ASS has for the place of a text; they are laid out as the keys of a number pad."""
+LYRICS_LINE = re.compile(r"(\d+(?:\.\d+)?) (.+)")
+"""Matches a line of timed lyrics: the second at which it begins, and its words."""
+
+_HEAD = """\
+[Script Info]
+ScriptType: v4.00+
+WrapStyle: 0
+ScaledBorderAndShadow: yes
+PlayResX: {width}
+PlayResY: {height}
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, OutlineColour, BackColour, Bold, BorderStyle, Outline, Shadow, \
+Alignment, MarginL, MarginR, MarginV, Encoding
+{styles}
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A text with the seconds of the film in which it is shown."""
+
+    text: str
+    start: float
+    end: float
+    style: str
+
+
+def collect_texts(timeline: Timeline, layout: Layout, lyrics: str = "") -> list[Shown]:
+    """Return all texts of a timeline in the order of their times: titles of clips, texts, and lines of lyrics.
+
+    Args:
+        timeline: The timeline.
+        layout: The places of its clips.
+        lyrics: Lines that begin with the second at which they are sung, as `suno_timestamped_lyrics` makes them.
+    """
+    titles = [
+        Shown(piece.clip.title, layout.to_seconds(piece.at), layout.to_seconds(piece.at + piece.length), "title")
+        for piece in layout.pieces
+        if piece.clip.title
+    ]
+    written = [*timeline.texts, *read_lyrics(lyrics)]
+    written.sort(key=lambda text: text.at)
+    texts = [_show(text, following) for text, following in zip(written, [*written[1:], None], strict=False)]
+    return sorted((each for each in (*titles, *texts) if each.start < layout.seconds), key=lambda each: each.start)
+
+
+def read_lyrics(lines: str) -> Iterator[Text]:
+    """Yield the lines of timed lyrics as texts; marks of parts, such as `[Verse]`, are left out."""
+    for line in lines.splitlines():
+        if found := LYRICS_LINE.fullmatch(line.strip()):
+            words = re.sub(r"\[[^\]]*\]", "", found[2]).strip()
+            if words:
+                yield Text(text=words[:1000], at=float(found[1]))
+
+
+def _show(text: Text, following: Text | None) -> Shown:
+    end = text.until
+    if end is None:
+        end = text.at + min(max(SHORTEST_SECONDS, len(text.text) * SECONDS_PER_LETTER), LONGEST_SECONDS)
+        if following and following.place == text.place and following.at > text.at:
+            end = min(end, following.at)
+    return Shown(text.text, text.at, end, text.place)
+
+
+def build_ass(texts: Iterable[Shown], size: tuple[int, int]) -> str:
+    """Return a subtitle file for a film of this size in pixels."""
+    width, height = size
+    short = min(size)
+    styles = [_build_style(name, short / 18, number, short) for name, number in ALIGNMENTS.items()]
+    styles.append(_build_style("title", short / 9, ALIGNMENTS["center"], short))
+    head = _HEAD.format(width=width, height=height, styles="\n".join(styles))
+    lines = (
+        f"Dialogue: 0,{_format_time(each.start)},{_format_time(each.end)},{each.style},,0,0,0,,{escape(each.text)}\n"
+        for each in texts
+    )
+    return head + "".join(lines)
+
+
+def escape(text: str) -> str:
+    r"""Return a text as ASS shows it: no braces that begin a command, no backslash that begins an escape.
+
+    A line break becomes `\N`.
+    """
+    escaped = "\n".join(_split_lines(text)).replace("\\", f"\\{WORD_JOINER}").replace("{", "\\{").replace("}", "\\}")
+    return escaped.replace("\n", "\\N")
+
+
+def build_srt(texts: Iterable[Shown]) -> str:
+    """Return a subtitle file to attach; no text begins a tag, an escape, or another subtitle."""
+    blocks = (
+        f"{number}\n{_format_time(each.start, ',')} --> {_format_time(each.end, ',')}\n"
+        + re.sub(r"[\\<{]|--(?=>)", rf"\g<0>{WORD_JOINER}", "\n".join(_split_lines(each.text)))
+        for number, each in enumerate(texts, start=1)
+    )
+    return "\n\n".join(blocks) + "\n"
+
+
+def _split_lines(text: str) -> list[str]:
+    """Return the lines of a text that show something."""
+    return [line.strip() for line in make_visible(text).split("\n") if line.strip()]
+
+
+def _build_style(name: str, font_px: float, alignment: int, short_px: int) -> str:
+    outline, margin = max(short_px / 300, 0.6), round(short_px / 16)
+    cells = (name, FONT_NAME, round(font_px, 1), "&H00FFFFFF", "&H00000000", "&H80000000", 0, 1, round(outline, 1), 0)
+    return f"Style: {','.join(map(str, (*cells, alignment, margin, margin, margin, 1)))}"
+
+
+def _format_time(seconds: float, point: str = ".") -> str:
+    """Return a time as ASS has it, such as `0:00:01.50`; SRT has a comma and thousandths."""
+    hours, rest = divmod(round(seconds * 100), 360_000)
+    minutes, rest = divmod(rest, 6_000)
+    return f"{hours}:{minutes:02}:{rest // 100:02}{point}{rest % 100:02}" + "0" * (point == ",")

@@ -1,0 +1,71 @@
+"""The tool `edit_media`, which joins clips, pictures, sounds and texts to one file on this machine."""
+
+from typing import Annotated
+
+import anyio
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from kie_mcp.film.timeline import EDIT_MODEL, EDIT_TOOL, Timeline
+from kie_mcp.ledger.task import Task
+from kie_mcp.server import answers, time_limits
+from kie_mcp.server.app import App, ToolCall
+from kie_mcp.server.extensions import tasks
+from kie_mcp.server.generate import wait_for_own_tasks
+from kie_mcp.server.tools.tool import Tool
+from kie_mcp.tasks.order import Order
+
+RARE = frozenset(
+    {"height", "loudness", "cover", "lyrics", "subtitles", "variation"}
+    | {f"clips.{name}" for name in ("speed", "volume", "fit", "zoom")}
+    | {f"sounds.{name}" for name in ("start", "end", "volume", "fade_in", "fade_out", "loop")}
+    | {"texts.place"}
+)
+"""Arguments that tools/list leaves out, because every listed one takes room in a client's context."""
+
+
+class EditMedia(Timeline):
+    """Arguments of edit_media."""
+
+    variation: Annotated[int, Field(ge=1)] = 1
+
+
+async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallToolResult:
+    """Start the edit, and wait for it as long as the call may; if the client cancels the call, the edit is stopped.
+
+    Raises:
+        InvalidCall: When the film cannot be made of these sources.
+    """
+    runner = await app.runner()
+    timeline = Timeline.model_validate(arguments.model_dump(mode="json", exclude={"variation"}, exclude_none=True))
+    order = Order(EDIT_TOOL, timeline, variation=arguments.variation)
+    task = await runner.submit(order, seconds=time_limits.measure_create_left(call))
+    usual = (await runner.estimate_duration(task)).seconds
+    if not tasks.client_supports_tasks(call.context):
+        task = await _wait(app, call, task, is_own=task.id == order.id)
+    repeats = order if task.id != order.id else None
+    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, repeats=repeats)
+    return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
+
+
+async def _wait(app: App, call: ToolCall, task: Task, *, is_own: bool) -> Task:
+    try:
+        (task,) = await wait_for_own_tasks(app, call, [task])
+    except anyio.get_cancelled_exc_class():
+        if is_own:
+            (await app.runner()).stop_edit(task.id)
+        raise
+    return task
+
+
+EDIT_MEDIA = Tool(
+    EDIT_TOOL,
+    "Free, on this machine: cut and join clips, pictures and cards to one file, with voices, music (lowered under "
+    f"voices) and subtitles. describe_model {EDIT_MODEL} tells more: speed, volume, zoom, loop, loudness, cover, "
+    "lyrics.",
+    EditMedia,
+    edit_media,
+    read_only=False,
+    open_world=False,
+    unlisted=RARE,
+)

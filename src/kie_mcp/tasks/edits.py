@@ -1,0 +1,249 @@
+"""Edit: a task that ffmpeg makes on this machine, for no credits. Its watcher puts the sources into a private folder.
+
+The folder is in the output folder, where most sources are, so that they get a second name there instead of a copy. An
+edit whose process has died is made again by the process that takes it over, because that costs nothing.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import anyio
+import anyio.to_thread
+from pydantic import ValidationError
+
+from kie_mcp import disk
+from kie_mcp.catalog.fields import MediaRef, Ref, parse_task_id
+from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
+from kie_mcp.film import editing
+from kie_mcp.film.editing import Edit, Film
+from kie_mcp.film.graph import STILL_ENDING
+from kie_mcp.film.texts import read_lyrics
+from kie_mcp.film.timeline import Timeline
+from kie_mcp.ledger.ledger import LedgerError
+from kie_mcp.ledger.task import Task
+from kie_mcp.media import formats
+from kie_mcp.media.limits import Content
+from kie_mcp.media.pictures import UnreadablePicture
+from kie_mcp.tasks import failures
+from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.media_inputs import abbreviate
+from kie_mcp.tasks.polling import DurationEstimate
+from kie_mcp.tasks.services import Services
+
+logger = logging.getLogger(__name__)
+
+START_SECONDS, SHARE_OF_LENGTH = 2.0, 0.5
+"""Expected seconds of an edit: the first figure, and this share of the film's length."""
+LONGEST_LEDGER_BACKOFF = 30
+"""Maximum seconds between two attempts to save an edit's row in the ledger."""
+
+_one_at_a_time = anyio.Lock()
+"""Only one film is made at a time, because ffmpeg uses all processors for one."""
+
+
+class EditWatcher:
+    """Makes one film; it has the same methods and events as the `Watcher` of any other task."""
+
+    def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
+        self.task = task
+        self.duration = duration
+        self.create_settled = anyio.Event()
+        """An event that is set when the task is running."""
+        self.error: KieMcpError | None = None
+        """The error that `Runner.submit()` raises; always None, because `prepare()` raises the errors of a call."""
+        self.ended = anyio.Event()
+        """An event that is set when callers need not wait any longer."""
+        self._services = services
+        self._edit: Edit | None = None
+        self._scope = anyio.CancelScope()
+
+    def poll_soon(self) -> None:
+        """Do nothing; there is nobody to ask."""
+
+    def stop(self) -> None:
+        """End the program that makes the film; the task then fails."""
+        self._scope.cancel()
+
+    async def prepare(self, timeline: Timeline) -> None:
+        """Put the sources into the private folder, and check that the film can be made of them.
+
+        Raises:
+            InvalidCall: When a source is not on this machine, or the timeline asks for what is not there.
+        """
+        try:
+            self._edit = await self._stage(timeline)
+        except OSError as error:
+            self.discard()
+            raise InvalidCall(
+                f"The sources cannot be put together: {failures.describe_cause(error)}.", "Make room on the disk."
+            ) from None
+        except BaseException:
+            self.discard()
+            raise
+        self.task.basis = "made on this machine"
+        seconds = START_SECONDS + SHARE_OF_LENGTH * self._edit.layout.seconds
+        self.duration = DurationEstimate(seconds, is_measured=False)
+
+    def discard(self) -> None:
+        """Delete the private folder."""
+        if downloader := self._services.downloader:
+            shutil.rmtree(_private_folder(downloader, self.task), ignore_errors=True)
+
+    async def start(self, *_: object) -> None:
+        """Say that the film is being made."""
+        self.task.state = "running"
+        await self._save()
+        self.create_settled.set()
+
+    async def follow(self, *, poll_now: bool) -> None:
+        """Make the film and save it.
+
+        Args:
+            poll_now: True after a takeover.
+        """
+        began = self._services.clock.monotonic()
+        try:
+            with self._scope:
+                await self._make(was_taken_over=poll_now)
+            if self._scope.cancelled_caught:
+                self._fail(TaskFailed("It was stopped by its caller.", "The same call makes it anew."))
+            self.task.finished, self.task.saved = self._services.clock.time(), True
+            self.task.seconds = None if poll_now else self._services.clock.monotonic() - began
+            self.task.credits = 0
+            await self._save()
+        except Exception:
+            # The row keeps its last saved state, so the edit is taken over again.
+            logger.exception("task %s", self.task.id)
+        finally:
+            self.discard()
+
+    async def _make(self, *, was_taken_over: bool) -> None:
+        try:
+            if was_taken_over:
+                await self.prepare(Timeline.model_validate(self.task.arguments))
+            async with _one_at_a_time:
+                await self._save_film(await self._run())
+        except KieMcpError as error:
+            self._fail(error)
+        except ValidationError:
+            self._fail(TaskFailed("Its timeline in the ledger is broken.", "Make it anew."))
+        except OSError as error:
+            cause = failures.describe_cause(error)
+            self._fail(TaskFailed(f"It could not be saved: {cause}.", "Make room; then call again.", retryable=True))
+
+    async def _run(self) -> Film:
+        if not self._edit:
+            raise TaskFailed("Its sources are gone.", "Call again.")
+        self._note(0)
+        return await editing.make_film(self._edit, self._note)
+
+    async def _save_film(self, film: Film) -> None:
+        task, downloader = self.task, _require_downloader(self._services)
+        task.results = [await downloader.take(task, film.path, film.mime_type)]
+        task.kind = next(kind for kind in ("video", "audio", "image") if film.mime_type.startswith(kind))
+        task.state, task.error, task.credits = "succeeded", None, 0
+        task.finished = self._services.clock.time()
+        sidecar_note = await self._services.write_sidecars(task)
+        task.note = " ".join(filter(None, (film.note, sidecar_note)))
+
+    def _note(self, share: float) -> None:
+        """Note how much of the film is made, for those who wait; the ledger need not know."""
+        self.task.note = f"Making the film, {share:.0%}."
+
+    def _fail(self, error: KieMcpError) -> None:
+        self.task.state, self.task.error, self.task.note = "failed", error.as_dict(), ""
+
+    async def _save(self) -> None:
+        """Save the row; if the ledger cannot be written, try again until it can."""
+        backoff = 1
+        while True:
+            try:
+                await self._services.save(self.task)
+            except LedgerError as error:
+                logger.warning("task %s cannot be written down: %s", self.task.id, failures.describe_cause(error))
+            else:
+                return
+            self.create_settled.set()
+            await self._services.clock.idle(backoff)
+            backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
+
+    async def _stage(self, timeline: Timeline) -> Edit:
+        editing.find_program()
+        folder = _private_folder(_require_downloader(self._services), self.task)
+        await anyio.to_thread.run_sync(_make_empty, folder)
+        names: dict[Ref, str] = {}
+        for number, ref in enumerate(timeline.files()):
+            async with self._open(ref) as content:
+                names[ref] = await anyio.to_thread.run_sync(_place, content, folder, number, str(ref))
+        return await editing.prepare(timeline, folder, names, await self._read_lyrics(timeline))
+
+    @asynccontextmanager
+    async def _open(self, ref: Ref) -> AsyncIterator[Content]:
+        if not isinstance(ref, MediaRef):
+            raise InvalidCall(f"{abbreviate(ref)} is no file.")
+        async with self._services.references.open(ref) as content:
+            yield content
+
+    async def _read_lyrics(self, timeline: Timeline) -> str:
+        """Return the timed lyrics that a timeline names; empty if it names none."""
+        if not timeline.lyrics:
+            return ""
+        task = await self._services.ledger.find(parse_task_id(timeline.lyrics))
+        lines = "\n".join(task.texts) if task else ""
+        if not next(read_lyrics(lines), None):
+            raise InvalidCall(
+                f"lyrics: {abbreviate(timeline.lyrics)} is no task with timed lyrics.",
+                "Nothing was made. Name a finished task of suno_timestamped_lyrics.",
+            )
+        return lines
+
+
+def _require_downloader(services: Services) -> Downloader:
+    if not services.downloader:
+        raise InvalidCall("Files are not saved here (KIE_MCP_SAVE), so nothing can be made of them.")
+    return services.downloader
+
+
+def _private_folder(downloader: Downloader, task: Task) -> Path:
+    return downloader.folder / f".{task.id}.edit"
+
+
+def _make_empty(folder: Path) -> None:
+    """Make an empty private folder; one that a killed process has left is deleted."""
+    disk.create_folder(folder.parent)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+
+
+def _place(content: Content, folder: Path, number: int, shown: str) -> str:
+    """Put a file into the folder under a name that is chosen here, and return the name; a picture becomes a PNG."""
+    if content.mime_type.startswith("image/"):
+        name = f"{number}{STILL_ENDING}"
+        try:
+            editing.write_still(content.file, folder / name)
+        except UnreadablePicture as error:
+            raise InvalidCall(f"{abbreviate(shown)} {error}.", "Nothing was made. Give another picture.") from None
+        return name
+    if content.mime_type == "audio/midi":
+        raise InvalidCall(f"{abbreviate(shown)} has notes and no sound.", "Nothing was made. Give a sound.")
+    name = f"{number}.{formats.EXTENSIONS[content.mime_type]}"
+    if not _link(content.file, folder / name):
+        with disk.create_file(folder / name) as copy:
+            content.file.seek(0)
+            shutil.copyfileobj(content.file, copy, 1 << 20)
+    return name
+
+
+def _link(file: IO[bytes], target: Path) -> bool:
+    """Give an open file a second name; return False where that is impossible, or its path leads to another file."""
+    with suppress(OSError, NotImplementedError):
+        os.link(disk.locate(file, target), target, follow_symlinks=False)
+        if disk.is_same_file(file, target):
+            return True
+        target.unlink()
+    return False

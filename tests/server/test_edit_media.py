@@ -1,0 +1,70 @@
+"""The tool `edit_media`, from the call to the film."""
+
+from pathlib import Path
+
+import pytest
+from mcp import Client
+from support import films
+from support.answers import answer, text, wait_for_end
+from support.films import clip
+from support.programs import needs_ffmpeg
+
+from kie_mcp.film.timeline import EDIT_MODEL
+from kie_mcp.server.prompts.playbooks import find_playbook
+from kie_mcp.server.selection import Selection
+from kie_mcp.server.tools.edit_media import RARE
+
+pytestmark = pytest.mark.anyio
+
+
+@needs_ffmpeg
+async def test_a_film_is_made_of_results_and_files_and_is_shown_by_the_other_tools(
+    client: Client, tmp_path: Path
+) -> None:
+    made = answer(await wait_for_end(client, await client.call_tool("kling_video", {"prompt": "waves"})))
+    (tmp_path / "red.mp4").write_bytes(clip("red"))
+    clips = [{"source": f"task:{made['task_id']}#1", "end": 1}, {"source": str(tmp_path / "red.mp4"), "fade": 0.2}]
+    result = await client.call_tool("edit_media", {"clips": clips, "aspect_ratio": "1:1", "fit": "crop"})
+    film = answer(await wait_for_end(client, result))
+    assert film["credits"] == 0
+    path = Path(film["media"][0]["path"])
+    assert path.suffix == ".mp4"
+    assert films.see(path)[-1][0] == "red"
+    library = text(await client.call_tool("library", {}))
+    assert f"Made from {made['task_id']}." in library
+    looked = await client.call_tool("view_media", {"task_id": film["task_id"]})
+    assert not looked.is_error
+    repeated = answer(await client.call_tool("get_task", {"task_ids": [film["task_id"]]}))
+    assert repeated["media"] == film["media"]
+
+
+async def test_a_timeline_that_is_wrong_is_refused_by_name_and_costs_nothing(client: Client) -> None:
+    result = await client.call_tool("edit_media", {"clips": [{"source": "a.mp4", "speed": 9}]})
+    assert result.is_error
+    assert "clips.0.speed" in text(result)
+    assert "Nothing was charged" in text(result)
+
+
+@pytest.mark.parametrize("name", ["edit_media", EDIT_MODEL])
+async def test_the_fields_that_the_list_leaves_out_are_described(name: str, client: Client) -> None:
+    described = text(await client.call_tool("describe_model", {"model": name}))
+    listed = next(tool for tool in Selection("standard").tools if tool["name"] == "edit_media")["inputSchema"]
+    for path in RARE - {"variation"}:
+        owner, _, field = path.rpartition(".")
+        assert field in described
+        fields = listed["properties"][owner]["items"]["properties"] if owner else listed["properties"]
+        assert field not in fields
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("storyboard", {"idea": "x"}),
+        ("product_ad", {"product": "x"}),
+        ("music_video", {"idea": "x", "clips": "2"}),
+        ("narrated_slides", {"topic": "x"}),
+    ],
+)
+def test_the_prompts_for_films_end_with_it(name: str, arguments: dict[str, str]) -> None:
+    steps = list(find_playbook(name).from_arguments(arguments).steps(Selection("standard").names))
+    assert "edit_media" in steps[-1]
