@@ -43,7 +43,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests that are marked so with both databases."""
     chosen = metafunc.config.getoption("database")
     marked = metafunc.definition.get_closest_marker("on_postgresql")
-    if chosen or marked:
+    names = (str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
+    # Some tests name their databases themselves.
+    if (chosen or marked) and not any("database" in name for name in names):
         metafunc.parametrize("database", [chosen] if chosen else ["sqlite", "postgresql"], indirect=True)
 
 

@@ -451,3 +451,35 @@ def test_wrong_and_misspelt_settings_are_told_together(monkeypatch: pytest.Monke
     monkeypatch.setenv("KIE_MCP_SAVES", "1")
     with pytest.raises(ConfigurationError, match=r"KIE_MCP_SAVES: .*KIE_MCP_SAVE\?; KIE_MCP_SAVE: "):
         load()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mysql://kie:secret@host/ledger", "must be like postgresql://"),
+        ("secret", "must be like postgresql://"),
+        ("postgresql://", "must be like postgresql://"),
+        ("postgresql://kie:secr@et@host/ledger", "%40"),
+        ("postgresql://kie:secr#et@host/ledger", "%23"),
+    ],
+)
+def test_a_wrong_url_of_a_database_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    monkeypatch.setenv("KIE_MCP_DATABASE_URL", url)
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        load()
+    assert "KIE_MCP_DATABASE_URL" in caught.value.message
+    assert "secr" not in caught.value.message
+
+
+def test_the_url_of_a_database_is_a_secret_and_the_sandbox_has_a_schema_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KIE_MCP_DATABASE_URL", " postgres://kie:secret@host/ledger ")
+    settings = load()
+    assert "secret" not in repr(settings)
+    assert settings.ledger_url == "postgres://kie:secret@host/ledger"
+    assert settings.ledger_schema == "kie_mcp"
+    assert settings.model_copy(update={"sandbox": True}).ledger_schema == "kie_mcp_sandbox"
+    assert Settings(database_url=None).ledger_url == ""

@@ -10,6 +10,8 @@ import anyio
 import pytest
 from reconciliation import Compare, locked, order, settle, tasks
 from support.clock import JumpingClock
+from support.ledgers import find_database
+from support.postgresql import PostgresqlServer
 from support.runners import InterceptedKie, full_disk, run_runner, run_to_end
 
 from kie_mcp.errors import KieMcpError
@@ -23,13 +25,34 @@ from kie_mcp.tasks.caps import Rules
 
 pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
 
+
+def on_server(
+    trouble: Callable[[PostgresqlServer, str], AbstractContextManager[None]], folder: Path
+) -> AbstractContextManager[None]:
+    """Return trouble with the database that stands for the ledger of a folder."""
+    found = find_database(folder / "data")
+    assert found
+    return trouble(*found)
+
+
 BUSY = 0.05
 """Seconds that a locked ledger is waited for here."""
 TROUBLE: dict[str, Callable[[Path], AbstractContextManager[None]]] = {
     "disk full": lambda _: full_disk(),
     "ledger locked": locked,
+    "PostgreSQL away": lambda folder: on_server(PostgresqlServer.lose, folder),
+    "no connection to PostgreSQL left": lambda folder: on_server(PostgresqlServer.use_up_connections, folder),
+    "serialization errors of PostgreSQL": lambda folder: on_server(PostgresqlServer.refuse_writing, folder),
 }
-EITHER = pytest.mark.parametrize("fault", TROUBLE)
+EITHER = pytest.mark.parametrize(
+    ("database", "fault"),
+    [
+        ("sqlite", "disk full"),
+        ("sqlite", "ledger locked"),
+        *(("postgresql", fault) for fault in TROUBLE if fault != "disk full"),
+    ],
+    indirect=["database"],
+)
 
 
 class Trap:
@@ -165,7 +188,7 @@ async def test_the_end_and_the_files_wait_until_they_can_be_written(
 ) -> None:
     trap = Trap(sandbox, TROUBLE[fault](tmp_path), path)
     async with run_runner(tmp_path, trap.gate, clock, rules=Rules(), busy_seconds=BUSY) as runner:
-        task = await run_to_end(runner, await runner.submit(order()))
+        (task,) = await runner.wait([await runner.submit(order())], 60)
         assert not tasks(tmp_path)[0]["saved"]
         if not restart:
             trap.release()
@@ -178,6 +201,7 @@ async def test_the_end_and_the_files_wait_until_they_can_be_written(
     compare(sandbox, fault, moment, accepted=1, charged=4, recorded="1 succeeded", saved=1)
 
 
+@pytest.mark.on_postgresql
 async def test_a_lock_that_is_let_go_in_time_is_waited_for(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare
 ) -> None:

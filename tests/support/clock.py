@@ -141,11 +141,19 @@ def _tell_time(*event: Any) -> tuple[str, Any]:
     return statement, parameters
 
 
+_taken: set[object] = set()
+"""The records of the connections that are in use."""
+
+
 @sa.event.listens_for(sa.Pool, "checkout")
-def _count_taken(*_: object) -> None:
+def _count_taken(_: object, record: object, __: object) -> None:
+    _taken.add(record)
     JumpingClock.busy += 1
 
 
 @sa.event.listens_for(sa.Pool, "checkin")
-def _count_returned(*_: object) -> None:
-    JumpingClock.busy -= 1
+def _count_returned(_: object, record: object) -> None:
+    # A lost connection that nobody could use is returned all the same.
+    if record in _taken:
+        _taken.remove(record)
+        JumpingClock.busy -= 1

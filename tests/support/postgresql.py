@@ -82,14 +82,51 @@ class PostgresqlServer:
         self.execute("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def select(self, database: str, query: str) -> list[dict[str, Any]]:
-        """Return the rows of a query, as another process sees them; numbers and texts are as in SQLite."""
-        with psycopg.connect(self.url(database), options="-c search_path=kie_mcp", row_factory=dict_row) as connection:
+        """Return the rows of a query in a ledger, as the superuser sees them."""
+        with psycopg.connect(
+            self.url(database, "postgres"), options="-c search_path=kie_mcp", row_factory=dict_row
+        ) as connection:
             return connection.execute(query.encode()).fetchall()
 
     @contextmanager
-    def connection(self, database: str) -> Iterator[psycopg.Connection[Any]]:
+    def lose(self, database: str) -> Iterator[None]:
+        """Be away, as a server that was stopped: end all connections to a database, and take no new one."""
+        self.execute("postgres", f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC, {USER}")
+        self.disconnect(database)
+        yield
+        self.execute("postgres", f"GRANT CONNECT ON DATABASE {database} TO {USER}")
+
+    @contextmanager
+    def use_up_connections(self, database: str) -> Iterator[None]:
+        """Have no free connection for a database."""
+        self.execute("postgres", f"ALTER DATABASE {database} CONNECTION LIMIT 0")
+        self.disconnect(database)
+        yield
+        self.execute("postgres", f"ALTER DATABASE {database} CONNECTION LIMIT -1")
+
+    @contextmanager
+    def refuse_writing(self, database: str) -> Iterator[None]:
+        """End each transaction that writes to a ledger with a serialization error."""
+        function = """CREATE FUNCTION kie_mcp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'could not serialize access' USING ERRCODE = 'serialization_failure'; END $$"""
+        tables = [f"kie_mcp.{name}" for name in ("tasks", "creates", "servers")]
+        triggers = [
+            f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {name} EXECUTE FUNCTION kie_mcp.refuse()"
+            for name in tables
+        ]
+        self.execute(database, function, *triggers)
+        yield
+        self.execute(database, "DROP FUNCTION kie_mcp.refuse CASCADE")
+
+    def disconnect(self, database: str) -> None:
+        """End all connections to a database."""
+        ours = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'"
+        self.execute("postgres", ours)
+
+    @contextmanager
+    def connection(self, database: str, user: str = USER) -> Iterator[psycopg.Connection[Any]]:
         """Connect to a ledger as another process does."""
-        with psycopg.connect(self.url(database), options="-c search_path=kie_mcp") as connection:
+        with psycopg.connect(self.url(database, user), options="-c search_path=kie_mcp") as connection:
             yield connection
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import anyio
 import pytest
 from support.clock import JumpingClock
+from support.ledgers import open_ledger
 from support.runners import NO_REPEATS, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.rate_limit import CREATE_LIMIT
-from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.allowed_folders import AllowedFolders
@@ -18,7 +18,7 @@ from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.uploads import Uploader
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 SLOTS, SECONDS = CREATE_LIMIT
 
@@ -39,7 +39,7 @@ def prepared(number: int, clock: JumpingClock) -> Task:
 async def test_a_task_with_a_slot_is_submitting_in_the_ledger_and_one_without_is_still_prepared(
     clock: JumpingClock, tmp_path: Path
 ) -> None:
-    ledger = await Ledger.open(tmp_path)
+    ledger = await open_ledger(tmp_path)
     try:
         limiter = LedgerCreateLimiter(ledger, clock)
         tasks = [prepared(number, clock) for number in range(SLOTS + 1)]
@@ -56,7 +56,7 @@ async def test_a_task_with_a_slot_is_submitting_in_the_ledger_and_one_without_is
 
 
 async def test_two_accounts_do_not_share_slots(clock: JumpingClock, tmp_path: Path) -> None:
-    ledger = await Ledger.open(tmp_path)
+    ledger = await open_ledger(tmp_path)
     try:
         limiter = LedgerCreateLimiter(ledger, clock)
         tasks = [prepared(number, clock) for number in range(SLOTS + 2)]
@@ -86,7 +86,7 @@ async def test_a_second_runner_on_the_same_client_takes_nothing_from_the_first(
 async def test_a_create_is_not_sent_once_another_server_has_taken_the_task_over(
     clock: JumpingClock, tmp_path: Path
 ) -> None:
-    ledger = await Ledger.open(tmp_path)
+    ledger = await open_ledger(tmp_path)
     try:
         task = prepared(1, clock)
         await ledger.add(task)

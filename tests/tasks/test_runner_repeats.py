@@ -17,7 +17,7 @@ from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS
 from kie_mcp.tasks.transitions import REPEATED_FOR
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 class Size(NamedTuple):

@@ -15,10 +15,10 @@ from mcp import Client
 from support.answers import answer, text
 from support.clock import JumpingClock
 from support.commands import run_command
+from support.ledgers import open_ledger
 
 from kie_mcp.config import Settings
 from kie_mcp.ledger import tables
-from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.spending import By
 from kie_mcp.ledger.task import Task
@@ -70,19 +70,20 @@ def mixed(now: float) -> list[Task]:
 
 
 async def fill(folder: Path, tasks: Sequence[Task]) -> None:
-    ledger = await Ledger.open(folder)
+    ledger = await open_ledger(folder)
     async with ledger.database.writing() as connection:
         await connection.execute(sa.insert(tables.tasks), [row_from_task(each) for each in tasks])
     await ledger.close()
 
 
 async def read_report(folder: Path, by: By) -> list[Line]:
-    ledger = await Ledger.open(folder)
+    ledger = await open_ledger(folder)
     lines = report(await ledger.statistics.spending(by, 0), by)
     await ledger.close()
     return lines
 
 
+@pytest.mark.on_postgresql
 async def test_failed_refunded_unknown_and_open_are_told_apart(tmp_path: Path) -> None:
     await fill(tmp_path, mixed(1.8e9))
     *_, total = await read_report(tmp_path, "day")
@@ -106,6 +107,7 @@ async def test_failed_refunded_unknown_and_open_are_told_apart(tmp_path: Path) -
     }
 
 
+@pytest.mark.on_postgresql
 async def test_the_lines_are_of_days_models_or_kinds_and_add_up(tmp_path: Path) -> None:
     await fill(tmp_path, mixed(1.8e9))
     reports = {by: await read_report(tmp_path, by) for by in get_args(By)}

@@ -30,6 +30,8 @@ CONNECTIONS = 10
 """Most connections of one process, besides the one on which it hears of changes."""
 CONNECT_SECONDS = 5
 """Longest time until a connection is made, in seconds."""
+STATEMENT_SECONDS = 10
+"""Longest time that a statement may take, and that a transaction may be without one, in seconds."""
 PATIENCE_SECONDS = 2
 """Seconds that a transaction waits for an answer after the database should have ended it."""
 PAUSE_SECONDS = 1
@@ -53,7 +55,7 @@ class PostgresqlDatabase(Database):
         Args:
             url: URL of the database, such as `postgresql://user:password@host/name`.
             schema: Name of the schema.
-            busy_seconds: Longest time that a statement may take and that it waits for other transactions, in seconds.
+            busy_seconds: Longest time that a transaction waits for another one or for a connection, in seconds.
             revisions: The revisions of the tables.
 
         Raises:
@@ -98,7 +100,7 @@ class PostgresqlDatabase(Database):
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
         """
         # The shield keeps a cancelled caller from giving up a commit of which it would not know whether it was done.
-        seconds = 2 * self._busy_seconds + PATIENCE_SECONDS
+        seconds = self._busy_seconds + STATEMENT_SECONDS + PATIENCE_SECONDS
         with anyio.move_on_after(seconds, shield=True) as scope:
             async with self._engine.begin() as connection:
                 yield connection
@@ -148,14 +150,13 @@ class _TextDumper(StrDumper):
 
 def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
     parsed = sa.make_url(url)
-    milliseconds = round(busy_seconds * 1000)
     options = (
         f"-c search_path={schema}",
         f"-c TimeZone={tzlocal.get_localzone_name()}",
-        f"-c statement_timeout={milliseconds}",
-        f"-c lock_timeout={milliseconds}",
+        f"-c lock_timeout={round(busy_seconds * 1000)}",
+        f"-c statement_timeout={STATEMENT_SECONDS}s",
         # A process that is stopped in the middle of a transaction keeps others waiting no longer than this.
-        f"-c idle_in_transaction_session_timeout={milliseconds}",
+        f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
     )
     given = {
         "application_name": "kie-mcp",

@@ -1,0 +1,152 @@
+"""What only PostgreSQL does: it tells of changes, has one time for all, and may be lost and come back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from support.clock import JumpingClock, wait_until
+from support.ledgers import NOW, find_database, find_url, open_ledger, task
+from support.postgresql import PostgresqlServer, find_programs
+
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.ledger import Ledger, LedgerError
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize("database", ["postgresql"], indirect=True),
+    pytest.mark.usefixtures("database"),
+]
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresqlServer]:
+    """A server that a test may stop, after the fixture `database` has seen that PostgreSQL is installed."""
+    assert find_programs()
+    server = PostgresqlServer.create()
+    yield server
+    server.remove()
+
+
+async def test_who_waits_on_one_server_hears_at_once_what_another_one_wrote(tmp_path: Path) -> None:
+    here, there = await open_ledger(tmp_path), await open_ledger(tmp_path)
+    await there.add(waited := task("t_1"))
+    await there.add(other := task("t_2"))
+    heard: list[str] = []
+
+    async def hear(id_: str) -> None:
+        await here.database.changes.wait(id_)
+        heard.append(id_)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(here.database.listen)
+        await wait_until(lambda: here.database.changes.are_told)
+        for id_ in ("t_1", "t_2"):
+            group.start_soon(hear, id_)
+        await anyio.wait_all_tasks_blocked()
+        # Its balance is nothing that anybody waits for.
+        other.balance = 7
+        await there.save(other)
+        waited.state = "running"
+        await there.save(waited)
+        await wait_until(lambda: heard != [])
+        assert heard == ["t_1"]
+        group.cancel_scope.cancel()
+    for ledger in (here, there):
+        await ledger.close()
+
+
+async def test_after_a_lost_connection_everybody_who_waits_looks_and_later_changes_are_told_again(
+    tmp_path: Path,
+) -> None:
+    ledger = await open_ledger(tmp_path)
+    await ledger.add(changed := task("t_1"))
+    found = find_database(tmp_path)
+    assert found
+    server, name = found
+    changes = ledger.database.changes
+    async with anyio.create_task_group() as group:
+        group.start_soon(ledger.database.listen)
+        await wait_until(lambda: changes.are_told)
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as waiting:
+                waiting.start_soon(changes.wait, "t_1")
+                await anyio.wait_all_tasks_blocked()
+                server.disconnect(name)
+        await wait_until(lambda: changes.are_told)
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as waiting:
+                waiting.start_soon(changes.wait, "t_1")
+                await anyio.wait_all_tasks_blocked()
+                changed.state = "running"
+                await ledger.save(changed)
+        group.cancel_scope.cancel()
+    await ledger.close()
+
+
+async def test_the_clock_of_the_database_counts_and_not_that_of_a_server(tmp_path: Path, clock: JumpingClock) -> None:
+    ledger = await open_ledger(tmp_path)
+    await ledger.add(task("t_1", state="running", session="s_a"))
+    await ledger.leases.renew("s_a", NOW - 3600)
+    assert await ledger.leases.claim("t_1", "s_b", NOW + 3600) is None
+    assert await ledger.leases.claimable("s_b", NOW + 3600) == []
+    for server_time in (NOW - 60, NOW + 60):
+        assert await ledger.create_slots.acquire("key", lambda: server_time, 2, 10) == 0  # noqa: B023
+    assert await ledger.create_slots.acquire("key", lambda: NOW + 3600, 2, 10) == 10
+    clock.now += 3600
+    assert await ledger.leases.claim("t_1", "s_b", NOW)
+    await ledger.close()
+
+
+async def test_a_restart_of_the_server_between_two_calls_is_not_noticed(own_server: PostgresqlServer) -> None:
+    own_server.create_database("mine")
+    ledger = await Ledger.open(Path(), url=own_server.url("mine"))
+    await ledger.add(kept := task("t_1"))
+    own_server.stop()
+    with pytest.raises(LedgerError, match="connection"):
+        await ledger.find("t_1")
+    own_server.start()
+    assert await ledger.find("t_1") == kept
+    await ledger.add(task("t_2"))
+    await ledger.close()
+
+
+async def test_the_sandbox_has_a_ledger_of_its_own_in_the_same_database(tmp_path: Path) -> None:
+    ledger, sandbox = await open_ledger(tmp_path), await open_ledger(tmp_path, schema="kie_mcp_sandbox")
+    await ledger.add(task("t_1", arguments={"prompt": "a heron"}))
+    assert await sandbox.page() == []
+    await sandbox.add(task("t_2", arguments={"prompt": "a heron"}))
+    assert [each.id for each in await ledger.page(words="heron")] == ["t_1"]
+    for each in (ledger, sandbox):
+        await each.close()
+
+
+async def test_many_servers_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    async def work(id_: str) -> None:
+        ledger = await open_ledger(tmp_path)
+        await ledger.add(task(id_))
+        await ledger.close()
+
+    find_url(tmp_path)
+    async with anyio.create_task_group() as group:
+        for number in range(6):
+            group.start_soon(work, f"t_{number}")
+    ledger = await open_ledger(tmp_path)
+    assert len(await ledger.page()) == 6
+    await ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://kie:secret@localhost:1/ledger", "failed"),
+        ("postgresql://kie:secret@/nowhere?host=/nowhere", "failed"),
+        ("postgresql://kie:secret@localhost:port/ledger", "cannot be read"),
+        ("postgresql://kie:secret@localhost/ledger?colour=red", "colour"),
+    ],
+)
+async def test_a_database_that_cannot_be_used_says_why_and_no_password(url: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        await Ledger.open(Path(), url=url)
+    assert "KIE_MCP_DATABASE_URL" in caught.value.next_step
+    assert "secret" not in str(caught.value)
