@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -110,6 +118,12 @@ class Settings(BaseSettings):
     """Routes on which models run: the routes in KIE's documentation, or (`service`) the routes in KIE's model list."""
     callback_url: Url | Literal[""] = ""
     """URL to which KIE sends a request when a task has ended, for operators who want such requests; empty: none."""
+    public_url: Url | Literal[""] = ""
+    """URL at which KIE reaches this server over HTTP, to tell it when a task has ended; empty: KIE is only polled."""
+    callback_secret: SecretStr | None = None
+    """Secret from which the addresses for KIE's calls are derived; if None, the server makes one in `data_dir`."""
+    webhook_key: SecretStr | None = None
+    """Key with which KIE signs its calls, from the settings of the KIE account; if None, signatures are not checked."""
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
     """Folder that contains the ledger; its subfolder `sandbox` contains the ledger of the sandbox."""
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
@@ -153,7 +167,14 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: object) -> object:
         return [path for path in LIST_SEPARATOR.split(value) if path.strip()] if isinstance(value, str) else value
 
-    @field_validator("http_token")
+    @field_validator("public_url")
+    @classmethod
+    def _check_receivers(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("callback_url"):
+            raise ValueError("KIE calls only one address; leave KIE_MCP_CALLBACK_URL out")
+        return value
+
+    @field_validator("http_token", "callback_secret", "webhook_key")
     @classmethod
     def _read_token(cls, value: SecretStr | None) -> SecretStr | None:
         # Blanks at the ends of a header are not part of it, so no caller could send them.

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from kie_mcp.config import Settings
     from kie_mcp.kie.discovery import Discovery
+    from kie_mcp.tasks.callbacks import Callbacks
     from kie_mcp.tasks.runner import Runner
     from kie_mcp.tasks.services import Change
+    from kie_mcp.tasks.wake_files import WakeFiles
 
 
 logger = logging.getLogger(__name__)
@@ -191,7 +193,7 @@ class App:
             base_url=settings.base_url,
             upload_url=settings.upload_url,
             service=settings.route == "service",
-            transport=self._transport or (_sandbox_transport(settings, self.clock) if settings.sandbox else None),
+            transport=self._transport or (self._run_sandbox(settings) if settings.sandbox else None),
             clock=self.clock,
             create_limiter=LedgerCreateLimiter(ledger, self.clock),
         )
@@ -202,6 +204,7 @@ class App:
             clock=self.clock,
             snapshot=partial(load_snapshot, settings.state_dir),
         )
+        callbacks = self._find_callbacks(settings)
         folders = AllowedFolders()
         if self.local_files:
             folders = AllowedFolders(settings.read_dirs, settings.found_dirs, lambda: self.roots.folders)
@@ -217,7 +220,7 @@ class App:
                 settings.confirm_hourly,
                 settings.repeat_window,
             ),
-            callback_url=settings.callback_url,
+            callbacks=callbacks,
             usual_seconds=settings.sandbox_seconds if settings.sandbox else None,
             on_change=self._on_change,
             find_kind=self._discovery.find_kind,
@@ -226,7 +229,55 @@ class App:
         opened.push_async_callback(runner.release_lease)
         # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
         self.start_soon(runner.resume)
+        if callbacks.are_received:
+            self.start_soon(self._wake_files(settings).run, runner.hear_callback)
         return runner
+
+    def _find_callbacks(self, settings: "Settings") -> "Callbacks":
+        """Return the addresses for KIE's calls, which only a server over HTTP receives.
+
+        Raises:
+            ConfigurationError: When the file of their secret cannot be used.
+        """
+        from kie_mcp.server import access_token
+        from kie_mcp.tasks.callbacks import Callbacks
+
+        if self.local_files or not settings.public_url:
+            return Callbacks(settings.callback_url)
+        if settings.callback_secret:
+            secret = settings.callback_secret.get_secret_value()
+        else:
+            names = access_token.CALLBACK_FILE, access_token.CALLBACK_SETTING
+            secret, _ = access_token.read_or_make_token(settings.data_dir, *names)
+        return Callbacks(settings.public_url, secret.encode())
+
+    async def hear_callback(self, id_: str) -> None:
+        """Poll a task, because KIE has called its address: here, or in the process that watches it."""
+        runner = await self.runner()
+        if not runner.hear_callback(id_) and (task := await runner.ledger.find(id_)) and not task.final:
+            self._wake_files(self.settings).send(id_)
+
+    def _wake_files(self, settings: "Settings") -> "WakeFiles":
+        from kie_mcp.tasks.wake_files import WakeFiles
+
+        return WakeFiles(settings.state_dir, self.clock)
+
+    def _run_sandbox(self, settings: "Settings") -> "httpx2.AsyncBaseTransport":
+        import httpx2
+
+        from kie_mcp.sandbox.app import Sandbox
+
+        sandbox = Sandbox(
+            seconds=settings.sandbox_seconds,
+            credits=settings.sandbox_credits,
+            legacy=settings.sandbox_legacy,
+            clock=self.clock.time,
+            folder=settings.sandbox_dir,
+        )
+        if settings.public_url or settings.callback_url:
+            sandbox.callbacks.key = settings.webhook_key.get_secret_value() if settings.webhook_key else ""
+            self.start_soon(sandbox.callbacks.run, self.clock.sleep)
+        return httpx2.ASGITransport(app=sandbox.app)
 
     async def _resume(self) -> None:
         await self.clock.sleep(OPEN_DELAY_SECONDS)
@@ -238,21 +289,6 @@ class App:
         except Exception:
             # The task group of this method is that of the server; an error would end the process.
             logger.exception("The server cannot be opened.")
-
-
-def _sandbox_transport(settings: "Settings", clock: Clock) -> "httpx2.AsyncBaseTransport":
-    import httpx2
-
-    from kie_mcp.sandbox.app import Sandbox
-
-    sandbox = Sandbox(
-        seconds=settings.sandbox_seconds,
-        credits=settings.sandbox_credits,
-        legacy=settings.sandbox_legacy,
-        clock=clock.time,
-        folder=settings.sandbox_dir,
-    )
-    return httpx2.ASGITransport(app=sandbox.app)
 
 
 Context = ServerRequestContext[App, Any]

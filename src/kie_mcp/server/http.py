@@ -16,9 +16,11 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.server import access_token
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
+from kie_mcp.server.callback_receiver import CallbackReceiver
 from kie_mcp.server.listener import listen
 from kie_mcp.server.middleware.bearer_token import BearerToken
 from kie_mcp.server.middleware.capability_session import CapabilitySession
+from kie_mcp.server.middleware.extra_routes import ExtraRoutes
 from kie_mcp.server.middleware.half_characters import WholeCharacters
 from kie_mcp.server.middleware.local_names import LocalNames
 from kie_mcp.server.selection import Selection
@@ -81,7 +83,9 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
             "as a bearer token, or use 127.0.0.1.",
         )
     asgi = build_streamable_app(build_server(app, sessions=False), host)
-    return BearerToken(asgi, token) if token else asgi
+    protected = BearerToken(asgi, token) if token else asgi
+    # KIE sends no token, and calls the server by the name that the operator has given it.
+    return ExtraRoutes(protected, CallbackReceiver(app).build_routes())
 
 
 def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:

@@ -4,24 +4,23 @@ Before a task is submitted, the runner checks idempotency, spending caps and con
 one ledger. Each process holds a lease on its tasks, and renews the lease by heartbeat.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from anyio.abc import TaskGroup
 
 from kie_mcp.catalog.fields import Ref, parse_task_id
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
-from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
 from kie_mcp.ledger.task import PENDING, Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.balance import Balance
+from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
 from kie_mcp.tasks.downloads import Downloader
@@ -58,7 +57,7 @@ class Runner:
         task_group: TaskGroup,
         *,
         rules: Rules | None = None,
-        callback_url: str = "",
+        callbacks: Callbacks | None = None,
         usual_seconds: float | None = None,
         on_change: Change | None = None,
         find_kind: KindFinder | None = None,
@@ -73,7 +72,7 @@ class Runner:
             downloader: Downloads results to the output folder; if None, results stay at KIE.
             task_group: The AnyIO task group in which the watchers run.
             rules: The operator's rules on spending and repeated calls.
-            callback_url: The URL to which KIE sends a request when a task has ended; empty for none.
+            callbacks: The addresses that KIE calls when a task has ended; if None, KIE calls none.
             usual_seconds: Expected seconds for every task; if None, each model has its own expected duration.
             on_change: A function that is called with a task after its new state is saved. The function must neither
                 raise an error nor wait for a client.
@@ -90,10 +89,12 @@ class Runner:
         """The id of this process in the ledger, under which the process holds its lease."""
         self._pricing = Pricing(ledger, self.references, clock, self.id)
         self.balance = Balance(client, ledger, clock, task_group)
-        self._services = Services(client, ledger, uploader, self.references, downloader, self.balance, clock, on_change)
+        self.callbacks = callbacks or Callbacks()
+        self._services = Services(
+            client, ledger, uploader, self.references, downloader, self.balance, clock, on_change, self.callbacks
+        )
         self._task_group = task_group
         self._rules = rules or Rules()
-        self._callback_url = callback_url
         self._usual_seconds = usual_seconds
         self._searches = Searches(client, ledger, clock, task_group, find_kind)
         self._watchers: dict[str, AnyWatcher] = {}
@@ -220,6 +221,12 @@ class Runner:
             await self._wait_for_create(watcher, seconds)
         watcher.poll_soon()
         return watcher.task
+
+    def hear_callback(self, id_: str) -> bool:
+        """Poll the task with this id of the ledger at once, because KIE has called; return False if it is not here."""
+        if isinstance(watcher := self._watchers.get(id_), Watcher):
+            watcher.hear_callback()
+        return id_ in self._watchers
 
     async def wait(self, tasks: Sequence[Task], seconds: float, report: Report | None = None) -> list[Task]:
         """Wait until all tasks have ended and their files are downloaded, but at most for `seconds`.
@@ -362,12 +369,6 @@ class Runner:
         async with offer_confirmation(self.ledger, watcher.task, confirm):
             return await self._add(watcher, self._repeat_window_start(), confirm, check)
 
-    def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
-        """Return, for each route id, the body of the create request; the route to try first comes first."""
-        route_ids = (order.route,) if order.route else routes.route_ids(order.call, service=self.client.service)
-        build = partial(routes.build_body, order.call, callback_url=self._callback_url, extra=order.extra)
-        return {id_: build(id_, resolve=lambda ref: resolved.get(ref, str(ref))) for id_ in route_ids}
-
     async def _take_over(self, known: Task) -> None:
         """Watch a task that no live process watches, and store in the ledger that this process watches it."""
         if known.final and not self._services.downloader:
@@ -382,19 +383,16 @@ class Runner:
 
     async def _run(self, watcher: AnyWatcher, order: Order | None) -> None:
         """Create a task from its order, and follow the task to its end; a task taken over has no order."""
-        with self._watched_until_ended(watcher):
+        try:
             if order:
-                await watcher.start(order, partial(self._build_bodies, order))
+                address = self.callbacks.find_address(order.id)
+                bodies = partial(order.build_bodies, service=self.client.service, callback_url=address)
+                await watcher.start(order, bodies)
             await watcher.follow(poll_now=not order)
             with suppress(LedgerError):
                 await recount(self.ledger, watcher.task)
-
-    @contextmanager
-    def _watched_until_ended(self, watcher: AnyWatcher) -> Iterator[None]:
-        """After the `with` block, also after an error, remove the watcher and wake callers that wait for its task."""
-        try:
-            yield
         finally:
+            # Also after an error, nobody has to wait for the task any longer.
             del self._watchers[watcher.task.id]
             watcher.create_settled.set()
             watcher.ended.set()

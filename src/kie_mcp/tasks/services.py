@@ -1,7 +1,7 @@
 """The objects that all watchers of a process share: the client, the ledger, uploads, downloads and the clock."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kie_mcp.clock import Clock
 from kie_mcp.kie.client import KieClient
@@ -9,6 +9,7 @@ from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.balance import Balance
+from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.uploads import Uploader
@@ -29,6 +30,7 @@ class Services:
     balance: Balance
     clock: Clock
     on_change: Change | None = None
+    callbacks: Callbacks = field(default_factory=Callbacks)
 
     async def save(self, task: Task) -> None:
         """Save a task's current state in the ledger, and then call the function `on_change`."""
