@@ -212,6 +212,9 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("KIE_MCP_UPLOAD_URL", "https://"),
         ("KIE_MCP_CALLBACK_URL", "hooks.example"),
         ("KIE_MCP_CALLBACK_URL", "${CALLBACK_URL}"),
+        ("KIE_MCP_WEBHOOK_KEY", "your-webhook-key"),
+        ("KIE_MCP_CALLBACK_SECRET", "change-me"),
+        ("KIE_MCP_PUBLIC_URL", "me.example"),
         ("KIE_MCP_HTTP_TOKEN", "${HTTP_TOKEN}"),
         ("KIE_MCP_HTTP_TOKEN", "your-token"),
         ("KIE_MCP_HTTP_TOKEN", "your-token\n"),
@@ -450,4 +453,12 @@ def test_wrong_and_misspelt_settings_are_told_together(monkeypatch: pytest.Monke
     monkeypatch.setenv("KIE_MCP_SAVE", "perhaps")
     monkeypatch.setenv("KIE_MCP_SAVES", "1")
     with pytest.raises(ConfigurationError, match=r"KIE_MCP_SAVES: .*KIE_MCP_SAVE\?; KIE_MCP_SAVE: "):
+        load()
+
+
+def test_kie_calls_only_one_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_PUBLIC_URL", "https://me.example/kie")
+    assert load().public_url == "https://me.example/kie"
+    monkeypatch.setenv("KIE_MCP_CALLBACK_URL", "https://hooks.example/kie")
+    with pytest.raises(ConfigurationError, match="KIE_MCP_PUBLIC_URL: KIE calls only one address"):
         load()

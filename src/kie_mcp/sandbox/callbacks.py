@@ -189,5 +189,9 @@ def _plan_calls(task: FakeTask) -> Iterator[tuple[float, str]]:
 def _find_address(task: FakeTask) -> str:
     """Return the address that the create request of a task names; empty if nothing can be there (RFC 2606)."""
     address = str(task.body.get(task.offers[0].route.callback) or "")
-    host = urlsplit(address).hostname or ""
-    return "" if host.endswith(".invalid") else address
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    is_usable = parts.scheme in ("http", "https") and not (parts.hostname or ".invalid").endswith(".invalid")
+    return address if is_usable else ""
