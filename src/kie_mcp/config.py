@@ -153,6 +153,14 @@ class Settings(BaseSettings):
     """Credits that tasks of one hour may cost together before a person has to confirm the next task; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
+    workers: int = Field(1, ge=1, le=64)
+    """Number of processes in which `serve --http` runs, on one port and one ledger."""
+    log_format: Literal["text", "json"] = "text"
+    """How `serve --http` writes its log to stderr: as lines for people, or one JSON object a line, with more events."""
+    metrics_port: int | None = Field(None, ge=1, le=65535)
+    """Port at which `serve --http` shows numbers for Prometheus, at `/metrics`; None for none."""
+    traces: bool = False
+    """Whether `serve --http` sends traces to OpenTelemetry's collector, whose place the variables `OTEL_…` tell."""
     sandbox: bool = False
     """Whether kie-mcp uses its sandbox, which simulates KIE at no cost, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)

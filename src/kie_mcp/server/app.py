@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from kie_mcp.config import Settings
     from kie_mcp.kie.discovery import Discovery
+    from kie_mcp.kie.observation import Observe
+    from kie_mcp.ledger.task import Task
     from kie_mcp.tasks.callbacks import Callbacks
     from kie_mcp.tasks.runner import Runner
     from kie_mcp.tasks.services import Change
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MEND_FOLDERS = "Give KIE_MCP_DATA_DIR and KIE_MCP_OUTPUT_DIR as whole paths, or start the server in another folder."
+SETTLE_SECONDS = 1
+"""Most seconds that the end of the server waits for KIE's answers to create requests that are on their way."""
+TAKEOVER_SECONDS = 1
+"""Seconds from one look for tasks of ended processes to the next, if this server may be one of several replicas."""
 OPEN_DELAY_SECONDS = 0.2
 """Seconds from the start of the server until it opens what the first call needs, and takes over unfinished tasks.
 
@@ -75,7 +81,10 @@ class App:
         self._open_lock = anyio.Lock()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
-        self._on_change: Change | None = None
+        self.observers: list[Change] = []
+        """Functions that are called with a task each time its new state has been written to the ledger."""
+        self.observe_request: Observe | None = None
+        """A function that is called after each request to KIE; None if nothing counts them."""
         self._task_group: TaskGroup
         self._discovery: Discovery
 
@@ -110,12 +119,17 @@ class App:
             on_change: A function that is called each time a task's new state has been written to the ledger, with the
                 task as argument. The function must neither raise an error nor wait for a client.
         """
-        self._on_change = on_change
+        if on_change:
+            self.observers.append(on_change)
         async with self._stack, anyio.create_task_group() as self._task_group:
             self._task_group.start_soon(self._resume)
             try:
                 yield self
             finally:
+                # Of a create request that is cut, nobody knows whether it was accepted.
+                with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+                    if self._runner:
+                        await self._runner.settle_creates()
                 self._task_group.cancel_scope.cancel()
 
     async def runner(self) -> "Runner":
@@ -180,6 +194,7 @@ class App:
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
         from kie_mcp.tasks.downloads import Downloader
         from kie_mcp.tasks.runner import Runner
+        from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS
         from kie_mcp.tasks.uploads import Uploader
 
         settings = self.settings
@@ -196,6 +211,7 @@ class App:
             transport=self._transport or (self._run_sandbox(settings) if settings.sandbox else None),
             clock=self.clock,
             create_limiter=LedgerCreateLimiter(ledger, self.clock),
+            observe=self.observe_request,
         )
         await opened.enter_async_context(client)
         self._discovery = Discovery(
@@ -222,16 +238,20 @@ class App:
             ),
             callbacks=callbacks,
             usual_seconds=settings.sandbox_seconds if settings.sandbox else None,
-            on_change=self._on_change,
+            on_change=self._tell_observers,
             find_kind=self._discovery.find_kind,
             clock=self.clock,
         )
         opened.push_async_callback(runner.release_lease)
         # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
-        self.start_soon(runner.resume)
+        self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
         if callbacks.are_received:
             self.start_soon(self._wake_files(settings).run, runner.hear_callback)
         return runner
+
+    async def _tell_observers(self, task: "Task") -> None:
+        for observer in self.observers:
+            await observer(task)
 
     def _find_callbacks(self, settings: "Settings") -> "Callbacks":
         """Return the addresses for KIE's calls, which only a server over HTTP receives.

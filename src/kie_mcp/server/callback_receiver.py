@@ -4,6 +4,7 @@ A caller who knows an address and sends a wrong body learns nothing and changes 
 """
 
 import re
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,15 +23,22 @@ TASK_ID = re.compile(r"t_[a-z0-9]{1,40}")
 class CallbackReceiver:
     """Answers KIE's callbacks."""
 
-    def __init__(self, app: App) -> None:
-        """Store the parts of the server."""
+    def __init__(self, app: App, count: Callable[[int], None] | None = None) -> None:
+        """Store the parts of the server, and a function that is called with the status of each answer."""
         self._app = app
+        self._count = count
 
     def build_routes(self) -> list[Route]:
         """Return the routes of all addresses."""
         return [Route(f"{PATH}/{{id}}/{{token}}", self._receive, methods=["POST"])]
 
     async def _receive(self, request: Request) -> Response:
+        response = await self._answer(request)
+        if self._count:
+            self._count(response.status_code)
+        return response
+
+    async def _answer(self, request: Request) -> Response:
         """Answer a callback: 404 for a wrong address, 413 for a large body, 401 for a wrong signature, else 200."""
         id_, token = request.path_params["id"], request.path_params["token"]
         try:

@@ -12,7 +12,6 @@ from functools import partial
 from anyio.abc import TaskGroup
 
 from kie_mcp.catalog.fields import Ref, parse_task_id
-from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
@@ -24,16 +23,17 @@ from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.durations import estimate_task
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import recount
-from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
+from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.pricing import Pricing
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.search import SEARCH_WAIT_SECONDS, Searches
 from kie_mcp.tasks.services import Change, Services
 from kie_mcp.tasks.stray_references import refuse_stray_references
-from kie_mcp.tasks.takeover import Takeover
+from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.watcher import Watcher
 from kie_mcp.tasks.whole import Started, WholeWatcher
@@ -289,23 +289,24 @@ class Runner:
         return await self.get(task.id)
 
     async def estimate_duration(self, task: Task) -> DurationEstimate:
-        """Estimate the duration of a task from the last tasks with the same model and the same argument `duration`."""
+        """Estimate the duration of a task, as `estimate_task()` does."""
         if watcher := self._watchers.get(task.id):
             return watcher.duration
-        lengths = await self.ledger.statistics.durations(
-            task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS
-        )
-        model = MODELS.get(task.model)
-        return estimate_duration(lengths, self._usual_seconds or (model.usual_seconds if model else 60))
+        return await estimate_task(self.ledger, task, self._usual_seconds)
 
     def is_busy(self, task: Task) -> bool:
         """Return True while a task runs, and while its files are downloaded for the first time."""
         return not task.final or (task.id in self._watchers and not task.note)
 
-    async def resume(self) -> None:
+    async def resume(self, look_seconds: float = HEARTBEAT_SECONDS) -> None:
         """Take over the tasks of dead processes, and go on doing so in the background; read the balance there, too."""
         self.balance.refresh_soon()
-        await self._task_group.start(self._takeover.run, self._watchers, self._take_over)
+        await self._task_group.start(self._takeover.run, self._watchers, self._take_over, look_seconds)
+
+    async def settle_creates(self) -> None:
+        """Wait until KIE has answered the create requests that are on their way; nobody knows of those that are cut."""
+        for watcher in [each for each in self._watchers.values() if each.task.state == "submitting"]:
+            await watcher.create_settled.wait()
 
     async def release_lease(self) -> None:
         """Release this process's lease, so that other processes can take over its tasks at once."""

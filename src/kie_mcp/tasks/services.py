@@ -1,5 +1,6 @@
 """The objects that all watchers of a process share: the client, the ledger, uploads, downloads and the clock."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.uploads import Uploader
+
+logger = logging.getLogger(__name__)
 
 Change = Callable[[Task], Awaitable[None]]
 """The type of a function that is called with a task after its new state is saved in the ledger."""
@@ -35,6 +38,8 @@ class Services:
     async def save(self, task: Task) -> None:
         """Save a task's current state in the ledger, and then call the function `on_change`."""
         await self.ledger.save(task)
+        told = {"task": task.id, "state": task.state, "model": task.model, "credits": task.credits, "saved": task.saved}
+        logger.info("task %s is %s", task.id, task.state, extra=told)
         if self.on_change:
             await self.on_change(task)
 

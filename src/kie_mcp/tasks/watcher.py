@@ -17,6 +17,7 @@ import httpx2
 
 from kie_mcp.errors import ApiError, AuthError, KieMcpError, NotOffered, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
+from kie_mcp.kie.observation import tracer
 from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
@@ -162,7 +163,8 @@ class Watcher:
                 if task.final and self._expects_callback and not is_called:
                     self._services.callbacks.arrive = False
             if task.state == "succeeded" and not task.saved and self._services.downloader:
-                await self._save_files(self._services.downloader)
+                with tracer.start_as_current_span("save results", attributes={"kie_mcp.task": task.id}):
+                    await self._save_files(self._services.downloader)
             self.ended.set()
             backoff = 1
             while self._ledger_error:
