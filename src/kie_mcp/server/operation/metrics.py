@@ -88,7 +88,11 @@ class Metrics:
         tool, outcome, begin = _find_tool(ctx), "error", perf_counter()
         try:
             answer: HandlerResult = await call_next(ctx)
-            outcome = "refused" if isinstance(answer, CallToolResult) and answer.is_error else "ok"
+            match answer:
+                case CallToolResult(is_error=True) | {"isError": True}:
+                    outcome = "refused"
+                case _:
+                    outcome = "ok"
             return answer
         finally:
             self._calls.labels(tool, outcome).observe(perf_counter() - begin)
