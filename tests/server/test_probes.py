@@ -65,9 +65,7 @@ async def test_kie_is_asked_only_now_and_then(settings: Settings, clock: Jumping
         assert it.kie.balance_reads == before + 1
 
 
-async def test_a_server_that_kie_does_not_answer_is_not_ready_and_lives(
-    settings: Settings, clock: JumpingClock
-) -> None:
+async def test_a_server_without_kie_is_not_ready_and_lives(settings: Settings, clock: JumpingClock) -> None:
     async with stage(settings, clock) as it:
         assert (await it.get("/readyz"))[0] == 200
         await clock.sleep(FRESH_SECONDS)
