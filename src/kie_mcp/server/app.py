@@ -221,7 +221,7 @@ class App:
             snapshot=partial(load_snapshot, settings.state_dir),
         )
         callbacks = self._find_callbacks(settings)
-        folders = AllowedFolders()
+        folders = AllowedFolders(server_url=settings.public_url)
         if self.local_files:
             folders = AllowedFolders(settings.read_dirs, settings.found_dirs, lambda: self.roots.folders)
         runner = Runner(

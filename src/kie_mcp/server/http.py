@@ -1,7 +1,7 @@
 """The streamable HTTP transport: an ASGI application with a bearer token and DNS rebinding protection."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from mcp.server.transport_security import (
     RequestBodyLimitMiddleware,
     TransportSecuritySettings,
 )
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from kie_mcp.errors import ConfigurationError
@@ -27,6 +28,7 @@ from kie_mcp.server.middleware.local_names import LocalNames
 from kie_mcp.server.operation import start_operation
 from kie_mcp.server.operation.probes import Probes
 from kie_mcp.server.selection import Selection
+from kie_mcp.server.upload_receiver import UploadReceiver
 
 if TYPE_CHECKING:
     from kie_mcp.server.operation.metrics import Metrics
@@ -106,15 +108,15 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
     server = build_server(app, sessions=False)
     if metrics:
         server.middleware.append(metrics.count_call)
-    asgi = build_streamable_app(server, host)
+    asgi = build_streamable_app(server, host, UploadReceiver(app).build_routes())
     protected = BearerToken(asgi, token) if token else asgi
     # KIE and load balancers send no token, and call the server by any name.
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None)
     return ExtraRoutes(protected, [*receiver.build_routes(), *Probes(app).build_routes()])
 
 
-def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
-    """Build the ASGI application that serves an MCP server over HTTP, without authentication."""
+def build_streamable_app(server: Server[Any], host: str, routes: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """Build the ASGI application that serves an MCP server over HTTP, and more routes, without authentication."""
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
     # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
     streamable = server.streamable_http_app(
@@ -123,7 +125,8 @@ def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     # The SDK limits bodies too, but only behind `WholeCharacters`, which reads the whole body.
-    asgi = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
+    limited = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
+    asgi = ExtraRoutes(limited, routes)
     return LocalNames(asgi, host) if _is_loopback(host) else asgi
 
 
