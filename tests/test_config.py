@@ -212,6 +212,9 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("KIE_MCP_UPLOAD_URL", "https://"),
         ("KIE_MCP_CALLBACK_URL", "hooks.example"),
         ("KIE_MCP_CALLBACK_URL", "${CALLBACK_URL}"),
+        ("KIE_MCP_WEBHOOK_KEY", "your-webhook-key"),
+        ("KIE_MCP_CALLBACK_SECRET", "change-me"),
+        ("KIE_MCP_PUBLIC_URL", "me.example"),
         ("KIE_MCP_HTTP_TOKEN", "${HTTP_TOKEN}"),
         ("KIE_MCP_HTTP_TOKEN", "your-token"),
         ("KIE_MCP_HTTP_TOKEN", "your-token\n"),
@@ -483,3 +486,11 @@ def test_the_url_of_a_database_is_a_secret_and_the_sandbox_has_a_schema_of_its_o
     assert settings.ledger_schema == "kie_mcp"
     assert settings.model_copy(update={"sandbox": True}).ledger_schema == "kie_mcp_sandbox"
     assert Settings(database_url=None).ledger_url == ""
+
+
+def test_kie_calls_only_one_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_PUBLIC_URL", "https://me.example/kie")
+    assert load().public_url == "https://me.example/kie"
+    monkeypatch.setenv("KIE_MCP_CALLBACK_URL", "https://hooks.example/kie")
+    with pytest.raises(ConfigurationError, match="KIE_MCP_PUBLIC_URL: KIE calls only one address"):
+        load()

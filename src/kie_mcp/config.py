@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -116,6 +124,12 @@ class Settings(BaseSettings):
     """Routes on which models run: the routes in KIE's documentation, or (`service`) the routes in KIE's model list."""
     callback_url: Url | Literal[""] = ""
     """URL to which KIE sends a request when a task has ended, for operators who want such requests; empty: none."""
+    public_url: Url | Literal[""] = ""
+    """URL at which KIE reaches this server over HTTP, to tell it when a task has ended; empty: KIE is only polled."""
+    callback_secret: SecretStr | None = None
+    """Secret from which the addresses for KIE's calls are derived; if None, the server makes one in `data_dir`."""
+    webhook_key: SecretStr | None = None
+    """Key with which KIE signs its calls, from the settings of the KIE account; if None, signatures are not checked."""
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
     """Folder that contains the ledger; its subfolder `sandbox` contains the ledger of the sandbox."""
     database_url: SecretStr | None = None
@@ -147,6 +161,14 @@ class Settings(BaseSettings):
     """Credits that tasks of one hour may cost together before a person has to confirm the next task; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
+    workers: int = Field(1, ge=1, le=64)
+    """Number of processes in which `serve --http` runs, on one port and one ledger."""
+    log_format: Literal["text", "json"] = "text"
+    """How `serve --http` writes its log to stderr: as lines for people, or one JSON object a line, with more events."""
+    metrics_port: int | None = Field(None, ge=1, le=65535)
+    """Port at which `serve --http` shows numbers for Prometheus, at `/metrics`; None for none."""
+    traces: bool = False
+    """Whether `serve --http` sends traces to OpenTelemetry's collector, whose place the variables `OTEL_…` tell."""
     sandbox: bool = False
     """Whether kie-mcp uses its sandbox, which simulates KIE at no cost, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)
@@ -161,7 +183,14 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: object) -> object:
         return [path for path in LIST_SEPARATOR.split(value) if path.strip()] if isinstance(value, str) else value
 
-    @field_validator("http_token")
+    @field_validator("public_url")
+    @classmethod
+    def _check_receivers(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("callback_url"):
+            raise ValueError("KIE calls only one address; leave KIE_MCP_CALLBACK_URL out")
+        return value
+
+    @field_validator("http_token", "callback_secret", "webhook_key")
     @classmethod
     def _read_token(cls, value: SecretStr | None) -> SecretStr | None:
         # Blanks at the ends of a header are not part of it, so no caller could send them.

@@ -115,7 +115,7 @@ async def unsubscribe(client: Client, uri: str) -> None:
 
 def get_subscriptions(app: App) -> Subscriptions:
     """Return the subscriptions of a running server."""
-    found = getattr(app._on_change, "__self__", None)
+    found = getattr(app.observers[-1], "__self__", None)
     assert isinstance(found, Subscriptions)
     return found
 

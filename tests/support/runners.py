@@ -21,6 +21,7 @@ from kie_mcp.ledger.database import BUSY_SECONDS
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.allowed_folders import AllowedFolders
+from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
@@ -74,7 +75,7 @@ async def run_runner(
     save: bool = True,
     service: bool = False,
     url: str = "",
-    callback_url: str = "",
+    callbacks: Callbacks | None = None,
     rules: Rules = NO_REPEATS,
     usual_seconds: float | None = 4,
     read_seconds: float = READ_SECONDS,
@@ -93,7 +94,7 @@ async def run_runner(
         save: Whether results are saved.
         service: Whether the client uses the routes `/api/v1/<service>/generate`.
         url: The address of a KIE, instead of `app`.
-        callback_url: The URL that KIE is given for its callbacks.
+        callbacks: The addresses that KIE is given for its callbacks.
         rules: Repeat window, caps and the limit for confirmation.
         usual_seconds: The usual length of tasks in seconds; None takes the model's.
         read_seconds: Timeout of a read in seconds, by the machine's clock.
@@ -126,7 +127,7 @@ async def run_runner(
                 saver,
                 group,
                 rules=rules,
-                callback_url=callback_url,
+                callbacks=callbacks,
                 usual_seconds=usual_seconds,
                 clock=clock,
             )

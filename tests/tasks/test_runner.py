@@ -15,6 +15,7 @@ from kie_mcp.errors import ApiError, InsufficientCredits, InvalidCall, NotOffere
 from kie_mcp.kie.advice import SANDBOX
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.failures import no_result_note
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.transitions import GRACE_SECONDS
@@ -97,7 +98,7 @@ async def test_a_local_file_is_uploaded_first(sandbox: Sandbox, clock: JumpingCl
 
 
 async def test_kie_is_told_whom_to_call(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
-    async with run_runner(tmp_path, sandbox.app, clock, callback_url="https://me.example/done") as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, callbacks=Callbacks("https://me.example/done")) as runner:
         await runner.submit(Order("x", model_call("veo_video")))
     assert sandbox.accepted[0].body["callBackUrl"] == "https://me.example/done"
 

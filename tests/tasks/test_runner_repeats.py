@@ -13,6 +13,7 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS
 from kie_mcp.tasks.transitions import REPEATED_FOR
@@ -75,7 +76,7 @@ async def test_a_larger_clip_is_asked_for_until_it_is_there_and_billed_once(
 async def test_a_larger_clip_goes_on_after_a_restart(clock: JumpingClock, tmp_path: Path, size: Size) -> None:
     sandbox = Sandbox(seconds=200, clock=clock.time)
     gate = InterceptedKie(sandbox.app)
-    async with run_runner(tmp_path, gate, clock, callback_url="https://me.example/done") as runner:
+    async with run_runner(tmp_path, gate, clock, callbacks=Callbacks("https://me.example/done")) as runner:
         clip = await run_to_end(
             runner, await runner.submit(Order("veo_video", MODELS["veo3_fast"].model_validate({"prompt": "a heron"})))
         )

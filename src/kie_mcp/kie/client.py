@@ -22,6 +22,7 @@ from kie_mcp.kie.advice import Advice, find_advice
 from kie_mcp.kie.bodies import OversizedAnswer, parse_body, read_body
 from kie_mcp.kie.connection import has_proxies, open_http
 from kie_mcp.kie.key_filter import make_key_filter
+from kie_mcp.kie.observation import Observe, observe_request
 from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
 from kie_mcp.kie.result_readers import LONGEST_URL, as_line, parse_number
 from kie_mcp.kie.routes import Endpoints, Route
@@ -73,6 +74,7 @@ class KieClient:
         create_seconds: float = CREATE_SECONDS,
         upload_seconds: float = UPLOAD_SECONDS,
         create_limiter: CreateLimiter | None = None,
+        observe: Observe | None = None,
     ) -> None:
         """Prepare a client; it opens a connection only when it sends its first request.
 
@@ -87,6 +89,7 @@ class KieClient:
             create_seconds: Timeout of a create request, in seconds.
             upload_seconds: Timeout of an upload, in seconds.
             create_limiter: Rate limiter that gives each create request a slot; when left out, there is no limit.
+            observe: A function that is called after each request; when left out, nothing counts them.
         """
         self.base_url = base_url.rstrip("/")
         self.service = service
@@ -103,6 +106,7 @@ class KieClient:
         self.advice = find_advice(key)
         """What the account's owner can do outside of kie-mcp when something goes wrong."""
         self._create_limiter = create_limiter
+        self._observe = observe
         self._create_order = anyio.Lock()
         self._read_seconds = read_seconds
         self._create_seconds = create_seconds
@@ -332,8 +336,10 @@ class KieClient:
 
     async def _request(self, method: str, url: str, max_bytes: int, **request: Any) -> httpx2.Response:
         """Send a request with the API key, and return KIE's answer; `bodies.read_body()` lists its errors."""
-        async with self.http.stream(method, url, headers=self._authorization, **request) as response:
-            return await read_body(response, max_bytes)
+        with observe_request(method, url, self._observe) as seen:
+            async with self.http.stream(method, url, headers=self._authorization, **request) as response:
+                seen.status = response.status_code
+                return await read_body(response, max_bytes)
 
     def _create_error(self, response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
         """Return the error to raise for a create request: refused by KIE, or with an unknown outcome."""

@@ -15,10 +15,11 @@ from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kie_mcp.kie.routes import DOCUMENTED, SERVICE
+from kie_mcp.sandbox.callbacks import CallbackSender
 from kie_mcp.sandbox.create_answers import answer_repeated_create, answer_with_result
 from kie_mcp.sandbox.discovery import Discovery
 from kie_mcp.sandbox.fake_task import COVER_NAME, FakeTask, StatusRecord
@@ -28,8 +29,10 @@ from kie_mcp.sandbox.file_store import (
     UPLOAD_FOLDER_PATTERN,
     UPLOADS_PATH,
     FileStore,
+    answer_file,
     build_receipt,
     decode_base64,
+    refuse_upload,
     render_stand_in,
 )
 from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
@@ -75,12 +78,15 @@ class Sandbox:
         """The sandbox's imitation of KIE's discovery API, which lists models, schemas and prices."""
         self._last_discovery = float("-inf")
         self._faults = Faults()
+        self.callbacks = CallbackSender(clock, self._faults)
+        """Calls the addresses in create requests, while its method `run()` runs."""
         self.folder = folder and folder / "kie"
         """The folder in which the sandbox saves tasks and uploads; None if the sandbox keeps them only in memory."""
         self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
         self._files = FileStore(self.folder and self.folder / "uploads", clock())
         self._handlers = dict(self._build_handlers())
-        self.app = Starlette(routes=self._routes(), exception_handlers={HTTPException: answer_not_found})
+        handlers = {HTTPException: answer_not_found}
+        self.app = Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=self.callbacks.serve)
         """The ASGI application. The application ignores host names, so it imitates all of KIE's hosts at once."""
 
     @property
@@ -112,7 +118,8 @@ class Sandbox:
                 `hang-before` and `hang-after` keep the connection open without an answer. `fail` lets the task fail,
                 `stall` lets the task run for ever, `no-urls` lets the task succeed without result URLs, and
                 `moved-urls` puts the result URLs into a field that KIE has never used for URLs. With the prefix
-                `after:`, as in `after:502`, the request takes effect before the faulty answer is sent.
+                `after:`, as in `after:502`, the request takes effect before the faulty answer is sent. Calls to the
+                client (`callback`) are `lost`, come `twice`, or are signed with another key (`forged`).
             times: Number of requests that get the fault.
         """
         self._faults.add(on, how, times)
@@ -202,6 +209,7 @@ class Sandbox:
         if not self._accept(task):
             lack = f"this task costs {task.credits:,.10g} credits, and the balance is {self.balance:,.10g}"
             return build_envelope(402, f"Credits insufficient: {lack}")
+        self.callbacks.add(task, base)
         if offer.route.at_once:
             return build_envelope(*answer_with_result(StatusRecord(task, now, base)))
         if offer.route.repeated:
@@ -285,27 +293,27 @@ class Sandbox:
 
     async def _serve_upload(self, request: Request) -> Response:
         path = request.path_params["path"]
-        return _file_response(self._files.find_upload(path), path)
+        return answer_file(self._files.find_upload(path), path)
 
     async def _serve_result(self, request: Request) -> Response:
         name = request.path_params["name"]
-        return _file_response(self._find_result(request.path_params["task"], name), name)
+        return answer_file(self._find_result(request.path_params["task"], name), name)
 
     async def _upload_base64(self, request: Request) -> Response:
         fields = await _read_json(request)
         try:
             content, extension = decode_base64(str(fields.get("base64Data", "")))
         except ValueError as error:
-            return _refuse_upload(str(error))
+            return refuse_upload(str(error))
         if not content:
-            return _refuse_upload("base64Data is required")
+            return refuse_upload("base64Data is required")
         return await self._save_upload(request, fields, io.BytesIO(content), extension)
 
     async def _upload_url(self, request: Request) -> Response:
         fields = await _read_json(request)
         url = str(fields.get("fileUrl", ""))
         if not url.startswith(("http://", "https://")):
-            return _refuse_upload("fileUrl is no public address")
+            return refuse_upload("fileUrl is no public address")
         place = self._find_file(request, url)
         content = place.read_bytes() if place else render_stand_in(url)
         return await self._save_upload(request, fields, io.BytesIO(content), Path(urlsplit(url).path).suffix)
@@ -314,7 +322,7 @@ class Sandbox:
         async with request.form() as form:
             file = form.get("file")
             if not isinstance(file, UploadFile):
-                return _refuse_upload("file is required")
+                return refuse_upload("file is required")
             return await self._save_upload(request, dict(form), file.file, Path(file.filename or "").suffix)
 
     async def _save_upload(
@@ -322,7 +330,7 @@ class Sandbox:
     ) -> Response:
         folder = str(fields.get("uploadPath", ""))
         if not UPLOAD_FOLDER_PATTERN.fullmatch(folder):
-            return _refuse_upload("uploadPath is required, without a slash at either end")
+            return refuse_upload("uploadPath is required, without a slash at either end")
         path = f"{folder}/{fields.get('fileName') or uuid4().hex + extension}"
         now = self._clock()
         size = await anyio.to_thread.run_sync(self._files.save_upload, source, path, now)
@@ -382,16 +390,6 @@ async def _read_json(request: Request) -> dict[str, Any]:
         if isinstance(body, dict):
             return body
     raise HTTPException(400)
-
-
-def _file_response(place: Path | None, name: str) -> Response:
-    if place is None:
-        raise HTTPException(404)
-    return FileResponse(place, filename=name.rpartition("/")[2], content_disposition_type="inline")
-
-
-def _refuse_upload(reason: str) -> Response:
-    return JSONResponse({"success": False, "code": 400, "msg": reason, "data": None})
 
 
 def _base_url(request: Request) -> str:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-FaultTarget = Literal["create", "status", "media", "upload", "credit", "discovery"]
+FaultTarget = Literal["create", "status", "media", "upload", "credit", "discovery", "callback"]
 FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 
 TASK_FAULTS = "fail", "stall", "no-urls", "moved-urls"
@@ -21,7 +21,9 @@ CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
 """Names of the faults of a connection; `-before` and `-after` mean before and after the request takes effect."""
 ANSWER_FAULTS = "garbage", "xml", "empty", "null-record"
 """Names of the faulty answers that the sandbox sends instead of the right answer."""
-FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, "truncated", "cut")
+CALLBACK_FAULTS = "lost", "twice", "forged"
+"""Names of the faults of the sandbox's own calls: not made at all, made again, or signed with another key."""
+FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, *CALLBACK_FAULTS, "truncated", "cut")
 """The names of all faults; a number such as 502, and `code:429`, are faults too, but are not in this list."""
 ACCESS_DENIED = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
 """The answer of a storage service to a request for a file that nobody may read."""
@@ -72,10 +74,13 @@ class Faults:
             raise ValueError(f"how is an HTTP code, code:<body code>, or one of {', '.join(known)}")
         self._due[on].extend([how] * times)
 
+    def take(self, on: FaultTarget) -> str:
+        """Remove the next fault of one kind, and return it; empty if no fault is left."""
+        return self._due[on].popleft() if self._due[on] else ""
+
     async def answer(self, on: FaultTarget, request: Request, handler: Handler) -> Response:
         """Answer a request with the next fault for requests of the kind `on`; if no fault is left, call the handler."""
-        due = self._due[on]
-        how = due.popleft() if due else ""
+        how = self.take(on)
         request.state.task_fault = how if how in TASK_FAULTS else ""
         if how.startswith(AFTER_PREFIX) or how.endswith("-after"):
             await handler(request)

@@ -16,6 +16,9 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse, Response
+
 from kie_mcp import disk
 from kie_mcp.sandbox.fake_media import RENDERERS, MediaContent, render_file
 from kie_mcp.sandbox.fake_task import FakeTask, to_iso
@@ -134,3 +137,19 @@ def build_receipt(path: str, url: str, size: int, now: float) -> dict[str, Any]:
         "mimeType": mimetypes.guess_type(name)[0] or "application/octet-stream",
         "uploadedAt": to_iso(now),
     }
+
+
+def answer_file(place: Path | None, name: str) -> Response:
+    """Answer a request for a file; `place` is None if there is no such file.
+
+    Raises:
+        HTTPException: When there is no such file.
+    """
+    if place is None:
+        raise HTTPException(404)
+    return FileResponse(place, filename=name.rpartition("/")[2], content_disposition_type="inline")
+
+
+def refuse_upload(reason: str) -> Response:
+    """Answer an upload that the sandbox does not take."""
+    return JSONResponse({"success": False, "code": 400, "msg": reason, "data": None})

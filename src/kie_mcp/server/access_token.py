@@ -1,4 +1,4 @@
-"""The token that `kie-mcp serve --http` makes when the user sets none; only the user can read its file."""
+"""The secrets that `kie-mcp serve --http` makes when the user sets none; only the user can read their files."""
 
 import os
 import secrets
@@ -9,26 +9,33 @@ from pathlib import Path
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.folder import create_folder
 
-FILE = "http-token"
-"""Name of the file in the data folder."""
+FILE, SETTING = "http-token", "KIE_MCP_HTTP_TOKEN"
+"""Name of the file of the bearer token in the data folder, and the setting that takes its place."""
+CALLBACK_FILE, CALLBACK_SETTING = "callback-secret", "KIE_MCP_CALLBACK_SECRET"
+"""Name of the file of the secret for KIE's callbacks, and the setting that takes its place."""
 SHORTEST = 16
 """Fewest characters of a token for an address that others can reach; a shorter one could be guessed."""
 
 
-def read_or_make_token(folder: Path) -> tuple[str, Path]:
-    """Return the token in the data folder, and the path of its file; the first time, make one.
+def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -> tuple[str, Path]:
+    """Return the token in a file of the data folder, and the path of the file; the first time, make one.
+
+    Args:
+        folder: The data folder.
+        name: The name of the file.
+        setting: The setting that takes its place, for error messages.
 
     Raises:
         ConfigurationError: When the file cannot be made or read, or others could have read or written it.
     """
-    place = create_folder(folder) / FILE
+    place = create_folder(folder) / name
     try:
         _write_new(place)
-        return _read(place), place
+        return _read(place, setting), place
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"The file of the token, {place}, cannot be used: {getattr(error, 'strerror', None) or 'it is no text'}.",
-            "Delete it, or set KIE_MCP_HTTP_TOKEN.",
+            f"Delete it, or set {setting}.",
         ) from None
 
 
@@ -40,7 +47,7 @@ def _write_new(place: Path) -> None:
             file.write(secrets.token_urlsafe(32))
 
 
-def _read(place: Path) -> str:
+def _read(place: Path, setting: str) -> str:
     # The file itself is opened, and never one that a link in its place leads to.
     descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, encoding="utf-8") as file:
@@ -51,6 +58,6 @@ def _read(place: Path) -> str:
     if len(token) < SHORTEST or not token.isascii() or not token.isprintable():
         raise ConfigurationError(
             f"{place} does not hold a token of {SHORTEST} or more characters that only you can read.",
-            "Delete it, and start again: a new one is made. Or set KIE_MCP_HTTP_TOKEN.",
+            f"Delete it, and start again: a new one is made. Or set {setting}.",
         )
     return token

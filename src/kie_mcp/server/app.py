@@ -25,13 +25,21 @@ if TYPE_CHECKING:
 
     from kie_mcp.config import Settings
     from kie_mcp.kie.discovery import Discovery
+    from kie_mcp.kie.observation import Observe
+    from kie_mcp.ledger.task import Task
+    from kie_mcp.tasks.callbacks import Callbacks
     from kie_mcp.tasks.runner import Runner
     from kie_mcp.tasks.services import Change
+    from kie_mcp.tasks.wake_files import WakeFiles
 
 
 logger = logging.getLogger(__name__)
 
 _MEND_FOLDERS = "Give KIE_MCP_DATA_DIR and KIE_MCP_OUTPUT_DIR as whole paths, or start the server in another folder."
+SETTLE_SECONDS = 1
+"""Most seconds that the end of the server waits for KIE's answers to create requests that are on their way."""
+TAKEOVER_SECONDS = 1
+"""Seconds from one look for tasks of ended processes to the next, if this server may be one of several replicas."""
 
 
 class App:
@@ -67,7 +75,10 @@ class App:
         self._open_lock = anyio.Lock()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
-        self._on_change: Change | None = None
+        self.observers: list[Change] = []
+        """Functions that are called with a task each time its new state has been written to the ledger."""
+        self.observe_request: Observe | None = None
+        """A function that is called after each request to KIE; None if nothing counts them."""
         self._task_group: TaskGroup
         self._discovery: Discovery
 
@@ -102,11 +113,16 @@ class App:
             on_change: A function that is called each time a task's new state has been written to the ledger, with the
                 task as argument. The function must neither raise an error nor wait for a client.
         """
-        self._on_change = on_change
+        if on_change:
+            self.observers.append(on_change)
         async with self._stack, anyio.create_task_group() as self._task_group:
             try:
                 yield self
             finally:
+                # Of a create request that is cut, nobody knows whether it was accepted.
+                with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+                    if self._runner:
+                        await self._runner.settle_creates()
                 self._task_group.cancel_scope.cancel()
 
     async def runner(self) -> "Runner":
@@ -171,6 +187,7 @@ class App:
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
         from kie_mcp.tasks.downloads import Downloader
         from kie_mcp.tasks.runner import Runner
+        from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS
         from kie_mcp.tasks.uploads import Uploader
 
         settings = self.settings
@@ -184,9 +201,10 @@ class App:
             base_url=settings.base_url,
             upload_url=settings.upload_url,
             service=settings.route == "service",
-            transport=self._transport or (_sandbox_transport(settings, self.clock) if settings.sandbox else None),
+            transport=self._transport or (self._run_sandbox(settings) if settings.sandbox else None),
             clock=self.clock,
             create_limiter=LedgerCreateLimiter(ledger, self.clock),
+            observe=self.observe_request,
         )
         await opened.enter_async_context(client)
         self._discovery = Discovery(
@@ -195,7 +213,8 @@ class App:
             clock=self.clock,
             snapshot=partial(load_snapshot, settings.state_dir),
         )
-        folders = AllowedFolders()
+        callbacks = self._find_callbacks(settings)
+        folders = AllowedFolders(server_url=settings.public_url)
         if self.local_files:
             folders = AllowedFolders(settings.read_dirs, settings.found_dirs, lambda: self.roots.folders)
         runner = Runner(
@@ -217,16 +236,68 @@ class App:
                 settings.confirm_hourly,
                 settings.repeat_window,
             ),
-            callback_url=settings.callback_url,
+            callbacks=callbacks,
             usual_seconds=settings.sandbox_seconds if settings.sandbox else None,
-            on_change=self._on_change,
+            on_change=self._tell_observers,
             find_kind=self._discovery.find_kind,
             clock=self.clock,
         )
         opened.push_async_callback(runner.release_lease)
         # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
-        self.start_soon(runner.resume)
+        self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
+        if callbacks.are_received:
+            self.start_soon(self._wake_files(settings).run, runner.hear_callback)
         return runner
+
+    async def _tell_observers(self, task: "Task") -> None:
+        for observer in self.observers:
+            await observer(task)
+
+    def _find_callbacks(self, settings: "Settings") -> "Callbacks":
+        """Return the addresses for KIE's calls, which only a server over HTTP receives.
+
+        Raises:
+            ConfigurationError: When the file of their secret cannot be used.
+        """
+        from kie_mcp.server import access_token
+        from kie_mcp.tasks.callbacks import Callbacks
+
+        if self.local_files or not settings.public_url:
+            return Callbacks(settings.callback_url)
+        if settings.callback_secret:
+            secret = settings.callback_secret.get_secret_value()
+        else:
+            names = access_token.CALLBACK_FILE, access_token.CALLBACK_SETTING
+            secret, _ = access_token.read_or_make_token(settings.data_dir, *names)
+        return Callbacks(settings.public_url, secret.encode())
+
+    async def hear_callback(self, id_: str) -> None:
+        """Poll a task, because KIE has called its address: here, or in the process that watches it."""
+        runner = await self.runner()
+        if not runner.hear_callback(id_) and (task := await runner.ledger.find(id_)) and not task.final:
+            self._wake_files(self.settings).send(id_)
+
+    def _wake_files(self, settings: "Settings") -> "WakeFiles":
+        from kie_mcp.tasks.wake_files import WakeFiles
+
+        return WakeFiles(settings.state_dir, self.clock)
+
+    def _run_sandbox(self, settings: "Settings") -> "httpx2.AsyncBaseTransport":
+        import httpx2
+
+        from kie_mcp.sandbox.app import Sandbox
+
+        sandbox = Sandbox(
+            seconds=settings.sandbox_seconds,
+            credits=settings.sandbox_credits,
+            legacy=settings.sandbox_legacy,
+            clock=self.clock.time,
+            folder=settings.sandbox_dir,
+        )
+        if settings.public_url or settings.callback_url:
+            sandbox.callbacks.key = settings.webhook_key.get_secret_value() if settings.webhook_key else ""
+            self.start_soon(sandbox.callbacks.run, self.clock.sleep)
+        return httpx2.ASGITransport(app=sandbox.app)
 
     async def open_early(self) -> None:
         """Open all parts before a call needs them, so that unfinished tasks are taken over."""
@@ -238,21 +309,6 @@ class App:
         except Exception:
             # An error would end the process.
             logger.exception("The server cannot be opened.")
-
-
-def _sandbox_transport(settings: "Settings", clock: Clock) -> "httpx2.AsyncBaseTransport":
-    import httpx2
-
-    from kie_mcp.sandbox.app import Sandbox
-
-    sandbox = Sandbox(
-        seconds=settings.sandbox_seconds,
-        credits=settings.sandbox_credits,
-        legacy=settings.sandbox_legacy,
-        clock=clock.time,
-        folder=settings.sandbox_dir,
-    )
-    return httpx2.ASGITransport(app=sandbox.app)
 
 
 Context = ServerRequestContext[App, Any]

@@ -1,8 +1,9 @@
 """The streamable HTTP transport: an ASGI application with a bearer token and DNS rebinding protection."""
 
 import ipaddress
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.lowlevel import Server
 from mcp.server.transport_security import (
@@ -10,18 +11,27 @@ from mcp.server.transport_security import (
     RequestBodyLimitMiddleware,
     TransportSecuritySettings,
 )
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server import access_token
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
+from kie_mcp.server.callback_receiver import CallbackReceiver
 from kie_mcp.server.listener import listen
 from kie_mcp.server.middleware.bearer_token import BearerToken
 from kie_mcp.server.middleware.capability_session import CapabilitySession
+from kie_mcp.server.middleware.extra_routes import ExtraRoutes
 from kie_mcp.server.middleware.half_characters import WholeCharacters
 from kie_mcp.server.middleware.local_names import LocalNames
+from kie_mcp.server.operation import start_operation
+from kie_mcp.server.operation.probes import Probes
 from kie_mcp.server.selection import Selection
+from kie_mcp.server.upload_receiver import UploadReceiver
+
+if TYPE_CHECKING:
+    from kie_mcp.server.operation.metrics import Metrics
 
 PATH = "/mcp"
 
@@ -57,17 +67,32 @@ def serve_http(
     elif with_token:
         token, file = access_token.read_or_make_token(app.settings.data_dir)
     message = WITH_FILE.replace("{file}", str(file)) if file else WITH_SETTING if token else OPEN_TO_THIS_MACHINE
-    asgi = build_http_app(app, host=host, token=token)
-    listen(asgi, host, port, lambda url: announce(message.replace("{url}", url + PATH)))
+    tell, workers = lambda url: announce(message.replace("{url}", url + PATH)), app.settings.workers
+    if workers == 1:
+        listen(_build_observed_app(app, host, token), host, port, tell)
+    else:
+        # What is wrong with the settings is told before a port is opened and processes are started.
+        build_http_app(app, host=host, token=token)
+        listen(partial(build_worker, selection, host, token), host, port, tell, workers=workers)
 
 
-def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
+def build_worker(selection: Selection, host: str, token: str) -> ASGIApp:
+    """Build the ASGI application of one of several processes; all of them have the same settings and ledger."""
+    return _build_observed_app(App(selection=selection, local_files=False), host, token)
+
+
+def _build_observed_app(app: App, host: str, token: str) -> ASGIApp:
+    return build_http_app(app, host=host, token=token, metrics=start_operation(app, host))
+
+
+def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | None" = None) -> ASGIApp:
     """Build the ASGI application that serves MCP over HTTP.
 
     Args:
         app: The parts of the server, such as the settings and the runner of tasks.
         host: The IP address or host name that the server will listen on.
         token: The bearer token that clients must send. The token may be empty only if `host` is a loopback address.
+        metrics: Counts calls and callbacks; None if nobody wants the numbers.
 
     Raises:
         ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed,
@@ -80,12 +105,18 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
             f"Set KIE_MCP_HTTP_TOKEN to a random text of {access_token.SHORTEST} or more characters that callers send "
             "as a bearer token, or use 127.0.0.1.",
         )
-    asgi = build_streamable_app(build_server(app, sessions=False), host)
-    return BearerToken(asgi, token) if token else asgi
+    server = build_server(app, sessions=False)
+    if metrics:
+        server.middleware.append(metrics.count_call)
+    asgi = build_streamable_app(server, host, UploadReceiver(app).build_routes())
+    protected = BearerToken(asgi, token) if token else asgi
+    # KIE and load balancers send no token, and call the server by any name.
+    receiver = CallbackReceiver(app, metrics.count_callback if metrics else None)
+    return ExtraRoutes(protected, [*receiver.build_routes(), *Probes(app).build_routes()])
 
 
-def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
-    """Build the ASGI application that serves an MCP server over HTTP, without authentication."""
+def build_streamable_app(server: Server[Any], host: str, routes: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """Build the ASGI application that serves an MCP server over HTTP, and more routes, without authentication."""
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
     # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
     streamable = server.streamable_http_app(
@@ -94,7 +125,8 @@ def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     # The SDK limits bodies too, but only behind `WholeCharacters`, which reads the whole body.
-    asgi = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
+    limited = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
+    asgi = ExtraRoutes(limited, routes)
     return LocalNames(asgi, host) if _is_loopback(host) else asgi
 
 

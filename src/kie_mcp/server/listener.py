@@ -9,6 +9,7 @@ import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.supervisors import Multiprocess
 
 from kie_mcp.errors import ConfigurationError
 
@@ -16,7 +17,8 @@ HEADER_SECONDS = 10
 """Seconds in which a client has to send the headers of a request, from its first byte or from the connection on."""
 BODY_SECONDS = 60
 """Seconds in which a client has to send the body of a request, which may have at most 4 MiB."""
-SHUTDOWN_SECONDS = 5
+SHUTDOWN_SECONDS = 1
+"""Seconds that open requests have left when the server ends; then other replicas take over its tasks."""
 
 
 class TimedProtocol(H11Protocol):
@@ -63,34 +65,50 @@ class TimedProtocol(H11Protocol):
 
 
 def configure(
-    application: ASGIApp, host: str = "127.0.0.1", port: int = 0, protocol: type[TimedProtocol] = TimedProtocol
+    application: ASGIApp | Callable[[], ASGIApp],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    protocol: type[TimedProtocol] = TimedProtocol,
+    workers: int = 1,
 ) -> uvicorn.Config:
-    """Return uvicorn's configuration for an application; port 0 is any free port."""
+    """Return uvicorn's configuration for an application, with the arguments of `listen()`."""
     return uvicorn.Config(
         application,
+        factory=workers > 1,
+        workers=workers,
         host=host,
         port=port,
         http=protocol,
         ws="none",
         log_level="warning",
+        # uvicorn's lines then look like all others.
+        log_config=None,
         # Without this timeout, the server would not stop until all clients close their streams.
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
 
-def listen(application: ASGIApp, host: str, port: int, announce: Callable[[str], None]) -> None:
+def listen(
+    application: ASGIApp | Callable[[], ASGIApp],
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    *,
+    workers: int = 1,
+) -> None:
     """Serve HTTP on a port until the user stops it.
 
     Args:
-        application: The ASGI application.
+        application: The ASGI application; with several workers, a function that makes it, which is sent to each.
         host: Address to listen on.
         port: Port to listen on; 0 for any free port.
         announce: Is called with the server's URL when the port is open.
+        workers: Number of processes that answer requests to the port.
 
     Raises:
         ConfigurationError: When the port cannot be opened, for example because another program uses it.
     """
-    config = configure(application, host, port)
+    config = configure(application, host, port, workers=workers)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         bound = socket.create_server((host, port), family=family, backlog=config.backlog)
@@ -103,4 +121,7 @@ def listen(application: ASGIApp, host: str, port: int, announce: Callable[[str],
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{bound.getsockname()[1]}")
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[bound])
+            if workers > 1:
+                Multiprocess(config, sockets=[bound]).run()
+            else:
+                uvicorn.Server(config).run(sockets=[bound])

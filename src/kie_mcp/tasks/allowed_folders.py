@@ -20,6 +20,7 @@ from kie_mcp.tasks.spelled_paths import (
     locate_spelled_path,
     refuse_unknown_path,
 )
+from kie_mcp.tasks.upload_command import build_upload_command
 
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
@@ -49,6 +50,7 @@ class AllowedFolders:
         named: Iterable[Path] = (),
         found: Mapping[str, Path] | None = None,
         roots: Callable[[], Iterable[Path]] = tuple,
+        server_url: str = "",
     ) -> None:
         """Store the folders; without any, every local file is refused. Subfolders are allowed too.
 
@@ -56,7 +58,9 @@ class AllowedFolders:
             named: Folders that the operator named; they count even if they are private places, such as the home folder.
             found: Other folders, by their source in words; a folder that is a private place does not count.
             roots: Returns the folders that the client declares now; private places among them do not count either.
+            server_url: The URL of this server, to which callers elsewhere send files; empty if it is not known.
         """
+        self._server_url = server_url
         named_folders = [Folder(path, NAMED) for path in _resolve(named)]
         found_folders = [
             Folder(path, source, find_fault(path))
@@ -95,7 +99,12 @@ class AllowedFolders:
             InvalidCall: When the file does not exist, is not in an allowed folder, is hidden, or is no media file.
         """
         if not self._fixed:
-            raise InvalidCall("This server reads no local files.", "Give a URL, a data URI, or task:<id>#<n>.")
+            command = build_upload_command(list(unwrap(path))[-1], self._server_url)
+            raise InvalidCall(
+                "This server reads no local files.",
+                f"Send it: {command} and pass the `resource` of the answer. Or give a URL, a data URI, or "
+                "task:<id>#<n>.",
+            )
         found = find_spelled_path(path, self._counting)
         named = None if found else find_named_file(path, self._counting)
         found = found or named

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kie_mcp.catalog.amount import Lengths
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS
+from kie_mcp.kie import routes
 from kie_mcp.ledger.task import new_id
 from kie_mcp.text import make_visible
 
@@ -47,6 +49,20 @@ class Order:
         sent = self.call.sent(lambda ref: contents[ref])
         request = _normalize_texts([self.call.id, self.route, sent, dict(self.extra), self.variation])
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+    def build_bodies(
+        self, resolved: Mapping[Ref, str], *, service: bool, callback_url: str = ""
+    ) -> dict[str, dict[str, Any]]:
+        """Return, for each route id, the body of the create request; the route to try first comes first.
+
+        Args:
+            resolved: For each file or earlier task that the arguments name, KIE's URL or id.
+            service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+            callback_url: URL that KIE calls when the task has ended; empty for none.
+        """
+        route_ids = (self.route,) if self.route else routes.route_ids(self.call, service=service)
+        build = partial(routes.build_body, self.call, callback_url=callback_url, extra=self.extra)
+        return {id_: build(id_, resolve=lambda ref: resolved.get(ref, str(ref))) for id_ in route_ids}
 
     def tariff(self, lengths: Lengths) -> tuple[str, float]:
         """Return the price key and the number of price units, such as seconds; see `KieModel.tariff()`.

@@ -36,6 +36,10 @@ SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
 """The shortest and the longest time between two polls, in seconds; a task that takes less counts as 0.5 seconds."""
 MOST_PATIENCE = 0.4
 """Upper limit of `patience`, the seconds that one interval adds to the expected delay until a poll notices the end."""
+LONGEST_RELAXED_DELAY = 600.0
+"""The longest time between two polls, in seconds, while KIE's callbacks tell of ends."""
+RELAXATION = 20
+"""How many times as long a poll is waited for while KIE's callbacks tell of ends, so that nearly none comes before."""
 REPEAT_SECONDS = 30
 """Minimum seconds between two equal create requests, on routes where sending the request again reads the status."""
 DOUBT_SECONDS = 1.0
@@ -88,20 +92,22 @@ def estimate_seconds(age: float, running_age: float) -> float:
     return (age + max(running_age, age / 2)) / 2
 
 
-def next_poll(age: float, duration: DurationEstimate) -> float:
+def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) -> float:
     """Return the seconds until the next poll, for a task whose last poll was successful.
 
     Args:
         age: Seconds since the task was created; below 0 if the machine's clock was set back.
         duration: The expected duration of the task.
+        relaxed: True if a callback of KIE will most likely tell that the task has ended; polls only make sure.
     """
+    relaxation = RELAXATION if relaxed else 1
     shape = LOGISTIC / duration.spread
     # With this patience, a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
-    patience = min(MOST_PATIENCE, 1.45 / math.pow(duration.seconds, 0.93))
+    patience = min(MOST_PATIENCE, 1.45 / math.pow(duration.seconds, 0.93)) * relaxation**2
     # Soon after the start, the share of tasks that have ended is about (age / duration) ** shape. The integral of this
     # share up to the first poll is the expected delay in seconds. This delay has to be equal to the patience.
     share = math.pow(patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
-    first = duration.seconds * min(FIRST_POLL_SHARE, share)
+    first = duration.seconds * (share if relaxed else min(FIRST_POLL_SHARE, share))
     # The factor 0.99 is needed because a sleep may end slightly before its time.
     if age < 0.99 * first:
         seconds = first - max(age, 0)
@@ -111,8 +117,8 @@ def next_poll(age: float, duration: DurationEstimate) -> float:
         late = duration.seconds * math.exp(3 * duration.spread)
         seconds = max(math.sqrt(2 * patience / hazard), (age - late) / 10)
     if not duration.is_measured:
-        seconds = min(seconds, _blind_delay(age))
-    return min(max(seconds, SHORTEST_DELAY), LONGEST_DELAY)
+        seconds = min(seconds, _blind_delay(age) * relaxation)
+    return min(max(seconds, SHORTEST_DELAY), LONGEST_RELAXED_DELAY if relaxed else LONGEST_DELAY)
 
 
 def _blind_delay(age: float) -> float:
@@ -123,7 +129,13 @@ def _blind_delay(age: float) -> float:
 
 
 def poll_delay(
-    age: float, duration: DurationEstimate, *, failed_polls: int = 0, doubted: bool = False, repeated: bool = False
+    age: float,
+    duration: DurationEstimate,
+    *,
+    failed_polls: int = 0,
+    doubted: bool = False,
+    repeated: bool = False,
+    relaxed: bool = False,
 ) -> float:
     """Return the seconds until the next poll of a task; they also depend on the result of the last poll.
 
@@ -133,9 +145,10 @@ def poll_delay(
         failed_polls: Number of polls since the last status answer from KIE.
         doubted: True if KIE did not know the task at the last poll, although KIE should know the task by now.
         repeated: True if a poll of the task sends its create request again, because the route has no status URL.
+        relaxed: As for `next_poll()`.
     """
     if failed_polls:
         return float(min(FIRST_BACKOFF * 2.0 ** min(failed_polls - 1, 7), LONGEST_BACKOFF))
     if doubted:
         return DOUBT_SECONDS
-    return max(next_poll(age, duration), REPEAT_SECONDS if repeated else 0)
+    return max(next_poll(age, duration, relaxed=relaxed), REPEAT_SECONDS if repeated else 0)

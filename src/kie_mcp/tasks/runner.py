@@ -4,18 +4,15 @@ Before a task is submitted, the runner checks idempotency, spending caps and con
 one ledger. Each process holds a lease on its tasks, and renews the lease by heartbeat.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from anyio.abc import TaskGroup
 
-from kie_mcp.catalog.fields import Ref, parse_task_id
-from kie_mcp.catalog.registry import MODELS
+from kie_mcp.catalog.fields import parse_task_id
 from kie_mcp.clock import Clock
-from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
 from kie_mcp.ledger.task import PENDING, Task, new_id
@@ -23,22 +20,24 @@ from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.batch import Batch, Item
+from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.durations import estimate_task
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import recount
-from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
+from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.pricing import Pricing
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.repeats import Repeats
 from kie_mcp.tasks.search import SEARCH_WAIT_SECONDS, Searches
 from kie_mcp.tasks.services import Change, Services
-from kie_mcp.tasks.takeover import Takeover
+from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
-from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, prepared, stop_edit
+from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, hear_callback, prepared, stop_edit
 from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
@@ -57,7 +56,7 @@ class Runner:
         task_group: TaskGroup,
         *,
         rules: Rules | None = None,
-        callback_url: str = "",
+        callbacks: Callbacks | None = None,
         usual_seconds: float | None = None,
         on_change: Change | None = None,
         find_kind: KindFinder | None = None,
@@ -72,7 +71,7 @@ class Runner:
             downloader: Downloads results to the output folder; if None, results stay at KIE.
             task_group: The AnyIO task group in which the watchers run.
             rules: The operator's rules on spending and repeated calls.
-            callback_url: The URL to which KIE sends a request when a task has ended; empty for none.
+            callbacks: The addresses that KIE calls when a task has ended; if None, KIE calls none.
             usual_seconds: Expected seconds for every task; if None, each model has its own expected duration.
             on_change: A function that is called with a task after its new state is saved. The function must neither
                 raise an error nor wait for a client.
@@ -89,11 +88,13 @@ class Runner:
         """The id of this process in the ledger, under which the process holds its lease."""
         self._pricing = Pricing(ledger, self.references, clock, self.id)
         self.balance = Balance(client, ledger, clock, task_group)
-        self._services = Services(client, ledger, uploader, self.references, downloader, self.balance, clock, on_change)
+        self.callbacks = callbacks or Callbacks()
+        self._services = Services(
+            client, ledger, uploader, self.references, downloader, self.balance, clock, on_change, self.callbacks
+        )
         self._task_group = task_group
         self._rules = rules or Rules()
         self._repeats = Repeats(ledger, self.references, uploader.folders, self._rules.repeat_window, clock)
-        self._callback_url = callback_url
         self._usual_seconds = usual_seconds
         self._searches = Searches(client, ledger, clock, task_group, find_kind)
         self._watchers: dict[str, AnyWatcher] = {}
@@ -258,6 +259,10 @@ class Runner:
         watcher.poll_soon()
         return watcher.task
 
+    def hear_callback(self, id_: str) -> bool:
+        """Poll the task with this id of the ledger at once, because KIE has called; return False if it is not here."""
+        return hear_callback(self._watchers.get(id_))
+
     async def wait(
         self, tasks: Sequence[Task], seconds: float, report: Report | None = None, *, first: bool = False
     ) -> list[Task]:
@@ -289,15 +294,10 @@ class Runner:
         return await self.get(task.id)
 
     async def estimate_duration(self, task: Task) -> DurationEstimate:
-        """Estimate the duration of a task from the last tasks with the same model and the same argument `duration`."""
+        """Estimate the duration of a task, as `estimate_task()` does."""
         if watcher := self._watchers.get(task.id):
             return watcher.duration
-        length = task.arguments.get("duration")
-        lengths = await self.ledger.statistics.durations(task.model, length, newest=NEWEST_DURATIONS)
-        # Of a batch, the model that takes longest counts.
-        models = (MODELS[id_] for id_ in task.arguments.get("models", (task.model,)) if id_ in MODELS)
-        usual = self._usual_seconds or max((model.usual_seconds for model in models), default=60)
-        return estimate_duration(lengths, usual)
+        return await estimate_task(self.ledger, task, self._usual_seconds)
 
     def stop_edit(self, id_: str) -> None:
         """Stop an edit that this process makes; other tasks go on, because KIE cannot stop them."""
@@ -307,12 +307,17 @@ class Runner:
         """Return True while a task runs, and while its files are downloaded for the first time."""
         return not task.final or (task.id in self._watchers and not task.note)
 
-    async def resume(self) -> None:
+    async def resume(self, look_seconds: float = HEARTBEAT_SECONDS) -> None:
         """Take over the tasks of dead processes, and go on doing so in the background; read the balance there, too."""
         self.balance.refresh_soon()
         self._task_group.start_soon(self._services.remove_leftovers)
         self._task_group.start_soon(self.ledger.database.listen)
-        await self._task_group.start(self._takeover.run, self._watchers, self._take_over)
+        await self._task_group.start(self._takeover.run, self._watchers, self._take_over, look_seconds)
+
+    async def settle_creates(self) -> None:
+        """Wait until KIE has answered the create requests that are on their way; nobody knows of those that are cut."""
+        for watcher in [each for each in self._watchers.values() if each.task.state == "submitting"]:
+            await watcher.create_settled.wait()
 
     async def release_lease(self) -> None:
         """Release this process's lease, so that other processes can take over its tasks at once."""
@@ -355,12 +360,6 @@ class Runner:
         async with offer_confirmation(self.ledger, watcher.task, confirm):
             return await self._add(watcher, self._repeats.since, confirm, check)
 
-    def _build_bodies(self, order: Order, resolved: Mapping[Ref, str]) -> dict[str, dict[str, Any]]:
-        """Return, for each route id, the body of the create request; the route to try first comes first."""
-        route_ids = (order.route,) if order.route else routes.route_ids(order.call, service=self.client.service)
-        build = partial(routes.build_body, order.call, callback_url=self._callback_url, extra=order.extra)
-        return {id_: build(id_, resolve=lambda ref: resolved.get(ref, str(ref))) for id_ in route_ids}
-
     async def _take_over(self, known: Task) -> None:
         """Watch a task that no live process watches, and store in the ledger that this process watches it."""
         if known.final and not self._services.downloader:
@@ -375,19 +374,16 @@ class Runner:
 
     async def _run(self, watcher: AnyWatcher, order: Order | None) -> None:
         """Create a task from its order, and follow the task to its end; a task taken over has no order."""
-        with self._watched_until_ended(watcher):
+        try:
             if order:
-                await watcher.start(order, partial(self._build_bodies, order))
+                address = self.callbacks.find_address(order.id)
+                bodies = partial(order.build_bodies, service=self.client.service, callback_url=address)
+                await watcher.start(order, bodies)
             await watcher.follow(poll_now=not order)
             with suppress(LedgerError):
                 await recount(self.ledger, watcher.task)
-
-    @contextmanager
-    def _watched_until_ended(self, watcher: AnyWatcher) -> Iterator[None]:
-        """After the `with` block, also after an error, remove the watcher and wake callers that wait for its task."""
-        try:
-            yield
         finally:
+            # Also after an error, nobody has to wait for the task any longer.
             del self._watchers[watcher.task.id]
             watcher.create_settled.set()
             watcher.ended.set()

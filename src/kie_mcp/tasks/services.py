@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kie_mcp.clock import Clock
 from kie_mcp.kie.client import KieClient
@@ -10,6 +10,7 @@ from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.balance import Balance
+from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.leftovers import remove_leftovers
 from kie_mcp.tasks.references import References
@@ -36,10 +37,13 @@ class Services:
     balance: Balance
     clock: Clock
     on_change: Change | None = None
+    callbacks: Callbacks = field(default_factory=Callbacks)
 
     async def save(self, task: Task) -> None:
         """Save a task's current state in the ledger, and then call the function `on_change`."""
         await self.ledger.save(task)
+        told = {"task": task.id, "state": task.state, "model": task.model, "credits": task.credits, "saved": task.saved}
+        logger.info("task %s is %s", task.id, task.state, extra=told)
         if self.on_change:
             await self.on_change(task)
 

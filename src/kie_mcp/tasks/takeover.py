@@ -50,22 +50,24 @@ class Takeover:
         self,
         watched: Mapping[str, object],
         take_over: TakeOver,
+        look_seconds: float = HEARTBEAT_SECONDS,
         *,
         task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
     ) -> None:
-        """Take over tasks of dead processes and renew the lease, now and every `HEARTBEAT_SECONDS`, in an endless loop.
+        """Take over tasks of dead processes and renew the lease, now and again and again, in an endless loop.
 
         The lease is renewed only while this process watches tasks.
 
         Args:
             watched: The tasks that this process watches; the keys are the ids of the tasks.
             take_over: A function that makes this process watch a task.
+            look_seconds: Seconds from one look for such tasks to the next, at most `HEARTBEAT_SECONDS`.
             task_status: Is told when all tasks of dead processes were taken over for the first time.
         """
         await self.take_over_claimable(watched, take_over)
         task_status.started()
         while True:
-            await self._clock.idle(HEARTBEAT_SECONDS)
+            await self._clock.idle(look_seconds)
             await self.take_over_claimable(watched, take_over)
 
     async def take_over_claimable(self, watched: Mapping[str, object], take_over: TakeOver) -> None:

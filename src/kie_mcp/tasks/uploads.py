@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import anyio
@@ -27,6 +28,7 @@ from kie_mcp.tasks.media_inputs import (
     decode_data_uri,
     extension,
     hash_file,
+    identify_file,
     prepare_url,
     unique_name,
 )
@@ -108,6 +110,18 @@ class Uploader:
         """
         with self.folders.open(path) as content:
             return await self._upload_fitted(content, path, self.upload)
+
+    async def upload_file(self, file: IO[bytes], name: str) -> Upload:
+        """Upload an open media file that a caller has sent.
+
+        Args:
+            file: The file.
+            name: What the caller calls it.
+
+        Raises:
+            InvalidCall: The file is broken, or is no media file.
+        """
+        return await self._upload_fitted(identify_file(file, name), name, self.upload)
 
     async def upload_base64(self, text: str, name: str) -> Upload:
         """Upload a file whose content is in the arguments of a tool call.

@@ -17,13 +17,14 @@ import httpx2
 
 from kie_mcp.errors import ApiError, AuthError, KieMcpError, NotOffered, UnknownOutcome
 from kie_mcp.kie import codes, routes, status
+from kie_mcp.kie.observation import tracer
 from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.media import midi
 from kie_mcp.tasks import adoption, charges, failures, polling, transitions
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.midi_results import MIDI_MODEL, write_notes
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
 from kie_mcp.tasks.services import Services
@@ -35,13 +36,12 @@ CLOCK_TOLERANCE = 1
 """Seconds by which the time of day may fall behind the monotonic clock before it counts as set back."""
 FRESH_SECONDS = 3
 """Seconds after a poll in which `Watcher.poll_soon()` does not poll again."""
+CALLBACK_GAP_SECONDS = 1
+"""Fewest seconds between two polls because of callbacks, however many of them come."""
 LONGEST_LEDGER_BACKOFF = 30
 """Maximum seconds between two attempts to save a task's row in the ledger after an attempt failed."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
 """Seconds between attempts to download a task's files; the last number repeats until KIE has deleted the files."""
-
-MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
-"""Id of the model whose results are musical notes as JSON; the watcher converts these results to MIDI files."""
 
 Bodies = Callable[[Mapping[Any, str]], Mapping[str, dict[str, Any]]]
 """The type of functions that return, for each route id, the body of the create request.
@@ -83,6 +83,18 @@ class Watcher:
         """The error of the last attempt to save the task; None if the last attempt was successful."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
+        self._expects_callback = False
+        """Whether the create request named an address of this server that KIE calls when the task has ended."""
+        self._was_called = False
+        """Whether KIE has called and was not polled since."""
+        self._last_call_poll = float("-inf")
+        """Time, by the monotonic clock, of the last poll because of a callback."""
+
+    def hear_callback(self) -> None:
+        """Poll soon, because KIE has called: something about the task has changed, perhaps since the last poll."""
+        self._services.callbacks.arrive = self._expects_callback = True
+        self._was_called = True
+        self._woken.set()
 
     def poll_soon(self) -> None:
         """Poll at once, unless the last poll was a few seconds ago; after a failed download, retry it at once."""
@@ -143,13 +155,16 @@ class Watcher:
             await self._recover()
             while not task.final:
                 route = routes.find(task.route)
-                await self._sleep_until_woken(self._services.clock.sleep, 0 if poll_now else self._poll_delay(route))
+                is_called = await self._wait_for_poll(route, 0 if poll_now else self._poll_delay(route))
                 poll_now = False
                 if self._ledger_error:
                     await self._save_task()
                 await self._poll(route)
+                if task.final and self._expects_callback and not is_called:
+                    self._services.callbacks.arrive = False
             if task.state == "succeeded" and not task.saved and self._services.downloader:
-                await self._save_files(self._services.downloader)
+                with tracer.start_as_current_span("save results", attributes={"kie_mcp.task": task.id}):
+                    await self._save_files(self._services.downloader)
             self.ended.set()
             backoff = 1
             while self._ledger_error:
@@ -202,6 +217,7 @@ class Watcher:
     async def _create_on(self, route: Route, body: Mapping[str, Any]) -> None:
         """Send the create request on one route, and save KIE's answer before the caller gets an answer."""
         task = self.task
+        self._expects_callback = bool(route.callback) and self._services.callbacks.are_received
         if route.at_once or route.repeated:
             answer = await self._services.client.create_and_read(route, body, task)
             task.state = "running"
@@ -221,7 +237,22 @@ class Watcher:
             failed_polls=self._failed_polls,
             doubted=self._misses > 0 and self._age > transitions.GRACE_SECONDS,
             repeated=route.repeated,
+            relaxed=self._expects_callback and self._services.callbacks.arrive,
         )
+
+    async def _wait_for_poll(self, route: Route, seconds: float) -> bool:
+        """Wait until a poll is due: after some seconds, or when KIE has called; return whether KIE has called."""
+        clock = self._services.clock
+        if not self._was_called:
+            await self._sleep_until_woken(clock.sleep, seconds)
+        if not self._was_called:
+            return False
+        since, gap = (
+            (self._last_poll, REPEAT_SECONDS) if route.repeated else (self._last_call_poll, CALLBACK_GAP_SECONDS)
+        )
+        await clock.sleep(max(since + gap - clock.monotonic(), 0))
+        self._was_called, self._last_call_poll = False, clock.monotonic()
+        return True
 
     async def _poll(self, route: Route) -> None:
         """Read the task's status from KIE once, and update the task."""
@@ -339,7 +370,7 @@ class Watcher:
         task, download_error = self.task, None
         try:
             if task.model == MIDI_MODEL and task.texts:
-                _write_notes(task, downloader)
+                write_notes(task, downloader)
             await downloader.download(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
             download_error = error
@@ -355,15 +386,3 @@ class Watcher:
             task.note = f"Not saved: {reason}. It is tried again; the links stay good for 14 days."
         await self._save_task()
         return task.saved
-
-
-def _write_notes(task: Task, downloader: Downloader) -> None:
-    """Save a task's text results, which are musical notes as JSON, as MIDI files; do nothing if a text has no notes."""
-    try:
-        files = [midi.build_midi_file(text) for text in task.texts]
-    except ValueError:
-        return
-    task.results = [
-        downloader.write_file(task, number, file, "audio/midi") for number, file in enumerate(files, start=1)
-    ]
-    task.texts = []

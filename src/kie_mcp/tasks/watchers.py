@@ -51,6 +51,13 @@ async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, obje
             watcher.discard()
 
 
+def hear_callback(watcher: AnyWatcher | None) -> bool:
+    """Let a watcher poll its task at once, because KIE has called; return False if there is no watcher here."""
+    if isinstance(watcher, Watcher):
+        watcher.hear_callback()
+    return watcher is not None
+
+
 def stop_edit(watcher: AnyWatcher | None) -> None:
     """Stop the program that makes a film; a task at KIE goes on."""
     if isinstance(watcher, EditWatcher):

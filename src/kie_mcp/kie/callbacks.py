@@ -1,0 +1,59 @@
+"""KIE's callbacks: KIE sends a request to an address of ours when something about a task has changed.
+
+The signature of a callback does not cover its body, so nothing in the body is believed: a callback is only a reason to
+read the task's status.
+"""
+
+import hashlib
+import hmac
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+TIMESTAMP_HEADER = "X-Webhook-Timestamp"
+"""Name of the header with the time of the signature, in seconds since 1970."""
+SIGNATURE_HEADER = "X-Webhook-Signature"
+SIGNATURE_SECONDS = 300
+"""Most seconds between the time of a signature and now; an older callback may be a copy that somebody sends again."""
+
+
+def sign(key: str, kie_id: str, timestamp: str) -> str:
+    """Return the signature of a callback.
+
+    Args:
+        key: The key for signatures, which the owner of a KIE account makes in its settings.
+        kie_id: KIE's id of the task.
+        timestamp: The time of the signature, in seconds since 1970.
+    """
+    return b64encode(hmac.digest(key.encode(), f"{kie_id}.{timestamp}".encode(), hashlib.sha256)).decode()
+
+
+def is_signed(headers: Mapping[str, str], body: bytes, key: str, now: float) -> bool:
+    """Return whether a callback has a valid signature whose time is about now.
+
+    Args:
+        headers: The headers of the request; names in any case, as in Starlette's `Headers`.
+        body: The body, which contains KIE's id of the task in one of several places.
+        key: The key for signatures.
+        now: The time now, in seconds since 1970.
+    """
+    timestamp, given = headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "").encode()
+    # The length is limited because int() of a very long text takes long.
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= len("9999999999")):
+        return False
+    is_fresh = abs(now - int(timestamp)) <= SIGNATURE_SECONDS
+    return is_fresh and any(
+        hmac.compare_digest(sign(key, kie_id, timestamp).encode(), given) for kie_id in _find_ids(body)
+    )
+
+
+def _find_ids(body: bytes) -> list[str]:
+    """Return KIE's ids of tasks in a callback; KIE's products have them in different places."""
+    try:
+        root: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    places = [root, root.get("data")] if isinstance(root, dict) else []
+    found = [place.get(name) for place in places if isinstance(place, dict) for name in ("taskId", "task_id")]
+    return [each for each in found if isinstance(each, str)]

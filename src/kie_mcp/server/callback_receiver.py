@@ -1,0 +1,76 @@
+"""The receiver of KIE's callbacks: when KIE calls the address of a task, the task's status is read at once.
+
+A caller who knows an address and sends a wrong body learns nothing and changes nothing.
+"""
+
+import re
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from kie_mcp.errors import KieMcpError
+from kie_mcp.kie.callbacks import is_signed
+from kie_mcp.server.app import App
+from kie_mcp.tasks.callbacks import PATH
+
+MOST_BYTES = 256 * 1024
+"""Most bytes of a callback; the largest ones contain the prompt and the addresses of a task's files."""
+TASK_ID = re.compile(r"t_[a-z0-9]{1,40}")
+
+
+class CallbackReceiver:
+    """Answers KIE's callbacks."""
+
+    def __init__(self, app: App, count: Callable[[int], None] | None = None) -> None:
+        """Store the parts of the server, and a function that is called with the status of each answer."""
+        self._app = app
+        self._count = count
+
+    def build_routes(self) -> list[Route]:
+        """Return the routes of all addresses."""
+        return [Route(f"{PATH}/{{id}}/{{token}}", self._receive, methods=["POST"])]
+
+    async def _receive(self, request: Request) -> Response:
+        response = await self._answer(request)
+        if self._count:
+            self._count(response.status_code)
+        return response
+
+    async def _answer(self, request: Request) -> Response:
+        """Answer a callback: 404 for a wrong address, 413 for a large body, 401 for a wrong signature, else 200."""
+        id_, token = request.path_params["id"], request.path_params["token"]
+        try:
+            callbacks = (await self._app.runner()).callbacks
+            if not (TASK_ID.fullmatch(id_) and callbacks.is_address(id_, token)):
+                return _answer(404, "There is no such address")
+            body = await _read_body(request)
+            if body is None:
+                return _answer(413, f"A callback has at most {MOST_BYTES} bytes")
+            if not self._is_genuine(request, body):
+                return _answer(401, "The signature is not valid")
+            await self._app.hear_callback(id_)
+        except KieMcpError:
+            # KIE calls again later.
+            return _answer(503, "The server cannot be opened")
+        return _answer(200, "success")
+
+    def _is_genuine(self, request: Request, body: bytes) -> bool:
+        """Return whether a callback is signed, if the settings have the key for that."""
+        key = self._app.settings.webhook_key
+        return not key or is_signed(request.headers, body, key.get_secret_value(), self._app.clock.time())
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """Return the body of a request; None if it is too large."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            return None
+    return body
+
+
+def _answer(code: int, message: str) -> Response:
+    return JSONResponse({"code": code, "msg": message}, code)

@@ -1,0 +1,74 @@
+"""The log: lines for people, or JSON, one object a line, for programs that collect logs.
+
+A JSON line has neither prompts nor the key. Of an error, it has the type and the place in the code, but no message, for
+messages repeat what a caller sent.
+"""
+
+import logging
+import sys
+import traceback
+from types import TracebackType
+
+from kie_mcp.config import Settings
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.kie.key_filter import make_key_filter
+from kie_mcp.server.operation.extras import need_extra
+
+TEXT = "kie-mcp: %(levelname)s: %(message)s"
+"""How a line for people looks."""
+FIELDS = {"asctime": "time", "levelname": "level", "name": "logger", "message": "message"}
+"""The attributes of a log record that each line has, and their names there."""
+EVENTS = "kie_mcp.tasks.services"
+"""Name of the logger that tells each new state of a task."""
+
+
+def set_up_log(settings: Settings) -> None:
+    """Write the log of this process to stderr, from now on, in the format that the settings name.
+
+    Raises:
+        ConfigurationError: When the library for JSON is not installed.
+    """
+    if settings.log_format == "text":
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=TEXT)
+        return
+    try:
+        key = settings.key
+    except ConfigurationError:
+        # Each call tells that the key is missing.
+        key = ""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(build_formatter(key))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger(EVENTS).setLevel(logging.INFO)
+
+
+def build_formatter(key: str) -> logging.Formatter:
+    """Return a formatter that writes a log record as JSON, without the key.
+
+    Raises:
+        ConfigurationError: When the library for that is not installed.
+    """
+    with need_extra("serve", "KIE_MCP_LOG_FORMAT=json"):
+        from pythonjsonlogger.json import JsonFormatter
+    hide_key = make_key_filter(key)
+
+    class SecretFormatter(JsonFormatter):
+        """Formats a log record without the key, and without the messages of errors."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            return hide_key(super().format(record))
+
+        def formatException(  # noqa: N802 - the name is that of the standard library
+            self,
+            ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
+        ) -> str:
+            return _describe_error(ei[1]) if ei[1] else ""
+
+    return SecretFormatter(list(FIELDS), rename_fields=FIELDS, json_ensure_ascii=False)
+
+
+def _describe_error(error: BaseException) -> str:
+    """Return the types of an error and of its causes, the first cause first, each with its place in the code."""
+    cause = error.__cause__ or error.__context__
+    before = f"{_describe_error(cause)}\n" if cause else ""
+    return before + "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__

@@ -1,0 +1,61 @@
+"""Uploads over HTTP: callers elsewhere send a file here, because the server cannot read files of their machines."""
+
+import tempfile
+from typing import IO
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError
+from kie_mcp.server import formatting
+from kie_mcp.server.app import App
+from kie_mcp.tasks.upload_command import PATH
+
+MOST_BYTES = 100_000_000
+"""Most bytes of a file."""
+
+
+class UploadReceiver:
+    """Takes files, and sends them on to KIE."""
+
+    def __init__(self, app: App) -> None:
+        """Store the parts of the server."""
+        self._app = app
+
+    def build_routes(self) -> list[Route]:
+        """Return the route to which files are sent."""
+        return [Route(PATH, self._receive, methods=["POST"])]
+
+    async def _receive(self, request: Request) -> Response:
+        """Answer with the address of the file, which tools take; or with an error like those of tools."""
+        try:
+            self._app.check_settings()
+            uploader = (await self._app.runner()).uploader
+            with tempfile.TemporaryFile() as file:
+                await _store_body(request, file)
+                upload = await uploader.upload_file(file, request.query_params.get("name") or "The file")
+        except KieMcpError as error:
+            status = 400 if isinstance(error, InvalidCall) else 503 if isinstance(error, ConfigurationError) else 502
+            return JSONResponse({"error": error.as_dict()}, status)
+        expires = formatting.format_time(upload.expires)
+        answer = {"resource": f"kie://uploads/{upload.id}", "url": upload.url, "name": upload.name, "expires": expires}
+        return JSONResponse(answer, 201)
+
+
+async def _store_body(request: Request, file: IO[bytes]) -> None:
+    """Write the body of a request to a file, as it comes.
+
+    Raises:
+        InvalidCall: When it is too large.
+    """
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise InvalidCall(
+                f"A file has at most {MOST_BYTES // 1_000_000} MB here.", "Give a URL of the file instead."
+            )
+        await anyio.to_thread.run_sync(file.write, chunk)
+    file.seek(0)

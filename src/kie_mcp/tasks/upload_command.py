@@ -1,0 +1,26 @@
+"""The command with which a caller elsewhere sends a file of its machine to this server."""
+
+import shlex
+from pathlib import PurePosixPath
+from urllib.parse import quote, unquote, urlsplit
+
+PATH = "/uploads"
+"""Path to which files are sent."""
+NO_ADDRESS, NO_FILE = "ADDRESS-OF-THIS-SERVER", "FILE"
+"""Stand for the server's address, if the operator has named none, and for a path that is too long to be one."""
+LONGEST_PATH = 300
+
+
+def build_upload_command(path: str, url: str) -> str:
+    """Return the command, for a shell.
+
+    Args:
+        path: The path of the file on the caller's machine, or its `file:` URL.
+        url: The URL of this server as callers reach it; empty if it is not known.
+    """
+    if path.lower().startswith("file:"):
+        path = unquote(urlsplit(path).path)
+    path = path if 0 < len(path) <= LONGEST_PATH else NO_FILE
+    name = quote(PurePosixPath(path.replace("\\", "/")).name, safe="")
+    address = f"{(url or NO_ADDRESS).rstrip('/')}{PATH}?name={name}"
+    return f"curl -H 'Authorization: Bearer TOKEN' --data-binary {shlex.quote(f'@{path}')} {shlex.quote(address)}"

@@ -1,0 +1,38 @@
+"""Run the pieces of compose.yaml here, make a picture and a video, end a replica meanwhile: `scripts/cluster`."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+
+from cluster.cluster import NO_NGINX, find_nginx, run_cluster
+from cluster.visit import follow, make
+
+
+async def main() -> int:
+    """Tell each step, and return 1 if one fails."""
+    if not find_nginx():
+        print(NO_NGINX)
+        return 77
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        with run_cluster(Path(folder), seconds=6) as cluster:
+            print(f"{time.monotonic() - began:5.1f} s  the sandbox, {len(cluster.replicas)} replicas and nginx run")
+            made = await make(cluster.url, "nano_banana_image")
+            picture = await follow(cluster.url, str(made["task_id"]))
+            print(f"{time.monotonic() - began:5.1f} s  a picture is {picture['status']}")
+            video = await make(cluster.url, "kling_video")
+            watching = next(each for each in cluster.replicas if each.watches(str(video["task_id"])))
+            took = watching.end()
+            print(f"{time.monotonic() - began:5.1f} s  one replica has ended in {took:.1f} s while a video runs")
+            ended = await follow(cluster.url, str(video["task_id"]))
+            print(f"{time.monotonic() - began:5.1f} s  the video is {ended['status']}")
+            files = [path for path in cluster.media.iterdir() if path.suffix in (".jpg", ".jpeg", ".png", ".mp4")]
+            print(f"        {len(files)} files are saved, and KIE has accepted {len(cluster.read_accepted())} tasks")
+            return int((picture["status"], ended["status"], len(files)) != ("succeeded", "succeeded", 2))
+
+
+if __name__ == "__main__":
+    sys.exit(anyio.run(main))

@@ -1,0 +1,198 @@
+"""The pieces of compose.yaml as processes of this machine: a database, two replicas, nginx, and KIE's sandbox."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from string import Template
+
+import httpx2
+from support.commands import COMMAND, environment
+from support.paths import ROOT
+
+from kie_mcp.config import Settings
+
+TOKEN = "a long random text"
+TEMPLATE = ROOT / "deploy" / "nginx.conf.template"
+NO_NGINX = "nginx is not installed here (Debian and Ubuntu: apt install nginx-light)"
+START_SECONDS = 60
+
+NGINX = """\
+daemon off;
+pid ${FOLDER}/nginx.pid;
+error_log stderr;
+events {}
+http {
+    access_log off;
+    client_body_temp_path ${FOLDER}/body;
+    proxy_temp_path ${FOLDER}/proxy;
+    fastcgi_temp_path ${FOLDER}/fastcgi;
+    uwsgi_temp_path ${FOLDER}/uwsgi;
+    scgi_temp_path ${FOLDER}/scgi;
+    include ${FOLDER}/site.conf;
+}
+"""
+
+
+def find_nginx() -> str | None:
+    """Return the path of nginx; None if it is not installed."""
+    return shutil.which("nginx") or next((path for path in ("/usr/sbin/nginx",) if Path(path).exists()), None)
+
+
+@dataclass
+class Replica:
+    """One of the servers."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def watches(self, id_: str) -> bool:
+        """Return whether the server has told of a task with this id of the ledger."""
+        return id_ in self.log.read_text(encoding="utf-8")
+
+    def is_ready(self) -> bool:
+        """Return whether the server can work."""
+        return _answers(f"{self.url}/readyz")
+
+    def end(self) -> float:
+        """End the server as a container platform does, and return the seconds that this took."""
+        begin = time.monotonic()
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        return time.monotonic() - begin
+
+
+@dataclass
+class Cluster:
+    """All processes together."""
+
+    url: str
+    """The address of MCP at the proxy."""
+    kie: str
+    """The address of the sandbox."""
+    replicas: list[Replica]
+    media: Path
+    """The folder of saved results."""
+
+    def read_accepted(self) -> list[dict[str, object]]:
+        """Return what the sandbox has accepted."""
+        found: list[dict[str, object]] = httpx2.get(f"{self.kie}/sandbox/accepted").json()["data"]
+        return found
+
+
+@contextmanager
+def run_cluster(folder: Path, *, seconds: float, replicas: int = 2) -> Iterator[Cluster]:
+    """Run all processes until the block ends.
+
+    Args:
+        folder: The folder for their files.
+        seconds: Seconds that a task takes in the sandbox.
+        replicas: Number of servers.
+    """
+    kie_port, proxy_port, *ports = _free_ports(2 + replicas)
+    kie, proxy = (f"http://127.0.0.1:{port}" for port in (kie_port, proxy_port))
+    with ExitStack() as running:
+        settings = {
+            "KIE_API_KEY": "sandbox",
+            "KIE_MCP_BASE_URL": kie,
+            "KIE_MCP_UPLOAD_URL": kie,
+            "KIE_MCP_DATA_DIR": str(folder / "data"),
+            "KIE_MCP_OUTPUT_DIR": str(folder / "media"),
+            "KIE_MCP_HTTP_TOKEN": TOKEN,
+            "KIE_MCP_PUBLIC_URL": proxy,
+            "KIE_MCP_LOG_FORMAT": "json",
+            "KIE_MCP_CONFIRM_ABOVE": "100000",
+            "KIE_MCP_CONFIRM_HOURLY": "0",
+            **running.enter_context(_run_database()),
+        }
+        sandbox = {"KIE_MCP_DATA_DIR": str(folder / "kie")}
+        command = ("sandbox", "--port", str(kie_port), "--seconds", str(seconds), "--credits", "100000")
+        running.enter_context(_run([*COMMAND, *command], folder / "kie.log", **sandbox))
+        started = []
+        for port in ports:
+            log = folder / f"replica-{port}.log"
+            server = _run([*COMMAND, "serve", "--http", "--port", str(port)], log, **settings)
+            started.append(Replica(f"http://127.0.0.1:{port}", running.enter_context(server), log))
+        running.enter_context(_run_nginx(folder / "nginx", proxy_port, ports))
+        _wait_for(lambda: all(each.is_ready() for each in started), folder)
+        _wait_for(lambda: _answers(f"{proxy}/healthz"), folder)
+        yield Cluster(f"{proxy}/mcp", kie, started, folder / "media")
+
+
+@contextmanager
+def _run_database() -> Iterator[dict[str, str]]:
+    """Run PostgreSQL, and give the setting for it; where it cannot be had, the servers share a file."""
+    if "database_url" not in Settings.model_fields:
+        yield {}
+        return
+    postgresql = import_module("support.postgresql")
+    if not postgresql.find_programs():
+        yield {}
+        return
+    server = postgresql.PostgresqlServer.create()
+    try:
+        server.create_database("cluster")
+        yield {"KIE_MCP_DATABASE_URL": server.url("cluster")}
+    finally:
+        server.remove()
+
+
+@contextmanager
+def _run_nginx(folder: Path, port: int, replicas: list[int]) -> Iterator[None]:
+    """Run nginx with the configuration that compose.yaml gives it."""
+    nginx = find_nginx()
+    assert nginx, NO_NGINX
+    folder.mkdir(parents=True)
+    names = {f"REPLICA_{number}": f"127.0.0.1:{each}" for number, each in enumerate(replicas, start=1)}
+    site = Template(TEMPLATE.read_text(encoding="utf-8")).safe_substitute(LISTEN=f"127.0.0.1:{port}", **names)
+    (folder / "site.conf").write_text(site, encoding="utf-8")
+    (folder / "nginx.conf").write_text(Template(NGINX).substitute(FOLDER=folder), encoding="utf-8")
+    # Its workers would run as a user who may not enter this folder.
+    user = ["-g", "user root;"] if os.getuid() == 0 else []
+    with _run([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), *user], folder / "log"):
+        yield
+
+
+@contextmanager
+def _run(command: list[str], log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment(**settings)
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as opened:
+        bound = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in bound]
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=5).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def _wait_for(happened: Callable[[], bool], folder: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not happened():
+        if time.monotonic() > until:
+            logs = "\n".join(f"{path}:\n{path.read_text(errors='replace')}" for path in folder.rglob("*log"))
+            raise TimeoutError(f"The cluster does not start.\n{logs}")
+        time.sleep(0.1)

@@ -1,0 +1,63 @@
+"""Replicas behind a proxy, as compose.yaml runs them: one of them ends while a task runs."""
+
+import json
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.paths import ROOT
+
+from cluster.cluster import NO_NGINX, find_nginx, run_cluster
+from cluster.visit import follow, make
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.skipif(not find_nginx(), reason=NO_NGINX)
+async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
+    with run_cluster(tmp_path, seconds=6) as cluster:
+        made = await make(cluster.url, "kling_video")
+        watched_by, other = sorted(cluster.replicas, key=lambda each: not each.watches(made["task_id"]))
+        assert not other.watches(made["task_id"])
+        assert watched_by.end() < 10
+        ended = await follow(cluster.url, made["task_id"])
+        assert ended["status"] == "succeeded"
+        assert len(cluster.read_accepted()) == 1
+        assert other.is_ready()
+        # uvicorn ends the process by the same signal, once all is done.
+        assert watched_by.process.returncode == -signal.SIGTERM
+        logs = "".join(each.log.read_text(encoding="utf-8") for each in cluster.replicas)
+    assert "a heron at dawn" not in logs
+    saved = [json.loads(line) for line in logs.splitlines() if '"saved": true' in line]
+    assert [line["state"] for line in saved] == ["succeeded"]
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed here")
+def test_the_compose_file_is_valid() -> None:
+    settings = {"KIE_MCP_HTTP_TOKEN": "a long random text", "POSTGRES_PASSWORD": "secret", "PATH": "/usr/bin:/bin"}
+    command = ["docker-compose", "-f", "compose.yaml", "config"]
+    ran = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("read_only: true") == 2
+
+
+def read_instructions() -> list[list[str]]:
+    """Return the instructions of the Dockerfile, split at blanks."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    return [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def test_the_image_runs_without_root_and_copies_only_what_it_needs() -> None:
+    instructions = read_instructions()
+    last_stage = instructions[max(number for number, words in enumerate(instructions) if words[0] == "FROM") :]
+    assert ["USER", "10001:10001"] in last_stage
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = [words[1:-1] for words in instructions if words[0] == "COPY" and "--from=build" not in words]
+    assert {f"!{each}" for names in copied for each in names} <= {*ignored}
+    assert all((ROOT / each).exists() for names in copied for each in names)
+    assert ignored[0] == "*"
+    settings: Any = " ".join(word for words in instructions for word in words)
+    assert "KIE_MCP_DATA_DIR=/data" in settings
