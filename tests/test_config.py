@@ -481,7 +481,7 @@ def test_the_url_of_a_database_is_a_secret_and_the_sandbox_has_a_schema_of_its_o
 ) -> None:
     monkeypatch.setenv("KIE_MCP_DATABASE_URL", " postgres://kie:secret@host/ledger ")
     settings = load()
-    assert "secret" not in repr(settings)
+    assert "kie:secret" not in repr(settings)
     assert settings.ledger_url == "postgres://kie:secret@host/ledger"
     assert settings.ledger_schema == "kie_mcp"
     assert settings.model_copy(update={"sandbox": True}).ledger_schema == "kie_mcp_sandbox"

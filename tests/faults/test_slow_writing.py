@@ -31,10 +31,10 @@ class SlowLedger(Ledger):
         super().__init__(ledger.database)
         self.go_on = anyio.Event()
 
-    async def save(self, task: Task) -> None:
+    async def save(self, task: Task, *, watcher: str = "") -> None:
         if task.kie_id:
             await self.go_on.wait()
-        await super().save(task)
+        await super().save(task, watcher=watcher)
 
 
 async def test_a_task_is_told_as_running_only_when_kies_id_is_on_disk(

@@ -52,6 +52,19 @@ async def test_a_change_is_saved(ledger: Ledger) -> None:
     assert await ledger.find("t_1") == changed
 
 
+async def test_a_process_that_lost_a_task_does_not_write_over_what_its_new_watcher_has_saved(ledger: Ledger) -> None:
+    written = task("t_1", session="s_old", state="running")
+    await ledger.add(written)
+    earlier = dataclasses.replace(written, state="succeeded")
+    await ledger.save(earlier, watcher="s_new")
+    saved = dataclasses.replace(earlier, saved=True, results=[Result("https://kie.test/1.png", "/out/1.png")])
+    await ledger.save(saved, watcher="s_old")
+    await ledger.save(earlier, watcher="s_new")
+    assert await ledger.find(written.id) == saved
+    await ledger.save(earlier, watcher="s_old")
+    assert await ledger.find(written.id) == earlier
+
+
 async def test_a_task_is_found_by_its_own_id_and_by_that_of_kie(ledger: Ledger) -> None:
     await ledger.add(task("t_1", kie_id="5f0c"))
     await ledger.add(task("t_2"))

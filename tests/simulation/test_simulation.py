@@ -19,7 +19,7 @@ pytestmark = [
 
 PARTS, SEEDS = 8, 200
 ONCE_FAILED = 1991, 2722, 3607
-"""Seeds that once left a partial file behind, or called a server that had died while it started."""
+"""Seeds that once left a partial file, called a server that had died at its start, or forgot that a task was saved."""
 ENOUGH = 60
 """Seeds within which a broken promise has to be found."""
 

@@ -5,7 +5,7 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from kie_mcp.catalog.reference_spellings import read_reference
-from kie_mcp.config import LIST_SEPARATOR
+from kie_mcp.setting_types import LIST_SEPARATOR
 from kie_mcp.tasks.elsewhere import explain_elsewhere
 from kie_mcp.tasks.spelled_paths import spell_paths
 

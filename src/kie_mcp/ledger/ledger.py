@@ -195,9 +195,18 @@ class Ledger:
         async with self.database.reading() as connection:
             return await _sum_spent(connection, task)
 
-    async def save(self, task: Task) -> None:
-        """Save all attributes of a task except `cancelled`, which another process may have changed in the ledger."""
-        await self._execute(update_task(task))
+    async def save(self, task: Task, *, watcher: str = "") -> None:
+        """Save all attributes of a task except `cancelled`, which another process may have changed in the ledger.
+
+        Args:
+            task: The task.
+            watcher: The id of the process that watches the task. If another process has taken the task over and saved
+                its files, nothing is written, because this process knows an earlier state. Empty for any process.
+        """
+        statement = update_task(task)
+        if watcher:
+            statement = statement.where(sa.or_(sa.not_(tasks.c.saved), tasks.c.watcher == watcher))
+        await self._execute(statement)
 
     async def cancel(self, task: Task) -> None:
         """Save only `task.cancelled`, the time when the caller stopped waiting for the task."""

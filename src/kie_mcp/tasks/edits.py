@@ -163,7 +163,7 @@ class EditWatcher:
         backoff = 1
         while True:
             try:
-                await self._services.save(self.task)
+                await self._services.save(self.task, as_watcher=True)
             except LedgerError as error:
                 logger.warning("task %s cannot be written down: %s", self.task.id, failures.describe_cause(error))
             else:

@@ -89,9 +89,8 @@ class Runner:
         self._pricing = Pricing(ledger, self.references, clock, self.id)
         self.balance = Balance(client, ledger, clock, task_group)
         self.callbacks = callbacks or Callbacks()
-        self._services = Services(
-            client, ledger, uploader, self.references, downloader, self.balance, clock, on_change, self.callbacks
-        )
+        parts = (client, ledger, uploader, self.references, downloader, self.balance, clock, on_change)
+        self._services = Services(*parts, self.callbacks, self.id)
         self._task_group = task_group
         self._rules = rules or Rules()
         self._repeats = Repeats(ledger, self.references, uploader.folders, self._rules.repeat_window, clock)

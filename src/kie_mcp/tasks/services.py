@@ -38,17 +38,24 @@ class Services:
     clock: Clock
     on_change: Change | None = None
     callbacks: Callbacks = field(default_factory=Callbacks)
+    process: str = ""
+    """The id of this process in the ledger."""
 
-    async def save(self, task: Task) -> None:
-        """Save a task's current state in the ledger, and then call the function `on_change`."""
-        await self.ledger.save(task)
+    async def save(self, task: Task, *, as_watcher: bool = False) -> None:
+        """Save a task's current state in the ledger, and then call the function `on_change`.
+
+        Args:
+            task: The task.
+            as_watcher: Whether this process watches the task; what another one has saved meanwhile is then kept.
+        """
+        await self.ledger.save(task, watcher=self.process if as_watcher else "")
         told = {"task": task.id, "state": task.state, "model": task.model, "credits": task.credits, "saved": task.saved}
         logger.info("task %s is %s", task.id, task.state, extra=told)
         if self.on_change:
             await self.on_change(task)
 
     async def save_at_last(self, task: Task, on_failure: Callable[[], None]) -> None:
-        """Save a task's current state; if the ledger cannot be written, try again until it can.
+        """Save the current state of a task that this process watches, and try again until the ledger can be written.
 
         Args:
             task: The task with the state to save.
@@ -57,7 +64,7 @@ class Services:
         backoff = 1
         while True:
             try:
-                await self.save(task)
+                await self.save(task, as_watcher=True)
             except LedgerError as error:
                 logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             else:

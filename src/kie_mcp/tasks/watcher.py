@@ -341,7 +341,7 @@ class Watcher:
         if self._ledger_error:
             task.note = ""
         try:
-            await self._services.save(replace(task, **changes))
+            await self._services.save(replace(task, **changes), as_watcher=True)
         except LedgerError as error:
             logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             self._ledger_error = error
