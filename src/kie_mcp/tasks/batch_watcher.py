@@ -13,6 +13,7 @@ import anyio
 
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.ledger.task import Result, Task
+from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.batch import OPEN, Batch, Item
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
@@ -24,19 +25,11 @@ MOST_AT_ONCE = 10
 """The most items that are uploaded and sent to KIE at the same time; any number of them may run there."""
 
 
-class BatchWatcher:
-    """Follows one batch to its end; it has the same methods and events as the `Watcher` of any other task."""
+class BatchWatcher(BaseWatcher):
+    """Follows one batch to its end; it raises no error, because the error of an item is shown beside the others."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
-        self.task = task
-        self.duration = duration
-        self.create_settled = anyio.Event()
-        """An event that is set just before the first item is started."""
-        self.error: KieMcpError | None = None
-        """Always None, because the error of an item is shown beside the other items."""
-        self.ended = anyio.Event()
-        """An event that is set when callers need not wait any longer."""
-        self._services = services
+        super().__init__(task, services, duration)
         self._runner = runner
         self._batch = Batch.read(task)
         self._sending = anyio.Semaphore(MOST_AT_ONCE)

@@ -30,6 +30,7 @@ from kie_mcp.media import formats
 from kie_mcp.media.limits import Content
 from kie_mcp.media.pictures import UnreadablePicture
 from kie_mcp.tasks import failures
+from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.media_inputs import abbreviate
 from kie_mcp.tasks.polling import DurationEstimate
@@ -46,19 +47,11 @@ _one_at_a_time = anyio.Lock()
 """Only one film is made at a time, because ffmpeg uses all processors for one."""
 
 
-class EditWatcher:
-    """Makes one film; it has the same methods and events as the `Watcher` of any other task."""
+class EditWatcher(BaseWatcher):
+    """Makes one film."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
-        self.task = task
-        self.duration = duration
-        self.create_settled = anyio.Event()
-        """An event that is set when the task is running."""
-        self.error: KieMcpError | None = None
-        """The error that `Runner.submit()` raises; always None, because `prepare()` raises the errors of a call."""
-        self.ended = anyio.Event()
-        """An event that is set when callers need not wait any longer."""
-        self._services = services
+        super().__init__(task, services, duration)
         self._edit: Edit | None = None
         self._scope = anyio.CancelScope()
 

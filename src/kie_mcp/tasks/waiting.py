@@ -2,12 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
-
-import anyio
 
 from kie_mcp.clock import Clock
 from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.base_watcher import BaseWatcher
 
 REPORT_SECONDS = 3
 """Seconds between two reports to a caller who waits."""
@@ -16,19 +14,12 @@ Report = Callable[[Sequence[Task]], Awaitable[None]]
 """The type of a function that is told every few seconds how the tasks are."""
 
 
-class Watched(Protocol):
-    """The part of a watcher that `Waiting` uses."""
-
-    task: Task
-    ended: anyio.Event
-
-
 class Waiting:
     """Waits for tasks of this process by their watchers, and for tasks of other processes by the ledger."""
 
     def __init__(
         self,
-        watched: Mapping[str, Watched],
+        watched: Mapping[str, BaseWatcher],
         get: Callable[[str], Awaitable[Task]],
         wait_for_change: Callable[[str, float], Awaitable[None]],
         clock: Clock,

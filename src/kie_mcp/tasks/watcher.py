@@ -23,6 +23,7 @@ from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.tasks import adoption, charges, failures, polling, transitions
+from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.midi_results import MIDI_MODEL, write_notes
 from kie_mcp.tasks.order import Order
@@ -50,22 +51,11 @@ The argument has, for each reference (a file or earlier task that an argument na
 """
 
 
-class Watcher:
-    """Follows one task to its end: creates and polls it, and downloads its files; many callers may wait for it."""
+class Watcher(BaseWatcher):
+    """Follows one task at KIE to its end: creates and polls it, and downloads its files."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
-        self.task = task
-        self.duration = duration
-        self.create_settled = anyio.Event()
-        """An event that is set when KIE has accepted or refused the task, or when its outcome is unknown."""
-        self.error: KieMcpError | None = None
-        """The error that `Runner.submit()` raises; None if `submit()` returns the task."""
-        self.ended = anyio.Event()
-        """An event that is set when callers need not wait any longer.
-
-        A failed download, or a failed attempt to save the row, may still be retried after this event.
-        """
-        self._services = services
+        super().__init__(task, services, duration)
         # The clock's date and time are read only here, because somebody may set the clock while the task runs.
         age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()

@@ -19,6 +19,7 @@ from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
 from kie_mcp.ledger.ledger import WITHOUT_RESULT
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.tasks import failures
+from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import Plan, count_credits
@@ -74,19 +75,11 @@ class PartRunner(Protocol):
         ...
 
 
-class WholeWatcher:
-    """Follows one whole to its end; it has the same methods and events as the `Watcher` of any other task."""
+class WholeWatcher(BaseWatcher):
+    """Follows one whole to its end."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
-        self.task = task
-        self.duration = duration
-        self.create_settled = anyio.Event()
-        """An event that is set when KIE has accepted or refused the first part, or when its outcome is unknown."""
-        self.error: KieMcpError | None = None
-        """The error that `Runner.submit()` raises; None if `submit()` returns the task."""
-        self.ended = anyio.Event()
-        """An event that is set when callers need not wait any longer."""
-        self._services = services
+        super().__init__(task, services, duration)
         self._runner = runner
         self._parts: list[Task] = []
         self._woken = anyio.Event()

@@ -1,0 +1,33 @@
+"""What all watchers have in common: the task, and the events for which callers wait."""
+
+import anyio
+
+from kie_mcp.errors import KieMcpError
+from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.polling import DurationEstimate
+from kie_mcp.tasks.services import Services
+
+
+class BaseWatcher:
+    """Follows one task to its end; many callers may wait for it."""
+
+    def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
+        """Store the arguments.
+
+        Args:
+            task: The task.
+            services: The objects that all watchers of this process share.
+            duration: How long such a task usually takes.
+        """
+        self.task = task
+        self.duration = duration
+        self.create_settled = anyio.Event()
+        """An event that is set when it is known whether the task runs, or that nobody knows it."""
+        self.error: KieMcpError | None = None
+        """The error that `Runner.submit()` raises; None if `submit()` returns the task."""
+        self.ended = anyio.Event()
+        """An event that is set when callers need not wait any longer.
+
+        A failed download, or a failed attempt to save the row, may still be retried after this event.
+        """
+        self._services = services
