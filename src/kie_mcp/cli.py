@@ -1,4 +1,4 @@
-"""The command line, with the commands serve, sandbox, demo, doctor, tools, spend, catalog check and catalog sync."""
+"""The command line: serve, sandbox, demo, library, doctor, tools, spend, catalog check and catalog sync."""
 
 import logging
 import sys
@@ -164,6 +164,17 @@ def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
     from kie_mcp.demo.session import run_demo
 
     raise typer.Exit(0 if anyio.run(run_demo, Console(highlight=False), seconds, tools) else 1)
+
+
+@cli.command()
+def library(
+    opens: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
+) -> None:
+    """Show everything that was made on a page of this machine; it spends nothing, and needs no key."""
+    from kie_mcp.library_page.serving import serve_and_open
+
+    serve_and_open(_print_to_stderr, port=port, opens=opens)
 
 
 @cli.command()

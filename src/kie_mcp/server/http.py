@@ -13,6 +13,9 @@ from mcp.server.transport_security import (
 from starlette.types import ASGIApp
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.library_page.page import LibraryBeside, LibraryPage
+from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server import access_token
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
@@ -21,6 +24,7 @@ from kie_mcp.server.middleware.bearer_token import BearerToken
 from kie_mcp.server.middleware.capability_session import CapabilitySession
 from kie_mcp.server.middleware.half_characters import WholeCharacters
 from kie_mcp.server.middleware.local_names import LocalNames
+from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.selection import Selection
 
 PATH = "/mcp"
@@ -81,7 +85,8 @@ def build_http_app(app: App, *, host: str, token: str = "") -> ASGIApp:
             "as a bearer token, or use 127.0.0.1.",
         )
     asgi = build_streamable_app(build_server(app, sessions=False), host)
-    return BearerToken(asgi, token) if token else asgi
+    asgi = BearerToken(asgi, token) if token else asgi
+    return LibraryBeside(asgi, _build_library(app, host, token))
 
 
 def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
@@ -96,6 +101,14 @@ def build_streamable_app(server: Server[Any], host: str) -> ASGIApp:
     # The SDK limits bodies too, but only behind `WholeCharacters`, which reads the whole body.
     asgi = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
     return LocalNames(asgi, host) if _is_loopback(host) else asgi
+
+
+def _build_library(app: App, host: str, token: str) -> ASGIApp:
+    async def open_ledger() -> Ledger:
+        return (await app.runner()).ledger
+
+    page = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide).build(token)
+    return LocalNames(page, host) if _is_loopback(host) else page
 
 
 def _is_loopback(host: str) -> bool:
