@@ -26,7 +26,21 @@ MAY_IMPORT = {
     "tasks": {"ledger", "kie", "media", "catalog", "clock", "disk", "errors", "text"},
     "sandbox": {"kie", "catalog", "disk"},
     "doctor": {"server", "tasks", "ledger", "kie", "media", "catalog", "config", "child_process", "errors", "text"},
-    "server": {"tasks", "ledger", "kie", "media", "catalog", "sandbox", "config", "clock", "disk", "errors", "text"},
+    "library_page": {"server", "tasks", "ledger", "media", "catalog", "config", "disk", "errors", "text"},
+    "server": {
+        "tasks",
+        "ledger",
+        "kie",
+        "media",
+        "catalog",
+        "sandbox",
+        "config",
+        "clock",
+        "disk",
+        "errors",
+        "text",
+        "library_page",
+    },
 }
 SPEAK_MCP = {"server", "cli", "demo", "__main__"}
 

@@ -79,7 +79,7 @@ def describe_batch(task: Task, links: SignedLinks, covers: Sequence[Task]) -> di
         "id": task.id,
         "when": format_time(task.created),
         "models": one_line(", ".join(dict.fromkeys(each.model for each in batch.items))),
-        "prompt": shorten(one_line(task.prompt), LONGEST_PROMPT),
+        "prompt": shorten(one_line(" · ".join(task.prompt.splitlines())), LONGEST_PROMPT),
         "progress": batch.describe_progress(),
         "cost": f"{format_credits(batch.committed)} of {format_credits(batch.max_credits)}",
         "covers": [describe_item(each, links) for each in covers],

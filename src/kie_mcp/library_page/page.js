@@ -90,8 +90,7 @@ function tile(item) {
   const open = make("button", { type: "button", class: "open", onclick: () => look(here.items.indexOf(item)) },
     cover(item),
     make("span", { class: "title" }, nameOf(item)),
-    make("span", { class: "facts" }, [item.model, item.cost].filter(Boolean).join(" · ")),
-    make("span", { class: "facts" }, item.when));
+    ...[item.model, item.cost || "No charge known", item.when].map((fact) => make("span", { class: "facts" }, fact)));
   return make("li", { class: "tile", "data-id": item.id }, open, make("label", { class: "pick" }, check));
 }
 
@@ -171,6 +170,7 @@ function show(view) {
   parts.grid.hidden = view !== "all";
   parts.batches.hidden = view !== "batches";
   parts.months.hidden = view !== "months";
+  parts.search.hidden = view !== "all";
   parts.more.hidden = true;
   if (view !== "all") parts.filtered.hidden = true;
   parts.state.textContent = "";
@@ -209,7 +209,7 @@ const loadMonths = () => attempt(async () => {
   const { months } = await ask("months");
   find("tbody", parts.months).replaceChildren(...months.map((line) => make("tr", {},
     make("th", { scope: "row" }, /^\d{4}-\d\d$/.test(line.month)
-      ? make("button", { type: "button", onclick: () => showMonth(line.month) }, line.month) : line.month),
+      ? make("button", { type: "button", onclick: () => showMonth(line.month) }, line.month) : { all: "Total" }[line.month] ?? line.month),
     make("td", {}, String(line.made)), make("td", {}, String(line.failed)),
     make("td", {}, line.cost), make("td", {}, line.open))));
 });

@@ -246,6 +246,7 @@ async def _find_items(ledger: Ledger, batch: Task, most: int | None = None) -> S
 ASSETS = {
     "": ("page.html", "text/html"),
     "page.css": ("page.css", "text/css"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
     "page.js": ("page.js", "text/javascript"),
 }
 """For the part of the path after `PREFIX`, the file of the page and its type."""
