@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from kie_mcp import __version__
+from kie_mcp.library_page.command import library
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -50,6 +51,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+cli.command()(library)
 catalog = typer.Typer(no_args_is_help=True)
 cli.add_typer(catalog, name="catalog", help="What this server knows of KIE's models, and what KIE says.")
 
@@ -164,17 +166,6 @@ def demo(seconds: Seconds = 2, tools: Tools = "") -> None:
     from kie_mcp.demo.session import run_demo
 
     raise typer.Exit(0 if anyio.run(run_demo, Console(highlight=False), seconds, tools) else 1)
-
-
-@cli.command()
-def library(
-    opens: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
-) -> None:
-    """Show everything that was made on a page of this machine; it spends nothing, and needs no key."""
-    from kie_mcp.library_page.serving import serve_and_open
-
-    serve_and_open(_print_to_stderr, port=port, opens=opens)
 
 
 @cli.command()

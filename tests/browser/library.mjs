@@ -108,6 +108,10 @@ const scenes = {
     await page.getByRole("button", { name: "Copy prompt" }).click();
     await page.getByRole("button", { name: "Copied" }).waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), prompt);
+    await page.getByRole("button", { name: "Before and after" }).click();
+    await page.locator(".pair img").nth(1).waitFor();
+    await page.waitForTimeout(300);
+    await photo(page, "pair");
     await page.locator(".related button").first().click();
     await page.getByRole("heading", { name: "Used for" }).waitFor();
     await page.keyboard.press("Escape");

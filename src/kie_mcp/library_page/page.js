@@ -90,7 +90,7 @@ function tile(item) {
   const open = make("button", { type: "button", class: "open", onclick: () => look(here.items.indexOf(item)) },
     cover(item),
     make("span", { class: "title" }, nameOf(item)),
-    ...[item.model, item.cost || "No charge known", item.when].map((fact) => make("span", { class: "facts" }, fact)));
+    ...[item.model, item.cost || "No charge known", item.when.slice(0, 10)].map((fact) => make("span", { class: "facts" }, fact)));
   return make("li", { class: "tile", "data-id": item.id }, open, make("label", { class: "pick" }, check));
 }
 
@@ -211,7 +211,7 @@ const loadMonths = () => attempt(async () => {
     make("th", { scope: "row" }, /^\d{4}-\d\d$/.test(line.month)
       ? make("button", { type: "button", onclick: () => showMonth(line.month) }, line.month) : { all: "Total" }[line.month] ?? line.month),
     make("td", {}, String(line.made)), make("td", {}, String(line.failed)),
-    make("td", {}, line.cost), make("td", {}, line.open))));
+    make("td", {}, line.cost), make("td", {}, line.open || "nothing"))));
 });
 
 function showMonth(month) {
@@ -258,6 +258,21 @@ async function copy(text) {
   find("textarea", parts.chat).select();
 }
 
+// Shows an edited picture beside the one that it was made from.
+function compareButton(item, file, whole) {
+  const before = whole.made_from.flatMap((each) => each.files).find((each) => each.url && each.kind === "image");
+  if (!before || file?.kind !== "image") return undefined;
+  const button = make("button", { type: "button", "aria-pressed": "false" }, "Before and after");
+  button.addEventListener("click", () => {
+    const pressed = button.getAttribute("aria-pressed") === "false";
+    button.setAttribute("aria-pressed", String(pressed));
+    const figure = (words, address) => make("figure", {}, make("img", { src: address, alt: words }), make("figcaption", {}, words));
+    find(".stage", parts.viewer).replaceChildren(pressed
+      ? make("div", { class: "pair" }, figure("Before", before.url), figure("After", file.url)) : stage(item, file));
+  });
+  return button;
+}
+
 function related(words, items) {
   if (!items.length) return [];
   return [make("section", {}, make("h3", {}, words), make("div", { class: "related" }, ...items.map((item) => {
@@ -276,7 +291,8 @@ function about(item, file, whole) {
       file?.download ? make("a", { class: "button", href: file.download, download: file.name }, "Save") : undefined,
       whole.whole_prompt ? copyButton("Copy prompt", whole.whole_prompt) : undefined,
       copyButton("Copy settings", whole.call),
-      copyButton("Copy for chat", `${file ? `task:${item.id}#${file.n}` : item.id}`)),
+      copyButton("Copy for chat", `${file ? `task:${item.id}#${file.n}` : item.id}`),
+      compareButton(item, file, whole)),
     whole.whole_prompt ? make("p", { class: "prompt" }, whole.whole_prompt) : undefined,
     make("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     whole.note ? make("p", {}, whole.note) : undefined,
