@@ -42,6 +42,7 @@ def describe_item(task: Task, links: SignedLinks) -> dict[str, Any]:
         "cost": format_cost(task),
         "files": [_describe_file(task.id, number, each, links) for number, each in enumerate(task.results, start=1)],
     }
+    item |= answers.describe_broken_row(task)
     if task.texts:
         item["text"] = shorten(one_line(task.texts[0]), 2 * LONGEST_PROMPT)
     return item

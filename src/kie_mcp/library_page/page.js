@@ -53,8 +53,8 @@ async function ask(place, query = {}) {
     parts.login.hidden = false;
     throw new Error("");
   }
-  const answer = await response.json();
-  if (!response.ok) throw new Error([answer.error, answer.next_step].filter(Boolean).join(" "));
+  const answer = await response.json().catch(() => ({ error: "The server could not answer. What it printed says why." }));
+  if (answer.error) throw new Error([answer.error, answer.next_step].filter(Boolean).join(" "));
   return answer;
 }
 
@@ -67,8 +67,8 @@ function cover(item) {
     const picture = make("img", { src: file.thumbnail, alt: "", loading: "lazy", decoding: "async" });
     picture.addEventListener("error", () => picture.replaceWith(make("span", { class: "nothing" }, "No preview")));
     box.append(picture);
-  } else if (item.text) {
-    box.append(make("span", { class: "words" }, item.text));
+  } else if (item.text || item.broken) {
+    box.append(make("span", { class: "words" }, item.text || item.broken));
   } else {
     box.append(make("span", { class: "nothing" }, item.status === "succeeded" ? "Not saved" : item.status));
   }
@@ -122,13 +122,22 @@ async function load(anew) {
     if (turn === here.turn) {
       here.loading = false;
       parts.more.hidden = !here.next || here.view !== "all";
+      watchEnd();
     }
   }
 }
 
 // The next page is asked for a few screens before the end.
-new IntersectionObserver(([end]) => { if (end.isIntersecting && here.next) load(false); }, { rootMargin: "1500px" })
-  .observe(parts.more.parentElement);
+const observer = new IntersectionObserver((changes) => {
+  // Several changes may be told at once; the last one holds.
+  if (changes.at(-1).isIntersecting && here.next) load(false);
+}, { rootMargin: "1500px" });
+
+// An observer tells only changes: if the end is near again at once, it has to be asked anew.
+function watchEnd() {
+  observer.unobserve(parts.more.parentElement);
+  observer.observe(parts.more.parentElement);
+}
 parts.more.addEventListener("click", () => load(false));
 
 parts.grid.addEventListener("keydown", (event) => {

@@ -147,7 +147,7 @@ class LibraryPage:
 
     async def _list_batches(self, _: Request) -> Response:
         ledger = await self._open_ledger()
-        rows = [task for task in await ledger.page(model=MODEL, limit=MOST_BATCHES) if task.is_batch]
+        rows = [each for each in await ledger.page(model=MODEL, limit=MOST_BATCHES) if _is_whole_batch(each)]
         described = []
         for task in rows:
             covers = await _find_items(ledger, task, COVERS)
@@ -236,11 +236,15 @@ async def _get_task(ledger: Ledger, id_: str) -> Task:
 
 async def _find_items(ledger: Ledger, batch: Task, most: int | None = None) -> Sequence[Task]:
     """Return the tasks of a batch that were started, in the order of its items."""
-    if not batch.is_batch:
-        raise InvalidCall(f"{batch.id} is no batch.", "Load the library again.")
+    if not _is_whole_batch(batch):
+        raise InvalidCall(f"{batch.id} is no batch, or the ledger has it in part only.", "Load the library again.")
     ids = [item.task_id for item in Batch.read(batch).items if item.task_id]
     found = [await ledger.find(id_) for id_ in ids[:most]]
     return [each for each in found if each]
+
+
+def _is_whole_batch(task: Task) -> bool:
+    return task.is_batch and not task.is_broken
 
 
 ASSETS = {
