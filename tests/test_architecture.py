@@ -41,6 +41,7 @@ MAY_IMPORT = {
         "errors",
         "text",
     },
+    "library_page": {"server", "tasks", "ledger", "media", "catalog", "config", "disk", "errors", "text"},
     "server": {
         "tasks",
         "ledger",
@@ -54,6 +55,7 @@ MAY_IMPORT = {
         "disk",
         "errors",
         "text",
+        "library_page",
     },
 }
 SPEAK_MCP = {"server", "cli", "demo", "__main__"}

@@ -7,9 +7,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
+
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.sqlite import FILE_NAME
-from kie_mcp.ledger.task import Task
+from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.task import Result, Task
 from support.postgresql import PostgresqlServer
 
 NOW = 1_800_000_000.0
@@ -79,3 +83,24 @@ def select_rows(folder: Path, query: str) -> Sequence[Mapping[str, Any]]:
     with closing(sqlite3.connect(folder / FILE_NAME)) as file:
         file.row_factory = sqlite3.Row
         return [dict(row) for row in file.execute(query)]
+
+
+async def fill_ledger(folder: Path, count: int) -> None:
+    """Write a ledger with this number of pictures, `thing 0` to the newest, one a minute; their files are gone."""
+    ledger = await open_ledger(folder)
+    made: dict[str, Any] = {"model": "z-image", "kind": "image", "state": "succeeded", "credits": 4.0, "saved": True}
+    rows = [
+        row_from_task(
+            task(
+                f"t_{number:012}",
+                arguments={"prompt": f"thing {number}"},
+                created=NOW - 60 * (count - number),
+                results=[Result("https://kie.example/a.png", str(folder / f"{number}.png"), "image/png")],
+                **made,
+            )
+        )
+        for number in range(count)
+    ]
+    async with ledger.database.writing() as connection:
+        await connection.execute(sa.insert(tasks), rows)
+    await ledger.close()

@@ -49,8 +49,19 @@ def show_task(
     _print_task(call_tool("get_task", task_ids=[task_id], wait_seconds=wait))
 
 
-def search_library(words: Words = None, cursor: Annotated[str, typer.Option(help="The next page.")] = "") -> None:
-    """Search what was made."""
+def search_library(
+    words: Words = None,
+    cursor: Annotated[str, typer.Option(help="The next page.")] = "",
+    *,
+    opens: Annotated[bool, typer.Option("--open", help="Show all of it on a page in your browser.")] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of this page; 0 takes a free one.")] = None,
+) -> None:
+    """Search what was made; with --open, or a port, show it on a page of this machine."""
+    if opens or port is not None:
+        from kie_mcp.library_page.serving import serve_and_open
+
+        serve_and_open(lambda message: typer.echo(message, err=True), port=port or 0, opens=opens)
+        return
     answer = call_tool("library", words=_join(words), cursor=cursor or None)
     columns = (Column("task", no_wrap=True), Column("when", no_wrap=True), "prompt", Column("credits", justify="right"))
     rows = [

@@ -15,6 +15,9 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.library_page.page import LibraryBeside, LibraryPage
+from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server import access_token
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
@@ -27,6 +30,7 @@ from kie_mcp.server.middleware.half_characters import WholeCharacters
 from kie_mcp.server.middleware.local_names import LocalNames
 from kie_mcp.server.operation import start_operation
 from kie_mcp.server.operation.probes import Probes
+from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.upload_receiver import UploadReceiver
 
@@ -109,7 +113,8 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
     if metrics:
         server.middleware.append(metrics.count_call)
     asgi = build_streamable_app(server, host, UploadReceiver(app).build_routes())
-    protected = BearerToken(asgi, token) if token else asgi
+    asgi = BearerToken(asgi, token) if token else asgi
+    protected = LibraryBeside(asgi, _build_library(app, host, token))
     # KIE and load balancers send no token, and call the server by any name.
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None)
     return ExtraRoutes(protected, [*receiver.build_routes(), *Probes(app).build_routes()])
@@ -128,6 +133,14 @@ def build_streamable_app(server: Server[Any], host: str, routes: Sequence[BaseRo
     limited = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
     asgi = ExtraRoutes(limited, routes)
     return LocalNames(asgi, host) if _is_loopback(host) else asgi
+
+
+def _build_library(app: App, host: str, token: str) -> ASGIApp:
+    async def open_ledger() -> Ledger:
+        return (await app.runner()).ledger
+
+    page = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide).build(token)
+    return LocalNames(page, host) if _is_loopback(host) else page
 
 
 def _is_loopback(host: str) -> bool:

@@ -37,25 +37,25 @@ class PathFilter:
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Answer a request, and replace all paths in the answer or the error."""
         try:
-            answer: HandlerResult = self._hide(await call_next(ctx))
+            answer: HandlerResult = self.hide(await call_next(ctx))
         except MCPError as error:
             error.error.message = self._hide_in_text(error.error.message)
-            error.error.data = self._hide(error.error.data)
+            error.error.data = self.hide(error.error.data)
             raise
         return answer
 
-    def _hide(self, value: Any) -> Any:
+    def hide(self, value: Any) -> Any:
         """Return a copy of a JSON value from an answer, without paths."""
         match value:
             case str():
                 return self._hide_in_text(value)
             case list():
-                return [self._hide(each) for each in value]
+                return [self.hide(each) for each in value]
             case {"mimeType": "application/json", "text": str(text)}:
-                return {**value, "text": json.dumps(self._hide(json.loads(text)), ensure_ascii=False)}
+                return {**value, "text": json.dumps(self.hide(json.loads(text)), ensure_ascii=False)}
             case dict():
                 return {
-                    key: each if key in UNREAD_KEYS else self._hide(each)
+                    key: each if key in UNREAD_KEYS else self.hide(each)
                     for key, each in value.items()
                     if not (key == "path" and isinstance(each, str))
                 }

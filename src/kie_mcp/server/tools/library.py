@@ -45,19 +45,7 @@ class Library(Arguments):
 async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
     """Return the tool result with one page of the succeeded tasks that match the arguments, the newest first."""
     ledger = (await app.runner()).ledger
-    found = await ledger.page(
-        states=("succeeded",),
-        kind=arguments.kind,
-        model=arguments.model,
-        words=arguments.words,
-        since=_parse_time(arguments.after),
-        until=_parse_time(arguments.before),
-        credits_range=(arguments.min_credits, arguments.max_credits),
-        made_from=await _task_names(ledger, arguments.made_from),
-        batches=False,
-        before=parse_cursor(arguments.cursor),
-        limit=PAGE_SIZE + 1,
-    )
+    found = await find_made(ledger, arguments, PAGE_SIZE + 1)
     rows, room = await build_rows(ledger, found[:PAGE_SIZE]), MAX_PAGE_BYTES
     lines: list[str] = []
     for row in rows:
@@ -69,6 +57,27 @@ async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
         lines.append(line)
     last = found[len(lines) - 1] if len(lines) < len(found) else None
     return build_page_result({"made": rows[: len(lines)]}, lines, last, "Nothing like that was made.")
+
+
+async def find_made(ledger: Ledger, arguments: Library, limit: int) -> list[Task]:
+    """Return the succeeded tasks that match the arguments, the newest first, at most `limit`.
+
+    Raises:
+        InvalidCall: When a date or the cursor cannot be read.
+    """
+    return await ledger.page(
+        states=("succeeded",),
+        kind=arguments.kind,
+        model=arguments.model,
+        words=arguments.words,
+        since=_parse_time(arguments.after),
+        until=_parse_time(arguments.before),
+        credits_range=(arguments.min_credits, arguments.max_credits),
+        made_from=await _task_names(ledger, arguments.made_from),
+        batches=False,
+        before=parse_cursor(arguments.cursor),
+        limit=limit,
+    )
 
 
 async def build_rows(ledger: Ledger, tasks: Sequence[Task]) -> list[dict[str, Any]]:

@@ -21,9 +21,14 @@ def build_page_result(answer: dict[str, Any], lines: Sequence[str], last: Task |
     """
     text = "\n".join(lines) or nothing
     if last:
-        answer["next_cursor"] = f"{last.created!r}:{last.id}"
+        answer["next_cursor"] = format_cursor(last)
         text += f"\nMore with cursor {answer['next_cursor']}"
     return answers.build_result(answer, text)
+
+
+def format_cursor(last: Task) -> str:
+    """Return the cursor of the page after the one whose last task this is."""
+    return f"{last.created!r}:{last.id}"
 
 
 def parse_cursor(cursor: str) -> tuple[float, str] | None:

@@ -55,12 +55,19 @@ class Tool:
             InvalidCall: When the arguments are wrong.
             KieMcpError: When the handler fails.
         """
+        return await self.handler(app, call, self.check(arguments))
+
+    def check(self, arguments: Mapping[str, Any]) -> Any:
+        """Return the arguments of a call as an instance of the tool's arguments class.
+
+        Raises:
+            InvalidCall: When the arguments are wrong.
+        """
         try:
-            checked = self.arguments.model_validate(read_arguments(arguments, self.input_schema))
+            return self.arguments.model_validate(read_arguments(arguments, self.input_schema))
         except ValidationError as error:
             problems = "; ".join(map(self._explain, error.errors(include_url=False)))
             raise InvalidCall(f"{problems}.", "Mend the arguments and call again.") from None
-        return await self.handler(app, call, checked)
 
     def _explain(self, problem: Any) -> str:
         if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:

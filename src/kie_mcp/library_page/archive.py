@@ -1,0 +1,63 @@
+"""Send saved results as one ZIP file, which is made while it is sent."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import Result
+from kie_mcp.tasks.saved_results import open_saved_file
+
+CHUNK_BYTES = 1 << 20
+MISSING = "missing.txt"
+"""Name of the file in the ZIP that tells which results are not saved any more."""
+
+
+class _Sink:
+    """A file that cannot seek; it keeps what is written until that is taken."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, part: bytes) -> int:
+        self._parts.append(bytes(part))
+        return len(part)
+
+    def flush(self) -> None:
+        """Do nothing: what was written is there to take."""
+
+    def take(self) -> bytes:
+        taken = b"".join(self._parts)
+        self._parts.clear()
+        return taken
+
+
+def write_archive(results: Sequence[Result]) -> Iterator[bytes]:
+    """Yield the bytes of a ZIP file with the saved files; it tells in a text which of them are gone."""
+    sink, missing, names = _Sink(), list[str](), set[str]()
+    # Media files are compressed already.
+    with ZipFile(sink, "w", ZIP_STORED) as archive:  # type: ignore[call-overload]
+        for result in results:
+            name = _find_free_name(Path(result.path).name, names)
+            try:
+                file = open_saved_file(result)
+            except InvalidCall as error:
+                missing.append(f"{name or result.link}: {error}")
+                continue
+            with file, archive.open(ZipInfo(name), "w", force_zip64=True) as entry:
+                while chunk := file.read(CHUNK_BYTES):
+                    entry.write(chunk)
+                    yield sink.take()
+        if missing:
+            archive.writestr(MISSING, "\n".join(missing))
+    yield sink.take()
+
+
+def _find_free_name(name: str, taken: set[str]) -> str:
+    """Return a file name that no other file in the archive has, and note it."""
+    path, number = Path(name), 1
+    while name in taken:
+        number += 1
+        name = f"{path.stem}-{number}{path.suffix}"
+    taken.add(name)
+    return name

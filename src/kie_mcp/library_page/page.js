@@ -1,0 +1,418 @@
+"use strict";
+
+const PREFIX = "/library";
+const find = (selector, root = document) => root.querySelector(selector);
+
+// All texts become text nodes, and every link comes from this server, so nothing that a model or a user wrote is HTML.
+function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== undefined && value !== false) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== undefined && child !== ""));
+  return element;
+}
+
+const parts = {
+  grid: find("#grid"), batches: find("#batches"), months: find("#months"), state: find("#state"), more: find("#more"),
+  search: find("#search"), login: find("#login"), selection: find("#selection"), viewer: find("#viewer"),
+  chat: find("#chat"), filtered: find("#filtered"), news: find("#news"),
+};
+const KINDS = { image: "Picture", video: "Clip", audio: "Sound", text: "Text" };
+
+const here = { items: [], next: "", batch: "", madeFrom: "", view: "all", turn: 0, loading: false, at: 0, file: 0, looks: 0 };
+const selected = new Map();
+
+function tell(words) {
+  parts.news.textContent = words;
+}
+
+function readToken() {
+  const given = location.hash.slice(1);
+  if (given) {
+    sessionStorage.setItem("token", given);
+    // The token is not left in the address, where it could be copied or seen by chance.
+    history.replaceState(null, "", location.pathname);
+  }
+  return sessionStorage.getItem("token") ?? "";
+}
+
+async function ask(place, query = {}) {
+  const filled = Object.entries(query).filter(([, value]) => value !== "");
+  const headers = readToken() ? { Authorization: `Bearer ${readToken()}` } : {};
+  let response;
+  try {
+    response = await fetch(`${PREFIX}/api/${place}?${new URLSearchParams(filled)}`, { headers });
+  } catch {
+    throw new Error("The server does not answer. Start it again, and load this page again.");
+  }
+  if (response.status === 401) {
+    sessionStorage.removeItem("token");
+    parts.login.hidden = false;
+    throw new Error("");
+  }
+  const answer = await response.json().catch(() => ({ error: "The server could not answer. What it printed says why." }));
+  if (answer.error) throw new Error([answer.error, answer.next_step].filter(Boolean).join(" "));
+  return answer;
+}
+
+// ---- the grid
+
+function cover(item) {
+  const file = item.files.find((each) => each.thumbnail);
+  const box = make("span", { class: "cover" });
+  if (file) {
+    const picture = make("img", { src: file.thumbnail, alt: "", loading: "lazy", decoding: "async" });
+    picture.addEventListener("error", () => picture.replaceWith(make("span", { class: "nothing" }, "No preview")));
+    box.append(picture);
+  } else if (item.text || item.broken) {
+    box.append(make("span", { class: "words" }, item.text || item.broken));
+  } else {
+    box.append(make("span", { class: "nothing" }, item.status === "succeeded" ? "Not saved" : item.status));
+  }
+  const several = item.files.length > 1 ? `${item.files.length} files` : "";
+  const badge = several || (item.kind === "video" || item.kind === "audio" ? KINDS[item.kind] : "");
+  if (badge) box.append(make("span", { class: "badge" }, badge));
+  return box;
+}
+
+const nameOf = (item) => item.prompt || item.text || `${KINDS[item.kind]} by ${item.model}`;
+
+function tile(item) {
+  const check = make("input", { type: "checkbox", "aria-label": `Select: ${nameOf(item)}` });
+  check.checked = selected.has(item.id);
+  check.addEventListener("change", () => {
+    if (check.checked) selected.set(item.id, item); else selected.delete(item.id);
+    showSelection();
+  });
+  const open = make("button", { type: "button", class: "open", onclick: () => look(here.items.indexOf(item)) },
+    cover(item),
+    make("span", { class: "title" }, nameOf(item)),
+    ...[item.model, item.cost || "No charge known", item.when.slice(0, 10)].map((fact) => make("span", { class: "facts" }, fact)));
+  return make("li", { class: "tile", "data-id": item.id }, open, make("label", { class: "pick" }, check));
+}
+
+function filters() {
+  return { ...Object.fromEntries(new FormData(parts.search)), made_from: here.madeFrom };
+}
+
+async function load(anew) {
+  if (here.loading && !anew) return;
+  const turn = (here.turn += 1);
+  here.loading = true;
+  if (anew) Object.assign(here, { items: [], next: "" });
+  try {
+    const query = here.batch ? { batch: here.batch } : { ...filters(), cursor: here.next };
+    const answer = await ask("items", query);
+    if (turn !== here.turn) return;
+    if (anew) parts.grid.replaceChildren();
+    here.items.push(...answer.items);
+    here.next = answer.next ?? "";
+    parts.grid.append(...answer.items.map(tile));
+    parts.state.textContent = here.items.length ? "" : "Nothing like that was made.";
+    if (anew) tell(`${here.items.length}${here.next ? " and more" : ""} found.`);
+  } catch (error) {
+    if (turn !== here.turn) return;
+    if (anew) parts.grid.replaceChildren();
+    here.next = "";
+    parts.state.textContent = error.message;
+  } finally {
+    if (turn === here.turn) {
+      here.loading = false;
+      parts.more.hidden = !here.next || here.view !== "all";
+      watchEnd();
+    }
+  }
+}
+
+// The next page is asked for a few screens before the end.
+const observer = new IntersectionObserver((changes) => {
+  // Several changes may be told at once; the last one holds.
+  if (changes.at(-1).isIntersecting && here.next) load(false);
+}, { rootMargin: "1500px" });
+
+// An observer tells only changes: if the end is near again at once, it has to be asked anew.
+function watchEnd() {
+  observer.unobserve(parts.more.parentElement);
+  observer.observe(parts.more.parentElement);
+}
+parts.more.addEventListener("click", () => load(false));
+
+parts.grid.addEventListener("keydown", (event) => {
+  const tiles = [...parts.grid.children];
+  const now = tiles.indexOf(event.target.closest(".tile"));
+  if (now < 0 || !event.target.matches(".open")) return;
+  const columns = tiles.filter((each) => each.offsetTop === tiles[0].offsetTop).length;
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  if (step && tiles[now + step]) {
+    event.preventDefault();
+    find(".open", tiles[now + step]).focus();
+  }
+});
+
+// ---- search and views
+
+let timer = 0;
+function searchSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => showEverything({}), 250);
+}
+parts.search.addEventListener("input", searchSoon);
+parts.search.addEventListener("reset", searchSoon);
+parts.search.addEventListener("submit", (event) => { event.preventDefault(); searchSoon(); });
+
+function showEverything({ batch = "", madeFrom = "", words = "" }) {
+  Object.assign(here, { batch, madeFrom });
+  parts.filtered.hidden = !words;
+  find("span", parts.filtered).textContent = words;
+  show("all");
+}
+find("button", parts.filtered).addEventListener("click", () => { showEverything({}); });
+
+function show(view) {
+  here.view = view;
+  for (const button of document.querySelectorAll("[data-view]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.view === view));
+  }
+  parts.grid.hidden = view !== "all";
+  parts.batches.hidden = view !== "batches";
+  parts.months.hidden = view !== "months";
+  parts.search.hidden = view !== "all";
+  parts.more.hidden = true;
+  if (view !== "all") parts.filtered.hidden = true;
+  parts.state.textContent = "";
+  return { all: () => load(true), batches: loadBatches, months: loadMonths }[view]();
+}
+for (const button of document.querySelectorAll("[data-view]")) {
+  button.addEventListener("click", () => (button.dataset.view === "all" ? showEverything({}) : show(button.dataset.view)));
+}
+
+async function attempt(work) {
+  try {
+    await work();
+  } catch (error) {
+    parts.state.textContent = error.message;
+    tell(error.message);
+  }
+}
+
+const loadBatches = () => attempt(async () => {
+  const { batches } = await ask("batches");
+  parts.batches.replaceChildren(...batches.map((batch) => make("li", {},
+    make("div", { class: "covers" }, ...batch.covers.flatMap((item) => {
+      const file = item.files.find((each) => each.thumbnail);
+      return file ? [make("img", { src: file.thumbnail, alt: "", loading: "lazy" })] : [];
+    })),
+    make("div", {},
+      make("h2", {}, batch.prompt || batch.models),
+      make("p", {}, [batch.when, batch.models, batch.cost].filter(Boolean).join(" · ")),
+      make("p", {}, batch.progress),
+      make("button", { type: "button",
+        onclick: () => showEverything({ batch: batch.id, words: `The batch ${batch.id}.` }) }, "Show its items")))));
+  parts.state.textContent = batches.length ? "" : "No batch was made yet.";
+});
+
+const loadMonths = () => attempt(async () => {
+  const { months } = await ask("months");
+  find("tbody", parts.months).replaceChildren(...months.map((line) => make("tr", {},
+    make("th", { scope: "row" }, /^\d{4}-\d\d$/.test(line.month)
+      ? make("button", { type: "button", onclick: () => showMonth(line.month) }, line.month) : { all: "Total" }[line.month] ?? line.month),
+    make("td", {}, String(line.made)), make("td", {}, String(line.failed)),
+    make("td", {}, line.cost), make("td", {}, line.open || "nothing"))));
+});
+
+function showMonth(month) {
+  const [year, number] = month.split("-").map(Number);
+  parts.search.reset();
+  parts.search.elements.after.value = `${month}-01`;
+  parts.search.elements.before.value = number === 12 ? `${year + 1}-01-01` : `${year}-${String(number + 1).padStart(2, "0")}-01`;
+  find("details", parts.search).open = true;
+  showEverything({});
+}
+
+// ---- the full-size view
+
+function stage(item, file, whole) {
+  const text = whole?.texts[here.file - item.files.length] ?? item.text;
+  if (!file) return make("pre", {}, text ?? "");
+  const name = file.label || nameOf(item);
+  if (file.kind === "image") return make("img", { src: file.url, alt: name });
+  if (file.kind === "video") return make("video", { src: file.url, controls: true, "aria-label": name, poster: file.thumbnail });
+  if (file.kind === "audio") {
+    const wave = make("img", { src: file.thumbnail, alt: "" });
+    wave.addEventListener("error", () => wave.remove());
+    return make("div", { class: "sound" }, wave, make("audio", { src: file.url, controls: true, "aria-label": name }));
+  }
+  return make("p", {}, file.download ? "A browser cannot show this file. Save it." : "This file is not saved.");
+}
+
+function copyButton(words, text) {
+  const button = make("button", { type: "button" }, words);
+  button.addEventListener("click", async () => {
+    await copy(text);
+    button.textContent = "Copied";
+    tell("Copied.");
+    setTimeout(() => { button.textContent = words; }, 1500);
+  });
+  return button;
+}
+
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  // Over plain HTTP from another machine there is no clipboard for scripts.
+  find("textarea", parts.chat).value = text;
+  parts.chat.showModal();
+  find("textarea", parts.chat).select();
+}
+
+// Shows an edited picture beside the one that it was made from.
+function compareButton(item, file, whole) {
+  const before = whole.made_from.flatMap((each) => each.files).find((each) => each.url && each.kind === "image");
+  if (!before || file?.kind !== "image") return undefined;
+  const button = make("button", { type: "button", "aria-pressed": "false" }, "Before and after");
+  button.addEventListener("click", () => {
+    const pressed = button.getAttribute("aria-pressed") === "false";
+    button.setAttribute("aria-pressed", String(pressed));
+    const figure = (words, address) => make("figure", {}, make("img", { src: address, alt: words }), make("figcaption", {}, words));
+    find(".stage", parts.viewer).replaceChildren(pressed
+      ? make("div", { class: "pair" }, figure("Before", before.url), figure("After", file.url)) : stage(item, file));
+  });
+  return button;
+}
+
+function related(words, items) {
+  if (!items.length) return [];
+  return [make("section", {}, make("h3", {}, words), make("div", { class: "related" }, ...items.map((item) => {
+    const file = item.files.find((each) => each.thumbnail);
+    return make("button", { type: "button", title: nameOf(item), "aria-label": nameOf(item),
+      onclick: () => { here.items = [...new Map([...here.items, item].map((each) => [each.id, each])).values()]; look(here.items.findIndex((each) => each.id === item.id)); } },
+    file ? make("img", { src: file.thumbnail, alt: "" }) : item.kind);
+  })))];
+}
+
+function about(item, file, whole) {
+  const facts = [["Model", item.model], ["Cost", item.cost], ["Made", item.when], ["File", file?.facts], ["Task", item.id], ...Object.entries(whole.settings)];
+  const path = file && whole.paths.find((each) => each.endsWith(file.name));
+  return [
+    make("div", { class: "row" },
+      file?.download ? make("a", { class: "button", href: file.download, download: file.name }, "Save") : undefined,
+      whole.whole_prompt ? copyButton("Copy prompt", whole.whole_prompt) : undefined,
+      copyButton("Copy settings", whole.call),
+      copyButton("Copy for chat", `${file ? `task:${item.id}#${file.n}` : item.id}`),
+      compareButton(item, file, whole)),
+    whole.whole_prompt ? make("p", { class: "prompt" }, whole.whole_prompt) : undefined,
+    make("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+    whole.note ? make("p", {}, whole.note) : undefined,
+    path ? make("span", { class: "path" }, path) : undefined,
+    ...related("Made from", whole.made_from),
+    ...related("Used for", whole.used_for),
+  ].filter(Boolean);
+}
+
+function pagesOf(item) {
+  return Math.max(item.files.length, 1);
+}
+
+async function look(at, file = 0) {
+  const item = here.items[at];
+  if (!item) return;
+  const turn = (here.looks += 1);
+  Object.assign(here, { at, file });
+  const shown = item.files[file];
+  find("#viewer-title").textContent = shown?.label || KINDS[item.kind];
+  find(".place", parts.viewer).textContent =
+    `${at + 1} of ${here.items.length}${here.next ? "+" : ""}${item.files.length > 1 ? `, file ${file + 1} of ${item.files.length}` : ""}`;
+  find('[data-do="back"]', parts.viewer).disabled = !at && !file;
+  find('[data-do="forward"]', parts.viewer).disabled = at === here.items.length - 1 && file === pagesOf(item) - 1 && !here.next;
+  find(".stage", parts.viewer).replaceChildren(stage(item, shown));
+  find(".rest", parts.viewer).replaceChildren();
+  if (!parts.viewer.open) parts.viewer.showModal();
+  try {
+    const whole = await ask(`tasks/${item.id}`);
+    if (turn !== here.looks) return;
+    if (!shown) find(".stage", parts.viewer).replaceChildren(make("pre", {}, whole.texts.join("\n\n")));
+    find(".rest", parts.viewer).replaceChildren(...about(item, shown, whole));
+  } catch (error) {
+    if (turn === here.looks) find(".rest", parts.viewer).replaceChildren(make("p", {}, error.message));
+  }
+}
+
+async function step(by) {
+  const file = here.file + by;
+  if (file >= 0 && file < pagesOf(here.items[here.at])) return look(here.at, file);
+  if (by > 0 && here.at === here.items.length - 1 && here.next) await load(false);
+  const next = here.items[here.at + by];
+  if (next) await look(here.at + by, by > 0 ? 0 : pagesOf(next) - 1);
+}
+
+parts.viewer.addEventListener("click", ({ target }) => {
+  const what = target.closest("[data-do]")?.dataset.do;
+  ({ back: () => step(-1), forward: () => step(1), close: () => parts.viewer.close() })[what]?.();
+});
+parts.viewer.addEventListener("keydown", (event) => {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  // In a player, the arrows move in time.
+  if (!by || event.target.matches("video, audio")) return;
+  event.preventDefault();
+  step(by);
+});
+parts.viewer.addEventListener("close", () => {
+  find(".stage", parts.viewer).replaceChildren();
+  const id = here.items[here.at]?.id;
+  [...parts.grid.children].find((each) => each.dataset.id === id)?.querySelector(".open").focus();
+});
+
+// ---- the selection
+
+function showSelection() {
+  parts.selection.hidden = !selected.size;
+  find("strong", parts.selection).textContent = `${selected.size} selected`;
+}
+
+function save(address, name) {
+  const link = make("a", { href: address, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+parts.selection.addEventListener("click", ({ target }) => attempt(async () => {
+  const what = target.closest("[data-do]")?.dataset.do;
+  if (!what) return;
+  if (what === "clear") {
+    selected.clear();
+    for (const check of parts.grid.querySelectorAll("input:checked")) check.checked = false;
+    return showSelection();
+  }
+  const answer = await ask("selection", { tasks: [...selected.keys()].join(",") });
+  if (what !== "text" && !answer.zip) throw new Error("The selected things have no files.");
+  if (what === "sheet") save(answer.sheet, "contact-sheet.jpg");
+  if (what === "zip") save(answer.zip, "kie-mcp.zip");
+  if (what === "text") {
+    find("textarea", parts.chat).value = answer.text;
+    parts.chat.showModal();
+  }
+  tell(answer.note);
+}));
+
+parts.chat.addEventListener("click", ({ target }) => {
+  const text = find("textarea", parts.chat);
+  if (target.dataset.do === "close") parts.chat.close();
+  if (target.dataset.do === "copy") {
+    text.select();
+    copy(text.value).then(() => { target.textContent = "Copied"; tell("Copied."); setTimeout(() => { target.textContent = "Copy"; }, 1500); });
+  }
+});
+
+parts.login.addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("token", parts.login.elements.token.value.trim());
+  parts.login.elements.token.value = "";
+  parts.login.hidden = true;
+  show("all");
+});
+
+showSelection();
+show("all");

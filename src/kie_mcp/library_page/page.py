@@ -1,0 +1,300 @@
+"""The web application of the library page: the page itself, its data behind a bearer token, and signed links to files.
+
+Nothing here changes anything: every request is a GET. So a web page elsewhere that lets a browser send requests here
+could achieve nothing with them, and it cannot read the answers.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+
+from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Result, Task
+from kie_mcp.library_page import descriptions
+from kie_mcp.library_page.archive import write_archive
+from kie_mcp.library_page.descriptions import PREFIX
+from kie_mcp.library_page.opened_file import OpenedFile
+from kie_mcp.library_page.signed_links import SignedLinks
+from kie_mcp.library_page.thumbnails import Thumbnails
+from kie_mcp.media.preview import MAX_FILES
+from kie_mcp.server.contact_sheets import render_results
+from kie_mcp.server.middleware.bearer_token import BearerToken
+from kie_mcp.server.preview_limits import PreviewLimits
+from kie_mcp.server.tools.library import LIBRARY, find_made
+from kie_mcp.server.tools.paging import format_cursor
+from kie_mcp.tasks.batch import MODEL, Batch
+from kie_mcp.tasks.saved_results import open_saved_file
+
+PAGE_SIZE = 60
+"""Number of tasks that the grid asks for at once."""
+MOST_BATCHES = 50
+"""Number of batches that are shown; older ones are found by their items."""
+COVERS = 4
+"""Number of items of a batch that are shown with it."""
+MOST_SELECTED = 200
+"""Number of tasks that can be selected, because a link names them all."""
+MOST_RELATED = 12
+"""Number of tasks that are shown as made from a task."""
+SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
+
+SHELL_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "media-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "cache-control": "no-cache",
+}
+DATA_HEADERS = {"cache-control": "no-store"}
+FILE_HEADERS = {
+    # Whatever a file holds, it gets no script to run, and nothing of the page.
+    "content-security-policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+    "cache-control": "private, max-age=3600",
+}
+COMMON_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+logger = logging.getLogger(__name__)
+
+OpenLedger = Callable[[], Awaitable[Ledger]]
+FindFolder = Callable[[], Path]
+Conceal = Callable[[Any], Any]
+
+
+class LibraryPage:
+    """The handlers of all requests of the page."""
+
+    def __init__(self, open_ledger: OpenLedger, find_folder: FindFolder, conceal: Conceal | None = None) -> None:
+        """Store the arguments.
+
+        Args:
+            open_ledger: Gives the ledger; the first call opens it.
+            find_folder: Gives the folder of the thumbnails.
+            conceal: Takes out of a JSON value what callers must not see; None shows all.
+        """
+        self._open_ledger = open_ledger
+        self._find_folder = find_folder
+        self._conceal = conceal or (lambda value: value)
+        self._links = SignedLinks()
+        self._thumbnails: Thumbnails | None = None
+
+    def build(self, token: str, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
+        """Build the application.
+
+        Args:
+            token: The bearer token without which nobody gets data; empty if everybody does who can connect.
+            lifespan: What the application opens when it starts, and closes when it ends.
+        """
+        api = Router(
+            [
+                Route("/items", self._list_items),
+                Route("/batches", self._list_batches),
+                Route("/months", self._list_months),
+                Route("/tasks/{id}", self._show_task),
+                Route("/selection", self._describe_selection),
+            ]
+        )
+        return Starlette(
+            routes=[
+                Route(PREFIX, _send_asset),
+                Route(f"{PREFIX}/{{name}}", _send_asset),
+                Mount(f"{PREFIX}/api", BearerToken(api, token) if token else api),
+                Route(f"{PREFIX}/thumbnails/{{id}}/{{number:int}}", self._signed(self._send_thumbnail)),
+                Route(f"{PREFIX}/files/{{id}}/{{number:int}}", self._signed(self._send_file)),
+                Route(f"{PREFIX}/selected/sheet.jpg", self._signed(self._send_sheet)),
+                Route(f"{PREFIX}/selected/kie-mcp.zip", self._signed(self._send_archive)),
+            ],
+            middleware=[Middleware(_CommonHeaders)],
+            exception_handlers={KieMcpError: _refuse},
+            lifespan=lifespan,
+        )
+
+    def _signed(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def check(request: Request) -> Response:
+            if not self._links.is_signed(request.url.path, request.url.query):
+                return PlainTextResponse("This link is not valid, or not any more: load the library again.", 403)
+            return await handler(request)
+
+        return check
+
+    def _answer(self, answer: Any) -> Response:
+        return JSONResponse(self._conceal(answer), headers=DATA_HEADERS)
+
+    async def _list_items(self, request: Request) -> Response:
+        ledger, asked = await self._open_ledger(), dict(request.query_params)
+        if batch := asked.pop("batch", ""):
+            found = await _find_items(ledger, await _get_task(ledger, batch))
+        else:
+            found = await find_made(ledger, LIBRARY.check(asked), PAGE_SIZE + 1)
+        shown = found if batch else found[:PAGE_SIZE]
+        answer: dict[str, Any] = {"items": [descriptions.describe_item(each, self._links) for each in shown]}
+        if len(shown) < len(found):
+            answer["next"] = format_cursor(shown[-1])
+        return self._answer(answer)
+
+    async def _list_batches(self, _: Request) -> Response:
+        ledger = await self._open_ledger()
+        rows = [each for each in await ledger.page(model=MODEL, limit=MOST_BATCHES) if _is_whole_batch(each)]
+        described = []
+        for task in rows:
+            covers = await _find_items(ledger, task, COVERS)
+            described.append(descriptions.describe_batch(task, self._links, covers))
+        return self._answer({"batches": described})
+
+    async def _list_months(self, _: Request) -> Response:
+        spending = await (await self._open_ledger()).statistics.spending("day", 0)
+        return self._answer({"months": descriptions.describe_months(spending)})
+
+    async def _show_task(self, request: Request) -> Response:
+        ledger = await self._open_ledger()
+        task = await _get_task(ledger, request.path_params["id"])
+        earlier = [await ledger.find(id_) for id_ in await ledger.sources_of(task)]
+        names = [name for name in (task.id, task.kie_id) if name]
+        later = await ledger.page(made_from=names, states=("succeeded",), batches=False, limit=MOST_RELATED)
+        made_from = [each for each in earlier if each]
+        used_for = [each for each in later if each.id != task.id]
+        return self._answer(descriptions.describe_whole(task, self._links, made_from=made_from, used_for=used_for))
+
+    async def _describe_selection(self, request: Request) -> Response:
+        named = request.query_params.get("tasks", "")
+        tasks = await self._find_selected(named)
+        with_files = [(task, n) for task in tasks for n in range(1, len(task.results) + 1)]
+        of_texts = [(task, None) for task in tasks if not task.results]
+        answer: dict[str, Any] = {"text": descriptions.write_for_chat([*with_files, *of_texts])}
+        if with_files:
+            answer["zip"] = self._links.sign(f"{PREFIX}/selected/kie-mcp.zip", tasks=named)
+            answer["sheet"] = self._links.sign(f"{PREFIX}/selected/sheet.jpg", tasks=named)
+        answer["note"] = f"The sheet shows the first {MAX_FILES} files." if len(with_files) > MAX_FILES else ""
+        return self._answer(answer)
+
+    async def _send_thumbnail(self, request: Request) -> Response:
+        self._thumbnails = self._thumbnails or Thumbnails(self._find_folder())
+        content = await self._thumbnails.find((await self._find_result(request))[1])
+        if not content:
+            return PlainTextResponse("There is nothing to show.", 404)
+        return Response(content, media_type="image/jpeg", headers=FILE_HEADERS)
+
+    async def _send_file(self, request: Request) -> Response:
+        _, result = await self._find_result(request)
+        file = await anyio.to_thread.run_sync(open_saved_file, result)
+        is_shown = descriptions.find_kind(result) != "other" and "download" not in request.query_params
+        name = quote(Path(result.path).name, safe="")
+        disposition = f"{'inline' if is_shown else 'attachment'}; filename*=utf-8''{name}"
+        media_type = result.mime_type if is_shown else "application/octet-stream"
+        headers = {**FILE_HEADERS, "content-disposition": disposition}
+        return OpenedFile(file, media_type, headers, request.headers.get("range", ""))
+
+    async def _send_sheet(self, request: Request) -> Response:
+        tasks = await self._find_selected(request.query_params["tasks"])
+        labelled = ((each, task.id) for task in tasks for each in task.results)
+        sheet = await render_results(labelled, SHEET)
+        if not sheet.content:
+            return PlainTextResponse("None of these has a file that can be shown.", 404)
+        return Response(sheet.content, media_type=sheet.mime_type, headers=FILE_HEADERS)
+
+    async def _send_archive(self, request: Request) -> Response:
+        tasks = await self._find_selected(request.query_params["tasks"])
+        results = [each for task in tasks for each in task.results]
+        headers = {**DATA_HEADERS, "content-disposition": "attachment; filename=kie-mcp.zip"}
+        return StreamingResponse(write_archive(results), media_type="application/zip", headers=headers)
+
+    async def _find_selected(self, named: str) -> list[Task]:
+        """Return the tasks whose ids are in a text, with commas between them."""
+        ids = list(dict.fromkeys(filter(None, named.split(","))))
+        if not 1 <= len(ids) <= MOST_SELECTED:
+            raise InvalidCall(f"{len(ids)} things are selected.", f"Select 1 to {MOST_SELECTED}.")
+        ledger = await self._open_ledger()
+        return [await _get_task(ledger, id_) for id_ in ids]
+
+    async def _find_result(self, request: Request) -> tuple[Task, Result]:
+        task = await _get_task(await self._open_ledger(), request.path_params["id"])
+        number = request.path_params["number"]
+        if not 1 <= number <= len(task.results):
+            raise InvalidCall(f"{task.id} has no file {number}.", "Load the library again.")
+        return task, task.results[number - 1]
+
+
+async def _get_task(ledger: Ledger, id_: str) -> Task:
+    task = await ledger.find(id_)
+    if not task:
+        raise InvalidCall("There is no such task in the ledger.", "Load the library again.")
+    return task
+
+
+async def _find_items(ledger: Ledger, batch: Task, most: int | None = None) -> Sequence[Task]:
+    """Return the tasks of a batch that were started, in the order of its items."""
+    if not _is_whole_batch(batch):
+        raise InvalidCall(f"{batch.id} is no batch, or the ledger has it in part only.", "Load the library again.")
+    ids = [item.task_id for item in Batch.read(batch).items if item.task_id]
+    found = [await ledger.find(id_) for id_ in ids[:most]]
+    return [each for each in found if each]
+
+
+def _is_whole_batch(task: Task) -> bool:
+    return task.is_batch and not task.is_broken
+
+
+ASSETS = {
+    "": ("page.html", "text/html"),
+    "page.css": ("page.css", "text/css"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+    "page.js": ("page.js", "text/javascript"),
+}
+"""For the part of the path after `PREFIX`, the file of the page and its type."""
+
+
+async def _send_asset(request: Request) -> Response:
+    """Send the page, its style or its script; they hold nothing of the user, so everybody may have them."""
+    name = request.path_params.get("name", "")
+    if name not in ASSETS:
+        return PlainTextResponse("There is nothing here.", 404)
+    file, media_type = ASSETS[name]
+    content = files("kie_mcp.library_page").joinpath(file).read_text(encoding="utf-8")
+    return Response(content, media_type=media_type, headers=SHELL_HEADERS)
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, KieMcpError)  # noqa: S101 - Starlette gives this handler no other
+    status = 400 if isinstance(error, InvalidCall) else 503
+    return JSONResponse({"error": str(error), "next_step": error.next_step}, status, headers=DATA_HEADERS)
+
+
+class LibraryBeside:
+    """Sends the requests for the library page to its application, and all others to the server's."""
+
+    def __init__(self, app: ASGIApp, page: ASGIApp) -> None:
+        self._app, self._page = app, page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        is_page = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PREFIX}/")
+        await (self._page if is_page else self._app)(scope, receive, send)
+
+
+class _CommonHeaders:
+    """Adds the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                common = [(name.encode(), text.encode()) for name, text in COMMON_HEADERS.items()]
+                message = {**message, "headers": [*message.get("headers", ()), *common]}
+            await send(message)
+
+        await self._app(scope, receive, add)

@@ -1,0 +1,88 @@
+"""The command `kie-mcp library`: serve the page on a free port of this machine, and open it in the browser."""
+
+import secrets
+import threading
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from html import escape
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from kie_mcp import config, disk
+from kie_mcp.catalog.credits import set_worth
+from kie_mcp.config import Settings
+from kie_mcp.ledger.folder import create_folder
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.library_page.descriptions import PREFIX
+from kie_mcp.library_page.page import LibraryPage
+from kie_mcp.library_page.thumbnails import FOLDER
+from kie_mcp.server.listener import listen
+from kie_mcp.server.middleware.local_names import LocalNames
+
+HOST = "127.0.0.1"
+OPENER = "open-library.html"
+"""Name of the file in the data folder that leads a browser to the page."""
+MESSAGE = """\
+Your library is at {url} until Ctrl-C. Whoever has this address can see it, so keep it to yourself."""
+
+
+def serve_and_open(announce: Callable[[str], None], *, port: int = 0, opens: bool = True) -> None:
+    """Serve the library page until the user stops it. It needs no key, asks KIE nothing, and spends nothing.
+
+    Args:
+        announce: Is called with a message that has the page's address, when the port is open.
+        port: Port to listen on; 0 for any free port.
+        opens: Whether the page is opened in the user's browser.
+
+    Raises:
+        ConfigurationError: When the settings are wrong, or the port or the data folder cannot be used.
+    """
+    settings, token = config.load(), secrets.token_urlsafe(32)
+    opener = create_folder(settings.state_dir) / OPENER
+
+    def tell(url: str) -> None:
+        # What follows the `#` stays in the browser: it is in no request and in no log.
+        address = f"{url}{PREFIX}#{token}"
+        announce(MESSAGE.replace("{url}", address))
+        if opens:
+            _open_in_browser(opener, address)
+
+    try:
+        listen(build_local_page(settings, token), HOST, port, tell)
+    finally:
+        opener.unlink(missing_ok=True)
+
+
+def build_local_page(settings: Settings, token: str) -> ASGIApp:
+    """Build the application for the user of this machine, who has the token. It opens the ledger when it starts."""
+    set_worth(settings.usd_per_credit)
+    opened: list[Ledger] = []
+
+    @asynccontextmanager
+    async def keep_ledger(_: Starlette) -> AsyncIterator[None]:
+        ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
+        opened.append(ledger)
+        try:
+            yield
+        finally:
+            await ledger.close()
+
+    async def get_ledger() -> Ledger:
+        return opened[0]
+
+    page = LibraryPage(get_ledger, lambda: settings.state_dir / FOLDER)
+    return LocalNames(page.build(token, keep_ledger), HOST)
+
+
+def _open_in_browser(opener: Path, address: str) -> None:
+    """Open the page through a file that only the user can read.
+
+    Every user of this machine can see how a browser was started, so the address, which has the token, is not there.
+    """
+    page = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={escape(address)}">'
+    disk.replace_file(opener, f'{page}<title>Library</title><p><a href="{escape(address)}">Library</a>'.encode())
+    # A browser in the terminal would hold up the server until it is closed.
+    threading.Thread(target=webbrowser.open, args=(opener.as_uri(),), daemon=True).start()

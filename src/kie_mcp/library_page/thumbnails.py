@@ -1,0 +1,83 @@
+"""Thumbnails: small pictures of saved results, made from the opened and checked files, and kept in a folder."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import anyio
+import anyio.to_thread
+
+from kie_mcp import disk
+from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import Result
+from kie_mcp.media.preview import render_preview
+from kie_mcp.tasks.saved_results import open_result
+
+FOLDER = "thumbnails"
+"""Name of the folder of thumbnails, in the folder of the ledger."""
+SIDE_PX = 480
+"""Largest length in pixels of a thumbnail's longer side."""
+MAX_BYTES = 40_000
+"""Largest size of a thumbnail in bytes."""
+MOST_KEPT = 12_000
+"""Number of thumbnails that are kept from one start to the next; the newest are kept."""
+AT_ONCE = 2
+"""Number of thumbnails that are made at the same time; each takes the memory of one decoded picture."""
+
+
+class Thumbnails:
+    """Makes thumbnails, and keeps them in a folder that only the user can read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._limiter = anyio.Semaphore(AT_ONCE)
+        self._is_ready = False
+
+    async def find(self, result: Result) -> bytes:
+        """Return the thumbnail of a saved result as JPEG; empty if its file is gone, or cannot be shown."""
+        async with open_result(result) as file:
+            if not file:
+                return b""
+            kept = self._folder / f"{_fingerprint(file, result)}.jpg"
+            async with self._limiter:
+                if content := await anyio.to_thread.run_sync(_read, kept):
+                    return content
+                try:
+                    preview = await render_preview(file, Path(result.path), max_bytes=MAX_BYTES, max_side_px=SIDE_PX)
+                except InvalidCall:
+                    return b""
+                if preview.content:
+                    await anyio.to_thread.run_sync(self._keep, kept, preview.content)
+                return preview.content
+
+    def _keep(self, place: Path, content: bytes) -> None:
+        """Keep a thumbnail; without a disk that takes it, it is made again the next time."""
+        with suppress(OSError):
+            if not self._is_ready:
+                disk.create_folder(self._folder)
+                _remove_oldest(self._folder)
+                self._is_ready = True
+            disk.replace_file(place, content)
+
+
+def _fingerprint(file: IO[bytes], result: Result) -> str:
+    """Return a name for what is in an open file now: a file that was edited since gets a new thumbnail."""
+    status = os.fstat(file.fileno())
+    named = f"{SIDE_PX} {result.path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256(named.encode(errors="surrogatepass")).hexdigest()
+
+
+def _read(place: Path) -> bytes:
+    try:
+        with disk.open_file(place) as file:
+            return file.read(MAX_BYTES)
+    except OSError:
+        return b""
+
+
+def _remove_oldest(folder: Path) -> None:
+    ages = sorted(((each.lstat().st_mtime, each) for each in folder.glob("*.jpg")), reverse=True)
+    for _, each in ages[MOST_KEPT:]:
+        each.unlink(missing_ok=True)

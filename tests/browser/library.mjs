@@ -1,0 +1,227 @@
+// Looks at the library page in a browser: node library.mjs ADDRESS BIG_ADDRESS FOLDER CHROMIUM MODULES [SCENE]
+// Prints which scenes were played and what went wrong in each, as JSON.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { launch } from "./chromium.mjs";
+
+const [small, big, folder, executable, modules, ...wanted] = process.argv.slice(2);
+const WIDTHS = [320, 390, 768, 1024];
+const AT_ONCE = 3;
+const AXE = readFileSync(path.join(modules, "axe-core", "axe.min.js"), "utf8");
+
+async function open(browser, { width = 1280, height = 800, system = "light", address = small } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: system, acceptDownloads: true });
+  context.setDefaultTimeout(15_000);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const page = await context.newPage();
+  const trouble = [];
+  page.on("pageerror", (error) => trouble.push(error.message));
+  page.on("console", (message) => { if (message.type() === "error") trouble.push(`${message.text()} ${message.location().url}`); });
+  page.on("request", (request) => { if (new URL(request.url()).origin !== new URL(address).origin) trouble.push(request.url()); });
+  await page.goto(address);
+  return { page, trouble };
+}
+
+async function shown(page) {
+  await page.locator(".tile").first().waitFor();
+  await page.waitForFunction(() => [...document.querySelectorAll(".cover img")].slice(0, 6).every((each) => each.complete && each.naturalWidth));
+}
+
+async function accessible(page, what) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => axe.run());
+  assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id} ${nodes.map((each) => each.html).slice(0, 2)}`), []);
+}
+
+async function fits(page, what) {
+  const [scroll, width] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+  assert.ok(scroll <= width, `${what}: ${scroll} px in ${width}`);
+}
+
+const photo = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`) });
+
+const scenes = {
+  async "every view fits and is accessible at every width, light and dark"(browser) {
+    let at;
+    for (const [width, system] of [[1440, "light"], [320, "dark"]]) {
+      await at?.page.context().close();
+      at = await open(browser, { width, system });
+      const { page, trouble } = at;
+      const check = async (view) => {
+        for (const each of [...WIDTHS, width]) {
+          await page.setViewportSize({ width: each, height: 800 });
+          await fits(page, `${view} ${each}`);
+        }
+        await accessible(page, `${view} ${width}`);
+        await photo(page, `${view}-${width}-${system}`);
+      };
+      await shown(page);
+      await check("grid");
+      await page.locator(".pick").nth(1).click();
+      await page.getByText("More filters").click();
+      await check("selected");
+      await page.locator(".tile .open").nth(0).click();
+      await page.locator("#viewer dl").waitFor();
+      await page.waitForTimeout(300);
+      await check("viewer");
+      await page.getByRole("button", { name: "Close" }).click();
+      await page.getByRole("button", { name: "Use in chat" }).click();
+      await page.locator("#chat").waitFor();
+      await check("chat");
+      await page.locator("#chat").getByRole("button", { name: "Close" }).click();
+      await page.getByRole("button", { name: "Batches" }).click();
+      await page.getByRole("button", { name: "Show its items" }).waitFor();
+      await check("batches");
+      await page.getByRole("button", { name: "Months" }).click();
+      await page.locator("#months tbody tr").first().waitFor();
+      await check("months");
+      assert.deepEqual(trouble, []);
+    }
+    return at;
+  },
+
+  async "everything is found, shown and taken by keyboard"(browser) {
+    const at = await open(browser);
+    const { page } = at;
+    await shown(page);
+    assert.equal(new URL(page.url()).hash, "");
+    const all = await page.locator(".tile").count();
+    await page.locator(".open").first().focus();
+    await page.keyboard.press("ArrowRight");
+    const second = await page.evaluate(() => document.activeElement.closest(".tile").dataset.id);
+    assert.equal(second, await page.locator(".tile").nth(1).getAttribute("data-id"));
+    await page.keyboard.press("Enter");
+    await page.locator("#viewer dl", { hasText: second }).waitFor();
+    await page.keyboard.press("ArrowRight");
+    const third = await page.locator(".tile").nth(2).getAttribute("data-id");
+    await page.locator("#viewer dl", { hasText: third }).waitFor();
+    await page.keyboard.press("Escape");
+    assert.equal(await page.evaluate(() => document.activeElement.closest(".tile").dataset.id), third);
+    // Search, and an edit with what it was made from.
+    await page.getByRole("searchbox").fill("make it night");
+    await page.waitForFunction(() => document.querySelectorAll(".tile").length === 1);
+    await page.locator(".open").first().click();
+    await page.getByRole("heading", { name: "Made from" }).waitFor();
+    const prompt = await page.locator(".prompt").textContent();
+    assert.match(prompt, /<b>stars<\/b>/);
+    await page.getByRole("button", { name: "Copy prompt" }).click();
+    await page.getByRole("button", { name: "Copied" }).waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), prompt);
+    await page.getByRole("button", { name: "Before and after" }).click();
+    await page.locator(".pair img").nth(1).waitFor();
+    await page.waitForTimeout(300);
+    await photo(page, "pair");
+    await page.locator(".related button").first().click();
+    await page.getByRole("heading", { name: "Used for" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("searchbox").fill("");
+    await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, all);
+    return at;
+  },
+
+  async "a clip and a sound play, and the browser can jump in them"(browser) {
+    const at = await open(browser);
+    const { page } = at;
+    await shown(page);
+    for (const [kind, tag] of [["video", "video"], ["audio", "audio"]]) {
+      await page.locator("select[name=kind]").selectOption(kind);
+      await page.waitForFunction((label) => [...document.querySelectorAll(".badge")].length && [...document.querySelectorAll(".badge")].every((each) => each.textContent === label || each.textContent.endsWith("files")), { video: "Clip", audio: "Sound" }[kind]);
+      await page.locator(".open").first().click();
+      const seconds = await page.locator(`#viewer ${tag}`).evaluate((player) => new Promise((resolve, reject) => {
+        const known = () => { player.currentTime = player.duration / 2; player.onseeked = () => resolve(player.currentTime); };
+        player.onerror = () => reject(new Error(player.error.message));
+        if (player.readyState) known(); else player.onloadedmetadata = known;
+      }));
+      assert.ok(seconds > 0, `${kind}: ${seconds}`);
+      await photo(page, `viewer-${kind}`);
+      await page.keyboard.press("Escape");
+    }
+    return at;
+  },
+
+  async "what is selected becomes a sheet, a ZIP and a text for the chat"(browser) {
+    const at = await open(browser);
+    const { page } = at;
+    await shown(page);
+    await page.locator("select[name=kind]").selectOption("image");
+    await page.waitForFunction(() => !document.querySelector(".badge"));
+    await page.locator(".tile input").nth(0).check();
+    await page.locator(".tile input").nth(1).check();
+    await page.getByText("2 selected").waitFor();
+    for (const [button, name] of [["Contact sheet", "contact-sheet.jpg"], ["Save as ZIP", "kie-mcp.zip"]]) {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: button }).click()]);
+      await download.saveAs(path.join(folder, name));
+    }
+    const ids = await page.locator(".tile").evaluateAll((tiles) => tiles.slice(0, 2).map((each) => each.dataset.id));
+    await page.getByRole("button", { name: "Use in chat" }).click();
+    await page.locator("#chat").waitFor();
+    const text = await page.locator("#chat textarea").inputValue();
+    for (const id of ids) assert.ok(text.includes(`task:${id}#1`), text);
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Clear", exact: true }).click();
+    assert.equal(await page.locator("input:checked").count(), 0);
+    return at;
+  },
+
+  async "without the token nothing is shown, and with it all"(browser) {
+    const [place, token] = small.split("#");
+    const at = await open(browser, { address: place });
+    const { page, trouble } = at;
+    await page.getByRole("heading", { name: "Token needed" }).waitFor();
+    assert.equal(await page.locator(".tile").count(), 0);
+    await accessible(page, "login");
+    await photo(page, "login");
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Show the library" }).click();
+    await shown(page);
+    // A browser writes every 401 into its console.
+    trouble.splice(0);
+    return at;
+  },
+
+  async "ten thousand things are scrolled through without waiting for all of them"(browser) {
+    const at = await open(browser, { address: big });
+    const { page, trouble } = at;
+    await page.locator(".tile").first().waitFor();
+    const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
+    assert.ok(paint < 1000, `first paint after ${paint} ms`);
+    assert.ok((await page.locator(".tile").count()) < 200);
+    const end = Date.now() + 20_000;
+    for (let seen = 0; seen < 1000; seen = await page.locator(".tile").count()) {
+      assert.ok(Date.now() < end, `stuck at ${seen}`);
+      await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+      await page.waitForTimeout(30);
+    }
+    const names = await page.locator(".title").evaluateAll((titles) => titles.map((each) => each.textContent));
+    assert.equal(new Set(names).size, names.length);
+    assert.deepEqual(names.slice(0, 2), ["thing 9999", "thing 9998"]);
+    // The files of these things are gone, and a browser writes every 404 into its console.
+    assert.ok(trouble.splice(0).every((each) => each.includes("/library/thumbnails/")));
+    return at;
+  },
+};
+
+const browser = await launch(executable, modules);
+const played = {};
+const left = Object.keys(scenes).filter((name) => !wanted.length || wanted.includes(name));
+
+async function play() {
+  for (let name = left.shift(); name; name = left.shift()) {
+    try {
+      const { trouble, page } = await scenes[name](browser);
+      assert.deepEqual(trouble, []);
+      await page.context().close();
+      played[name] = "";
+    } catch (error) {
+      played[name] = error.stack;
+    }
+  }
+}
+
+try {
+  await Promise.all(Array.from({ length: AT_ONCE }, play));
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify(played));
