@@ -12,7 +12,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.ledger.tables import NEWEST, metadata, versions
+from kie_mcp.ledger.tables import NEWEST, metadata
+
+# The name `versions` is that of the package beside this file.
+from kie_mcp.ledger.tables import versions as version_table
 
 FOLDER = Path(__file__).parent
 
@@ -36,9 +39,9 @@ def find_version(connection: sa.Connection, revisions: Revisions = REVISIONS) ->
     Raises:
         ConfigurationError: When the version is higher than the newest version that this program knows.
     """
-    if not sa.inspect(connection).has_table(versions.name):
+    if not sa.inspect(connection).has_table(version_table.name):
         return ""
-    version = connection.execute(sa.select(versions.c.version_num)).scalar() or ""
+    version = connection.execute(sa.select(version_table.c.version_num)).scalar() or ""
     if version > revisions.newest:
         raise ConfigurationError(
             f"A newer kie-mcp wrote this ledger (version {int(version)}, this one reads {int(revisions.newest)}).",
@@ -60,7 +63,7 @@ def migrate(connection: sa.Connection, revisions: Revisions = REVISIONS) -> None
     version = find_version(connection, revisions)
     if not version:
         metadata.create_all(connection)
-        connection.execute(sa.insert(versions).values(version_num=NEWEST))
+        connection.execute(sa.insert(version_table).values(version_num=NEWEST))
     if (version or NEWEST) < revisions.newest:
         _upgrade(connection, revisions)
 
