@@ -205,7 +205,9 @@ class Ledger:
         """
         statement = update_task(task)
         if watcher:
-            statement = statement.where(sa.or_(sa.not_(tasks.c.saved), tasks.c.watcher == watcher))
+            # Only success is sure: who took the task over may have called it unknown, and this process knows its id.
+            is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
+            statement = statement.where(sa.or_(is_open, tasks.c.watcher == watcher))
         await self._execute(statement)
 
     async def cancel(self, task: Task) -> None:
