@@ -24,8 +24,10 @@ from kie_mcp.setting_types import LIST_SEPARATOR, Credits, ExpandedPath, Url
 
 PREFIX = "KIE_MCP_"
 """Beginning of the names of environment variables that are settings, except the variables for the API key."""
+KEY_PAGE = "https://kie.ai/api-key"
+"""Where people make their API keys."""
 NO_KEY = (
-    "Get a key at https://kie.ai/api-key and set KIE_API_KEY in the server's environment "
+    f"Get a key at {KEY_PAGE} and set KIE_API_KEY in the server's environment "
     "(or name a file that holds it in KIE_API_KEY_FILE), then restart the server. "
     "Without a key, KIE_MCP_SANDBOX=1 tries everything on a built-in KIE for free."
 )

@@ -254,14 +254,15 @@ def test_an_argument_of_another_model_is_answered_with_where_it_works() -> None:
 
 
 WORDS = st.sampled_from(["kling", "v2", "pro", "text", "to", "video", "image", "3.0"])
-IDS = st.lists(WORDS, min_size=1, max_size=4).flatmap(
+# No id has a word twice, and no two ids differ only in their signs.
+IDS = st.lists(WORDS, min_size=1, max_size=4, unique=True).flatmap(
     lambda words: st.lists(st.sampled_from("-/"), min_size=len(words), max_size=len(words)).map(
         lambda signs: "".join(sign + word for sign, word in zip(signs, words, strict=True))[1:]
     )
 )
 
 
-@given(everyone=st.lists(IDS, min_size=1, max_size=7, unique=True), data=st.data())
+@given(everyone=st.lists(IDS, min_size=1, max_size=7, unique_by=lambda id_: id_.replace("/", "-")), data=st.data())
 def test_the_words_for_some_models_name_these_and_no_others(everyone: list[str], data: st.DataObject) -> None:
     some = data.draw(st.lists(st.sampled_from(everyone), min_size=1, unique=True))
     assert list_meant(name_models(some, everyone), everyone) == set(some)

@@ -383,5 +383,5 @@ async def test_a_sheet_is_no_larger_than_it_may_be(
 
 async def test_what_has_no_room_on_a_sheet_is_counted(tmp_path: Path) -> None:
     path = write_file(tmp_path, "a.png", picture())
-    rendered = await render_sheet([(path, "")] * 23)
-    assert rendered.note.splitlines()[-2:] == ["20. 40 x 30 px.", "3 more have no room here."]
+    rendered = await render_sheet([(path, "")] * 53)
+    assert rendered.note.splitlines()[-2:] == ["50. 40 x 30 px.", "3 more have no room here."]

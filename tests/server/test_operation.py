@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from support.answers import answer
-from support.commands import serve_and_record
+from support.commands import COMMAND, serve_and_record_command
 from support.kie_server import serve_kie
 
 from kie_mcp.errors import ConfigurationError
@@ -136,7 +136,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
             "OTEL_EXPORTER_OTLP_ENDPOINT": place,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
-        with serve_and_record(seen.log, "serve", "--http", "--port", "0", **settings) as url:
+        with serve_and_record_command(seen.log, [*COMMAND, "serve", "--http", "--port", "0"], settings) as url:
             anyio.run(make_pictures, url)
             with httpx2.Client() as http:
                 seen.numbers = [http.get(f"http://127.0.0.1:{port + each}/metrics").text for each in range(2)]

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,8 +42,15 @@ def serve_command(*arguments: str, **settings: str) -> Iterator[str]:
 @contextmanager
 def serve_and_record(told: list[str], /, *arguments: str, **settings: str) -> Iterator[str]:
     """Do the same, and add to a list what the command tells: its first line, and at the end all other lines."""
+    with serve_and_record_command(told, [*preloaded_command(), *arguments], settings) as url:
+        yield url
+
+
+@contextmanager
+def serve_and_record_command(told: list[str], command: Sequence[str], settings: Mapping[str, str]) -> Iterator[str]:
+    """Do the same with a whole command: one that starts processes of its own cannot be forked."""
     with subprocess.Popen(
-        [*preloaded_command(), *arguments],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

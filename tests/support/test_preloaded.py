@@ -21,6 +21,8 @@ def choose(forked: bool) -> tuple[str, ...]:
 @BOTH
 def test_a_command_gets_arguments_environment_and_folder(forked: bool, tmp_path: Path) -> None:
     settings = environment(KIE_MCP_SANDBOX="1", KIE_MCP_DATA_DIR=str(tmp_path / "data"), KIE_MCP_OUTPUT_DIR="here")
+    # The clients that this user has are none of the test's.
+    settings["HOME"] = str(tmp_path)
     ran = subprocess.run(
         [*choose(forked), "doctor", "--json"], env=settings, cwd=tmp_path, capture_output=True, text=True, check=True
     )

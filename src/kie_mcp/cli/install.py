@@ -224,7 +224,9 @@ def _ask_for_key() -> str:
     """Ask for the key without showing it; return an empty text where nobody can be asked."""
     if not is_terminal():
         return ""
+    from kie_mcp.config import KEY_PAGE
+
     try:
-        return getpass.getpass("Your key from https://kie.ai/api-key (it is not shown): ")
+        return getpass.getpass(f"Your key from {KEY_PAGE} (it is not shown): ")
     except (EOFError, KeyboardInterrupt):
         return ""

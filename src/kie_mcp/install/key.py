@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from kie_mcp.config import KEY_FILE, KEYRING_NAMES, Settings, find_key_fault, list_variables, read_keyring
+from kie_mcp.config import KEY_FILE, KEY_PAGE, KEYRING_NAMES, Settings, find_key_fault, list_variables, read_keyring
 from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
 
@@ -53,7 +53,7 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
     if not key:
         raise ConfigurationError("No KIE.ai key is given.", HOW)
     if fault := find_key_fault(key):
-        raise ConfigurationError(f"The text that is given as a key {fault}.", "Copy it from https://kie.ai/api-key.")
+        raise ConfigurationError(f"The text that is given as a key {fault}.", f"Copy it from {KEY_PAGE}.")
     if keyring:
         _write_keyring(key)
         return "The key is in the system's keyring."

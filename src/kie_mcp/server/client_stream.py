@@ -27,8 +27,8 @@ from pydantic import ValidationError
 from kie_mcp.server.app import App
 from kie_mcp.server.unanswered import Unanswered
 
-ANSWER_SECONDS = 5.0
-"""Most seconds that the process goes on after the client's last message; many hosts end it after 2 seconds."""
+ANSWER_SECONDS = 1.5
+"""Most seconds that the process goes on after the client's last message; many hosts kill it after 2 seconds."""
 
 Message = SessionMessage | Exception
 

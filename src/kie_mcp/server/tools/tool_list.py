@@ -25,7 +25,7 @@ from kie_mcp.server.tools.tool import Tool
 TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
 COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md docs/prices.md"
 
-BUDGETS = {"standard": 10_400, "compact": 2_600, "all": 21_000}
+BUDGETS = {"standard": 10_500, "compact": 2_600, "all": 21_000}
 """Maximum tokens of a client's context that the list of tools of each size may take."""
 MOST_TOOL_TOKENS = 600
 """Maximum tokens of one tool."""
