@@ -1,17 +1,26 @@
 """An edit, or a clip from a first frame, has the picture's shape, unless the call names another."""
 
+import json
+import math
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
+from pydantic import ValidationError
 from support.answers import answer, text
 from support.encoded_media import encode_picture, paint, phone_exif
+from support.example_calls import ARGUMENTS, GIVEN
 from support.media_files import picture
 
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.app import App
+from kie_mcp.server.orders import build_family_order
 
 pytestmark = pytest.mark.anyio
 
@@ -123,3 +132,66 @@ async def test_a_call_that_names_the_shape_repeats_the_call_that_did_not(
     again = answer(await client.call_tool("seedream_image", {**call, "aspect_ratio": "16:9"}))
     assert again["task_id"] == first["task_id"]
     assert len(sandbox.accepted) == 1
+
+
+def measure_ratio(name: str) -> float | None:
+    """Width by height of a name such as `9:16`, `16_9` or `portrait_16_9`; None if it names no ratio."""
+    if found := re.fullmatch(r"(portrait_)?(?:landscape_)?(\d+)[:_](\d+)", name):
+        ratio = int(found[2]) / int(found[3])
+        return 1 / ratio if found[1] and ratio > 1 else ratio
+    return {"portrait": 3 / 4, "landscape": 4 / 3}.get(name, 1.0 if name.startswith("square") else None)
+
+
+def with_picture(model: type[KieModel], path: str) -> dict[str, Any] | None:
+    """Arguments of a call that gives the model this picture to edit, or as a first frame; None if it takes none."""
+    given = {**GIVEN, "image": path, "images": [path]}
+    needed = {name: given[name] for name, field in model.model_fields.items() if field.is_required() and name in given}
+    for more in ({"image": path}, {"images": [path]}):
+        arguments = needed | ARGUMENTS.get(model.id, {}) | more
+        try:
+            call = model.model_validate({name: arguments[name] for name in arguments if name in model.model_fields})
+        except ValidationError:
+            continue
+        if (source := call.find_shape_source()) and str(source) == path:
+            return {name: arguments[name] for name in arguments if name in model.model_fields}
+    return None
+
+
+def refuses_shapes(model: type[KieModel], arguments: dict[str, Any]) -> bool:
+    """Tell whether the model gives its result the shape of the picture by itself, and refuses any other with it."""
+    try:
+        model.model_validate({**arguments, "aspect_ratio": "9:16"})
+    except ValidationError as error:
+        return "leave aspect_ratio out" in str(error)
+    return False
+
+
+SHAPED = {
+    model.id: (family, arguments)
+    for family in FAMILIES
+    for model in family.models
+    if "aspect_ratio" in model.model_fields and isinstance(model.model_fields["aspect_ratio"].default, str)
+    if (arguments := with_picture(model, "fox.png")) and not refuses_shapes(model, arguments)
+}
+"""Every model that takes a picture whose shape its result should have, with the arguments of a call."""
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("id_", SHAPED)
+async def test_every_model_that_edits_or_begins_with_a_picture_keeps_its_shape(
+    app: App, tmp_path: Path, id_: str
+) -> None:
+    (tmp_path / "fox.png").write_bytes(TALL)
+    family, arguments = SHAPED[id_]
+    given = json.loads(json.dumps(arguments).replace("fox.png", str(tmp_path / "fox.png")))
+    order, _ = await build_family_order(app, family, {**given, "model": id_})
+    assert order.call.id == id_
+    chosen = order.call.model_dump()["aspect_ratio"]
+    choices: list[str] = type(order.call).field_schemas()["aspect_ratio"]["enum"]
+    by_itself = {"auto", "Auto", "adaptive"} & set(choices)
+    ratios = [ratio for each in choices if (ratio := measure_ratio(each))]
+    assert chosen in by_itself or measure_ratio(chosen) == min(ratios, key=lambda ratio: abs(math.log(ratio * 16 / 9)))
+
+
+async def test_the_models_whose_shape_is_tested_are_not_few() -> None:
+    assert len(SHAPED) > 25
