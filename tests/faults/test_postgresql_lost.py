@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
-from reconciliation import Compare, order, settle
+from reconciliation import order, reckon, settle
 from support.clock import JumpingClock
 from support.ledgers import find_database
 from support.runners import run_runner, run_to_end
@@ -55,7 +55,7 @@ class LostCommit:
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 async def test_a_connection_lost_at_any_commit_loses_no_task_and_pays_none_twice(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, compare: Compare, *, done: bool
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, *, done: bool
 ) -> None:
     """A call that fails is made again, as agents do, and gets the same task where there is one."""
     told = 0
@@ -71,14 +71,7 @@ async def test_a_connection_lost_at_any_commit_loses_no_task_and_pays_none_twice
             task = await run_to_end(runner, await runner.submit(order(f"heron {number}")))
             assert task.state == "succeeded"
         await settle(clock, tmp_path)
-        failed = sum(task.state == "failed" for task in await runner.ledger.page(limit=100))
     assert told
-    compare(
-        sandbox,
-        "the connection to PostgreSQL is lost",
-        f"each commit, {'after' if done else 'before'} it is done; called again",
-        accepted=COMMITS,
-        charged=4 * COMMITS,
-        recorded=f"{failed} failed, {COMMITS} succeeded" if failed else f"{COMMITS} succeeded",
-        saved=COMMITS,
-    )
+    # How many calls fail before they are made again depends on which connection notices the loss first.
+    found = reckon(sandbox, tmp_path)
+    assert (found.accepted, found.charged, found.saved) == (COMMITS, 4 * COMMITS, COMMITS)
