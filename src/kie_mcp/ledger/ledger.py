@@ -208,6 +208,9 @@ class Ledger:
             # Only success is sure: who took the task over may have called it unknown, and this process knows its id.
             is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
             statement = statement.where(sa.or_(is_open, tasks.c.watcher == watcher))
+            if not task.kie_id:
+                # The process that sent the create has written KIE's id meanwhile, so this state is an earlier one, too.
+                statement = statement.where(tasks.c.kie_id.is_(None))
         await self._execute(statement)
 
     async def cancel(self, task: Task) -> None:
