@@ -24,7 +24,6 @@ from kie_mcp.film.editing import Edit, Film
 from kie_mcp.film.graph import STILL_ENDING
 from kie_mcp.film.texts import read_lyrics
 from kie_mcp.film.timeline import Timeline
-from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Task
 from kie_mcp.media import formats
 from kie_mcp.media.limits import Content
@@ -40,8 +39,6 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS, SHARE_OF_LENGTH = 2.0, 0.5
 """Expected seconds of an edit: the first figure, and this share of the film's length."""
-LONGEST_LEDGER_BACKOFF = 30
-"""Maximum seconds between two attempts to save an edit's row in the ledger."""
 
 _one_at_a_time = anyio.Lock()
 """Only one film is made at a time, because ffmpeg uses all processors for one."""
@@ -152,18 +149,7 @@ class EditWatcher(BaseWatcher):
         self.task.state, self.task.error, self.task.note = "failed", error.as_dict(), ""
 
     async def _save(self) -> None:
-        """Save the row; if the ledger cannot be written, try again until it can."""
-        backoff = 1
-        while True:
-            try:
-                await self._services.save(self.task, as_watcher=True)
-            except LedgerError as error:
-                logger.warning("task %s cannot be written down: %s", self.task.id, failures.describe_cause(error))
-            else:
-                return
-            self.create_settled.set()
-            await self._services.clock.idle(backoff)
-            backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
+        await self._services.save_at_last(self.task, self.create_settled.set)
 
     async def _stage(self, timeline: Timeline) -> Edit:
         editing.find_program()
