@@ -2,7 +2,7 @@
 // Prints which scenes were played and what went wrong in each, as JSON.
 import assert from "node:assert/strict";
 import path from "node:path";
-import { launch } from "./chromium.mjs";
+import { playScenes } from "./chromium.mjs";
 
 const [site, folder, executable, modules, ...wanted] = process.argv.slice(2);
 
@@ -408,26 +408,4 @@ const scenes = {
   },
 };
 
-const browser = await launch(executable, modules);
-const played = {};
-const left = Object.keys(scenes).filter((name) => !wanted.length || wanted.includes(name));
-
-async function play() {
-  for (let name = left.shift(); name; name = left.shift()) {
-    try {
-      const { trouble, page } = await scenes[name](browser);
-      assert.deepEqual(trouble, []);
-      await page.context().close();
-      played[name] = "";
-    } catch (error) {
-      played[name] = error.stack;
-    }
-  }
-}
-
-try {
-  await Promise.all(Array.from({ length: AT_ONCE }, play));
-} finally {
-  await browser.close();
-}
-console.log(JSON.stringify(played));
+await playScenes(scenes, { executable, modules, wanted, atOnce: AT_ONCE });

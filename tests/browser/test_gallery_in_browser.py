@@ -4,7 +4,6 @@ Screenshots go to test-output/gallery, for a person to look at.
 """
 
 import json
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import anyio
 import httpx2
 import pytest
+from chromium import CHROMIUM, MODULES, NODE, list_scenes, needs_browser
 from mcp import Client
 from mcp.client.extension import advertise
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
@@ -21,38 +21,20 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from support.paths import ROOT
 from support.servers import serve_app
 
 from kie_mcp.config import Settings
-from kie_mcp.demo.chat_page import find_browser
 from kie_mcp.sandbox.app import MEDIA_ORIGIN, Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.extensions import gallery
 from kie_mcp.server.http import PATH, build_http_app
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-SCRIPT = HERE / "gallery.mjs"
-MODULES = ROOT / ".node" / "node_modules"
+SCRIPT = Path(__file__).with_name("gallery.mjs")
 PICTURES = ROOT / "test-output" / "gallery"
+SCENES = list_scenes(SCRIPT)
 
-CHROMIUM = find_browser()
-NODE = MODULES / ".bin" / "node"
-MISSING = [
-    name
-    for name, there in (
-        ("chromium", CHROMIUM),
-        ("node", NODE.exists()),
-        ("playwright-core", (MODULES / "playwright-core").exists()),
-    )
-    if not there
-]
-SCENES = re.findall(r'^  async "(.+)"\(browser\)', SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
-
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)}; see scripts/node"),
-]
+pytestmark = [pytest.mark.anyio, needs_browser("playwright-core")]
 
 
 class SandboxAtKie:
@@ -98,7 +80,7 @@ def site(client: Client, sandbox: Sandbox) -> ASGIApp:
     """Return the application with the host page and what it asks its server for."""
 
     async def host(_: Request) -> Response:
-        return HTMLResponse((HERE / "host.html").read_text(encoding="utf-8"))
+        return HTMLResponse(Path(__file__).with_name("host.html").read_text(encoding="utf-8"))
 
     async def view(request: Request) -> Response:
         (content,) = (await client.read_resource(gallery.URI)).contents

@@ -4,47 +4,29 @@ Screenshots go to test-output/library, for a person to look at.
 """
 
 import json
-import re
 from pathlib import Path
 from zipfile import ZipFile
 
 import anyio
 import PIL.Image
 import pytest
+from chromium import CHROMIUM, MODULES, NODE, list_scenes, needs_browser
 from mcp import Client
 from support.answers import answer
 from support.ledgers import fill_ledger
+from support.paths import ROOT
 from support.servers import serve_app
 
 from kie_mcp.config import Settings
-from kie_mcp.demo.chat_page import find_browser
 from kie_mcp.library_page.serving import build_local_page
 from kie_mcp.server.http import PATH
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-SCRIPT = HERE / "library.mjs"
-MODULES = ROOT / ".node" / "node_modules"
+SCRIPT = Path(__file__).with_name("library.mjs")
 PICTURES = ROOT / "test-output" / "library"
 TOKEN = "a-token-of-the-tests"
+SCENES = list_scenes(SCRIPT)
 
-CHROMIUM = find_browser()
-NODE = MODULES / ".bin" / "node"
-MISSING = [
-    name
-    for name, there in (
-        ("chromium", CHROMIUM),
-        ("node", NODE.exists()),
-        *((name, (MODULES / name).exists()) for name in ("playwright-core", "axe-core")),
-    )
-    if not there
-]
-SCENES = re.findall(r'^  async "(.+)"\(browser\)', SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
-
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)}; see scripts/node"),
-]
+pytestmark = [pytest.mark.anyio, needs_browser("playwright-core", "axe-core")]
 
 
 async def make_things(client: Client) -> None:
