@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -62,17 +62,17 @@ async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallTool
     """
     runner = await app.runner()
     orders = await _read_orders(app, arguments)
-    with failures.explain_ledger_errors():
-        costs = [(await runner.find_repeated(order), await runner.quote(order)) for order in orders]
     if arguments.quote:
+        with failures.explain_ledger_errors():
+            costs = [(await runner.find_repeated(order), await runner.quote(order)) for order in orders]
         balance = await runner.balance.read()
         return comparison.build_quote_result(orders, costs, arguments.max_credits, balance)
-    _check_budget(costs, arguments.max_credits)
+    batch = Batch(await runner.build_items(orders), arguments.max_credits, arguments.retry)
+    _check_budget(batch)
     if not arguments.anyway:
-        new = {order.call.id: order for order, (earlier, _) in zip(orders, costs, strict=True) if not earlier}
+        new = {order.call.id: order for order, item in zip(orders, batch.items, strict=True) if not item.task_id}
         for order in new.values():
             await check_health(app, call, order)
-    batch = Batch(await runner.build_items(orders), arguments.max_credits, arguments.retry)
     task = await elicitation.run_confirmed(
         call, arguments.confirm, lambda confirm: runner.submit_batch(batch, confirm=confirm)
     )
@@ -163,13 +163,12 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
     return [item.build_order() for item in missing]
 
 
-def _check_budget(costs: Sequence[comparison.Cost], max_credits: float) -> None:
-    """Raise `CapReached` if the budget is too small for each of the items."""
-    reserves = [quote.reserve for earlier, quote in costs if not earlier]
-    if reserves and min(reserves) > max_credits:
+def _check_budget(batch: Batch) -> None:
+    """Raise `CapReached` if the budget of a batch is too small for each of its items."""
+    if not any(batch.has_room(item) for item in batch.items):
         raise CapReached(
-            f"The cheapest item may cost {format_credits(min(reserves))}, and max_credits is "
-            f"{format_number(max_credits)}.",
+            f"The cheapest item may cost {format_credits(min(item.reserved for item in batch.items))}, and max_credits "
+            f"is {format_number(batch.max_credits)}.",
             "Nothing was sent. Choose cheaper items, or ask the user for more.",
         )
 
