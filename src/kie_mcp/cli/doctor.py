@@ -1,4 +1,4 @@
-"""`kie-mcp doctor`: whether everything works here, and what to do about what does not."""
+"""`kie-mcp doctor`: check whether kie-mcp works on this machine."""
 
 import logging
 import sys

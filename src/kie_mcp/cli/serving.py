@@ -1,4 +1,4 @@
-"""Commands that serve: `serve`, `sandbox`, and `demo`, which starts a server and calls it."""
+"""The commands that start a server: `serve`, `sandbox` and `demo`."""
 
 import logging
 import sys

@@ -10,11 +10,11 @@ from kie_mcp.tasks.saved_results import open_saved_file
 
 CHUNK_BYTES = 1 << 20
 MISSING = "missing.txt"
-"""Name of the file in the ZIP that tells which results are not saved any more."""
+"""Name of the text file in the ZIP that lists the results whose files are gone."""
 
 
 class _Sink:
-    """A file that cannot seek; it keeps what is written until that is taken."""
+    """A file for writing that cannot seek; it keeps the written bytes until they are taken."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -24,7 +24,7 @@ class _Sink:
         return len(part)
 
     def flush(self) -> None:
-        """Do nothing: what was written is there to take."""
+        """Do nothing, because written bytes can be taken at once."""
 
     def take(self) -> bytes:
         taken = b"".join(self._parts)
@@ -33,7 +33,7 @@ class _Sink:
 
 
 def write_archive(results: Sequence[Result]) -> Iterator[bytes]:
-    """Yield the bytes of a ZIP file with the saved files; it tells in a text which of them are gone."""
+    """Yield the bytes of a ZIP file with the saved files, and with a text that lists the files that are gone."""
     sink, missing, names = _Sink(), list[str](), set[str]()
     # Media files are compressed already.
     with ZipFile(sink, "w", ZIP_STORED) as archive:  # type: ignore[call-overload]

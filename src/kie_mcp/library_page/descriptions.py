@@ -53,7 +53,7 @@ def describe_whole(task: Task, links: SignedLinks, *, made_from: Sequence[Task],
 
     Args:
         task: The task.
-        links: What signs the links to its files.
+        links: Signs the links to its files.
         made_from: The earlier tasks whose results it used.
         used_for: The later tasks that used its results.
     """
@@ -63,7 +63,7 @@ def describe_whole(task: Task, links: SignedLinks, *, made_from: Sequence[Task],
         "tool": one_line(task.tool),
         "whole_prompt": make_visible(task.prompt),
         "settings": {one_line(name): _format_value(value) for name, value in settings.items()},
-        # Whoever sends the call again wants every text as it was.
+        # To send the same call again, the user needs every text unchanged.
         "call": escape_unseen(call.encode(errors="replace").decode()),
         "texts": [make_visible(text) for text in task.texts],
         "note": one_line(task.note),
@@ -74,7 +74,7 @@ def describe_whole(task: Task, links: SignedLinks, *, made_from: Sequence[Task],
 
 
 def describe_batch(task: Task, links: SignedLinks, covers: Sequence[Task]) -> dict[str, Any]:
-    """Describe a batch: how far it is, what it cost, and a few of the things that it made."""
+    """Describe a batch: its progress, its cost, and a few of its results."""
     batch = Batch.read(task)
     return {
         "id": task.id,
@@ -105,12 +105,12 @@ def describe_months(spending: Iterable[Spending]) -> list[dict[str, Any]]:
 
 
 def write_for_chat(task_files: Iterable[tuple[Task, int | None]]) -> str:
-    """Return a text to paste into a chat: it names results as the arguments of tools take them."""
+    """Return a text to paste into a chat, which names results in the form that tools accept as arguments."""
     return "\n".join(["Use these results of kie-mcp:", *(_write_line(*each) for each in task_files)])
 
 
 def format_cost(task: Task) -> str:
-    """Return what a task cost, or may have cost, with its worth; empty if nothing is known."""
+    """Return the charge of a task, or else its estimate, in credits and US dollars; empty if both are unknown."""
     return answers.format_cost(answers.describe_cost(task))
 
 

@@ -40,13 +40,13 @@ from kie_mcp.tasks.saved_results import open_saved_file
 PAGE_SIZE = 60
 """Number of tasks that the grid asks for at once."""
 MOST_BATCHES = 50
-"""Number of batches that are shown; older ones are found by their items."""
+"""Maximum number of batches that are shown; older batches can be found by their items."""
 COVERS = 4
 """Number of items of a batch that are shown with it."""
 MOST_SELECTED = 200
-"""Number of tasks that can be selected, because a link names them all."""
+"""Maximum number of tasks that can be selected, because a link has the ids of all of them."""
 MOST_RELATED = 12
-"""Number of tasks that are shown as made from a task."""
+"""Maximum number of later tasks that are shown beside the task whose results they used."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
 
 SHELL_HEADERS = {
@@ -83,7 +83,7 @@ class LibraryPage:
         Args:
             open_ledger: Gives the ledger; the first call opens it.
             find_folder: Gives the folder of the thumbnails.
-            conceal: Takes out of a JSON value what callers must not see; None shows all.
+            conceal: Removes from a JSON value what callers must not see; None if they may see everything.
         """
         self._open_ledger = open_ledger
         self._find_folder = find_folder
@@ -95,7 +95,7 @@ class LibraryPage:
         """Build the application.
 
         Args:
-            token: The bearer token without which nobody gets data; empty if everybody does who can connect.
+            token: The bearer token that requests for data need; empty if they need none.
             lifespan: What the application opens when it starts, and closes when it ends.
         """
         api = Router(
@@ -257,7 +257,7 @@ ASSETS = {
 
 
 async def _send_asset(request: Request) -> Response:
-    """Send the page, its style or its script; they hold nothing of the user, so everybody may have them."""
+    """Send the page, its style or its script; these contain no data of the user, so they need no token."""
     name = request.path_params.get("name", "")
     if name not in ASSETS:
         return PlainTextResponse("There is nothing here.", 404)

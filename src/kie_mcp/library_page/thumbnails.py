@@ -53,7 +53,7 @@ class Thumbnails:
                 return preview.content
 
     def _keep(self, place: Path, content: bytes) -> None:
-        """Keep a thumbnail; without a disk that takes it, it is made again the next time."""
+        """Store a thumbnail; if the disk is full, it is made again the next time."""
         with suppress(OSError):
             if not self._is_ready:
                 disk.create_folder(self._folder)
@@ -63,7 +63,7 @@ class Thumbnails:
 
 
 def _fingerprint(file: IO[bytes], result: Result) -> str:
-    """Return a name for what is in an open file now: a file that was edited since gets a new thumbnail."""
+    """Return a name for the present content of an open file, so that a changed file gets a new thumbnail."""
     status = os.fstat(file.fileno())
     named = f"{SIDE_PX} {result.path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
     return hashlib.sha256(named.encode(errors="surrogatepass")).hexdigest()
