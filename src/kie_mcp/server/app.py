@@ -37,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 _MEND_FOLDERS = "Give KIE_MCP_DATA_DIR and KIE_MCP_OUTPUT_DIR as whole paths, or start the server in another folder."
 SETTLE_SECONDS = 1
-"""Most seconds that the end of the server waits for KIE's answers to create requests that are on their way."""
+"""Maximum seconds that a stopping server waits for KIE's answers to create requests that it has sent."""
 TAKEOVER_SECONDS = 1
-"""Seconds from one look for tasks of ended processes to the next, if this server may be one of several replicas."""
+"""Seconds between two searches for tasks of dead processes, if this server may be one of several replicas."""
 
 
 class App:
@@ -119,7 +119,7 @@ class App:
             try:
                 yield self
             finally:
-                # Of a create request that is cut, nobody knows whether it was accepted.
+                # If a create request is cancelled, nobody knows whether KIE accepted it.
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
                     if self._runner:
                         await self._runner.settle_creates()
@@ -272,7 +272,7 @@ class App:
         return Callbacks(settings.public_url, secret.encode())
 
     async def hear_callback(self, id_: str) -> None:
-        """Poll a task, because KIE has called its address: here, or in the process that watches it."""
+        """Poll a task whose callback has arrived, in this process or in the one that watches the task."""
         runner = await self.runner()
         if not runner.hear_callback(id_) and (task := await runner.ledger.find(id_)) and not task.final:
             self._wake_files(self.settings).send(id_)

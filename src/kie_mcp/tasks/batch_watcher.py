@@ -1,4 +1,4 @@
-"""Watcher of a batch: starts its items as far as the budget goes, and notes what becomes of each.
+"""Watcher of a batch: starts items while the budget has room for them, and records the state of each.
 
 The items keep all promises about money, because each is a task with a row, a create request and a watcher of its own.
 A batch sends nothing to KIE. A process that takes a batch over finds each item by its task or by its idempotency key,
@@ -22,7 +22,7 @@ from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
 logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 10
-"""The most items that are uploaded and sent to KIE at the same time; any number of them may run there."""
+"""Maximum number of items whose files and create requests are sent at the same time; more may run at KIE."""
 
 
 class BatchWatcher(BaseWatcher):
@@ -40,7 +40,7 @@ class BatchWatcher(BaseWatcher):
         """Do nothing: each item is polled on its own schedule."""
 
     async def start(self, *_: object) -> None:
-        """Let the items be started by `follow()`, which does the same after a takeover."""
+        """Do nothing yet: `follow()` starts the items, because it also has to do so after a takeover."""
 
     async def follow(self, *, poll_now: bool) -> None:  # noqa: ARG002 each item polls by itself
         """Start the items that are not started yet, wait until all have ended, and end the batch."""
@@ -85,7 +85,7 @@ class BatchWatcher(BaseWatcher):
             async with self._sending:
                 started = await self._find_or_start(item)
         except (KieMcpError, ValueError) as error:
-            # The item has no row: a file that it names is gone, or an update of kie-mcp no longer takes its fields.
+            # The item cannot be built again: its file is gone, or a newer kie-mcp no longer accepts its fields.
             told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
             item.state, item.error, item.credits = "failed", told.as_dict(), 0
             await self._note_change()

@@ -1,7 +1,7 @@
 """Edit: a task that ffmpeg makes on this machine, for no credits. Its watcher puts the sources into a private folder.
 
-The folder is in the output folder, where most sources are, so that they get a second name there instead of a copy. An
-edit whose process has died is made again by the process that takes it over, because that costs nothing.
+The private folder is inside the output folder, where most sources are, so that a hard link can replace a copy. If the
+process of an edit dies, the process that takes the edit over makes it again, because that costs nothing.
 """
 
 import logging
@@ -38,14 +38,14 @@ from kie_mcp.tasks.services import Services
 logger = logging.getLogger(__name__)
 
 START_SECONDS, SHARE_OF_LENGTH = 2.0, 0.5
-"""Expected seconds of an edit: the first figure, and this share of the film's length."""
+"""Expected duration of an edit: a constant number of seconds, and a share of the film's length."""
 
 _one_at_a_time = anyio.Lock()
 """Only one film is made at a time, because ffmpeg uses all processors for one."""
 
 
 class EditWatcher(BaseWatcher):
-    """Makes one film."""
+    """Makes the film of one edit."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         super().__init__(task, services, duration)
@@ -53,7 +53,7 @@ class EditWatcher(BaseWatcher):
         self._scope = anyio.CancelScope()
 
     def poll_soon(self) -> None:
-        """Do nothing; there is nobody to ask."""
+        """Do nothing, because KIE does not know the edit."""
 
     def stop(self) -> None:
         """End the program that makes the film; the task then fails."""
@@ -63,7 +63,7 @@ class EditWatcher(BaseWatcher):
         """Put the sources into the private folder, and check that the film can be made of them.
 
         Raises:
-            InvalidCall: When a source is not on this machine, or the timeline asks for what is not there.
+            InvalidCall: When a source is not on this machine, or the timeline does not fit a source.
         """
         try:
             self._edit = await self._stage(timeline)
@@ -85,7 +85,7 @@ class EditWatcher(BaseWatcher):
             shutil.rmtree(_private_folder(downloader, self.task), ignore_errors=True)
 
     async def start(self, *_: object) -> None:
-        """Say that the film is being made."""
+        """Save the state `running`."""
         self.task.state = "running"
         await self._save()
         self.create_settled.set()
@@ -107,7 +107,7 @@ class EditWatcher(BaseWatcher):
             self.task.credits = 0
             await self._save()
         except Exception:
-            # The row keeps its last saved state, so the edit is taken over again.
+            # The row keeps its last saved state, so that a process takes the edit over again.
             logger.exception("task %s", self.task.id)
         finally:
             self.discard()
@@ -142,7 +142,7 @@ class EditWatcher(BaseWatcher):
         task.note = " ".join(filter(None, (film.note, sidecar_note)))
 
     def _note(self, share: float) -> None:
-        """Note how much of the film is made, for those who wait; the ledger need not know."""
+        """Set the progress of the film for waiting callers; it is not saved in the ledger."""
         self.task.note = f"Making the film, {share:.0%}."
 
     def _fail(self, error: KieMcpError) -> None:
@@ -169,7 +169,7 @@ class EditWatcher(BaseWatcher):
             yield content
 
     async def _read_lyrics(self, timeline: Timeline) -> str:
-        """Return the timed lyrics that a timeline names; empty if it names none."""
+        """Return the lines of the timed lyrics that a timeline refers to; empty if there are none."""
         if not timeline.lyrics:
             return ""
         task = await self._services.ledger.find(parse_task_id(timeline.lyrics))
@@ -193,14 +193,14 @@ def _private_folder(downloader: Downloader, task: Task) -> Path:
 
 
 def _make_empty(folder: Path) -> None:
-    """Make an empty private folder; one that a killed process has left is deleted."""
+    """Make an empty private folder; if a killed process has left one, delete it first."""
     disk.create_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
 
 
 def _place(content: Content, folder: Path, number: int, shown: str) -> str:
-    """Put a file into the folder under a name that is chosen here, and return the name; a picture becomes a PNG."""
+    """Put a file into the private folder under a new name, and return the name; a picture is converted to PNG."""
     if content.mime_type.startswith("image/"):
         name = f"{number}{STILL_ENDING}"
         try:
@@ -219,7 +219,7 @@ def _place(content: Content, folder: Path, number: int, shown: str) -> str:
 
 
 def _link(file: IO[bytes], target: Path) -> bool:
-    """Give an open file a second name; return False where that is impossible, or its path leads to another file."""
+    """Make a hard link to an open file; return False if that is impossible, or its path now leads to another file."""
     with suppress(OSError, NotImplementedError):
         os.link(disk.locate(file, target), target, follow_symlinks=False)
         if disk.is_same_file(file, target):
