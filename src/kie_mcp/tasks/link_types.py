@@ -35,7 +35,7 @@ class LinkTypes:
         self._known: dict[str, str] = {}
 
     async def find(self, url: str) -> str:
-        """Return the MIME type of a file, or `PAGE` for a web page; empty if unknown, or if the host does not answer."""
+        """Return the MIME type of a file, or `PAGE` for a web page; empty if it is unknown or nobody answers."""
         if url not in self._known:
             if len(self._known) >= MOST_KEPT:
                 self._known.clear()
@@ -71,6 +71,6 @@ async def _judge(response: httpx2.Response) -> str:
     found = formats.detect_mime_type(bytes(head[:HEAD_BYTES])) or ""
     if not found:
         return declared if declared == PAGE or declared.startswith(("image/", "video/", "audio/")) else ""
-    # Perhaps only the end of an MP4 file shows whether it is a clip or a sound.
+    # In some MP4 files, only the end shows whether the file is a clip or a sound.
     kinds = {found.partition("/")[0], declared.partition("/")[0]}
     return "" if kinds == {"audio", "video"} else found

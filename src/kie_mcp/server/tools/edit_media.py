@@ -1,4 +1,4 @@
-"""The tool `edit_media`, which joins clips, pictures, sounds and texts to one file on this machine."""
+"""The tool `edit_media`, which joins clips, pictures, sounds and texts into one file on this machine."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallTool
     """Start the edit, and wait for it as long as the call may; if the client cancels the call, the edit is stopped.
 
     Raises:
-        InvalidCall: When the film cannot be made of these sources.
+        InvalidCall: When the timeline does not fit the sources.
     """
     runner = await app.runner()
     timeline = Timeline.model_validate(arguments.model_dump(mode="json", exclude={"variation"}, exclude_none=True))

@@ -94,7 +94,7 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
         "prompt": shorten(one_line(task.prompt), LONGEST_PROMPT),
     }
     row |= answers.describe_cost(task) | answers.describe_broken_row(task)
-    # A path is told as it is; two blanks in it are part of it.
+    # A path is not normalized, because two blanks in a row may be part of it.
     row["files"] = [each.path or one_line(each.link) for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
         row["more_files"] = len(task.results) - MAX_FILES

@@ -1,4 +1,4 @@
-"""The tool `make_batch`: make many things at once, with one budget, one confirmation and one id to ask after."""
+"""The tool `make_batch`: make many calls with one budget, one confirmation and one task id."""
 
 import json
 from collections import Counter
@@ -54,7 +54,7 @@ class MakeBatch(FreeInput):
 
 
 async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallToolResult | InputRequiredResult:
-    """Check and price all items, ask once, start them as far as the budget goes, and answer with one task.
+    """Check and price all items, ask for confirmation once, start items while the budget lasts, and return one task.
 
     Raises:
         InvalidCall: When an item is wrong; the error names each one, and nothing is sent.
@@ -88,7 +88,7 @@ async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallTool
 
 
 async def _read_orders(app: App, arguments: MakeBatch) -> list[Order]:
-    """Return the order of each item; items that are alike become variations of one call.
+    """Return the order of each item; equal items become variations of one call, so that each is a task.
 
     Raises:
         InvalidCall: When items are wrong; the error names each of them.
