@@ -1,4 +1,4 @@
-"""The PostgreSQL database of the ledger: connect, migrate, and hear what other processes change."""
+"""The PostgreSQL database of the ledger: connect, migrate, and listen for changes by other processes."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -27,15 +27,15 @@ except ImportError:
 logger = logging.getLogger(__name__)
 
 CONNECTIONS = 10
-"""Most connections of one process, besides the one on which it hears of changes."""
+"""Maximum number of connections of one process, in addition to the one that listens for changes."""
 CONNECT_SECONDS = 5
-"""Longest time until a connection is made, in seconds."""
+"""Maximum seconds until a connection is open."""
 STATEMENT_SECONDS = 10
-"""Longest time that a statement may take, and that a transaction may be without one, in seconds."""
+"""Maximum seconds of one statement, and of a pause between two statements of a transaction."""
 PATIENCE_SECONDS = 2
-"""Seconds that a transaction waits for an answer after the database should have ended it."""
+"""Seconds that a transaction waits for an answer after the time in which the database should have ended it."""
 PAUSE_SECONDS = 1
-"""Seconds between two attempts to hear of changes again."""
+"""Seconds between two attempts to listen for changes again."""
 
 
 class PostgresqlDatabase(Database):
@@ -99,7 +99,7 @@ class PostgresqlDatabase(Database):
         Raises:
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
         """
-        # The shield keeps a cancelled caller from giving up a commit of which it would not know whether it was done.
+        # Without the shield, a cancelled caller would not know whether its transaction was committed.
         seconds = self._busy_seconds + STATEMENT_SECONDS + PATIENCE_SECONDS
         with anyio.move_on_after(seconds, shield=True) as scope:
             async with self._engine.begin() as connection:
@@ -108,24 +108,24 @@ class PostgresqlDatabase(Database):
             raise sa.exc.TimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
 
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Acquire an advisory lock, which belongs to this ledger and purpose."""
+        """Acquire the advisory lock for this ledger and purpose."""
         key = sa.func.hashtextextended(f"{self._schema}: {purpose}", 0)
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time of the database: the clocks of many machines differ."""
+        """Return the time of the database, because the clocks of the processes' machines differ."""
         del now
         time = sa.select(sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float))
         return float((await connection.execute(time)).scalar_one())
 
     async def listen(self) -> None:
-        """Tell `changes` what other processes change, in an endless loop; connect again when a connection is lost."""
+        """Report changes by other processes to `changes`, in an endless loop; connect again after a lost connection."""
         while True:
             try:
                 async with await self._connect() as connection:
                     await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._schema)))
                     self.changes.are_told = True
-                    # What was changed before is told to nobody else.
+                    # Changes before this moment were not reported.
                     self.changes.tell_all()
                     async for notification in connection.notifies():
                         self.changes.tell(notification.payload)
@@ -142,7 +142,7 @@ class PostgresqlDatabase(Database):
 
 
 class _TextDumper(StrDumper):
-    """Writes texts without the characters that PostgreSQL takes in none: NULs and halves of characters."""
+    """Writes texts without the characters that PostgreSQL refuses: NULs and lone surrogates."""
 
     def dump(self, obj: str) -> bytes:
         return obj.replace("\0", "\ufffd").encode(errors="replace")
@@ -155,7 +155,7 @@ def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
         f"-c TimeZone={tzlocal.get_localzone_name()}",
         f"-c lock_timeout={round(busy_seconds * 1000)}",
         f"-c statement_timeout={STATEMENT_SECONDS}s",
-        # A process that is stopped in the middle of a transaction keeps others waiting no longer than this.
+        # A process that hangs in the middle of a transaction must not keep others waiting longer than this.
         f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
     )
     given = {
@@ -171,7 +171,7 @@ def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=busy_seconds,
-        # A connection may have been lost since it was used: the database was restarted, or a firewall forgot it.
+        # An unused connection may be lost, because the database was restarted or a firewall closed it.
         pool_pre_ping=True,
     )
     sa.event.listen(engine.sync_engine, "connect", _configure)

@@ -46,7 +46,7 @@ class _JsonText(sa.types.UserDefinedType[str]):
 
 
 class Json(sa.TypeDecorator[Any]):
-    """A value that is stored as JSON in a text, also in PostgreSQL, whose own JSON has no NUL in it."""
+    """A value that is stored as JSON in a text column, also in PostgreSQL, whose JSON type refuses NUL."""
 
     impl = sa.Text().with_variant(_JsonText(), "sqlite")
     cache_ok = True
@@ -140,7 +140,7 @@ _MORE = {
     "postgresql": (
         "CREATE TABLE prompts (rowid INTEGER PRIMARY KEY, prompt TEXT NOT NULL)",
         "CREATE INDEX ix_prompts_prompt ON prompts USING gin (prompt gin_trgm_ops)",
-        # All processes are told which task has changed; the channel is the schema.
+        # This notifies all processes of the task that has changed; the channel has the name of the schema.
         """CREATE FUNCTION notify_task() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN PERFORM pg_notify(TG_TABLE_SCHEMA, NEW.id); RETURN NULL; END $$""",
         """CREATE TRIGGER notify_task AFTER UPDATE ON tasks FOR EACH ROW
@@ -148,12 +148,12 @@ _MORE = {
             EXECUTE FUNCTION notify_task()""",
     ),
 }
-"""For each kind of database, the SQL statements that create what SQLAlchemy has no object for."""
+"""For each kind of database, the SQL statements that create what SQLAlchemy cannot describe."""
 
 
 @sa.event.listens_for(metadata, "after_create")
 def _create_more(_: sa.MetaData, connection: sa.Connection, **__: object) -> None:
-    """Create what belongs to the tables and has no object of SQLAlchemy."""
+    """Create what belongs to the tables and SQLAlchemy cannot describe."""
     for statement in _MORE[connection.dialect.name]:
         connection.execute(sa.text(statement))
 
