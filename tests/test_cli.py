@@ -138,7 +138,7 @@ def test_the_sizes_are_told_tool_by_tool_against_what_they_may_take() -> None:
     assert len(lines["kling_video"]) == 2
     totals = [int(total.replace(",", "")) for total in lines["total"]]
     assert totals == [round(sum(map(count_tokens, Selection(size).tools))) for size in lines["tokens"]]
-    assert lines["at"] == ["most", "10,500", "2,600", "21,000"]
+    assert lines["at"] == ["most", "9,500", "2,400", "19,500"]
     one = run_command("tools", "--tokens", "--tools", "image").stdout
     assert "at most" in one
     assert "kling_video" not in one

@@ -67,8 +67,8 @@ def test_every_tool_that_makes_something_has_a_page(site: Path) -> None:
 
 
 def test_a_sign_that_is_escaped_for_the_forge_is_shown(site: Path) -> None:
-    text = (site / "models" / "veo_video" / "index.html").read_text(encoding="utf-8")
-    assert "Files: URL, path or task:&lt;id&gt;#&lt;n&gt;." in text
+    text = (site / "models" / "elevenlabs_dialogue" / "index.html").read_text(encoding="utf-8")
+    assert "Speak a dialogue with ElevenLabs v3. [laughs] and the like are acted." in text
 
 
 def test_nothing_on_the_site_comes_from_another_host(site: Path) -> None:

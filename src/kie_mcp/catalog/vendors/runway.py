@@ -91,12 +91,15 @@ class Aleph(Runway):
     seed: AnySeed | None = None
 
 
-VIDEO = Family("runway_video", "Make a video with Runway Gen-3 Alpha, from words or a first frame.", (Gen3,))
+VIDEO = Family(
+    "runway_video", "Make a video with Runway Gen-3 Alpha, from words or a first frame.", (Gen3,), rare=("watermark",)
+)
 
 EXTEND = Family("runway_extend", "Continue a video of runway_video as a prompt says.", (Extend,))
 
 ALEPH = Family(
     "runway_aleph",
-    "Change or edit a video with Runway Aleph as the prompt says: give it a style, remove or add an object, relight.",
+    "Change or edit a video with Runway Aleph: give it a style, remove or add an object, relight.",
     (Aleph,),
+    rare=("watermark",),
 )

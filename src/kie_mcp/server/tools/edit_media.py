@@ -60,9 +60,8 @@ async def _wait(app: App, call: ToolCall, task: Task, *, is_own: bool) -> Task:
 
 EDIT_MEDIA = Tool(
     EDIT_TOOL,
-    "Free, on this machine: cut and join clips, pictures and cards to one file, with voices, music (lowered under "
-    f"voices) and subtitles. describe_model {EDIT_MODEL} tells more: speed, volume, zoom, loop, loudness, cover, "
-    "lyrics.",
+    "Free, on this machine: cut and join clips, pictures and title cards, with voices, music and subtitles. "
+    f"describe_model {EDIT_MODEL} tells more: speed, zoom, loudness, lyrics.",
     EditMedia,
     edit_media,
     read_only=False,

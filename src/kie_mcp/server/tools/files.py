@@ -25,8 +25,8 @@ class UploadFile(Arguments):
 
     path: Reference | None = None
     url: Reference | None = None
-    base64: Reference | None = Field(None, description="Small files only; hosts cut long arguments.")
-    name: str = Field("", description="File name to give it.")
+    base64: Reference | None = Field(None, description="Small files only.")
+    name: str = Field("", description="File name.")
 
 
 async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolResult:
@@ -58,7 +58,7 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
 class GetDownloadUrl(Arguments):
     """Arguments of get_download_url."""
 
-    file: str = Field(description="task:<id>#<n>, or a URL of KIE's.")
+    file: str = Field(description="task:id#n, or a URL of KIE's.")
 
 
 async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> CallToolResult:

@@ -34,11 +34,11 @@ class Library(Arguments):
     words: str = Field("", description="In the prompt.")
     model: str = Field("", description="Part of the id.")
     kind: Kind | None = None
-    after: str = Field("", description="A date, or ISO time.")
-    before: str = Field("", description="The same; not included.")
+    after: str = Field("", description="ISO date or time.")
+    before: str = ""
     min_credits: float | None = None
     max_credits: float | None = None
-    made_from: str = Field("", description="A task_id: what was made from its results.")
+    made_from: str = Field("", description="A task_id.")
     cursor: str = Field("", description="next_cursor of the page before.")
 
 
@@ -142,7 +142,7 @@ def _parse_time(text: str) -> float | None:
 
 LIBRARY = Tool(
     "library",
-    "Find what was made, newest first: files, prompts, credits, and the tasks that it was made from.",
+    "Find what was made, newest first: files, prompts, credits, and what each was made from.",
     Library,
     library,
     open_world=False,

@@ -37,7 +37,7 @@ class MakeBatch(FreeInput):
     items: tuple[dict[str, Any], ...] = Field(
         (), max_length=MOST_ITEMS, description="1 to 50 of {model, input} or {tool, input}."
     )
-    prompts: tuple[str, ...] = Field((), max_length=MOST_ITEMS, description="Or texts, all for one model.")
+    prompts: tuple[str, ...] = Field((), max_length=MOST_ITEMS, description="Or up to 50 texts for one model.")
     model: str = Field("", description="For all prompts.")
     input: dict[str, Any] = Field({}, description="Further fields for all.")
     retry: str = Field("", description="Or a batch's task_id: what is missing in it.")
@@ -175,8 +175,9 @@ def _check_budget(batch: Batch) -> None:
 
 MAKE_BATCH = Tool(
     "make_batch",
-    "Make up to 50 things at once, with one budget and one task_id for all. Spends what they cost together.",
+    "Make up to 50 things at once, with one budget and one task_id for all.",
     MakeBatch,
     make_batch,
     read_only=False,
+    unlisted=frozenset({"anyway"}),
 )

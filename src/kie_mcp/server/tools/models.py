@@ -25,10 +25,10 @@ NOTHING_FITS = "No model fits. Say in other words what to make, or leave out kin
 class FindModels(Arguments):
     """Arguments of find_models."""
 
-    words: str = Field("", description="Such as: kling image, or: lip sync.")
+    words: str = ""
     kind: Kind | None = None
     mode: str = Field("", description="Such as image-to-video.")
-    max_credits: float | None = Field(None, description="For one call with default arguments.")
+    max_credits: float | None = Field(None, description="For one call.")
     page: Annotated[int, Field(ge=1)] = 1
 
 
@@ -113,4 +113,9 @@ FIND_MODELS = Tool(
     FindModels,
     find_models,
 )
-DESCRIBE_MODEL = Tool("describe_model", "Arguments, limits and price of one model.", DescribeModel, describe_model)
+DESCRIBE_MODEL = Tool(
+    "describe_model",
+    "All arguments of one model, also those that its tool does not list, with limits and price.",
+    DescribeModel,
+    describe_model,
+)

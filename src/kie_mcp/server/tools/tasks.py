@@ -141,7 +141,7 @@ async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToo
 GET_TASK = Tool(
     "get_task",
     "How tasks are and what they made. With wait_seconds it answers once all have ended, or before the client gives "
-    "up. Free.",
+    "up.",
     GetTask,
     get_task,
 )

@@ -25,7 +25,7 @@ class ViewMedia(Arguments):
     """Arguments of view_media."""
 
     task_id: str = Field(description="Several: with blanks between them.")
-    n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, counted from 1; all when left out.")
+    n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, from 1; default all.")
     size: Literal["small", "large"] = Field("small", description="large: more detail, 200 kB, not 45.")
 
 
@@ -96,8 +96,7 @@ def _picture_result(text: str, picture: Preview | None = None) -> CallToolResult
 
 VIEW_MEDIA = Tool(
     "view_media",
-    "See what a task made, as one small picture: an image, several side by side, a frame of a video, the waveform of a "
-    "sound.",
+    "See what a task made, as one small picture: images side by side, frames of a video, the waveform of a sound.",
     ViewMedia,
     view_media,
     open_world=False,
