@@ -250,8 +250,9 @@ async def test_items_that_were_started_are_found_again_though_the_clock_was_set_
         task = await run_to_end(runner, await runner.get(task.id))
         items = Batch.read(task).items
         assert {(await runner.get(item.task_id)).created < task.created for item in items} == {True}
-    assert len(sandbox.accepted) == COUNT
-    reckon(sandbox, tmp_path)
+    # Whatever was on its way to KIE is not sent again.
+    unknown = sum(item.state == "unknown" for item in items)
+    assert COUNT - unknown <= reckon(sandbox, tmp_path).accepted <= COUNT
 
 
 async def test_what_failed_is_made_again_though_the_clock_was_set_back(tmp_path: Path) -> None:
