@@ -124,9 +124,8 @@ class Ledger:
             Exception: The error that `check` raised; the task was not recorded.
         """
         async with self.database.exclusive("tasks") as connection:
-            if task.kie_id and (
-                rows := await fetch_rows(connection, sa.select(tasks).where(tasks.c.kie_id == task.kie_id))
-            ):
+            is_known = tasks.c.kie_id == task.kie_id if task.kie_id else sa.false()
+            if rows := await fetch_rows(connection, sa.select(tasks).where(sa.or_(tasks.c.id == task.id, is_known))):
                 return task_from_row(rows[0])
             if repeats_since is not None and (
                 earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
@@ -201,13 +200,15 @@ class Ledger:
         Args:
             task: The task.
             watcher: The id of the process that watches the task. If another process has taken the task over and saved
-                its files, nothing is written, because this process knows an earlier state. Empty for any process.
+                its files, nothing is written, because this process knows an earlier state; and an edit that another
+                process has made does not fail any more. Empty for any process.
         """
         statement = update_task(task)
         if watcher:
             # Only a saved success stays: another process may have called a task unknown whose id this process knows.
             is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
-            statement = statement.where(sa.or_(is_open, tasks.c.watcher == watcher))
+            is_ours = sa.false() if task.state in WITHOUT_RESULT else tasks.c.watcher == watcher
+            statement = statement.where(sa.or_(is_open, is_ours))
             if not task.kie_id:
                 # If the row has KIE's id and this process does not know it, this process has an earlier state, too.
                 statement = statement.where(tasks.c.kie_id.is_(None))

@@ -45,6 +45,8 @@ class Item:
     extra: dict[str, Any] = field(default_factory=dict)
     variation: int = 1
     live_price: str = ""
+    order_id: str = field(default_factory=lambda: new_id("t"))
+    """The id that a new task of the item gets, which is saved before the task is started, so that it is found again."""
     state: ItemState = "waiting"
     task_id: str = ""
     credits: float | None = None
@@ -65,10 +67,11 @@ class Item:
             extra=dict(order.extra),
             variation=order.variation,
             live_price=order.live_price,
+            order_id=order.id,
         )
 
     def build_order(self) -> Order:
-        """Return the order from which the item was built."""
+        """Return the order from which the item was built, with an id of its own."""
         call, added = read_call(self.model, self.fields)
         return Order(self.tool, call, self.route, {**self.extra, **added}, self.variation, self.live_price)
 

@@ -31,6 +31,7 @@ from kie_mcp.media.pictures import UnreadablePicture
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.leftovers import EDIT_FOLDER
 from kie_mcp.tasks.media_inputs import abbreviate
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
@@ -82,7 +83,7 @@ class EditWatcher(BaseWatcher):
     def discard(self) -> None:
         """Delete the private folder."""
         if downloader := self._services.downloader:
-            shutil.rmtree(_private_folder(downloader, self.task), ignore_errors=True)
+            shutil.rmtree(self._private_folder(downloader), ignore_errors=True)
 
     async def start(self, *_: object) -> None:
         """Save the state `running`."""
@@ -106,6 +107,8 @@ class EditWatcher(BaseWatcher):
             self.task.seconds = None if poll_now else self._services.clock.monotonic() - began
             self.task.credits = 0
             await self._save()
+            # If another process has made it meanwhile, it has not failed.
+            self.task = await self._services.ledger.find(self.task.id) or self.task
         except Exception:
             # The row keeps its last saved state, so that a process takes the edit over again.
             logger.exception("task %s", self.task.id)
@@ -141,6 +144,10 @@ class EditWatcher(BaseWatcher):
         sidecar_note = await self._services.write_sidecars(task)
         task.note = " ".join(filter(None, (film.note, sidecar_note)))
 
+    def _private_folder(self, downloader: Downloader) -> Path:
+        # Two processes may make the same film, if one was stopped for so long that the other has taken it over.
+        return downloader.folder / EDIT_FOLDER.format(task=self.task.id, process=self._services.process)
+
     def _note(self, share: float) -> None:
         """Set the progress of the film for waiting callers; it is not saved in the ledger."""
         self.task.note = f"Making the film, {share:.0%}."
@@ -153,7 +160,7 @@ class EditWatcher(BaseWatcher):
 
     async def _stage(self, timeline: Timeline) -> Edit:
         editing.find_program()
-        folder = _private_folder(_require_downloader(self._services), self.task)
+        folder = self._private_folder(_require_downloader(self._services))
         await anyio.to_thread.run_sync(_make_empty, folder)
         names: dict[Ref, str] = {}
         for number, ref in enumerate(timeline.files()):
@@ -188,12 +195,8 @@ def _require_downloader(services: Services) -> Downloader:
     return services.downloader
 
 
-def _private_folder(downloader: Downloader, task: Task) -> Path:
-    return downloader.folder / f".{task.id}.edit"
-
-
 def _make_empty(folder: Path) -> None:
-    """Make an empty private folder; if a killed process has left one, delete it first."""
+    """Make an empty private folder; if an earlier attempt has left one, delete it first."""
     disk.create_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)

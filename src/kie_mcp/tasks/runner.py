@@ -20,6 +20,7 @@ from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.batch import Batch, Item
+from kie_mcp.tasks.batch_watcher import reopen
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
@@ -173,7 +174,9 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else whole.created):
+            # If the clock was set back, even the call of this moment was made before the batch.
+            since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
+            if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
         self._task_group.start_soon(self._run, watcher, order)
         await watcher.create_settled.wait()
@@ -246,6 +249,9 @@ class Runner:
         task = await self.ledger.find(id_)
         if not task:
             task = await self._searches.find(id_, search_seconds)
+        if task.is_batch and task.saved:
+            with suppress(LedgerError):
+                task = await reopen(self.ledger, task)
         if not task.saved and task.id not in self._watchers:
             # A full disk, for example, keeps nobody from reading; the heartbeat tries again.
             with suppress(LedgerError):
