@@ -1,10 +1,7 @@
 """Fixtures that all tests share: the sandbox in this process, the jumping clock, a server with a client."""
 
 import gc
-import sys
-import threading
-from collections import Counter
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -25,9 +22,6 @@ from kie_mcp.server.build import build_server
 
 # Compares KIE's figures with the ledger and the disk, and writes the table in docs/reliability.md.
 pytest_plugins = ["reconciliation"]
-
-TRACED_CASES = 20
-"""Cases of a table that run with coverage; the others reach hardly any other line, but would take twice the time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,15 +72,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         end_shared_server(factory._basetemp)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    cases = Counter[str]()
-    for item in items:
-        table, _, case = item.nodeid.partition("[")
-        cases[table] += 1
-        if case and cases[table] > TRACED_CASES:
-            item.add_marker("untraced")
-
-
 def pytest_collection_finish() -> None:
     # Without this, each garbage collection would go through the thousands of collected tests.
     gc.collect()
@@ -95,21 +80,6 @@ def pytest_collection_finish() -> None:
 
 def pytest_sessionfinish() -> None:
     preloaded.end_parent()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run tests marked `untraced` without coverage: pytest-cov's own mark, `no_cover`, has no effect in a worker."""
-    if not item.get_closest_marker("untraced"):
-        return (yield)
-    trace, thread_trace = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(trace)
-        threading.settrace(thread_trace)
 
 
 # On a busy machine an example may take long, which is no error.

@@ -1,6 +1,6 @@
 """A golden file of each kind of answer: tests/snapshots/answers.
 
-`scripts/test --no-cov tests/server/test_answers_golden.py --write-snapshots` writes them anew. Ids, times and folders
+`scripts/test tests/server/test_answers_golden.py --write-snapshots` writes them anew. Ids, times and folders
 differ each time, so they have other names there.
 """
 
