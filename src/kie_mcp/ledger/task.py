@@ -183,9 +183,11 @@ class Task:
 
 
 def new_id(prefix: str) -> str:
-    """Return a random id such as `t_abcdefghjk23`, without characters that look alike.
+    """Return a random id such as `t_abcdefghjkmn`, without letters that look alike.
+
+    It has no digits, because a digit costs a token of a client's context, and letters often share one.
 
     Args:
         prefix: The letters before `_`, which name the kind of thing that the id is for.
     """
-    return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz23456789') for _ in range(12))}"
+    return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz') for _ in range(12))}"

@@ -59,7 +59,7 @@ def format_error(error: Mapping[str, Any]) -> str:
 
 
 def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) -> Answer:
-    """Return a JSON object that describes a task: its id, status, model, files, texts, cost, times and next step.
+    """Return a JSON object that describes a task: its id, status, model, files, texts, cost, time and next step.
 
     Args:
         task: The task to describe.
@@ -79,7 +79,6 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
         answer |= usd_field("usd_per_file", answer["credits"] / len(answer["media"]))
     if "estimated_credits" in answer:
         answer["basis"] = task.basis
-    answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
     if task.note:
         answer["note"] = one_line(task.note)
     if task.is_batch:
@@ -87,7 +86,7 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     if task.error:
         answer["error"] = task.error
     elif not task.final:
-        answer["usual_seconds"] = round(usual)
+        answer |= {"elapsed_seconds": max(round(now - task.created), 0), "usual_seconds": round(usual)}
         unaccepted = "" if task.state == "running" else "KIE has not said yet whether it takes the task. "
         answer["next_step"] = f"{unaccepted}get_task with this id; do not repeat the call."
     elif any(each["status"] in WITHOUT_RESULT for each in answer.get("items", ())):
@@ -129,8 +128,8 @@ def format_task(answer: Mapping[str, Any]) -> str:
     facts = [answer["model"], *filter(None, (format_cost(answer), answer.get("basis")))]
     if "usd_per_file" in answer:
         facts.append(f"{format_worth(answer['credits'] / len(answer['media']))} a file")
-    seconds = f"{answer['elapsed_seconds']} s"
-    facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
+    if "elapsed_seconds" in answer:
+        facts.append(f"{answer['elapsed_seconds']} s of usually {answer['usual_seconds']} s")
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
     lines += format_media(answer.get("media", ()))
     # A text such as lyrics keeps its line breaks. The `> ` before each line shows that kie-mcp did not write the line.
