@@ -32,6 +32,7 @@ TRACED_CASES = 20
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
+    parser.addoption("--write-pictures", action="store_true", help="Write the README's pictures into docs/images.")
     parser.addoption(
         "--database",
         choices=("sqlite", "postgresql"),
