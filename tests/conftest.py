@@ -26,6 +26,7 @@ pytest_plugins = ["reconciliation"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
+    parser.addoption("--write-pictures", action="store_true", help="Write the README's pictures into docs/images.")
     parser.addoption(
         "--database",
         choices=("sqlite", "postgresql"),

@@ -55,7 +55,7 @@ def place(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 def run_doctor(home: Path, *arguments: str, **settings: str) -> CompletedProcess[str]:
     """Run the doctor as a process of its own."""
-    return run_command("doctor", *arguments, cwd=home, **place(home, settings))
+    return run_command("doctor", "--no-update", *arguments, cwd=home, **place(home, settings))
 
 
 def examine(home: Path, *, ends_with: int = 0, **settings: str) -> dict[str, dict[str, Any]]:
@@ -63,7 +63,7 @@ def examine(home: Path, *, ends_with: int = 0, **settings: str) -> dict[str, dic
     chosen = settings if "KIE_API_KEY" in settings else SANDBOX | settings
     unset = {name: None for name in os.environ if name.startswith("KIE_")}
     with contextlib.chdir(home):
-        run = CliRunner().invoke(cli, ["doctor", "--json"], env={**unset, **place(home, chosen)})
+        run = CliRunner().invoke(cli, ["doctor", "--json", "--no-update"], env={**unset, **place(home, chosen)})
     assert (run.exit_code, run.stderr) == (ends_with, "")
     report = json.loads(run.stdout)
     assert report["works"] is (ends_with == 0)

@@ -27,8 +27,8 @@ PREFIX = "KIE_MCP_"
 KEY_PAGE = "https://kie.ai/api-key"
 """Where people make their API keys."""
 NO_KEY = (
-    f"Get a key at {KEY_PAGE} and set KIE_API_KEY in the server's environment "
-    "(or name a file that holds it in KIE_API_KEY_FILE), then restart the server. "
+    f"Get a key at {KEY_PAGE} and run `kie-mcp install`, which asks for it, or set KIE_API_KEY in the server's "
+    "environment (or name a file that holds it in KIE_API_KEY_FILE). Then restart the client. "
     "Without a key, KIE_MCP_SANDBOX=1 tries everything on a built-in KIE for free."
 )
 

@@ -90,10 +90,10 @@ def test_a_link_out_of_the_site_leads_to_the_repository() -> None:
         "x.md",
         "X",
         "Reference",
-        "[a](../src/kie_mcp/config.py) [b](../README.md#settings) [c](prices.md#x)",
+        "[a](../src/kie_mcp/config.py) [b](../README.md#limits) [c](prices.md#x)",
         "docs/x.md",
     )
     assert resolve_links(page, pages) == (
-        f"[a]({read_project().repository}/blob/main/src/kie_mcp/config.py) [b](guide/settings.md) [c](prices.md#x)"
+        f"[a]({read_project().repository}/blob/main/src/kie_mcp/config.py) [b](index.md#limits) [c](prices.md#x)"
     )
     assert (ROOT / "src" / "kie_mcp" / "config.py").is_file()

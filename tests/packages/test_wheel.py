@@ -11,9 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from build import build_python_packages
 from project import read_project
 from support.paths import ROOT
+
+from build import build_python_packages
 
 PARTS = ("src", "packaging", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs")
 
@@ -92,6 +93,9 @@ def test_every_link_of_the_package_s_page_leads_somewhere(metadata: Message) -> 
     inside = re.findall(rf"\]\({project.repository}/blob/v{project.version}/([^)#]+)", page)
     assert len(inside) >= 5
     assert [path for path in inside if not (ROOT / path).exists()] == []
+    pictures = re.findall(rf"!\[[^\]]+\]\({project.repository}/raw/v{project.version}/([^)]+)\)", page)
+    assert len(pictures) == page.count("![") == 2
+    assert [path for path in pictures if not (ROOT / path).is_file()] == []
 
 
 def test_the_package_s_page_tells_where_everything_is(metadata: Message) -> None:

@@ -68,6 +68,8 @@ def install(
     chosen = [_find_client(name) for name in clients or ()] or _list_clients()
     run = _Run(console, server, settings, keyring=keyring, dry_run=dry_run, asks=is_terminal() and not yes)
     succeeded = run.remove(chosen) if remove else run.install(chosen)
+    if dry_run:
+        run.say("Nothing was changed.")
     raise typer.Exit(0 if succeeded else 1)
 
 

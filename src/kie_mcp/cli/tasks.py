@@ -91,8 +91,10 @@ def open_result(
 def find_models(words: Words = None, page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1) -> None:
     """Find models, with what they cost."""
     answer = call_tool("find_models", words=_join(words), page=page)
-    columns = (Column("model", overflow="fold", ratio=2), Column("credits", ratio=1), Column("what it does", ratio=3))
+    columns = (Column("model", no_wrap=True), Column("credits"), Column("what it does", ratio=1))
     rows = [(each["model"], each.get("credits", ""), each.get("about", "")) for each in answer["models"]]
+    if note := answer.get("note"):
+        make_console().print(Text(note))
     _print_table(columns, rows, "No model was found.")
     if page < answer.get("pages", 1):
         typer.echo(f"More: kie-mcp models {_join(words) or ''} --page {page + 1}".replace("  ", " "))

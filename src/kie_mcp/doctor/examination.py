@@ -12,6 +12,7 @@ from kie_mcp.config import Settings
 from kie_mcp.doctor import account, environment, storage
 from kie_mcp.doctor.clients import check_clients
 from kie_mcp.doctor.finding import Finding
+from kie_mcp.doctor.updates import check_for_update
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.install.clients import CLIENTS, find_folders
 from kie_mcp.kie.key_filter import make_key_filter
@@ -23,13 +24,17 @@ AROUND_SECRET = re.compile(r"[\s'\"`=]+")
 """Matches what may separate a secret from other words in a setting, such as the word Bearer: blanks, quotes and `=`."""
 
 
-async def examine() -> list[Finding]:
+async def examine(*, asks_for_update: bool = True) -> list[Finding]:
     """Examine this machine's kie-mcp; nothing is created or changed.
 
-    At most, KIE is asked for the balance, and each client's kie-mcp is started.
+    At most, KIE is asked for the balance, the package index for the newest version, and each client's kie-mcp is
+    started.
+
+    Args:
+        asks_for_update: Whether the package index is asked.
     """
     checked, settings = environment.check_settings()
-    findings = [environment.check_versions(), checked]
+    findings = [environment.check_versions(), *(await check_for_update() if asks_for_update else ()), checked]
     if settings:
         set_worth(settings.usd_per_credit)
         findings += [account.check_key(settings), *await account.check_kie(settings)]
