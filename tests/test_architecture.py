@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "clock": set[str](),
     "errors": set[str](),
     "text": set[str](),
+    "page_parts": set[str](),
     "disk": set[str](),
     "setting_types": set(),
     "config": {"errors", "setting_types"},

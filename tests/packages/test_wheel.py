@@ -11,10 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from build import build_python_packages
 from project import read_project
 from support.paths import ROOT
-
-from build import build_python_packages
 
 PARTS = ("src", "packaging", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs")
 

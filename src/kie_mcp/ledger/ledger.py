@@ -19,6 +19,7 @@ from kie_mcp.ledger.confirmations import Confirmations, add_confirmation, use_co
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.expressions import contains
 from kie_mcp.ledger.leases import Leases
+from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots
 from kie_mcp.ledger.rows import MOST_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
@@ -63,6 +64,7 @@ class Ledger:
         self.create_slots = CreateSlots(database)
         self.confirmations = Confirmations(database)
         self.uploads = Uploads(database)
+        self.marks = Marks(database)
         self.statistics = Statistics(database)
 
     @classmethod
@@ -258,6 +260,8 @@ class Ledger:
         credits_range: tuple[float | None, float | None] = (None, None),
         made_from: Sequence[str] = (),
         batches: bool = True,
+        marked: Sequence[str] = (),
+        unmarked: Sequence[str] = (),
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
@@ -274,6 +278,8 @@ class Ledger:
                 limit. Until a task's charge is known, its reserved credits count.
             made_from: Only tasks whose arguments name a task with one of these ids.
             batches: Whether batches are in the page, beside their items.
+            marked: Only tasks that have each of these marks.
+            unmarked: Only tasks that have none of these marks.
             before: Time of creation and id of the last task on the previous page; None for the first page.
             limit: Largest number of tasks to return.
         """
@@ -288,7 +294,7 @@ class Ledger:
             query = query.where(tasks.c.kind == kind)
         if model:
             query = query.where(contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
-        query = query.where(prompts.contain(words))
+        query = query.where(prompts.contain(words), *map(is_marked, marked), *(~is_marked(mark) for mark in unmarked))
         bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (cost, ge, least), (cost, le, most))
         for column, holds, bound in bounds:
             if bound is not None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0005"
+NEWEST = "0006"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
@@ -199,3 +199,11 @@ confirmations = sa.Table(
 
 `fingerprint` is the idempotency key of the call that the id confirms.
 """
+
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("mark", sa.Text, primary_key=True, index=True),
+)
+"""What users have marked tasks with, one row for each mark of a task; see `marks.py`."""

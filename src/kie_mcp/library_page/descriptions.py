@@ -48,15 +48,8 @@ def describe_item(task: Task, links: SignedLinks) -> dict[str, Any]:
     return item
 
 
-def describe_whole(task: Task, links: SignedLinks, *, made_from: Sequence[Task], used_for: Sequence[Task]) -> Any:
-    """Describe everything about a task.
-
-    Args:
-        task: The task.
-        links: Signs the links to its files.
-        made_from: The earlier tasks whose results it used.
-        used_for: The later tasks that used its results.
-    """
+def describe_whole(task: Task, links: SignedLinks) -> dict[str, Any]:
+    """Describe everything about a task, except its relatives."""
     settings = {name: value for name, value in task.arguments.items() if name != "prompt"}
     call = json.dumps({"tool": task.tool, "arguments": task.arguments}, indent=2, ensure_ascii=False)
     return describe_item(task, links) | {
@@ -68,8 +61,6 @@ def describe_whole(task: Task, links: SignedLinks, *, made_from: Sequence[Task],
         "texts": [make_visible(text) for text in task.texts],
         "note": one_line(task.note),
         "paths": [each.path for each in task.results if each.path],
-        "made_from": [describe_item(each, links) for each in made_from],
-        "used_for": [describe_item(each, links) for each in used_for],
     }
 
 

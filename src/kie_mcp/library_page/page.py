@@ -1,7 +1,6 @@
 """The web application of the library page: the page itself, its data behind a bearer token, and signed links to files.
 
-Nothing here changes anything: every request is a GET. So a web page elsewhere that lets a browser send requests here
-could achieve nothing with them, and it cannot read the answers.
+Nothing in this module changes anything: every request is a GET. `changes.py` has what does.
 """
 
 import logging
@@ -16,15 +15,18 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.marks import FAVOURITE, TAG, TRASHED
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.library_page import descriptions
 from kie_mcp.library_page.archive import write_archive
+from kie_mcp.library_page.changes import Changes, OwnPageOnly, describe_marks
 from kie_mcp.library_page.descriptions import PREFIX
+from kie_mcp.library_page.lineage import trace_lineage
 from kie_mcp.library_page.opened_file import OpenedFile
 from kie_mcp.library_page.signed_links import SignedLinks
 from kie_mcp.library_page.thumbnails import Thumbnails
@@ -45,8 +47,6 @@ COVERS = 4
 """Number of items of a batch that are shown with it."""
 MOST_SELECTED = 200
 """Maximum number of tasks that can be selected, because a link has the ids of all of them."""
-MOST_RELATED = 12
-"""Maximum number of later tasks that are shown beside the task whose results they used."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
 
 SHELL_HEADERS = {
@@ -77,14 +77,25 @@ Conceal = Callable[[Any], Any]
 class LibraryPage:
     """The handlers of all requests of the page."""
 
-    def __init__(self, open_ledger: OpenLedger, find_folder: FindFolder, conceal: Conceal | None = None) -> None:
+    def __init__(
+        self,
+        open_ledger: OpenLedger,
+        find_folder: FindFolder,
+        conceal: Conceal | None = None,
+        *,
+        uploads: Sequence[BaseRoute] = (),
+    ) -> None:
         """Store the arguments.
 
         Args:
             open_ledger: Gives the ledger; the first call opens it.
             find_folder: Gives the folder of the thumbnails.
-            conceal: Removes from a JSON value what callers must not see; None if they may see everything.
+            conceal: Removes from a JSON value what callers must not see; None for the user of this machine, who may
+                see everything and move files to the trash.
+            uploads: The route that takes the files which a user drops on the page.
         """
+        self._changes = Changes(open_ledger, has_trash=conceal is None)
+        self._uploads = uploads
         self._open_ledger = open_ledger
         self._find_folder = find_folder
         self._conceal = conceal or (lambda value: value)
@@ -98,15 +109,19 @@ class LibraryPage:
             token: The bearer token that requests for data need; empty if they need none.
             lifespan: What the application opens when it starts, and closes when it ends.
         """
-        api = Router(
+        api: ASGIApp = Router(
             [
                 Route("/items", self._list_items),
                 Route("/batches", self._list_batches),
                 Route("/months", self._list_months),
                 Route("/tasks/{id}", self._show_task),
                 Route("/selection", self._describe_selection),
+                Route("/page", self._describe_page),
+                *self._changes.build_routes(),
+                *self._uploads,
             ]
         )
+        api = OwnPageOnly(api)
         return Starlette(
             routes=[
                 Route(PREFIX, _send_asset),
@@ -135,15 +150,29 @@ class LibraryPage:
 
     async def _list_items(self, request: Request) -> Response:
         ledger, asked = await self._open_ledger(), dict(request.query_params)
-        if batch := asked.pop("batch", ""):
+        batch, tag, shown_only = asked.pop("batch", ""), asked.pop("tag", ""), asked.pop("only", "")
+        if batch:
             found = await _find_items(ledger, await _get_task(ledger, batch))
         else:
-            found = await find_made(ledger, LIBRARY.check(asked), PAGE_SIZE + 1)
+            marked = [mark for mark in (shown_only, tag and f"{TAG}{tag}") if mark in (FAVOURITE, TRASHED) or tag]
+            hidden = () if TRASHED in marked else (TRASHED,)
+            found = await find_made(
+                ledger, LIBRARY.check(asked), PAGE_SIZE + 1, marked=list(filter(None, marked)), unmarked=hidden
+            )
         shown = found if batch else found[:PAGE_SIZE]
-        answer: dict[str, Any] = {"items": [descriptions.describe_item(each, self._links) for each in shown]}
+        answer: dict[str, Any] = {"items": await self._describe_items(ledger, shown)}
         if len(shown) < len(found):
             answer["next"] = format_cursor(shown[-1])
         return self._answer(answer)
+
+    async def _describe_items(self, ledger: Ledger, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+        marks = await ledger.marks.find([task.id for task in tasks])
+        return [descriptions.describe_item(task, self._links) | describe_marks(marks[task.id]) for task in tasks]
+
+    async def _describe_page(self, _: Request) -> Response:
+        """Tell what this page can do, and which tags there are."""
+        tags = await (await self._open_ledger()).marks.list_tags()
+        return self._answer({"tags": tags, "has_trash": self._changes.has_trash, "takes_files": bool(self._uploads)})
 
     async def _list_batches(self, _: Request) -> Response:
         ledger = await self._open_ledger()
@@ -161,12 +190,10 @@ class LibraryPage:
     async def _show_task(self, request: Request) -> Response:
         ledger = await self._open_ledger()
         task = await _get_task(ledger, request.path_params["id"])
-        earlier = [await ledger.find(id_) for id_ in await ledger.sources_of(task)]
-        names = [name for name in (task.id, task.kie_id) if name]
-        later = await ledger.page(made_from=names, states=("succeeded",), batches=False, limit=MOST_RELATED)
-        made_from = [each for each in earlier if each]
-        used_for = [each for each in later if each.id != task.id]
-        return self._answer(descriptions.describe_whole(task, self._links, made_from=made_from, used_for=used_for))
+        graph = await trace_lineage(ledger, task)
+        items = await self._describe_items(ledger, list(graph.tasks.values()))
+        lineage = {"steps": graph.steps, "edges": graph.edges, "items": items}
+        return self._answer(descriptions.describe_whole(task, self._links) | {"lineage": lineage})
 
     async def _describe_selection(self, request: Request) -> Response:
         named = request.query_params.get("tasks", "")
@@ -252,6 +279,8 @@ ASSETS = {
     "page.css": ("page.css", "text/css"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
     "page.js": ("page.js", "text/javascript"),
+    "parts.css": ("parts.css", "text/css"),
+    "parts.js": ("parts.js", "text/javascript"),
 }
 """For the part of the path after `PREFIX`, the file of the page and its type."""
 
@@ -262,7 +291,8 @@ async def _send_asset(request: Request) -> Response:
     if name not in ASSETS:
         return PlainTextResponse("There is nothing here.", 404)
     file, media_type = ASSETS[name]
-    content = files("kie_mcp.library_page").joinpath(file).read_text(encoding="utf-8")
+    folder = "kie_mcp.page_parts" if file.startswith("parts.") else "kie_mcp.library_page"
+    content = files(folder).joinpath(file).read_text(encoding="utf-8")
     return Response(content, media_type=media_type, headers=SHELL_HEADERS)
 
 

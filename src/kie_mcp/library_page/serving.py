@@ -19,8 +19,10 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.library_page.descriptions import PREFIX
 from kie_mcp.library_page.page import LibraryPage
 from kie_mcp.library_page.thumbnails import FOLDER
+from kie_mcp.server.app import App
 from kie_mcp.server.listener import listen
 from kie_mcp.server.middleware.local_names import LocalNames
+from kie_mcp.server.upload_receiver import UploadReceiver
 
 HOST = "127.0.0.1"
 OPENER = "open-library.html"
@@ -60,20 +62,23 @@ def build_local_page(settings: Settings, token: str) -> ASGIApp:
     """Build the application for the user of this machine, who has the token. It opens the ledger when it starts."""
     set_worth(settings.usd_per_credit)
     opened: list[Ledger] = []
+    # Only what takes dropped files needs a key, and it asks for that when the first file comes.
+    app = App(settings)
 
     @asynccontextmanager
     async def keep_ledger(_: Starlette) -> AsyncIterator[None]:
         ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
         opened.append(ledger)
         try:
-            yield
+            async with app.run():
+                yield
         finally:
             await ledger.close()
 
     async def get_ledger() -> Ledger:
         return opened[0]
 
-    page = LibraryPage(get_ledger, lambda: settings.state_dir / FOLDER)
+    page = LibraryPage(get_ledger, lambda: settings.state_dir / FOLDER, uploads=UploadReceiver(app).build_routes())
     return LocalNames(page.build(token, keep_ledger), HOST)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from kie_mcp.catalog.credits import format_credits, format_number, format_worth, to_integer, usd_field
-from kie_mcp.errors import KieMcpError
+from kie_mcp.errors import ConfirmationNeeded, KieMcpError
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.batch import WITHOUT_RESULT, describe_items
@@ -43,9 +43,21 @@ def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False
 def build_error_result(error: KieMcpError) -> CallToolResult:
     """Build the result of a tool call that failed; the result tells the agent what went wrong and what to do next."""
     status = "unknown" if error.billed is None else "failed"
-    answer = {"task_id": error.task_id} if error.task_id else {}
+    answer: Answer = {"task_id": error.task_id} if error.task_id else {}
+    if isinstance(error, ConfirmationNeeded):
+        answer |= _describe_question(error)
     text = f"{error.task_id} {status}: {format_error(error.as_dict())}".lstrip()
     return build_result({**answer, "status": status, "error": error.as_dict()}, text, is_error=True)
+
+
+def _describe_question(needed: ConfirmationNeeded) -> Answer:
+    """Return the price and the balance that the user is asked about, in the fields of a quote."""
+    answer: Answer = {}
+    if needed.credits is not None:
+        answer |= {"counted_credits": needed.credits, **usd_field("counted_usd", needed.credits)}
+    if needed.balance is not None:
+        answer |= {"balance": needed.balance, **usd_field("balance_usd", needed.balance)}
+    return answer
 
 
 def format_error(error: Mapping[str, Any]) -> str:

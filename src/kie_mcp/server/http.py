@@ -139,8 +139,10 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
     async def open_ledger() -> Ledger:
         return (await app.runner()).ledger
 
-    page = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide).build(token)
-    return LocalNames(page, host) if _is_loopback(host) else page
+    uploads = UploadReceiver(app).build_routes()
+    page = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide, uploads=uploads)
+    built = page.build(token)
+    return LocalNames(built, host) if _is_loopback(host) else built
 
 
 def _is_loopback(host: str) -> bool:

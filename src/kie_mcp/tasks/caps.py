@@ -76,11 +76,14 @@ class Rules:
         before = f" {format_credits(spent.hour)} were spent in the last hour without asking." if spent.hour else ""
         if task.reserved > self.confirm_above:
             raise ConfirmationNeeded(
-                f"{task.cost}: so much needs the user's word.{before}", setting="KIE_MCP_CONFIRM_ABOVE"
+                f"{task.cost}: so much needs the user's word.{before}",
+                setting="KIE_MCP_CONFIRM_ABOVE",
+                credits=task.reserved,
             )
         if self.confirm_hourly and spent.hour + task.reserved > self.confirm_hourly:
             raise ConfirmationNeeded(
                 f"{task.cost}.{before} Above {format_number(self.confirm_hourly)} in an hour, "
                 "the next call needs the user's word.",
                 setting="KIE_MCP_CONFIRM_HOURLY",
+                credits=task.reserved,
             )

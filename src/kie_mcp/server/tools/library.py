@@ -59,8 +59,17 @@ async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
     return build_page_result({"made": rows[: len(lines)]}, lines, last, "Nothing like that was made.")
 
 
-async def find_made(ledger: Ledger, arguments: Library, limit: int) -> list[Task]:
+async def find_made(
+    ledger: Ledger, arguments: Library, limit: int, *, marked: Sequence[str] = (), unmarked: Sequence[str] = ()
+) -> list[Task]:
     """Return the succeeded tasks that match the arguments, the newest first, at most `limit`.
+
+    Args:
+        ledger: The ledger.
+        arguments: What to look for.
+        limit: Largest number of tasks.
+        marked: Only tasks that have each of these marks.
+        unmarked: Only tasks that have none of these marks.
 
     Raises:
         InvalidCall: When a date or the cursor cannot be read.
@@ -75,6 +84,8 @@ async def find_made(ledger: Ledger, arguments: Library, limit: int) -> list[Task
         credits_range=(arguments.min_credits, arguments.max_credits),
         made_from=await _task_names(ledger, arguments.made_from),
         batches=False,
+        marked=marked,
+        unmarked=unmarked,
         before=parse_cursor(arguments.cursor),
         limit=limit,
     )
