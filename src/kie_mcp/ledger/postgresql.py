@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import anyio
@@ -41,10 +42,12 @@ PAUSE_SECONDS = 1
 class PostgresqlDatabase(Database):
     """A PostgreSQL database with a schema for the ledger; the processes that share it may be on many machines."""
 
-    def __init__(self, engine: AsyncEngine, schema: str, busy_seconds: float) -> None:
+    def __init__(self, engine: AsyncEngine, schema: str, busy_seconds: float, *, is_guest: bool = False) -> None:
         super().__init__(engine)
         self._schema = schema
         self._busy_seconds = busy_seconds
+        self._is_guest = is_guest
+        """Whether the connections belong to another object of this class, whose tables they find otherwise."""
 
     @classmethod
     async def open(
@@ -67,7 +70,7 @@ class PostgresqlDatabase(Database):
             raise _refusal("the URL cannot be read") from None
         database = cls(engine, schema, busy_seconds)
         try:
-            await database._migrate(revisions)
+            await database.upgrade(revisions)
         except BaseException as error:
             await dispose(engine)
             if isinstance(error, sa.exc.SQLAlchemyError):
@@ -75,7 +78,23 @@ class PostgresqlDatabase(Database):
             raise
         return database
 
-    async def _migrate(self, revisions: Revisions) -> None:
+    async def open_beside(self, folder: Path, schema: str) -> Self:
+        """Open another schema, on the same connections."""
+        del folder
+        database = type(self)(self._engine, schema, self._busy_seconds, is_guest=True)
+        try:
+            await database.upgrade(REVISIONS)
+        except sa.exc.SQLAlchemyError as error:
+            raise _refusal(getattr(error, "orig", None) or error) from None
+        return database
+
+    async def close(self) -> None:
+        """Close all connections, if they are this object's own."""
+        if not self._is_guest:
+            await super().close()
+
+    async def upgrade(self, revisions: Revisions) -> None:
+        """Create the schema, or upgrade its tables, unless another process has done that."""
         async with self.reading() as connection:
             if await connection.run_sync(find_version, revisions) == revisions.newest:
                 return
@@ -88,8 +107,7 @@ class PostgresqlDatabase(Database):
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
             # The extension may be in another schema, if somebody else has created it.
             place = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
-            path = f"{self._schema}, {await connection.scalar(place)}"
-            await connection.execute(sa.select(sa.func.set_config("search_path", path, True)))  # noqa: FBT003
+            await _find_tables_in(connection, f"{self._schema}, {await connection.scalar(place)}")
             await connection.run_sync(migrate, revisions)
 
     @asynccontextmanager
@@ -103,6 +121,9 @@ class PostgresqlDatabase(Database):
         seconds = self._busy_seconds + STATEMENT_SECONDS + PATIENCE_SECONDS
         with anyio.move_on_after(seconds, shield=True) as scope:
             async with self._engine.begin() as connection:
+                if self._is_guest:
+                    # The end of the transaction takes this back, so no other schema's transaction begins with it.
+                    await _find_tables_in(connection, self._schema)
                 yield connection
         if scope.cancelled_caught:
             raise sa.exc.TimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
@@ -119,7 +140,12 @@ class PostgresqlDatabase(Database):
         return float((await connection.execute(time)).scalar_one())
 
     async def listen(self) -> None:
-        """Tell `changes` what other processes change, in an endless loop; connect again when a connection is lost."""
+        """Tell `changes` what other processes change, in an endless loop; connect again when a connection is lost.
+
+        A guest is told nothing, because each would need a connection of its own: whoever waits has to look.
+        """
+        if self._is_guest:
+            return
         while True:
             try:
                 async with await self._connect() as connection:
@@ -139,6 +165,11 @@ class PostgresqlDatabase(Database):
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
         return await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
+
+
+async def _find_tables_in(connection: AsyncConnection, path: str) -> None:
+    """Set the schemas in which the statements of this transaction find tables."""
+    await connection.execute(sa.select(sa.func.set_config("search_path", path, True)))  # noqa: FBT003
 
 
 class _TextDumper(StrDumper):

@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0005"
+NEWEST = "0006"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
@@ -198,4 +198,19 @@ confirmations = sa.Table(
 """The confirmation ids that no create has used up, one row each.
 
 `fingerprint` is the idempotency key of the call that the id confirms.
+"""
+
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False, index=True),
+    sa.Column("credits", sa.Float, nullable=False),
+    sa.Column("ended", sa.Boolean, nullable=False, index=True),
+)
+"""What the paid tasks of all tenants cost or may cost, one row each, in the ledger that the tenants have in common.
+
+`id` is the task's id in the ledger of its tenant, and `holder` the process that runs the tenant's tasks.
 """

@@ -77,18 +77,25 @@ Conceal = Callable[[Any], Any]
 class LibraryPage:
     """The handlers of all requests of the page."""
 
-    def __init__(self, open_ledger: OpenLedger, find_folder: FindFolder, conceal: Conceal | None = None) -> None:
+    def __init__(
+        self,
+        open_ledger: OpenLedger,
+        find_folder: FindFolder,
+        conceal: Conceal | None = None,
+        links: SignedLinks | None = None,
+    ) -> None:
         """Store the arguments.
 
         Args:
             open_ledger: Gives the ledger; the first call opens it.
             find_folder: Gives the folder of the thumbnails.
             conceal: Takes out of a JSON value what callers must not see; None shows all.
+            links: Signs the links to files; None for links of this page alone.
         """
         self._open_ledger = open_ledger
         self._find_folder = find_folder
         self._conceal = conceal or (lambda value: value)
-        self._links = SignedLinks()
+        self._links = links or SignedLinks()
         self._thumbnails: Thumbnails | None = None
 
     def build(self, token: str, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
