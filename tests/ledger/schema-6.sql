@@ -1,4 +1,4 @@
--- The ledger's tables in version 5. Stays as it is: the tests upgrade from here.
+-- The ledger's tables in version 6. Stays as it is: the tests upgrade from here.
 
 CREATE TABLE ledger (
     version INTEGER NOT NULL
