@@ -102,7 +102,9 @@ class PostgresqlDatabase(Database):
         async with self._engine.begin() as connection:
             await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             await self.lock(connection, "migration")
-            if not await connection.scalar(sa.select(sa.func.to_regnamespace(self._schema))):
+            # After a wait for a lock, `to_regnamespace` may say what it knew before; a query of the table does not.
+            known = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+            if not await connection.scalar(known, {"name": self._schema}):
                 await connection.execute(sa.schema.CreateSchema(self._schema))
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
             # The extension may be in another schema, if somebody else has created it.
