@@ -213,6 +213,26 @@ async def test_the_tasks_of_a_dead_process_go_on_if_the_key_can_be_found(
     assert set(asked) == {"ann"}
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_process_hears_of_the_tasks_of_its_tenants_on_one_connection(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with (
+        run_tenants(build_app(settings, transport, clock)) as one,
+        run_tenants(build_app(settings, transport, clock)) as two,
+        one.use(ANN) as writing,
+        two.use(ANN) as reading,
+        two.use(BOB) as another,
+    ):
+        ledgers = [(await app.runner()).ledger for app in (writing, reading, another)]
+        changes = [ledger.database.changes for ledger in ledgers]
+        await wait_until(lambda: all(each.are_told for each in changes))
+        made = await make_picture(writing)
+        with anyio.fail_after(20):
+            await changes[1].wait(made.id)
+    assert not changes[2].are_told
+
+
 async def test_an_app_is_closed_when_it_is_idle_and_opened_again_by_the_next_call(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
 ) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.changes import Changes
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 
@@ -36,18 +37,23 @@ STATEMENT_SECONDS = 10
 PATIENCE_SECONDS = 2
 """Seconds that a transaction waits for an answer after the database should have ended it."""
 PAUSE_SECONDS = 1
-"""Seconds between two attempts to hear of changes again."""
+"""Seconds between two attempts to hear of changes again, and until a schema that was opened is listened to."""
 
 
 class PostgresqlDatabase(Database):
     """A PostgreSQL database with a schema for the ledger; the processes that share it may be on many machines."""
 
-    def __init__(self, engine: AsyncEngine, schema: str, busy_seconds: float, *, is_guest: bool = False) -> None:
+    def __init__(
+        self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, Changes] | None = None
+    ) -> None:
         super().__init__(engine)
         self._schema = schema
         self._busy_seconds = busy_seconds
-        self._is_guest = is_guest
+        self._is_guest = heard is not None
         """Whether the connections belong to another object of this class, whose tables they find otherwise."""
+        self._heard = {} if heard is None else heard
+        """The schemas on these connections in which others may change tasks, each with who waits for that."""
+        self._heard[schema] = self.changes
 
     @classmethod
     async def open(
@@ -81,16 +87,21 @@ class PostgresqlDatabase(Database):
     async def open_beside(self, folder: Path, schema: str) -> Self:
         """Open another schema, on the same connections."""
         del folder
-        database = type(self)(self._engine, schema, self._busy_seconds, is_guest=True)
+        database = type(self)(self._engine, schema, self._busy_seconds, self._heard)
         try:
             await database.upgrade(REVISIONS)
-        except sa.exc.SQLAlchemyError as error:
-            raise _refusal(getattr(error, "orig", None) or error) from None
+        except BaseException as error:
+            await database.close()
+            if isinstance(error, sa.exc.SQLAlchemyError):
+                raise _refusal(getattr(error, "orig", None) or error) from None
+            raise
         return database
 
     async def close(self) -> None:
         """Close all connections, if they are this object's own."""
-        if not self._is_guest:
+        if self._is_guest:
+            self._heard.pop(self._schema, None)
+        else:
             await super().close()
 
     async def upgrade(self, revisions: Revisions) -> None:
@@ -142,27 +153,43 @@ class PostgresqlDatabase(Database):
         return float((await connection.execute(time)).scalar_one())
 
     async def listen(self) -> None:
-        """Tell `changes` what other processes change, in an endless loop; connect again when a connection is lost.
+        """Tell who waits what other processes change, in an endless loop; connect again when a connection is lost.
 
-        A guest is told nothing, because each would need a connection of its own: whoever waits has to look.
+        One connection hears of the changes in all schemas of this process, so a guest has nothing to do.
         """
         if self._is_guest:
             return
         while True:
             try:
                 async with await self._connect() as connection:
-                    await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._schema)))
-                    self.changes.are_told = True
-                    # What was changed before is told to nobody else.
-                    self.changes.tell_all()
-                    async for notification in connection.notifies():
-                        self.changes.tell(notification.payload)
+                    await self._hear(connection)
             except psycopg.Error as error:
                 logger.info("Changes by other processes are not told: %s", error)
             finally:
-                self.changes.are_told = False
-            self.changes.tell_all()
+                for changes in self._heard.values():
+                    changes.are_told = False
+            for changes in self._heard.values():
+                changes.tell_all()
             await anyio.sleep(PAUSE_SECONDS)
+
+    async def _hear(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        listening: set[str] = set()
+        while True:
+            for schema in listening - self._heard.keys():
+                await connection.execute(psycopg.sql.SQL("UNLISTEN {}").format(psycopg.sql.Identifier(schema)))
+                listening.remove(schema)
+            for schema in self._heard.keys() - listening:
+                await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(schema)))
+                listening.add(schema)
+            for schema, changes in self._heard.items():
+                if schema in listening and not changes.are_told:
+                    changes.are_told = True
+                    # What was changed before is told to nobody else.
+                    changes.tell_all()
+            # Now and then, a schema was opened or closed.
+            async for notification in connection.notifies(timeout=PAUSE_SECONDS):
+                if waiting := self._heard.get(notification.channel):
+                    waiting.tell(notification.payload)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)

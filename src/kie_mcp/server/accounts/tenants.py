@@ -160,6 +160,7 @@ class Tenants:
                 ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
                 self._stack.push_async_callback(ledger.close)
                 self._reservations = Reservations(ledger.database, self._process)
+                self._group.start_soon(ledger.database.listen)
                 self._common = ledger
         return self._common
 
