@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -37,6 +37,7 @@ GUARDS = (
     "max_credits_per_task",
     "max_credits_per_day",
     "max_credits_per_session",
+    "max_credits_per_day_all",
     "confirm_above",
     "confirm_hourly",
     "repeat_window",
@@ -108,6 +109,8 @@ class Settings(BaseSettings):
     """Most credits that all server processes with this ledger may spend together in 24 hours; None means no limit."""
     max_credits_per_session: Credits | None = None
     """Most credits that this server process may spend from its start to its end; None means no limit."""
+    max_credits_per_day_all: Credits | None = None
+    """Most credits that all tenants may spend together in 24 hours; the other caps hold for each tenant."""
     usd_per_credit: Credits = 0.005
     """Price of one credit in US dollars; answers show costs in dollars too, unless this setting is 0."""
     confirm_above: Credits = 150
@@ -116,6 +119,10 @@ class Settings(BaseSettings):
     """Credits that tasks of one hour may cost together before a person has to confirm the next task; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
+    caller_keys: bool = False
+    """Whether each HTTP caller sends its own KIE key, which pays, and by which it is one of several tenants."""
+    tenant_secret: SecretStr | None = None
+    """Secret by which the names of such tenants are computed; if None, the server makes one in `data_dir`."""
     workers: int = Field(1, ge=1, le=64)
     """Number of processes in which `serve --http` runs, on one port and one ledger."""
     log_format: Literal["text", "json"] = "text"
@@ -145,7 +152,7 @@ class Settings(BaseSettings):
             raise ValueError("KIE calls only one address; leave KIE_MCP_CALLBACK_URL out")
         return value
 
-    @field_validator("http_token", "callback_secret", "webhook_key")
+    @field_validator("http_token", "callback_secret", "webhook_key", "tenant_secret")
     @classmethod
     def _read_token(cls, value: SecretStr | None) -> SecretStr | None:
         # Blanks at the ends of a header are not part of it, so no caller could send them.
@@ -169,6 +176,12 @@ class Settings(BaseSettings):
         if "@" in urlsplit(url).netloc.rpartition("@")[0] or "#" in url:
             raise ValueError("has a character in the user or password that must be written as %40 (@) or %23 (#)")
         return SecretStr(url)
+
+    def for_tenant(self, name: str, key: SecretStr | None, callback_secret: SecretStr | None) -> Self:
+        """Return the settings of one tenant, which has folders of its own, and a KIE key of its own if one is given."""
+        folders = {"data_dir": self.data_dir / "tenants" / name, "output_dir": self.output_dir / name}
+        keys = {"api_key": key, "keyring": False} if key else {"api_key_file": self.key_file}
+        return self.model_copy(update={**folders, **keys, "callback_secret": callback_secret})
 
     @property
     def ledger_url(self) -> str:

@@ -4,6 +4,7 @@
     * InvalidCall           the arguments are wrong; nothing was sent
     * CapReached            the task would cost more than the operator allows; nothing was sent
     * ConfirmationNeeded    a person has to agree to the cost first; nothing was sent
+    * NotAllowed            the caller may look, but start nothing; nothing was sent
     * ConfigurationError    the operator has to set something
     * ApiError              KIE answered with an error, or not at all
         * AuthError             the key is missing, wrong or not allowed
@@ -78,6 +79,12 @@ class ConfirmationNeeded(KieMcpError):
     """The most credits that the call may cost; None when nobody has looked."""
     balance: float | None = None
     """The credits of the account; None when nobody has looked."""
+
+
+class NotAllowed(KieMcpError):
+    """The caller may look, but start nothing; nothing was sent and nothing was charged."""
+
+    category = "not_allowed"
 
 
 class ConfigurationError(KieMcpError):

@@ -181,10 +181,20 @@ def test_no_span_has_a_prompt_or_the_key(observed: Observed) -> None:
 
 def test_the_log_is_json_and_tells_what_became_of_each_task(observed: Observed) -> None:
     lines = [json.loads(line) for line in observed.log[-1].splitlines() if line.startswith("{")]
-    saved = {line["task"] for line in lines if line.get("state") == "succeeded" and line["saved"]}
+    saved = {line["task"] for line in lines if line.get("state") == "succeeded" and line.get("saved")}
     assert len(saved) == CALLS
     assert {"time", "level", "logger", "message"} <= set(lines[0])
     assert PROMPT not in "".join(observed.log)
+
+
+def test_the_log_has_a_line_when_a_paid_call_is_accepted_and_one_when_it_has_ended(observed: Observed) -> None:
+    lines = [json.loads(line) for line in observed.log[-1].splitlines() if line.startswith("{")]
+    for event, charge in (("accepted", None), ("ended", 4)):
+        told = [line for line in lines if line.get("audit") == event]
+        assert len({line["task"] for line in told}) == len(told) == CALLS
+        assert {(line["tool"], line["credits"], line["estimate"]) for line in told} == {
+            ("nano_banana_image", charge, 4)
+        }
 
 
 def format_error(error: Exception, key: str) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from support.clock import JumpingClock, let_others_run
 from support.preloaded import preloaded_parameters
 from support.runners import InterceptedKie
 from support.servers import serve_app
+from support.task_requests import TaskParamsWithResponses, request_task
 from support.tasks import NOW, task
 
 from kie_mcp.config import Settings
-from kie_mcp.demo.task_follower import GetTaskParams, GetTaskResult, TaskFollower, TaskHandle
+from kie_mcp.demo.task_follower import GetTaskResult, TaskFollower, TaskHandle
 from kie_mcp.errors import TaskFailed
 from kie_mcp.ledger.task import Result as File
 from kie_mcp.ledger.task import Task
@@ -37,28 +38,12 @@ from kie_mcp.server.tools import dispatcher
 pytestmark = pytest.mark.anyio
 
 
-class TaskParamsWithResponses(GetTaskParams):
-    """Parameters with input responses, for tasks/update."""
-
-    input_responses: dict[str, Any] | None = None
-
-
-class TaskRequest(Request[TaskParamsWithResponses, str]):
-    name_param = "taskId"
-
-
 class TaskRequestWithoutHeader(Request[TaskParamsWithResponses, str]):
     """The same request without the Mcp-Name header."""
 
 
 def ignore(_: str) -> None:
     """Ignore the follower's reports."""
-
-
-async def request_task(client: Client, method: str, task_id: str, **more: Any) -> dict[str, Any]:
-    """Call one of the extension's methods."""
-    request = TaskRequest(method=f"tasks/{method}", params=TaskParamsWithResponses(task_id=task_id, **more))
-    return (await client.session.send_request(request, GetTaskResult)).root
 
 
 async def start_task(client: Client, tool: str = "kling_video", **arguments: Any) -> TaskHandle:

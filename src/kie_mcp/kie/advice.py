@@ -25,6 +25,8 @@ KIE = Advice(
     top_up="Top up at https://kie.ai/billing",
     change_key="Check KIE_API_KEY, and the key's IP list at https://kie.ai/api-key.",
 )
+KEY_OF_CALLER = "Check the KIE key that you send with each request, and its IP list at https://kie.ai/api-key."
+"""What to do when KIE refuses a key that the caller of this server has sent."""
 SANDBOX_KEY = "sandbox"
 """The API key of the sandbox; it differs from all keys that KIE gives to users."""
 SANDBOX = Advice(

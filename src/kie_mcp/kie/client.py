@@ -105,6 +105,8 @@ class KieClient:
         """Name of the account: a hash of the API key, which does not reveal the key."""
         self.advice = find_advice(key)
         """What the account's owner can do outside of kie-mcp when something goes wrong."""
+        self.is_shared = False
+        """Whether callers who may not see one another's tasks use the account."""
         self._create_limiter = create_limiter
         self._observe = observe
         self._create_order = anyio.Lock()

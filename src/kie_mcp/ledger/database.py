@@ -6,7 +6,8 @@ The subclasses in `sqlite.py` and `postgresql.py` open a database.
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import anyio
 import sqlalchemy as sa
@@ -50,6 +51,14 @@ class Database(ABC):
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection
+
+    @abstractmethod
+    async def open_beside(self, folder: Path, schema: str) -> Self:
+        """Open another ledger's database in the same place: a file in the folder, or a schema in PostgreSQL.
+
+        Raises:
+            ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
+        """
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:

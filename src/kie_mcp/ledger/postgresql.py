@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import anyio
@@ -11,6 +12,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.changes import Changes
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 
@@ -35,16 +37,23 @@ STATEMENT_SECONDS = 10
 PATIENCE_SECONDS = 2
 """Seconds that a transaction waits for an answer after the time in which the database should have ended it."""
 PAUSE_SECONDS = 1
-"""Seconds between two attempts to listen for changes again."""
+"""Seconds between two attempts to listen for changes again, and between two looks for newly opened schemas."""
 
 
 class PostgresqlDatabase(Database):
     """A PostgreSQL database with a schema for the ledger; the processes that share it may be on many machines."""
 
-    def __init__(self, engine: AsyncEngine, schema: str, busy_seconds: float) -> None:
+    def __init__(
+        self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, Changes] | None = None
+    ) -> None:
         super().__init__(engine)
         self._schema = schema
         self._busy_seconds = busy_seconds
+        self._is_guest = heard is not None
+        """Whether the connections belong to another object of this class, whose tables they find otherwise."""
+        self._heard = {} if heard is None else heard
+        """The schemas on these connections in which others may change tasks, each with who waits for that."""
+        self._heard[schema] = self.changes
 
     @classmethod
     async def open(
@@ -67,7 +76,7 @@ class PostgresqlDatabase(Database):
             raise _refusal("the URL cannot be read") from None
         database = cls(engine, schema, busy_seconds)
         try:
-            await database._migrate(revisions)
+            await database.upgrade(revisions)
         except BaseException as error:
             await dispose(engine)
             if isinstance(error, sa.exc.SQLAlchemyError):
@@ -75,7 +84,28 @@ class PostgresqlDatabase(Database):
             raise
         return database
 
-    async def _migrate(self, revisions: Revisions) -> None:
+    async def open_beside(self, folder: Path, schema: str) -> Self:
+        """Open another schema, on the same connections."""
+        del folder
+        database = type(self)(self._engine, schema, self._busy_seconds, self._heard)
+        try:
+            await database.upgrade(REVISIONS)
+        except BaseException as error:
+            await database.close()
+            if isinstance(error, sa.exc.SQLAlchemyError):
+                raise _refusal(getattr(error, "orig", None) or error) from None
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Close all connections, if they are this object's own."""
+        if self._is_guest:
+            self._heard.pop(self._schema, None)
+        else:
+            await super().close()
+
+    async def upgrade(self, revisions: Revisions) -> None:
+        """Create the schema, or upgrade its tables, unless another process has done that."""
         async with self.reading() as connection:
             if await connection.run_sync(find_version, revisions) == revisions.newest:
                 return
@@ -83,13 +113,14 @@ class PostgresqlDatabase(Database):
         async with self._engine.begin() as connection:
             await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             await self.lock(connection, "migration")
-            if not await connection.scalar(sa.select(sa.func.to_regnamespace(self._schema))):
+            # After a wait for a lock, `to_regnamespace` may say what it knew before; a query of the table does not.
+            known = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+            if not await connection.scalar(known, {"name": self._schema}):
                 await connection.execute(sa.schema.CreateSchema(self._schema))
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
             # The extension may be in another schema, if somebody else has created it.
             place = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
-            path = f"{self._schema}, {await connection.scalar(place)}"
-            await connection.execute(sa.select(sa.func.set_config("search_path", path, True)))  # noqa: FBT003
+            await _find_tables_in(connection, f"{self._schema}, {await connection.scalar(place)}")
             await connection.run_sync(migrate, revisions)
 
     @asynccontextmanager
@@ -103,6 +134,9 @@ class PostgresqlDatabase(Database):
         seconds = self._busy_seconds + STATEMENT_SECONDS + PATIENCE_SECONDS
         with anyio.move_on_after(seconds, shield=True) as scope:
             async with self._engine.begin() as connection:
+                if self._is_guest:
+                    # The end of the transaction takes this back, so no other schema's transaction begins with it.
+                    await _find_tables_in(connection, self._schema)
                 yield connection
         if scope.cancelled_caught:
             raise sa.exc.TimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
@@ -119,26 +153,52 @@ class PostgresqlDatabase(Database):
         return float((await connection.execute(time)).scalar_one())
 
     async def listen(self) -> None:
-        """Report changes by other processes to `changes`, in an endless loop; connect again after a lost connection."""
+        """Report changes by other processes to `changes`, in an endless loop; connect again after a lost connection.
+
+        One connection listens for the changes in all schemas of this process, so a guest has nothing to do.
+        """
+        if self._is_guest:
+            return
         while True:
             try:
                 async with await self._connect() as connection:
-                    await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._schema)))
-                    self.changes.are_told = True
-                    # Changes before this moment were not reported.
-                    self.changes.tell_all()
-                    async for notification in connection.notifies():
-                        self.changes.tell(notification.payload)
+                    await self._hear(connection)
             except psycopg.Error as error:
                 logger.info("Changes by other processes are not told: %s", error)
             finally:
-                self.changes.are_told = False
-            self.changes.tell_all()
+                for changes in self._heard.values():
+                    changes.are_told = False
+            for changes in self._heard.values():
+                changes.tell_all()
             await anyio.sleep(PAUSE_SECONDS)
+
+    async def _hear(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        listening: set[str] = set()
+        while True:
+            for schema in listening - self._heard.keys():
+                await connection.execute(psycopg.sql.SQL("UNLISTEN {}").format(psycopg.sql.Identifier(schema)))
+                listening.remove(schema)
+            for schema in self._heard.keys() - listening:
+                await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(schema)))
+                listening.add(schema)
+            for schema, changes in self._heard.items():
+                if schema in listening and not changes.are_told:
+                    changes.are_told = True
+                    # What was changed before is told to nobody else.
+                    changes.tell_all()
+            # Now and then, a schema was opened or closed.
+            async for notification in connection.notifies(timeout=PAUSE_SECONDS):
+                if waiting := self._heard.get(notification.channel):
+                    waiting.tell(notification.payload)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
         return await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
+
+
+async def _find_tables_in(connection: AsyncConnection, path: str) -> None:
+    """Set the schemas in which the statements of this transaction find tables."""
+    await connection.execute(sa.select(sa.func.set_config("search_path", path, True)))  # noqa: FBT003
 
 
 class _TextDumper(StrDumper):

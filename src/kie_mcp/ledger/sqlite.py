@@ -84,6 +84,11 @@ class SqliteDatabase(Database):
             async with self._writers, self.reading() as connection:
                 yield connection
 
+    async def open_beside(self, folder: Path, schema: str) -> Self:
+        """Open the file in another folder."""
+        del schema
+        return await self.open(folder)
+
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
         """Acquire the write lock, which SQLite has only once for the whole file, for any purpose."""
         del purpose

@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0006"
+NEWEST = "0007"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
@@ -207,3 +207,17 @@ marks = sa.Table(
     sa.Column("mark", sa.Text, primary_key=True, index=True),
 )
 """What users have marked tasks with, one row for each mark of a task; see `marks.py`."""
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False, index=True),
+    sa.Column("credits", sa.Float, nullable=False),
+    sa.Column("ended", sa.Boolean, nullable=False, index=True),
+)
+"""What the paid tasks of all tenants cost or may cost, one row each, in the ledger that the tenants have in common.
+
+`id` is the task's id in the ledger of its tenant, and `holder` the process that runs the tenant's tasks.
+"""

@@ -83,6 +83,7 @@ class LibraryPage:
         find_folder: FindFolder,
         conceal: Conceal | None = None,
         *,
+        links: SignedLinks | None = None,
         uploads: Sequence[BaseRoute] = (),
     ) -> None:
         """Store the arguments.
@@ -92,6 +93,7 @@ class LibraryPage:
             find_folder: Gives the folder of the thumbnails.
             conceal: Removes from a JSON value what callers must not see; None for the user of this machine, who may
                 see everything and move files to the trash.
+            links: Signs the links to files; None for links of this page alone.
             uploads: The route that takes the files which a user drops on the page.
         """
         self._changes = Changes(open_ledger, has_trash=conceal is None)
@@ -99,7 +101,7 @@ class LibraryPage:
         self._open_ledger = open_ledger
         self._find_folder = find_folder
         self._conceal = conceal or (lambda value: value)
-        self._links = SignedLinks()
+        self._links = links or SignedLinks()
         self._thumbnails: Thumbnails | None = None
 
     def build(self, token: str, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:

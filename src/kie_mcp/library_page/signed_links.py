@@ -5,6 +5,7 @@ There is no cookie: a browser sends a cookie to every port of a host, and so to 
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
 SIGNATURE = "key"
@@ -14,12 +15,15 @@ SIGNATURE = "key"
 class SignedLinks:
     """Signs links and checks them; the links of one process work until that process ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Mapping[str, str] | None = None) -> None:
+        """Make a secret; each link has these fields in its query as well."""
+        self._fields = dict(fields or {})
         self._secret = secrets.token_bytes(32)
 
     def sign(self, path: str, **query: str) -> str:
         """Return a link to a path, with its query and a signature for both."""
-        return f"{path}?{urlencode({**query, SIGNATURE: self._compute(path, query)})}"
+        whole = {**query, **self._fields}
+        return f"{path}?{urlencode({**whole, SIGNATURE: self._compute(path, whole)})}"
 
     def is_signed(self, path: str, query: str) -> bool:
         """Return whether this process signed a link to a path with this query."""

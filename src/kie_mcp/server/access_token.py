@@ -6,6 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.folder import create_folder
 
@@ -13,6 +14,8 @@ FILE, SETTING = "http-token", "KIE_MCP_HTTP_TOKEN"
 """Name of the file of the bearer token in the data folder, and the setting that takes its place."""
 CALLBACK_FILE, CALLBACK_SETTING = "callback-secret", "KIE_MCP_CALLBACK_SECRET"
 """Name of the file of the secret for KIE's callbacks, and the setting that takes its place."""
+TENANT_FILE, TENANT_SETTING = "tenant-secret", "KIE_MCP_TENANT_SECRET"
+"""Name of the file of the secret for the names of tenants, and the setting that takes its place."""
 SHORTEST = 16
 """Fewest characters of a token for an address that others can reach; a shorter one could be guessed."""
 
@@ -37,6 +40,17 @@ def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -
             f"The file of the token, {place}, cannot be used: {getattr(error, 'strerror', None) or 'it is no text'}.",
             f"Delete it, or set {setting}.",
         ) from None
+
+
+def read_callback_secret(settings: Settings) -> str:
+    """Return the secret of the addresses for KIE's calls; the first time, make one unless the settings have it.
+
+    Raises:
+        ConfigurationError: When the file of the secret cannot be used.
+    """
+    if settings.callback_secret:
+        return settings.callback_secret.get_secret_value()
+    return read_or_make_token(settings.data_dir, CALLBACK_FILE, CALLBACK_SETTING)[0]
 
 
 def _write_new(place: Path) -> None:

@@ -19,13 +19,17 @@ from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, KieMcpError
 from kie_mcp.server.roots import Roots
 from kie_mcp.server.selection import Selection
+from kie_mcp.server.tenancy import Tenancy
 
 if TYPE_CHECKING:
     import httpx2
 
     from kie_mcp.config import Settings
+    from kie_mcp.kie.client import KieClient
     from kie_mcp.kie.discovery import Discovery
     from kie_mcp.kie.observation import Observe
+    from kie_mcp.kie.rate_limit import CreateLimiter
+    from kie_mcp.ledger.ledger import Ledger
     from kie_mcp.ledger.task import Task
     from kie_mcp.tasks.callbacks import Callbacks
     from kie_mcp.tasks.runner import Runner
@@ -72,6 +76,8 @@ class App:
         self.local_files = local_files
         """Whether callers run on this machine: only they may name its files, and are told its paths."""
         self._transport = transport
+        self.tenancy: Tenancy | None = None
+        """What the app of one of several tenants needs to know of the others; None if there is only one."""
         self._open_lock = anyio.Lock()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
@@ -136,6 +142,17 @@ class App:
                 self._runner = await self._open()
         return self._runner
 
+    def build_tenant(self, settings: "Settings", tenancy: Tenancy) -> "App":
+        """Return the app of one tenant: it has other settings, and the same tools, transport, clock and observers."""
+        app = App(settings, selection=self.selection, local_files=False, transport=self._transport, clock=self.clock)
+        app.tenancy, app.observers, app.observe_request = tenancy, [*self.observers], self.observe_request
+        return app
+
+    @property
+    def opened_runner(self) -> "Runner | None":
+        """The runner of tasks, if a call has opened it."""
+        return self._runner
+
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
         """Run a function in the background; its errors are logged."""
 
@@ -178,10 +195,8 @@ class App:
 
     async def _open_parts(self, opened: AsyncExitStack) -> "Runner":
         from kie_mcp.catalog.credits import set_worth
-        from kie_mcp.kie.client import KieClient
         from kie_mcp.kie.discovery import Discovery
         from kie_mcp.kie.snapshot import load_snapshot
-        from kie_mcp.ledger.ledger import Ledger
         from kie_mcp.tasks.allowed_folders import AllowedFolders
         from kie_mcp.tasks.caps import Caps, Rules
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
@@ -194,18 +209,13 @@ class App:
         set_worth(settings.usd_per_credit)
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
-        ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
+        transport = self._transport or (self._run_sandbox(settings) if settings.sandbox else None)
+        ledger = await self._open_ledger(settings, key, transport)
         opened.push_async_callback(ledger.close)
-        client = KieClient(
-            key,
-            base_url=settings.base_url,
-            upload_url=settings.upload_url,
-            service=settings.route == "service",
-            transport=self._transport or (self._run_sandbox(settings) if settings.sandbox else None),
-            clock=self.clock,
-            create_limiter=LedgerCreateLimiter(ledger, self.clock),
-            observe=self.observe_request,
-        )
+        shares_account = self.tenancy and self.tenancy.shares_account
+        common = await self.tenancy.open_common_ledger() if self.tenancy and shares_account else None
+        client = self._build_client(settings, key, transport, LedgerCreateLimiter(ledger, self.clock, common))
+        client.is_shared = bool(common)
         await opened.enter_async_context(client)
         self._discovery = Discovery(
             client,
@@ -231,7 +241,7 @@ class App:
             Downloader(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
             self._task_group,
             rules=Rules(
-                Caps(settings.max_credits_per_task, settings.max_credits_per_day, settings.max_credits_per_session),
+                Caps(settings.max_credits_per_task, self._find_day_cap(settings), settings.max_credits_per_session),
                 settings.confirm_above,
                 settings.confirm_hourly,
                 settings.repeat_window,
@@ -241,13 +251,62 @@ class App:
             on_change=self._tell_observers,
             find_kind=self._discovery.find_kind,
             clock=self.clock,
+            process=self.tenancy.session if self.tenancy else "",
         )
         opened.push_async_callback(runner.release_lease)
         # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
         self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
-        if callbacks.are_received:
+        if callbacks.are_received and not self.tenancy:
             self.start_soon(self._wake_files(settings).run, runner.hear_callback)
         return runner
+
+    async def _open_ledger(
+        self, settings: "Settings", key: str, transport: "httpx2.AsyncBaseTransport | None"
+    ) -> "Ledger":
+        """Open the ledger; a new tenant gets one only if KIE knows its key, so that nobody fills the disk with names.
+
+        Raises:
+            KieMcpError: When KIE refuses the key of a new tenant, or the ledger cannot be opened.
+        """
+        from kie_mcp.ledger.folder import create_folder
+        from kie_mcp.ledger.ledger import Ledger
+
+        if not self.tenancy:
+            return await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
+        if not settings.state_dir.exists():
+            async with self._build_client(settings, key, transport) as client:
+                await client.read_balance()
+            create_folder(settings.state_dir)
+        return await self.tenancy.open_ledger()
+
+    def _build_client(
+        self,
+        settings: "Settings",
+        key: str,
+        transport: "httpx2.AsyncBaseTransport | None",
+        create_limiter: "CreateLimiter | None" = None,
+    ) -> "KieClient":
+        from kie_mcp.kie.advice import KEY_OF_CALLER
+        from kie_mcp.kie.client import KieClient
+
+        client = KieClient(
+            key,
+            base_url=settings.base_url,
+            upload_url=settings.upload_url,
+            service=settings.route == "service",
+            transport=transport,
+            clock=self.clock,
+            create_limiter=create_limiter,
+            observe=self.observe_request,
+        )
+        if self.tenancy and not self.tenancy.shares_account and not settings.sandbox:
+            client.advice = replace(client.advice, change_key=KEY_OF_CALLER)
+        return client
+
+    def _find_day_cap(self, settings: "Settings") -> float | None:
+        """Return the cap of a day; without tenants, a cap of all of them is one, too."""
+        caps = [settings.max_credits_per_day, None if self.tenancy else settings.max_credits_per_day_all]
+        return min((cap for cap in caps if cap is not None), default=None)
 
     async def _tell_observers(self, task: "Task") -> None:
         for observer in self.observers:
@@ -264,12 +323,12 @@ class App:
 
         if self.local_files or not settings.public_url:
             return Callbacks(settings.callback_url)
-        if settings.callback_secret:
-            secret = settings.callback_secret.get_secret_value()
-        else:
-            names = access_token.CALLBACK_FILE, access_token.CALLBACK_SETTING
-            secret, _ = access_token.read_or_make_token(settings.data_dir, *names)
-        return Callbacks(settings.public_url, secret.encode())
+        secret = access_token.read_callback_secret(settings)
+        return Callbacks(settings.public_url, secret.encode(), tenant=self.tenancy.name if self.tenancy else "")
+
+    async def is_callback_address(self, name: str, token: str) -> bool:
+        """Return whether the last two parts of a path are those of the address of a task."""
+        return (await self.runner()).callbacks.is_address(name, token)
 
     async def hear_callback(self, id_: str) -> None:
         """Poll a task whose callback has arrived, in this process or in the one that watches the task."""

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 from mcp.server.apps import Apps
@@ -18,6 +19,9 @@ from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.prefix import ToolPrefix
 from kie_mcp.server.prompts import completions, prompts
 from kie_mcp.server.tools import dispatcher
+
+if TYPE_CHECKING:
+    from kie_mcp.server.accounts.tenants import Tenants
 
 ICON = (
     "data:image/svg+xml;base64,"
@@ -65,18 +69,24 @@ waiting for that.
 """
 
 
-def build_server(app: App, *, sessions: bool = True) -> Server[App]:
+def build_server(app: App, *, sessions: bool = True, tenants: "Tenants | None" = None) -> Server[App]:
     """Build the MCP server from its handlers and extensions.
 
     Args:
         app: The parts that the handlers use, such as the settings and the runner of tasks.
         sessions: True if the server has a single lasting connection to a client, as on stdio; on such a connection, the
             server can send resources/updated notifications.
+        tenants: The tenants, if each request gets the app of its caller's tenant; None if all of them get `app`.
     """
     subscriptions = Subscriptions()
 
     @asynccontextmanager
     async def run(_: Server[App]) -> AsyncIterator[App]:
+        if tenants:
+            async with tenants.run(), anyio.create_task_group() as group:
+                group.start_soon(dispatcher.warm_up)
+                yield app
+            return
         async with app.run(on_change=subscriptions.task_changed), anyio.create_task_group() as group:
             group.start_soon(subscriptions.run, app)
             group.start_soon(_open_early, app)
@@ -100,11 +110,15 @@ def build_server(app: App, *, sessions: bool = True) -> Server[App]:
         on_read_resource=resources.read_resource,
         on_subscribe_resource=subscriptions.subscribe if sessions else None,
         on_unsubscribe_resource=subscriptions.unsubscribe if sessions else None,
-        on_subscriptions_listen=subscriptions.listen,
+        on_subscriptions_listen=(tenants or subscriptions).listen,
         on_list_prompts=prompts.list_prompts,
         on_get_prompt=prompts.get_prompt,
         on_completion=completions.complete,
     )
+    if tenants:
+        from kie_mcp.server.accounts.app_of_caller import guard_spending, use_app_of_caller
+
+        server.middleware += [use_app_of_caller, guard_spending]
     if not app.local_files:
         server.middleware.append(PathFilter(app))
     server.add_notification_handler("notifications/roots/list_changed", NotificationParams, app.roots.forget)

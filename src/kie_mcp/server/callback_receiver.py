@@ -5,6 +5,7 @@ The server takes no facts from the body of a callback, so a forged callback caus
 
 import re
 from collections.abc import Callable
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,15 +18,33 @@ from kie_mcp.tasks.callbacks import PATH
 
 MOST_BYTES = 256 * 1024
 """Maximum bytes of a callback's body; the largest bodies contain the prompt and the URLs of a task's files."""
-TASK_ID = re.compile(r"t_[a-z0-9]{1,40}")
+NAME = re.compile(r"([a-z0-9-]{1,40}\.)?t_[a-z0-9]{1,40}")
+"""Matches the id of a task, before which there is the name of its tenant if there are several."""
+
+
+class Hearer(Protocol):
+    """An object that checks the URLs of callbacks and polls tasks: the app of a server, or its tenants."""
+
+    async def is_callback_address(self, name: str, token: str) -> bool:
+        """Return whether the last two parts of a path belong to the URL of a task."""
+
+    async def hear_callback(self, name: str) -> None:
+        """Poll a task whose callback has arrived."""
 
 
 class CallbackReceiver:
     """Answers KIE's callbacks."""
 
-    def __init__(self, app: App, count: Callable[[int], None] | None = None) -> None:
-        """Store the parts of the server, and a function that is called with the status of each answer."""
+    def __init__(self, app: App, count: Callable[[int], None] | None = None, hearer: Hearer | None = None) -> None:
+        """Store the arguments.
+
+        Args:
+            app: The parts of the server.
+            count: A function that is called with the status of each answer; None for none.
+            hearer: What polls the tasks; None for `app`.
+        """
         self._app = app
+        self._hearer: Hearer = hearer or app
         self._count = count
 
     def build_routes(self) -> list[Route]:
@@ -40,17 +59,16 @@ class CallbackReceiver:
 
     async def _answer(self, request: Request) -> Response:
         """Answer a callback: 404 for a wrong address, 413 for a large body, 401 for a wrong signature, else 200."""
-        id_, token = request.path_params["id"], request.path_params["token"]
+        name, token = request.path_params["id"], request.path_params["token"]
         try:
-            callbacks = (await self._app.runner()).callbacks
-            if not (TASK_ID.fullmatch(id_) and callbacks.is_address(id_, token)):
+            if not (NAME.fullmatch(name) and await self._hearer.is_callback_address(name, token)):
                 return _answer(404, "There is no such address")
             body = await _read_body(request)
             if body is None:
                 return _answer(413, f"A callback has at most {MOST_BYTES} bytes")
             if not self._is_genuine(request, body):
                 return _answer(401, "The signature is not valid")
-            await self._app.hear_callback(id_)
+            await self._hearer.hear_callback(name)
         except KieMcpError:
             # After this status, KIE sends the callback again later.
             return _answer(503, "The server cannot be opened")

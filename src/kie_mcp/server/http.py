@@ -35,6 +35,8 @@ from kie_mcp.server.selection import Selection
 from kie_mcp.server.upload_receiver import UploadReceiver
 
 if TYPE_CHECKING:
+    from kie_mcp.config import Settings
+    from kie_mcp.server.accounts.tenants import FindCaller
     from kie_mcp.server.operation.metrics import Metrics
 
 PATH = "/mcp"
@@ -47,6 +49,12 @@ Serving MCP at {url} until Ctrl-C. Callers send the token in {file}, which only 
 WITH_SETTING = "Serving MCP at {url} until Ctrl-C. Callers send KIE_MCP_HTTP_TOKEN as a bearer token."
 OPEN_TO_THIS_MACHINE = """\
 Serving MCP at {url} until Ctrl-C, without a token: every user of this machine can call it and spend your credits."""
+
+BY_KEYS_ALONE = """\
+Serving MCP at {url} until Ctrl-C, without a token: each caller sends a KIE key of its own, which pays:
+  Authorization: Bearer KIE_KEY
+"""
+BY_KEYS_TOO = "  X-KIE-Key: KIE_KEY (each caller's own, beside the token; it pays)\n"
 
 
 def serve_http(
@@ -71,6 +79,8 @@ def serve_http(
     elif with_token:
         token, file = access_token.read_or_make_token(app.settings.data_dir)
     message = WITH_FILE.replace("{file}", str(file)) if file else WITH_SETTING if token else OPEN_TO_THIS_MACHINE
+    if app.settings.caller_keys:
+        message = f"{message.rstrip()}\n{BY_KEYS_TOO}" if token else BY_KEYS_ALONE
     tell, workers = lambda url: announce(message.replace("{url}", url + PATH)), app.settings.workers
     if workers == 1:
         listen(_build_observed_app(app, host, token), host, port, tell)
@@ -102,22 +112,80 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
         ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed,
             because they could spend credits.
     """
-    if len(token.strip()) < access_token.SHORTEST and not _is_loopback(host):
+    settings = app.settings
+    is_paid_by_callers = settings.caller_keys and not token
+    if len(token.strip()) < access_token.SHORTEST and not _is_loopback(host) and not is_paid_by_callers:
         lacking = f"a token of {len(token)} characters can be guessed" if token else "it needs a token"
         raise ConfigurationError(
             f"{host} can be reached by others, and every call spends your credits: {lacking}.",
             f"Set KIE_MCP_HTTP_TOKEN to a random text of {access_token.SHORTEST} or more characters that callers send "
             "as a bearer token, or use 127.0.0.1.",
         )
+    if settings.caller_keys:
+        return build_app_for_tenants(app, host, _identify_by_keys(settings, token), metrics)
     server = build_server(app, sessions=False)
     if metrics:
         server.middleware.append(metrics.count_call)
-    asgi = build_streamable_app(server, host, UploadReceiver(app).build_routes())
+    asgi = build_streamable_app(server, host, UploadReceiver(lambda _: app).build_routes())
     asgi = BearerToken(asgi, token) if token else asgi
     protected = LibraryBeside(asgi, _build_library(app, host, token))
     # KIE and load balancers send no token, and call the server by any name.
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None)
     return ExtraRoutes(protected, [*receiver.build_routes(), *Probes(app).build_routes()])
+
+
+def build_app_for_tenants(
+    app: App,
+    host: str,
+    identify: Callable[[ASGIApp], ASGIApp],
+    metrics: "Metrics | None" = None,
+    find_caller: "FindCaller | None" = None,
+) -> ASGIApp:
+    """Build the ASGI application for callers of whom each sees only the tasks of its own tenant.
+
+    Args:
+        app: The parts of the server. It is not opened; each tenant has an app of its own.
+        host: The IP address or host name that the server will listen on.
+        identify: Wraps an application so that it only gets requests whose caller is known.
+        metrics: Counts calls and callbacks; None if nobody wants the numbers.
+        find_caller: Finds the key of a tenant whose process has ended; None if only the tenant's next call brings it.
+    """
+    from kie_mcp.server.accounts.app_of_caller import AppOfCaller, find_app
+    from kie_mcp.server.accounts.library_of_tenants import LibraryOfTenants
+    from kie_mcp.server.accounts.tenants import Tenants
+
+    tenants = Tenants(app, find_caller)
+    server = build_server(app, sessions=False, tenants=tenants)
+    if metrics:
+        server.middleware.append(metrics.count_call)
+    uploads = UploadReceiver(partial(find_app, spends=True))
+    asgi = identify(AppOfCaller(build_streamable_app(server, host, uploads.build_routes()), tenants))
+    library: ASGIApp = LibraryOfTenants(tenants, identify)
+    protected = LibraryBeside(asgi, LocalNames(library, host) if _is_loopback(host) else library)
+    receiver = CallbackReceiver(app, metrics.count_callback if metrics else None, tenants)
+    probes = Probes(app, tenants.open_common_ledger)
+    return ExtraRoutes(protected, [*receiver.build_routes(), *probes.build_routes()])
+
+
+def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what lets requests with a KIE key pass, and with the server's token if it has one.
+
+    Raises:
+        ConfigurationError: When the file of the secret for the names of tenants cannot be used.
+    """
+    from kie_mcp.server.accounts.caller_keys import CallerKeys
+
+    if settings.tenant_secret:
+        secret = settings.tenant_secret.get_secret_value()
+    else:
+        names = access_token.TENANT_FILE, access_token.TENANT_SETTING
+        secret, _ = access_token.read_or_make_token(settings.data_dir, *names)
+
+    def identify(app: ASGIApp) -> ASGIApp:
+        known = CallerKeys(app, secret, with_token=bool(token))
+        return BearerToken(known, token) if token else known
+
+    return identify
 
 
 def build_streamable_app(server: Server[Any], host: str, routes: Sequence[BaseRoute] = ()) -> ASGIApp:
@@ -139,7 +207,7 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
     async def open_ledger() -> Ledger:
         return (await app.runner()).ledger
 
-    uploads = UploadReceiver(app).build_routes()
+    uploads = UploadReceiver(lambda _: app).build_routes()
     page = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide, uploads=uploads)
     built = page.build(token)
     return LocalNames(built, host) if _is_loopback(host) else built

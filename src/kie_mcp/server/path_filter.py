@@ -36,11 +36,13 @@ class PathFilter:
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Answer a request, and replace all paths in the answer or the error."""
+        # The app of a tenant has other folders.
+        paths = PathFilter(ctx.lifespan_context)
         try:
-            answer: HandlerResult = self.hide(await call_next(ctx))
+            answer: HandlerResult = paths.hide(await call_next(ctx))
         except MCPError as error:
-            error.error.message = self._hide_in_text(error.error.message)
-            error.error.data = self.hide(error.error.data)
+            error.error.message = paths.hide(error.error.message)
+            error.error.data = paths.hide(error.error.data)
             raise
         return answer
 

@@ -1,6 +1,7 @@
 """Uploads over HTTP: callers on other machines send files to the server, because it cannot read their disks."""
 
 import tempfile
+from collections.abc import Callable
 from typing import IO
 
 import anyio.to_thread
@@ -8,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError
+from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError, NotAllowed
 from kie_mcp.server import formatting
 from kie_mcp.server.app import App
 from kie_mcp.tasks.upload_command import PATH
@@ -20,9 +21,9 @@ MOST_BYTES = 100_000_000
 class UploadReceiver:
     """Receives files from callers and uploads them to KIE."""
 
-    def __init__(self, app: App) -> None:
-        """Store the parts of the server."""
-        self._app = app
+    def __init__(self, find_app: Callable[[Request], App]) -> None:
+        """Store a function that returns the app for a request, or raises an error if the request is not allowed."""
+        self._find_app = find_app
 
     def build_routes(self) -> list[Route]:
         """Return the route to which files are sent."""
@@ -31,14 +32,15 @@ class UploadReceiver:
     async def _receive(self, request: Request) -> Response:
         """Receive a file, and answer with a reference to it for the arguments of tools, or with an error."""
         try:
-            self._app.check_settings()
-            uploader = (await self._app.runner()).uploader
+            app = self._find_app(request)
+            app.check_settings()
+            uploader = (await app.runner()).uploader
             with tempfile.TemporaryFile() as file:
                 await _store_body(request, file)
                 upload = await uploader.upload_file(file, request.query_params.get("name") or "The file")
         except KieMcpError as error:
-            status = 400 if isinstance(error, InvalidCall) else 503 if isinstance(error, ConfigurationError) else 502
-            return JSONResponse({"error": error.as_dict()}, status)
+            statuses = {InvalidCall: 400, NotAllowed: 403, ConfigurationError: 503}
+            return JSONResponse({"error": error.as_dict()}, statuses.get(type(error), 502))
         expires = formatting.format_time(upload.expires)
         answer = {"resource": f"kie://uploads/{upload.id}", "url": upload.url, "name": upload.name, "expires": expires}
         return JSONResponse(answer, 201)

@@ -54,7 +54,8 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
         ApiError: When KIE's answers do not say whether KIE knows the task.
     """
     not_found = InvalidCall(f"There is no task {id_[:100]}, here or at KIE.", "list_tasks shows the tasks there are.")
-    if not KIE_ID.fullmatch(id_):
+    # In an account of several tenants, nobody knows whose task another one is.
+    if not KIE_ID.fullmatch(id_) or client.is_shared:
         raise not_found
     found: dict[str, Any] = {}
     errors: list[ApiError] = []
@@ -134,6 +135,9 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
     if route.at_once or route.repeated:
         step = f"Say {NOT_CREATED!r}, or give the link of its result."
         raise InvalidCall(f"KIE gives no id to what {task.model} makes.", step)
+    if client.is_shared:
+        step = f"Say {NOT_CREATED!r}, or give the link of its result; the operator of the server knows KIE's list."
+        raise InvalidCall("Several callers use this KIE account, so its ids cannot be given here.", step)
     if kie_id != task.kie_id and (known := await ledger.find(kie_id)):
         raise InvalidCall(
             f"{kie_id} is task {known.id} already.",

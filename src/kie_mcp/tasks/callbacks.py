@@ -17,6 +17,8 @@ class Callbacks:
     """The URL of this server as KIE reaches it; without `secret`, the URL of the operator's own receiver, or empty."""
     secret: bytes = field(default=b"", repr=False)
     """The secret from which the tasks' URLs are derived; empty if this process receives no callbacks."""
+    tenant: str = ""
+    """Name of the tenant whose tasks these are; empty if there is only one."""
     arrive: bool = False
     """Whether KIE's callbacks arrive at the moment, so that tasks are polled only rarely.
 
@@ -33,11 +35,14 @@ class Callbacks:
 
         Without the secret, nobody can guess the URL of a task.
         """
-        return f"{self.url.rstrip('/')}{PATH}/{id_}/{self._derive_token(id_)}" if self.secret else self.url
+        if not self.secret:
+            return self.url
+        name = f"{self.tenant}.{id_}" if self.tenant else id_
+        return f"{self.url.rstrip('/')}{PATH}/{name}/{self._derive_token(name)}"
 
-    def is_address(self, id_: str, token: str) -> bool:
-        """Return whether the last two parts of a path belong to the URL of a task."""
-        return self.are_received and hmac.compare_digest(self._derive_token(id_).encode(), token.encode())
+    def is_address(self, name: str, token: str) -> bool:
+        """Return whether the last two parts of a path belong to the URL of a task, of any tenant."""
+        return self.are_received and hmac.compare_digest(self._derive_token(name).encode(), token.encode())
 
-    def _derive_token(self, id_: str) -> str:
-        return urlsafe_b64encode(hmac.digest(self.secret, id_.encode(), hashlib.sha256)).decode().rstrip("=")
+    def _derive_token(self, name: str) -> str:
+        return urlsafe_b64encode(hmac.digest(self.secret, name.encode(), hashlib.sha256)).decode().rstrip("=")

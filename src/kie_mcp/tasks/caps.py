@@ -41,6 +41,25 @@ class Caps:
                 )
 
 
+def check_cap_of_all(cap: float | None, task: Task, spent: float) -> None:
+    """Raise an error if a task's reservation exceeds the cap of all tenants together.
+
+    Args:
+        cap: The most credits that all tenants may spend together in 24 hours; None for no cap.
+        task: The task to check, with its reservation.
+        spent: Credits that were charged for the earlier tasks of all tenants in that time, or that they have reserved.
+
+    Raises:
+        CapReached: When the reservation exceeds the cap; no tenant is told what the others have spent.
+    """
+    if cap is not None and round(spent + task.reserved - cap, 6) > 0:
+        raise CapReached(
+            f"{task.cost}, and all callers of this server together have less than that left for today "
+            "(KIE_MCP_MAX_CREDITS_PER_DAY_ALL; tasks under way count).",
+            "Tell the user: only the operator of the server can raise the cap. Tomorrow, the same call may work.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The operator's rules on spending and repeated calls."""

@@ -12,9 +12,17 @@ from kie_mcp.tasks import failures
 class LedgerCreateLimiter:
     """A `CreateLimiter` for a `KieClient`; all processes with the same ledger share its rate limit."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, common: Ledger | None = None) -> None:
+        """Store the arguments.
+
+        Args:
+            ledger: The ledger with the tasks.
+            clock: The source of time.
+            common: The ledger of all tenants that share the account; None if nobody else has it.
+        """
         self._ledger = ledger
         self._clock = clock
+        self._common = common
 
     async def acquire(self, account: str, task: Task) -> float:
         """If the rate limit allows a create request now, save the task with the state `submitting`.
@@ -33,6 +41,8 @@ class LedgerCreateLimiter:
             LedgerError: When the ledger cannot be written.
             KieMcpError: When another process has taken the task over and told its caller that KIE was not asked.
         """
+        if self._common and (wait := await self._common.create_slots.acquire(account, self._clock.time, *CREATE_LIMIT)):
+            return wait
         submitting = replace(task, state="submitting")
         wait = await self._ledger.create_slots.acquire(account, self._clock.time, *CREATE_LIMIT, submitting)
         if wait is None:

@@ -62,6 +62,7 @@ class Runner:
         on_change: Change | None = None,
         find_kind: KindFinder | None = None,
         clock: Clock,
+        process: str = "",
     ) -> None:
         """Store the parts of the runner; no task is run yet.
 
@@ -79,13 +80,14 @@ class Runner:
             find_kind: A function that returns the kind of results of a model that is not built in; an adopted task may
                 have such a model.
             clock: The source of time.
+            process: The id of this process in the ledger; empty for a new one.
         """
         self.client = client
         self.ledger = ledger
         self.uploader = uploader
         self.references = References(uploader, ledger, clock)
         self.clock = clock
-        self.id = new_id("s")
+        self.id = process or new_id("s")
         """The id of this process in the ledger, under which the process holds its lease."""
         self._pricing = Pricing(ledger, self.references, clock, self.id)
         self.balance = Balance(client, ledger, clock, task_group)
@@ -318,6 +320,11 @@ class Runner:
         self._task_group.start_soon(self._services.remove_leftovers)
         self._task_group.start_soon(self.ledger.database.listen)
         await self._task_group.start(self._takeover.run, self._watchers, self._take_over, look_seconds)
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether this process watches any task."""
+        return bool(self._watchers)
 
     async def settle_creates(self) -> None:
         """Wait until KIE has answered the create requests that are on their way; nobody knows of those that are cut."""

@@ -18,10 +18,13 @@ def start_operation(app: App, host: str) -> "Metrics | None":
     Raises:
         ConfigurationError: When a library is not installed, or no port for the metrics can be opened.
     """
+    from kie_mcp.server.operation.audit import Audit
     from kie_mcp.server.operation.logs import set_up_log
 
     settings = app.settings
     set_up_log(settings)
+    if settings.log_format == "json":
+        app.observers.append(Audit().task_changed)
     if settings.traces:
         from kie_mcp.server.operation.traces import send_traces
 

@@ -12,14 +12,16 @@ from types import TracebackType
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.kie.key_filter import make_key_filter
+from kie_mcp.server.accounts.current import find_tenant
+from kie_mcp.server.accounts.current import hide_key as hide_key_of_caller
 from kie_mcp.server.operation.extras import need_extra
 
 TEXT = "kie-mcp: %(levelname)s: %(message)s"
 """Format of a line for people."""
 FIELDS = {"asctime": "time", "levelname": "level", "name": "logger", "message": "message"}
 """The attributes of a log record that each JSON line has, with their names in the line."""
-EVENTS = "kie_mcp.tasks.services"
-"""Name of the logger that logs each new state of a task."""
+EVENTS = ("kie_mcp.tasks.services", "kie_mcp.server.operation.audit")
+"""Names of the loggers that log each new state of a task, and each paid call."""
 
 
 def set_up_log(settings: Settings) -> None:
@@ -39,7 +41,8 @@ def set_up_log(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(build_formatter(key))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger(EVENTS).setLevel(logging.INFO)
+    for name in EVENTS:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def build_formatter(key: str) -> logging.Formatter:
@@ -53,10 +56,12 @@ def build_formatter(key: str) -> logging.Formatter:
     hide_key = make_key_filter(key)
 
     class SecretFormatter(JsonFormatter):
-        """Formats a log record without the key, and without the messages of errors."""
+        """Formats a log record without the operator's and the caller's key, and without the messages of errors."""
 
         def format(self, record: logging.LogRecord) -> str:
-            return hide_key(super().format(record))
+            if tenant := find_tenant():
+                record.tenant = tenant
+            return hide_key_of_caller(hide_key(super().format(record)))
 
         def formatException(  # noqa: N802 - the name is that of the standard library
             self,

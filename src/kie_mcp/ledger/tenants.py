@@ -1,0 +1,146 @@
+"""The ledger of one tenant, and what the tenants of a server have in common: a budget, and who runs whose tasks.
+
+Each tenant has a ledger of its own (a SQLite file, or a schema in PostgreSQL), so no query can read another tenant's
+rows. Only this module reads and writes the table `reservations`, which is in the ledger that they have in common.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kie_mcp.errors import KieMcpError
+from kie_mcp.ledger.database import Database, fetch_rows
+from kie_mcp.ledger.ledger import Ledger, Spent
+from kie_mcp.ledger.rows import MOST_CREDITS
+from kie_mcp.ledger.tables import reservations, servers
+from kie_mcp.ledger.task import KEPT_FOR, Task
+
+DAY = 24 * 3600
+"""Seconds for which a task counts against the cap of all tenants."""
+
+CheckAll = Callable[[float | None, Task, float], None]
+"""The type of a function that raises an error if a new task would exceed the cap of all tenants.
+
+It takes the cap, the task, and the credits that all tenants have spent in the 24 hours before it.
+"""
+
+
+class Reservations:
+    """The table of what the tasks of all tenants cost or may cost."""
+
+    def __init__(self, database: Database, holder: str) -> None:
+        """Store the database, and the id of this process."""
+        self._database = database
+        self._holder = holder
+
+    async def add(self, task: Task, tenant: str, check: Callable[[float], None]) -> None:
+        """Reserve the credits of a new task; no other process reserves any meanwhile.
+
+        Args:
+            task: The task.
+            tenant: Name of its tenant.
+            check: Function that takes the credits that all tenants have spent or reserved in the 24 hours before, and
+                raises an error if they may not spend that many more.
+
+        Raises:
+            Exception: The error that `check` raised; nothing was reserved.
+        """
+        async with self._database.exclusive("reservations") as connection:
+            old = sa.and_(reservations.c.ended, reservations.c.created <= task.created - DAY)
+            forgotten = reservations.c.created <= task.created - KEPT_FOR
+            await connection.execute(sa.delete(reservations).where(sa.or_(old, forgotten)))
+            check(await _sum_credits(connection, task.created - DAY))
+            row = {"id": task.id, "tenant": tenant, "holder": self._holder, "created": task.created}
+            await connection.execute(sa.insert(reservations).values(**row, credits=task.reserved, ended=False))
+
+    async def remove(self, id_: str) -> None:
+        """Remove the reservation of a task that was not recorded."""
+        async with self._database.writing() as connection:
+            await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
+
+    async def settle(self, task: Task) -> None:
+        """Record what a task has cost, and whether nothing is left to be done for it."""
+        cost = 0 if task.refused else task.reserved if task.credits is None else task.credits
+        changed = sa.update(reservations).where(reservations.c.id == task.id).values(credits=cost, ended=task.saved)
+        async with self._database.writing() as connection:
+            await connection.execute(changed)
+
+    async def list_forsaken(self, now: float) -> list[str]:
+        """Return the names of the tenants with tasks that have not ended, and whose process has."""
+        async with self._database.reading() as connection:
+            now = await self._database.read_time(connection, now)
+            query = sa.select(reservations.c.tenant).where(self._is_forsaken(now)).distinct()
+            return [row["tenant"] for row in await fetch_rows(connection, query)]
+
+    async def hold(self, tenant: str, now: float) -> None:
+        """Record that this process runs those tasks of a tenant whose process has ended."""
+        async with self._database.writing() as connection:
+            now = await self._database.read_time(connection, now)
+            theirs = sa.and_(reservations.c.tenant == tenant, self._is_forsaken(now))
+            await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
+
+    def _is_forsaken(self, now: float) -> sa.ColumnElement[bool]:
+        alive = sa.select(servers.c.id).where(servers.c.alive_until >= now)
+        held = sa.or_(reservations.c.holder == self._holder, reservations.c.holder.in_(alive))
+        return sa.and_(~reservations.c.ended, ~held)
+
+
+async def _sum_credits(connection: AsyncConnection, since: float) -> float:
+    # A broken row must neither lift the cap nor close it for a day.
+    counted = sa.case((reservations.c.credits.between(0, MOST_CREDITS), reservations.c.credits), else_=0)
+    query = sa.select(sa.func.coalesce(sa.func.sum(counted), 0)).where(reservations.c.created > since)
+    return float(await connection.scalar(query) or 0)
+
+
+@dataclass
+class Share:
+    """What a tenant's ledger has in common with those of the other tenants."""
+
+    tenant: str
+    reservations: Reservations
+    cap: float | None
+    """Most credits that all tenants may spend together in 24 hours; None for no cap."""
+    check: CheckAll
+
+
+class TenantLedger(Ledger):
+    """The ledger of one tenant, whose tasks count against the cap of all tenants too."""
+
+    def __init__(self, database: Database, share: Share) -> None:
+        super().__init__(database)
+        self.share = share
+
+    async def add(
+        self,
+        task: Task,
+        *,
+        repeats_since: float | None = None,
+        confirm: str = "",
+        check: Callable[[Spent], None] | None = None,
+    ) -> Task | None:
+        """Record a new task as `Ledger.add()` does, if the cap of all tenants allows it.
+
+        Parts and items are added without `check`: the credits of the whole or the batch are reserved for them.
+        """
+        if not check:
+            return await super().add(task, repeats_since=repeats_since, confirm=confirm)
+        share = self.share
+        await share.reservations.add(task, share.tenant, partial(share.check, share.cap, task))
+        try:
+            repeated = await super().add(task, repeats_since=repeats_since, confirm=confirm, check=check)
+        except KieMcpError:
+            # After any other error, nobody knows whether the task was recorded, so its credits stay reserved.
+            await self.share.reservations.remove(task.id)
+            raise
+        if repeated:
+            await self.share.reservations.remove(task.id)
+        return repeated
+
+    async def save(self, task: Task, *, watcher: str = "") -> None:
+        """Save a task as `Ledger.save()` does; what an ended one has cost counts against the cap of all tenants."""
+        await super().save(task, watcher=watcher)
+        if task.final:
+            await self.share.reservations.settle(task)

@@ -1,0 +1,256 @@
+"""The tenants of a server: the app of each, which is opened at its first call, and closed when it is idle for long.
+
+A tenant's app has a ledger, an output folder and a KIE client of its own. So a handler that has the app of its caller
+cannot reach what belongs to another tenant.
+"""
+
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
+from pydantic import SecretStr
+
+from kie_mcp.errors import ConfigurationError, KieMcpError
+from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.task import new_id
+from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
+from kie_mcp.server import access_token
+from kie_mcp.server.accounts.caller import Caller
+from kie_mcp.server.accounts.current import act_for
+from kie_mcp.server.app import App, Context
+from kie_mcp.server.extensions.subscriptions import Subscriptions
+from kie_mcp.server.tenancy import Tenancy
+from kie_mcp.tasks.callbacks import Callbacks
+from kie_mcp.tasks.caps import check_cap_of_all
+from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS
+from kie_mcp.tasks.wake_files import WakeFiles
+
+logger = logging.getLogger(__name__)
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+"""Matches the name of a tenant, which is also the name of its folders."""
+IDLE_SECONDS = 600
+"""Seconds after its last call until the app of a tenant is closed, if none of its tasks runs."""
+LOOK_SECONDS = 60
+"""Seconds from one look for idle apps to the next."""
+MOST_OPEN = 1000
+"""Most apps that are open at the same time."""
+
+FindCaller = Callable[[str], Awaitable[Caller | None]]
+"""The type of a function that returns a caller of a tenant, with the key for its tasks; None if there is no key."""
+
+
+class _OpenTenant:
+    """The app of one tenant while it is open, and what belongs to it."""
+
+    def __init__(self, app: App, caller: Caller) -> None:
+        self.app = app
+        self.caller = caller
+        self.subscriptions = Subscriptions()
+        self.calls = 0
+        """Number of requests that are being answered."""
+        self.used = app.clock.monotonic()
+        """Monotonic time of the last request, in seconds."""
+        self.closing = anyio.Event()
+        self.closed = anyio.Event()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being done for the tenant."""
+        runner = self.app.opened_runner
+        return not self.calls and not (runner and runner.is_watching)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Keep the app open until `closing` is set."""
+        try:
+            with act_for(self.caller):
+                async with (
+                    self.app.run(on_change=self.subscriptions.task_changed),
+                    anyio.create_task_group() as group,
+                ):
+                    group.start_soon(self.subscriptions.run, self.app)
+                    task_status.started()
+                    await self.closing.wait()
+                    group.cancel_scope.cancel()
+        except Exception:
+            # The apps of the other tenants must go on.
+            logger.exception("The app of a tenant has ended.")
+        finally:
+            self.closed.set()
+
+
+class Tenants:
+    """Opens and closes the apps of all tenants, and keeps what they have in common."""
+
+    def __init__(self, app: App, find_caller: FindCaller | None = None) -> None:
+        """Store the arguments.
+
+        Args:
+            app: The app of the server, whose settings, tools and transport each tenant's app has. It is not opened.
+            find_caller: Finds the key of a tenant whose process has ended, so that its tasks are taken over at once;
+                None if only the tenant's next call brings the key.
+        """
+        self._app = app
+        self._find_caller = find_caller
+        self._group: TaskGroup
+        self._stack = AsyncExitStack()
+        self._lock = anyio.Lock()
+        self._common_lock = anyio.Lock()
+        self._common: Ledger | None = None
+        self._reservations: Reservations
+        self._process = new_id("s")
+        self._sessions: dict[str, str] = {}
+        """For each tenant that was here, its session, because the cap of a session holds until this process ends."""
+        self._open: dict[str, _OpenTenant] = {}
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Let apps be opened until the `async with` block ends, and then close all of them."""
+        async with self._stack, anyio.create_task_group() as self._group:
+            self._group.start_soon(self._close_idle)
+            if self._find_caller:
+                self._group.start_soon(self._take_over, self._find_caller)
+            if self._app.settings.public_url:
+                wakes = WakeFiles(self._app.settings.state_dir, self._app.clock)
+                self._group.start_soon(wakes.run, self._hear)
+            yield
+            self._group.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def use(self, caller: Caller) -> AsyncIterator[App]:
+        """Give the app of a caller's tenant for one request; open it if it is not open.
+
+        Raises:
+            ConfigurationError: When too many apps are open.
+        """
+        async with self._lock:
+            tenant = await self._find_or_open(caller)
+        tenant.calls += 1
+        try:
+            with act_for(caller):
+                yield tenant.app
+        finally:
+            tenant.calls -= 1
+            tenant.used = self._app.clock.monotonic()
+
+    def find_open(self, name: str) -> App | None:
+        """Return the app of a tenant if it is open."""
+        found = self._open.get(name)
+        return found.app if found else None
+
+    async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+        """Answer a subscriptions/listen request with what changes for the caller's tenant."""
+        (subscriptions,) = (each.subscriptions for each in self._open.values() if each.app is context.lifespan_context)
+        return await subscriptions.listen(context, params)
+
+    async def open_common_ledger(self) -> Ledger:
+        """Return the ledger that the tenants have in common; the first call opens it.
+
+        Raises:
+            ConfigurationError: When it cannot be opened.
+        """
+        async with self._common_lock:
+            if not self._common:
+                settings = self._app.settings
+                ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
+                self._stack.push_async_callback(ledger.close)
+                self._reservations = Reservations(ledger.database, self._process)
+                self._group.start_soon(ledger.database.listen)
+                self._common = ledger
+        return self._common
+
+    async def is_callback_address(self, name: str, token: str) -> bool:
+        """Return whether the last two parts of a path are those of the address of a task."""
+        settings = self._app.settings
+        if not settings.public_url:
+            return False
+        secret = access_token.read_callback_secret(settings)
+        return Callbacks(settings.public_url, secret.encode()).is_address(name, token)
+
+    async def hear_callback(self, name: str) -> None:
+        """Poll a task, because KIE has called its address: here, or in the process that watches it."""
+        if not self._hear(name):
+            WakeFiles(self._app.settings.state_dir, self._app.clock).send(name)
+
+    def _hear(self, name: str) -> bool:
+        tenant, _, id_ = name.rpartition(".")
+        app = self.find_open(tenant)
+        return bool(app and app.opened_runner and app.opened_runner.hear_callback(id_))
+
+    async def _find_or_open(self, caller: Caller) -> _OpenTenant:
+        found = self._open.get(caller.tenant)
+        if found and found.caller.key == caller.key and not found.closed.is_set():
+            return found
+        if found:
+            # The tenant has another key now; its tasks go on with that.
+            await self._close(found)
+        if len(self._open) >= MOST_OPEN:
+            await self._close_oldest()
+        tenant = _OpenTenant(self._build_app(caller), caller)
+        await self._group.start(tenant.run)
+        self._open[caller.tenant] = tenant
+        return tenant
+
+    def _build_app(self, caller: Caller) -> App:
+        if not NAME.fullmatch(caller.tenant):
+            raise ConfigurationError("A tenant's name is no such name.", "Have a look at who names the tenants.")
+        settings, name = self._app.settings, caller.tenant
+        secret = SecretStr(access_token.read_callback_secret(settings)) if settings.public_url else None
+        own = settings.for_tenant(name, caller.key, secret)
+
+        async def open_ledger() -> Ledger:
+            common = await self.open_common_ledger()
+            # A tenant's name has no underscore, so no two tenants have the same schema.
+            schema = f"{settings.ledger_schema}_{name.replace('-', '_')}"
+            database = await common.database.open_beside(own.state_dir, schema)
+            await self._reservations.hold(name, self._app.clock.time())
+            return TenantLedger(
+                database, Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
+            )
+
+        session = self._sessions.setdefault(name, new_id("s"))
+        return self._app.build_tenant(
+            own, Tenancy(name, session, caller.key is None, open_ledger, self.open_common_ledger)
+        )
+
+    async def _close(self, tenant: _OpenTenant) -> None:
+        tenant.closing.set()
+        await tenant.closed.wait()
+        self._open.pop(tenant.caller.tenant, None)
+
+    async def _close_oldest(self) -> None:
+        idle = [each for each in self._open.values() if each.is_idle]
+        if not idle:
+            raise ConfigurationError("Too many callers are served at this moment.", "Try again in a minute.")
+        await self._close(min(idle, key=lambda each: each.used))
+
+    async def _close_idle(self) -> None:
+        while True:
+            await self._app.clock.idle(LOOK_SECONDS)
+            async with self._lock:
+                before = self._app.clock.monotonic() - IDLE_SECONDS
+                for each in [each for each in self._open.values() if each.is_idle and each.used < before]:
+                    await self._close(each)
+
+    async def _take_over(self, find_caller: FindCaller) -> None:
+        """Renew this process's lease, and open the apps of tenants whose process has ended, in an endless loop."""
+        while True:
+            try:
+                common = await self.open_common_ledger()
+                now = self._app.clock.time()
+                await common.leases.renew(self._process, now)
+                for name in await self._reservations.list_forsaken(now):
+                    if caller := await find_caller(name):
+                        async with self.use(caller) as app:
+                            await app.runner()
+            except (KieMcpError, LedgerError) as error:
+                logger.warning("Tenants whose process has ended are not looked for: %s", type(error).__name__)
+            except Exception:
+                # The apps of all tenants must go on.
+                logger.exception("tenants cannot be taken over")
+            await self._app.clock.idle(HEARTBEAT_SECONDS)

@@ -1,0 +1,345 @@
+"""Tenants: whose app a request gets, when it is opened and closed, and what the tenants have in common."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from pydantic import SecretStr
+from support.answers import answer
+from support.clock import JumpingClock, wait_until
+from support.echoing_kie import EchoingKie
+from support.runners import model_call
+from support.servers import serve_app
+
+from kie_mcp.config import Settings
+from kie_mcp.errors import ApiError, CapReached, ConfigurationError
+from kie_mcp.ledger.task import Task
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.accounts.caller import Caller
+from kie_mcp.server.accounts.tenants import IDLE_SECONDS, LOOK_SECONDS, Tenants
+from kie_mcp.server.app import App
+from kie_mcp.server.http import PATH, build_http_app
+from kie_mcp.tasks.order import Order
+
+pytestmark = pytest.mark.anyio
+
+ANNS_KEY, BOBS_KEY = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+TOKEN = "a long random text"
+ANN, BOB = Caller("ann", key=SecretStr(ANNS_KEY)), Caller("bob", key=SecretStr(BOBS_KEY))
+MODEL = model_call("nano_banana_image")
+
+
+def build_app(settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock) -> App:
+    return App(settings, local_files=False, transport=transport, clock=clock)
+
+
+async def make_picture(app: App, prompt: str = "a fox") -> Task:
+    return await (await app.runner()).submit(Order("nano_banana_image", model_call("nano_banana_image", prompt=prompt)))
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@asynccontextmanager
+async def serve_keys(
+    settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock, token: str = ""
+) -> AsyncIterator[str]:
+    app = build_app(settings.model_copy(update={"caller_keys": True}), transport, clock)
+    async with serve_app(build_http_app(app, host="127.0.0.1", token=token)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def connect(url: str, **headers: str) -> AsyncIterator[Client]:
+    async with (
+        httpx2.AsyncClient(headers={name.replace("_", "-"): text for name, text in headers.items()}) as http,
+        Client(streamable_http_client(url, http_client=http)) as client,
+    ):
+        yield client
+
+
+async def list_prompts(client: Client) -> str:
+    return (await client.call_tool("library", {})).model_dump_json()
+
+
+@pytest.mark.parametrize("token", ["", TOKEN], ids=["without a token", "beside a token"])
+async def test_each_key_sees_its_own_tasks_also_after_a_restart(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, token: str
+) -> None:
+    def send(key: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}", "X_KIE_Key": key} if token else {"Authorization": f"Bearer {key}"}
+
+    for number in range(2):
+        async with serve_keys(settings, transport, clock, token) as url:
+            async with connect(url, **send(ANNS_KEY)) as ann:
+                assert answer(await ann.call_tool("z_image", {"prompt": f"fox {number}"}))["status"] == "succeeded"
+                assert "fox 0" in await list_prompts(ann)
+            async with connect(url, **send(BOBS_KEY)) as bob:
+                assert "fox" not in await list_prompts(bob)
+
+
+REFUSED: dict[str, tuple[list[tuple[str, str]], str]] = {
+    "no key": ([], "is missing"),
+    "another scheme": ([("Authorization", f"Basic {ANNS_KEY}")], "is missing"),
+    "a short key": ([("X-KIE-Key", "short")], "has 5 characters"),
+    "a long key": ([("X-KIE-Key", "k" * 201)], "has 201 characters"),
+    "two keys": ([("X-KIE-Key", ANNS_KEY), ("X-KIE-Key", BOBS_KEY)], "more than once"),
+    "a placeholder": ([("X-KIE-Key", "YOUR_KIE_API_KEY_HERE")], "placeholder"),
+    "a key in quotes": ([("X-KIE-Key", f"'{ANNS_KEY}'")], "quotes"),
+    "a key with a scheme": ([("X-KIE-Key", f"Bearer {ANNS_KEY}")], "begins with Bearer"),
+}
+
+
+@pytest.mark.parametrize(("headers", "told"), REFUSED.values(), ids=REFUSED)
+async def test_a_request_without_a_good_key_is_refused_and_says_what_to_send(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, headers: Any, told: str
+) -> None:
+    async with serve_keys(settings, transport, clock) as url, httpx2.AsyncClient(headers=headers) as http:
+        for place in ("/mcp", "/uploads", "/library/api/items"):
+            response = await http.request(
+                "GET" if place.startswith("/library") else "POST", url.removesuffix(PATH) + place
+            )
+            assert response.status_code == 401
+            assert response.headers["www-authenticate"] == "Bearer"
+            assert told in response.json()["message"]
+            assert "X-KIE-Key" in response.json()["next_step"]
+            assert ANNS_KEY not in response.text
+
+
+async def test_beside_a_token_the_bearer_is_no_key(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with serve_keys(settings, transport, clock, TOKEN) as url, httpx2.AsyncClient() as http:
+        for bearer in (TOKEN, ANNS_KEY):
+            refused = await http.post(url, headers={"Authorization": f"Bearer {bearer}"})
+            assert refused.status_code == 401
+
+
+async def test_the_key_of_a_caller_is_on_no_disk_and_in_no_answer_although_kie_repeats_it(
+    settings: Settings, clock: JumpingClock, tmp_path: Path
+) -> None:
+    kie = Sandbox(key=ANNS_KEY, seconds=1, clock=clock.time)
+    echoing = EchoingKie(kie.app, f" {ANNS_KEY} ")
+    real = settings.model_copy(update={"sandbox": False})
+    async with (
+        serve_keys(real, httpx2.ASGITransport(app=echoing), clock) as url,
+        connect(url, X_KIE_Key=ANNS_KEY) as ann,
+    ):
+        kie.inject_fault("create", "code:422")
+        told = [await ann.call_tool("z_image", {"prompt": f"fox {number}"}) for number in range(2)]
+        told.append(await ann.call_tool("get_credits", {}))
+        assert "[key]" in told[0].model_dump_json()
+        assert ANNS_KEY not in "".join(each.model_dump_json() for each in told)
+    files = read_files(tmp_path)
+    assert files
+    assert not [name for name, content in files.items() if ANNS_KEY.encode() in content or ANNS_KEY in name]
+
+
+async def test_a_key_that_kie_refuses_gets_neither_a_ledger_nor_a_folder(
+    settings: Settings, clock: JumpingClock
+) -> None:
+    kie = Sandbox(key=ANNS_KEY, clock=clock.time)
+    real = settings.model_copy(update={"sandbox": False})
+    async with (
+        serve_keys(real, httpx2.ASGITransport(app=kie.app), clock) as url,
+        connect(url, X_KIE_Key=BOBS_KEY) as bob,
+    ):
+        told = await bob.call_tool("list_tasks", {})
+        assert answer(told)["error"]["category"] == "auth"
+        assert "the KIE key that you send" in answer(told)["error"]["next_step"]
+    assert not (settings.data_dir / "tenants").exists()
+
+
+async def test_a_task_of_a_caller_goes_on_when_the_caller_comes_back_after_a_restart(
+    settings: Settings, clock: JumpingClock
+) -> None:
+    transport = httpx2.ASGITransport(app=Sandbox(seconds=600, clock=clock.time).app)
+    async with run_tenants(build_app(settings, transport, clock)) as first, first.use(ANN) as ann:
+        made = await make_picture(ann)
+    async with run_tenants(build_app(settings, transport, clock)) as second:
+        async with second.use(BOB) as bob:
+            await bob.runner()
+        with JumpingClock.hold():
+            async with second.use(ANN) as ann:
+                runner = await ann.runner()
+                await wait_until(lambda: runner.is_watching)
+        async with second.use(ANN) as ann:
+            runner = await ann.runner()
+            (ended,) = await runner.wait([await runner.get(made.id)], 1000)
+    assert ended.state == "succeeded"
+
+
+@asynccontextmanager
+async def run_tenants(app: App, find_caller: Any = None) -> AsyncIterator[Tenants]:
+    tenants = Tenants(app, find_caller)
+    async with tenants.run():
+        yield tenants
+
+
+@pytest.mark.on_postgresql
+async def test_the_tasks_of_a_dead_process_go_on_if_the_key_can_be_found(
+    settings: Settings, clock: JumpingClock
+) -> None:
+    transport = httpx2.ASGITransport(app=Sandbox(seconds=600, clock=clock.time).app)
+    asked: list[str] = []
+
+    async def find(name: str) -> Caller | None:
+        asked.append(name)
+        return {"ann": ANN, "bob": BOB}.get(name)
+
+    async with run_tenants(build_app(settings, transport, clock), find) as other:
+        with JumpingClock.hold():
+            async with run_tenants(build_app(settings, transport, clock)) as one:
+                async with one.use(ANN) as ann:
+                    made = await make_picture(ann)
+                async with one.use(BOB) as bob:
+                    await bob.runner()
+        await clock.sleep(60)
+        await wait_until(lambda: other.find_open("ann") is not None)
+        app = other.find_open("ann")
+        assert app
+        runner = await app.runner()
+        await wait_until(lambda: runner.is_watching)
+        (ended,) = await runner.wait([await runner.get(made.id)], 1000)
+    assert ended.state == "succeeded"
+    # Bob has no task that has not ended.
+    assert set(asked) == {"ann"}
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_process_hears_of_the_tasks_of_its_tenants_on_one_connection(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with (
+        run_tenants(build_app(settings, transport, clock)) as one,
+        run_tenants(build_app(settings, transport, clock)) as two,
+        one.use(ANN) as writing,
+        two.use(ANN) as reading,
+        two.use(BOB) as another,
+    ):
+        ledgers = [(await app.runner()).ledger for app in (writing, reading, another)]
+        changes = [ledger.database.changes for ledger in ledgers]
+        await wait_until(lambda: all(each.are_told for each in changes))
+        made = await make_picture(writing)
+        with anyio.fail_after(20):
+            await changes[1].wait(made.id)
+    assert not changes[2].are_told
+
+
+async def test_an_app_is_closed_when_it_is_idle_and_opened_again_by_the_next_call(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with run_tenants(build_app(settings, transport, clock)) as tenants:
+        async with tenants.use(ANN) as app:
+            await app.runner()
+            await clock.sleep(IDLE_SECONDS + 2 * LOOK_SECONDS)
+            assert tenants.find_open("ann") is app
+        await clock.sleep(IDLE_SECONDS + 2 * LOOK_SECONDS)
+        await wait_until(lambda: tenants.find_open("ann") is None)
+        async with tenants.use(ANN) as again:
+            assert again is not app
+            assert await (await again.runner()).ledger.page() == []
+
+
+async def test_the_cap_of_a_session_outlives_the_app(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    capped = settings.model_copy(update={"max_credits_per_session": 6})
+    async with run_tenants(build_app(capped, transport, clock)) as tenants:
+        async with tenants.use(ANN) as app:
+            await make_picture(app)
+        await clock.sleep(IDLE_SECONDS + 2 * LOOK_SECONDS)
+        await wait_until(lambda: tenants.find_open("ann") is None)
+        async with tenants.use(ANN) as app:
+            with pytest.raises(CapReached):
+                await make_picture(app, "a second fox")
+
+
+async def test_a_new_key_of_a_tenant_takes_the_place_of_the_old_one(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with run_tenants(build_app(settings, transport, clock)) as tenants:
+        async with tenants.use(ANN) as app:
+            made = await make_picture(app)
+        async with tenants.use(Caller("ann", key=SecretStr(BOBS_KEY))) as again:
+            assert again is not app
+            assert again.settings.api_key == SecretStr(BOBS_KEY)
+            assert (await (await again.runner()).get(made.id)).id == made.id
+
+
+@pytest.mark.on_postgresql
+async def test_the_cap_of_all_holds_for_all_tenants_of_all_processes_together(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    """Each picture costs 4 credits: of twelve at the same moment, four fit, and a day later there is room again."""
+    capped = settings.model_copy(update={"max_credits_per_day_all": 17})
+    made: list[Task] = []
+    refused: list[CapReached] = []
+
+    async def call(tenants: Tenants, caller: Caller, number: int) -> None:
+        async with tenants.use(caller) as app:
+            try:
+                made.append(await make_picture(app, f"fox {number}"))
+            except CapReached as error:
+                refused.append(error)
+
+    async with (
+        run_tenants(build_app(capped, transport, clock)) as one,
+        run_tenants(build_app(capped, transport, clock)) as two,
+    ):
+        async with anyio.create_task_group() as group:
+            for number in range(3):
+                for tenants in (one, two):
+                    for caller in (ANN, BOB):
+                        group.start_soon(call, tenants, caller, number + 10 * (tenants is one))
+        assert (len(made), len(refused)) == (4, 8)
+        assert all("KIE_MCP_MAX_CREDITS_PER_DAY_ALL" in error.message for error in refused)
+        assert not any("17" in error.message for error in refused)
+        await clock.sleep(24 * 3600 + 1)
+        await call(one, BOB, 99)
+        assert len(made) == 5
+
+
+async def test_a_task_that_was_refused_does_not_count_against_the_cap_of_all(
+    settings: Settings, sandbox: Sandbox, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    capped = settings.model_copy(update={"max_credits_per_day_all": 4})
+    sandbox.inject_fault("create", "code:422", 1)
+    async with run_tenants(build_app(capped, transport, clock)) as tenants, tenants.use(ANN) as app:
+        with pytest.raises(ApiError):
+            await make_picture(app)
+        assert (await make_picture(app, "another fox")).state in {"running", "succeeded"}
+
+
+async def test_without_tenants_the_cap_of_all_is_that_of_the_day(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    capped = settings.model_copy(update={"max_credits_per_day_all": 3})
+    async with build_app(capped, transport, clock).run() as app:
+        with pytest.raises(CapReached):
+            await make_picture(app)
+
+
+async def test_a_name_that_is_no_name_of_a_folder_is_refused(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with run_tenants(build_app(settings, transport, clock)) as tenants:
+        for name in ("../bob", "", "Bob", "a/b", "-", "a" * 41):
+            with pytest.raises(ConfigurationError):
+                async with tenants.use(Caller(name)):
+                    pass
+
+
+async def test_callers_with_keys_may_come_from_elsewhere_without_a_token(settings: Settings) -> None:
+    keyed = settings.model_copy(update={"caller_keys": True})
+    build_http_app(App(keyed, local_files=False), host="0.0.0.0")
+    for unsafe, token in ((settings, ""), (settings, "short"), (keyed, "short")):
+        with pytest.raises(ConfigurationError):
+            build_http_app(App(unsafe, local_files=False), host="0.0.0.0", token=token)

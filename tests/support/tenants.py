@@ -1,0 +1,107 @@
+"""Several tenants of one server over HTTP, each with a client of its own."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kie_mcp.config import Settings
+from kie_mcp.server.accounts.caller import SCOPE, Caller
+from kie_mcp.server.app import App
+from kie_mcp.server.http import PATH, build_app_for_tenants
+from support.clock import JumpingClock
+from support.servers import serve_app
+
+CALLERS = {
+    "ann": Caller("ann"),
+    "bob": Caller("bob"),
+    "eve": Caller("eve", may_spend=False),
+    "ann-reads": Caller("ann", may_spend=False),
+}
+"""The callers by the name that they send; all of them use one KIE account, so KIE itself keeps nothing from anybody."""
+NAME = b"x-test-name"
+
+
+class _KnowByName:
+    """Stands where a server checks a key or a token: it believes the name that a caller sends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (caller := CALLERS.get(dict(scope["headers"]).get(NAME, b"").decode())):
+            scope = {**scope, SCOPE: caller}
+        await self._app(scope, receive, send)
+
+
+def build_tenants_app(settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock) -> ASGIApp:
+    """Build a server whose callers say who they are."""
+    app = App(settings, local_files=False, transport=transport, clock=clock)
+    return build_app_for_tenants(app, "127.0.0.1", _KnowByName)
+
+
+@asynccontextmanager
+async def serve_tenants(
+    settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock
+) -> AsyncIterator[str]:
+    """Serve such a server, and give the URL of its MCP endpoint."""
+    async with serve_app(build_tenants_app(settings, transport, clock)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def visit(url: str, name: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """Give an HTTP client of a caller, whose paths begin at the server."""
+    headers = {NAME.decode(): name}
+    async with httpx2.AsyncClient(base_url=url.removesuffix(PATH), headers=headers) as http:
+        yield http
+
+
+@asynccontextmanager
+async def connect(url: str, name: str, **how: Any) -> AsyncIterator[Client]:
+    """Give an MCP client of a caller."""
+    async with (
+        httpx2.AsyncClient(headers={NAME.decode(): name}, timeout=60) as http,
+        Client(streamable_http_client(url, http_client=http), **how) as client,
+    ):
+        yield client
+
+
+def list_calls(tool: Mapping[str, Any], values: Sequence[str], plain: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the arguments of calls of a tool: one without more than it needs, and some for each argument.
+
+    Args:
+        tool: The tool as clients see it.
+        values: Texts to give as each argument that takes a text or texts.
+        plain: Values of the arguments that a call needs besides.
+    """
+    schema = tool["inputSchema"]
+    properties = schema.get("properties", {})
+    needed = {name: plain.get(name, _fill(properties[name], schema, "rain")) for name in schema.get("required", ())}
+    filled = [(name, _fill(part, schema, value), value) for name, part in properties.items() for value in values]
+    return [needed, *({**needed, name: given} for name, given, value in filled if value in str(given))]
+
+
+def _fill(part: Mapping[str, Any], schema: Mapping[str, Any], text: str) -> Any:
+    """Return a value of a part of a schema, with a text wherever it takes one."""
+    if reference := part.get("$ref"):
+        return _fill(schema["$defs"][reference.rpartition("/")[2]], schema, text)
+    if choices := part.get("anyOf") or part.get("oneOf"):
+        filled = [_fill(each, schema, text) for each in choices]
+        return next((each for each in filled if text in str(each)), filled[0])
+    if "enum" in part:
+        return part["enum"][0]
+    match part.get("type"):
+        case "array":
+            return [_fill(part.get("items", {"type": "string"}), schema, text)]
+        case "object":
+            return {name: _fill(each, schema, text) for name, each in part.get("properties", {}).items()}
+        case "integer" | "number":
+            return part.get("minimum", 1)
+        case "boolean":
+            return True
+    return text
