@@ -4,7 +4,7 @@ CREATE TABLE ledger (
     version INTEGER NOT NULL
 );
 
-INSERT INTO ledger VALUES (6);
+INSERT INTO ledger VALUES (7);
 
 CREATE TABLE tasks (
     id TEXT NOT NULL,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy.exc
 from support.ledgers import NOW, ids, open_ledger, task
 
 from kie_mcp.ledger.ledger import Ledger
@@ -85,9 +84,11 @@ async def test_a_prompt_is_found_whatever_characters_it_and_the_words_have(ledge
 
 
 async def test_the_same_id_is_not_written_twice(ledger: Ledger) -> None:
-    await ledger.add(task("t_1"))
-    with pytest.raises(sqlalchemy.exc.IntegrityError):
-        await ledger.add(task("t_1"))
+    await ledger.add(task("t_1", tool="first"))
+    known = await ledger.add(task("t_1", tool="second"))
+    assert known
+    assert known.tool == "first"
+    assert [each.tool for each in await ledger.page(limit=10)] == ["first"]
 
 
 def test_ids_are_readable_and_differ() -> None:

@@ -78,7 +78,9 @@ def build_local_page(settings: Settings, token: str) -> ASGIApp:
     async def get_ledger() -> Ledger:
         return opened[0]
 
-    page = LibraryPage(get_ledger, lambda: settings.state_dir / FOLDER, uploads=UploadReceiver(app).build_routes())
+    page = LibraryPage(
+        get_ledger, lambda: settings.state_dir / FOLDER, uploads=UploadReceiver(lambda _: app).build_routes()
+    )
     return LocalNames(page.build(token, keep_ledger), HOST)
 
 
