@@ -21,6 +21,7 @@ from kie_mcp.library_page.page import LibraryPage
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server.listener import listen
 from kie_mcp.server.middleware.local_names import LocalNames
+from kie_mcp.tasks.storage_choice import choose_storage
 
 HOST = "127.0.0.1"
 OPENER = "open-library.html"
@@ -73,7 +74,8 @@ def build_local_page(settings: Settings, token: str) -> ASGIApp:
     async def get_ledger() -> Ledger:
         return opened[0]
 
-    page = LibraryPage(get_ledger, lambda: settings.state_dir / FOLDER)
+    storage = choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours)
+    page = LibraryPage(get_ledger, lambda: settings.state_dir / FOLDER, lambda: storage)
     return LocalNames(page.build(token, keep_ledger), HOST)
 
 

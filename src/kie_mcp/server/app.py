@@ -187,6 +187,7 @@ class App:
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
         from kie_mcp.tasks.downloads import Downloader
         from kie_mcp.tasks.runner import Runner
+        from kie_mcp.tasks.storage_choice import choose_storage
         from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS
         from kie_mcp.tasks.uploads import Uploader
 
@@ -194,6 +195,7 @@ class App:
         set_worth(settings.usd_per_credit)
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
+        storage = choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours)
         ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
         opened.push_async_callback(ledger.close)
         client = KieClient(
@@ -228,8 +230,9 @@ class App:
                 keep_metadata=settings.keep_metadata,
                 guarded=not settings.sandbox,
             ),
-            Downloader(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
+            Downloader(client, storage, guarded=not settings.sandbox) if settings.save else None,
             self._task_group,
+            storage=storage,
             rules=Rules(
                 Caps(settings.max_credits_per_task, settings.max_credits_per_day, settings.max_credits_per_session),
                 settings.confirm_above,

@@ -33,6 +33,8 @@ from kie_mcp.server.operation.probes import Probes
 from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.upload_receiver import UploadReceiver
+from kie_mcp.tasks.storage import Storage
+from kie_mcp.tasks.storage_choice import choose_storage
 
 if TYPE_CHECKING:
     from kie_mcp.server.operation.metrics import Metrics
@@ -139,7 +141,12 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
     async def open_ledger() -> Ledger:
         return (await app.runner()).ledger
 
-    page = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide).build(token)
+    def find_storage() -> Storage:
+        settings = app.settings
+        return choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours)
+
+    library = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, find_storage, PathFilter(app).hide)
+    page = library.build(token)
     return LocalNames(page, host) if _is_loopback(host) else page
 
 

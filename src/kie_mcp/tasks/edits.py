@@ -189,7 +189,7 @@ def _require_downloader(services: Services) -> Downloader:
 
 
 def _private_folder(downloader: Downloader, task: Task) -> Path:
-    return downloader.folder / f".{task.id}.edit"
+    return downloader.storage.folder / f".{task.id}.edit"
 
 
 def _make_empty(folder: Path) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver.resources import Resource as Page
 
     from kie_mcp.ledger.task import Result, Task
+    from kie_mcp.tasks.storage import Storage
 
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
@@ -168,14 +169,15 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
     if task.state == "succeeded" and not task.saved:
         # The files may still be downloading, so the call waits up to 10 seconds for them.
         (task,) = await runner.wait([task], 10)
-    answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
+    usual = (await runner.estimate_duration(task)).seconds
+    answer = answers.describe_task(task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link)
     answer |= {"kind": task.kind, "prompt": one_line(task.prompt)[:300]}
     if numbers:
-        answer["previews"] = await _previews(task, numbers)
+        answer["previews"] = await _previews(runner.storage, task, numbers)
     return answers.build_result(answer, answers.format_task(answer))
 
 
-async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
+async def _previews(storage: "Storage", task: "Task", numbers: list[Any]) -> dict[str, str]:
     """Return, for the number of each requested result, a preview of its file as a data URI.
 
     A file that is not saved, cannot be read or has no preview is left out.
@@ -184,13 +186,13 @@ async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
     for number, result in enumerate(task.results, start=1):
         if number in numbers and result.path:
             with suppress(OSError, InvalidCall):
-                content, mime_type = await _read_small(result)
+                content, mime_type = await _read_small(storage, result)
                 if content:
                     previews[str(number)] = f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
     return previews
 
 
-async def _read_small(result: "Result") -> tuple[bytes, str]:
+async def _read_small(storage: "Storage", result: "Result") -> tuple[bytes, str]:
     """Return the content and the MIME type of a saved file if it is small, or of a preview if the file is larger.
 
     The content is empty if no preview can be made.
@@ -200,9 +202,8 @@ async def _read_small(result: "Result") -> tuple[bytes, str]:
         InvalidCall: When the file is broken, or not the saved one any more.
     """
     from kie_mcp.media.preview import render_preview
-    from kie_mcp.tasks.saved_results import open_saved_file
 
-    with await anyio.to_thread.run_sync(open_saved_file, result) as file:
+    with await anyio.to_thread.run_sync(storage.open, result) as file:
         if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:
             return file.read(), result.mime_type
         path = Path(result.path)
