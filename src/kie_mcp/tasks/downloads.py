@@ -139,14 +139,14 @@ class Downloader:
     async def _download_result(self, task: Task, result: Result, number: int) -> None:
         name = self.storage.name(task, number)
         with partial_files.open_partial_file(self.storage.find_part_folder(task), name) as part:
-            result.mime_type = await self._download_with_fresh_link(task, result, part)
-            extension = result_types.choose_extension(result.mime_type, result.link)
-            kept = await self.storage.keep(part, task, name, extension, result.mime_type)
+            mime_type = await self._download_with_fresh_link(task, result, part)
+            extension = result_types.choose_extension(mime_type, result.link)
+            kept = await self.storage.keep(part, task, name, extension, mime_type)
             # A data URI is as large as the file, and no longer needed.
-            result.path, result.url = kept.place, result.link
+            result.path, result.url, result.mime_type = kept.place, result.link, mime_type
             # If the saved file cannot be read again, only the facts about it are missing.
             with suppress(OSError):
-                result.facts = await anyio.to_thread.run_sync(describe_file, kept.file, result.mime_type)
+                result.facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
 
     async def _download_with_fresh_link(self, task: Task, result: Result, part: PartialFile) -> str:
         """Download and check a file; if its URL has expired or leads to a damaged file, try again with a fresh URL.
