@@ -207,3 +207,11 @@ async def test_an_id_of_kies_is_not_deleted_by_a_process_that_does_not_know_it(t
     await ledger.close()
     assert found
     assert (found.kie_id, found.state) == ("5f0c", "unknown")
+
+
+async def test_an_error_of_the_database_tells_no_prompt(ledger: Ledger) -> None:
+    await ledger.add(task("t_1", arguments={"prompt": "a secret heron"}))
+    with pytest.raises(sqlalchemy.exc.IntegrityError) as caught:
+        await ledger.add(task("t_1", arguments={"prompt": "a secret heron"}))
+    assert "secret" not in str(caught.value)
+    assert "INSERT INTO tasks" in str(caught.value)

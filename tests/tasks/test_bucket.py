@@ -281,5 +281,3 @@ async def test_a_link_to_a_result_stands_for_the_result(
 async def test_a_bucket_that_takes_files_is_said_to_be_good(s3: S3Server, tmp_path: Path) -> None:
     await open_bucket(tmp_path).check()
     assert s3.read_objects(PREFIX) == {}
-
-

@@ -1,6 +1,7 @@
 """Changes: who waits for a task that another process watches is woken when that process writes to the ledger."""
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import anyio
 
@@ -11,6 +12,8 @@ class Changes:
     def __init__(self) -> None:
         self.are_told = False
         """Whether changes by other processes are told; otherwise, whoever waits has to look."""
+        self.hear_call: Callable[[str], object] = lambda _: None
+        """A function that is called with the id of a task for which KIE has called another process."""
         self._waiting: defaultdict[str, list[anyio.Event]] = defaultdict(list)
 
     async def wait(self, id_: str) -> None:

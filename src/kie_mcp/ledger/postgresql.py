@@ -26,6 +26,8 @@ except ImportError:
 
 logger = logging.getLogger(__name__)
 
+CALL = "call "
+"""Beginning of a notification that KIE has called for a task; others tell that a task has changed."""
 CONNECTIONS = 10
 """Most connections of one process, besides the one on which it hears of changes."""
 CONNECT_SECONDS = 5
@@ -61,17 +63,14 @@ class PostgresqlDatabase(Database):
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
-        try:
-            engine = _create_engine(url, schema, busy_seconds)
-        except (sa.exc.ArgumentError, ValueError):
-            raise _refusal("the URL cannot be read") from None
+        engine = create_engine(url, schema, busy_seconds)
         database = cls(engine, schema, busy_seconds)
         try:
             await database._migrate(revisions)
         except BaseException as error:
             await dispose(engine)
             if isinstance(error, sa.exc.SQLAlchemyError):
-                raise _refusal(getattr(error, "orig", None) or error) from None
+                raise explain_refusal(getattr(error, "orig", None) or error) from None
             raise
         return database
 
@@ -128,13 +127,25 @@ class PostgresqlDatabase(Database):
                     # What was changed before is told to nobody else.
                     self.changes.tell_all()
                     async for notification in connection.notifies():
-                        self.changes.tell(notification.payload)
+                        self._hear(notification.payload)
             except psycopg.Error as error:
                 logger.info("Changes by other processes are not told: %s", error)
             finally:
                 self.changes.are_told = False
             self.changes.tell_all()
             await anyio.sleep(PAUSE_SECONDS)
+
+    async def send_call(self, id_: str) -> bool:
+        """Tell the process that watches a task that KIE has called."""
+        async with self.writing() as connection:
+            await connection.execute(sa.select(sa.func.pg_notify(self._schema, f"{CALL}{id_}")))
+        return True
+
+    def _hear(self, payload: str) -> None:
+        if payload.startswith(CALL):
+            self.changes.hear_call(payload.removeprefix(CALL))
+        else:
+            self.changes.tell(payload)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
@@ -148,8 +159,16 @@ class _TextDumper(StrDumper):
         return obj.replace("\0", "\ufffd").encode(errors="replace")
 
 
-def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
-    parsed = sa.make_url(url)
+def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
+    """Return the engine of a database; no connection is made yet.
+
+    Raises:
+        ConfigurationError: When the URL cannot be read.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise explain_refusal("the URL cannot be read") from None
     options = (
         f"-c search_path={schema}",
         f"-c TimeZone={tzlocal.get_localzone_name()}",
@@ -168,6 +187,8 @@ def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
     engine = create_async_engine(
         parsed.set(drivername="postgresql+psycopg", query=given),
         isolation_level="READ COMMITTED",
+        # An error would tell them, and so prompts, to the log.
+        hide_parameters=True,
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=busy_seconds,
@@ -182,7 +203,8 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
     connection.driver_connection.adapters.register_dumper(str, _TextDumper)
 
 
-def _refusal(reason: object) -> ConfigurationError:
+def explain_refusal(reason: object) -> ConfigurationError:
+    """Return the error that tells why a database cannot be used."""
     text = str(reason).partition("\n")[0].rstrip(".")
     return ConfigurationError(
         f"The ledger's database cannot be used: {text}.",

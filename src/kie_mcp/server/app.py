@@ -249,7 +249,9 @@ class App:
         # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
         self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
         if callbacks.are_received:
-            self.start_soon(self._wake_files(settings).run, runner.hear_callback)
+            ledger.database.changes.hear_call = runner.hear_callback
+            if not settings.ledger_url:
+                self.start_soon(self._wake_files(settings).run, runner.hear_callback)
         return runner
 
     async def _tell_observers(self, task: "Task") -> None:
@@ -277,7 +279,9 @@ class App:
     async def hear_callback(self, id_: str) -> None:
         """Poll a task, because KIE has called its address: here, or in the process that watches it."""
         runner = await self.runner()
-        if not runner.hear_callback(id_) and (task := await runner.ledger.find(id_)) and not task.final:
+        if runner.hear_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
+            return
+        if not await runner.ledger.database.send_call(id_):
             self._wake_files(self.settings).send(id_)
 
     def _wake_files(self, settings: "Settings") -> "WakeFiles":
