@@ -359,13 +359,15 @@ def test_results_that_are_not_saved_need_no_folder(home: Path) -> None:
 @needs_s3
 def test_a_bucket_is_tried_and_left_as_it_is(home: Path, tmp_path: Path) -> None:
     with run_s3_server(tmp_path / "s3") as server:
-        found = examine(home, KIE_MCP_STORAGE=f"s3://{BUCKET}/kie", **server.environment())["bucket"]
+        right: dict[str, Any] = dict(server.environment())
+        found = examine(home, KIE_MCP_STORAGE=f"s3://{BUCKET}/kie", **right)["bucket"]
         assert (found["status"], found["text"]) == ("ok", f"s3://{BUCKET}/kie takes files.")
         assert server.read_objects("") == {}
-        wrong = server.environment() | {"AWS_SECRET_ACCESS_KEY": "a secret that is wrong"}
+        wrong: dict[str, Any] = server.environment() | {"AWS_SECRET_ACCESS_KEY": "a secret that is wrong"}
         told = examine(home, ends_with=1, KIE_MCP_STORAGE=f"s3://{BUCKET}/kie", **wrong)["bucket"]
         assert (told["status"], "403 SignatureDoesNotMatch" in told["text"]) == ("mend", True)
-    told = examine(home, ends_with=1, KIE_MCP_STORAGE=f"s3://{BUCKET}/kie", **server.environment())["bucket"]
+    gone: dict[str, Any] = dict(server.environment())
+    told = examine(home, ends_with=1, KIE_MCP_STORAGE=f"s3://{BUCKET}/kie", **gone)["bucket"]
     assert "ConnectError" in told["text"]
 
 

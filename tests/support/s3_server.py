@@ -21,9 +21,14 @@ STORED, DESCRIBED = "._S3rver_object", "._S3rver_metadata.json"
 """Ends of the names of the two files of an object; what was cut has only the first one, and is none."""
 SLOW_DOWN = b"""HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: 40\r
 \r\n<Error><Code>SlowDown</Code></Error>    """
-needs_s3 = pytest.mark.skipif(
-    not (MODULES / "@20minutes" / "s3rver").exists(), reason="The S3 server is not installed; see scripts/node."
-)
+
+
+def find_s3_server() -> bool:
+    """Return whether the server is installed."""
+    return (MODULES / "@20minutes" / "s3rver").exists()
+
+
+needs_s3 = pytest.mark.skipif(not find_s3_server(), reason="The S3 server is not installed; see scripts/node.")
 
 
 class S3Server:
