@@ -120,6 +120,13 @@ def test_a_tool_that_does_not_exist_ends_the_start_with_the_nearest(
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize("option", [("--port", "1"), ("--workers", "2"), ("--log-format", "json"), ("--no-token",)])
+def test_an_option_for_http_is_refused_on_stdio(option: tuple[str, ...], tmp_path: Path) -> None:
+    run = run_command("serve", *option, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "Add --http." in run.stderr
+
+
 def test_the_tools_are_told_with_what_they_take() -> None:
     run = run_command("tools", "--tools", "suno_music")
     assert run.returncode == 0

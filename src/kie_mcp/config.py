@@ -93,7 +93,11 @@ class Settings(BaseSettings):
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Folder to which the results of tasks are downloaded."""
     save: bool = True
-    """Whether the results of tasks are downloaded to `output_dir`."""
+    """Whether the results of tasks are downloaded to `output_dir` or `storage`."""
+    storage: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?)?$")
+    """Bucket and beginning of names for the results of tasks, `s3://bucket/prefix`, instead of `output_dir`."""
+    link_hours: float = Field(24, gt=0, le=168)
+    """Hours for which the links to results in a bucket work; each answer has new ones."""
     links: bool = False
     """Whether answers contain MCP resource links to saved files; several hosts and frameworks fail at such links."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
@@ -178,10 +182,11 @@ class Settings(BaseSettings):
         return SecretStr(url)
 
     def for_tenant(self, name: str, key: SecretStr | None, callback_secret: SecretStr | None) -> Self:
-        """Return the settings of one tenant, which has folders of its own, and a KIE key of its own if one is given."""
+        """Return the settings of one tenant, which has places of its own, and a KIE key of its own if one is given."""
         folders = {"data_dir": self.data_dir / "tenants" / name, "output_dir": self.output_dir / name}
+        bucket = {"storage": f"{self.storage.rstrip('/')}/{name}"} if self.storage else {}
         keys = {"api_key": key, "keyring": False} if key else {"api_key_file": self.key_file}
-        return self.model_copy(update={**folders, **keys, "callback_secret": callback_secret})
+        return self.model_copy(update={**folders, **bucket, **keys, "callback_secret": callback_secret})
 
     @property
     def ledger_url(self) -> str:

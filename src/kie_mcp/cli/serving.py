@@ -1,8 +1,9 @@
 """The commands that start a server: `serve`, `sandbox` and `demo`."""
 
 import logging
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -29,12 +30,23 @@ def serve(
     no_token: Annotated[
         bool, typer.Option("--no-token", help="Let every user of this machine call and spend credits over HTTP.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="In how many processes, instead of KIE_MCP_WORKERS.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port for Prometheus, instead of KIE_MCP_METRICS_PORT.")
+    ] = None,
+    log_format: Annotated[
+        Literal["text", "json"] | None, typer.Option(help="How to log, instead of KIE_MCP_LOG_FORMAT.")
+    ] = None,
     tools: Tools = "",
     prefix: Prefix = "",
 ) -> None:
     """Serve MCP: on stdio, or over HTTP, at 127.0.0.1 and port 8765 if nothing else is given."""
-    if not http and (host is not None or port is not None or no_token):
-        raise refuse("--host, --port and --no-token are for HTTP, so on stdio they say nothing.", "Add --http.")
+    settings = {"WORKERS": workers, "METRICS_PORT": metrics_port, "LOG_FORMAT": log_format}
+    if not http and (no_token or any(each is not None for each in (host, port, *settings.values()))):
+        options = "--host, --port, --no-token, --workers, --metrics-port and --log-format"
+        raise refuse(f"{options} are for HTTP, so on stdio they say nothing.", "Add --http.")
     if not http:
         from kie_mcp.server.stdio import serve_stdio
 
@@ -44,6 +56,8 @@ def serve(
     from kie_mcp.server.http import serve_http
     from kie_mcp.server.selection import Selection
 
+    # Worker processes read the settings of this one.
+    os.environ |= {f"KIE_MCP_{name}": str(value) for name, value in settings.items() if value is not None}
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
     serve_http(
         Selection(tools, prefix),

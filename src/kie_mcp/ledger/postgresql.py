@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.ledger.changes import Changes
+from kie_mcp.ledger.changes import CALL, Changes
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 
@@ -70,17 +70,14 @@ class PostgresqlDatabase(Database):
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
-        try:
-            engine = _create_engine(url, schema, busy_seconds)
-        except (sa.exc.ArgumentError, ValueError):
-            raise _refusal("the URL cannot be read") from None
+        engine = create_engine(url, schema, busy_seconds)
         database = cls(engine, schema, busy_seconds)
         try:
             await database.upgrade(revisions)
         except BaseException as error:
             await dispose(engine)
             if isinstance(error, sa.exc.SQLAlchemyError):
-                raise _refusal(getattr(error, "orig", None) or error) from None
+                raise explain_refusal(getattr(error, "orig", None) or error) from None
             raise
         return database
 
@@ -93,7 +90,7 @@ class PostgresqlDatabase(Database):
         except BaseException as error:
             await database.close()
             if isinstance(error, sa.exc.SQLAlchemyError):
-                raise _refusal(getattr(error, "orig", None) or error) from None
+                raise explain_refusal(getattr(error, "orig", None) or error) from None
             raise
         return database
 
@@ -172,6 +169,12 @@ class PostgresqlDatabase(Database):
                 changes.tell_all()
             await anyio.sleep(PAUSE_SECONDS)
 
+    async def send_call(self, id_: str) -> bool:
+        """Tell the process that watches a task that KIE has called."""
+        async with self.writing() as connection:
+            await connection.execute(sa.select(sa.func.pg_notify(self._schema, f"{CALL}{id_}")))
+        return True
+
     async def _hear(self, connection: psycopg.AsyncConnection[Any]) -> None:
         listening: set[str] = set()
         while True:
@@ -184,12 +187,12 @@ class PostgresqlDatabase(Database):
             for schema, changes in self._heard.items():
                 if schema in listening and not changes.are_told:
                     changes.are_told = True
-                    # What was changed before is told to nobody else.
+                    # Changes before this moment were not reported.
                     changes.tell_all()
             # Now and then, a schema was opened or closed.
             async for notification in connection.notifies(timeout=PAUSE_SECONDS):
                 if waiting := self._heard.get(notification.channel):
-                    waiting.tell(notification.payload)
+                    waiting.receive(notification.payload)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
@@ -208,8 +211,16 @@ class _TextDumper(StrDumper):
         return obj.replace("\0", "\ufffd").encode(errors="replace")
 
 
-def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
-    parsed = sa.make_url(url)
+def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
+    """Return the engine of a database; no connection is made yet.
+
+    Raises:
+        ConfigurationError: When the URL cannot be read.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise explain_refusal("the URL cannot be read") from None
     options = (
         f"-c search_path={schema}",
         f"-c TimeZone={tzlocal.get_localzone_name()}",
@@ -228,6 +239,8 @@ def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
     engine = create_async_engine(
         parsed.set(drivername="postgresql+psycopg", query=given),
         isolation_level="READ COMMITTED",
+        # An error would tell them, and so prompts, to the log.
+        hide_parameters=True,
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=busy_seconds,
@@ -242,7 +255,8 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
     connection.driver_connection.adapters.register_dumper(str, _TextDumper)
 
 
-def _refusal(reason: object) -> ConfigurationError:
+def explain_refusal(reason: object) -> ConfigurationError:
+    """Return the error that tells why a database cannot be used."""
     text = str(reason).partition("\n")[0].rstrip(".")
     return ConfigurationError(
         f"The ledger's database cannot be used: {text}.",

@@ -106,7 +106,7 @@ class SqliteDatabase(Database):
 def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
     # A URL as text would end at a `?` in the path, and `%20` would be read as a space.
     url = sa.URL.create("sqlite+aiosqlite", database=str(path))
-    engine = create_async_engine(url, connect_args={"timeout": busy_seconds})
+    engine = create_async_engine(url, connect_args={"timeout": busy_seconds}, hide_parameters=True)
     sa.event.listen(engine.sync_engine, "connect", _configure)
     return engine
 

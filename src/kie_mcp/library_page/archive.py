@@ -6,7 +6,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.task import Result
-from kie_mcp.tasks.saved_results import open_saved_file
+from kie_mcp.tasks.storage import Storage
 
 CHUNK_BYTES = 1 << 20
 MISSING = "missing.txt"
@@ -32,7 +32,7 @@ class _Sink:
         return taken
 
 
-def write_archive(results: Sequence[Result]) -> Iterator[bytes]:
+def write_archive(storage: Storage, results: Sequence[Result]) -> Iterator[bytes]:
     """Yield the bytes of a ZIP file with the saved files, and with a text that lists the files that are gone."""
     sink, missing, names = _Sink(), list[str](), set[str]()
     # Media files are compressed already.
@@ -40,7 +40,7 @@ def write_archive(results: Sequence[Result]) -> Iterator[bytes]:
         for result in results:
             name = _find_free_name(Path(result.path).name, names)
             try:
-                file = open_saved_file(result)
+                file = storage.open(result)
             except InvalidCall as error:
                 missing.append(f"{name or result.link}: {error}")
                 continue

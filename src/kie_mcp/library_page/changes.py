@@ -20,7 +20,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.marks import FAVOURITE, TAG, TRASHED
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks import sidecar
-from kie_mcp.tasks.saved_results import open_saved_file
+from kie_mcp.tasks.storage import Storage
 from kie_mcp.text import one_line
 
 PAGE_HEADER = "x-kie-mcp-page"
@@ -34,14 +34,18 @@ MOST_TAGS, LONGEST_TAG = 20, 40
 class Changes:
     """The handlers of all requests that change something."""
 
-    def __init__(self, open_ledger: Callable[[], Awaitable[Ledger]], *, has_trash: bool) -> None:
+    def __init__(
+        self, open_ledger: Callable[[], Awaitable[Ledger]], find_storage: Callable[[], Storage], *, has_trash: bool
+    ) -> None:
         """Store the arguments.
 
         Args:
             open_ledger: Gives the ledger.
+            find_storage: Gives the storage of the results.
             has_trash: Whether files may be moved to the trash, because the user sits at this machine.
         """
         self._open_ledger = open_ledger
+        self._find_storage = find_storage
         self.has_trash = has_trash
 
     def build_routes(self) -> list[BaseRoute]:
@@ -68,7 +72,7 @@ class Changes:
         task, ledger = await self._find(request)
         if not task.done or task.is_batch:
             raise InvalidCall(f"{task.id} cannot be deleted.", "Delete what has ended, and the items of a batch.")
-        await anyio.to_thread.run_sync(_move_to_trash, task)
+        await anyio.to_thread.run_sync(_move_to_trash, self._find_storage(), task)
         await ledger.marks.set(task.id, [TRASHED], of=TRASHED)
         return await self._answer(task)
 
@@ -138,17 +142,19 @@ def _read_tags(given: Any) -> list[str]:
     return list(dict.fromkeys(filter(None, cleaned)))
 
 
-def _move_to_trash(task: Task) -> None:
+def _move_to_trash(storage: Storage, task: Task) -> None:
     """Move the saved files of a task to the trash, each with its sidecar; a file that is gone already is passed over.
 
     Raises:
-        InvalidCall: When another file is in the place of one, or this machine has no trash.
+        InvalidCall: When another file is in the place of one, a file is in a bucket, or this machine has no trash.
     """
     from send2trash import send2trash
 
+    if any(result.is_in_bucket for result in task.results):
+        raise InvalidCall(f"The files of {task.id} are in a bucket, which has no trash.", "Delete them there.")
     for path in [Path(result.path) for result in task.results if result.path and Path(result.path).exists()]:
         result = next(each for each in task.results if each.path == str(path))
-        open_saved_file(result).close()
+        storage.open(result).close()
         beside = path.with_name(f"{path.name}.json")
         try:
             send2trash([path, beside] if sidecar.belongs_to(beside, task) else [path])

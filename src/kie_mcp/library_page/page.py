@@ -5,6 +5,7 @@ Nothing in this module changes anything: every request is a GET. `changes.py` ha
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from kie_mcp.server.preview_limits import PreviewLimits
 from kie_mcp.server.tools.library import LIBRARY, find_made
 from kie_mcp.server.tools.paging import format_cursor
 from kie_mcp.tasks.batch import MODEL, Batch
-from kie_mcp.tasks.saved_results import open_saved_file
+from kie_mcp.tasks.storage import Storage
 
 PAGE_SIZE = 60
 """Number of tasks that the grid asks for at once."""
@@ -71,6 +72,7 @@ logger = logging.getLogger(__name__)
 
 OpenLedger = Callable[[], Awaitable[Ledger]]
 FindFolder = Callable[[], Path]
+FindStorage = Callable[[], Storage]
 Conceal = Callable[[Any], Any]
 
 
@@ -81,6 +83,7 @@ class LibraryPage:
         self,
         open_ledger: OpenLedger,
         find_folder: FindFolder,
+        find_storage: FindStorage,
         conceal: Conceal | None = None,
         *,
         links: SignedLinks | None = None,
@@ -91,18 +94,24 @@ class LibraryPage:
         Args:
             open_ledger: Gives the ledger; the first call opens it.
             find_folder: Gives the folder of the thumbnails.
+            find_storage: Gives the storage of the results.
             conceal: Removes from a JSON value what callers must not see; None for the user of this machine, who may
                 see everything and move files to the trash.
             links: Signs the links to files; None for links of this page alone.
             uploads: The route that takes the files which a user drops on the page.
         """
-        self._changes = Changes(open_ledger, has_trash=conceal is None)
+        self._changes = Changes(open_ledger, lambda: self._storage, has_trash=conceal is None)
         self._uploads = uploads
         self._open_ledger = open_ledger
         self._find_folder = find_folder
+        self._find_storage = find_storage
         self._conceal = conceal or (lambda value: value)
         self._links = links or SignedLinks()
         self._thumbnails: Thumbnails | None = None
+
+    @cached_property
+    def _storage(self) -> Storage:
+        return self._find_storage()
 
     def build(self, token: str, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
         """Build the application.
@@ -210,7 +219,7 @@ class LibraryPage:
         return self._answer(answer)
 
     async def _send_thumbnail(self, request: Request) -> Response:
-        self._thumbnails = self._thumbnails or Thumbnails(self._find_folder())
+        self._thumbnails = self._thumbnails or Thumbnails(self._find_folder(), self._storage)
         content = await self._thumbnails.find((await self._find_result(request))[1])
         if not content:
             return PlainTextResponse("There is nothing to show.", 404)
@@ -218,7 +227,7 @@ class LibraryPage:
 
     async def _send_file(self, request: Request) -> Response:
         _, result = await self._find_result(request)
-        file = await anyio.to_thread.run_sync(open_saved_file, result)
+        file = await anyio.to_thread.run_sync(self._storage.open, result)
         is_shown = descriptions.find_kind(result) != "other" and "download" not in request.query_params
         name = quote(Path(result.path).name, safe="")
         disposition = f"{'inline' if is_shown else 'attachment'}; filename*=utf-8''{name}"
@@ -229,7 +238,7 @@ class LibraryPage:
     async def _send_sheet(self, request: Request) -> Response:
         tasks = await self._find_selected(request.query_params["tasks"])
         labelled = ((each, task.id) for task in tasks for each in task.results)
-        sheet = await render_results(labelled, SHEET)
+        sheet = await render_results(self._storage, labelled, SHEET)
         if not sheet.content:
             return PlainTextResponse("None of these has a file that can be shown.", 404)
         return Response(sheet.content, media_type=sheet.mime_type, headers=FILE_HEADERS)
@@ -238,7 +247,7 @@ class LibraryPage:
         tasks = await self._find_selected(request.query_params["tasks"])
         results = [each for task in tasks for each in task.results]
         headers = {**DATA_HEADERS, "content-disposition": "attachment; filename=kie-mcp.zip"}
-        return StreamingResponse(write_archive(results), media_type="application/zip", headers=headers)
+        return StreamingResponse(write_archive(self._storage, results), media_type="application/zip", headers=headers)
 
     async def _find_selected(self, named: str) -> list[Task]:
         """Return the tasks whose ids are in a text, with commas between them."""

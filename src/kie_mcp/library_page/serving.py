@@ -78,8 +78,12 @@ def build_local_page(settings: Settings, token: str) -> ASGIApp:
     async def get_ledger() -> Ledger:
         return opened[0]
 
+    storage = app.choose_storage()
     page = LibraryPage(
-        get_ledger, lambda: settings.state_dir / FOLDER, uploads=UploadReceiver(lambda _: app).build_routes()
+        get_ledger,
+        lambda: settings.state_dir / FOLDER,
+        lambda: storage,
+        uploads=UploadReceiver(lambda _: app).build_routes(),
     )
     return LocalNames(page.build(token, keep_ledger), HOST)
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.callbacks import Callbacks
     from kie_mcp.tasks.runner import Runner
     from kie_mcp.tasks.services import Change
+    from kie_mcp.tasks.storage import Storage
     from kie_mcp.tasks.wake_files import WakeFiles
 
 
@@ -178,6 +179,17 @@ class App:
         await self.runner()
         return self._discovery
 
+    def choose_storage(self) -> "Storage":
+        """Return the storage of results: a bucket if the settings name one, or else the output folder.
+
+        Raises:
+            ConfigurationError: When the bucket cannot be used.
+        """
+        from kie_mcp.tasks.storage_choice import choose_storage
+
+        settings = self.settings
+        return choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours)
+
     async def _open(self) -> "Runner":
         """Open all parts; if one cannot be opened, close the others, so that the next call begins anew.
 
@@ -209,6 +221,7 @@ class App:
         set_worth(settings.usd_per_credit)
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
+        storage = self.choose_storage()
         transport = self._transport or (self._run_sandbox(settings) if settings.sandbox else None)
         ledger = await self._open_ledger(settings, key, transport)
         opened.push_async_callback(ledger.close)
@@ -238,8 +251,9 @@ class App:
                 keep_metadata=settings.keep_metadata,
                 guarded=not settings.sandbox,
             ),
-            Downloader(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
+            Downloader(client, storage, guarded=not settings.sandbox) if settings.save else None,
             self._task_group,
+            storage=storage,
             rules=Rules(
                 Caps(settings.max_credits_per_task, self._find_day_cap(settings), settings.max_credits_per_session),
                 settings.confirm_above,
@@ -257,7 +271,9 @@ class App:
         # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
         self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
         if callbacks.are_received and not self.tenancy:
-            self.start_soon(self._wake_files(settings).run, runner.hear_callback)
+            ledger.database.changes.hear_call = runner.hear_callback
+            if not settings.ledger_url:
+                self.start_soon(self._wake_files(settings).run, runner.hear_callback)
         return runner
 
     async def _open_ledger(
@@ -333,7 +349,9 @@ class App:
     async def hear_callback(self, id_: str) -> None:
         """Poll a task whose callback has arrived, in this process or in the one that watches the task."""
         runner = await self.runner()
-        if not runner.hear_callback(id_) and (task := await runner.ledger.find(id_)) and not task.final:
+        if runner.hear_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
+            return
+        if not await runner.ledger.database.send_call(id_):
             self._wake_files(self.settings).send(id_)
 
     def _wake_files(self, settings: "Settings") -> "WakeFiles":

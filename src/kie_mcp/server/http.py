@@ -208,9 +208,9 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
         return (await app.runner()).ledger
 
     uploads = UploadReceiver(lambda _: app).build_routes()
-    page = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide, uploads=uploads)
-    built = page.build(token)
-    return LocalNames(built, host) if _is_loopback(host) else built
+    find_folder, conceal = lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide
+    page = LibraryPage(open_ledger, find_folder, app.choose_storage, conceal, uploads=uploads).build(token)
+    return LocalNames(page, host) if _is_loopback(host) else page
 
 
 def _is_loopback(host: str) -> bool:

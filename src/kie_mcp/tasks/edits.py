@@ -146,7 +146,7 @@ class EditWatcher(BaseWatcher):
 
     def _private_folder(self, downloader: Downloader) -> Path:
         # Two processes may make the same film, if one was stopped for so long that the other has taken it over.
-        return downloader.folder / EDIT_FOLDER.format(task=self.task.id, process=self._services.process)
+        return downloader.storage.folder / EDIT_FOLDER.format(task=self.task.id, process=self._services.process)
 
     def _note(self, share: float) -> None:
         """Set the progress of the film for waiting callers; it is not saved in the ledger."""

@@ -12,8 +12,8 @@ import anyio.to_thread
 
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.tasks import failures
-from kie_mcp.tasks.downloads import PARTS_FOLDER
 from kie_mcp.tasks.partial_files import remove_partial_file
+from kie_mcp.tasks.storage import PARTS_FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ async def remove_leftovers(folder: Path, ledger: Ledger) -> None:
     The partial files of tasks that are not in the ledger stay, because they may belong to another ledger.
 
     Args:
-        folder: The output folder.
+        folder: The folder of partial files.
         ledger: The ledger, which has the tasks and whether their files are saved.
     """
     try:

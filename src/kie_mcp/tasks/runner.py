@@ -35,6 +35,7 @@ from kie_mcp.tasks.references import References
 from kie_mcp.tasks.repeats import Repeats
 from kie_mcp.tasks.search import SEARCH_WAIT_SECONDS, Searches
 from kie_mcp.tasks.services import Change, Services
+from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
@@ -56,6 +57,7 @@ class Runner:
         downloader: Downloader | None,
         task_group: TaskGroup,
         *,
+        storage: Storage,
         rules: Rules | None = None,
         callbacks: Callbacks | None = None,
         usual_seconds: float | None = None,
@@ -70,8 +72,9 @@ class Runner:
             client: The client of KIE's API.
             ledger: The ledger, which all processes may share.
             uploader: Uploads local files to KIE.
-            downloader: Downloads results to the output folder; if None, results stay at KIE.
+            downloader: Downloads results; if None, results stay at KIE.
             task_group: The AnyIO task group in which the watchers run.
+            storage: Where results are that were saved.
             rules: The operator's rules on spending and repeated calls.
             callbacks: The addresses that KIE calls when a task has ended; if None, KIE calls none.
             usual_seconds: Expected seconds for every task; if None, each model has its own expected duration.
@@ -85,7 +88,8 @@ class Runner:
         self.client = client
         self.ledger = ledger
         self.uploader = uploader
-        self.references = References(uploader, ledger, clock)
+        self.storage = storage
+        self.references = References(uploader, ledger, clock, storage)
         self.clock = clock
         self.id = process or new_id("s")
         """The id of this process in the ledger, under which the process holds its lease."""

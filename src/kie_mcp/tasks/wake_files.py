@@ -1,4 +1,6 @@
-"""Wake-ups between processes: files that tell the process that watches a task to poll it at once.
+"""Wake-ups between processes on one SQLite file: files that tell the process that watches a task to poll it at once.
+
+PostgreSQL tells it itself.
 
 A callback of KIE may arrive at any of several processes on one ledger, and only the one that watches the task may act
 on it. A wake-up that is lost costs nothing: the task is then polled a little later.

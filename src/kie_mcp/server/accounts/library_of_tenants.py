@@ -20,6 +20,7 @@ from kie_mcp.server.accounts.tenants import Tenants
 from kie_mcp.server.app import App
 from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.upload_receiver import UploadReceiver
+from kie_mcp.tasks.storage import FolderStorage
 
 TENANT = "tenant"
 """Name of the field in a link's query that has the name of the tenant; the link's signature covers it."""
@@ -77,6 +78,7 @@ def _build_page(name: str, app: App) -> ASGIApp:
     page = LibraryPage(
         open_ledger,
         lambda: app.settings.state_dir / FOLDER,
+        app.choose_storage,
         PathFilter(app).hide,
         links=SignedLinks({TENANT: name}),
         uploads=UploadReceiver(find_app).build_routes(),
@@ -90,4 +92,4 @@ def _build_empty_page() -> ASGIApp:
     async def open_ledger() -> Ledger:
         raise ConfigurationError("This link names no tenant.", "Load the library again.")
 
-    return LibraryPage(open_ledger, Path, lambda value: value).build("")
+    return LibraryPage(open_ledger, Path, lambda: FolderStorage(Path()), lambda value: value).build("")

@@ -22,7 +22,7 @@ from kie_mcp.server import answers
 from kie_mcp.server.app import App
 from kie_mcp.tasks.batch import Batch
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.saved_results import open_result, open_saved_file
+from kie_mcp.tasks.storage import Storage
 from kie_mcp.text import one_line
 
 MAX_PREVIEW_BYTES = 44_000
@@ -89,7 +89,7 @@ async def describe_card(runner: Runner, task: Task) -> answers.Answer:
     if task.is_batch:
         facts["items"] = await _describe_items(runner, task)
     elif task.kind == "audio" and task.final:
-        facts["media"] = await _add_covers(task)
+        facts["media"] = await _add_covers(runner.storage, task)
     return facts
 
 
@@ -99,16 +99,18 @@ async def _describe_items(runner: Runner, task: Task) -> list[dict[str, Any]]:
     for number, item in enumerate(Batch.read(task).items, start=1):
         made = await runner.ledger.find(item.task_id) if item.task_id else None
         prompt = one_line(str(item.fields.get("prompt", "")))[:LONGEST_PROMPT]
-        row = {"n": number, "status": item.state, "prompt": prompt, "task_id": item.task_id}
-        items.append(row | ({"media": answers.describe_media(made)} if made and made.final else {}))
+        row: dict[str, Any] = {"n": number, "status": item.state, "prompt": prompt, "task_id": item.task_id}
+        if made and made.final:
+            row["media"] = answers.describe_media(made, runner.storage.find_link)
+        items.append(row)
     return items
 
 
-async def _add_covers(task: Task) -> list[dict[str, str]]:
+async def _add_covers(storage: Storage, task: Task) -> list[dict[str, str]]:
     """Return the songs of a task as answers do, each with the picture that is in its file, small."""
-    media = answers.describe_media(task)
+    media = answers.describe_media(task, storage.find_link)
     for described, result in zip(media, task.results, strict=True):
-        async with open_result(result) as file:
+        async with storage.open_if_there(result) as file:
             cover = await anyio.to_thread.run_sync(read_cover, file, COVER_SIDE_PX, MAX_COVER_BYTES) if file else b""
         if cover:
             described["cover"] = _write_data_uri(cover, "image/jpeg")
@@ -131,7 +133,7 @@ async def render_previews(runner: Runner, task: Task, numbers: Collection[Any]) 
     for number, result in enumerate(task.results, start=1):
         if number in numbers and result.path:
             with suppress(OSError, InvalidCall):
-                content, mime_type = await _read_small(result)
+                content, mime_type = await _read_small(runner.storage, result)
                 if content:
                     previews[str(number)] = _write_data_uri(content, mime_type)
     if 0 in numbers and (edited := find_edited(task)):
@@ -143,7 +145,7 @@ async def render_previews(runner: Runner, task: Task, numbers: Collection[Any]) 
     return previews
 
 
-async def _read_small(result: Result) -> tuple[bytes, str]:
+async def _read_small(storage: Storage, result: Result) -> tuple[bytes, str]:
     """Return the content and the MIME type of a saved file if it is small, or of a preview if the file is larger.
 
     The content is empty if no preview can be made.
@@ -152,7 +154,7 @@ async def _read_small(result: Result) -> tuple[bytes, str]:
         OSError: When the file cannot be read.
         InvalidCall: When the file is broken, or not the saved one any more.
     """
-    with await anyio.to_thread.run_sync(open_saved_file, result) as file:
+    with await anyio.to_thread.run_sync(storage.open, result) as file:
         if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:
             return file.read(), result.mime_type
         picture = await _render_small(file, Path(result.path))

@@ -177,7 +177,8 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
         # The files may still be downloading, so the call waits up to 10 seconds for them.
         (task,) = await runner.wait([task], 10)
     now = app.clock.time()
-    answer = answers.describe_task(task, now=now, usual=(await runner.estimate_duration(task)).seconds)
+    usual = (await runner.estimate_duration(task)).seconds
+    answer = answers.describe_task(task, now=now, usual=usual, find_link=runner.storage.find_link)
     answer |= await card_facts.describe_card(runner, task)
     if numbers:
         answer["previews"] = await card_facts.render_previews(runner, task, numbers)

@@ -88,7 +88,8 @@ class Probes:
     def _folders(self) -> Iterator[Path]:
         settings = self._app.settings
         yield settings.data_dir
-        if settings.save:
+        # Without its bucket, a server still works: results are saved later.
+        if settings.save and not settings.storage:
             yield settings.output_dir
 
 

@@ -44,7 +44,9 @@ async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallTool
     if not tasks.client_supports_tasks(call.context):
         task = await _wait(app, call, task, is_own=task.id == order.id)
     repeats = order if task.id != order.id else None
-    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, repeats=repeats)
+    result = answers.build_task_result(
+        task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link, repeats=repeats
+    )
     return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
 
 

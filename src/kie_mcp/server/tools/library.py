@@ -16,6 +16,7 @@ from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.tasks.runner import Runner
 from kie_mcp.text import one_line, shorten
 
 PAGE_SIZE = 20
@@ -44,9 +45,9 @@ class Library(Arguments):
 
 async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
     """Return the tool result with one page of the succeeded tasks that match the arguments, the newest first."""
-    ledger = (await app.runner()).ledger
-    found = await find_made(ledger, arguments, PAGE_SIZE + 1)
-    rows, room = await build_rows(ledger, found[:PAGE_SIZE]), MAX_PAGE_BYTES
+    runner = await app.runner()
+    found = await find_made(runner.ledger, arguments, PAGE_SIZE + 1)
+    rows, room = await build_rows(runner, found[:PAGE_SIZE]), MAX_PAGE_BYTES
     lines: list[str] = []
     for row in rows:
         line = _format_row(row)
@@ -91,13 +92,13 @@ async def find_made(
     )
 
 
-async def build_rows(ledger: Ledger, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+async def build_rows(runner: Runner, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Build a JSON object for each task; the object also names the earlier tasks whose results the task used."""
-    sources = await ledger.sources_by_task(tasks)
-    return [_row(task, sources[task.id]) for task in tasks]
+    sources = await runner.ledger.sources_by_task(tasks)
+    return [_row(task, sources[task.id], runner.storage.find_link) for task in tasks]
 
 
-def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
+def _row(task: Task, made_from: Sequence[str], find_link: answers.FindLink) -> dict[str, Any]:
     row: dict[str, Any] = {
         "task_id": task.id,
         "when": formatting.format_time(task.created),
@@ -106,7 +107,7 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
     }
     row |= answers.describe_cost(task) | answers.describe_broken_row(task)
     # A path is not normalized, because two blanks in a row may be part of it.
-    row["files"] = [each.path or one_line(each.link) for each in task.results[:MAX_FILES]]
+    row["files"] = [each.local_path or one_line(find_link(each)) for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
         row["more_files"] = len(task.results) - MAX_FILES
     if made_from:

@@ -18,7 +18,6 @@ from kie_mcp.server.contact_sheets import render_results
 from kie_mcp.server.preview_limits import PreviewLimits, find_preview_limits
 from kie_mcp.server.saved_files import find_saved_result
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.tasks.saved_results import open_saved_file
 
 
 class ViewMedia(Arguments):
@@ -40,7 +39,8 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
     limits = PreviewLimits(preview.MAX_LARGE_BYTES) if arguments.size == "large" else find_preview_limits(call.context)
     if len(ids := arguments.task_id.replace(",", " ").split()) > 1:
         return await _view_several(app, limits, ids)
-    task = await (await app.runner()).get(arguments.task_id)
+    runner = await app.runner()
+    task = await runner.get(arguments.task_id)
     number, fragment = arguments.n, arguments.task_id.partition("#")[2]
     # The caller may also write the number of the result in task_id: `task:<id>#<n>`, as in arguments that take files.
     if number is None and fragment.isdecimal():
@@ -54,14 +54,14 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         if not task.results[number - 1].is_media:
             kind = task.results[number - 1].mime_type
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
-        path = Path(result.path)
-        with await anyio.to_thread.run_sync(open_saved_file, result) as file:
-            picture = await preview.render_preview(file, path, **limits._asdict())
-        return _picture_result(f"task:{task.id}#{number}, {path}: {picture.note}{limits.note}", picture)
+        with await anyio.to_thread.run_sync(runner.storage.open, result) as file:
+            picture = await preview.render_preview(file, Path(result.path), **limits._asdict())
+        place = result.local_path or runner.storage.find_link(result)
+        return _picture_result(f"task:{task.id}#{number}, {place}: {picture.note}{limits.note}", picture)
     if not any(each.path for each in task.results):
         # No result is saved, so this call always raises an error, which tells the caller why there is no file.
         find_saved_result(app, task, 1)
-    sheet = await render_results(((each, each.label) for each in task.results), limits)
+    sheet = await render_results(runner.storage, ((each, each.label) for each in task.results), limits)
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)
 
 
@@ -71,9 +71,9 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str]) -> 
     Raises:
         InvalidCall: When a task or a result does not exist, or none of the results is saved.
     """
-    files: list[tuple[Result, str]] = []
+    runner, files = await app.runner(), list[tuple[Result, str]]()
     for id_ in ids:
-        task, number = await (await app.runner()).get(id_), id_.partition("#")[2]
+        task, number = await runner.get(id_), id_.partition("#")[2]
         named = (
             [(int(number), find_saved_result(app, task, int(number)))]
             if number.isdecimal()
@@ -82,7 +82,7 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str]) -> 
         files += [(each, " ".join(filter(None, (f"{task.id}#{place}", each.label)))) for place, each in named]
     if not any(each.path for each, _ in files):
         raise InvalidCall("None of these tasks has a saved file.", "get_task with their ids tells how they are.")
-    sheet = await render_results(files, limits)
+    sheet = await render_results(runner.storage, files, limits)
     return _picture_result(f"{sheet.note}{limits.note}", sheet)
 
 
