@@ -161,8 +161,14 @@ const scenes = {
     const text = await page.locator("#chat textarea").inputValue();
     for (const id of ids) assert.ok(text.includes(`task:${id}#1`), text);
     await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Make a film" }).click();
+    await page.locator("#chat").waitFor();
+    assert.match(await page.locator("#chat textarea").inputValue(), new RegExp(`^Join these to a film with edit_media.+:\n- task:${ids[0]}#1`));
+    await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Clear", exact: true }).click();
     assert.equal(await page.locator("input:checked").count(), 0);
+    await page.locator("select[name=kind]").selectOption("film");
+    await page.getByText("Nothing like that was made.").waitFor();
     return at;
   },
 
@@ -242,16 +248,26 @@ const scenes = {
     await page.locator(".tile").first().waitFor();
     const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
     assert.ok(paint < 1000, `first paint after ${paint} ms`);
-    assert.ok((await page.locator(".tile").count()) < 200);
+    const count = () => page.evaluate(() => here.items.length);
+    assert.ok((await count()) < 200);
     const end = Date.now() + 20_000;
-    for (let seen = 0; seen < 1000; seen = await page.locator(".tile").count()) {
+    for (let seen = 0; seen < 1000; seen = await count()) {
       assert.ok(Date.now() < end, `stuck at ${seen}`);
       await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
       await page.waitForTimeout(30);
     }
-    const names = await page.locator(".title").evaluateAll((titles) => titles.map((each) => each.textContent));
+    const names = await page.evaluate(() => here.items.map((each) => each.prompt));
     assert.equal(new Set(names).size, names.length);
     assert.deepEqual(names.slice(0, 2), ["thing 9999", "thing 9998"]);
+    // However far one scrolls, few of them are elements, and they stand in their order.
+    const shown = await page.locator(".title").allTextContents();
+    assert.ok(shown.length < 150, `${shown.length} tiles`);
+    assert.deepEqual(shown, names.slice(names.indexOf(shown[0]), names.indexOf(shown[0]) + shown.length));
+    await page.locator(".open").last().focus();
+    await page.keyboard.press("ArrowLeft");
+    assert.equal(await page.evaluate(() => document.activeElement.querySelector(".title").textContent), shown.at(-2));
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.locator(".title", { hasText: /^thing 9999$/ }).waitFor();
     // The files of these things are gone, and a browser writes every 404 into its console.
     assert.ok(trouble.splice(0).every((each) => each.includes("/library/thumbnails/")));
     return at;

@@ -7,6 +7,7 @@ const parts = {
   search: find("#search"), login: find("#login"), selection: find("#selection"), viewer: find("#viewer"),
   chat: find("#chat"), ask: find("#ask"), drop: find("#drop"), filtered: find("#filtered"), news: find("#news"),
 };
+const FILM = "kie-mcp/edit";
 const KINDS = { image: "Picture", video: "Clip", audio: "Sound", text: "Text" };
 
 const here = { items: [], next: "", batch: "", madeFrom: "", view: "all", turn: 0, loading: false, at: 0, file: 0, looks: 0 };
@@ -83,7 +84,7 @@ function tile(item) {
   return make("li", { class: "tile", "data-id": item.id }, open, make("label", { class: "pick" }, check), star(item), tagsOf(item));
 }
 
-const tagsOf = (item) => make("p", { class: "tags", hidden: !item.tags.length }, ...item.tags.map((tag) => make("span", {}, tag)));
+const tagsOf = (item) => make("p", { class: "tags" }, ...item.tags.map((tag) => make("span", {}, tag)));
 
 function star(item) {
   const button = make("button", { type: "button", class: "star", "aria-label": `Favourite: ${nameOf(item)}` });
@@ -100,8 +101,11 @@ function star(item) {
   return button;
 }
 
+const grid = new Grid(parts.grid, tile);
+
 function filters() {
-  return { ...Object.fromEntries(new FormData(parts.search)), made_from: here.madeFrom };
+  const given = { ...Object.fromEntries(new FormData(parts.search)), made_from: here.madeFrom };
+  return given.kind === "film" ? { ...given, kind: "", model: FILM } : given;
 }
 
 async function load(anew) {
@@ -113,15 +117,15 @@ async function load(anew) {
     const query = here.batch ? { batch: here.batch } : { ...filters(), cursor: here.next };
     const answer = await ask("items", query);
     if (turn !== here.turn) return;
-    if (anew) parts.grid.replaceChildren();
+    if (anew) grid.clear();
     here.items.push(...answer.items);
     here.next = answer.next ?? "";
-    parts.grid.append(...answer.items.map(tile));
+    grid.add(answer.items);
     parts.state.textContent = here.items.length ? "" : "Nothing like that was made.";
     if (anew) tell(`${here.items.length}${here.next ? " and more" : ""} found.`);
   } catch (error) {
     if (turn !== here.turn) return;
-    if (anew) parts.grid.replaceChildren();
+    if (anew) grid.clear();
     here.next = "";
     parts.state.textContent = error.message;
   } finally {
@@ -147,15 +151,12 @@ function watchEnd() {
 parts.more.addEventListener("click", () => load(false));
 
 parts.grid.addEventListener("keydown", (event) => {
-  const tiles = [...parts.grid.children];
-  const now = tiles.indexOf(event.target.closest(".tile"));
-  if (now < 0 || !event.target.matches(".open")) return;
-  const columns = tiles.filter((each) => each.offsetTop === tiles[0].offsetTop).length;
+  if (!event.target.matches(".open")) return;
+  const { columns } = grid.size, now = grid.indexOf(event.target.closest(".tile"));
   const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
-  if (step && tiles[now + step]) {
-    event.preventDefault();
-    find(".open", tiles[now + step]).focus();
-  }
+  if (!step || !grid.items[now + step]) return;
+  event.preventDefault();
+  grid.focus(now + step);
 });
 
 // ---- search and views
@@ -416,7 +417,7 @@ parts.viewer.addEventListener("keydown", (event) => {
 parts.viewer.addEventListener("close", () => {
   find(".stage", parts.viewer).replaceChildren();
   const id = here.items[here.at]?.id;
-  [...parts.grid.children].find((each) => each.dataset.id === id)?.querySelector(".open").focus();
+  grid.focus(grid.items.findIndex((each) => each.id === id));
 });
 
 // ---- deleting, and dropped files
@@ -516,6 +517,7 @@ parts.selection.addEventListener("click", ({ target }) => attempt(async () => {
   if (what === "sheet") save(answer.sheet, "contact-sheet.jpg");
   if (what === "zip") save(answer.zip, "kie-mcp.zip");
   if (what === "text") showForChat(answer.text);
+  if (what === "film") showForChat(answer.text.replace(/^.+/, "Join these to a film with edit_media, in this order, and ask me about music, titles and length first:"));
   tell(answer.note);
 }));
 

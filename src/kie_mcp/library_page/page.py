@@ -290,6 +290,7 @@ ASSETS = {
     "page.css": ("page.css", "text/css"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
     "page.js": ("page.js", "text/javascript"),
+    "grid.js": ("grid.js", "text/javascript"),
     "parts.css": ("parts.css", "text/css"),
     "parts.js": ("parts.js", "text/javascript"),
 }
