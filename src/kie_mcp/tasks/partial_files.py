@@ -155,7 +155,8 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 
 def commit_file(place: Path, folder: Path, stem: str, extension: str) -> Path:
     """Rename a complete file of this server to a name that no other file in the folder has, and return its path."""
-    with disk.open_file(place) as file:
+    # Windows syncs only a file that is open for writing.
+    with disk.open_file(place, writable=True) as file:
         return _commit_name(file, place, folder, stem, extension)
 
 
