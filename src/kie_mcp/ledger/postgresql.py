@@ -1,6 +1,7 @@
 """The PostgreSQL database of the ledger: connect, migrate, and listen for changes by other processes."""
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,6 +71,7 @@ class PostgresqlDatabase(Database):
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
+        check_system()
         engine = create_engine(url, schema, busy_seconds)
         database = cls(engine, schema, busy_seconds)
         try:
@@ -209,6 +211,19 @@ class _TextDumper(StrDumper):
 
     def dump(self, obj: str) -> bytes:
         return obj.replace("\0", "\ufffd").encode(errors="replace")
+
+
+def check_system(system: str = sys.platform) -> None:
+    """Refuse Windows: there, psycopg and other programs such as ffmpeg need different event loops of asyncio.
+
+    Raises:
+        ConfigurationError: When the system is Windows.
+    """
+    if system == "win32":
+        raise ConfigurationError(
+            "The ledger cannot be on PostgreSQL when the server runs on Windows.",
+            "Remove KIE_MCP_DATABASE_URL, or run the server in WSL or in a container.",
+        )
 
 
 def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:

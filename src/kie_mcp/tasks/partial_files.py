@@ -160,7 +160,8 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 @contextmanager
 def open_complete_file(place: Path) -> Iterator[PartialFile]:
     """Open a file that was made on this machine, as one that only lacks its name."""
-    with disk.open_file(place) as file:
+    # Windows syncs only a file that is open for writing.
+    with disk.open_file(place, writable=True) as file:
         yield PartialFile(file, place)
 
 

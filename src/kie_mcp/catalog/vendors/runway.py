@@ -87,7 +87,8 @@ class Aleph(Runway):
 
     video: Video = wire("videoUrl")
     image: Image | None = wire("referenceImage", None, description="A reference, e.g. for the style.")
-    aspect_ratio: Literal["16:9", "9:16", "4:3", "3:4", "1:1", "21:9"] | None = wire("aspectRatio", None)
+    # Before Python 3.14, an optional choice has the order in which the same values were written first, as for Flux.
+    aspect_ratio: Literal["21:9", "16:9", "4:3", "1:1", "3:4", "9:16"] | None = wire("aspectRatio", None)
     seed: AnySeed | None = None
 
 
