@@ -241,3 +241,31 @@ anyio.run(main)
 '''
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.split() == []
+
+
+def test_a_ledger_on_sqlite_imports_neither_postgresql_nor_an_object_relational_mapper() -> None:
+    script = """
+import sys, tempfile
+from pathlib import Path
+
+import anyio
+
+from kie_mcp.ledger.ledger import Ledger
+
+async def main():
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = await Ledger.open(Path(folder))
+        assert await ledger.find("t_1") is None
+        await ledger.close()
+
+anyio.run(main)
+print(*(name for name in ("sqlalchemy.orm", "sqlalchemy.dialects.postgresql", "psycopg") if name in sys.modules))
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from kie_mcp.ledger.async_engine import AsyncEngine as ours
+
+assert ours is AsyncEngine
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.split() == []

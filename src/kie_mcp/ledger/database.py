@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine
 from kie_mcp.ledger.changes import Changes
 
 BUSY_SECONDS = 10

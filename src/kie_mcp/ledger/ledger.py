@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.ledger import lineage, prompts
+from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.confirmations import Confirmations, add_confirmation, use_confirmation
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.expressions import contains

@@ -10,12 +10,13 @@ from typing import Any, Self
 import anyio
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.changes import CALL, Changes
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
+from kie_mcp.ledger.tables import IS_PART, parts_index
 
 try:
     import psycopg
@@ -28,6 +29,8 @@ except ImportError:
     ) from None
 
 logger = logging.getLogger(__name__)
+
+parts_index.kwargs["postgresql_where"] = IS_PART
 
 CONNECTIONS = 10
 """Maximum number of connections of one process, in addition to the one that listens for changes."""

@@ -6,8 +6,8 @@ pg_trgm. https://www.sqlite.org/fts5.html https://www.postgresql.org/docs/curren
 """
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.expressions import HasWords
 from kie_mcp.ledger.tables import prompts, tasks
 from kie_mcp.ledger.task import Task

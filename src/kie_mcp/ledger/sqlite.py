@@ -10,10 +10,10 @@ import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp import disk
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate

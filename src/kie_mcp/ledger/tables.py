@@ -118,17 +118,17 @@ tasks = sa.Table(
     sa.Index("ix_tasks_state_listed", "state", "listed", "id"),
     sa.Index("ix_tasks_finished", "finished"),
     sa.Index("ix_tasks_session", "session"),
-    sa.Index(
-        "ix_tasks_parent",
-        "parent",
-        sqlite_where=sa.text("parent IS NOT NULL"),
-        postgresql_where=sa.text("parent IS NOT NULL"),
-    ),
 )
 """The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`.
 
 The column `number` counts the tasks in the order in which they were recorded; `prompts.py` finds tasks by it. `listed`
 is `created`, or 0 in a row whose time is broken; lists have this order.
+"""
+IS_PART = sa.text("parent IS NOT NULL")
+"""The SQL condition of the rows in `parts_index`."""
+parts_index = sa.Index("ix_tasks_parent", tasks.c.parent, sqlite_where=IS_PART)
+"""The index of the parts of wholes. Its condition in PostgreSQL is in `postgresql.py`: here, it would make every server
+import SQLAlchemy's modules for PostgreSQL.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
 """An SQL condition that leaves out the parts of wholes: a whole counts what its parts cost."""
