@@ -1,5 +1,7 @@
 """The tool `view_media`, which shows the saved results of a task to the agent as one picture."""
 
+import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +12,8 @@ from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.ledger.task import Result
+from kie_mcp.ledger import lineage
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import preview
 from kie_mcp.media.preview import Preview
 from kie_mcp.server.app import App, ToolCall
@@ -26,6 +29,7 @@ class ViewMedia(Arguments):
     task_id: str = Field(description="Several: with blanks between them.")
     n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, from 1; default all.")
     size: Literal["small", "large"] = Field("small", description="large: more detail, 200 kB, not 45.")
+    with_sources: bool = False
 
 
 async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallToolResult:
@@ -37,8 +41,10 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         InvalidCall: When the task has no such result, or the result is not saved.
     """
     limits = PreviewLimits(preview.MAX_LARGE_BYTES) if arguments.size == "large" else find_preview_limits(call.context)
-    if len(ids := arguments.task_id.replace(",", " ").split()) > 1:
-        return await _view_several(app, limits, ids)
+    ids = arguments.task_id.replace(",", " ").split()
+    if len(ids) > 1 or arguments.with_sources:
+        named = [f"{id_}#{arguments.n}" if arguments.n and "#" not in id_ else id_ for id_ in ids]
+        return await _view_several(app, limits, named, with_sources=arguments.with_sources)
     runner = await app.runner()
     task = await runner.get(arguments.task_id)
     number, fragment = arguments.n, arguments.task_id.partition("#")[2]
@@ -65,8 +71,14 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)
 
 
-async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str]) -> CallToolResult:
+async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, with_sources: bool) -> CallToolResult:
     """Show the results of several tasks on one contact sheet; `task:<id>#<n>` names one result of a task.
+
+    Args:
+        app: The running server.
+        limits: The largest picture that the client gets.
+        ids: The tasks or results.
+        with_sources: Whether the results of earlier tasks that a task was made from stand before its own.
 
     Raises:
         InvalidCall: When a task or a result does not exist, or none of the results is saved.
@@ -79,11 +91,28 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str]) -> 
             if number.isdecimal()
             else [*enumerate(task.results, start=1)]
         )
+        if with_sources:
+            files += await _find_sources(app, task)
         files += [(each, " ".join(filter(None, (f"{task.id}#{place}", each.label)))) for place, each in named]
     if not any(each.path for each, _ in files):
         raise InvalidCall("None of these tasks has a saved file.", "get_task with their ids tells how they are.")
     sheet = await render_results(runner.storage, files, limits)
     return _picture_result(f"{sheet.note}{limits.note}", sheet)
+
+
+async def _find_sources(app: App, task: Task) -> list[tuple[Result, str]]:
+    """Return the results of earlier tasks that a task's arguments name, each with a label."""
+    named = json.dumps(task.arguments)
+    found = []
+    for id_ in lineage.referenced_ids(task.arguments):
+        if source := await (await app.runner()).ledger.find(id_):
+            numbers = {int(number) for number in re.findall(rf"{re.escape(id_)}#(\d+)", named)} or {1}
+            found += [
+                (each, f"before: {source.id}#{number}")
+                for number, each in enumerate(source.results, start=1)
+                if number in numbers
+            ]
+    return found
 
 
 def _picture_result(text: str, picture: Preview | None = None) -> CallToolResult:
