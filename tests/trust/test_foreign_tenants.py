@@ -44,6 +44,7 @@ class Anns:
     upload: str
     confirm: str
     link: str
+    upload_url: str
 
     def list_ids(self) -> list[str]:
         """Return what somebody else might give as an id."""
@@ -55,7 +56,7 @@ class Anns:
 
     def find_in(self, text: str, given: str) -> list[str]:
         """Return what is in a text of a server and was not given to it."""
-        secrets = [WORD, self.task, self.kie_id, self.batch, self.upload, self.confirm]
+        secrets = [WORD, self.task, self.kie_id, self.batch, self.upload, self.confirm, self.upload_url]
         return [each for each in secrets if each in text and each not in given]
 
 
@@ -83,7 +84,9 @@ async def make_things(url: str, sandbox: Sandbox) -> Anns:
     confirm = re.search(r"c_\w+", str(costly.content))
     assert confirm
     upload = sent.json()["resource"].rpartition("/")[2]
-    return Anns(made["task_id"], sandbox.accepted[0].id, batched["task_id"], upload, confirm[0], link)
+    return Anns(
+        made["task_id"], sandbox.accepted[0].id, batched["task_id"], upload, confirm[0], link, sent.json()["url"]
+    )
 
 
 TEXTS = {"prompt", "negative_prompt", "title", "style", "lyrics", "description", "name", "language", "voice", "author"}
@@ -112,12 +115,14 @@ async def read_rows(settings: Settings, tenant: str) -> Any:
         return [str(each) for each in await ledger.page(limit=100)], await ledger.uploads.live(0)
 
 
-async def call_with_anns(url: str, tools: Sequence[Any], values: Sequence[str], anns: Anns) -> list[str]:
-    """Let Bob call tools with what Ann has; return what he is told of it beyond that."""
+async def call_with_anns(
+    url: str, tools: Sequence[Any], values: Sequence[str], anns: Anns, most: int | None = None
+) -> list[str]:
+    """Let Bob call tools with what Ann has, each at most so many times; return what he is told of it beyond that."""
     found: list[str] = []
     async with connect(url, "bob") as bob:
         for tool in tools:
-            for arguments in list_calls(tool, values, GIVEN):
+            for arguments in list_calls(tool, values, GIVEN)[:most]:
                 told = (await bob.call_tool(tool["name"], arguments)).model_dump_json()
                 found += [f"{tool['name']} {arguments}: {leak}" for leak in anns.find_in(told, json.dumps(arguments))]
     return found
@@ -141,13 +146,12 @@ async def test_no_model_gets_a_file_or_task_of_another_tenant(url: str, settings
     before, accepted = await read_rows(settings, "ann"), len(sandbox.accepted)
     families = [without_texts(each) for each in TOOLS if is_family(each)]
     for n, value in enumerate(anns.list_files()):
-        # Each tool is tried with one of them, because all tools look files up in the same way.
-        assert not await call_with_anns(url, families[n::2], [value], anns)
+        # Each is tried with one of them in two places, because all models look files up in the same way.
+        assert not await call_with_anns(url, families[n::2], [value], anns, most=3)
     assert await read_rows(settings, "ann") == before
     # What KIE was sent has no address of hers, and no task of hers: a reference to either leads nowhere.
-    bodies = [{**each.body, "callBackUrl": ""} for each in sandbox.accepted[accepted:]]
-    sent = json.dumps(bodies)
-    assert not [body for body in bodies if "https://" in json.dumps(body)]
+    sent = json.dumps([each.body for each in sandbox.accepted[accepted:]])
+    assert anns.upload_url not in sent
     assert anns.kie_id not in sent
 
 
