@@ -116,6 +116,13 @@ class Settings(BaseSettings):
     """Credits that tasks of one hour may cost together before a person has to confirm the next task; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
+    oidc_issuer: Url | Literal[""] = ""
+    """Address of the OpenID provider whose access tokens `serve --http` takes instead of one token for all callers."""
+    oidc_audience: str = ""
+    """What access tokens have to be issued for, if that is not the address of the MCP endpoint."""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    """This server's own id and secret at the provider, to ask it about tokens that are not signed."""
     workers: int = Field(1, ge=1, le=64)
     """Number of processes in which `serve --http` runs, on one port and one ledger."""
     log_format: Literal["text", "json"] = "text"

@@ -3,6 +3,7 @@
 * KieMcpError
     * InvalidCall           the arguments are wrong; nothing was sent
     * CapReached            the task would cost more than the operator allows; nothing was sent
+    * NotPermitted          the caller may not spend credits; nothing was sent
     * ConfirmationNeeded    a person has to agree to the cost first; nothing was sent
     * ConfigurationError    the operator has to set something
     * ApiError              KIE answered with an error, or not at all
@@ -62,6 +63,12 @@ class CapReached(KieMcpError):
     """The task would cost more than the operator allows; nothing was sent and nothing was charged."""
 
     category = "cap_reached"
+
+
+class NotPermitted(KieMcpError):
+    """The caller may not spend credits; nothing was sent and nothing was charged."""
+
+    category = "not_permitted"
 
 
 @dataclass(eq=False)

@@ -35,6 +35,7 @@ from kie_mcp.server.selection import Selection
 from kie_mcp.server.upload_receiver import UploadReceiver
 
 if TYPE_CHECKING:
+    from kie_mcp.server.accounts.resource_server import ResourceServer
     from kie_mcp.server.operation.metrics import Metrics
 
 PATH = "/mcp"
@@ -45,6 +46,7 @@ Serving MCP at {url} until Ctrl-C. Callers send the token in {file}, which only 
   claude mcp add --transport http kie {url} --header "Authorization: Bearer $(cat '{file}')"
 """
 WITH_SETTING = "Serving MCP at {url} until Ctrl-C. Callers send KIE_MCP_HTTP_TOKEN as a bearer token."
+WITH_ACCOUNTS = "Serving MCP at {url} until Ctrl-C. Callers log in at {issuer}."
 OPEN_TO_THIS_MACHINE = """\
 Serving MCP at {url} until Ctrl-C, without a token: every user of this machine can call it and spend your credits."""
 
@@ -66,11 +68,15 @@ def serve_http(
     """
     app = App(selection=selection, local_files=False)
     setting, token, file = app.settings.http_token, "", None
+    issuer = app.settings.oidc_issuer
+    if issuer and not with_token:
+        raise ConfigurationError("--no-token and KIE_MCP_OIDC_ISSUER exclude each other.", "Leave one of them out.")
     if with_token and setting:
         token = setting.get_secret_value()
-    elif with_token:
+    elif with_token and not issuer:
         token, file = access_token.read_or_make_token(app.settings.data_dir)
     message = WITH_FILE.replace("{file}", str(file)) if file else WITH_SETTING if token else OPEN_TO_THIS_MACHINE
+    message = WITH_ACCOUNTS.replace("{issuer}", issuer) if issuer else message
     tell, workers = lambda url: announce(message.replace("{url}", url + PATH)), app.settings.workers
     if workers == 1:
         listen(_build_observed_app(app, host, token), host, port, tell)
@@ -100,9 +106,10 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
 
     Raises:
         ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed,
-            because they could spend credits.
+            because they could spend credits; or when the settings of accounts do not fit together.
     """
-    if len(token.strip()) < access_token.SHORTEST and not _is_loopback(host):
+    accounts = _build_resource_server(app)
+    if not accounts and len(token.strip()) < access_token.SHORTEST and not _is_loopback(host):
         lacking = f"a token of {len(token)} characters can be guessed" if token else "it needs a token"
         raise ConfigurationError(
             f"{host} can be reached by others, and every call spends your credits: {lacking}.",
@@ -112,16 +119,40 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
     server = build_server(app, sessions=False)
     if metrics:
         server.middleware.append(metrics.count_call)
-    asgi = build_streamable_app(server, host, UploadReceiver(app).build_routes())
-    asgi = BearerToken(asgi, token) if token else asgi
-    protected = LibraryBeside(asgi, _build_library(app, host, token))
+    public_url = app.settings.public_url if accounts else ""
+    asgi = build_streamable_app(server, host, UploadReceiver(app).build_routes(), public_url=public_url)
     # KIE and load balancers send no token, and call the server by any name.
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None)
-    return ExtraRoutes(protected, [*receiver.build_routes(), *Probes(app).build_routes()])
+    routes = [*receiver.build_routes(), *Probes(app).build_routes()]
+    if accounts:
+        return ExtraRoutes(accounts.protect(asgi), [*routes, *accounts.routes])
+    asgi = BearerToken(asgi, token) if token else asgi
+    return ExtraRoutes(LibraryBeside(asgi, _build_library(app, host, token)), routes)
 
 
-def build_streamable_app(server: Server[Any], host: str, routes: Sequence[BaseRoute] = ()) -> ASGIApp:
-    """Build the ASGI application that serves an MCP server over HTTP, and more routes, without authentication."""
+def _build_resource_server(app: App) -> "ResourceServer | None":
+    """Return what checks the tokens of accounts; None if the settings name no provider."""
+    if not app.settings.oidc_issuer:
+        return None
+    try:
+        from kie_mcp.server.accounts.resource_server import build_resource_server
+    except ImportError:
+        step = "pip install 'kie-mcp[accounts]'"
+        raise ConfigurationError("KIE_MCP_OIDC_ISSUER needs packages that are not installed.", step) from None
+    return build_resource_server(app.settings, PATH, app.clock)
+
+
+def build_streamable_app(
+    server: Server[Any], host: str, routes: Sequence[BaseRoute] = (), *, public_url: str = ""
+) -> ASGIApp:
+    """Build the ASGI application that serves an MCP server over HTTP, and more routes, without authentication.
+
+    Args:
+        server: The MCP server.
+        host: The IP address or host name that the server will listen on.
+        routes: The other routes.
+        public_url: The address that callers use, if that is a proxy's; empty if they use `host`.
+    """
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
     # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
     streamable = server.streamable_http_app(
@@ -132,7 +163,7 @@ def build_streamable_app(server: Server[Any], host: str, routes: Sequence[BaseRo
     # The SDK limits bodies too, but only behind `WholeCharacters`, which reads the whole body.
     limited = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
     asgi = ExtraRoutes(limited, routes)
-    return LocalNames(asgi, host) if _is_loopback(host) else asgi
+    return LocalNames(asgi, host, public_url) if _is_loopback(host) else asgi
 
 
 def _build_library(app: App, host: str, token: str) -> ASGIApp:

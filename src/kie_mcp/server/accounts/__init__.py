@@ -1,0 +1,1 @@
+"""Who calls the server over HTTP, and with whose key."""

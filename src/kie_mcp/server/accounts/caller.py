@@ -1,0 +1,20 @@
+"""The caller of one HTTP request: whose tasks the request sees, and whose KIE key pays for them."""
+
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+SCOPE = "kie_mcp.caller"
+"""Name under which the ASGI scope of a request has its `Caller`."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request."""
+
+    tenant: str
+    """Name of the tenant, of the characters a-z, 0-9 and `-`; empty for the operator of a server with one key."""
+    may_spend: bool = True
+    """Whether the caller may start what costs credits."""
+    key: SecretStr | None = None
+    """The KIE key that pays; None for the key of the settings."""
