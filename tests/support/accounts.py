@@ -20,7 +20,7 @@ from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
-from pydantic import AnyUrl
+from pydantic import AnyUrl, SecretStr
 from starlette.types import ASGIApp
 
 from kie_mcp.server.app import App
@@ -115,6 +115,15 @@ async def log_in(browser: httpx2.AsyncClient, url: str, person: str, stop: str =
         given = {"prompt": prompt[1], "login": person, "password": "any"}
         answer = await browser.post(httpx2.URL(answer.url).join(form[1]), data=given)
     raise AssertionError(f"the login never ends: {answer.url}")
+
+
+async def register(http: httpx2.AsyncClient, issuer: str, callback: str = CALLBACK) -> dict[str, Any]:
+    """Register a server with the provider, and return the settings with its id and its secret."""
+    known = await http.post(
+        f"{issuer}/reg", json={"redirect_uris": [callback], "application_type": "native", "client_name": "kie-mcp"}
+    )
+    given = known.json()
+    return {"oidc_client_id": given["client_id"], "oidc_client_secret": SecretStr(given["client_secret"])}
 
 
 class Memory:
