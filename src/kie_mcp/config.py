@@ -123,6 +123,10 @@ class Settings(BaseSettings):
     oidc_client_id: str = ""
     oidc_client_secret: SecretStr | None = None
     """This server's own id and secret at the provider, to ask it about tokens that are not signed."""
+    account_keys: Literal["operator", "person"] = "operator"
+    """Whose KIE key pays for the calls of accounts: the operator's, or that of each person, stored encrypted."""
+    encryption_keys: SecretStr | None = None
+    """Keys by which stored KIE keys are encrypted (the first) and read (all); if None, a file in `data_dir` has one."""
     workers: int = Field(1, ge=1, le=64)
     """Number of processes in which `serve --http` runs, on one port and one ledger."""
     log_format: Literal["text", "json"] = "text"

@@ -3,8 +3,8 @@
 * KieMcpError
     * InvalidCall           the arguments are wrong; nothing was sent
     * CapReached            the task would cost more than the operator allows; nothing was sent
-    * NotPermitted          the caller may not spend credits; nothing was sent
     * ConfirmationNeeded    a person has to agree to the cost first; nothing was sent
+    * NotAllowed            the caller may look, but start nothing; nothing was sent
     * ConfigurationError    the operator has to set something
     * ApiError              KIE answered with an error, or not at all
         * AuthError             the key is missing, wrong or not allowed
@@ -65,12 +65,6 @@ class CapReached(KieMcpError):
     category = "cap_reached"
 
 
-class NotPermitted(KieMcpError):
-    """The caller may not spend credits; nothing was sent and nothing was charged."""
-
-    category = "not_permitted"
-
-
 @dataclass(eq=False)
 class ConfirmationNeeded(KieMcpError):
     """A person has to agree to the cost first; nothing was sent and nothing was charged."""
@@ -81,6 +75,12 @@ class ConfirmationNeeded(KieMcpError):
     """Confirmation id: once a person has agreed, the caller repeats the call with this id in the argument `confirm`."""
     setting: str = ""
     """The setting because of which a person is asked: `KIE_MCP_CONFIRM_ABOVE` or `KIE_MCP_CONFIRM_HOURLY`."""
+
+
+class NotAllowed(KieMcpError):
+    """The caller may look, but start nothing; nothing was sent and nothing was charged."""
+
+    category = "not_allowed"
 
 
 class ConfigurationError(KieMcpError):

@@ -23,7 +23,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.server.accounts.access_tokens import name_tenant
 from kie_mcp.server.accounts.caller import SCOPE, Caller
-from kie_mcp.server.accounts.resource_server import build_resource_server
+from kie_mcp.server.accounts.resource_server import ResourceServer
 from kie_mcp.server.http import PATH
 
 pytestmark = [pytest.mark.anyio, needs_provider, pytest.mark.untraced]
@@ -96,10 +96,14 @@ async def greet(scope: Scope, receive: Receive, send: Send) -> None:
     await JSONResponse({"tenant": caller.tenant, "may_spend": caller.may_spend})(scope, receive, send)
 
 
+async def read_balance(_: str) -> float:
+    raise NotImplementedError
+
+
 @cache
 def protect(issuer: str) -> ASGIApp:
     settings = Settings(public_url="https://kie.example", oidc_issuer=issuer)
-    return build_resource_server(settings, PATH, Clock()).protect(greet)
+    return ResourceServer(settings, PATH, Clock(), read_balance).protect(greet)
 
 
 @pytest.fixture

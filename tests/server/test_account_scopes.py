@@ -59,11 +59,11 @@ async def test_no_family_runs_for_a_caller_who_may_not_spend(app: App, sandbox: 
                 given = {name: GIVEN[name] for name in required} | ARGUMENTS.get(model.id, {})
                 called = {"model": model.id, "input": find_files(given), "anyway": True}
                 told = answer(await client.call_tool("run_model", called))
-                refused += [model.id] if told["error"]["category"] == "not_permitted" else []
-                assert told["error"]["category"] in ("not_permitted", "invalid_call"), told
+                refused += [model.id] if told["error"]["category"] == "not_allowed" else []
+                assert told["error"]["category"] in ("not_allowed", "invalid_call"), told
             for tool, given in PAID:
                 told = answer(await client.call_tool(tool, given))
-                assert (told["error"]["category"], told["error"]["billed"]) == ("not_permitted", False), tool
+                assert (told["error"]["category"], told["error"]["billed"]) == ("not_allowed", False), tool
                 assert "the scope x" in told["error"]["message"]
     # The others name earlier tasks, which are not there.
     assert len(refused) > 0.8 * len(FAMILIES)

@@ -40,7 +40,10 @@ needs_provider = pytest.mark.skipif(not PROVIDER.exists(), reason="no oidc-provi
 def make_key(id_: str) -> dict[str, Any]:
     """Make a private RSA key as a JWK; the same one for the same id."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return {**RSAAlgorithm.to_jwk(private, as_dict=True), "kid": id_, "use": "sig", "alg": "RS256"}
+    numbers = RSAAlgorithm.to_jwk(private, as_dict=True)
+    # The provider would publish these operations, which are those of the private key.
+    del numbers["key_ops"]
+    return {**numbers, "kid": id_, "use": "sig", "alg": "RS256"}
 
 
 def sign(key: dict[str, Any], /, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
@@ -98,13 +101,13 @@ async def log_in(browser: httpx2.AsyncClient, url: str, person: str, stop: str =
         browser: An HTTP client, which keeps cookies.
         url: The address.
         person: The name of the person.
-        stop: Beginning of the address that is not opened any more.
+        stop: The address that is not opened any more, without its query.
     """
     answer = await browser.get(url)
     for _ in range(12):
         if answer.has_redirect_location:
             url = str(httpx2.URL(answer.url).join(answer.headers["location"]))
-            if url.startswith(stop):
+            if url.partition("?")[0] == stop:
                 return url
             answer = await browser.get(url)
             continue

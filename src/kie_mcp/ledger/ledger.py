@@ -18,6 +18,7 @@ from kie_mcp.ledger import lineage, prompts
 from kie_mcp.ledger.confirmations import Confirmations, add_confirmation, use_confirmation
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.expressions import contains
+from kie_mcp.ledger.keys import Keys
 from kie_mcp.ledger.leases import Leases
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots
@@ -63,6 +64,7 @@ class Ledger:
         self.create_slots = CreateSlots(database)
         self.confirmations = Confirmations(database)
         self.uploads = Uploads(database)
+        self.keys = Keys(database)
         self.statistics = Statistics(database)
 
     @classmethod

@@ -249,6 +249,19 @@ class App:
             self.start_soon(self._wake_files(settings).run, runner.hear_callback)
         return runner
 
+    async def read_balance_of(self, key: str) -> float:
+        """Return the balance of any KIE key, in credits.
+
+        Raises:
+            AuthError: When KIE does not know the key.
+            ApiError: When KIE does not answer.
+        """
+        from kie_mcp.kie.client import KieClient
+
+        transport = self._transport or (self._run_sandbox(self.settings) if self.settings.sandbox else None)
+        async with KieClient(key, base_url=self.settings.base_url, transport=transport, clock=self.clock) as client:
+            return await client.read_balance()
+
     async def _tell_observers(self, task: "Task") -> None:
         for observer in self.observers:
             await observer(task)

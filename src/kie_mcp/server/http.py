@@ -119,6 +119,7 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
     server = build_server(app, sessions=False)
     if metrics:
         server.middleware.append(metrics.count_call)
+    server.middleware += accounts.middleware if accounts else []
     public_url = app.settings.public_url if accounts else ""
     asgi = build_streamable_app(server, host, UploadReceiver(app).build_routes(), public_url=public_url)
     # KIE and load balancers send no token, and call the server by any name.
@@ -135,11 +136,13 @@ def _build_resource_server(app: App) -> "ResourceServer | None":
     if not app.settings.oidc_issuer:
         return None
     try:
-        from kie_mcp.server.accounts.resource_server import build_resource_server
+        from kie_mcp.server.accounts.resource_server import ResourceServer
     except ImportError:
         step = "pip install 'kie-mcp[accounts]'"
         raise ConfigurationError("KIE_MCP_OIDC_ISSUER needs packages that are not installed.", step) from None
-    return build_resource_server(app.settings, PATH, app.clock)
+    if app.settings.account_keys == "person":
+        raise ConfigurationError("KIE_MCP_ACCOUNT_KEYS=person is not there yet.", "Leave it out: the operator pays.")
+    return ResourceServer(app.settings, PATH, app.clock, app.read_balance_of)
 
 
 def build_streamable_app(

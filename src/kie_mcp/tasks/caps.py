@@ -25,7 +25,7 @@ class Caps:
             spent: Credits that KIE charged for earlier tasks of the day and the session, or that they have reserved.
 
         Raises:
-            NotPermitted: When the caller of the running request may not spend credits.
+            NotAllowed: When the caller of the running request may not spend credits.
             CapReached: When the reservation exceeds a cap; the message names the cap and the credits that are left.
         """
         # All paid calls come here before anything is sent, so none of them can lack this check.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from kie_mcp.errors import NotPermitted
+from kie_mcp.errors import NotAllowed
 from kie_mcp.ledger.task import EDIT, Task
 
 
@@ -36,13 +36,13 @@ def check_permission(task: Task) -> None:
     """Raise an error if the caller may not start a task; an edit is made on this machine, which everybody may do.
 
     Raises:
-        NotPermitted: When the caller may not spend credits.
+        NotAllowed: When the caller may not spend credits.
     """
     permission = _current.get()
     if not permission or permission.may_spend or task.route == EDIT:
         return
     permission.was_refused = True
-    raise NotPermitted(
+    raise NotAllowed(
         f"This call makes something at KIE, for which the caller lacks {permission.lacks}.",
         f"Nothing was sent. Have the user log in again and allow {permission.lacks}.",
     )

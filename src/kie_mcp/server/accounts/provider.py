@@ -15,7 +15,7 @@ from starlette.authentication import AuthenticationError
 from kie_mcp.clock import Clock
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Algorithms of signatures that are accepted; all have a public and a private key, and nobody can sign with the first."""
+"""Algorithms of signatures that are accepted; none of them lets anybody sign with a public key."""
 FRESH_SECONDS = 300
 """Seconds after which the provider's keys are read again."""
 KEPT_SECONDS = 24 * 3600
