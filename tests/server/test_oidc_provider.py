@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+import anyio
 import httpx2
 import pytest
+from anyio.abc import SocketStream
 from support.accounts import (
     Memory,
     claims_for,
@@ -152,3 +154,37 @@ async def test_a_token_that_is_not_signed_and_for_another_server_is_refused(
     ):
         assert (await ping(http, elsewhere)).status_code == 401
         assert (await ping(http, url)).status_code == 200
+
+
+async def test_a_provider_that_lets_wait_holds_up_nobody_with_a_known_key(clock: JumpingClock) -> None:
+    port = find_port()
+    issuer = f"http://127.0.0.1:{port}"
+    tokens = AccessTokens(Provider(issuer, clock), AUDIENCE)
+    with run_provider(OLD, port=port):
+        assert await is_taken(tokens, issuer, OLD)
+    clock.now += FRESH_SECONDS
+    refused: list[Exception] = []
+
+    async def ask_for_an_unknown_key() -> None:
+        try:
+            await is_taken(tokens, issuer, NEW)
+        except ProviderUnavailable as error:
+            refused.append(error)
+
+    reached = anyio.Event()
+
+    async def keep_waiting(stream: SocketStream) -> None:
+        async with stream:
+            reached.set()
+            await anyio.sleep_forever()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(listener.serve, keep_waiting)
+        group.start_soon(ask_for_an_unknown_key)
+        await reached.wait()
+        assert await is_taken(tokens, issuer, OLD)
+        assert refused == []
+        group.cancel_scope.cancel()

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from kie_mcp.config import Settings, find_key_fault
 from kie_mcp.errors import AuthError, KieMcpError
+from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.server.accounts.access_tokens import name_tenant
 from kie_mcp.server.accounts.provider import ALGORITHMS, TIMEOUT_SECONDS, Provider, ProviderUnavailable
 from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey, read_server_keys
@@ -88,7 +89,11 @@ class AccountPage:
                     https_only=is_https,
                 ),
             ],
-            exception_handlers={ProviderUnavailable: _tell_unavailable},
+            exception_handlers={
+                ProviderUnavailable: _tell_unavailable,
+                KieMcpError: _tell_unusable,
+                LedgerError: _tell_unusable,
+            },
         )
 
     async def _show(self, request: Request) -> Response:
@@ -105,7 +110,7 @@ class AccountPage:
         client = await self._build_client()
         try:
             person = (await client.authorize_access_token(request))["userinfo"]
-        except (OAuthError, JoseError, KeyError):
+        except (OAuthError, JoseError, KeyError, ValueError):
             # What the address says is of anybody's making, so it is not shown.
             return PlainTextResponse(f"The login has failed. Begin again: {self._address}", 400, HEADERS)
         except httpx2.HTTPError as error:
@@ -191,3 +196,7 @@ async def _send_style(_: Request) -> Response:
 
 async def _tell_unavailable(_: Request, __: Exception) -> Response:
     return PlainTextResponse("The login provider does not answer. Try again.", 503, HEADERS)
+
+
+async def _tell_unusable(_: Request, __: Exception) -> Response:
+    return PlainTextResponse("The server cannot use its database. Nothing was changed. Try again.", 503, HEADERS)

@@ -65,12 +65,15 @@ class Provider:
         Raises:
             ProviderUnavailable: When it does not answer, and has not done so for long.
         """
-        async with self._lock:
-            if self._age() >= FRESH_SECONDS:
-                await self._ask()
-            if not self._known or self._age() >= KEPT_SECONDS:
-                raise ProviderUnavailable(self._failure)
-            return self._known
+        # While one request asks, the others go on with what is known, because the provider may let it wait.
+        is_usable = self._known and self._age() < (KEPT_SECONDS if self._lock.locked() else FRESH_SECONDS)
+        if not is_usable:
+            async with self._lock:
+                if self._age() >= FRESH_SECONDS:
+                    await self._ask()
+        if not self._known or self._age() >= KEPT_SECONDS:
+            raise ProviderUnavailable(self._failure)
+        return self._known
 
     async def find_key(self, id_: str) -> PyJWK | None:
         """Return the key with this id; None if the provider has none.
@@ -96,8 +99,9 @@ class Provider:
             return
         self._asked_at = self._clock.monotonic()
         try:
-            self._known = await _read_description(self.issuer)
-        except (httpx2.HTTPError, PyJWTError, ValueError, KeyError, TypeError) as error:
+            with anyio.fail_after(TIMEOUT_SECONDS):
+                self._known = await _read_description(self.issuer)
+        except (TimeoutError, httpx2.HTTPError, PyJWTError, ValueError, KeyError, TypeError) as error:
             self._failure = f"{type(error).__name__} at {self.issuer}"
             logger.warning("The keys of the OAuth provider cannot be read: %s: %s", self._failure, error)
         else:

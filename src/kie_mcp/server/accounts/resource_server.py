@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
-from kie_mcp.errors import ConfigurationError
+from kie_mcp.errors import ConfigurationError, KieMcpError
 from kie_mcp.server.accounts.access_tokens import READ, SPEND, AccessTokens, name_tenant
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.introspection import Introspection
@@ -27,6 +27,7 @@ from kie_mcp.server.accounts.provider import PAUSE_SECONDS, Provider
 from kie_mcp.server.accounts.step_up import StepUp
 from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey
 from kie_mcp.server.app import App
+from kie_mcp.tasks.failures import explain_ledger_errors
 
 ROOT = "/.well-known/oauth-protected-resource"
 """Where clients look for the metadata that do not add the path of the resource."""
@@ -95,13 +96,19 @@ class ResourceServer:
         return protected
 
     async def find_caller(self, tenant: str) -> Caller | None:
-        """Return a caller of a tenant, with the key for its tasks; None if the tenant has stored none.
+        """Return a caller of a tenant, with the key for its tasks; None if the tenant has stored none that can be read.
 
         Raises:
-            UnreadableKey: When the stored key cannot be decrypted.
+            KieMcpError: When the ledger cannot be used.
         """
-        key = await self._stored.find(tenant) if self._stored else None
-        return Caller(tenant, key=key) if key or not self._stored else None
+        if not self._stored:
+            return Caller(tenant)
+        try:
+            with explain_ledger_errors():
+                key = await self._stored.find(tenant)
+        except UnreadableKey:
+            return None
+        return Caller(tenant, key=key) if key else None
 
     def _name_caller(self, app: ASGIApp) -> ASGIApp:
         """Return middleware that writes into each request who its caller is."""
@@ -111,8 +118,9 @@ class ResourceServer:
             tenant = name_tenant(token.claims["iss"], token.subject)
             try:
                 known = await self.find_caller(tenant) or Caller(tenant, key=NONE_STORED)
-            except UnreadableKey:
-                known = Caller(tenant, key=NONE_STORED)
+            except KieMcpError as error:
+                await JSONResponse({"error": error.as_dict()}, 503)(scope, receive, send)
+                return
             scope[SCOPE] = replace(known, may_spend=SPEND in token.scopes)
             await app(scope, receive, send)
 
