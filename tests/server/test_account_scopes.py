@@ -33,6 +33,7 @@ PAID: list[tuple[str, dict[str, Any]]] = [
     ("suno_lyrics", {"prompt": "a fox"}),
     ("compare_models", {"models": ["z-image", "nano-banana-2-1"], "prompt": "a fox", "max_credits": 100}),
     ("make_batch", BATCH),
+    ("resolve_task", {"task_id": "t_1", "outcome": "not created"}),
     ("make_batch", {"items": [PICTURE, PICTURE], "max_credits": 100}),
 ]
 

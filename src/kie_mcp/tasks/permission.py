@@ -1,4 +1,4 @@
-"""Whether the caller of the running request may start what costs credits."""
+"""Whether the caller of the running request may make and change something, which may cost credits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from kie_mcp.errors import NotAllowed
-from kie_mcp.ledger.task import EDIT, Task
 
 
 @dataclass
@@ -17,7 +16,7 @@ class Permission:
     lacks: str
     """What the caller lacks who may not spend, for the error."""
     was_refused: bool = False
-    """Whether a task was refused during the request."""
+    """Whether something was refused during the request."""
 
     @contextmanager
     def apply(self) -> Iterator[None]:
@@ -32,17 +31,16 @@ class Permission:
 _current: ContextVar[Permission | None] = ContextVar("permission", default=None)
 
 
-def check_permission(task: Task) -> None:
-    """Raise an error if the caller may not start a task; an edit is made on this machine, which everybody may do.
+def check_permission() -> None:
+    """Raise an error if the caller of the running request may start and change nothing.
 
     Raises:
-        NotAllowed: When the caller may not spend credits.
+        NotAllowed: When the caller may only look.
     """
     permission = _current.get()
-    if not permission or permission.may_spend or task.route == EDIT:
-        return
-    permission.was_refused = True
-    raise NotAllowed(
-        f"This call makes something at KIE, for which the caller lacks {permission.lacks}.",
-        f"Nothing was sent. Have the user log in again and allow {permission.lacks}.",
-    )
+    if permission and not permission.may_spend:
+        permission.was_refused = True
+        raise NotAllowed(
+            f"The caller may look, but make and change nothing: it lacks {permission.lacks}.",
+            f"Nothing was sent. Have the user log in again and allow {permission.lacks}.",
+        )

@@ -14,7 +14,7 @@ from kie_mcp.server.accounts.provider import ALGORITHMS, Provider
 READ = "kie:read"
 """The scope that every call needs."""
 SPEND = "kie:spend"
-"""The scope that calls need which make something at KIE."""
+"""The scope that calls need which make or change something."""
 MOST_CHARACTERS = 16 * 1024
 """Most characters of a token."""
 LEEWAY_SECONDS = 10
