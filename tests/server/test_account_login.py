@@ -67,7 +67,7 @@ async def test_metadata_is_where_clients_look_for_it_and_browsers_may_read_it(ur
 async def test_probes_need_no_token_and_all_else_does(url: str) -> None:
     async with httpx2.AsyncClient(base_url=str(httpx2.URL(url).join("/"))) as http:
         assert (await http.get("/healthz")).status_code == 200
-        for method, path in (("GET", "/mcp"), ("POST", "/uploads"), ("GET", "/library"), ("GET", "/library/api/items")):
+        for method, path in (("GET", "/mcp"), ("POST", "/uploads"), ("GET", "/library/api/items")):
             assert (await http.request(method, path)).status_code == 401, path
 
 

@@ -1,7 +1,7 @@
 """The page `/account`, on which people store their KIE keys: with a real provider, and what strangers may try."""
 
-import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
@@ -11,7 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from support.accounts import claims_for, log_in, make_key, needs_provider, register, sign
+from support.accounts import claims_for, log_in, make_key, needs_provider, read_form, register, sign
 from support.answers import answer
 from support.clock import JumpingClock
 from support.servers import serve_at
@@ -21,7 +21,10 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.needs_key import NONE_STORED
+from kie_mcp.server.accounts.page import AccountPage
+from kie_mcp.server.accounts.provider import Provider
 from kie_mcp.server.accounts.resource_server import ResourceServer
+from kie_mcp.server.accounts.stored_keys import StoredKeys
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.http import PATH, build_streamable_app
@@ -50,24 +53,16 @@ async def address(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
 ) -> AsyncIterator[str]:
     """The address of a server that takes the provider's tokens, and keeps the KIE keys of people."""
-    built: list[ResourceServer] = []
 
     def build(place: str) -> ASGIApp:
-        known = {"public_url": place, "oidc_issuer": issuer, "account_keys": "person", "oidc_client_id": "x"}
+        known = {"public_url": place, "oidc_issuer": issuer, "account_keys": "person", **register(issuer, place)}
         app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
-        built.append(ResourceServer(app.settings, PATH, clock, app.read_balance_of))
-        return ExtraRoutes(built[0].protect(tell_key), built[0].routes)
+        accounts = ResourceServer(app.settings, PATH, clock, app.read_balance_of)
+        opened.push_async_callback(accounts.close)
+        return ExtraRoutes(accounts.protect(tell_key), accounts.routes)
 
-    async with serve_at(build) as place:
-        async with httpx2.AsyncClient() as http:
-            known = await register(http, issuer, f"{place}/account/callback")
-        page = built[0].page
-        assert page
-        page._settings = page._settings.model_copy(update=known)
+    async with AsyncExitStack() as opened, serve_at(build) as place:
         yield place
-        stored = built[0]._stored
-        assert stored
-        await stored.close()
 
 
 @pytest.fixture
@@ -80,12 +75,6 @@ async def open_page(browser: httpx2.AsyncClient, address: str, person: str = "an
     page = f"{address}/account"
     await log_in(browser, f"{page}/login", person, page)
     return await browser.get(page)
-
-
-def read_form(page: httpx2.Response) -> str:
-    found = re.search(r'name="form" value="([^"]+)"', page.text)
-    assert found
-    return found[1]
 
 
 async def find_key(issuer: str, address: str, person: str) -> str:
@@ -227,7 +216,6 @@ def test_behind_https_the_cookie_goes_over_nothing_else(settings: Settings, cloc
         ResourceServer(settings.model_copy(update=known), PATH, clock, App(settings).read_balance_of)
     assert "https://kie.example/account/callback" in refused.value.next_step
     more = settings.model_copy(update=known | {"oidc_client_id": "kie-mcp"})
-    page = ResourceServer(more, PATH, clock, App(settings).read_balance_of).page
-    assert page
-    (given,) = (each.kwargs for each in page.build().user_middleware if "session_cookie" in each.kwargs)
+    page = AccountPage(more, Provider("", clock), StoredKeys(more, clock), App(settings).read_balance_of).build()
+    (given,) = (each.kwargs for each in page.user_middleware if "session_cookie" in each.kwargs)
     assert (given["https_only"], given["session_cookie"]) == (True, "__Host-kie-mcp")

@@ -13,7 +13,6 @@ from support.accounts import (
     find_port,
     make_key,
     needs_provider,
-    register,
     run_provider,
     serve_accounts,
     sign,
@@ -104,15 +103,13 @@ def remote(settings: Settings, transport: httpx2.ASGITransport, clock: JumpingCl
 @pytest.fixture
 async def url(remote: App, issuer: str) -> AsyncIterator[str]:
     """The endpoint of a server that asks the provider about tokens that are not signed."""
-    async with httpx2.AsyncClient() as http:
-        known = await register(http, issuer)
-    async with serve_accounts(remote, issuer, **known) as address:
+    async with serve_accounts(remote, issuer) as address:
         yield address
 
 
 async def test_a_provider_that_is_away_is_told_with_when_to_come_again(remote: App) -> None:
     issuer = f"http://127.0.0.1:{find_port()}"
-    async with serve_accounts(remote, issuer) as url, httpx2.AsyncClient() as http:
+    async with serve_accounts(remote, issuer, oidc_client_id="") as url, httpx2.AsyncClient() as http:
         token = sign(OLD, **claims_for(issuer, url))
         answered = await http.post(url, headers={"Authorization": f"Bearer {token}"})
         assert answered.status_code == 503
@@ -142,14 +139,13 @@ async def test_a_token_that_is_not_signed_works_until_it_is_revoked(url: str, is
 
 
 async def test_a_token_that_is_not_signed_and_for_another_server_is_refused(
-    url: str, issuer: str, remote: App, clock: JumpingClock, settings: Settings
+    url: str, issuer: str, clock: JumpingClock, settings: Settings
 ) -> None:
     memory, other = Memory(), App(settings, local_files=False, clock=clock)
     async with connect_account(url, "ann", name="opaque", memory=memory):
         assert memory.tokens
-    more = remote.settings.model_dump(include={"oidc_client_id", "oidc_client_secret"})
     async with (
-        serve_accounts(other, issuer, **more) as elsewhere,
+        serve_accounts(other, issuer) as elsewhere,
         httpx2.AsyncClient(headers={"Authorization": f"Bearer {memory.tokens.access_token}"}) as http,
     ):
         assert (await ping(http, elsewhere)).status_code == 401

@@ -120,13 +120,18 @@ async def log_in(browser: httpx2.AsyncClient, url: str, person: str, stop: str =
     raise AssertionError(f"the login never ends: {answer.url}")
 
 
-async def register(http: httpx2.AsyncClient, issuer: str, callback: str = CALLBACK) -> dict[str, Any]:
-    """Register a server with the provider, and return the settings with its id and its secret."""
-    known = await http.post(
-        f"{issuer}/reg", json={"redirect_uris": [callback], "application_type": "native", "client_name": "kie-mcp"}
-    )
-    given = known.json()
+def register(issuer: str, address: str) -> dict[str, Any]:
+    """Register a server at this address with the provider, and return the settings with its id and its secret."""
+    known = {"client_name": "kie-mcp", "application_type": "native", "redirect_uris": [f"{address}/account/callback"]}
+    given = httpx2.post(f"{issuer}/reg", json=known).json()
     return {"oidc_client_id": given["client_id"], "oidc_client_secret": SecretStr(given["client_secret"])}
+
+
+def read_form(page: httpx2.Response) -> str:
+    """Return the secret of the forms on the page `/account`."""
+    found = re.search(r'name="form" value="([^"]+)"', page.text)
+    assert found, page.text
+    return found[1]
 
 
 class Memory:
@@ -189,12 +194,13 @@ async def serve_accounts(app: App, issuer: str, **changed: Any) -> AsyncIterator
 
     Args:
         app: The app.
-        issuer: The provider's address.
+        issuer: The provider's address, at which the server registers itself unless it has an id.
         changed: More settings.
     """
 
     def build(address: str) -> ASGIApp:
-        more = {"public_url": address, "oidc_issuer": issuer, **changed}
+        known = {} if "oidc_client_id" in changed else register(issuer, address)
+        more = {"public_url": address, "oidc_issuer": issuer, **known, **changed}
         app._settings = app.settings.model_copy(update=more)
         return build_http_app(app, host="127.0.0.1")
 

@@ -68,11 +68,9 @@ class ResourceServer:
         self.middleware: list[ServerMiddleware[App]] = []
         """Middleware of the MCP server."""
         self._stored: StoredKeys | None = None
-        self.page: AccountPage | None = None
         if settings.account_keys == "person":
             self._stored = StoredKeys(settings, clock)
-            self.page = AccountPage(settings, provider, self._stored, read_balance)
-            page = self.page.build()
+            page = AccountPage(settings, provider, self._stored, read_balance).build()
             self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
             self.middleware.append(NeedsKey(settings.public_url.rstrip("/") + PAGE))
 
@@ -90,10 +88,14 @@ class ResourceServer:
             try:
                 await app(scope, receive, send)
             finally:
-                if self._stored:
-                    await self._stored.close()
+                await self.close()
 
         return protected
+
+    async def close(self) -> None:
+        """Close the ledger of stored keys; a served application does that at its end."""
+        if self._stored:
+            await self._stored.close()
 
     async def find_caller(self, tenant: str) -> Caller | None:
         """Return a caller of a tenant, with the key for its tasks; None if the tenant has stored none that can be read.
