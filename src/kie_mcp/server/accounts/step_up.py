@@ -44,5 +44,7 @@ class StepUp:
                 head = None
             await send(message)
 
+        # Only calls can be refused; a stream of events would begin with its first event.
+        is_held = scope["method"] == "POST" and not permission.may_spend
         with permission.apply():
-            await self._app(scope, receive, send if permission.may_spend else send_or_refuse)
+            await self._app(scope, receive, send_or_refuse if is_held else send)
