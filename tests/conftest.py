@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 from mcp import Client
 from support import preloaded
+from support.accounts import make_key, run_provider
 from support.clock import JumpingClock
 from support.ledgers import find_url, use_server
 from support.new_model import NEW, SCHEMA
@@ -143,6 +144,13 @@ def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
         monkeypatch.delenv(name, raising=False)
     return Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[str]:
+    """A real OpenID provider, which signs with the key `one`."""
+    with run_provider(make_key("one")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ NOT_AT_START = (
     "prometheus_client",
     "pythonjsonlogger",
     "opentelemetry.sdk",
+    "authlib",
     "kie_mcp.server.http",
     "kie_mcp.server.operation",
     "kie_mcp.catalog",

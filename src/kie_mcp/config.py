@@ -127,6 +127,17 @@ class Settings(BaseSettings):
     """Whether each HTTP caller sends its own KIE key, which pays, and by which it is one of several tenants."""
     tenant_secret: SecretStr | None = None
     """Secret by which the names of such tenants are computed; if None, the server makes one in `data_dir`."""
+    oidc_issuer: Url | Literal[""] = ""
+    """Address of the OpenID provider whose access tokens `serve --http` takes instead of one token for all callers."""
+    oidc_audience: str = ""
+    """What access tokens have to be issued for, if that is not the address of the MCP endpoint."""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    """This server's own id and secret at the provider, to ask it about tokens that are not signed."""
+    account_keys: Literal["operator", "person"] = "operator"
+    """Whose KIE key pays for the calls of accounts: the operator's, or that of each person, stored encrypted."""
+    encryption_keys: SecretStr | None = None
+    """Keys by which stored KIE keys are encrypted (the first) and read (all); if None, a file in `data_dir` has one."""
     workers: int = Field(1, ge=1, le=64)
     """Number of processes in which `serve --http` runs, on one port and one ledger."""
     log_format: Literal["text", "json"] = "text"

@@ -98,3 +98,24 @@ def demo(seconds: Seconds = 2, tools: Tools = "", film: bool = False) -> None:
     if not anyio.run(films.run_film if film else session.run_demo, console, seconds, tools):
         raise typer.Exit(1)
     tell_how_to_install(console)
+
+
+def rotate_keys() -> None:
+    """Encrypt the stored KIE keys of people anew with the first of KIE_MCP_ENCRYPTION_KEYS."""
+    import anyio
+
+    from kie_mcp import config
+    from kie_mcp.clock import Clock
+    from kie_mcp.server.accounts.stored_keys import StoredKeys
+
+    async def rotate() -> tuple[int, int]:
+        stored = StoredKeys(config.load(), Clock())
+        try:
+            return await stored.rotate()
+        finally:
+            await stored.close()
+
+    done, unreadable = anyio.run(rotate)
+    typer.echo(f"{done} keys are encrypted with the first key now; {unreadable} could not be read.")
+    if unreadable:
+        raise typer.Exit(1)

@@ -18,6 +18,7 @@ from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.confirmations import Confirmations, add_confirmation, use_confirmation
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.expressions import contains
+from kie_mcp.ledger.keys import Keys
 from kie_mcp.ledger.leases import Leases
 from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
@@ -65,6 +66,7 @@ class Ledger:
         self.confirmations = Confirmations(database)
         self.uploads = Uploads(database)
         self.marks = Marks(database)
+        self.keys = Keys(database)
         self.statistics = Statistics(database)
 
     @classmethod

@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0007"
+NEWEST = "0008"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
@@ -221,3 +221,11 @@ reservations = sa.Table(
 
 `id` is the task's id in the ledger of its tenant, and `holder` the process that runs the tenant's tasks.
 """
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("ciphertext", sa.Text, nullable=False),
+    sa.Column("changed", sa.Float, nullable=False),
+)
+"""The KIE keys that people have stored, one row for each tenant, encrypted with keys that are not in the database."""

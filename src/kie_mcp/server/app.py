@@ -324,6 +324,17 @@ class App:
         caps = [settings.max_credits_per_day, None if self.tenancy else settings.max_credits_per_day_all]
         return min((cap for cap in caps if cap is not None), default=None)
 
+    async def read_balance_of(self, key: str) -> float:
+        """Return the balance of any KIE key, in credits.
+
+        Raises:
+            AuthError: When KIE does not know the key.
+            ApiError: When KIE does not answer.
+        """
+        transport = self._transport or (self._run_sandbox(self.settings) if self.settings.sandbox else None)
+        async with self._build_client(self.settings, key, transport) as client:
+            return await client.read_balance()
+
     async def _tell_observers(self, task: "Task") -> None:
         for observer in self.observers:
             await observer(task)

@@ -29,6 +29,7 @@ from kie_mcp.tasks.durations import estimate_task
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import recount
+from kie_mcp.tasks.permission import check_permission
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.pricing import Pricing
 from kie_mcp.tasks.references import References
@@ -295,9 +296,11 @@ class Runner:
             outcome: `not created`, KIE's id of the task, or URLs of its results.
 
         Raises:
+            NotAllowed: When the caller of the running request may only look.
             InvalidCall: When the task's outcome and results are known already, or KIE does not know the id.
             ApiError: When KIE's answer does not say whether KIE knows the task.
         """
+        check_permission()
         task = await self.get(id_)
         await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
         await self._services.save(task)

@@ -10,6 +10,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.tasks.permission import check_permission
 from kie_mcp.text import one_line
 
 LINK_MINUTES = 20
@@ -33,8 +34,10 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
     """Upload one file to KIE, and return a result with its public URL, its resource URI and the time when they expire.
 
     Raises:
+        NotAllowed: When the caller may only look.
         InvalidCall: When the call does not name exactly one file.
     """
+    check_permission()
     given = [name for name in ("path", "url", "base64") if getattr(arguments, name)]
     if len(given) != 1:
         raise InvalidCall("upload_file takes exactly one of path, url and base64.", "Give one of them.")
