@@ -65,6 +65,7 @@ NOT_AT_START = (
     "aiosqlite",
     "alembic",
     "psycopg",
+    "obstore",
     "PIL",
     "rich",
     "typer",
