@@ -66,6 +66,7 @@ NOT_AT_START = (
     "aiosqlite",
     "alembic",
     "psycopg",
+    "obstore",
     "PIL",
     "rich",
     "typer",

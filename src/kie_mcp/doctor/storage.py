@@ -59,7 +59,7 @@ async def check_bucket(settings: Settings) -> Finding:
     except ConfigurationError as error:
         return Finding.from_error("bucket", error)
     except OSError as error:
-        return Finding("bucket", "mend", f"{error.strerror}.", step)
+        return Finding("bucket", "mend", f"{settings.storage}: {error.strerror}.", step)
     return Finding("bucket", "ok", f"{settings.storage} takes files.")
 
 

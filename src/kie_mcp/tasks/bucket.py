@@ -202,7 +202,7 @@ class BucketStorage(Storage):
 
     def _explain(self, fault: str) -> Unreachable:
         # Neither the text of an error of httpx2 nor its URL is told, because a signed URL lets everybody in.
-        return Unreachable(errno.EIO, f"{self.address} cannot be used ({fault})")
+        return Unreachable(errno.EIO, f"The bucket for results cannot be used ({fault})")
 
 
 def _connect(address: str) -> S3Store:

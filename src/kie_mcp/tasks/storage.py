@@ -105,14 +105,15 @@ class Storage(ABC):
         """
         if not result.path:
             raise InvalidCall("This result is not saved.", "get_task tries again to save it.")
+        shown = result.local_path or "Its object in the bucket"
         try:
             file = self._open_place(result.path)
         except OSError as error:
             fault = "is no file, or not any more" if _is_gone(error, result) else f"cannot be read: {error.strerror}"
-            raise InvalidCall(f"{result.path} {fault}.", _USE_LINK) from None
+            raise InvalidCall(f"{shown} {fault}.", _USE_LINK) from None
         try:
             if not _is_of_kind(file, result):
-                raise InvalidCall(f"{result.path} is not what was saved.", _USE_OTHER)
+                raise InvalidCall(f"{shown} is not what was saved.", _USE_OTHER)
         except BaseException:
             file.close()
             raise
