@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from itertools import groupby
 from pathlib import Path
 
 from kie_mcp.sandbox.fake_clip import CELL_HEIGHT_PX, CELLS, LONG_SIDE_PX, MARK_PX, MARK_STEP
@@ -31,11 +30,6 @@ def read_place(frame: bytes, width: int, height: int, scale: float) -> int:
     row = (height - round(MARK_PX / 2 * scale)) * width
     bright = [at for at in range(width) if frame[row + at] > 128]
     return round((bright[0] / scale if bright else -1) / MARK_STEP)
-
-
-def list_clips(path: Path) -> list[tuple[int, int]]:
-    """Return the clips of a film in order, each by its number and its number of frames."""
-    return [(number, len(list(frames))) for number, frames in groupby(number for number, _ in read_marks(path))]
 
 
 def measure(path: Path) -> tuple[int, int]:
