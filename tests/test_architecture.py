@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "kie": {"catalog", "clock", "disk", "errors", "text"},
     "ledger": {"catalog", "disk", "errors"},
     "tasks": {"ledger", "kie", "film", "media", "catalog", "clock", "disk", "errors", "text"},
-    "sandbox": {"kie", "catalog", "disk"},
+    "sandbox": {"kie", "catalog", "child_process", "disk"},
     "install": {"config", "child_process", "disk", "errors"},
     "doctor": {
         "install",

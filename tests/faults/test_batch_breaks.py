@@ -18,7 +18,7 @@ from kie_mcp.tasks.batch import Batch
 from kie_mcp.tasks.caps import Caps, Rules
 from kie_mcp.tasks.runner import Runner
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 PROMPTS = ("a heron", "a fox", "an owl")
 COUNT, COST = len(PROMPTS), 4

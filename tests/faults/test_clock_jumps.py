@@ -17,7 +17,7 @@ from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.runner import Runner
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 HOUR, DAY = 3600.0, 24 * 3600.0
 

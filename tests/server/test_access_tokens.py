@@ -26,7 +26,7 @@ from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.resource_server import ResourceServer
 from kie_mcp.server.http import PATH
 
-pytestmark = [pytest.mark.anyio, needs_provider, pytest.mark.untraced]
+pytestmark = [pytest.mark.anyio, needs_provider]
 
 URL = "https://kie.example/mcp"
 KEY = make_key("one")

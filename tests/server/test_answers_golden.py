@@ -203,7 +203,6 @@ SCENES: dict[str, tuple[Scene, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", SCENES)
 async def test_an_answer_is_as_agreed_and_its_two_forms_say_the_same(
     request: pytest.FixtureRequest,

@@ -87,7 +87,6 @@ async def test_the_answer_says_in_both_forms_that_no_model_does_it(client: Clien
     assert [row["tool"] for row in answer(result)["models"]] == ["suno_timestamped_lyrics"]
 
 
-@pytest.mark.untraced
 async def test_a_model_is_described_in_600_tokens(client: Client) -> None:
     for id_ in MODELS:
         result = await client.call_tool("describe_model", {"model": id_})

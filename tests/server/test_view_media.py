@@ -116,7 +116,6 @@ async def test_a_host_that_makes_text_of_pictures_gets_a_small_one_and_the_way_t
     assert (max(png.tell(), 2 * len(sheet.data)) < 45_000) == small
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("n", [1, None])
 async def test_a_photo_fits_into_a_conversation_and_a_large_view_shows_more(client: Client, n: int | None) -> None:
     made = await make(client, "seedream_image", count=4)

@@ -66,7 +66,6 @@ def sandbox(clock: JumpingClock) -> Sandbox:
     return Sandbox(seconds=4, clock=clock.time, legacy=True)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("way", PLACES)
 @pytest.mark.parametrize("later", [0, DAY], ids=["running", "ended"])
 async def test_a_task_of_another_client_is_found_adopted_and_saved(
@@ -537,7 +536,6 @@ async def test_what_settles_no_missing_result_is_refused(
         assert (await runner.get(task.id)).state == "succeeded"
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [

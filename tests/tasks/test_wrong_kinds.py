@@ -20,7 +20,7 @@ from kie_mcp.tasks.references import References
 from kie_mcp.tasks.storage import FolderStorage
 from kie_mcp.tasks.uploads import Uploader
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 NAMES = {"image": "a.png", "video": "a.mp4", "audio": "a.wav"}
 

@@ -49,7 +49,6 @@ def secret(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.untraced
 def test_a_folder_that_becomes_a_link_again_and_again_never_leads_outside(tmp_path: Path, secret: Path) -> None:
     allowed, inner = tmp_path / "allowed", tmp_path / "allowed" / "inner"
     inner.mkdir(parents=True)

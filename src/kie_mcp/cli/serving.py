@@ -78,11 +78,13 @@ def sandbox(
     """Serve the sandbox, a KIE of your own, to other clients."""
     from kie_mcp import config
     from kie_mcp.ledger.folder import create_folder
+    from kie_mcp.media.ffmpeg import find_ffmpeg
     from kie_mcp.sandbox.app import Sandbox
     from kie_mcp.server.listener import listen
 
     folder = create_folder(config.load().sandbox_dir)
-    kie = Sandbox(seconds=seconds, credits=start_balance, legacy=legacy, folder=folder)
+    program = find_ffmpeg() or ""
+    kie = Sandbox(seconds=seconds, credits=start_balance, legacy=legacy, folder=folder, ffmpeg=program)
     message = SANDBOX_MESSAGE.replace("{folder}", str(kie.folder))
     listen(kie.app, host, port, lambda url: print_to_stderr(message.replace("{url}", url)))
 

@@ -373,6 +373,7 @@ class App:
     def _run_sandbox(self, settings: "Settings") -> "httpx2.AsyncBaseTransport":
         import httpx2
 
+        from kie_mcp.media.ffmpeg import find_ffmpeg
         from kie_mcp.sandbox.app import Sandbox
 
         sandbox = Sandbox(
@@ -381,6 +382,7 @@ class App:
             legacy=settings.sandbox_legacy,
             clock=self.clock.time,
             folder=settings.sandbox_dir,
+            ffmpeg=find_ffmpeg() or "",
         )
         if settings.public_url or settings.callback_url:
             sandbox.callbacks.key = settings.webhook_key.get_secret_value() if settings.webhook_key else ""
