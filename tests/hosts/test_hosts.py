@@ -26,7 +26,7 @@ def test_every_host_has_a_driver_and_a_version() -> None:
 
 
 def test_the_document_has_every_host_and_wish() -> None:
-    text = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
+    _, _, text = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8").partition("## What hosts were seen to do")
     for host in read_hosts():
         assert f"`{host.package[0]}` {host.package[1]}" in text
     assert [wish.name for wish in WISHES] == re.findall(r"^\| (\w+) \|", text, re.MULTILINE)[1:11]
