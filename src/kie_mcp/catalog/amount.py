@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 LONGEST_UNKNOWN = 300.0
-"""Greatest length in seconds that is assumed for a file of unknown length when KIE states no limit for the file.
+"""Longest length, in seconds, that is assumed for a file of unknown length if KIE states no limit for the file.
 
-It is the highest limit that KIE states for any file that it bills by the second.
+This is the highest limit that KIE states for any file that is billed by the second.
 """
 SHORTEST_UNKNOWN = 1.0
-"""Smallest length in seconds that is assumed for a file of unknown length when KIE states no minimum for the file."""
+"""Shortest length, in seconds, that is assumed for a file of unknown length if KIE states no minimum for the file."""
 
 Lengths = Mapping[str, float]
-"""For each file that was measured, its length in seconds; the key is the path or URL that the caller wrote."""
+"""The length of each measured file, in seconds; the key is the path or URL that the caller wrote."""
 NOT_MEASURED: Lengths = MappingProxyType({})
 
 
@@ -50,7 +50,7 @@ def shorter_or_longer(amounts: Iterable[Amount]) -> Amount:
 
 
 def limit(amount: Amount, most: float | None) -> Amount:
-    """Limit `low` and `high` of an amount to at most `most`: 3 to 8, limited to 5, gives 3 to 5. None is no limit."""
+    """Limit `low` and `high` of an amount to `most` (None for no limit): 3 to 8, limited to 5, gives 3 to 5."""
     if most is None:
         return amount
     return Amount(min(amount.low, most), min(amount.high, most), amount.assumed)

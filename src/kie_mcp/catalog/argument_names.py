@@ -48,7 +48,7 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
 
 
 def find_meant(name: str, known: Collection[str], kie_names: Names | None = None) -> str:
-    """Return the known argument that `name` means; if no argument fits, or more than one, return `name` unchanged."""
+    """Return the known argument that `name` means; return `name` unchanged unless exactly one argument fits."""
     plain = _plain(name)
     if plain in known:
         return plain
@@ -56,8 +56,8 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]
     if len(meant) > 1:
-        # A plural means a list, so input_images means images and not image. If this does not leave one argument, the
-        # argument whose name is a part of the given name is chosen, so task_ids means task_id and not track.
+        # A plural name means a list: input_images means images, not image. If this rule does not leave exactly one
+        # argument, an argument whose name is a part of the given name is chosen: task_ids means task_id, not track.
         alike = [each for each in meant if each.endswith("s") == plain.endswith("s")]
         meant = alike if len(alike) == 1 else [each for each in meant if each in plain]
     return meant[0] if len(meant) == 1 else name

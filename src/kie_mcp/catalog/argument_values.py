@@ -14,9 +14,12 @@ SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECA
 RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
 """Matches an aspect ratio or the size of a picture, such as 16:9, 16x9 or 1920x1080."""
 STARTS = r"[\"'`<]?(?i:https?://|data:|task:|kie://|file:)"
-"""Matches the beginning of a URL, of a data URI, or of a result's name such as `task:t_ab12#1`; it may be in quotes."""
+"""Matches the beginning of a URL, data URI or result's name such as `task:t_ab12#1`, also after a quotation mark."""
 SEPARATOR = re.compile(rf"(?<!;base64)[\s,;]+(?={STARTS})")
-"""Matches what separates two such texts; a `data:` after `;base64,` is only a repeated prefix of the same text."""
+"""Matches the separator before a text whose beginning `STARTS` matches.
+
+The comma in `;base64,` is no separator, even if `data:` follows: some tools write the prefix of a data URI twice.
+"""
 FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?[\"'`>]?", re.IGNORECASE)
 TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 
@@ -64,7 +67,7 @@ def _read_switch(value: Any) -> Any:
     if isinstance(value, str):
         word = value.strip().casefold()
         return SWITCH_WORDS.get(word, None if word == "null" else value)
-    # The number 1 is not changed to True, because options such as `anyway` refuse it. Other fields accept the number.
+    # The number 1 stays a number, so that options such as `anyway` refuse it. Other Boolean fields accept it as True.
     return False if value == 0 else value
 
 

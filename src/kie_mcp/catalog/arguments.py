@@ -22,9 +22,9 @@ class Options(BaseModel):
     quote: StrictBool = False
     """Whether to return only the estimated cost, without running the model."""
     variation: Annotated[int, Field(ge=1)] = 1
-    """Number of the attempt: an equal call with another number starts a new task instead of getting the earlier one."""
+    """Number of the attempt; an equal call with a new number starts a new task and does not return the earlier task."""
     confirm: str = ""
-    """Id of a confirmation, from an earlier answer that asked for a person's consent to the cost; empty if none."""
+    """Confirmation id from an earlier answer, which asked for a person's consent to the cost; empty if none."""
 
 
 # These schemas have no descriptions, because they are repeated in each tool; the server's instructions explain them.
@@ -34,7 +34,7 @@ OPTIONS: Schema = {
     "variation": {"type": "integer"},
     "confirm": {"type": "string"},
 }
-"""For the name of each option, its JSON Schema."""
+"""The JSON Schema of each option; the key is the option's name."""
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -46,7 +46,7 @@ MAX_DEPTH = 20
 def tidy(value: Any, depth: int = 0) -> Any:
     """Remove empty values (blank texts, empty lists and objects, None) and the blanks around the names of arguments.
 
-    Some clients send every argument, and write `""`, `[]` or `[""]` for an unused one; so do KIE's web pages.
+    Some clients, and KIE's web pages, send all arguments, with `""`, `[]` or `[""]` for each unused argument.
     """
     if depth == MAX_DEPTH:
         return value
@@ -106,7 +106,7 @@ def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _is_given(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is neither empty, nor a text such as "null", nor a list that has only such items.
+    """Tell whether a value is given: neither empty, nor a text such as "null", nor a list of only such values.
 
     If the value is a JSON list or object written as text, it is parsed first.
     """

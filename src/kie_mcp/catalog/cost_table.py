@@ -11,7 +11,7 @@ from kie_mcp.catalog.registry import MODELS
 
 @dataclass(frozen=True)
 class Example:
-    """One thing that people want, and a call that makes it."""
+    """One row of the table: a thing that people want, and the model and arguments of a call that makes this thing."""
 
     what: str
     model: str
@@ -34,7 +34,7 @@ EXAMPLES = (
 
 
 def format_costs() -> str:
-    """Return a Markdown table with the credits and the dollars of each example."""
+    """Return a Markdown table with the cost of each example in credits and in dollars."""
     lines = [f"KIE's prices of {AS_OF}; a credit costs about half a cent.", ""]
     lines += ["| what | with | credits | US dollars |", "|---|---|--:|--:|"]
     for each in EXAMPLES:
@@ -47,6 +47,6 @@ def format_costs() -> str:
 
 
 def _format_dollars(credits_: float) -> str:
-    """Return the price of credits in dollars, or below one dollar in cents."""
+    """Format the price of credits in dollars; a price below one dollar is formatted in cents."""
     cents = credits_ * LIST_USD_PER_CREDIT * 100
     return f"{cents:.2g} ¢" if cents < 100 else f"${cents / 100:.2f}"

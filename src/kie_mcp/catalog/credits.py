@@ -1,4 +1,4 @@
-"""Credits as text, with their worth in US dollars after them, such as `8 credits ($0.04)`."""
+"""Format credits as text, followed by their worth in US dollars, such as `8 credits ($0.04)`."""
 
 LIST_USD_PER_CREDIT = 0.005
 """KIE's price of one credit, in US dollars."""
@@ -39,7 +39,7 @@ def usd_field(name: str, *credits_: float) -> dict[str, float | list[float]]:
 
 
 def to_integer(credits_: float) -> float:
-    """Return a whole number of credits as an integer, which JSON writes without `.0`."""
+    """Convert a whole number to an integer, so that JSON writes it without `.0`; return other numbers unchanged."""
     return int(credits_) if credits_ == int(credits_) else credits_
 
 

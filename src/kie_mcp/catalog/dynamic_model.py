@@ -43,14 +43,14 @@ def _to_wire(value: Any, info: SerializationInfo) -> Any:
 
 
 Value = Annotated[Any, PlainSerializer(_to_wire)]
-"""The type of every field of a dynamic model; pydantic accepts any value, because `SchemaCheck` checks it before."""
+"""The type of every field of a dynamic model; pydantic accepts any value, because `SchemaCheck` has checked it."""
 
 
 class DynamicModel(KieModel):
     """A model that is known only by the schema that KIE publishes."""
 
     __pydantic_extra__: dict[str, Value] = Field(init=False)
-    """The fields that the class does not have; they may contain files, too."""
+    """Values of the fields that the class does not define; these values may contain files, too."""
     input_schema: ClassVar[Schema] = {}
     """KIE's JSON Schema of the model's input, with alternatives such as `anyOf` merged into one list of fields."""
     check: ClassVar[SchemaCheck | None] = None
@@ -58,7 +58,7 @@ class DynamicModel(KieModel):
 
     @classmethod
     def field_schemas(cls) -> Schema:
-        """Return, for each field name of this class, KIE's JSON Schema of the field."""
+        """Return KIE's JSON Schema of each field of this class; the key is the field's name."""
         known = cls.input_schema.get("properties", {})
         return {name: known.get(field.alias, {}) for name, field in cls.model_fields.items()}
 
@@ -132,7 +132,7 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     schema = model.input_schema
     known = schema.get("properties", {})
     given = {_spelled(name, known, shown): value for name, value in fields.items() if value is not None}
-    # KIE's examples have the fields in ENVELOPE outside of the input, so they are dropped unless the model has them.
+    # The fields in ENVELOPE belong outside of the input. They are dropped, unless the model has a field of this name.
     given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
     given = _read_fields(given, schema)
     given, problems = _check(model.check, given, known)
@@ -151,7 +151,7 @@ def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -
     Args:
         call: The call without the new fields.
         schema: The JSON Schema that KIE publishes for the model; it has all the new fields.
-        fields: For each new field under KIE's name, its value.
+        fields: The values of the new fields; the key is KIE's name of the field.
 
     Raises:
         ValueError: A field is wrong; the message says what to change.
@@ -181,9 +181,9 @@ def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schema]) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields and a list of their problems in words; texts are converted to numbers if that helps.
+    """Check the fields, and return them with a list of their problems in words.
 
-    A text such as "5" is converted only if all problems disappear then.
+    If all problems disappear when texts such as "5" are converted to numbers, the converted fields are returned.
     """
     problems = check.find_problems(fields)
     if problems and not check.find_problems(numbers := _with_numbers(fields, known)):
@@ -201,9 +201,9 @@ def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dic
 
 
 def _defaults(schema: Schema) -> dict[str, Any]:
-    """Return, for each optional field with a default that is worth sending, KIE's default.
+    """Return KIE's default of each optional field; the key is the field's name.
 
-    Defaults that are example files, or empty, are left out, because no caller wants to send them.
+    Empty defaults, and defaults that are example files, are left out, because no caller wants to send them.
     """
     return {
         name: field["default"]
@@ -246,7 +246,7 @@ def _without_empty_parts(value: Any, schema: Schema) -> Any:
 
 
 def _is_any_seed(name: str, value: Any, schema: Schema) -> bool:
-    """Return True if a field is a seed of -1, with which callers mean "random", and KIE does not allow -1.
+    """Tell whether a field is a seed of -1 (which means "random" to callers), and KIE does not allow -1.
 
     KIE allows -1 only if the schema has -1 as the default, or a `minimum` of -1 or less.
     """
@@ -311,7 +311,7 @@ def _shown(value: Any) -> Any:
 
 
 def _build_fields(properties: Schema, required: Collection[str], base: type[BaseModel]) -> dict[str, Any]:
-    """Return, for each new Python name, the field definition for pydantic's `create_model()`: a type and a default."""
+    """Return the field definitions for pydantic's `create_model()`: for each Python name, a type and a default."""
     made: dict[str, Any] = {}
     for wire_name in properties:
         default = ... if wire_name in required else None

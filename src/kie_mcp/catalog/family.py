@@ -1,7 +1,7 @@
 """A family: the models that one MCP tool runs.
 
-MCP clients see one flat input schema for all models of the family. For each call, one of these models is chosen; it
-validates the arguments.
+MCP clients see one flat input schema for all models of the family. For each call, the family chooses one of its models,
+and this model validates the arguments.
 """
 
 import difflib
@@ -42,21 +42,24 @@ ANY_SEEDS = (0, -1)
 """Seeds that do not influence which model is chosen: many clients send 0 by default, and -1 means a random seed."""
 
 LONGEST_TEXT = 9_999
-"""The schema shows no limit above this number of characters, because agents hardly want to write longer texts."""
+"""Largest limit, in characters, that the schema shows for a text; agents hardly ever write longer texts."""
 
 FILES_NOTE = "Files: URL, path or task:id#n."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
 
 LONGEST_NOTE = 32
-"""Most characters of a note on how many files, or which texts, each model takes; error messages say this as well."""
+"""Largest number of characters of a note on how the models' limits for a text or a list differ.
+
+A longer note may be replaced, because error messages also state the limits.
+"""
 
 FEWER_NOTE = "Some take fewer."
 """The sentence that replaces a note of more than LONGEST_NOTE characters."""
 
 
 class UnknownFields(ValueError):
-    """Some arguments of the call are unknown to the chosen model; the message lists the arguments that it has."""
+    """The chosen model does not have some of the call's arguments; the message lists the arguments of the model."""
 
     def __init__(self, model: type[KieModel], names: Collection[str], message: str) -> None:
         super().__init__(message)
@@ -73,9 +76,9 @@ class Family:
     about: str
     """One line that says what the tool is for."""
     models: tuple[type[KieModel], ...]
-    """The models; if a tool call names no model, the first model in this order that has all of its arguments runs."""
+    """The models in order; if a call names no model, the first model that has all of the call's arguments runs."""
     rare: tuple[str, ...] = ()
-    """Names of arguments that tools/list leaves out to save room; calls may have them. describe_model tells them."""
+    """Arguments that tools/list leaves out to save tokens; calls may have them, and describe_model lists them."""
 
     @property
     def kind(self) -> Kind:
@@ -84,7 +87,7 @@ class Family:
 
     @property
     def legacy(self) -> str:
-        """If KIE no longer documents any model of the family, the name of the tool to use instead; else empty."""
+        """Name of the tool to use instead, if KIE no longer documents any model of the family; otherwise empty."""
         return self.models[0].legacy if all(model.legacy for model in self.models) else ""
 
     @property
@@ -113,7 +116,7 @@ class Family:
     def input_schema(self) -> Schema:
         """One flat JSON Schema of the tool's arguments; it allows every call that at least one of the models allows.
 
-        The description of `model` says which arguments not all models have. If the models' limits for an argument
+        The description of `model` says which arguments only some models have. If the models' limits for an argument
         differ, the description of this argument says so.
         """
         names = dict.fromkeys(name for schema in self._schemas.values() for name in schema["properties"])
@@ -136,7 +139,7 @@ class Family:
         chosen model does not have this argument, the argument is ignored.
 
         Args:
-            arguments: The arguments of the tool call. Options of every such tool, such as `quote`, are ignored.
+            arguments: The arguments of the tool call. Options (`OPTIONS`), such as `quote`, are ignored.
             pasted: Whether the arguments were copied from a request to KIE. If so, arguments without effect are also
                 sent to KIE, if the model has them.
 
@@ -253,7 +256,7 @@ class Family:
         return f"{words} {list_arguments(model.model_fields, name)}"
 
     def _merge_field(self, name: str) -> Schema:
-        """Merge the models' schemas for one argument into one with the widest limits and the enum values of all models.
+        """Merge the models' schemas for one argument: use the widest limits, and the enum values of all models.
 
         The description in the merged schema says how the models differ.
         """
@@ -285,10 +288,10 @@ class Family:
 
     @cached_property
     def names(self) -> dict[str, list[str]]:
-        """The names under which clients see the models, and the ids of each name.
+        """The names under which clients see the models, each with the ids of the models that have this name.
 
-        Models that differ only in their mode share a name, because a call gets the mode that fits its arguments. Only
-        if this would leave one name for the whole family, each model has its id.
+        Models that differ only in their mode share a name, because the arguments of a call decide which mode runs. If
+        the whole family would then have only one name, the id of each model is its name instead.
         """
         modes: dict[str, list[type[KieModel]]] = {}
         for model in self.models:
@@ -315,7 +318,7 @@ class Family:
             yield f"{', '.join(fields)}: {note}"
 
     def _describe_differences(self, schemas: Mapping[str, Schema], merged: Schema) -> Iterator[str]:
-        """Yield a sentence that says which values each of the models allows, if they differ."""
+        """Yield a sentence that says which values each model allows; yield nothing if all allow the same values."""
         groups: dict[str, list[str]] = {}
         for name, ids in self.names.items():
             if holders := [schemas[id_] for id_ in ids if id_ in schemas]:
@@ -330,7 +333,10 @@ class Family:
 
 
 def _name_together(models: Sequence[type[KieModel]]) -> str:
-    """Return a name that stands for models that differ only in their mode: the first alias, or a short id."""
+    """Return one name for models that differ only in their mode, usually their first alias.
+
+    Models without an alias, and a single model whose id has no `/`, are named by an id.
+    """
     if len(models) == 1 and "/" not in models[0].id:
         return models[0].id
     return next((alias for model in models for alias in model.aliases), models[0].id)

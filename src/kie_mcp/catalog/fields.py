@@ -33,8 +33,8 @@ SEVERAL_FILES = re.compile(r"[\s,;][\"'`<]?(?:https?://|data:|task:|kie://)", re
 class Ref(str):
     """A reference: the text with which a caller names a file or an earlier task, such as a path or `task:t_ab12#1`.
 
-    `model_dump()` writes this text. If its `context` is a function of type `Resolve`, it writes what the function
-    returns for the text.
+    `model_dump()` writes this text unchanged. If a function of type `Resolve` is the `context` of `model_dump()`, the
+    text that this function returns is written instead.
     """
 
     __slots__ = ()
@@ -82,7 +82,7 @@ class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
 
     def __new__(cls, reference: str) -> Self:
-        """Read the text, and check that it names one file only; several would be sent to KIE as one wrong URL."""
+        """Standardize the reference, and raise an error if it names several files, which would become one wrong URL."""
         reference = read_reference(reference)
         if SEVERAL_FILES.search(reference):
             raise ValueError("one file is wanted here, and the text names several")
@@ -113,7 +113,7 @@ class Audio(MediaRef):
 
 
 class AnyFile(MediaRef):
-    """A file of a kind that KIE's schema does not tell."""
+    """A file whose kind (image, video or audio) is unknown, because KIE's schema does not state the kind."""
 
     medium = "file"
 
@@ -135,8 +135,9 @@ class TaskRef(Ref):
 class Track(Ref):
     """One song of an earlier music task, written as `task:<id>#<n>`; n is 1 for the task's first song.
 
-    The request to KIE contains KIE's audio id of the song. A caller who knows this audio id may write it in place of n,
-    and, if the model does not need the task, `-` in place of the task's id: `task:-#<audio id>`.
+    The request to KIE contains KIE's audio id of the song. A caller who knows this audio id may write it instead of n.
+    If the model does not need the task, the caller may then also write `-` instead of the task's id:
+    `task:-#<audio id>`.
     """
 
     __slots__ = ()
@@ -160,8 +161,8 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
     """Make a field accept other spellings of its values.
 
     Args:
-        names: For each other spelling in lower case, KIE's value. The caller's value may have capital letters, and
-            spaces around it.
+        names: KIE's value for each other spelling; the spellings are in lower case. The caller's value may have capital
+            letters, and spaces around it.
     """
     return BeforeValidator(
         lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given
@@ -201,7 +202,7 @@ def snake_case(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LongestRequest:
-    """Marks a text that may be longer in a call than in one request to KIE, because the call is made in parts."""
+    """Marks a text field that may exceed KIE's limit for one request, because a long text is sent in several parts."""
 
     characters: int
     """Largest number of characters that KIE takes in one request."""

@@ -24,7 +24,7 @@ LOCAL_NAME = re.compile(
     r"| [^\s:]+\.(png|jpe?g|webp|gif|bmp|tiff?|heic|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-"""Matches the name of a file that KIE could not open: an earlier result, an upload, a path or a data URI."""
+"""Matches a reference to a file that KIE itself cannot open: an earlier result, an upload, a path or a data URI."""
 MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
     (re.compile(r"video|clip|movie|footage"), Video),
     (re.compile(r"audio|voice|sound|song|music"), Audio),
@@ -77,7 +77,7 @@ def _json_types(field: Schema) -> list[str]:
 
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class of the files in a field that takes only files; None if a text may be something else."""
+    """Return the class of the files in a field that takes only files; None if the field may take other texts, too."""
     types = set(_json_types(field))
     if not _is_free(field, name) or not ("string" in types or not types):
         return None
@@ -96,7 +96,7 @@ def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | Non
 
 
 def _is_free(field: Schema, name: str) -> bool:
-    """Tell whether a field takes any text: it has no `enum`, and is not the address of KIE's callback."""
+    """Tell whether a field may take a file's name: it has no `enum`, and its name is not the name of a callback URL."""
     return not any(each is not None for each in field.get("enum", ())) and not NOT_A_FILE_FIELD.search(snake_case(name))
 
 

@@ -79,7 +79,7 @@ class KieModel(BaseModel):
     routes: ClassVar[tuple[str, ...]] = ("jobs",)
     """Ids of the routes that run the model, best first: `jobs`, `jobs:<another id>`, or the name of a product API."""
     service: ClassVar[str] = ""
-    """End of the path that runs the model on the `service` route, after `/api/v1/`; empty if there is no such path."""
+    """Path of the model's create request on the `service` route, without `/api/v1/`; empty if there is no such path."""
     folded: ClassVar[frozenset[str]] = frozenset()
     """Names of arguments without a field of their own in the request; `sent()` adds their values to another field."""
     constants: ClassVar[dict[str, Any]] = {}
@@ -89,7 +89,7 @@ class KieModel(BaseModel):
     legacy: ClassVar[str] = ""
     """Name of the tool to use instead, if KIE no longer documents the model; otherwise empty."""
     documented: ClassVar[dict[str, Any]] = {}
-    """For each optional field that is None by default, the default that KIE documents and uses itself."""
+    """KIE's own default of each optional field that is None by default in this class; the key is the field's name."""
     added: ClassVar[frozenset[str]] = frozenset()
     """Names of fields that KIE added after the built-in class was written; only classes made at run time have any."""
     voice_list: ClassVar[tuple[Voice, ...]] = ()
@@ -143,7 +143,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def field_schemas(cls) -> Mapping[str, Any]:
-        """Return, for each field name of this class, the JSON Schema of the field."""
+        """Return the JSON Schema of each field of this class; the key is the field's name."""
         return dict(plain_schema(cls)["properties"])
 
     def references(self) -> list[Ref]:
@@ -223,7 +223,7 @@ class KieModel(BaseModel):
                 return exactly(1)
 
     def seconds_of(self, name: str, lengths: Lengths) -> Amount:
-        """Return the seconds that a field or property adds: its value if that is a number, or the length of its files.
+        """Return the seconds that a field or property adds to the units: its number, or the length of its files.
 
         Args:
             name: Name of the field or property.
@@ -248,8 +248,8 @@ class KieModel(BaseModel):
     def tariff(self, lengths: Lengths = NOT_MEASURED) -> tuple[str, float]:
         """Return the price key and the number of price units.
 
-        The price key is a text that is equal for calls with the same price of one unit, so that past charges can be
-        compared. The key is empty if no call can be compared, for example because only KIE knows the number of units.
+        Calls with an equal price key have the same price of one unit, so their charges can be compared. The key is
+        empty if this call cannot be compared, for example because only KIE knows the number of units.
 
         Args:
             lengths: For each file that was measured, its length in seconds.
@@ -260,7 +260,8 @@ class KieModel(BaseModel):
         if not (amount.known and amount.high) or len(self.price.find_rates(self)) != 1:
             return "", 1
         if extra:
-            # The cost is not proportional to the units, so the key includes them.
+            # Extra credits do not depend on the number of units. The cost is then not proportional to this number, so
+            # the key includes the number.
             return self._price_key(("extra", extra), ("units", amount.high)), 1
         counted = {"second": self.price.of, "image": ("count",)}.get(self.price.unit, ())
         return self._price_key(without=counted), amount.high
@@ -277,7 +278,7 @@ class KieModel(BaseModel):
         for name in conditions | self.added | set(PRICE_KEY_FIELDS) - set(without):
             value = getattr(self, name, None)
             if value is not None:
-                # For a file, the key says only whether there is one.
+                # For a file, the key says only whether the call has a file.
                 key[name] = value if type(value) in (bool, int, float, str) else bool(value)
         return json.dumps(key, sort_keys=True)
 
@@ -312,12 +313,12 @@ class KieModel(BaseModel):
 def _add_lengths(
     files: Sequence[MediaRef | None], lengths: Lengths, media: type[MediaRef], limits: Limits, most: float | None
 ) -> Amount:
-    """Return the length of all files of a field together, in seconds.
+    """Return the total length of all files of a field, in seconds.
 
     Args:
         files: The files; None stands for a required file that is missing.
         lengths: For each file that was measured, its length in seconds.
-        media: The class for the kind of the files.
+        media: The class of the files, such as `Video`.
         limits: KIE's limits for one file. A file that was not measured has any length between these limits.
         most: Largest number of seconds that one call pays for; None for no limit.
     """
@@ -354,9 +355,9 @@ class TwoFrames(KieModel):
 
 
 def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
-    """Return, for each of KIE's names in snake case, the argument's name, such as `images` for `image_urls`.
+    """Return the argument's name for each of KIE's field names in snake case, such as `images` for `image_urls`.
 
-    If a name of KIE stands for different arguments in different models, it is left out.
+    A field name that means different arguments in different models is left out.
     """
     meanings: dict[str, set[str]] = {}
     for model in models:
@@ -366,7 +367,7 @@ def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
 
 
 def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that the fields of a request to KIE mean: rename fields at any depth, and undo `InList`.
+    """Convert the fields of a request to KIE back to tool arguments: rename fields at any depth, and undo `InList`.
 
     Args:
         model: The class whose field names the arguments get.

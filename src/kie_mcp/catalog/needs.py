@@ -19,7 +19,7 @@ class Need:
     targets: tuple[str, ...]
     """Names of tools and ids of models that make the thing, the most suitable first."""
     note: str = ""
-    """If no model makes exactly this thing, a sentence that says so; `targets` then make something similar."""
+    """A sentence for the caller, for example that no model makes this thing and `targets` make something similar."""
 
 
 def _need(phrases: str, targets: str, note: str = "") -> Need:
@@ -210,13 +210,13 @@ HELPERS = (
         "make_batch makes up to 50 in one call, with one budget; asking for it costs nothing by itself.",
     ),
 )
-"""Things for which there is a tool without a model; each note names the tool."""
+"""Things for which the server has a tool that belongs to no model; each note names the tool."""
 
 
 def find_helpers(words: list[str]) -> str:
-    """Return sentences that name the tools without a model that a search is about; empty if there are none.
+    """Return the notes of all `HELPERS` whose phrases occur in a search, as one text; empty if there are none.
 
-    A phrase that is a part of a longer one for models does not count: "cut out" is not about cutting.
+    A phrase that is a part of a longer phrase in `NEEDS` does not count: in "cut out", the phrase "cut" is ignored.
 
     Args:
         words: The words of the search, from `split_words()`.

@@ -49,7 +49,7 @@ def rate(amount: float, **when: Any) -> Rate:
 
     Args:
         amount: Credits for one unit.
-        when: For each field's name, the value that a call must have in the field, as in `Rate.when`.
+        when: The value that a call must have in each of these fields, as in `Rate.when`.
     """
     return Rate(amount, tuple(when.items()))
 
@@ -72,7 +72,7 @@ class Estimate:
 
 
 def add_estimates(estimates: Iterable[Estimate]) -> Estimate:
-    """Return the estimated cost of several calls together; it is unknown if that of one of them is."""
+    """Return the estimated total cost of several calls; the total is unknown if the cost of any call is unknown."""
     each = tuple(estimates)
     low = [estimate.low for estimate in each if estimate.low is not None]
     high = [estimate.high for estimate in each if estimate.high is not None]
@@ -95,10 +95,10 @@ class Price:
     A name that is listed twice counts twice.
     """
     otherwise: tuple[float, float] | str | None = None
-    """If `unit` is "second": the seconds to pay for when a call does not say them, as with a `duration` of -1.
+    """If `unit` is "second": the seconds to pay for when a call states no length, for example a `duration` of -1.
 
     Two numbers are the lengths of the shortest and the longest result of the model, in seconds. A text is the name of
-    the field whose file is as long as the result. None means that KIE states neither.
+    the field whose file is as long as the result. None means that KIE states no such lengths.
     """
     most: float | None = None
     """If `unit` is "second": the largest number of seconds that one call pays for; None for no limit."""
@@ -166,7 +166,7 @@ def per(
         unit: The price unit.
         rates: Rates in the order in which they are tried; a number stands for a rate without conditions.
         of: If `unit` is "second": names of the fields whose seconds are added up, as in `Price.of`.
-        otherwise: If `unit` is "second": the seconds when a call does not say them, as in `Price.otherwise`.
+        otherwise: If `unit` is "second": the seconds to pay for when a call states no length, as in `Price.otherwise`.
         most: If `unit` is "second": the largest number of seconds that one call pays for; None for no limit.
         note: A sentence for the user.
     """

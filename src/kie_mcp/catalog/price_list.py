@@ -21,7 +21,7 @@ TELLING_FIELDS = ("resolution", "quality", "speed", "tier", "type", "result")
 """Fields whose values are clear without the field's name, such as 720p; the table shows only the value."""
 ANY_FILE = "https://files.example/a"
 LONGEST_TEXT = 5000
-"""Number of characters of the longest text that is estimated if KIE states no limit for the text."""
+"""Number of characters that the longest text of a field is assumed to have, if KIE states no limit for the text."""
 
 
 def format_prices() -> str:
@@ -81,7 +81,8 @@ def _estimates(model: type[KieModel]) -> list[Estimate]:
     names = [name for name in model.model_fields if name in {*QUANTITIES, *model.price.of, *conditions}]
     schemas: Mapping[str, Any] = plain_schema(model)["properties"]
     choices = [tuple(_extreme_values(model, name, schemas[name])) for name in names]
-    # Some calls have combinations that the model forbids. These have no rate, or the same rate as an allowed call.
+    # Some calls have combinations that the model forbids. They do no harm, because they have no rate, or the same rate
+    # as an allowed call.
     calls = (model.model_construct(**dict(zip(names, values, strict=True))) for values in product(*choices))
     return [add_estimates(part.estimate() for part in call.split()) for call in calls]
 
@@ -110,7 +111,8 @@ def _extremes_of_type(schema: Mapping[str, Any], field: FieldInfo) -> Iterator[A
         case "string":
             yield "x" * schema.get("maxLength", LONGEST_TEXT)
         case "array":
-            # The list holds the lines of a dialogue. The length of all lines together is limited, so one is enough.
+            # The list contains the lines of a dialogue. Only the total length of the lines is limited, so one line of
+            # this length is enough.
             line: dict[str, Any] = {"prompt": "x" * LONGEST_SPEECH}
             types = (each for each in walk_annotation(field.annotation) if isinstance(each, type))
             yield tuple(each.model_construct(**line) for each in types if issubclass(each, Part))

@@ -28,9 +28,9 @@ from kie_mcp.catalog.price import Estimate
 from kie_mcp.text import one_line, quote_words, shorten
 
 LONGEST_READ = 4000
-"""Largest number of characters of a price text that is read, so that reading takes no long time."""
+"""Largest number of characters of a price text that is read; reading a longer text could take too much time."""
 LONGEST_SHOWN = 120
-"""If kie-mcp cannot read a price text, it shows the user at most this number of the text's characters."""
+"""Largest number of characters of a price text that are shown to the user; the rest is cut off."""
 
 LIMIT = r"\beach job can be up to \d+ ?s(?:econds)? long\b|\bup to \d+ ?s(?:econds)? per generation\b"
 LESS = r"cheaper|below|off|less|(?:versus |vs |of )?(?:the )?official|discount"
@@ -80,7 +80,7 @@ SPELLINGS = tuple(
         (rf"({NUMBER}) ?(?:usd\b|\$(?!\d))", r"$\1"),
     )
 )
-"""Pairs of a pattern and a text: `_normalize()` replaces what the pattern matches by the text."""
+"""Pairs of a pattern and a replacement: `_normalize()` replaces each match of the pattern."""
 CREDITS = re.compile(
     rf"(?<![\w.,$])(?P<amounts>{NUMBER}(?: ?(?:/|-|\bto\b|\band\b|\bor\b) ?{NUMBER})*)"
     r" ?(?:kie )?credits?\b"
@@ -109,18 +109,18 @@ WORDS = frozenset(
     """,
     )
 )
-"""The words that KIE's price texts use, and that cannot make a call dearer; any other word might."""
+"""Words in KIE's price texts that cannot raise the cost of a call; a text with any other word is not understood."""
 UNREAD = re.compile(
     r"[^\w\s.,:;()/|&$#=~≈!•-]|\bup\b(?! to \d)|\bfrom ?[~≈$\d]"
     r"|\d[ '’]\d{3}\b|\d\.\d{3,} ?(?:kie )?credits?"
 )
-"""Matches signs and numbers that may make a call dearer, such as `+`, `×`, `from 10` or the thousands in `1 200`."""
+"""Matches signs and numbers that may raise the cost of a call, such as `+`, `×`, `from 10` or `1 200` for 1200."""
 SUM = re.compile(
     rf"\A(?!.*\b(?:\d{{3,4}}p|[\d.]+k|\d+s)\b).*(?:\band|&) ?[~≈]? ?\$?{NUMBER}(?: (?:kie )?credits?)?\b", re.DOTALL
 )
-"""Matches a text whose prices may have to be added: it joins them, and names no size or length to choose by."""
+"""Matches a text that joins prices by `and` or `&`, without any size or length: these prices may have to be added."""
 TIME = re.compile(r"\b(?:s|secs?|seconds?|mins?|minutes?|hours?|hourly|duration|length|long|longer)\b")
-"""Matches words which tell that a price may be for a length of time."""
+"""Matches words which show that a price may be for a length of time."""
 INPUT_SECONDS = re.compile(
     r"\b(?:input|source|upload(?:ed)?|reference|original|clips?|footage|both|combined|total|sent|provided|supplied)\b"
     r"(?!-to-)(?! (?:\w+ )?(?:image|picture)s?\b)"
@@ -137,7 +137,7 @@ INPUT_IMAGES = re.compile(
 PER_INPUT_IMAGE = re.compile(
     r"(?:\b(?:per|an?|each|every|for)|/) ?(?:additional|extra|input|reference) (?:\w+ )?(?:image|picture)s?\b"
 )
-"""Matches words after a price that mean the same as `INPUT_IMAGES` means before it."""
+"""Matches words such as `per extra image` after a price: each picture adds this price to the price of the call."""
 
 OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
 """Matches the words after a price, up to the next comma, full stop or line break that is not in parentheses."""
@@ -154,7 +154,7 @@ NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("task", "call", "request", "generation", "time"), "call"),
     **dict.fromkeys(("upscale", "extension", "edit", "file", "job", "run"), "call"),
 }
-"""For each noun that may follow `per` in a price text, the price unit that it means."""
+"""The price unit that each noun means when the noun follows `per` in a price text."""
 UNIT = re.compile(
     rf"(?:/ ?|\b(?:per|an?|each|every|for each) )"
     rf"(?:(?P<words>(?:(?!per\b|megapixels?\b)[\w,.-]+ ){{0,2}}?)(?P<noun>{'|'.join(NOUNS)})\b"
@@ -191,14 +191,14 @@ class Figure:
 
     low: float
     high: float
-    """Highest number of credits; NaN if the text does not tell for which values the numbers hold."""
+    """Highest number of credits; NaN if it is unclear for which values of the arguments each number holds."""
     unit: Unit
     units: float
     """Number of units that the credits pay for, such as 1000 for a price per 1000 characters."""
     surcharge: bool
     """Whether each input picture costs this price, in addition to the price of the call."""
     labels: Mapping[str, frozenset[str]]
-    """For the name of each label, the values for which this price holds, such as 720p for `resolution`."""
+    """The values for which this price holds, such as 720p for `resolution`; the key is the name of the label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     if not chosen or not _is_understood(words, figures, call.id, labels) or (len(chosen) > 1 and SUM.search(words)):
         return UNREADABLE
     amounts = [_count_units(figure, call, words, lengths) for figure in chosen]
-    # "Extra pictures" may be pictures that the call gets, or pictures that it makes.
+    # "Extra pictures" may mean input pictures or pictures that the call makes, so both are counted.
     pictures = len(_measure_inputs(call, "image", lengths)) + _number(call, COUNT_FIELDS, 0)
     added = sum(figure.high * pictures for figure in figures if figure not in base)
     low = min(figure.low * amount.low for figure, amount in zip(chosen, amounts, strict=True))
@@ -256,7 +256,7 @@ def _is_free(words: str, model_id: str) -> bool:
 
 
 def _is_understood(words: str, figures: Sequence[Figure], model_id: str, labels: Sequence[Label]) -> bool:
-    """Tell whether no part of a text can make a call dearer than the prices that were found.
+    """Tell whether a text is fully understood: no part of it can raise the cost above the prices that were found.
 
     Args:
         words: The text after `_normalize()`.
@@ -382,7 +382,7 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
     """Return the unit and the number of units that a price is for; `unsaid` and 1 if the text names no unit.
 
     Args:
-        own: The words after the price that belong to it.
+        own: The words after the price that are about this price.
         before: The words before the price.
     """
     # Directly after a price, `/ 10s` is its unit. Anywhere else, it is the length for which the next price holds.
@@ -424,14 +424,14 @@ def _share_units(figures: Sequence[Figure]) -> list[Figure]:
 def _read_amounts(
     found: re.Match[str], before: str, own: str, labels: Sequence[Label]
 ) -> Iterator[tuple[tuple[float, float], dict[str, frozenset[str]]]]:
-    """Yield each price in a match: its lowest and highest number, and the values of each label for which it holds.
+    """Yield each price in a match: its lowest and highest number, and the values of each label for which it applies.
 
     `70 / 140 credits for 5s / 10s` is two prices, and `70-140 credits` is one price.
 
     Args:
         found: A match of `CREDITS` or `DOLLARS`.
         before: The words before the match.
-        own: The words after the match that belong to it.
+        own: The words after the match that are about the prices in the match.
         labels: The arguments that may decide which price applies.
     """
     amounts = _read_numbers(found["amounts"])
@@ -467,9 +467,9 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
 
 
 def _is_below(label: Label, values: Collection[str], figures: Sequence[Figure]) -> bool:
-    """Tell whether the listed prices are enough for a call although its value of an argument has no price.
+    """Tell whether the prices in a text cover a call whose value of an argument is not in the text.
 
-    They are if the value is not above all values that have a price, or does not matter for the prices.
+    The prices cover the call if a value in the text is at least as high, or if the argument does not affect the prices.
     """
     if label.name in ("audio", "video"):
         return label.wanted.endswith(":no") or not all(figure.labels.get(label.name) for figure in figures)
@@ -487,7 +487,7 @@ def _measure_label(value: str) -> float:
 
 
 def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
-    """Return how many times a call pays a price; NaN if the arguments and the lengths of the files do not tell."""
+    """Return how many times a call pays a price; NaN if the number cannot be derived from arguments and files."""
     results = _number(call, COUNT_FIELDS, 1)
     match figure.unit:
         case "second" | "minute":
@@ -595,7 +595,7 @@ def _measure_inputs(call: KieModel, medium: Medium, lengths: Lengths) -> list[Am
 
 
 def _values(call: KieModel) -> dict[str, Any]:
-    """Return, for the name of each argument of a call, its value."""
+    """Return the values of all arguments of a call; the key is the argument's name."""
     return {name: getattr(call, name, None) for name in type(call).model_fields} | (call.model_extra or {})
 
 

@@ -1,4 +1,4 @@
-"""Clean the JSON Schemas that KIE publishes: replace `$ref`, leave out mistakes, and refuse schemas of great size."""
+"""Clean the JSON Schemas that KIE publishes: replace `$ref`, leave out mistakes, and refuse too large schemas."""
 
 import json
 from collections import defaultdict
@@ -15,7 +15,7 @@ MAX_SCHEMA_CHARS = 100_000
 MAX_SCHEMA_DEPTH = 32
 """Largest number of schemas, lists or objects that may be nested in each other."""
 MAX_NUMBER = 2**63 - 1
-"""Largest number, without its sign, that counts in a schema; a larger limit limits nothing."""
+"""Largest absolute value of a number in a schema; a larger number is left out, because it would limit nothing."""
 SCHEMA_COST = 40
 """Characters that are added to the size for each schema inside a schema, so that many empty schemas count, too."""
 MAX_DESCRIPTION_CHARS = 500
@@ -71,7 +71,7 @@ def _any_of(schemas: list[Schema]) -> Schema:
 
 
 class _Reader:
-    """Reader of the schemas in one OpenAPI document; it adds up their sizes and raises when the limit is exceeded."""
+    """Reader of the schemas in one OpenAPI document, which raises an error if the schemas are too large together."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -145,7 +145,7 @@ class _Reader:
 def _cast_values(schema: Schema, types: Collection[str] = ()) -> Schema:
     """Return a schema whose `enum`, `const` and `default` have the type that the schema states.
 
-    Without quotes, YAML reads the choice "5" of a text field as the number 5, which no text would ever match.
+    If KIE writes the choice "5" of a text field without quotes, YAML reads the number 5, which no text ever matches.
 
     Args:
         schema: The schema whose values are converted.
@@ -167,7 +167,7 @@ def _as_list(types: str | list[str]) -> list[str]:
 
 
 def _cast(value: Any, types: Collection[str]) -> Any:
-    """Return a value as one of the JSON types; a value that has no such form is returned unchanged."""
+    """Convert a value to one of the JSON types in `types`; return a value that cannot be converted unchanged."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if "string" in types and (isinstance(value, bool) or is_number):
         fits = "boolean" in types if isinstance(value, bool) else {"integer", "number"} & {*types}
@@ -260,7 +260,7 @@ KEYWORDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"), _count),
     **dict.fromkeys(("minProperties", "maxProperties"), _count),
 }
-"""For each keyword that contains no schema, a function that returns its corrected value, or None for a wrong value."""
+"""For each keyword without a schema inside: a function that returns the corrected value, or None for a wrong value."""
 
 
 def _mappings(node: object) -> list[Schema]:
@@ -291,8 +291,8 @@ def _reference_target(reference: str, document: Mapping[str, Any]) -> Schema:
 def merge_alternatives(schema: Mapping[str, Any]) -> Schema:
     """Merge a schema and its alternatives into one schema without `allOf`, `oneOf`, `anyOf`, `if` and `not`.
 
-    The merged schema has the fields of all alternatives, and accepts at least everything that the original accepts. It
-    is used to describe fields and to convert values; only the original schema tells exactly which calls are valid.
+    The merged schema has the fields of all alternatives, and accepts at least everything that the original accepts. The
+    merged schema is used to describe fields and to convert values; the original schema decides which calls are valid.
     """
     kept = {key: value for key, value in schema.items() if key not in _NOT_MERGED}
     if "const" in kept:

@@ -1,4 +1,4 @@
-"""Spellings of references: what people, editors and clients write around a URL, a path, an id or base64 text."""
+"""Read references (a URL, path, id or base64 text) in all spellings that people, editors and clients use."""
 
 import json
 import re
@@ -33,9 +33,9 @@ _BASE64_START = re.compile(
 """Matches how the base64 text of common media files begins, such as `/9j/` for a JPEG."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s%\\-]+")
 _SHORTEST_BASE64 = 60
-"""A text that begins like a media file in base64 is base64 if it has more characters than this, and else a path."""
+"""A text that begins like a media file in base64 counts as base64 above this number of characters, else as a path."""
 _LONGEST_NAME = 400
-"""Any other text of base64 characters alone is base64 if it has more characters than this, and else a path."""
+"""Any other text of only base64 characters counts as base64 above this number of characters, else as a path."""
 
 _DATA_KEYS = ("data", "blob", "base64", "b64json", "b64", "bytes")
 _ADDRESS_KEYS = (
@@ -47,12 +47,12 @@ _ADDRESS_KEYS = (
 def read_reference(text: str) -> str:
     """Return a reference in the one spelling that kie-mcp uses, such as `task:t_ab12#1` for `"kie://tasks/t_ab12/media/1"`.
 
-    A path is returned as it is, apart from blanks around it, because only the disk can tell which quotes, backslashes
-    and dots belong to its name.
+    Only the outer blanks of a path are removed, because only the disk can tell which quotes, backslashes and dots
+    belong to the file's name.
 
     Args:
-        text: A URL, path, data URI or id, with anything around it that people and clients write; base64 text; or the
-            JSON text of an object for `find_in_block()`.
+        text: A URL, path, data URI or id, perhaps inside quotes, brackets or a Markdown link; base64 text; or the JSON
+            text of an object for `find_in_block()`.
     """
     if text.lstrip().startswith("{"):
         text = find_in_block(_parse_object(text)) or text
@@ -103,12 +103,12 @@ def find_in_block(block: Mapping[str, Any]) -> str:
 
 
 def unpack_block(given: Any) -> Any:
-    """Return the reference in a content block as a text; return other values, and blocks without one, unchanged."""
+    """Return the reference in a content block as a text; return any other value or block unchanged."""
     return (find_in_block(given) or given) if isinstance(given, Mapping) else given
 
 
 def _peel(text: str) -> str:
-    """Remove the outermost layer around a reference; return an empty text if there is none."""
+    """Remove the outermost layer around a reference; return an empty text if there is no layer."""
     if text.startswith(("[", "![")) and (target := _find_link_target(text.removeprefix("!"))):
         return target
     if text[0] + text[-1] in _PAIRS and len(text) > 2:
@@ -128,14 +128,14 @@ def _find_link_target(link: str) -> str:
     if not bracket or "]" in before or not target.endswith(")"):
         return ""
     target = target[:-1].strip()
-    # A title is short, and the target may be a data URI of many megabytes.
+    # Only the end of the link is searched for a title, because the target may be a data URI of many megabytes.
     if title := _TITLE.search(target, max(len(target) - 200, 0)):
         target = target[: title.start()].strip()
     return target[1:-1].strip() if target[:1] + target[-1:] == "<>" else target
 
 
 def _standardize(text: str) -> str:
-    """Return a reference in kie-mcp's spelling; empty if the text may be a path, which is not changed."""
+    """Return a reference in kie-mcp's spelling; empty if the text may be a path, because a path must stay unchanged."""
     if _DATA.match(text):
         return _read_data_uri(text)
     if url := _URL.fullmatch(text):
@@ -153,7 +153,7 @@ def _standardize(text: str) -> str:
 
 
 def _read_data_uri(text: str) -> str:
-    """Return a data URI with one prefix in small letters: some tools put a second prefix before a whole data URI."""
+    """Return a data URI with one prefix, in lower case; some tools put a second prefix before a complete data URI."""
     text = unquote(text) if text[4] == "%" else text
     start = 0
     while inner := _DATA_HEAD.match(text, text.find(",", start) + 1):

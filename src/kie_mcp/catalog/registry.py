@@ -117,9 +117,9 @@ FAMILIES: tuple[Family, ...] = (
 """Every family, in the order of the tool list."""
 
 MODELS: dict[str, type[KieModel]] = {}
-"""For each of KIE's model ids, the model class."""
+"""All model classes; the key is KIE's id of the model."""
 
 for _family in FAMILIES:
     for _model in _family.models:
-        # Two families may have variants of a model with the same id; the id then stands for the variant that is first.
+        # If two families have variants of a model with the same id, the id means the variant of the first family.
         MODELS.setdefault(_model.id, _model)

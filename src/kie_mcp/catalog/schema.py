@@ -41,7 +41,7 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
             # Agents do not need these keys, and some MCP hosts refuse some of them.
             case "$defs" | "title" | "minLength" | "multipleOf":
                 pass
-            # The value true is kept, because only then do MCP hosts pass on fields that the schema does not list.
+            # The value true is kept, because without it, MCP hosts remove fields that the schema does not list.
             case "additionalProperties" if value is not True:
                 pass
             # Several MCP hosts do not know `exclusiveMinimum`. The model class still checks the exact limit.

@@ -37,7 +37,7 @@ WORDS = {
     "contains": "List lacks an item that KIE requires",
     "falseSchema": "KIE does not take this field here",
 }
-"""For each JSON Schema keyword, the description of a value that breaks it; `{}` stands for the keyword's value."""
+"""The message for a value that violates each JSON Schema keyword; `{}` is replaced by the keyword's value."""
 TYPE_NAMES = {
     "string": "string",
     "integer": "integer",
@@ -52,7 +52,7 @@ NOT_CHECKED = frozenset({"backtrackLimitExceeded", "regexEngineFailure"})
 
 
 class SchemaCheck:
-    """A check of calls against one JSON Schema."""
+    """A check of the fields of calls against one JSON Schema."""
 
     def __init__(self, schema: Schema) -> None:
         """Prepare the check.
@@ -68,18 +68,18 @@ class SchemaCheck:
 
         Args:
             fields: The fields under KIE's names, with files as `MediaRef`. A file that is not given as a URL, such as a
-                path, is checked as if it were a URL, because KIE will receive a URL in its place.
+                path, is checked as if it were a URL, because KIE will receive the URL of the uploaded file.
         """
         problems = (
             self._explain(each)
             for each in self._validator.iter_errors(_with_urls(fields))
-            # The URL of a file that is not yet uploaded is unknown, so only its type is checked.
+            # The URL of a file that is not yet uploaded is unknown, so only the type of the value is checked.
             if each.kind.name == "type" or not _is_uploaded(_value_at(fields, each.instance_path))
         )
         return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
 
     def narrow(self, fields: Mapping[str, Any]) -> Schema:
-        """Return the schema with only those alternatives in `anyOf` and `oneOf`, at any depth, that the fields meet.
+        """Return the schema with only those alternatives in `anyOf` and `oneOf`, at any depth, that the fields match.
 
         Args:
             fields: The fields under KIE's names, with files as `MediaRef`.
@@ -127,7 +127,7 @@ def _compile(schema: Schema) -> "Draft202012Validator":
 
 
 def _narrow(schema: Schema, value: Any) -> Schema:
-    """Return a schema with only those alternatives, at any depth, that a value meets; with all if it meets none."""
+    """Return a schema with only those alternatives, at any depth, that a value matches; with all if none matches."""
     narrowed = dict(schema)
     for key in ("anyOf", "oneOf"):
         if parts := schema.get(key):
@@ -144,7 +144,7 @@ def _narrow(schema: Schema, value: Any) -> Schema:
 
 
 def _mend(schema: Any) -> Any:
-    """Return a schema without invalid regular expressions, and with each `oneOf` as `_loosen_choice()` returns it."""
+    """Remove invalid regular expressions from a schema, and call `_loosen_choice()` for each schema inside it."""
     if isinstance(schema, list):
         return [_mend(each) for each in schema]
     if not isinstance(schema, dict):
@@ -159,9 +159,9 @@ def _mend(schema: Any) -> Any:
 
 
 def _loosen_choice(schema: Schema) -> Schema:
-    """Replace `oneOf` by `anyOf` if calls can hardly meet one alternative alone.
+    """Replace `oneOf` by `anyOf` if one alternative requires all fields that another alternative requires.
 
-    This is so if one alternative requires all fields that another one requires.
+    A call that matches the first alternative then often matches the other one, too, which `oneOf` forbids.
     """
     parts = schema.get("oneOf")
     if not isinstance(parts, list):
@@ -198,7 +198,7 @@ def _with_urls(value: Any) -> Any:
 
 
 def _is_uploaded(value: Any) -> bool:
-    """Return True if a value is a file that is not given as a URL, so that it must be uploaded to KIE."""
+    """Tell whether a value is a file that must be uploaded to KIE, because it is not given as a URL."""
     return isinstance(value, MediaRef) and not value.startswith(("https://", "http://"))
 
 
@@ -211,7 +211,7 @@ def _value_at(value: Any, path: Sequence[str | int]) -> Any:
 
 
 def _explain_choice(alternatives: Any) -> str:
-    """Describe the problem that a value is valid for several alternatives of a `oneOf`, although it allows only one."""
+    """Describe the problem that a value matches several alternatives of a `oneOf`, which allows exactly one match."""
     named = [each.get("required") if isinstance(each, dict) else None for each in alternatives or [None]]
     if all(named):
         return f"KIE takes only one of: {', '.join(' and '.join(each) for each in named if each)}"

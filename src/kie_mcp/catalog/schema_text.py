@@ -52,7 +52,7 @@ def _list_words(name: str) -> Iterator[str]:
     borders = [match.start() for match in re.finditer("[-/]", name)]
     for start in [0, *(border + 1 for border in borders)]:
         for end in [*borders, len(name)]:
-            # A reader would take a lone digit for the number of models.
+            # A single digit is left out, because a reader would mistake it for the number of models.
             if start < end and (word := name[start:end]) != "to" and not word.isdigit():
                 yield word
 

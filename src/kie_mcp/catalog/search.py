@@ -22,7 +22,7 @@ from kie_mcp.catalog.voices import Voice
 Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
-"""For each key in a model's description with today's data from KIE, the label before this data in the text form."""
+"""Labels for KIE's data of today when a model's description is formatted as text; the key is the key of the data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,7 @@ ENTRIES = tuple(entry for entry in EVERY if MODELS[entry.model.id] is entry.mode
 """All models, each of them once, with the tool that runs the model."""
 
 NAMES_AT_LEAST = 3
-"""Minimum letters of a word that a search for similar names looks for; shorter words are ignored."""
+"""Minimum number of letters of a word in a search for similar names; shorter words are ignored."""
 TYPO_CUTOFF = 0.75
 """Minimum similarity, from 0 to 1, between a misspelled word and the known word that replaces it."""
 
@@ -91,7 +91,7 @@ def find_models(
         query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.
         kind: The kind of result that the models must make; None for any kind.
         mode: A text that the model's mode must contain, such as `image-to-video`.
-        max_credits: Most credits that a call with default arguments may cost; the lowest estimate of its cost counts. A
+        max_credits: Largest number of credits that a call with default arguments may cost, by its lowest estimate. A
             model without a known price does not match. None for any price.
     """
     wanted = "-".join(mode.casefold().replace("_", " ").split())
@@ -119,7 +119,8 @@ def _is_legacy_find(entry: Entry, query: str) -> bool:
 def _find_exactly(query: str, pool: list[Entry]) -> Found:
     """Find the models whose name is the query, that make the thing in the query, or that match all words of the query.
 
-    If no model has this name, and a thing in `NEEDS` led to the first match, the result has the note of this thing.
+    The result has the note of the first thing in `NEEDS` for which a model is found, unless a model has the query as
+    its name.
     """
     words = split_words(query)
     named = [entry for entry in pool if entry.is_named(query)]
@@ -151,8 +152,8 @@ def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
 def _find_nearest(query: str, pool: list[Entry]) -> Found:
     """Find models for a query that no model matches exactly; the note of the result says how they were found.
 
-    The first of these searches that finds something counts: models that make a thing in the query, models that match
-    the query without its spelling mistakes, and models whose names contain some of the words.
+    Three searches are tried in order until one finds something: for models that make a thing in the query, for models
+    that match the query without its spelling mistakes, and for models whose names contain some of the words.
     """
     words = split_words(query)
     if needs := find_needs(words):
@@ -277,7 +278,7 @@ def format_description(description: Mapping[str, Any]) -> str:
 
 
 def _describe_voices(voices: Sequence[Voice], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields on voices for a model's description: a hint, and the names that the schema does not have."""
+    """Return the voice fields of a model's description: a hint, and the voices whose ids the schema does not list."""
     if not voices:
         return {}
     told = json.dumps(schema)

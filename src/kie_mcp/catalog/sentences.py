@@ -10,13 +10,13 @@ from typing import TypeVar
 ItemT = TypeVar("ItemT")
 
 LONGEST_SPEECH = 100_000
-"""Most characters of one call of a speech model, which is made in parts; spoken, they take two hours."""
+"""Largest number of characters in one call of a speech model: about two hours of speech, made in several parts."""
 SMALLEST_SHARE = 4
-"""A part may be this many times shorter than the limit if the text is then cut at a better place."""
+"""A part may be up to this many times shorter than the limit, so that the text is cut at a better place."""
 
 _CLOSING = r"""["'”’»)\]}」』）】]*"""
 _SENTENCE_END = re.compile(
-    # A match begins only at the first of several such signs. Otherwise, each of many dots would look at all after it.
+    # A match begins only at the first of several end signs. Otherwise, a search in a long row of dots would be slow.
     rf"\n\s*\n|[。！？｡।॥]+{_CLOSING}|(?<![!?…؟۔.])(?:[!?…؟۔]|(?P<stop>\.))+{_CLOSING}(?=\s)"
 )
 """Matches the end of a sentence or paragraph; after a full stop, `_ends_sentence()` decides."""
@@ -40,9 +40,9 @@ _JOINER, _REGIONAL, _SKIN_TONES = "\u200d", range(0x1F1E6, 0x1F200), range(0x1F3
 def split_text(text: str, most: int) -> list[str]:
     """Split a text into parts of at most `most` characters.
 
-    The text is cut at ends of sentences; if there is none, at ends of clauses, else between words, else between
-    characters as people see them. It is not cut within `[…]` or `<…>`. The parts have similar lengths, without the
-    blanks where the text was cut. Equal texts give equal parts.
+    The text is cut at the end of a sentence if possible, else at the end of a clause, else between words, else between
+    visible characters (graphemes). The text is not cut within `[…]` or `<…>`. The parts have similar lengths, and
+    blanks at the cuts are removed. Equal texts give equal parts.
     """
     rest = text.strip()
     parts = []
@@ -54,10 +54,10 @@ def split_text(text: str, most: int) -> list[str]:
 
 
 def trim_texts(texts: Sequence[str], most: int) -> list[str]:
-    """Remove the blanks at the ends of texts if these are longer than `most` together; otherwise return them unchanged.
+    """Strip each text if the texts together have more than `most` characters; otherwise return the texts unchanged.
 
     Raises:
-        ValueError: When nothing but blanks is left.
+        ValueError: When the texts are too long and contain only blanks.
     """
     if sum(map(len, texts)) <= most:
         return list(texts)
@@ -90,7 +90,7 @@ def split_items(items: Sequence[ItemT], length: Callable[[ItemT], int], most: in
 
 
 def _find_cut(text: str, most: int) -> int:
-    """Return where to cut the first part off a text that is longer than `most`."""
+    """Return the index where the first part ends in a text of more than `most` characters."""
     parts = math.ceil(len(text) / most)
     # If the first part has at least `even` characters, the rest fits into the other `parts - 1` parts.
     even, smallest = max(len(text) - (parts - 1) * most, 1), max(most // SMALLEST_SHARE, 1)
@@ -110,13 +110,13 @@ def _sentence_ends(text: str) -> Iterator[int]:
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    """Tell whether a full stop ends a sentence: the next word has no small letter, and no abbreviation precedes."""
+    """Tell whether a full stop ends a sentence: no small letter follows, and the text before is no abbreviation."""
     after = text[match.end() : match.end() + 20].lstrip()
     if after[:1].islower():
         return False
     stop = match.end("stop") - 1
     before = text[max(stop - _LONGEST_ABBREVIATION, 0) : stop]
-    # The first two checks avoid a slow search where no word ends, as in a row of dots and blanks.
+    # The first two checks avoid the slow regular expression where no word ends, as in a row of dots and blanks.
     return match.group().startswith("..") or not before[-1:].isalnum() or not _NO_END.search(before)
 
 
@@ -133,7 +133,7 @@ def _characters(text: str) -> Iterator[int]:
 
 
 def _is_one(before: str, after: str) -> bool:
-    """Tell whether two code points may be parts of one character as people see it, such as an emoji or a flag."""
+    """Tell whether two code points may be parts of one visible character (grapheme), such as an emoji or a flag."""
     flags = ord(before) in _REGIONAL and ord(after) in _REGIONAL
     joined = _JOINER in (before, after) or ord(after) in _SKIN_TONES
     return flags or joined or unicodedata.category(after) in ("Mn", "Mc", "Me")

@@ -5,7 +5,7 @@ HOST_ARGUMENTS = {
     "toolCallId": "n8n's MCP Client Tool sends it along: n8n-io/n8n#21500",
     "__tool_use_purpose": "Kiro CLI adds it to the input of every tool, as its hooks show",
 }
-"""The arguments that MCP hosts add to tool calls, with the place where this was observed; they are ignored."""
+"""Arguments that MCP hosts add to tool calls, and that are ignored; each value says where this was observed."""
 
 PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
 """Texts in lower case that a client sends as the value of an argument that is not given."""
@@ -14,7 +14,7 @@ SWITCH_WORDS = {
     **dict.fromkeys(("true", "yes", "y", "on"), True),
     **dict.fromkeys(("false", "no", "n", "off", "0"), False),
 }
-"""For each text in lower case, the Boolean value that it means."""
+"""The Boolean value that each text means; the texts are in lower case."""
 
 _PICTURE = (
     "image images picture pictures photo photos img img_url img_urls image_url image_urls image_uri image_path "
@@ -89,7 +89,7 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "confirm": "confirmation confirmation_id confirm_id",
     }.items()
 }
-"""For each argument, other names in snake case that callers use, because KIE, other MCP tools or people use them.
+"""Other names, in snake case, that callers use for each argument, for example the names in KIE's API.
 
 For example, if a tool has the argument `aspect_ratio` and no argument `ratio`, `ratio` means `aspect_ratio`.
 """
@@ -105,4 +105,4 @@ CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
 }
-"""For each word in lower case, the values that it may mean; the first value that the argument's `enum` has is used."""
+"""The values that each word may mean, best first; the first value that the argument's `enum` contains is used."""

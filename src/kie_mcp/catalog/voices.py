@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from kie_mcp.catalog.needs import split_words
 
 SAMPLE = "https://static.aiquickdraw.com/elevenlabs/voice/{}.mp3"
-"""Address of the sample that KIE offers for each of its ElevenLabs voices."""
+"""URL of KIE's sample of an ElevenLabs voice; `{}` is replaced by the voice's id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One voice."""
+    """A voice of a speech model."""
 
     id: str
-    """What a call has in its argument `voice`."""
+    """The value of a call's argument `voice` that selects this voice."""
     about: str
-    """How the voice sounds; before that, its name, if its id is no name."""
+    """Words that describe the sound of the voice; if `id` is not a name, the voice's name comes before these words."""
     sample: str = ""
-    """The address of a sound with this voice; empty if KIE offers none."""
+    """URL of a sound file with this voice; empty if KIE offers none."""
 
     @property
     def name(self) -> str:
-        """The voice's name, by which people know it."""
+        """The name by which people know the voice."""
         return self.about.partition(",")[0] if self.sample else self.id
 
 
@@ -143,7 +143,7 @@ Zubenelgenubi | man, casual
 """The voices that all of Google's speech models have."""
 
 GOOGLE_WIDE = (Voice("Fola", "the usual one"), *GOOGLE)
-"""The voices of Google's newer speech models whose names are known; these models have more voices."""
+"""The known voices of Google's newer speech models, which also have voices whose names are not known."""
 
 SAME_WORDS = {
     **dict.fromkeys(("male", "men", "guy", "boy", "masculine", "gentleman"), "man"),
@@ -154,21 +154,22 @@ SAME_WORDS = {
     **dict.fromkeys(("relaxing", "peaceful", "soothing", "serene", "calming", "meditation"), "calm"),
     **dict.fromkeys(("cheerful", "upbeat", "lively"), "happy"),
 }
-"""For each word that people use, the word that replaces it in a search."""
+"""The words that a search replaces, each with its replacement."""
 
 NOT_DESCRIPTIVE = frozenset({"voice", "speech", "sound", "sounding", "speaker", "speaking"})
-"""Words that describe no voice, and do not count in a search."""
+"""Words that a search ignores, because they fit every voice."""
 
 
 def find_voices(voices: Iterable[Voice], text: str) -> tuple[list[Voice], list[str]]:
-    """Find the voices that are described by most of the words in a text.
+    """Find the voices whose descriptions contain the largest number of the words in a text.
 
     Args:
         voices: The voices to search.
         text: The words; empty to find all voices.
 
     Returns:
-        The voices, and the words that describe none of them. If no word describes any voice, there are no voices.
+        The voices, and the words that are in none of their descriptions. If no word is in any description, the list of
+        voices is empty.
     """
     wanted = _words(text) - NOT_DESCRIPTIVE
     described = [(_words(f"{voice.id} {voice.about}") & wanted, voice) for voice in voices]
