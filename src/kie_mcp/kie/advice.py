@@ -1,4 +1,4 @@
-"""What a user can do outside of kie-mcp, on KIE's web pages or, for the sandbox, in its files and settings."""
+"""Advice on what a user can do outside of kie-mcp: on KIE's web pages or, for the sandbox, in files and settings."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Advice:
 
     @property
     def check_task(self) -> str:
-        """What to do when nobody knows whether KIE accepted and billed a task."""
+        """What the owner does when it is unknown whether KIE accepted and billed a task."""
         return f"Do not repeat the call: look at {self.task_list}, then settle it with resolve_task."
 
 

@@ -1,4 +1,4 @@
-"""Read the bodies of KIE's answers with limited use of memory, however small a hostile answer is when compressed."""
+"""Read the bodies of KIE's answers with limited memory, even if a small compressed body would grow to gigabytes."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MAX_BYTES = 16_000_000
 MAX_UPLOAD_BYTES = 1_000_000
 """Largest answer that is read after an upload, in bytes after decompression."""
 MAX_VALUES = 1_000_000
-"""Largest number of values in an answer; each takes about 70 bytes of memory, however few characters it has."""
+"""Largest number of values in an answer; even a short value, such as a digit, takes about 70 bytes of memory."""
 BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 """Headers that describe how a body was sent; they are wrong for the decompressed body."""
 

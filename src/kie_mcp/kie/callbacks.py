@@ -22,7 +22,7 @@ def sign(key: str, kie_id: str, timestamp: str) -> str:
     """Return the signature of a callback.
 
     Args:
-        key: The key for signatures, which the owner of a KIE account makes in its settings.
+        key: The key for signatures, which the owner of a KIE account makes in the settings of the account.
         kie_id: KIE's id of the task.
         timestamp: The time of the signature, in seconds since 1970.
     """
@@ -33,7 +33,7 @@ def is_signed(headers: Mapping[str, str], body: bytes, key: str, now: float) -> 
     """Return whether a callback has a valid signature whose time is about now.
 
     Args:
-        headers: The headers of the request; names in any case, as in Starlette's `Headers`.
+        headers: The headers of the request, which must ignore the case of names, as Starlette's `Headers` does.
         body: The body, which contains KIE's id of the task in one of several places.
         key: The key for signatures.
         now: The time now, in seconds since 1970.

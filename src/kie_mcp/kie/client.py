@@ -1,7 +1,7 @@
 """KIE's HTTP API: the bearer key, the envelope `{code, msg, data}`, errors, timeouts, retries and rate limits.
 
 Requests that only read are retried, except status reads. A create request (the request that starts a paid task) is
-sent again only after an answer 429, which means that KIE made no task and billed nothing. If nobody knows whether KIE
+sent again only after an answer 429, which means that KIE made no task and billed nothing. If it is unknown whether KIE
 made the task, `UnknownOutcome` is raised.
 """
 
@@ -30,7 +30,7 @@ from kie_mcp.kie.routes import Endpoints, Route
 T = TypeVar("T")
 
 CREATE_SECONDS = 90
-"""Timeout of a create request, in seconds; after a timeout, nobody knows whether KIE made the task."""
+"""Timeout of a create request, in seconds; after a timeout, it is unknown whether KIE made the task."""
 READ_SECONDS = 10
 """Timeout of one attempt of a request that only reads, in seconds."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
@@ -42,7 +42,7 @@ READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
 """Shortest wait before the second attempt of a request that only reads, in seconds."""
 DISCOVERY_BACKOFF_SECONDS = 1.1
-"""Shortest wait before the second attempt of a request to the discovery API, in seconds; KIE answers one a second."""
+"""Shortest wait before a request to the discovery API is retried, in seconds; KIE allows one such request a second."""
 CREATE_ATTEMPTS = 8
 CREATE_BACKOFF_SECONDS = 5
 """Seconds until a create request is sent again after an answer 429, unless KIE asks for a longer or shorter wait."""
@@ -89,7 +89,7 @@ class KieClient:
             create_seconds: Timeout of a create request, in seconds.
             upload_seconds: Timeout of an upload, in seconds.
             create_limiter: Rate limiter that gives each create request a slot; when left out, there is no limit.
-            observe: A function that is called after each request; when left out, nothing counts them.
+            observe: A function that is called after each request; when left out, no function is called.
         """
         self.base_url = base_url.rstrip("/")
         self.service = service
@@ -106,7 +106,7 @@ class KieClient:
         self.advice = find_advice(key)
         """What the account's owner can do outside of kie-mcp when something goes wrong."""
         self.is_shared = False
-        """Whether callers who may not see one another's tasks use the account."""
+        """Whether several callers use the account, and must not see one another's tasks."""
         self._create_limiter = create_limiter
         self._observe = observe
         self._create_order = anyio.Lock()
@@ -143,7 +143,7 @@ class KieClient:
         return await self._with_create_slot(task, lambda: self._create_once(path, body))
 
     async def create_and_read(self, route: Route, body: Mapping[str, Any], task: Any = None) -> Any:
-        """Create a task on a route on which the answer to the create request shows the task's state; return the answer.
+        """Create a task on a route whose answer to the create request has the task's state, and return this answer.
 
         Args:
             route: A route that is `at_once` or `repeated`.
@@ -162,7 +162,7 @@ class KieClient:
         The client makes only one attempt, because KIE requires some time between two attempts.
 
         Raises:
-            ApiError: When the answer tells nothing about the task; `read_status` lists the reasons.
+            ApiError: When the answer says nothing about the task; `read_status` lists the reasons.
         """
         await self._read_limiter.acquire()
         url = self.base_url + route.create
@@ -178,7 +178,7 @@ class KieClient:
             task_id: KIE's id of the task.
 
         Raises:
-            ApiError: When the answer tells nothing about the task, because KIE refuses the API key, limits the rate, is
+            ApiError: When the answer says nothing about the task, because KIE refuses the API key, limits the rate, is
                 under maintenance or cannot be reached.
         """
         slow = (limiter for name, limiter in self._slow_read_limiters.items() if SLOW_PATHS[name].search(path))
@@ -217,7 +217,7 @@ class KieClient:
         return balance
 
     async def request_download_url(self, url: str) -> str:
-        """Return a link, valid for 20 minutes, with which a browser downloads one of KIE's files and does not show it.
+        """Return a link, valid for 20 minutes, that makes a browser download one of KIE's files instead of showing it.
 
         Args:
             url: KIE's URL of the file.
@@ -276,7 +276,7 @@ class KieClient:
         raise self._create_error(response, code, f"without a task id: {message or 'nothing'}", message)
 
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """Send a create request once, and return KIE's answer if it tells the task's state; else raise an error."""
+        """Send a create request once, and return KIE's answer if it has the task's state; else raise an error."""
         response = await self._send(route.method, route.create, body)
         answer = parse_body(response, self._hide_key)
         code, message, _ = _read_envelope(response, answer)
@@ -328,7 +328,7 @@ class KieClient:
             raise _unreachable_error(error) from None
         answer = parse_body(response, self._hide_key)
         code, message, data = _read_envelope(response, answer)
-        # A status answer that tells something about the task is returned even if its code is an error. For example, a
+        # A status answer that says something about the task is returned even if its code is an error. For example, a
         # 500 together with the task's record means that the task failed, not that the request failed.
         if is_status and codes.find(code).verdict(recorded=bool(data)) != "request":
             return answer
@@ -337,14 +337,14 @@ class KieClient:
         return data
 
     async def _request(self, method: str, url: str, max_bytes: int, **request: Any) -> httpx2.Response:
-        """Send a request with the API key, and return KIE's answer; `bodies.read_body()` lists its errors."""
+        """Send a request with the API key, and return KIE's answer; the errors are those of `bodies.read_body()`."""
         with observe_request(method, url, self._observe) as seen:
             async with self.http.stream(method, url, headers=self._authorization, **request) as response:
                 seen.status = response.status_code
                 return await read_body(response, max_bytes)
 
     def _create_error(self, response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
-        """Return the error to raise for a create request: refused by KIE, or with an unknown outcome."""
+        """Return the error to raise for a create request that KIE refused, or whose outcome is unknown."""
         if codes.find(code).refused:
             return codes.error(code, message, _retry_after(response), advice=self.advice)
         return _unknown_outcome_error(f"KIE answered {code} {detail}.", self.advice, code)

@@ -15,10 +15,10 @@ from kie_mcp.kie.advice import KIE, Advice
 from kie_mcp.text import quote_words
 
 Verdict = Literal["request", "running", "failed", "missing"]
-"""What a code in a status answer tells about the task.
+"""The meaning of a code in a status answer.
 
-`request` means that it tells nothing about the task, because KIE refused the API key, limited the rate or had trouble.
-`missing` means that KIE does not know the task.
+`request` means that the code says nothing about the task, because KIE refused the API key, limited the rate or had an
+error. `missing` means that KIE does not know the task. The other values are states of the task.
 """
 
 SUCCESS = 200
@@ -59,9 +59,9 @@ class Code:
     upload_gone: bool = False
     """Whether a create request that was refused with this code may succeed after its files are uploaded again."""
     bare: Verdict = "running"
-    """What this code tells about the task if the status answer contains no record of the task."""
+    """What this code says about the task if the status answer contains no record of the task."""
     recorded: Verdict = "running"
-    """What this code tells about the task if the status answer contains the record of the task."""
+    """What this code says about the task if the status answer contains the record of the task."""
     failure_retryable: bool = False
     """Whether a new task with the same arguments may succeed after a task failed with this code."""
 
@@ -70,7 +70,7 @@ class Code:
         return self.next_step if isinstance(self.next_step, str) else self.next_step(advice)
 
     def verdict(self, *, recorded: bool) -> Verdict:
-        """Return what this code tells about the task in a status answer.
+        """Return what this code says about the task in a status answer.
 
         Args:
             recorded: Whether the status answer contains the record of the task.
@@ -127,7 +127,7 @@ CODES: Mapping[int, Code] = {
     531: replace(FAILED_AT_KIE, next_step="KIE could not make it and charged nothing: call again if you like."),
     4030: replace(REFUSED, next_step="KIE does not serve the region that this server is in."),
 }
-"""For each documented code, what it means."""
+"""The meaning of each code that KIE documents."""
 
 
 def find(code: int | None) -> Code:

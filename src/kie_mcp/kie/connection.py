@@ -1,4 +1,4 @@
-"""Open the HTTP client that carries all requests, through the proxies of the environment if there are any."""
+"""Open the HTTP client for all requests; it uses the proxies that the environment names, if any."""
 
 import os
 import ssl
@@ -30,7 +30,7 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
         certificates = _load_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         return httpx2.AsyncClient(verify=certificates, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
     except (ImportError, ValueError, httpx2.InvalidURL):
-        # httpx2's own message is not told, because it may contain the proxy's password.
+        # httpx2's own message is not shown, because it may contain the proxy's password.
         raise ConfigurationError(
             "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names a proxy that kie-mcp cannot use.",
             "Give an HTTP proxy, such as http://proxy.example:3128 (SOCKS is not supported), then restart the server.",
@@ -39,9 +39,10 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
 
 @lru_cache(maxsize=1)
 def _load_certificates(*_: str | None) -> ssl.SSLContext:
-    """Load the certificates that are trusted, once for the clients of all tenants: it takes 17 ms and 0.8 MB.
+    """Load the trusted certificates, and cache them for the clients of all tenants: loading takes 17 ms and 0.8 MB.
 
-    The arguments are the variables of the environment that name them.
+    The arguments, the environment variables for the certificates, are only the key of the cache: if a variable changes,
+    the certificates are loaded again.
     """
     return httpx2.create_ssl_context()
 
@@ -52,10 +53,10 @@ def has_proxies() -> bool:
 
 
 def find_proxies() -> dict[str, SplitResult]:
-    """Return the addresses of the proxies that the environment names, by the scheme of the requests: http, https, all.
+    """Return the addresses of the environment's proxies; the key is the scheme of the requests: http, https or all.
 
     Raises:
-        ValueError: When one of them is no address, or has a port that there cannot be.
+        ValueError: When the address or the port of a proxy is invalid.
     """
     named = {scheme: url for scheme, url in getproxies().items() if scheme in PROXY_SCHEMES and url}
     proxies = {scheme: urlsplit(url if "://" in url else f"http://{url}") for scheme, url in named.items()}

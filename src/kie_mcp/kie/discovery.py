@@ -52,7 +52,7 @@ class KnownRate(NamedTuple):
     rate: float | None
     """Share of the model's tasks that succeeded in the last hour, from 0 to 1; None if it is not known."""
     is_fresh: bool
-    """Whether the rate is so new that KIE need not be asked again."""
+    """Whether the rate is new enough to be used without another request to KIE."""
 
 
 class Discovery:
@@ -87,7 +87,7 @@ class Discovery:
         self._last_request = float("-inf")
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Return, for each id in KIE's list of models, the model; if KIE does not answer, use the snapshot's list."""
+        """Return the models in KIE's list, with their ids as keys; if KIE does not answer, use the snapshot's list."""
         try:
             return await self._read_cached(LIST_PATH, self._cache_seconds, _read_models)
         except ApiError as error:
@@ -134,8 +134,8 @@ class Discovery:
     async def read_success_rate(self, id_: str) -> float | None:
         """Return the share of a model's tasks that succeeded in the last hour, from 0 to 1; None if it is not known.
 
-        The rate is not known if nobody ran the model, or if KIE publishes no rate for it; that KIE publishes none is
-        remembered for a day.
+        The rate is not known if the model was not used in this hour, or if KIE publishes no rate for the model. If KIE
+        publishes no rate, this is cached for a day.
         """
         path = _success_rate_path(id_)
         if (known := await self.recall_success_rate(id_)) and known.is_fresh:
@@ -147,7 +147,7 @@ class Discovery:
             return None
 
     async def recall_success_rate(self, id_: str) -> "KnownRate | None":
-        """Return a model's cached success rate without asking KIE; None if there is none."""
+        """Return a model's cached success rate without asking KIE; None if the cache has no rate."""
         cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_success_rate_path(id_)))
         if not cached:
             return None
@@ -218,7 +218,7 @@ async def take_snapshot(
 
     Args:
         discovery: KIE's discovery API; it returns the schema of one model a second.
-        earlier: An earlier snapshot, from which schemas are copied that are not read today.
+        earlier: An earlier snapshot; schemas that are not read today are copied from this snapshot.
         as_of: Today's date, such as 2026-10-08.
         only: KIE's ids of the models whose schemas are read; when left out, all schemas are read.
 
@@ -293,7 +293,7 @@ def _write_cache(file: Path, cached: Mapping[str, Any]) -> None:
 
 
 def mean_recent_rate(points: list[Any], now: float) -> float | None:
-    """Return a model's mean success rate in the last hour, from 0 to 1; None when nobody ran the model.
+    """Return a model's mean success rate in the last hour, from 0 to 1; None when the model was not used.
 
     Args:
         points: KIE's success and error rates, one item for each interval of ten minutes.
@@ -304,7 +304,7 @@ def mean_recent_rate(points: list[Any], now: float) -> float | None:
         for point in points
         if isinstance(point, dict) and (success := parse_number(point.get("successRate"))) is not None
     ]
-    # If both rates of an interval are 0, nobody ran the model in that interval.
+    # If both rates of an interval are 0, the model was not used in that interval.
     recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
     if not recent:
         return None

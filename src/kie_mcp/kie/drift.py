@@ -19,7 +19,7 @@ LIMITS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"
 
 @dataclass(frozen=True, slots=True)
 class ModelDrift:
-    """The differences between one built-in model and what KIE publishes for this model."""
+    """The differences between one built-in model and the schema that KIE publishes for this model."""
 
     id: str
     """KIE's id of the model."""

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from html.entities import html5
 
 SHORTEST_KEY = 8
-"""Fewest characters of a key that is removed; a shorter one, such as that of the sandbox, may be part of a word."""
+"""Smallest length of a key that is removed, in characters; a shorter key, such as `sandbox`, may be a usual word."""
 HIDDEN = "[key]"
-"""The text in place of the key."""
+"""The text that replaces the key."""
 ROUNDS = 6
-"""How many times escapes may be nested, as `%2541` is `A` in a URL inside another URL."""
+"""How many times escapes are decoded, because escapes may be nested: `%2541` is `%41`, which is `A`."""
 _FULL_WIDTH = range(0xFF01, 0xFF5F)
-"""Numbers of the ASCII characters in full width, which many people cannot tell from usual ones."""
+"""Code points of the full-width forms of the ASCII characters, which look like usual characters to many people."""
 _ALIKE = {number: number - 0xFEE0 for number in _FULL_WIDTH} | str.maketrans("-_\uff0d\uff3f", "+/+/")
-"""For `str.translate`: full width becomes usual width, and the base64 alphabet of URLs becomes the standard one."""
+"""Table for `str.translate` that converts full-width characters to ASCII, and URL-safe base64 to standard base64."""
 _ESCAPE = re.compile(
     r"""
     # Most characters of a text begin none of these, and the first group passes them over fast.
@@ -33,20 +33,20 @@ _ESCAPE = re.compile(
     """,
     re.VERBOSE,
 )
-"""Matches an escape of a URL, of JSON, of a programming language or of HTML, or what may be inside a written key."""
+"""Matches an escape (of URLs, JSON, programming languages or HTML), or characters that may interrupt the key."""
 _ENCODINGS = "utf-8", "utf-16-le", "utf-16-be"
 """Encodings in which the key may be written as base64 or as hexadecimal digits."""
 _DECIMAL, _NAME = 5, 6
-"""Numbers of the groups of `_ESCAPE` with a decimal number and with a name of HTML; other groups are hexadecimal."""
+"""Group numbers in `_ESCAPE`: the decimal number, and the HTML entity name; other groups are hexadecimal numbers."""
 
 
 def make_key_filter(key: str) -> Callable[[str], str]:
     r"""Return a function that replaces the API key in a text by `[key]`.
 
-    The key is found in upper and lower case, and in all these forms: as it is, in full width, as escapes of URLs
+    The key is found in upper and lower case, and in all these forms: unchanged, in full width, as escapes of URLs
     (`%41`), of JSON and programming languages (`\u0041`, `\x41`) or of HTML (`&#65;`), as hexadecimal digits, in
-    base64, and in base64 of base64. Digits and base64 may also encode UTF-16. Line ends and characters that nobody
-    sees may be anywhere inside the key.
+    base64, and in base64 of base64. Hexadecimal digits and base64 may also encode UTF-16. Line ends and invisible
+    characters may be anywhere inside the key.
     """
     if len(key) < SHORTEST_KEY:
         return str
@@ -82,9 +82,9 @@ def _list_base64(key: str) -> Iterator[str]:
 
 
 def _encode_base64(key: bytes) -> Iterator[str]:
-    """Yield the base64 characters that depend on the key alone, if the key begins somewhere in a text.
+    """Yield the key's base64 characters for each of three offsets, without characters that the text around it changes.
 
-    Base64 writes three bytes as four characters, so the key looks different at each of three offsets.
+    Base64 writes three bytes as four characters, so these characters depend on the offset of the key in the text.
     """
     for offset in range(3):
         encoded = b64encode(bytes(offset) + key).decode()
@@ -92,7 +92,7 @@ def _encode_base64(key: bytes) -> Iterator[str]:
 
 
 def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = ROUNDS) -> list[tuple[int, int]]:
-    """Return the start and end of each match of a pattern in a text, as it is or after its escapes are decoded."""
+    """Return the start and end of each match in a text, before or after up to `rounds` rounds of decoding escapes."""
     alike = text.translate(_ALIKE)
     spans = [found.span() for pattern in patterns for found in pattern.finditer(alike)]
     plain = _ESCAPE.sub(_read_escape, text)
@@ -103,7 +103,7 @@ def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = RO
 
 
 def _locate_characters(text: str) -> Iterator[tuple[int, int]]:
-    """Yield, for each character of a text without its escapes, the start and end of what stands for it in the text."""
+    """Yield, for each character of the decoded text, the start and end of the character or escape in `text`."""
     end = 0
     for found in _ESCAPE.finditer(text):
         yield from ((place, place + 1) for place in range(end, found.start()))
@@ -113,7 +113,7 @@ def _locate_characters(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _read_escape(found: re.Match[str]) -> str:
-    """Return the character that an escape stands for; an empty text if no key has it."""
+    """Decode an escape to its character; return an empty text if no key contains this character."""
     group = found.lastindex
     if not group:
         return ""

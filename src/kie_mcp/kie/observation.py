@@ -28,7 +28,7 @@ class Observation:
 
     method: str
     path: str
-    """The path of the URL, with `{model}` in place of a model's id."""
+    """The path of the URL, with `{model}` instead of a model's id."""
     status: int = 0
     """HTTP status of the answer; 0 if there was none."""
     seconds: float = 0.0
@@ -37,12 +37,12 @@ class Observation:
 
 @contextmanager
 def observe_request(method: str, url: str, observe: Observe | None) -> Iterator[Observation]:
-    """Observe the request that is sent inside the `with` block, which sets `status`.
+    """Observe the request that is sent inside the `with` block; the code in the block sets `Observation.status`.
 
     Args:
         method: The HTTP method.
         url: The URL.
-        observe: A function that is called at the end; None if nothing counts requests.
+        observe: A function that is called at the end; None for no function.
     """
     seen = Observation(method, MODEL_PATH.sub(r"\1{model}/\2", urlsplit(url).path))
     begin = perf_counter()

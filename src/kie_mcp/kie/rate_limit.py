@@ -12,10 +12,10 @@ import anyio
 from kie_mcp.clock import Clock
 
 CREATE_LIMIT = (20, 11.0)
-"""Number of create requests that an account may send within a number of seconds.
+"""Largest number of create requests of an account, and the period of this limit in seconds.
 
-KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arrives. One second is added because a slow
-request may arrive late: less than 10 s may then pass until a fast request arrives that was sent 10 s later.
+KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arrives. One second is added because some
+requests travel longer than others: requests that are sent 10 s apart may arrive less than 10 s apart.
 """
 
 

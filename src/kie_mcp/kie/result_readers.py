@@ -1,4 +1,4 @@
-"""Readers: functions that take the files or texts that a task made out of a result object in KIE's answer."""
+"""Readers: functions that extract a task's files or texts from a result object in KIE's answer."""
 
 import json
 import math
@@ -25,10 +25,10 @@ class Media:
     id: str = ""
     """KIE's id of a track or stem, with which later tasks name it; empty for other files."""
     label: str = ""
-    """Text that tells this file from the task's other files: a song's title, a stem's name, or "first frame"."""
+    """Text that distinguishes this file from the task's other files: a song's title, a stem's name, "first frame"."""
 
 
-# A URL inside another one, as in `?url=https://...` or `/https://...`, is a part of that one.
+# A URL inside another URL, as in `?url=https://...` or `/https://...`, is a part of the outer URL and is not matched.
 _URL_START = re.compile(r"(?<![=/:&?#@])(?=https?://)", re.IGNORECASE)
 _URL_WITHOUT_SCHEME = re.compile(r"//[\w-]+(\.[\w-]+)+/\S")
 _OPENERS = " \t\r\n[(\"'"
@@ -37,7 +37,8 @@ _PUNCTUATION = ".,;:!?。"
 _LIST_END = r"[\r\n\t\"<>\\]"
 _PROSE_END = r"[\s\"<>\\^`|]|'(?!\w)"
 _EXTENSION_AT_END = re.compile(r"\.\w{2,5}([?#]\S*)?$")
-# How files of images, clips and sounds begin in base64. At least 60 characters are required, so that no word matches.
+# Matches a data URI, or base64 text that begins like the file of an image, clip or sound. At least 60 characters are
+# required, so that no word matches.
 _BASE64_FILE = re.compile(
     r"(data:[^,\s]{0,200};base64,|(?=iVBOR|/9j/|R0lGOD|UklGR|AAAA|GkXf|SUQz|//[sumv]|T2dnU|ZkxhQ))"
     r"(?=[\w+/-]{60})((?:[\w+/-]{60,}\r?\n)*[\w+/-]*={0,2})",
@@ -77,7 +78,7 @@ def parse_json(value: Any) -> Any:
 
 
 def parse_number(value: Any) -> float | None:
-    """Return a number that is not infinite, also for a text such as "5"; None for any other value."""
+    """Return a finite number, also for a text such as "5"; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -134,7 +135,7 @@ def as_data_uri(text: str) -> str:
 
 
 def begins_with_url(text: str) -> bool:
-    """Whether a text begins with a URL, perhaps after brackets or quotes."""
+    """Tell whether a text begins with a URL, perhaps after brackets or quotes."""
     return bool(_URL_START.match(_clean_urls(text)))
 
 
@@ -156,13 +157,13 @@ def find_urls(text: str) -> list[str]:
 
 
 def _clean_urls(text: str) -> str:
-    """Return a text without openers before its first URL and without escapes in its URLs; `//host/` gets a scheme."""
+    """Remove brackets and quotes before the first URL, and escapes in all URLs; add `https:` to a leading `//host/`."""
     written = as_text(text).lstrip(_OPENERS).replace("\\/", "/").replace("&amp;", "&")
     return f"https:{written}" if _URL_WITHOUT_SCHEME.match(written) else written
 
 
 def _strip_brackets(url: str) -> str:
-    """Return a URL without the closing brackets behind it; brackets that belong to a URL come in pairs."""
+    """Remove each closing bracket at the end of a URL that has no opening bracket in the URL."""
     while any(url.endswith(end) and url.count(end) > url.count(start) for start, end in ("()", "[]")):
         url = url[:-1].rstrip(_SEPARATORS + _PUNCTUATION)
     return url

@@ -22,11 +22,11 @@ MOST_FILES = 64
 LONGEST_TEXT = 10_000
 """Largest number of characters of the answer that are kept when no result is found."""
 DEEPEST = 30
-"""Largest number of lists and objects, one inside the other, that are searched."""
+"""Largest number of nested lists and objects that are searched."""
 
 # These patterns match names as words in lower case: `call back url` for callBackUrl and call_back_url.
 _CALLBACK = re.compile(r".*\b(call ?back|web ?hook|notify)( ur[il])?")
-"""Matches the names of fields that contain an address to which KIE reports, which is never a result."""
+"""Matches the names of fields that contain a callback URL, which is never a result."""
 _ID = re.compile(r"(.* )?ids?")
 """Matches the names of fields that contain an id, which is never a result, even if the caller gave a URL as the id."""
 _REQUEST = re.compile(r"\b(param(eter)?s?|requests?|inputs?|references?|prompts?|errors?|fail(ed|ure)?)\b")
@@ -38,10 +38,10 @@ _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
 _STAND_IN = re.compile("(preview|origin|(?<!re)source|stream).*(video|audio|song|music|clip|movie)")
-"""Matches names of fields with a clip or sound that is a result only if the object has no better one."""
+"""Matches names of fields with a clip or sound that is a result only if the object has no better clip or sound."""
 _CLIP_OR_SOUND_FILE = re.compile(r"\.(mp4|mov|webm|mkv|mp3|wav|m4a|ogg|flac|aac)\b", re.IGNORECASE)
 _FILE = re.compile(r"[^/]/[^?#]*\.(?!html?$|php$|aspx?$)[a-z]\w{1,4}$", re.IGNORECASE)
-"""Matches the URL, without its query, of a file and not of a web page."""
+"""Matches a URL, without its query, that leads to a file and not to a web page."""
 
 _BOOKKEEPING = re.compile("(parent|record)?taskid|recordid|state|status|model|type|progress|.*(time|flag|credits.*)")
 """Matches names of fields that are never a part of a result, such as ids, states and times."""
@@ -52,12 +52,14 @@ class Findings:
     """What the search found in a status answer."""
 
     media: tuple[Media, ...] = ()
-    """The files; files in fields such as `coverUrl` or `originUrl` are included only if there are no others."""
+    """The files; files in fields such as `coverUrl` or `originUrl` are included only if no other files were found."""
     certain: bool = False
     """Whether a file is surely a result, and not a cover, an original, or a picture that belongs to a clip."""
     text: str = ""
-    """If there are no files, or one is named in a sentence: the task's record as JSON, without fields that are never a
-    result; otherwise empty."""
+    """The task's record as JSON, without fields that are never a result.
+
+    The text is empty if files were found, and all of them outside of sentences.
+    """
 
 
 class _Rank(IntEnum):
@@ -106,7 +108,7 @@ def search(envelope: Mapping[str, Any]) -> Findings:
 def bound(media: Sequence[Media]) -> tuple[Media, ...]:
     """Return at most `MOST_FILES` files, each once, without files whose URL is longer than `LONGEST_URL`.
 
-    A data URI may be longer, because it is the file.
+    A data URI may be longer, because it contains the file itself.
     """
     kept = (each for each in dict.fromkeys(media) if len(each.url) <= LONGEST_URL or each.url.startswith("data:"))
     return tuple(kept)[:MOST_FILES]
@@ -117,7 +119,7 @@ def _as_media(link: _Link) -> Media:
 
 
 def _is_given(names: tuple[str, ...]) -> bool:
-    """Whether a link is surely no result: it is in the request, an error or an id, or KIE reports to it."""
+    """Tell whether a link is certainly no result: it is in the request, an error or an id, or is a callback URL."""
     if any(_CALLBACK.fullmatch(name) or _ID.fullmatch(name) for name in names):
         return True
     outermost = next((name for name in names if _RESULT.search(name) or _REQUEST.search(name)), "")
@@ -129,7 +131,7 @@ def _is_request(name: str) -> bool:
 
 
 def _rank(link: _Link, *, has_clip: bool) -> _Rank:
-    """Return what a link leads to, by the names around it.
+    """Return the rank of a link, which depends on the names of the fields around the link.
 
     Args:
         link: A link in a status answer.
@@ -171,13 +173,13 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
     elif isinstance(value, str):
         for url in find_urls(value):
             in_sentence = not begins_with_url(value)
-            # A sentence may name a web page. The sentence is a result, and the page is none.
+            # A sentence may mention a web page. The sentence is a result, but the web page is not.
             if url.lower().startswith("https:") and (not in_sentence or _FILE.search(re.split("[?#]", url)[0])):
                 yield _Link(url, in_sentence, names, owner)
 
 
 def _has_place_for_clip(value: Any, depth: int) -> bool:
-    """Whether a value has a field for a clip or sound; a flag, a number or a word about clips is no such field."""
+    """Tell whether a value has a field for a clip or sound; the value of such a field is no flag, number or word."""
     value = parse_json(value)
     if depth > DEEPEST:
         return False

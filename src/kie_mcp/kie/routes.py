@@ -41,7 +41,7 @@ class Route:
 
     @property
     def states_charge(self) -> bool:
-        """Whether KIE's record of a task has its charge, so that the account's balance is not needed for it."""
+        """Whether KIE's record of a task states the charge; otherwise, the charge is calculated from the balance."""
         return self.shape == "jobs"
 
 
@@ -162,7 +162,7 @@ def route_ids(call: KieModel, *, service: bool) -> tuple[str, ...]:
 
 
 def status_route_ids(*, service: bool) -> tuple[str, ...]:
-    """Return, for each path on which a task's status can be read, the id of one route; `jobs` comes first.
+    """Return one route id for each path on which a task's status can be read; `jobs` comes first.
 
     Args:
         service: Whether to use the routes of KIE's model list instead of KIE's documented API.
@@ -179,7 +179,7 @@ def status_route_ids(*, service: bool) -> tuple[str, ...]:
 
 
 def listed_ids(model: type[KieModel]) -> dict[str, str]:
-    """Return, for each id that a model has in KIE's model list, the id of the route that runs the model."""
+    """Return the ids that a model has in KIE's model list, each with the id of the route that runs the model."""
     return {
         route_id.partition(":")[2] or model.id: route_id
         for route_id in model.routes

@@ -52,9 +52,9 @@ class Snapshot:
     as_of: str
     """The day on which the snapshot was taken, such as 2026-10-08."""
     models: Mapping[str, OfferedModel]
-    """For each model id in KIE's list, the model."""
+    """The models in KIE's list; the key is the model's id."""
     schemas: Mapping[str, Schema]
-    """For each model id, the JSON Schema of the model's input; models without a published schema are left out."""
+    """The JSON Schema of each model's input; the key is the model's id. Models without a schema are left out."""
 
     async def read_models(self) -> dict[str, OfferedModel]:
         """Return all models, as `Discovery.read_models()` does."""

@@ -52,13 +52,13 @@ class Status:
     texts: tuple[str, ...] = ()
     """Results that are texts: lyrics under their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
     spare_media: tuple[Media, ...] = ()
-    """If the task succeeded and no certain result was found: files that may be results, such as covers."""
+    """Files that may be results, such as covers; empty unless the task succeeded and no certain result was found."""
     unread: str = ""
-    """If the task succeeded and no result was found: KIE's record of the task as JSON; otherwise empty."""
+    """KIE's record of the task as JSON; empty unless the task succeeded and no certain result was found."""
     error: str = ""
     """KIE's error message on one line; if the task succeeded, a warning."""
     code: int | None = None
-    """KIE's code of the error; None when there is no error or it has no code."""
+    """KIE's code of the error; None when there is no error, or when the error has no code."""
     credits: float | None = None
     """Credits that KIE charged; None when KIE states no charge, or a charge that cannot be correct."""
     impossible_credits: str = ""
@@ -130,7 +130,7 @@ def parse_status(shape: str, answer: Any) -> Status:
         has_results = bool(media or texts)
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
-        # If KIE refuses the request, its answer may contain files that are not results.
+        # If KIE refuses the request, the answer may contain files that are not results, so found files do not count.
         has_results = has_results or (elsewhere.certain and code is None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 

@@ -1,4 +1,4 @@
-"""Times in KIE's answers: read every form in which KIE writes a moment."""
+"""Parse the times in KIE's answers, which have several formats."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from kie_mcp.kie.result_readers import parse_number
 
 FIRST_MILLISECOND = 1e11
-"""A number above this is a time in milliseconds or a smaller unit, because as seconds it would be after year 5138."""
+"""Numbers above this limit are in milliseconds or a smaller unit; in seconds, they would be after the year 5138."""
 
 
 def parse_time(value: object) -> float | None:
