@@ -18,7 +18,7 @@ def rename_arguments(
     Args:
         arguments: The arguments under the names that the caller wrote.
         known: The names of the tool's arguments.
-        kie_names: For each name of a field in KIE's API, such as `image_urls`, the tool's argument, such as `images`.
+        kie_names: The tool's argument for each field name in KIE's API, such as `images` for `image_urls`.
 
     Returns:
         The arguments under the tool's names. Arguments with unknown names are unchanged. If a call has `image` and

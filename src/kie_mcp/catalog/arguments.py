@@ -40,7 +40,7 @@ OPTIONS: Schema = {
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 20
-"""Maximum levels of nested lists and objects that `tidy()` cleans; arguments of models have less than half as many."""
+"""Largest depth of nested lists and objects that `tidy()` cleans; arguments of models are less than half as deep."""
 
 
 def tidy(value: Any, depth: int = 0) -> Any:
@@ -138,8 +138,8 @@ def coerce_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, 
 def find_broken_text(arguments: Mapping[str, Any]) -> str:
     """Find a text that contains a lone surrogate (half of a character), and return its path, such as `shots.0.prompt`.
 
-    The path is empty if no text contains one. JSON can express a lone surrogate, but UTF-8 cannot, and all requests to
-    KIE and answers to clients are sent in UTF-8.
+    The path is empty if no text contains a lone surrogate. JSON can express a lone surrogate, but UTF-8 cannot, and all
+    requests to KIE and answers to clients are sent in UTF-8.
     """
     pending: list[tuple[str, Any]] = [("", arguments)]
     while pending:

@@ -1,4 +1,4 @@
-"""The table of what common things cost, for people who do not count in KIE's credits."""
+"""A table of the cost of common things, such as a picture, for people who do not know what KIE's credits are worth."""
 
 from dataclasses import dataclass, field
 from typing import Any

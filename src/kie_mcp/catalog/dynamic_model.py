@@ -20,7 +20,7 @@ from kie_mcp.text import one_line, shorten
 Schema = Mapping[str, Any]
 
 ENVELOPE = ("model", "callBackUrl")
-"""Fields of a request that are outside of its `input`, but that people often paste together with the input."""
+"""Fields of a request that are outside of its `input`; people often paste these fields together with the input."""
 SHOWN = (
     *("enum", "default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     *("minLength", "maxLength", "minItems", "maxItems", "pattern"),

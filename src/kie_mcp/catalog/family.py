@@ -189,8 +189,8 @@ class Family:
     def _is_idle(self, name: str, value: object, given: Collection[str]) -> bool:
         """Tell whether an argument has no effect, because its value is False, the default, or a seed in `ANY_SEEDS`.
 
-        Models may have different defaults for an argument. The first model that takes all given arguments decides. If
-        there is no such model, the model that lacks the fewest required arguments decides.
+        Models may have different defaults for an argument. The default of the first model that takes all given
+        arguments is used. If no model takes them all, the model that lacks the fewest required arguments is used.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
@@ -343,7 +343,7 @@ def _name_together(models: Sequence[type[KieModel]]) -> str:
 
 
 def _widen(schemas: Sequence[Schema]) -> Schema:
-    """Merge schemas of one argument: what they have in common, the widest limits, and the enum values of all."""
+    """Merge schemas of one argument: keep equal keys, the widest limits, and the enum values of all schemas."""
     first, *others = schemas
     merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
     merged.setdefault("type", first["type"])
@@ -361,7 +361,7 @@ def _is_unknown_field(problem: Any) -> bool:
 
 
 def _accepts(model: type[KieModel], wishes: Collection[str], given: Collection[str]) -> bool:
-    """Tell whether a model has all arguments in `wishes`, and all its required arguments are in `given`."""
+    """Tell whether a model has all arguments in `wishes`, and `given` has all arguments that the model requires."""
     return all(name in model.model_fields for name in wishes) and not _count_missing(model, given)
 
 

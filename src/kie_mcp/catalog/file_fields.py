@@ -10,12 +10,12 @@ from kie_mcp.catalog.reference_spellings import find_in_block, unwrap
 Schema = Mapping[str, Any]
 
 FILE_FIELD = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
-"""Matches the names of fields that take a file; in KIE's schemas, often only the name shows this."""
+"""Matches the names of fields that take a file; KIE's schemas often do not state that a field takes a file."""
 PERHAPS_A_FILE_FIELD = re.compile(
     r"(^|_)(avatar|background|clip|cover|driving|face|file|footage|garment|img|input|logo|media|movie|music|path|photo"
     r"|picture|portrait|poster|product|reference|sample|song|sound|source|style|thumbnail|track)s?(_\d+)?$"
 )
-"""Matches the names of fields that take a file or a word; only the given text shows whether it is a file."""
+"""Matches the names of fields that take a file or a word; the value of the field shows which of the two it is."""
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
 """Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
 LOCAL_NAME = re.compile(

@@ -132,7 +132,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def is_unsent(cls, name: str, value: object) -> bool:
-        """Tell whether the value is False and means the same as leaving the field out, so that it need not be sent."""
+        """Tell whether a value of False need not be sent, because a call without the field means the same."""
         field, read = cls.model_fields[name], cls.read(name, value)
         return read is False and not field.is_required() and field.default is None and cls.is_default(name, read)
 
@@ -158,7 +158,7 @@ class KieModel(BaseModel):
         return found
 
     def find_shape_source(self) -> Image | None:
-        """Return the picture whose shape the result should have: the one to edit, or the first frame of a clip."""
+        """Return the picture whose shape the result should have: the picture to edit, or the first frame of a clip."""
         pictures = getattr(self, "images", None) if self.kind == "image" else None
         first = getattr(self, "image", None) or (pictures or (None,))[0]
         return first if isinstance(first, Image) else None

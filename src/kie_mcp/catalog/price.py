@@ -22,7 +22,8 @@ class Rate:
     when: tuple[tuple[str, Any], ...] = ()
     """Conditions, all of which must hold: pairs of a field's name and the value that the call has in this field.
 
-    True means that the field has a value, and False that it has none. Other values are compared as text, without case.
+    True means that the field has a value, and False means that the field is empty. Other values are compared as texts,
+    and case is ignored.
     """
 
     def matches(self, call: object) -> bool:

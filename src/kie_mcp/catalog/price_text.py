@@ -143,7 +143,7 @@ OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
 """Matches the words after a price, up to the next comma, full stop or line break that is not in parentheses."""
 NOTE = re.compile(r"\([^()]*\)")
 CONNECTED = re.compile(r"[^\w]*(?:for|at|in|with|audio:|video:)")
-"""Matches words that belong to the price before them, even without a comma between them and the next price."""
+"""Matches words that are about the price before them, even if no comma separates them from the next price."""
 Unit = Literal["second", "minute", "image", "character", "result", "call", "unsaid", "unknown"]
 NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "second"),
@@ -329,7 +329,7 @@ def _read_numbers(text: str) -> list[float]:
 
 
 def quote_text(text: str) -> str:
-    """Return KIE's price text in quotation marks after "KIE says:", cut and on one line; empty for an empty text."""
+    """Quote KIE's price text after "KIE says:", on one line and cut off if it is long; empty for an empty text."""
     line = shorten(one_line(text), LONGEST_SHOWN)
     return f"KIE says: {quote_words(line)}" if line else ""
 
@@ -385,7 +385,8 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
         own: The words after the price that are about this price.
         before: The words before the price.
     """
-    # Directly after a price, `/ 10s` is its unit. Anywhere else, it is the length for which the next price holds.
+    # Directly after a price, `/ 10s` is the unit of this price. Anywhere else, `/ 10s` is the length for which the next
+    # price holds.
     if seconds := re.match(r" ?/ ?(\d+)s\b", own):
         return "second", float(seconds[1])
     for words in (
@@ -455,7 +456,7 @@ def _read_amounts(
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
     """Return the prices that hold for the call's arguments; all prices if the text does not name the arguments.
 
-    If the text names only other values of an argument, and these may all be cheaper, no price holds.
+    If the text names only other values of an argument, and all these values may be cheaper, no price holds.
     """
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
@@ -480,7 +481,7 @@ def _is_below(label: Label, values: Collection[str], figures: Sequence[Figure]) 
 
 
 def _measure_label(value: str) -> float:
-    """Return the number in a value of an argument, such as 720 for 720p and 2160 for 4k; infinite if it has none."""
+    """Return the number in a value of an argument, such as 720 for 720p and 2160 for 4k; infinity without a number."""
     known = {"1k": 1024, "1.5k": 1280, "2k": 1440, "4k": 2160}
     number = re.fullmatch(r"(\d+)[a-z]", value)
     return known.get(value, float(number[1]) if number else math.inf)

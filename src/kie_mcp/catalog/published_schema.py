@@ -1,4 +1,4 @@
-"""Clean the JSON Schemas that KIE publishes: replace `$ref`, leave out mistakes, and refuse too large schemas."""
+"""Clean the JSON Schemas that KIE publishes: replace `$ref`, leave out mistakes, and reject oversized schemas."""
 
 import json
 from collections import defaultdict
@@ -17,7 +17,7 @@ MAX_SCHEMA_DEPTH = 32
 MAX_NUMBER = 2**63 - 1
 """Largest absolute value of a number in a schema; a larger number is left out, because it would limit nothing."""
 SCHEMA_COST = 40
-"""Characters that are added to the size for each schema inside a schema, so that many empty schemas count, too."""
+"""Number of characters that each inner schema adds to the size, so that many empty schemas also exceed the limit."""
 MAX_DESCRIPTION_CHARS = 500
 """Largest number of characters of a field's description that are kept; the rest is cut off."""
 
@@ -78,7 +78,7 @@ class _Reader:
         self._chars = 0
 
     def read(self, node: Any, within: frozenset[str] = frozenset(), depth: int = 0) -> Schema:
-        """Return a schema in which each `$ref` is replaced, names are without outer spaces, and mistakes are left out.
+        """Clean a schema: replace each `$ref`, remove the spaces around names, and leave out mistakes.
 
         Args:
             node: The schema as KIE publishes it.

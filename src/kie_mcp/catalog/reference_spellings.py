@@ -45,7 +45,7 @@ _ADDRESS_KEYS = (
 
 
 def read_reference(text: str) -> str:
-    """Return a reference in the one spelling that kie-mcp uses, such as `task:t_ab12#1` for `"kie://tasks/t_ab12/media/1"`.
+    """Return a reference in kie-mcp's own spelling, such as `task:t_ab12#1` for `"kie://tasks/t_ab12/media/1"`.
 
     Only the outer blanks of a path are removed, because only the disk can tell which quotes, backslashes and dots
     belong to the file's name.
@@ -167,7 +167,8 @@ def _mend_url(rest: str) -> str:
     rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
     bare = rest.rstrip(f"{_PUNCTUATION})")
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
-    # A blank after a complete file name ends the URL. It is not encoded, so that a text with more words stays invalid.
+    # A blank after a complete file name ends the URL. This blank is not encoded, so that a text with more words stays
+    # invalid.
     return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")
 
 

@@ -243,13 +243,13 @@ def _shorten(text: str, most: int = MAX_VALUE_CHARS) -> str:
 def unknown_fields(fields: Mapping[str, Any], schema: Mapping[str, Any], inside: str = "") -> Iterator[str]:
     """Generate the names of fields, at any depth, that a schema from `merge_alternatives()` does not list.
 
-    KIE would ignore such fields and bill the task. Therefore they are refused, although most of KIE's schemas allow
-    them.
+    Most of KIE's schemas allow unknown fields, but KIE would ignore these fields and bill the task. Therefore a call
+    with unknown fields is refused.
 
     Args:
         fields: The fields to check.
         schema: The merged schema.
-        inside: Path of the object that has the fields, which is put before each name, such as `lines.0.`.
+        inside: Path of the object that has the fields, such as `lines.0.`; each returned name begins with this path.
     """
     known = schema.get("properties", {})
     patterns = schema.get("patternProperties", {})

@@ -8,9 +8,9 @@ from typing import Any
 def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool = False) -> str:
     """Name some models of a family in few words, such as `2.6, 2.1 and turbo models`.
 
-    The result lists single names, and then the words before `models`. Such a word stands for every name that contains
-    it as a whole, between hyphens and slashes. The single names lack the beginning that all names share. The algorithm
-    is a greedy set cover: each step chooses the word that stands for most of the remaining names.
+    The result lists single names, and then the words before `models`. Each of these words stands for all names that
+    contain the word as a whole, between hyphens or slashes. The beginning that all names share is removed from the
+    single names. The algorithm is a greedy set cover: each step chooses the word that most of the remaining names have.
 
     Args:
         names: The names of the models.

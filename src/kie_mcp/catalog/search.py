@@ -22,7 +22,7 @@ from kie_mcp.catalog.voices import Voice
 Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
-"""Labels for KIE's data of today when a model's description is formatted as text; the key is the key of the data."""
+"""Labels of the live data from KIE in the text of a model's description; the key is the data's key."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ class Found(NamedTuple):
     entries: list[Entry]
     """The models with their tools, the most suitable model first and legacy models last."""
     note: str = ""
-    """A sentence for the caller if the models match the search only roughly; empty if they match it exactly."""
+    """A sentence for the caller if the models match the search only roughly; empty for exact matches."""
 
 
 EVERY = tuple(Entry(family, model) for family in FAMILIES for model in family.models)

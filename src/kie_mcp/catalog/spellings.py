@@ -8,7 +8,7 @@ HOST_ARGUMENTS = {
 """Arguments that MCP hosts add to tool calls, and that are ignored; each value says where this was observed."""
 
 PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
-"""Texts in lower case that a client sends as the value of an argument that is not given."""
+"""Values, in lower case, that some clients send for arguments without a value."""
 
 SWITCH_WORDS = {
     **dict.fromkeys(("true", "yes", "y", "on"), True),
@@ -89,7 +89,7 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "confirm": "confirmation confirmation_id confirm_id",
     }.items()
 }
-"""Other names, in snake case, that callers use for each argument, for example the names in KIE's API.
+"""Other names, in snake case, that callers use for each argument, such as the names in KIE's API or in other tools.
 
 For example, if a tool has the argument `aspect_ratio` and no argument `ratio`, `ratio` means `aspect_ratio`.
 """

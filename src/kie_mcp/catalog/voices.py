@@ -17,7 +17,7 @@ class Voice:
     id: str
     """The value of a call's argument `voice` that selects this voice."""
     about: str
-    """Words that describe the sound of the voice; if `id` is not a name, the voice's name comes before these words."""
+    """Description of how the voice sounds; if `id` is not a name, the description begins with the voice's name."""
     sample: str = ""
     """URL of a sound file with this voice; empty if KIE offers none."""
 

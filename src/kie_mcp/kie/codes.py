@@ -47,7 +47,7 @@ class Code:
     error: type[ApiError] = ApiError
     """Class of the error that is raised when KIE answers a request with this code."""
     next_step: str | Callable[[Advice], str] = CHANGE_ARGUMENTS
-    """What the caller can do next; if the sandbox and the real KIE need different sentences, a function."""
+    """What the caller can do next: a sentence, or a function if the sandbox and the real KIE need different texts."""
     refused: bool = False
     """Whether a create request with this answer certainly made no task, so that nothing was billed."""
     retryable: bool = False
@@ -87,9 +87,9 @@ TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
 ACCOUNT = replace(REFUSED, bare="request", recorded="request")
 """Base for codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
 FAILED = Code(bare="failed", recorded="failed")
-"""Base for codes of a task that ended without a result."""
+"""Base for codes with which KIE says that a task ended without a result."""
 FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
-"""Base for codes of a task that KIE started, could not finish and did not charge."""
+"""Base for codes with which KIE says that it started a task, could not finish the task, and did not charge for it."""
 
 CODES: Mapping[int, Code] = {
     SUCCESS: replace(OTHER, accepted=True),

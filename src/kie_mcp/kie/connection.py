@@ -41,8 +41,8 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
 def _load_certificates(*_: str | None) -> ssl.SSLContext:
     """Load the trusted certificates, and cache them for the clients of all tenants: loading takes 17 ms and 0.8 MB.
 
-    The arguments, the environment variables for the certificates, are only the key of the cache: if a variable changes,
-    the certificates are loaded again.
+    The arguments are the values of the environment variables that name the certificates. They are only the key of the
+    cache: if a value changes, the certificates are loaded again.
     """
     return httpx2.create_ssl_context()
 

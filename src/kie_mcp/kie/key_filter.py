@@ -1,4 +1,4 @@
-"""Remove the API key from KIE's answers, which may repeat it in messages, URLs and other texts."""
+"""Remove the API key from KIE's answers, which may repeat the key in messages, URLs and other texts."""
 
 import re
 from base64 import b64encode
@@ -10,7 +10,7 @@ SHORTEST_KEY = 8
 HIDDEN = "[key]"
 """The text that replaces the key."""
 ROUNDS = 6
-"""How many times escapes are decoded, because escapes may be nested: `%2541` is `%41`, which is `A`."""
+"""How many times the escapes in a text are decoded; escapes may be nested, such as `%2541` for `%41` for `A`."""
 _FULL_WIDTH = range(0xFF01, 0xFF5F)
 """Code points of the full-width forms of the ASCII characters, which look like usual characters to many people."""
 _ALIKE = {number: number - 0xFEE0 for number in _FULL_WIDTH} | str.maketrans("-_\uff0d\uff3f", "+/+/")
@@ -92,7 +92,13 @@ def _encode_base64(key: bytes) -> Iterator[str]:
 
 
 def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = ROUNDS) -> list[tuple[int, int]]:
-    """Return the start and end of each match in a text, before or after up to `rounds` rounds of decoding escapes."""
+    """Return the start and end of each match in a text, also of matches that appear when escapes are decoded.
+
+    Args:
+        patterns: The patterns to find.
+        text: The text to search.
+        rounds: How many times the escapes are decoded.
+    """
     alike = text.translate(_ALIKE)
     spans = [found.span() for pattern in patterns for found in pattern.finditer(alike)]
     plain = _ESCAPE.sub(_read_escape, text)

@@ -1,7 +1,7 @@
 """Observe requests to KIE for the operator: record an OpenTelemetry span for each request, and count it.
 
-Without OpenTelemetry's SDK, spans are not recorded and cost next to nothing. A span or count contains the method and
-the path of a request, but nothing from its body.
+Without OpenTelemetry's SDK, spans are not recorded and take almost no time. A span or count contains the method and the
+path of a request, but nothing from the request's body.
 """
 
 import re

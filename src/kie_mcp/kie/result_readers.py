@@ -66,7 +66,7 @@ def as_items(value: Any) -> list[Any]:
 
 
 def parse_json(value: Any) -> Any:
-    """Parse a JSON text; if the result is a JSON text again, parse that, too. Return any other value unchanged."""
+    """Parse a JSON text, and parse the result again if it is a JSON text, too; return any other value unchanged."""
     for _ in range(DEEPEST_JSON):
         if not isinstance(value, str):
             break
@@ -228,7 +228,7 @@ def timed_lyrics(path: str) -> TextReader:
 
 
 def tracks(path: str) -> MediaReader:
-    """Return a reader that returns the audio file of each song, or else its audio stream, or else its source."""
+    """Return a reader that returns one file of each song: the audio file, else the audio stream, else the source."""
     names = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url", "sourceAudioUrl", "source_audio_url")
 
     def read_tracks(result: Any) -> list[Media]:

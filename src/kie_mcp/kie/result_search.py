@@ -1,4 +1,4 @@
-"""Search a whole status answer for results when no reader finds any, because KIE may put them into new fields."""
+"""Search a whole status answer for results when no reader finds any, because KIE may put results into new fields."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +58,7 @@ class Findings:
     text: str = ""
     """The task's record as JSON, without fields that are never a result.
 
-    The text is empty if files were found, and all of them outside of sentences.
+    The text is empty if files were found, and none of them in a sentence.
     """
 
 
@@ -179,7 +179,10 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
 
 
 def _has_place_for_clip(value: Any, depth: int) -> bool:
-    """Tell whether a value has a field for a clip or sound; the value of such a field is no flag, number or word."""
+    """Tell whether a value has a field for a clip or sound, even if the field is empty.
+
+    A field about clips whose value is a flag, a number or a word does not count.
+    """
     value = parse_json(value)
     if depth > DEEPEST:
         return False

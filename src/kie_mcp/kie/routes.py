@@ -1,8 +1,8 @@
 """Routes: the endpoints with which KIE runs a model, and the body of the create request on each route.
 
 KIE's documented API has two kinds of routes: `jobs` runs all models, and the product APIs run the older models. A third
-kind, `service`, is the pattern of paths in KIE's model list. The status of a task can be read only on the route on
-which the task was created.
+kind, `service`, uses the paths in KIE's model list. The status of a task can be read only on the route on which the
+task was created.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.registry import MODELS
 
 NO_CALLBACK_URL = "https://kie-mcp.invalid/"
-"""The callBackUrl to send when KIE requires one but no receiver exists; its host name never resolves (RFC 2606)."""
+"""The callBackUrl to send if KIE requires one but no server receives callbacks; its host never resolves (RFC 2606)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,9 @@ class Shape:
     failed: str = ""
     """States that mean failure."""
     done_with_results: str = ""
-    """States that mean success if the answer has results, and failure if it has none."""
+    """States that mean success if the answer has results; without results, they mean failure."""
     failed_with_error: str = ""
-    """States that mean failure if the answer has an error, and that the task is running if it has none."""
+    """States that mean failure if the answer has an error; without an error, they mean that the task is running."""
     result_paths: tuple[str, ...] = ("data",)
     """Paths to the result object, best first; the first path where a reader finds a result is used."""
     media: tuple[MediaReader, ...] = ()
@@ -130,7 +130,8 @@ def parse_status(shape: str, answer: Any) -> Status:
         has_results = bool(media or texts)
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
-        # If KIE refuses the request, the answer may contain files that are not results, so found files do not count.
+        # If KIE refuses the request, the answer may contain files that are not results, so files from the search do not
+        # count.
         has_results = has_results or (elsewhere.certain and code is None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 
