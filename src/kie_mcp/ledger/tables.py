@@ -62,7 +62,7 @@ class Json(sa.TypeDecorator[Any]):
 
 
 def parse_json(text: Any) -> Any:
-    """Parse the JSON text of a column; return `BROKEN` if it is invalid, so that a broken row does not end the query."""
+    """Parse the JSON text of a column; return `BROKEN` if it is invalid, so that a broken row cannot end the query."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):

@@ -13,7 +13,7 @@ State = Literal["prepared", "submitting", "running", "succeeded", "failed", "exp
 
 `prepared` means that the create request was not sent to KIE yet. `submitting` means that the request is being sent;
 after a crash in this state, it is unknown whether KIE accepted the task. `expired` means that KIE deleted the results
-before they were saved. `unknown` means that it is unknown whether KIE accepted the task.
+before they were saved. `unknown` means that the outcome is unknown, for example whether KIE accepted the task.
 """
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
 """States of tasks that have ended, so that they are no longer polled."""
