@@ -210,7 +210,7 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
 
 
 def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
-    """Return a smaller copy of a picture, computed in bands to save memory: Pillow first makes a copy of full height."""
+    """Return a smaller copy of a picture, computed in bands, because Pillow first makes a copy with the full height."""
     resized, step = PIL.Image.new(image.mode, size), image.height / size[1]
     for top in range(0, size[1], BAND_ROWS):
         first, last = max(top - BAND_OVERLAP, 0), min(top + BAND_ROWS + BAND_OVERLAP, size[1])
