@@ -11,11 +11,11 @@ SYNC_SECONDS = 0.05
 START_SECONDS = 0.001
 """Maximum seconds between the beginning of a file and the first frame of a copied picture."""
 COPIED_ENDINGS = (".mp4", ".mov")
-"""Endings of files whose streams can be copied into an MP4 file unchanged."""
+"""File extensions of clips whose streams can be copied into an MP4 file unchanged."""
 MOOV_BYTES_PER_PACKET = 48
 """Maximum bytes that the index of an MP4 file needs for each packet of picture or sound."""
 LARGE_BYTES = 64_000_000
-"""Total size of the sources in bytes from which room for the index is reserved; smaller files are written twice."""
+"""Total size of the sources in bytes from which `place_index()` reserves room for the index at the file's start."""
 
 
 def is_whole(clip: Clip) -> bool:
@@ -91,7 +91,7 @@ def place_index(layout: Layout, size: int) -> tuple[str, ...]:
     """Return options that put the index of an MP4 file at the file's start, where web players need it.
 
     By default, ffmpeg writes the whole file and then writes it again after the index, which doubles the time of a copy.
-    For large files, room for the index is reserved at the start instead.
+    If the sources have at least LARGE_BYTES, ffmpeg reserves room for the index at the start instead.
 
     Args:
         layout: The positions of the clips, whose packets are counted.

@@ -1,4 +1,4 @@
-"""Make a film: read the facts of the sources, plan one ffmpeg command, run it with progress, and check the result.
+"""Make a film: read the facts of the sources, plan one ffmpeg command, run it, report progress, check the result.
 
 All files are in a private folder, under names that this module chooses.
 """

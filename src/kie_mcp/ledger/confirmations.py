@@ -8,7 +8,7 @@ from kie_mcp.ledger.tables import confirmations
 
 
 class Confirmations:
-    """The table of confirmation ids; each id is valid for one create, one idempotency key and a limited time."""
+    """The table of confirmation ids; each id is valid once, for one idempotency key and a limited time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -53,13 +53,13 @@ class Database(ABC):
             yield connection
 
     async def send_call(self, id_: str) -> bool:
-        """Report a callback from KIE to the process that watches the task; return False if the database cannot."""
+        """Report KIE's callback for a task to the process that watches it; return False if this is not possible."""
         del id_
         return False
 
     @abstractmethod
     async def open_beside(self, folder: Path, schema: str) -> Self:
-        """Open another ledger's database in the same place: a file in the folder, or a schema in PostgreSQL.
+        """Open the database of another ledger: a file in `folder` or, in PostgreSQL, a schema of the same database.
 
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
@@ -71,11 +71,11 @@ class Database(ABC):
 
     @abstractmethod
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time for all processes, in seconds since 1970; `now` is the time of this process."""
+        """Return the time that all processes have to use, in seconds since 1970; `now` is the time of this process."""
 
     @abstractmethod
     async def listen(self) -> None:
-        """Pass changes by other processes to `changes`, in an endless loop; return if the database reports nothing."""
+        """Pass changes by other processes to `changes` in an endless loop; return at once if this is not possible."""
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Run a query in a new transaction, and return its rows."""

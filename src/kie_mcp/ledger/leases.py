@@ -1,4 +1,4 @@
-"""Leases: a process keeps its tasks as long as it renews its lease; then other processes may take the tasks over."""
+"""Leases: a process renews its lease to keep its tasks; if the lease ends, other processes may take over the tasks."""
 
 import sqlalchemy as sa
 
@@ -8,7 +8,7 @@ from kie_mcp.ledger.tables import servers, tasks
 from kie_mcp.ledger.task import Task
 
 LEASE_SECONDS = 15.0
-"""Seconds from the renewal of a process's lease to its end; then other processes may take over the process's tasks."""
+"""Length of a lease in seconds; when a process's lease has ended, other processes may take over the process's tasks."""
 
 
 class Leases:

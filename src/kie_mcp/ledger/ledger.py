@@ -194,7 +194,7 @@ class Ledger:
         return await self._select_tasks(sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created))
 
     async def spent(self, task: Task) -> Spent:
-        """Return the credits that count against the caps for a task: in the 24 hours before it, and in its session."""
+        """Return the credits that count against the caps for a task: of the day and hour before it, and its session."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, task)
 
@@ -240,7 +240,7 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the earlier tasks that a task's arguments name: the ledger's id if it has one, or KIE's."""
+        """Return the ids of the tasks that a task's arguments name: the ledger's id, or KIE's if not in the ledger."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:

@@ -54,7 +54,7 @@ class PostgresqlDatabase(Database):
         self._schema = schema
         self._busy_seconds = busy_seconds
         self._is_guest = heard is not None
-        """Whether this object uses the connections of another object; their default schema is that object's schema."""
+        """Whether this object is a guest: it uses the connections of another object, and must select its own schema."""
         self._heard = {} if heard is None else heard
         """For each schema that is open on these connections, the callers who wait for changes in this schema."""
         self._heard[schema] = self.changes

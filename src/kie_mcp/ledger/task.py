@@ -141,7 +141,7 @@ class Task:
     session: str = ""
     """Id of the server process that received the tool call."""
     cancelled: float | None = None
-    """Time when the caller stopped waiting for the task, which continues at KIE; None if the caller still waits."""
+    """Time when the caller cancelled (stopped waiting for) the task, which continues at KIE; None if not cancelled."""
     parent: str | None = None
     """Id of the whole that this part was made for, which includes the part's credits; None if the task is no part."""
     confirmed: bool = False
@@ -204,6 +204,6 @@ def new_id(prefix: str) -> str:
     one token.
 
     Args:
-        prefix: The letters before `_`, which say what the id is for: `t` for a task, `c` for a confirmation.
+        prefix: The letters before `_`, which say what the id is for, such as `t` for a task.
     """
     return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz') for _ in range(12))}"

@@ -25,7 +25,7 @@ DAY = 24 * 3600
 CheckAll = Callable[[float | None, Task, float], None]
 """The type of a function that raises an error if a new task would exceed the cap of all tenants.
 
-It takes the cap, the task, and the credits that all tenants have spent in the 24 hours before it.
+Its arguments are the cap, the task, and the credits that all tenants have spent in the 24 hours before the task.
 """
 
 

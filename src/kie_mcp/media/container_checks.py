@@ -1,4 +1,4 @@
-"""Checks whether a media file is cut off: the file must be as long as the sizes in its own headers say.
+"""Check whether a media file is cut off: the file must be as long as the sizes in its own headers say.
 
 Each check reads headers only, so it takes little time even for a large file. A check raises `BrokenMedia` if the file
 is broken.
@@ -33,7 +33,7 @@ class BrokenMedia(Exception):
 
 
 def _read_at(file: IO[bytes], at: int, count: int) -> bytes:
-    """Read bytes at a position; raise `BrokenMedia` when the file has fewer."""
+    """Read `count` bytes at a position; raise `BrokenMedia` if the file ends before."""
     file.seek(at)
     content = file.read(count)
     if len(content) < count:

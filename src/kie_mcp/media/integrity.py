@@ -51,7 +51,7 @@ CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "application/zip": container_checks.check_zip,
     "application/pdf": container_checks.check_pdf,
 }
-"""The check of each container, by MIME type."""
+"""The function that checks each container format, by MIME type."""
 
 
 def find_damage(file: IO[bytes], mime_type: str) -> str:

@@ -29,7 +29,8 @@ _LARGEST_WAV = 2**32 - 1000
 async def join_sounds(paths: Sequence[Path], target: IO[bytes]) -> str:
     """Join sounds in their order, and return the MIME type of the joined file.
 
-    Equal files give equal bytes. Sounds with different formats, or of a kind other than MP3 and WAV, are encoded again.
+    The same sounds always give the same bytes. Sounds are encoded again if their formats differ, or if they are neither
+    MP3 nor WAV.
 
     Args:
         paths: The files to join, in their order.

@@ -63,7 +63,8 @@ async def render_preview(
 
     Args:
         file: The open file.
-        path: The path at which the file was opened; used only in texts, because another file may be there now.
+        path: The path at which the file was opened; used for its extension and in messages. The content is read from
+            `file`, because another file may be at this path now.
         max_bytes: Largest size of the JPEG in bytes.
         max_side_px: Largest length in pixels of the JPEG's longer side.
 

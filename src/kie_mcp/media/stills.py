@@ -71,7 +71,8 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
 
     Args:
         file: An open image, video or audio file; its read position changes.
-        path: The path at which the file was opened; used only in texts, because another file may be there now.
+        path: The path at which the file was opened; used for its extension and in messages. The content is read from
+            `file`, because another file may be at this path now.
         max_side_px: Largest length in pixels of the picture's longer side.
 
     Raises:
