@@ -20,11 +20,11 @@ LARGEST_STILL_SIDE = 1080
 SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
 """Largest shorter side in pixels and largest frame rate of a GIF or WebP, to keep its file small."""
 END_TOLERANCE = 0.5
-"""Maximum seconds by which `end` may be after the end of a source; the clip then ends with the source."""
+"""Maximum seconds by which `end` may be after the end of a source; the clip or sound then ends with the source."""
 BREATH_SECONDS = 0.4
 """Seconds for which a picture or clip is still shown after its voice has ended."""
 MUSIC_FADE_SECONDS = 2.0
-"""Default length of the fade-out of music that is cut at the end of the film."""
+"""Default length in seconds of the fade-out of music that the end of the film cuts off."""
 
 
 @dataclass(frozen=True, slots=True)
