@@ -1,1 +1,1 @@
-"""Films: join clips, pictures, sounds and texts to one file with ffmpeg; it knows no task and no model of KIE's."""
+"""Films: join clips, pictures, sounds and texts to one file with ffmpeg, independently of tasks and KIE's models."""

@@ -1,4 +1,4 @@
-"""Join clips without encoding them anew: find out whether that is possible, and build ffmpeg's options for it."""
+"""Join clips without encoding them again: check whether their streams can be copied, and build ffmpeg's options."""
 
 from pathlib import PurePath
 
@@ -7,25 +7,25 @@ from kie_mcp.film.layout import Layout
 from kie_mcp.film.timeline import Clip, Timeline
 
 SYNC_SECONDS = 0.05
-"""Maximum seconds by which a copied sound may begin later than its picture or be shorter."""
+"""Maximum seconds by which a copied sound may begin later than its picture, or be shorter than its picture."""
 START_SECONDS = 0.001
 """Maximum seconds between the beginning of a file and the first frame of a copied picture."""
 COPIED_ENDINGS = (".mp4", ".mov")
-"""Endings of files whose streams can be copied into an MP4 file unchanged."""
+"""File extensions of clips whose streams can be copied into an MP4 file unchanged."""
 MOOV_BYTES_PER_PACKET = 48
-"""Maximum bytes in the index of an MP4 file for each packet of picture or sound."""
+"""Maximum bytes that the index of an MP4 file needs for each packet of picture or sound."""
 LARGE_BYTES = 64_000_000
-"""Size in bytes from which room for the index is reserved at the start; smaller files are rewritten to put it there."""
+"""Total size of the sources in bytes from which `place_index()` reserves room for the index at the file's start."""
 
 
 def is_whole(clip: Clip) -> bool:
-    """Return whether a clip is its whole source, unchanged."""
+    """Return whether a clip uses its whole source without any change."""
     changed = clip.start or clip.end or clip.seconds or clip.fade or clip.title or clip.voice
     return not changed and clip.speed == 1 and clip.volume == 1
 
 
 def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
-    """Return whether the pictures of all clips can be copied: all are H.264 of one form, and none is changed."""
+    """Return whether the pictures of all clips can be copied: all are H.264 with equal parameters, and unchanged."""
     if not all(is_whole(piece.clip) for piece in layout.pieces):
         return False
     pictures = [piece.picture for piece in layout.pieces]
@@ -38,7 +38,7 @@ def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
 
 
 def _is_plain(picture: Picture) -> bool:
-    """Return whether a picture plays everywhere, begins at once and has a constant frame rate."""
+    """Return whether a picture plays in every player, begins at the start of its file and has a constant frame rate."""
     is_playable = picture.codec == "h264" and picture.pixels == "yuv420p" and not picture.is_turned
     return is_playable and picture.rate is not None and abs(picture.starts) < START_SECONDS
 
@@ -46,7 +46,7 @@ def _is_plain(picture: Picture) -> bool:
 def can_copy_sound(layout: Layout) -> bool:
     """Return whether the sounds of clips with copied pictures can be copied too: all are AAC, or no clip has a sound.
 
-    A sound that is longer than its picture is cut; one that is shorter would leave a gap.
+    A sound may be longer than its picture, because it is cut, but not shorter, because it would leave a gap.
     """
     facts = [piece.source.facts for piece in layout.pieces if piece.source]
     if layout.sounds or not any(each.track for each in facts):
@@ -70,10 +70,10 @@ def build_join_list(layout: Layout) -> str:
 
 
 def drop_overlaps(layout: Layout) -> tuple[str, ...]:
-    """Return options that leave out the packets of sound which do not belong to the picture of their own clip.
+    """Return options that drop the packets of sound before the beginning or after the end of their own clip's picture.
 
     Every clip has such packets before its beginning (AAC's priming), and may have some after its end. In a joined file,
-    they would overlap the sound of the neighbouring clips and make the sound too long.
+    these packets would overlap the sound of the neighbouring clips and make the sound too long.
     """
     dropped: list[range] = []
     first = 0
@@ -88,9 +88,14 @@ def drop_overlaps(layout: Layout) -> tuple[str, ...]:
 
 
 def place_index(layout: Layout, size: int) -> tuple[str, ...]:
-    """Return options that put the index of an MP4 file at its start, where web players need it.
+    """Return options that put the index of an MP4 file at the file's start, where web players need it.
 
-    ffmpeg usually writes the whole file and then rewrites it behind the index, which doubles the time of a copy.
+    By default, ffmpeg writes the whole file and then writes it again after the index, which doubles the time of a copy.
+    If the sources have at least LARGE_BYTES, ffmpeg reserves room for the index at the start instead.
+
+    Args:
+        layout: The positions of the clips, whose packets are counted.
+        size: Total size of the sources in bytes.
     """
     if size < LARGE_BYTES:
         return "-movflags", "+faststart"

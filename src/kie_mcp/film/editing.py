@@ -1,4 +1,4 @@
-"""Make a film: read the facts of the sources, plan one ffmpeg command, run it with progress, and check the result.
+"""Make a film: read the facts of the sources, plan one ffmpeg command, run it, report progress, check the result.
 
 All files are in a private folder, under names that this module chooses.
 """
@@ -32,16 +32,19 @@ from kie_mcp.text import shorten
 EDIT_SECONDS = 3600.0
 """Maximum seconds for one run of ffmpeg."""
 EDIT_MEMORY_BYTES = 4_000_000_000
-"""Maximum address space of ffmpeg in bytes; two threads for each source, each with a stack, reserve most of it and use
-only a small part."""
+"""Maximum address space of ffmpeg in bytes.
+
+ffmpeg reserves most of this address space for the stacks of its threads (two for each source), and uses only a small
+part of it.
+"""
 MOST_LOG_BYTES = 20_000_000
 MOST_STILL_PIXELS = 3840 * 2160
-"""A picture with more pixels is scaled down before ffmpeg gets it."""
+"""Number of pixels above which a picture is scaled down before ffmpeg reads it."""
 LOUDNESS_TOLERANCE = 0.4
 """Largest accepted difference from the wanted loudness, in LU."""
 MOST_MEASUREMENTS = 4
 SILENT_LUFS = -60.0
-"""Loudness in LUFS below which a sound counts as silence and is not made louder."""
+"""Loudness in LUFS below which a sound counts as silent, so that it is not made louder."""
 SOUND_TOLERANCE = 0.15
 """Maximum difference in seconds between the length of a result's sound and the planned length."""
 INSTALL = "Install ffmpeg, or start the server with it: pip install 'kie-mcp[ffmpeg]'."
@@ -58,7 +61,7 @@ Report = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A timeline that was checked against its sources and can be made."""
+    """A timeline that fits its sources, with all that is needed to make the film."""
 
     program: str
     folder: Path
@@ -75,7 +78,7 @@ class Film:
     path: Path
     mime_type: str
     note: str = ""
-    """A sentence for the user about the film; empty if there is nothing to say."""
+    """A sentence for the user about a problem with the film; empty if there is no problem."""
 
 
 def find_program() -> str:
@@ -97,7 +100,7 @@ async def prepare(timeline: Timeline, folder: Path, names: Mapping[Ref, str], ly
         timeline: The timeline.
         folder: The private folder with the sources.
         names: For each file that the timeline names, its name in the folder.
-        lyrics: Lines of timed lyrics that become texts; empty for none.
+        lyrics: Lines of timed lyrics that become texts; empty if there are no lyrics.
 
     Raises:
         InvalidCall: When ffmpeg is not installed, a source cannot be read, or the timeline does not fit a source.
@@ -123,7 +126,7 @@ async def make_film(edit: Edit, report: Report) -> Film:
     run = await _run(edit, ("-y", *plan.arguments), _follow(plan, report))
     path = edit.folder / plan.result
     if plan.is_copied and sum(sizes.values()) > LARGE_BYTES:
-        # Reading a copied file once more would take as long as writing it.
+        # Only the number of frames is checked, because reading a large file would take as long as copying it.
         _check_count(plan, run)
     else:
         await _check(edit, plan, path)
@@ -149,7 +152,7 @@ async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) ->
     moving = {ref: name for ref, name in names.items() if not name.endswith(STILL_ENDING)}
     found = await facts.probe(program, [folder / name for name in moving.values()]) if moving else []
     if found is None:
-        # One of the files cannot be read. To find out which one, each is read by itself.
+        # One of the files cannot be read. Each file is read separately to find out which one.
         found = [
             each for name in moving.values() for each in await facts.probe(program, [folder / name]) or [facts.Facts()]
         ]
@@ -184,7 +187,7 @@ def _write_files(folder: Path, plan: Plan) -> None:
 
 
 async def _find_gain(edit: Edit) -> float | None:
-    """Return the decibels by which the sound has to be made louder; None if it is not changed."""
+    """Return the decibels by which the sound has to be made louder; None if the loudness is not changed."""
     wanted = choose_loudness(edit.timeline, edit.layout)
     if wanted is None or not has_sound(edit.layout):
         return None
@@ -192,7 +195,7 @@ async def _find_gain(edit: Edit) -> float | None:
     if found is None:
         return None
     gain = wanted - found
-    # Limiting the peaks makes the sound less loud again, so the result is measured as well.
+    # Limiting the peaks makes the sound less loud again, so the louder sound is measured too, and the gain corrected.
     for _ in range(MOST_MEASUREMENTS - 1):
         reached = await _measure_loudness(edit, gain)
         if reached is None or abs(wanted - reached) <= LOUDNESS_TOLERANCE:
@@ -202,7 +205,7 @@ async def _find_gain(edit: Edit) -> float | None:
 
 
 async def _measure_loudness(edit: Edit, gain: float | None) -> float | None:
-    """Return the loudness of a film's sound in LUFS; None if it is silent."""
+    """Return the loudness of a film's sound in LUFS, after a gain in decibels; None if the sound is silent."""
     run = await _run(edit, plan_measurement(edit.layout, gain))
     told = _LOUDNESS.findall(run.errors)
     loudness = float(told[-1]) if told else math.nan
@@ -255,7 +258,7 @@ async def _check(edit: Edit, plan: Plan, path: Path) -> None:
     """Compare a result with its plan, because ffmpeg may report success for a wrong result.
 
     Raises:
-        KieMcpError: When they differ.
+        KieMcpError: When the result differs from the plan.
     """
     if not await anyio.Path(path).is_file():
         raise _differs("there is none")
@@ -278,7 +281,11 @@ async def _check(edit: Edit, plan: Plan, path: Path) -> None:
 
 
 def _check_count(plan: Plan, run: Finished) -> None:
-    """Compare the number of frames that ffmpeg says it has written with the plan."""
+    """Compare the number of frames that ffmpeg reports as written with the plan.
+
+    Raises:
+        KieMcpError: When the numbers differ.
+    """
     told = _FRAMES.findall(run.output)
     if plan.frames is not None and (not told or int(told[-1]) != plan.frames):
         raise _differs(f"it has {told[-1].decode() if told else 'no'} frames instead of {plan.frames}")

@@ -1,8 +1,8 @@
-"""Facts about a source file's streams, which are read from ffmpeg's list of packets and not from the headers.
+"""Read the facts about a source file's streams from ffmpeg's list of packets, not from the file's headers.
 
-ffmpeg's muxer `framecrc` lists every packet without decoding it. This gives the exact length of the picture, which may
-differ from the length of the file, the exact frame rate, and whether two files can be joined without encoding. It does
-not need ffprobe.
+ffmpeg's muxer `framecrc` lists every packet without decoding it. The list gives the exact length of the picture (which
+may differ from the length of the file), the exact frame rate, and whether two files can be joined without encoding.
+ffprobe is not needed for this.
 """
 
 import math
@@ -21,16 +21,16 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg
 
 PROBE_SECONDS = 120.0
-"""Maximum seconds for reading the packets of one file."""
+"""Maximum seconds for one run of ffmpeg that reads packets."""
 MOST_PROBE_BYTES = 64_000_000
 """Maximum bytes of a list of packets; the list of an hour of video with sound has about 20 million."""
 USUAL_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
 )
 RATE_TOLERANCE = 0.002
-"""Largest relative difference at which a measured frame rate counts as a usual one."""
+"""Largest relative difference up to which a measured frame rate counts as one of USUAL_RATES."""
 STEADY_SHARE = 0.95
-"""Smallest share of equal distances between frames at which the frame rate of a clip counts as constant."""
+"""Smallest share of equal time distances between frames from which the frame rate counts as constant."""
 HIGHEST_RATE = 120
 
 _INPUT = re.compile(r"^Input #(\d+), (.*?)(?=^Input #|\Z)", re.MULTILINE | re.DOTALL)
@@ -45,12 +45,12 @@ MATRICES = {
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
-"""For each colour matrix, the name in ffmpeg's log and the name in its filter `scale`."""
+"""For each name of a colour matrix in ffmpeg's log, its name in ffmpeg's filter `scale`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The picture of a clip."""
+    """The video stream of a clip."""
 
     codec: str
     width: int
@@ -74,12 +74,12 @@ class Picture:
     is_full_range: bool = False
     is_hdr: bool = False
     copied_form: tuple[str, ...] = ()
-    """Codec, its parameters, size, time base and more; clips that agree in all can be joined without encoding."""
+    """Codec, codec parameters, size, time base and more; clips with equal values can be joined without encoding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """The sound of a clip or sound file."""
+    """The audio stream of a clip or sound file."""
 
     codec: str
     seconds: float
@@ -90,11 +90,12 @@ class Track:
     late: int = 0
     """Number of packets that begin after the end of the picture."""
     copied_form: tuple[str, ...] = ()
+    """Codec, codec parameters, sample rate and more; sounds with equal values can be joined without encoding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The facts about a source; a picture file has only `still`, and no `picture` or `track`."""
+    """The facts about a source: a picture file has only `still`, any other file has `picture`, `track` or both."""
 
     picture: Picture | None = None
     track: Track | None = None
@@ -103,7 +104,7 @@ class Facts:
 
     @property
     def seconds(self) -> float:
-        """Length of the picture or, in a sound file, of the sound; 0 for a picture file."""
+        """Length in seconds of a clip's picture or of a sound file's sound; 0 for a picture file."""
         if self.picture:
             return self.picture.seconds
         return self.track.seconds if self.track else 0
@@ -117,6 +118,7 @@ class _Stream:
     times: list[int] = field(default_factory=list)
     """The time of each packet, in units of the time base."""
     end: int = 0
+    """The end of the last packet, in units of the time base."""
 
     @property
     def time_base(self) -> Fraction:
@@ -124,7 +126,7 @@ class _Stream:
 
 
 async def probe(program: str, paths: Sequence[Path]) -> list[Facts] | None:
-    """Read the facts of clips and sounds in one run; None if ffmpeg cannot read one of them.
+    """Read the facts of clips and sounds in one run of ffmpeg; return None if ffmpeg cannot read one of the files.
 
     Args:
         program: The path of ffmpeg.
@@ -149,7 +151,7 @@ async def probe(program: str, paths: Sequence[Path]) -> list[Facts] | None:
 
 
 def read_facts(run: Finished, count: int) -> list[Facts]:
-    """Read the facts from what ffmpeg printed about some files."""
+    """Parse ffmpeg's output and log of a run with `count` input files, and return the facts of each file."""
     log = run.errors.decode(errors="replace").partition("\nOutput #0")[0]
     logs = dict.fromkeys(map(str, range(count)), "") | {
         number: text for number, text in _INPUT.findall(log) if number.isdecimal()
@@ -249,7 +251,7 @@ def find_rate(times: list[int], unit: Fraction) -> Fraction | None:
     """
     gaps = [later - earlier for earlier, later in pairwise(times)]
     usual_gap = Counter(gaps).most_common(1)[0][0] if gaps else 0
-    # In a coarse time base, such as milliseconds, equal distances are rounded to two figures.
+    # In a coarse time base, such as milliseconds, equal distances may be rounded to different numbers.
     tolerance = usual_gap / 20
     near = [gap for gap in gaps if abs(gap - usual_gap) <= tolerance]
     if usual_gap <= 0 or len(near) < STEADY_SHARE * len(gaps):

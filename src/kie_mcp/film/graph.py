@@ -1,4 +1,4 @@
-"""Graph: collect the inputs and the filters of one ffmpeg command."""
+"""Graph: builds the inputs and the filter graph of one ffmpeg command."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,10 +7,12 @@ from pathlib import PurePath
 from kie_mcp.media.ffmpeg import FRUGAL_INPUT_OPTIONS, SAFE_INPUT_OPTIONS
 
 STILL_ENDING = ".png"
-"""Ending of the names of pictures in the private folder."""
+"""File extension of the pictures in the private folder."""
 OWN_FORMATS = {".png": "png_pipe", ".txt": "concat", ".srt": "srt"}
-"""For the endings of files that this package writes, ffmpeg's name of the format. ffmpeg must not read other files in
-these formats, because a list for `concat` makes ffmpeg open further files."""
+"""ffmpeg's names of the formats that only files of this package may have, by file extension.
+
+For all other files, these formats are forbidden, because a list for `concat` makes ffmpeg open further files.
+"""
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Graph:
     _labels: int = 0
 
     def add_input(self, name: str, *options: str) -> int:
-        """Add a file in the private folder, and return the number of the input, as in `[0:v]`."""
+        """Add a file in the private folder as an input, and return the input's number, such as the 0 in `[0:v]`."""
         *safe, formats = SAFE_INPUT_OPTIONS
         own = OWN_FORMATS.get(PurePath(name).suffix)
         form = (f"{formats},{own}", "-f", own) if own else (formats,)
@@ -36,7 +38,7 @@ class Graph:
 
         Args:
             filters: The filters; empty texts are left out.
-            of: The labels of the inputs; none if the first filter makes its own picture or sound.
+            of: The labels of the inputs; empty if the first filter generates a picture or sound itself.
         """
         (end,) = self.add_split(*filters, of=of)
         return end

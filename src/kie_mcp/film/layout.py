@@ -16,49 +16,53 @@ USUAL_SIZE = (1280, 720)
 USUAL_RATE = Fraction(30)
 HIGHEST_RATE = Fraction(60)
 LARGEST_STILL_SIDE = 1080
-"""Largest short side, in pixels, of a film that has pictures and no clips."""
+"""Largest shorter side in pixels of a film that has picture files and no clips."""
 SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
-"""Short side in pixels and frame rate of GIF and WebP, whose files would be too large otherwise."""
+"""Largest shorter side in pixels and largest frame rate of a GIF or WebP, to keep its file small."""
 END_TOLERANCE = 0.5
-"""Seconds by which `end` may be later than the end of a source; the source then ends the clip."""
+"""Maximum seconds by which `end` may be after the end of a source; the clip or sound then ends with the source."""
 BREATH_SECONDS = 0.4
-"""Seconds for which a picture is still shown after its voice has ended."""
+"""Seconds for which a picture or clip is still shown after its voice has ended."""
 MUSIC_FADE_SECONDS = 2.0
+"""Default length in seconds of the fade-out of music that the end of the film cuts off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file in the private folder, under a name that this package chose."""
+    """A source file in the private folder, with its name there and its facts."""
 
     name: str
     facts: Facts
 
 
 Sources = Mapping[Ref, Source]
-"""The file for each reference in a timeline."""
+"""The source file for each reference to a file in a timeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One clip of a timeline with its position in the film. Lengths are multiples of the layout's `unit`."""
+    """One clip of a timeline with its position in the film. Times and lengths are in the layout's `unit`."""
 
     clip: Clip
     source: Source | None
+    """The file of the clip; None for a card."""
     voice: Source | None
+    """The file of the voice that is heard during the clip; None if there is no voice."""
     at: int
+    """Start of the piece in the film."""
     length: int
     fade: int
     """Length of the cross-fade with the piece before."""
 
     @property
     def picture(self) -> Picture | None:
-        """The picture of the piece's clip; None for a picture file, a card or a sound."""
+        """The video stream of the piece's source; None if the piece is a picture file, a card or a sound."""
         return self.source.facts.picture if self.source else None
 
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A sound of a timeline with its position in the film; times are in seconds."""
+    """A sound of a timeline with its lengths in the film; all lengths are in seconds."""
 
     source: Source
     sound: Sound
@@ -67,6 +71,7 @@ class Laid:
     seconds: float
     """Length in the film, which is longer than `there` if the sound is repeated."""
     fade_out: float
+    """Length of the fade-out at the end of the sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Layout:
     rate: Fraction
     """Frames per second."""
     unit: Fraction
-    """Length in seconds of one unit: a frame or, if the result is a sound file, a sample."""
+    """Length of one unit in seconds: a frame or, if the result is a sound file, a sample."""
     pieces: tuple[Piece, ...]
     sounds: tuple[Laid, ...]
     seconds: float
@@ -120,14 +125,17 @@ def lay_out(timeline: Timeline, sources: Sources) -> Layout:
 
 
 def choose_format(timeline: Timeline, sources: Sources) -> str:
-    """Return `mp4` if a timeline has anything to see, and `mp3` otherwise."""
+    """Return the default format of a film: `mp4` if the timeline shows a picture or a text, and `mp3` otherwise."""
     facts = [sources[each.source].facts for each in timeline.clips if each.source]
     is_seen = any(each.picture or each.still for each in facts) or any(each.title for each in timeline.clips)
     return "mp4" if is_seen or timeline.texts or timeline.lyrics else "mp3"
 
 
 def choose_size(timeline: Timeline, sources: Sources, kind: str) -> tuple[int, int]:
-    """Return the width and height of a film, in the wanted or the first clip's aspect ratio; both are even."""
+    """Return the width and height of a film, which are even.
+
+    The aspect ratio is the timeline's or, if the timeline has none, that of the first clip or picture file.
+    """
     facts = [sources[each.source].facts for each in timeline.clips if each.source]
     clips = [(each.picture.width, each.picture.height) for each in facts if each.picture]
     stills = [each.still for each in facts if each.still]
@@ -187,7 +195,11 @@ def _place_pieces(timeline: Timeline, sources: Sources, unit: Fraction) -> tuple
 
 
 def _measure_clip(number: int, clip: Clip, source: Source | None, voice: Source | None) -> float:
-    """Return the length of a clip in the film in seconds."""
+    """Return the seconds for which a clip is shown in the film.
+
+    Raises:
+        InvalidCall: When `start` or `end` is outside the source.
+    """
     spoken = voice.facts.seconds + BREATH_SECONDS if voice else 0
     if not source or source.facts.still:
         return clip.seconds or spoken or STILL_SECONDS
@@ -202,7 +214,14 @@ def _measure_clip(number: int, clip: Clip, source: Source | None, voice: Source 
 
 
 def _measure_sounds(timeline: Timeline, sources: Sources) -> float:
-    """Return the length of a film of sounds only: to the end of the last voice or effect, or else of the last music."""
+    """Return the length in seconds of a film that has only sounds.
+
+    The film ends with the last voice or effect or, if it has only music, with the last music. Sounds that loop do not
+    count.
+
+    Raises:
+        InvalidCall: When all sounds loop.
+    """
     if any(sound.loop for sound in timeline.sounds) and not any(not sound.loop for sound in timeline.sounds):
         raise InvalidCall("A sound that loops needs something else that has an end.", "Leave loop out.")
     ends = {

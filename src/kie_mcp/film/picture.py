@@ -1,4 +1,4 @@
-"""The picture of a film: bring every piece to one size, frame rate and colour, then join them in order."""
+"""The picture of a film: convert every piece to the same size, frame rate and colours, then join the pieces."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from kie_mcp.film.layout import Layout, Piece
 from kie_mcp.film.timeline import Fit
 
 ZOOM = 0.1
-"""Growth of a picture while it is shown, as a share of its size."""
+"""How much a picture file is zoomed while it is shown, as a share of its size."""
 ZOOM_SCALE = 2
-"""Factor by which a picture is made larger than the film before the zoom, so that each step is less than a pixel."""
+"""Factor by which a picture file is scaled up before the zoom, so that a step of the zoom is less than a pixel."""
 BLUR_SCALE = 8
-"""Factor by which the blurred background is made smaller than the film; blurring fewer pixels is faster."""
+"""Factor by which the background is scaled down before it is blurred, because blurring fewer pixels is faster."""
 HD_HEIGHT = 720
-"""Least height at which a clip without colour information counts as BT.709, as in players."""
+"""Smallest height in pixels at which a clip without colour information counts as BT.709, as players do."""
 COLORS = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 TONE_MAPPING = (
     "zscale=transfer=linear:npl=100",
@@ -28,19 +28,19 @@ TONE_MAPPING = (
 
 
 class Joined(NamedTuple):
-    """A label in a filter graph, with the number of frames or samples of its stream."""
+    """The label of a stream in a filter graph, and the stream's length in frames or samples."""
 
     label: str
     length: int
 
 
 def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
-    """Add the picture of all pieces to a graph, and return its label.
+    """Add the joined picture of all pieces to a graph, and return the picture's label.
 
     Args:
-        graph: The graph; the pieces become inputs of it.
+        graph: The graph, to which the pieces are added as inputs.
         layout: The positions of the pieces.
-        fit: How to fit pieces with another aspect ratio, unless a piece has its own `fit`.
+        fit: How to fit pieces with another aspect ratio into the film; a piece's own `fit` has priority.
     """
     shown = [Joined(add_piece(graph, layout, piece, piece.clip.fit or fit), piece.length) for piece in layout.pieces]
     joined = _join_cuts(graph, layout, shown)
@@ -55,8 +55,8 @@ def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
 
 
 def _steady(layout: Layout) -> str:
-    """Return the filter that sets the time base in which one frame is one unit, as `xfade` needs it."""
-    # The filter `fps` sets it too, but drops the last frame after `xfade`.
+    """Return the filter that sets the time base to the length of one frame, as `xfade` needs it."""
+    # The filter `fps` also sets the time base, but would drop the last frame after `xfade`.
     return f"settb={1 / layout.rate}"
 
 
@@ -65,7 +65,7 @@ def _fades(layout: Layout) -> list[int]:
 
 
 def _join_cuts(graph: Graph, layout: Layout, shown: list[Joined]) -> list[Joined]:
-    """Join each run of pieces between two cross-fades; the caller then joins the runs by the cross-fades."""
+    """Join the pieces between which there is no cross-fade, and return the groups that cross-fades have to join."""
     groups: list[list[Joined]] = []
     for piece, each in zip(layout.pieces, shown, strict=True):
         if piece.fade or not groups:
@@ -83,7 +83,7 @@ def _join_cuts(graph: Graph, layout: Layout, shown: list[Joined]) -> list[Joined
 
 
 def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
-    """Add the picture of one piece, with exactly as many frames as the piece has, and return its label."""
+    """Add the picture of one piece, with exactly `piece.length` frames, and return the picture's label."""
     whole = f"trim=end_frame={piece.length}"
     if piece.source and piece.source.facts.still:
         return _add_still(graph, layout, piece, fit)
@@ -98,10 +98,10 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     number = graph.add_input(piece.source.name, *options, "-t", format_number(seconds * clip.speed + 1))
     speed = f"setpts=PTS/{format_number(clip.speed)}" if clip.speed != 1 else ""
     end = clip.end or picture.seconds
-    # The clip is cut at `end` first, because its last frame is repeated while a longer voice is heard.
+    # The clip is cut at `end` before its last frame is repeated, because a longer voice needs this frame repeated.
     cut = f"trim=end={format_number((end - clip.start) / clip.speed)}" if end < picture.seconds else ""
     steady = f"fps={layout.rate}:start_time=0"
-    # The last frame is repeated until the piece ends, because a voice is longer or rounding left out a frame.
+    # The last frame is repeated until the piece ends: the voice may be longer, or rounding may have left out a frame.
     still = f"tpad=stop_mode=clone:stop_duration={format_number(seconds + 1)}"
     label = graph.add_chain(speed, cut, steady, still, whole, of=(f"[{number}:V:0]",))
     label = fit_picture(graph, label, picture, layout.size, fit)
@@ -109,7 +109,7 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
 
 
 def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int], fit: Fit) -> str:
-    """Scale a picture to the size of the film, set its colour information, and return its new label."""
+    """Scale and fit a picture to this size, convert its colours to BT.709, and return the label of the result."""
     width, height = size
     inner = scale_into((picture.width, picture.height), size)
     outer = scale_over((picture.width, picture.height), size)
@@ -133,17 +133,17 @@ def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int
 
 
 def scale_into(size: tuple[int, int], into: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest size with the same aspect ratio inside another size; one pixel of difference is ignored."""
+    """Return the largest size inside `into` with the aspect ratio of `size`; a difference of a pixel is ignored."""
     return _scale_by(size, into, min(Fraction(into[0], size[0]), Fraction(into[1], size[1])))
 
 
 def scale_over(size: tuple[int, int], over: tuple[int, int]) -> tuple[int, int]:
-    """Return the smallest size with the same aspect ratio that covers another size."""
+    """Return the smallest size that covers `over`, with the aspect ratio of `size`."""
     return _scale_by(size, over, max(Fraction(over[0], size[0]), Fraction(over[1], size[1])))
 
 
 def _scale_by(size: tuple[int, int], target: tuple[int, int], factor: Fraction) -> tuple[int, int]:
-    # Both sides have to be even. A side that differs from the target's by rounding only becomes equal to it.
+    # Both sides must be even. A side that is less than 2 pixels from the target's side becomes equal to that side.
     width, height = (
         each if abs(side * factor - each) < 2 else max(round(side * factor / 2) * 2, 2)
         for side, each in zip(size, target, strict=True)
@@ -152,13 +152,13 @@ def _scale_by(size: tuple[int, int], target: tuple[int, int], factor: Fraction) 
 
 
 def _scale(picture: Picture, size: tuple[int, int]) -> str:
-    # The tone mapping of HDR does the conversion of colours.
+    # For HDR, TONE_MAPPING converts the colours instead of the filter `scale`.
     matrix = f":in_color_matrix={_find_matrix(picture)}:out_color_matrix=bt709:out_range=tv"
     return f"scale={size[0]}:{size[1]}{'' if picture.is_hdr else matrix}"
 
 
 def _find_matrix(picture: Picture) -> str:
-    """Return a clip's colour matrix; if the clip has no such information, return the one that players assume."""
+    """Return a clip's colour matrix; if the clip does not state its matrix, return the matrix that players assume."""
     return picture.matrix or ("bt709" if picture.height >= HD_HEIGHT else "bt601")
 
 

@@ -1,7 +1,8 @@
-"""Plan: the one ffmpeg command that makes a film, computed from its timeline and the facts of its sources.
+"""Plan: the ffmpeg command that makes a film, computed from the film's timeline and the facts of its sources.
 
-This module reads, writes and runs nothing. A command has only file names that this package chose, for files in the
-private folder in which ffmpeg runs; the caller's texts are in files, never in the command.
+This module only computes: it reads and writes no files and runs no program. For safety, a command contains only file
+names that this package chose, of files in the private folder in which ffmpeg runs. The caller's texts are written to
+files, and are never in the command.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from kie_mcp.media.clips import ENCODERS, WITHOUT_METADATA
 
 JOIN_NAME = "join.txt"
 USUAL_LOUDNESS = -14.0
-"""Loudness in LUFS of a film with music or voices, as the large video sites play it."""
+"""Default loudness in LUFS of a film with mixed sounds; large video sites play their videos at this loudness."""
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", "-fps_mode", "passthrough")
 AAC = ("-c:a", "aac", "-b:a", "192k")
 MIME_TYPES = {
@@ -42,11 +43,11 @@ MIME_TYPES = {
     "jpg": "image/jpeg",
 }
 COPIED_SOUNDS = {"mp3": "mp3", "m4a": "aac", "flac": "flac"}
-"""For each format of a sound file, the codec that it can contain without new encoding."""
+"""For each format of a sound file, the codec that can be copied into this format without encoding it again."""
 SAME_LENGTH_SECONDS = 0.05
-"""Maximum seconds by which a copied sound may be longer than the timeline asks for."""
+"""Maximum difference in seconds between the length of a copied sound and the planned length."""
 END_SECONDS = 1.0
-"""Seconds at the end of a clip that are decoded to find its last frame."""
+"""Number of seconds at the end of a clip that are decoded to find the clip's last frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,11 @@ class Plan:
     seconds: float | None
     """Length of the result in seconds; None if it is a single frame."""
     frames: int | None
-    """Number of frames of the result; None if the number is unknown, or the result has no picture."""
+    """Number of frames of the result; None if the number is unknown, or if the result has no video."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Names and contents of the text files that have to be written before the run."""
+    """Contents of the text files that must be written before the run, by file name."""
     is_copied: bool = False
-    """Whether the result has the unchanged frames of the sources, because the picture is not encoded anew."""
+    """Whether the picture or sound of the sources is copied into the result without encoding it again."""
 
 
 def choose_loudness(timeline: Timeline, layout: Layout) -> float | None:
@@ -77,7 +78,7 @@ def choose_loudness(timeline: Timeline, layout: Layout) -> float | None:
 
 
 def plan_measurement(layout: Layout, gain_db: float | None = None) -> tuple[str, ...]:
-    """Return ffmpeg's arguments for measuring the loudness of a film; ffmpeg prints it at the end of its log."""
+    """Return ffmpeg's arguments for measuring the loudness of a film; ffmpeg's log ends with the loudness."""
     graph = Graph()
     label = add_sound(graph, layout, gain_db)
     label = graph.add_chain("ebur128=framelog=verbose", of=(label,))
@@ -97,10 +98,10 @@ def plan_film(
 
     Args:
         timeline: The timeline.
-        layout: The positions of its pieces and sounds.
-        sources: Its files.
-        gain_db: Decibels by which the sound is made louder, from the measurement; None if it is not changed.
-        lyrics: Lines of timed lyrics that become texts; empty for none.
+        layout: The positions of the timeline's pieces and sounds.
+        sources: The timeline's files.
+        gain_db: Decibels by which the sound is made louder, from the measurement; None if the loudness stays unchanged.
+        lyrics: Lines of timed lyrics that become texts; empty if there are no lyrics.
         sizes: Sizes of the sources in bytes, by name.
     """
     if layout.format in STILL_FORMATS:
@@ -126,7 +127,8 @@ def _plan_mp4(
     options: list[str] = []
     if copies_picture:
         files[JOIN_NAME] = build_join_list(layout)
-        # The clips are copied unchanged, so the filter that would repeat their parameters before each frame is off.
+        # `auto_convert` would insert a bitstream filter that repeats the codec parameters before each frame. It is off,
+        # because the clips are copied unchanged.
         number = graph.add_input(JOIN_NAME, "-safe", "1", "-auto_convert", "0")
         options += ["-copyts"]
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
@@ -178,7 +180,7 @@ def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Sh
         options = ("-c:v", "libwebp", "-quality", "80", "-loop", "0", "-fps_mode", "passthrough")
     name = f"film.{layout.format}"
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *options, *WITHOUT_METADATA, name)
-    # Programs count equal frames of an animation differently, so the number of frames is not checked.
+    # The number of frames is None (not checked), because programs count equal frames of an animation differently.
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, _write_burned(shown, layout))
 
 
@@ -198,14 +200,14 @@ def _plan_sound(timeline: Timeline, layout: Layout, sources: Sources, gain_db: f
         cover = graph.add_input(sources[timeline.cover].name)
         options += ("-map", f"{cover}:v:0", "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p")
         options += ("-disposition:v:0", "attached_pic")
-        # The cover of an MP3 is in an ID3 tag, which ffmpeg would not write without this option.
+        # The cover of an MP3 is in an ID3 tag. `WITHOUT_METADATA` forbids ID3 tags, so this option is replaced.
         metadata = (*WITHOUT_METADATA[: WITHOUT_METADATA.index("-id3v2_version")], "-id3v2_version", "3")
     arguments = (*graph.inputs, *complex_, *options, *metadata, name)
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, is_copied=bool(copied))
 
 
 def _find_copied_sound(timeline: Timeline, layout: Layout) -> Source | None:
-    """Return the source if it is the only one, and its sound can be copied unchanged; None otherwise."""
+    """Return the film's source if it is the only source and its sound can be copied unchanged; None otherwise."""
     if len(layout.pieces) != 1 or layout.sounds or timeline.loudness is not None:
         return None
     (piece,) = layout.pieces
@@ -217,7 +219,7 @@ def _find_copied_sound(timeline: Timeline, layout: Layout) -> Source | None:
 
 
 def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
-    """Return the plan for a picture of the last clip's last frame, in the clip's size unless another size is given."""
+    """Return the plan for one picture: the last frame of the last clip, in the clip's size unless a size is given."""
     graph, name = Graph(), f"film.{layout.format}"
     piece, source = layout.pieces[-1], layout.pieces[-1].source
     size, fit = layout.size, piece.clip.fit or timeline.fit
@@ -238,7 +240,7 @@ def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
         raise InvalidCall("The last clip has no picture.", "Nothing was made. Name a clip or picture last.")
     label = graph.add_chain("setsar=1", of=(label,))
     quality = ("-q:v", "2") if layout.format == "jpg" else ()
-    # Every frame is written to the same file, so that the last one stays.
+    # Every frame overwrites the same file, so at the end the file has the last frame.
     output = ("-f", "image2", "-update", "1", *quality, "-fps_mode", "passthrough")
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *output, *WITHOUT_METADATA, name)
     return Plan(arguments, name, MIME_TYPES[layout.format], None, None)

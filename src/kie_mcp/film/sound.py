@@ -1,4 +1,4 @@
-"""The sound of a film: the sound of each piece, voices, music that is lowered while a voice is heard, and effects."""
+"""The sound of a film: mix the sound of the pieces, voices, effects, and music that is lowered during voices."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,16 @@ DUCKING = "sidechaincompress=threshold=0.02:ratio=8:attack=20:release=500"
 SLOWEST_TEMPO = 0.5
 """Lowest speed factor of one `atempo` filter."""
 LIMITER = "alimiter=limit=0.84:attack=5:release=50:level=0:latency=1"
-"""Filter that keeps the peaks below -1.5 dB, so that no player distorts them."""
+"""Filter that limits the peaks to -1.5 dB, so that no player distorts them."""
 
 
 def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str:
     """Add all sounds of a film to a graph, and return the label of their mix.
 
     Args:
-        graph: The graph; the pieces and sounds become inputs of it.
-        layout: Their places.
-        gain_db: Decibels by which the mix is made louder, with its peaks limited; None if it is not changed.
+        graph: The graph, to which the pieces and sounds are added as inputs.
+        layout: The positions of the pieces and sounds.
+        gain_db: Decibels by which the mix is made louder, with limited peaks; None if the loudness stays unchanged.
     """
     voices = [_add_voice(graph, layout, piece) for piece in layout.pieces if piece.voice]
     voices += [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "voice"]
@@ -75,7 +75,7 @@ def _join_pieces(graph: Graph, layout: Layout) -> str:
 
 
 def _add_piece(graph: Graph, layout: Layout, piece: Piece) -> str:
-    """Add the sound of one piece, exactly as long as the piece is; silence if it has none."""
+    """Add the sound of one piece, exactly as long as the piece; a piece without sound gets silence."""
     samples = layout.to_samples(piece.length)
     whole = f"atrim=end_sample={samples}"
     clip, source = piece.clip, piece.source
@@ -107,7 +107,7 @@ def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
 
 
 def _add_laid(graph: Graph, laid: Laid) -> str:
-    """Add a sound of the timeline; silence is put before it until the second at which it begins."""
+    """Add a sound of the timeline, after silence from the start of the film to the second at which the sound begins."""
     sound = laid.sound
     track = laid.source.facts.track
     begin = sound.start + (track.starts if track else 0)

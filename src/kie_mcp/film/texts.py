@@ -1,4 +1,4 @@
-"""Write the texts of a film into subtitle files: ASS to burn them in, SRT to attach them. No filter contains a text."""
+"""Build the subtitle files of a film: ASS to burn texts in, SRT to attach them. No ffmpeg filter contains a text."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,15 +10,15 @@ from kie_mcp.text import make_visible
 
 BURNED_NAME, ATTACHED_NAME = "texts.ass", "texts.srt"
 WORD_JOINER = "\u2060"
-"""A character without width; after the first character of a command of ASS, it makes the command plain text."""
+"""A character without width; inserted after the first character of an ASS or SRT command, it makes it plain text."""
 FONT_NAME, FONTS_FOLDER = "Aileron", "fonts"
-"""The font that is part of Pillow; fontconfig takes letters that this font lacks from the machine's fonts."""
+"""Name of the font that is part of Pillow, and the folder for its file; letters it lacks come from other fonts."""
 SHORTEST_SECONDS, SECONDS_PER_LETTER, LONGEST_SECONDS = 1.5, 1 / 15, 8.0
 """Shortest time, time per letter and longest time, in seconds, for which a text without `end` is shown."""
 ALIGNMENTS = {"bottom": 2, "center": 5, "top": 8}
-"""ASS's numbers for the position of a text, which follow the layout of a number pad."""
+"""ASS's numbers for the positions of a text, as on a number pad: 2 is bottom centre, 8 is top centre."""
 LYRICS_LINE = re.compile(r"(\d+(?:\.\d+)?) (.+)")
-"""Matches a line of timed lyrics: the second at which it begins, and its words."""
+"""Matches a line of timed lyrics: the second at which the line begins, and the words of the line."""
 
 _HEAD = """\
 [Script Info]
@@ -40,7 +40,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A text, and the seconds of the film from which and until which it is shown."""
+    """A text, the start and end in seconds between which it is shown in the film, and the name of its ASS style."""
 
     text: str
     start: float
@@ -53,7 +53,7 @@ def collect_texts(timeline: Timeline, layout: Layout, lyrics: str = "") -> list[
 
     Args:
         timeline: The timeline.
-        layout: The positions of its clips.
+        layout: The positions of the timeline's clips.
         lyrics: Lines that begin with the second at which they are sung, as `suno_timestamped_lyrics` makes them.
     """
     titles = [
@@ -109,7 +109,7 @@ def escape(text: str) -> str:
 
 
 def build_srt(texts: Iterable[Shown]) -> str:
-    """Return the content of an SRT file; texts are escaped, so that none begins a tag or another subtitle."""
+    """Return the content of an SRT file; texts are escaped, so that no text begins a tag or another subtitle."""
     blocks = (
         f"{number}\n{_format_time(each.start, ',')} --> {_format_time(each.end, ',')}\n"
         + re.sub(r"[\\<{]|--(?=>)", rf"\g<0>{WORD_JOINER}", "\n".join(_split_lines(each.text)))

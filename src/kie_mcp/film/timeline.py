@@ -34,7 +34,7 @@ LONGEST_SECONDS = 3600
 STILL_SECONDS = 5
 """Seconds for which a picture or a card is shown if the caller gives no length."""
 
-# The limits are not in the schema, because every word of it takes room in a client's context.
+# `WithJsonSchema` leaves the limits out of the JSON schema, because a longer schema takes more of a client's context.
 AsNumber = WithJsonSchema({"type": "number"})
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS), AsNumber]
 StillSeconds = Annotated[float, Field(gt=0, le=600), AsNumber]

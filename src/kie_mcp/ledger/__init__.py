@@ -1,1 +1,1 @@
-"""The ledger: the database of tasks on disk, with its tables, its migrations and every SQL query."""
+"""The ledger: the database of tasks, with its tables, its migrations and all SQL queries."""

@@ -1,7 +1,7 @@
 """SQLAlchemy's asynchronous engine, without its object-relational mapper.
 
-The package `sqlalchemy.ext.asyncio` imports the mapper for its sessions. The ledger has no use for them, and the import
-would take a tenth of the time from the start of a server to its first create request.
+The package `sqlalchemy.ext.asyncio` imports the mapper for its session classes. The ledger does not use these classes,
+and the import would take a tenth of the time from the start of a server to its first create request.
 """
 
 import sys
@@ -18,7 +18,8 @@ else:
     def _import_engine() -> ModuleType:
         if PACKAGE in sys.modules:
             return sys.modules[PACKAGE]
-        # A package whose `__init__` has not run; whoever imports the package later gets the whole one.
+        # An empty package stands in for the real one, so that importing `engine` does not run the package's `__init__`.
+        # It is removed again below, so a later import of the package loads the real one.
         sys.modules[PACKAGE] = module_from_spec(find_spec(PACKAGE))
         try:
             return import_module(f"{PACKAGE}.engine")

@@ -1,4 +1,4 @@
-"""Changes: wake callers who wait for a task that another process watches, when that process writes to the ledger."""
+"""Wake the callers that wait for a task of another process as soon as that process changes the task in the ledger."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import anyio
 
 CALL = "call "
-"""Beginning of a message that has the id of a task for which KIE has called another process."""
+"""Prefix of a message that reports a callback from KIE; the rest of the message is the id of the task."""
 
 
 class Changes:
@@ -14,13 +14,13 @@ class Changes:
 
     def __init__(self) -> None:
         self.are_told = False
-        """Whether the database reports changes by other processes; if not, waiting callers have to read the row."""
+        """Whether the database reports changes by other processes; if not, waiting callers have to poll the ledger."""
         self.hear_call: Callable[[str], object] = lambda _: None
-        """A function that is called with the id of a task for which KIE has called another process."""
+        """Function that is called with the id of a task when another process has received KIE's callback for it."""
         self._waiting: defaultdict[str, list[anyio.Event]] = defaultdict(list)
 
     async def wait(self, id_: str) -> None:
-        """Wait until another process has changed the task with this id, or may have changed it."""
+        """Wait until another process has changed the task with this id, or until `tell_all()` is called."""
         event = anyio.Event()
         self._waiting[id_].append(event)
         try:
@@ -36,7 +36,7 @@ class Changes:
             event.set()
 
     def receive(self, payload: str) -> None:
-        """Handle what another process has sent: the id of a task that has changed, or that KIE has called for."""
+        """Handle a message from another process: the id of a changed task, or `CALL` and the id of a task."""
         if payload.startswith(CALL):
             self.hear_call(payload.removeprefix(CALL))
         else:

@@ -1,4 +1,4 @@
-"""Confirmation ids: the caller repeats a call with such an id after a person has agreed to the call's cost."""
+"""Confirmation ids: after a person has agreed to the cost of a call, the caller repeats the call with such an id."""
 
 import sqlalchemy as sa
 
@@ -8,7 +8,7 @@ from kie_mcp.ledger.tables import confirmations
 
 
 class Confirmations:
-    """The table of confirmation ids; each id is valid for one create, one idempotency key and a limited time."""
+    """The table of confirmation ids; each id is valid once, for one idempotency key and a limited time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -29,7 +29,7 @@ class Confirmations:
 async def add_confirmation(
     connection: AsyncConnection, id_: str, idempotency_key: str, now: float, seconds: float
 ) -> None:
-    """Do what `Confirmations.add()` does, in the open transaction of a connection."""
+    """Record a confirmation id as `Confirmations.add()` does, but in the open transaction of a connection."""
     await connection.execute(sa.delete(confirmations).where(confirmations.c.expires <= now))
     row = {"id": id_, "fingerprint": idempotency_key, "expires": now + seconds}
     await connection.execute(sa.insert(confirmations).values(**row))

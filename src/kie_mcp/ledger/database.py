@@ -1,6 +1,6 @@
-"""The database of the ledger: its transactions, and the changes that other processes make.
+"""The database of the ledger: transactions, locks, and notifications of changes by other processes.
 
-The subclasses in `sqlite.py` and `postgresql.py` open a database.
+`Database` is abstract; its subclasses in `sqlite.py` and `postgresql.py` connect to a real database.
 """
 
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ class Database(ABC):
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Run a transaction that only reads."""
         # If a transaction is cancelled, the thread of SQLite's driver never ends and keeps the process alive. The
-        # shield prevents this.
+        # shield prevents the cancellation.
         with anyio.CancelScope(shield=True):
             async with self._engine.begin() as connection:
                 yield connection
@@ -47,19 +47,19 @@ class Database(ABC):
 
     @asynccontextmanager
     async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
-        """Run a writing transaction; all processes run such transactions with the same purpose one after the other."""
+        """Run a transaction that writes and holds a lock: at most one such transaction per purpose runs at a time."""
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection
 
     async def send_call(self, id_: str) -> bool:
-        """Tell the process that watches a task that KIE has called; return False if this database tells nobody."""
+        """Report KIE's callback for a task to the process that watches it; return False if this is not possible."""
         del id_
         return False
 
     @abstractmethod
     async def open_beside(self, folder: Path, schema: str) -> Self:
-        """Open another ledger's database in the same place: a file in the folder, or a schema in PostgreSQL.
+        """Open the database of another ledger: a file in `folder` or, in PostgreSQL, a schema of the same database.
 
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
@@ -67,15 +67,15 @@ class Database(ABC):
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Wait until no other transaction holds the lock with this purpose, and hold it until this transaction ends."""
+        """Acquire the lock for a purpose until this transaction ends; wait while another transaction holds the lock."""
 
     @abstractmethod
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time that all processes share, in seconds since 1970; `now` is the time of this process."""
+        """Return the time that all processes have to use, in seconds since 1970; `now` is the time of this process."""
 
     @abstractmethod
     async def listen(self) -> None:
-        """Report changes by other processes to `changes`, in an endless loop; return if the database reports none."""
+        """Pass changes by other processes to `changes` in an endless loop; return at once if this is not possible."""
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Run a query in a new transaction, and return its rows."""
@@ -89,6 +89,6 @@ async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list
 
 
 async def dispose(engine: AsyncEngine) -> None:
-    """Close all connections, also when the caller is cancelled."""
+    """Close all connections of an engine, even if the caller is cancelled."""
     with anyio.CancelScope(shield=True):
         await engine.dispose()

@@ -1,4 +1,4 @@
-"""Look at a PostgreSQL database for the ledger, without creating or changing anything."""
+"""Check whether a PostgreSQL database can hold the ledger, without creating or changing anything."""
 
 from dataclasses import dataclass
 
@@ -18,20 +18,20 @@ CAN_HAVE_EXTENSION = """
 
 @dataclass(frozen=True, slots=True)
 class DatabaseInspection:
-    """What was found in a database."""
+    """The facts about a PostgreSQL database and the ledger in it."""
 
     server: str
-    """The version of the server."""
+    """The version of the PostgreSQL server."""
     version: str
-    """The version of the ledger's tables; empty if there are none yet."""
+    """The version of the ledger's tables; empty if there are no tables yet."""
     tasks: int
-    """Number of tasks."""
+    """Number of tasks in the ledger."""
     lacks: str
-    """What the user of the database lacks to make the ledger there; empty if nothing."""
+    """The right or extension that is missing to create the ledger in the database; empty if nothing is missing."""
 
 
 async def inspect_database(url: str, schema: str) -> DatabaseInspection:
-    """Look at a database.
+    """Inspect a PostgreSQL database.
 
     Args:
         url: URL of the database.

@@ -1,4 +1,4 @@
-"""SQL expressions that are written differently for SQLite and for PostgreSQL."""
+"""SQL expressions that compile to different SQL for SQLite and for PostgreSQL."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from kie_mcp.ledger.tables import LATEST, prompts, tasks
 
 SHORTEST_WORD = 3
-"""Number of characters of the shortest word that SQLite's index of the prompts finds."""
+"""Fewest characters of a word that SQLite's index of the prompts can find, because the index has trigrams."""
 MOST_WORDS = 16
 """Maximum number of words that are looked up in SQLite's index; FTS5 refuses more than a few hundred."""
 
@@ -52,14 +52,14 @@ def _find_day_in_sqlite(element: LocalDay, compiler: SQLCompiler, **how: Any) ->
 
 @compiles(LocalDay, "postgresql")
 def _find_day_in_postgresql(element: LocalDay, compiler: SQLCompiler, **how: Any) -> str:
-    # A connection has the time zone of this process.
+    # `to_char` uses the connection's time zone, which `postgresql.py` sets to the time zone of this process.
     (seconds,) = element.clauses
     day = sa.func.to_char(sa.func.to_timestamp(seconds), "YYYY-MM-DD")
     return compiler.process(sa.case((seconds.between(0, LATEST), day)), **how)
 
 
 class HasWords(sa.ColumnElement[bool]):
-    """True for a task whose prompt contains all of the given words, which have to be folded like the index."""
+    """True for a task whose prompt contains all of the given words; `prompts.fold()` must have folded the words."""
 
     inherit_cache = False
     type = sa.Boolean()
@@ -74,7 +74,7 @@ def _match_in_sqlite(element: HasWords, compiler: SQLCompiler, **how: Any) -> st
 
 
 def _match_words(words: list[str]) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield conditions: the long words are looked up in the index, and the others in the prompts that remain."""
+    """Yield a condition that looks up the long words in the index, and one that searches the prompts for all words."""
     if long := [word for word in words[:MOST_WORDS] if len(word) >= SHORTEST_WORD]:
         phrases = " ".join('"' + word.replace('"', '""') + '"' for word in long)
         matches = sa.select(prompts.c.rowid).where(sa.literal_column("prompts").op("MATCH")(phrases))
@@ -85,6 +85,6 @@ def _match_words(words: list[str]) -> Iterator[sa.ColumnElement[bool]]:
 
 @compiles(HasWords, "postgresql")
 def _match_in_postgresql(element: HasWords, compiler: SQLCompiler, **how: Any) -> str:
-    # Its index of trigrams serves LIKE.
+    # PostgreSQL uses its trigram index for the LIKE that `contains()` compiles to.
     found = (prompts.c.prompt.contains(word, autoescape=True) for word in element.words)
     return compiler.process(tasks.c.number.in_(sa.select(prompts.c.rowid).where(*found)), **how)

@@ -1,4 +1,4 @@
-"""Create the folders of the ledger and of the sandbox, which only their owner may read."""
+"""Create folders that only their owner may read, for the ledger and the sandbox."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from kie_mcp.ledger.tables import NEWEST, metadata, tasks, versions
 SQLITE_VERSION = sqlite3.sqlite_version
 NEWEST_VERSION = int(NEWEST)
 MOST_ROWS = 10_000
-"""Largest number of rows that are checked; this takes about a second."""
+"""Largest number of rows that are checked; checking so many takes about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Inspection:
     tasks: int
     """Number of tasks."""
     broken: int
-    """Number of broken rows among the newest MOST_ROWS; 0 if the tables are not of the newest version."""
+    """Number of broken rows among the newest MOST_ROWS rows; 0 if the tables have an older version."""
 
 
 def inspect_ledger(folder: Path) -> Inspection | None:
-    """Inspect the ledger in a folder; return None if there is none.
+    """Inspect the ledger in a folder; return None if the folder has no ledger.
 
     Raises:
         ConfigurationError: When the file cannot be read or is broken.
@@ -54,7 +54,7 @@ def inspect_ledger(folder: Path) -> Inspection | None:
 
 
 def find_sqlite_fault() -> str:
-    """Return why this machine's SQLite cannot hold a ledger, in SQLite's words; empty if it can."""
+    """Return SQLite's error message if this machine's SQLite cannot create the ledger's tables; empty if it can."""
     engine = sa.create_engine("sqlite://")
     try:
         with engine.connect() as connection:
@@ -69,8 +69,8 @@ def find_sqlite_fault() -> str:
 def _connect(path: Path) -> sqlite3.Connection:
     """Open the file for reading only.
 
-    While a server has the file open, there are two more files beside it. Without them, SQLite would create them, unless
-    it is told that nobody changes the file.
+    While a server has the file open, the files `-wal` and `-shm` are beside it. If these files are missing, the option
+    `immutable` prevents SQLite from creating them.
     """
     is_in_use = all(path.with_name(FILE_NAME + ending).exists() for ending in ("-wal", "-shm"))
     mode = "mode=ro" if is_in_use else "mode=ro&immutable=1"

@@ -1,4 +1,4 @@
-"""Leases: while a process renews its lease, it keeps its tasks; when the lease ends, other processes take them over."""
+"""Leases: a process renews its lease to keep its tasks; if the lease ends, other processes may take over the tasks."""
 
 import sqlalchemy as sa
 
@@ -8,7 +8,7 @@ from kie_mcp.ledger.tables import servers, tasks
 from kie_mcp.ledger.task import Task
 
 LEASE_SECONDS = 15.0
-"""Seconds from the renewal of a process's lease to its end; then other processes may take over the process's tasks."""
+"""Length of a lease in seconds; when a process's lease has ended, other processes may take over the process's tasks."""
 
 
 class Leases:
@@ -22,7 +22,7 @@ class Leases:
 
         Args:
             server: Id of the process.
-            now: The time of this process, in seconds since 1970; PostgreSQL's own counts there.
+            now: The time of this process, in seconds since 1970; PostgreSQL uses its own time instead.
         """
         async with self._database.exclusive("leases") as connection:
             now = await self._database.read_time(connection, now)
@@ -41,16 +41,17 @@ class Leases:
         Args:
             id_: The ledger's id of the task.
             server: Id of the process that claims the task.
-            now: The time of this process, in seconds since 1970; PostgreSQL's own counts there.
+            now: The time of this process, in seconds since 1970; PostgreSQL uses its own time instead.
 
         Returns:
-            The task as it is in the ledger now; None when another live process watches the task, or when the task needs
-            no more polling or downloading.
+            The task, freshly read from the ledger; None when another live process watches the task, or when the task
+            needs no more polling or downloading.
         """
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             claimable = sa.select(tasks.c.id).where(tasks.c.id == id_, _is_claimable(server, now))
-            # SQLite has one lock for all rows. PostgreSQL locks this one, unless another process is just writing it.
+            # PostgreSQL locks this row, or skips it if another process has locked it. For SQLite, SQLAlchemy leaves
+            # this lock out, because SQLite's write lock covers all rows.
             free = tasks.c.id.in_(claimable.with_for_update(skip_locked=True))
             if not (await connection.execute(sa.update(tasks).where(free).values(watcher=server))).rowcount:
                 return None

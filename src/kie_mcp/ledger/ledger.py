@@ -1,7 +1,7 @@
-"""The ledger: it records each paid task before its create request is sent to KIE, and data that processes share.
+"""The ledger: the database that records each paid task before the task's create request is sent to KIE.
 
-Several processes may use the ledger's file at the same time. Changes that must not happen twice, such as recording a
-task, run in a transaction that acquires the write lock first.
+Several processes may use the same ledger at the same time. Changes that must not happen twice, such as recording a
+task, run in a transaction that acquires a lock first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,21 +39,21 @@ LedgerError = sa.exc.SQLAlchemyError
 
 def is_postgresql_error(error: Exception) -> bool:
     """Return whether an error is from a ledger on PostgreSQL."""
-    # Only on PostgreSQL, a transaction may wait too long for a connection.
+    # Only on PostgreSQL, a transaction can wait too long for a connection or an answer, and raise this `TimeoutError`.
     cause = getattr(error, "orig", None)
     return isinstance(error, sa.exc.TimeoutError) or type(cause).__module__.startswith("psycopg")
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Credits that count against the caps: the charge of each task; until it is known, the task's reserved credits."""
+    """Credits that count against the caps: each task counts its charge or, while that is unknown, its reservation."""
 
     day: float
     """Credits charged or reserved for tasks of the last 24 hours, in all sessions."""
     session: float
     """Credits charged or reserved for all tasks of one session (one server process)."""
     hour: float = 0
-    """Credits charged or reserved in the last hour, in all sessions, for tasks after the last confirmed one."""
+    """Credits charged or reserved in the last hour, in all sessions, for the tasks since the last confirmed task."""
 
 
 class Ledger:
@@ -79,13 +79,13 @@ class Ledger:
         busy_seconds: float = BUSY_SECONDS,
         revisions: Revisions = REVISIONS,
     ) -> Self:
-        """Open the ledger; create it when it does not exist, or upgrade one of an older version.
+        """Open the ledger; create the ledger if it does not exist, or upgrade it if it has an older version.
 
         Args:
-            folder: Folder of the SQLite file, which is created when it does not exist.
-            url: URL of a PostgreSQL database, which then takes the place of the file; empty for the file.
-            schema: Name of the tables' schema in PostgreSQL.
-            busy_seconds: Longest time that a transaction waits for others or for the database, in seconds.
+            folder: Folder of the SQLite file; the folder is created if it does not exist.
+            url: URL of a PostgreSQL database, which is used instead of the SQLite file; empty for the file.
+            schema: Name of the schema that has the tables in PostgreSQL.
+            busy_seconds: Longest time that a transaction waits for other transactions or for the database, in seconds.
             revisions: The revisions of the tables.
 
         Raises:
@@ -111,7 +111,7 @@ class Ledger:
     ) -> Task | None:
         """Record a new task, unless the ledger has the task already, the call is a repetition, or `check` raises.
 
-        If the confirmation id is valid for the task, `task.confirmed` becomes true, and recording uses the id up.
+        If the confirmation id is valid for the task, `task.confirmed` becomes True, and the id cannot be used again.
 
         Args:
             task: The new task; the process whose id is `task.session` becomes its watcher.
@@ -135,7 +135,7 @@ class Ledger:
                 earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
             ):
                 return earlier
-            # The confirmation of a batch also confirms its items.
+            # A part or an item may be confirmed already, because its whole or batch was confirmed; it stays confirmed.
             task.confirmed |= await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
                 check(await _sum_spent(connection, task))
@@ -146,20 +146,20 @@ class Ledger:
     async def split_confirmation(
         self, whole: Task, confirm: str, check: Callable[[Spent], None], parts: Mapping[str, str], seconds: float
     ) -> bool:
-        """Check the total cost of several tasks, and replace the confirmation for all of them by one for each.
+        """Check the total cost of several tasks, and replace their common confirmation id by one id for each task.
 
         Args:
-            whole: A task with the total cost, which is not recorded.
+            whole: A task with the total cost of the tasks; this task is not recorded.
             confirm: The confirmation id for all tasks together; empty if there is none.
-            check: The function that `add()` takes.
-            parts: For each new confirmation id, the idempotency key of the task that the id is for.
+            check: Function that raises an error if the total cost is not allowed, as in `add()`.
+            parts: For each new confirmation id, the idempotency key of the task that the id confirms.
             seconds: Seconds for which the new confirmation ids are valid.
 
         Returns:
-            Whether the new confirmation ids were recorded, which needs a valid `confirm`.
+            Whether `confirm` was valid, so that the new confirmation ids were recorded.
 
         Raises:
-            Exception: The error that `check` raised; `confirm` is not used up.
+            Exception: The error that `check` raised; `confirm` stays valid.
         """
         async with self.database.exclusive("tasks") as connection:
             whole.confirmed = await use_confirmation(connection, confirm, whole.idempotency_key, whole.created)
@@ -170,7 +170,7 @@ class Ledger:
         return whole.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
-        """Return the earlier task that a repeated call gets instead of a new task.
+        """Return the earlier task that a repeated call returns instead of creating a new task.
 
         Args:
             idempotency_key: Idempotency key of the call.
@@ -183,18 +183,18 @@ class Ledger:
             return await _find_repeated(connection, idempotency_key, since)
 
     async def find_newest(self, idempotency_key: str) -> Task | None:
-        """Return the newest task with this idempotency key, in any state; None if there is none."""
+        """Return the newest task with this idempotency key, in any state; None if there is no such task."""
         query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key)
-        # Of two rows of the same moment, the one that was added later has the higher number.
+        # If two rows were created at the same time, the row that was added later has the higher number.
         found = await self._select_tasks(query.order_by(tasks.c.created.desc(), tasks.c.number.desc()).limit(1))
         return found[0] if found else None
 
     async def find_parts(self, id_: str) -> list[Task]:
-        """Return the parts that were made for the whole with this id, oldest first."""
+        """Return the parts of the whole (a task that KIE makes in parts) with this id, oldest first."""
         return await self._select_tasks(sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created))
 
     async def spent(self, task: Task) -> Spent:
-        """Return the credits that count against the caps for a task: in the 24 hours before it, and in its session."""
+        """Return the credits that count against the caps for a task: of the day and hour before it, and its session."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, task)
 
@@ -203,23 +203,24 @@ class Ledger:
 
         Args:
             task: The task.
-            watcher: The id of the process that watches the task. If another process has taken the task over and saved
-                its files, nothing is written, because this process knows an earlier state; and an edit that another
-                process has made does not fail any more. Empty for any process.
+            watcher: The id of the process that saves the task; empty to save in any case. If another process has taken
+                the task over and saved its files, nothing is written, because this process knows an older state. A
+                failure or expiry never overwrites a saved success.
         """
         statement = update_task(task)
         if watcher:
-            # Only a saved success stays: another process may have called a task unknown whose id this process knows.
+            # Only a saved success is protected. Any other final state may be wrong: another process may have recorded
+            # a task as unknown, although this process has received KIE's id of the task.
             is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
             is_ours = sa.false() if task.state in WITHOUT_RESULT else tasks.c.watcher == watcher
             statement = statement.where(sa.or_(is_open, is_ours))
             if not task.kie_id:
-                # If the row has KIE's id and this process does not know it, this process has an earlier state, too.
+                # If the row has KIE's id, but this process does not know the id, this process has an older state.
                 statement = statement.where(tasks.c.kie_id.is_(None))
         await self._execute(statement)
 
     async def cancel(self, task: Task) -> None:
-        """Save only `task.cancelled`, the time when the caller stopped waiting for the task."""
+        """Save only the attribute `cancelled` of a task: the time when the caller stopped waiting for the task."""
         await self._execute(sa.update(tasks).where(tasks.c.id == task.id).values(cancelled=task.cancelled))
 
     async def find(self, id_: str) -> Task | None:
@@ -239,11 +240,11 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the earlier tasks that a task's arguments name: the ledger's ids, or else KIE's ids."""
+        """Return the ids of the tasks that a task's arguments name: the ledger's id, or KIE's if not in the ledger."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
-        """Return, for the id of each task in a list, the ids of the earlier tasks that its arguments name."""
+        """Return, by the id of each task in a list, the ids of the earlier tasks that the task's arguments name."""
         referenced = {task.id: lineage.referenced_ids(task.arguments) for task in task_list}
         kie_ids = {id_ for ids in referenced.values() for id_ in ids}
         query = sa.select(tasks.c.id, tasks.c.kie_id).where(tasks.c.kie_id.in_(kie_ids))
@@ -267,7 +268,7 @@ class Ledger:
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
-        """Return a page of tasks, newest first, without the parts of wholes.
+        """Return a page of tasks, newest first; the parts of wholes are left out.
 
         Args:
             states: Only tasks in these states; empty means all.
@@ -279,7 +280,7 @@ class Ledger:
             credits_range: Only tasks that cost at least the first and at most the second number of credits; None for no
                 limit. Until a task's charge is known, its reserved credits count.
             made_from: Only tasks whose arguments name a task with one of these ids.
-            batches: Whether batches are in the page, beside their items.
+            batches: Whether to list batches too; the items of batches are listed in any case.
             marked: Only tasks that have each of these marks.
             unmarked: Only tasks that have none of these marks.
             before: Time of creation and id of the last task on the previous page; None for the first page.
@@ -309,11 +310,11 @@ class Ledger:
         return await self._select_tasks(query)
 
     async def ran_alone(self, task: Task, *, since: float | None = None, refund_seconds: float = 0) -> bool:
-        """Return whether no other task in the ledger, of any process, has run since a time.
+        """Return whether no other task in the ledger, of any process, has run since a given time.
 
         Args:
-            task: The task, which is not counted itself.
-            since: The time, in seconds since 1970; None for the creation of the task.
+            task: The task that may have run.
+            since: The time, in seconds since 1970; None for the time when the task was created.
             refund_seconds: Seconds for which a failed task counts as running after its end.
         """
         since = task.created if since is None else since
@@ -323,14 +324,15 @@ class Ledger:
             tasks.c.finished >= since,
             sa.and_(tasks.c.state == "failed", tasks.c.finished >= since - refund_seconds),
             # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
-            # Such a task counts as running for a day.
+            # Such a task counts as running for a day after its creation.
             sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > since - 24 * 3600),
-            # A task with a higher number was recorded later, even if the clock was set back since.
+            # Numbers do not depend on the clock: a task with a higher number was recorded later than this task.
             *(tasks.c.number > row["number"] for row in number),
         ]
-        # A whole and a batch cost nothing themselves; their parts and items are tasks as well. Nor does an edit.
+        # Wholes, batches and edits cost nothing themselves. The parts of wholes and the items of batches are tasks of
+        # their own, so they are found anyway.
         others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
-        # SQLite uses its indexes for one condition at a time; for all conditions in one query, it reads every task.
+        # There is one query for each condition, because SQLite would use no index for one query with all conditions.
         queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
         for query in queries:
             if await self.database.select(query):
@@ -338,7 +340,7 @@ class Ledger:
         return True
 
     async def is_idle(self) -> bool:
-        """Return whether no task in the ledger, of this process or another one, runs now."""
+        """Return whether no task in the ledger runs now, neither of this process nor of another one."""
         running = tasks.c.finished.is_(None), tasks.c.state != "prepared"
         return not await self.database.select(sa.select(tasks.c.id).where(*running).limit(1))
 
@@ -351,7 +353,7 @@ class Ledger:
 
 
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
-    # A repeated call gets a task that is still running even after the repeat window has ended.
+    # A task that is still running is found even if it was created before the repeat window.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
     same = (tasks.c.fingerprint == idempotency_key, in_window, tasks.c.state.not_in(WITHOUT_RESULT))
     rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(tasks.c.created.desc()).limit(1))
@@ -359,19 +361,21 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
-    """Return the credits that were charged or are reserved for tasks before this one: in its day, hour and session."""
+    """Return the credits charged or reserved in the day and the hour before a task's creation, and in its session."""
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
     refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
-    # The items of a batch count what they cost; until it has ended, it counts what its other items may cost.
+    # The items of a batch count as tasks of their own. Until the batch ends, its own row counts the credits that are
+    # reserved for the items that have no row yet.
     of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
     counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
-    # The value of a broken row is ignored: it could lift a cap, or use it up for a day.
+    # An impossible value of a broken row counts as 0. Otherwise, it could lift a cap, or use up a cap for a day.
     cost = sa.case((counted.between(0, MOST_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
     in_day = tasks.c.created > task.created - 24 * 3600
     in_hour = tasks.c.created > task.created - 3600
-    # Rows are numbered in the order in which they were recorded. Times of creation may be in another order.
+    # The last confirmed task is found by its number: the numbers are in the order of recording, but the times of
+    # creation may not be.
     last_yes = (
         sa.select(sa.func.max(tasks.c.number)).where(in_hour, tasks.c.confirmed).correlate(None).scalar_subquery()
     )

@@ -1,4 +1,4 @@
-"""Lineage: the earlier tasks whose results a task uses, found in the task's arguments."""
+"""Lineage: find the earlier tasks whose results a task uses, by the ids in the task's arguments."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,13 +7,13 @@ from typing import Any
 OUR_ID = re.compile(r"(?:^|[:-])(t_[a-z2-9]{12})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
 """Matches a text that ends with the ledger's id of a task: `task:<id>#<n>`, `<id>`, or the name of a saved file."""
 ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
-"""Matches a whole text that is the ledger's or KIE's id of a task, also as `task:<id>` or `<id>#<n>`."""
+"""Matches a whole text that may be the ledger's or KIE's id of a task, also as `task:<id>` or `<id>#<n>`."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)
 """Matches the names of arguments that hold a task's id, such as `task_id`."""
 
 
 def referenced_ids(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the ids (the ledger's or KIE's) of all tasks that some arguments name; each id occurs once."""
+    """Return the ids (the ledger's or KIE's) of all tasks that the arguments of a task name; each id occurs once."""
     return list(dict.fromkeys(_find_ids(arguments)))
 
 
@@ -40,5 +40,5 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def reference_texts(id_: str) -> tuple[str, ...]:
-    """Return texts to search for in JSON: if arguments name the task with this id, they contain one of these texts."""
+    """Return the texts to search for in the JSON of arguments: arguments that name the task contain one of them."""
     return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"

@@ -1,4 +1,4 @@
-"""Marks: what users note about tasks in the library page: favourites, tags, and whose files are in the trash."""
+"""Marks that users give to tasks in the library page: favourite, tags, and trashed (files moved to the trash)."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,19 +8,19 @@ from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.tables import marks, tasks
 
 FAVOURITE, TRASHED = "favourite", "trashed"
-"""The mark of a favourite, and that of a task whose files were moved to the trash."""
+"""The mark of a favourite task, and the mark of a task whose files were moved to the trash."""
 TAG = "tag:"
-"""Beginning of a mark that is a tag; the rest is the tag."""
+"""Prefix of a mark that is a tag; the rest of the mark is the name of the tag."""
 
 
 class Marks:
-    """The table of marks."""
+    """The table of marks: reads and changes the marks of tasks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, task_ids: Sequence[str]) -> dict[str, list[str]]:
-        """Return the marks of each of these tasks, in order of the alphabet."""
+        """Return the marks of each of these tasks, in alphabetical order."""
         found: dict[str, list[str]] = {id_: [] for id_ in task_ids}
         query = sa.select(marks).where(marks.c.task.in_(task_ids)).order_by(marks.c.mark)
         for row in await self._database.select(query) if found else ():
@@ -28,12 +28,12 @@ class Marks:
         return found
 
     async def set(self, task_id: str, marked: Collection[str], *, of: str = "") -> None:
-        """Give a task these marks, and take away its others.
+        """Replace the marks of a task by these marks.
 
         Args:
-            task_id: The task.
-            marked: The marks that it has from now on.
-            of: Change only marks that begin with this text; empty for all.
+            task_id: Id of the task.
+            marked: The new marks of the task.
+            of: Delete only old marks that begin with this text; empty to delete all old marks.
         """
         async with self._database.exclusive("marks") as connection:
             begins = marks.c.mark.startswith(of, autoescape=True)
@@ -42,7 +42,7 @@ class Marks:
                 await connection.execute(sa.insert(marks), rows)
 
     async def list_tags(self) -> list[str]:
-        """Return all tags, in order of the alphabet."""
+        """Return all tags, in alphabetical order."""
         query = sa.select(marks.c.mark).where(marks.c.mark.startswith(TAG)).distinct().order_by(marks.c.mark)
         return [row["mark"].removeprefix(TAG) for row in await self._database.select(query)]
 

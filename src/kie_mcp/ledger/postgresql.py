@@ -39,9 +39,9 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
 """Maximum seconds of one statement, and of a pause between two statements of a transaction."""
 PATIENCE_SECONDS = 2
-"""Seconds that a transaction waits for an answer after the time in which the database should have ended it."""
+"""Extra seconds that a transaction waits for the database after the database's own timeouts should have ended it."""
 PAUSE_SECONDS = 1
-"""Seconds between two attempts to listen for changes again, and between two looks for newly opened schemas."""
+"""Seconds between two attempts to listen for changes again, and between two checks for newly opened schemas."""
 
 
 class PostgresqlDatabase(Database):
@@ -54,16 +54,16 @@ class PostgresqlDatabase(Database):
         self._schema = schema
         self._busy_seconds = busy_seconds
         self._is_guest = heard is not None
-        """Whether the connections belong to another object of this class, whose tables they find otherwise."""
+        """Whether this object is a guest: it uses the connections of another object, and must select its own schema."""
         self._heard = {} if heard is None else heard
-        """The schemas on these connections in which others may change tasks, each with who waits for that."""
+        """For each schema that is open on these connections, the callers who wait for changes in this schema."""
         self._heard[schema] = self.changes
 
     @classmethod
     async def open(
         cls, url: str, schema: str, *, busy_seconds: float = BUSY_SECONDS, revisions: Revisions = REVISIONS
     ) -> Self:
-        """Connect to a database; create the schema if it does not exist, or upgrade an older one.
+        """Connect to a database; create the schema if it does not exist, or upgrade its tables if they are older.
 
         Args:
             url: URL of the database, such as `postgresql://user:password@host/name`.
@@ -87,7 +87,7 @@ class PostgresqlDatabase(Database):
         return database
 
     async def open_beside(self, folder: Path, schema: str) -> Self:
-        """Open another schema, on the same connections."""
+        """Open another schema on the same connections."""
         del folder
         database = type(self)(self._engine, schema, self._busy_seconds, self._heard)
         try:
@@ -100,14 +100,14 @@ class PostgresqlDatabase(Database):
         return database
 
     async def close(self) -> None:
-        """Close all connections, if they are this object's own."""
+        """Close all connections; a guest (an object that uses another object's connections) leaves them open."""
         if self._is_guest:
             self._heard.pop(self._schema, None)
         else:
             await super().close()
 
     async def upgrade(self, revisions: Revisions) -> None:
-        """Create the schema, or upgrade its tables, unless another process has done that."""
+        """Create the schema or upgrade its tables, unless the tables already have the newest version."""
         async with self.reading() as connection:
             if await connection.run_sync(find_version, revisions) == revisions.newest:
                 return
@@ -115,19 +115,20 @@ class PostgresqlDatabase(Database):
         async with self._engine.begin() as connection:
             await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             await self.lock(connection, "migration")
-            # After a wait for a lock, `to_regnamespace` may say what it knew before; a query of the table does not.
+            # After the wait for the lock, `to_regnamespace` may return a cached answer from before the wait. A query of
+            # the table `pg_namespace` returns the present state.
             known = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
             if not await connection.scalar(known, {"name": self._schema}):
                 await connection.execute(sa.schema.CreateSchema(self._schema))
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
-            # The extension may be in another schema, if somebody else has created it.
+            # The extension is in another schema if someone created it there before.
             place = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
             await _find_tables_in(connection, f"{self._schema}, {await connection.scalar(place)}")
             await connection.run_sync(migrate, revisions)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction; if the database does not answer, end it.
+        """Run a transaction; if the database does not answer in time, end the transaction.
 
         Raises:
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
@@ -137,14 +138,14 @@ class PostgresqlDatabase(Database):
         with anyio.move_on_after(seconds, shield=True) as scope:
             async with self._engine.begin() as connection:
                 if self._is_guest:
-                    # The end of the transaction takes this back, so no other schema's transaction begins with it.
+                    # This setting ends with the transaction, so the next user of the connection has the default schema.
                     await _find_tables_in(connection, self._schema)
                 yield connection
         if scope.cancelled_caught:
             raise sa.exc.TimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
 
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Acquire the advisory lock for this ledger and purpose."""
+        """Acquire PostgreSQL's advisory lock for this schema and purpose."""
         key = sa.func.hashtextextended(f"{self._schema}: {purpose}", 0)
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
@@ -155,9 +156,9 @@ class PostgresqlDatabase(Database):
         return float((await connection.execute(time)).scalar_one())
 
     async def listen(self) -> None:
-        """Report changes by other processes to `changes`, in an endless loop; connect again after a lost connection.
+        """Pass changes by other processes to `changes` in an endless loop; connect again after a lost connection.
 
-        One connection listens for the changes in all schemas of this process, so a guest has nothing to do.
+        One connection listens for the changes in all schemas of this process, so a guest returns at once.
         """
         if self._is_guest:
             return
@@ -175,7 +176,7 @@ class PostgresqlDatabase(Database):
             await anyio.sleep(PAUSE_SECONDS)
 
     async def send_call(self, id_: str) -> bool:
-        """Tell the process that watches a task that KIE has called."""
+        """Report a callback from KIE to all processes, among them the process that watches the task; return True."""
         async with self.writing() as connection:
             await connection.execute(sa.select(sa.func.pg_notify(self._schema, f"{CALL}{id_}")))
         return True
@@ -192,9 +193,9 @@ class PostgresqlDatabase(Database):
             for schema, changes in self._heard.items():
                 if schema in listening and not changes.are_told:
                     changes.are_told = True
-                    # Changes before this moment were not reported.
+                    # Changes before the `LISTEN` were not reported, so all waiting callers have to check their tasks.
                     changes.tell_all()
-            # Now and then, a schema was opened or closed.
+            # The timeout ends this loop now and then, because schemas may have been opened or closed meanwhile.
             async for notification in connection.notifies(timeout=PAUSE_SECONDS):
                 if waiting := self._heard.get(notification.channel):
                     waiting.receive(notification.payload)
@@ -205,19 +206,19 @@ class PostgresqlDatabase(Database):
 
 
 async def _find_tables_in(connection: AsyncConnection, path: str) -> None:
-    """Set the schemas in which the statements of this transaction find tables."""
+    """Set the search path of this transaction: the schemas in which its statements look for tables."""
     await connection.execute(sa.select(sa.func.set_config("search_path", path, True)))  # noqa: FBT003
 
 
 class _TextDumper(StrDumper):
-    """Writes texts without the characters that PostgreSQL refuses: NULs and lone surrogates."""
+    """Encodes texts for PostgreSQL; characters that PostgreSQL refuses (NULs and lone surrogates) are replaced."""
 
     def dump(self, obj: str) -> bytes:
         return obj.replace("\0", "\ufffd").encode(errors="replace")
 
 
 def check_system(system: str = sys.platform) -> None:
-    """Refuse Windows: there, psycopg and other programs such as ffmpeg need different event loops of asyncio.
+    """Refuse Windows, because there psycopg and child processes such as ffmpeg need different asyncio event loops.
 
     Raises:
         ConfigurationError: When the system is Windows.
@@ -230,7 +231,7 @@ def check_system(system: str = sys.platform) -> None:
 
 
 def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
-    """Return the engine of a database; no connection is made yet.
+    """Create the engine for a database, without connecting to the database yet.
 
     Raises:
         ConfigurationError: When the URL cannot be read.
@@ -257,7 +258,7 @@ def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
     engine = create_async_engine(
         parsed.set(drivername="postgresql+psycopg", query=given),
         isolation_level="READ COMMITTED",
-        # An error would tell them, and so prompts, to the log.
+        # Without this option, errors would contain the parameters of statements, and prompts would get into the log.
         hide_parameters=True,
         pool_size=CONNECTIONS,
         max_overflow=0,
@@ -274,7 +275,7 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
 
 
 def explain_refusal(reason: object) -> ConfigurationError:
-    """Return the error that tells why a database cannot be used."""
+    """Return an error that says why a database cannot be used."""
     text = str(reason).partition("\n")[0].rstrip(".")
     return ConfigurationError(
         f"The ledger's database cannot be used: {text}.",

@@ -1,8 +1,10 @@
-"""Index of the prompts: finds the tasks whose prompt contains a word, without a look at every task.
+"""Index of the prompts: finds the tasks whose prompt contains a word, without reading every task.
 
-It has trigrams (all runs of three characters), so it finds parts of words in every language: in SQLite a table of the
-extension FTS5, which does not store the prompts themselves, in PostgreSQL a table with an index of the extension
-pg_trgm. https://www.sqlite.org/fts5.html https://www.postgresql.org/docs/current/pgtrgm.html
+The index consists of trigrams (all runs of three characters), so it finds parts of words in every language. In SQLite,
+the index is a table of the extension FTS5, which does not store the prompts themselves. In PostgreSQL, it is a table
+with an index of the extension pg_trgm.
+
+https://www.sqlite.org/fts5.html https://www.postgresql.org/docs/current/pgtrgm.html
 """
 
 import sqlalchemy as sa
@@ -14,17 +16,17 @@ from kie_mcp.ledger.task import Task
 
 
 def fold(text: str) -> str:
-    """Return a text in the form in which the index has it: in lower case, and without characters that it cannot store.
+    """Return a text as the index stores it: in lower case, and without characters that the index cannot store.
 
-    A NUL, which would end the text, becomes a blank; half a character (a lone surrogate) becomes a replacement
-    character.
+    A NUL, which would end the text, becomes a space. A lone surrogate (half of a character) becomes replacement
+    characters.
     """
     whole = text.encode(errors="surrogatepass").decode(errors="replace")
     return whole.casefold().replace("\0", " ")
 
 
 async def number_task(connection: AsyncConnection, task: Task) -> None:
-    """Give a new task its number, and add its prompt to the index; the caller holds the lock for new tasks."""
+    """Give a new task the next number, and add its prompt to the index; the caller must hold the lock for new tasks."""
     highest = await connection.scalar(sa.select(sa.func.max(tasks.c.number)))
     number = (highest or 0) + 1
     await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(number=number))
@@ -32,6 +34,6 @@ async def number_task(connection: AsyncConnection, task: Task) -> None:
 
 
 def contain(words: str) -> sa.ColumnElement[bool]:
-    """Return an SQL condition for tasks whose prompt contains all words of a text, in upper or lower case."""
+    """Return an SQL condition for tasks whose prompt contains all words of a text; upper and lower case are equal."""
     found = sorted(set(fold(words).split()), key=len, reverse=True)
     return HasWords(found) if found else sa.true()

@@ -1,4 +1,4 @@
-"""The rate limit of create requests that all server processes share: one sliding window for each account."""
+"""The rate limit of create requests, shared by all server processes: one sliding window for each KIE account."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ from kie_mcp.ledger.tables import creates, tasks
 from kie_mcp.ledger.task import Task
 
 SHORTEST_WAIT = 0.01
-"""Shortest wait that a process is told when no slot is free, in seconds."""
+"""Shortest time, in seconds, that `CreateSlots.acquire()` tells a process to wait when no slot is free."""
 
 
 class CreateSlots:
-    """The table of slots: the times of the last create requests of each account."""
+    """The table of slots; a slot is the time of one of the last create requests of an account."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,16 +30,15 @@ class CreateSlots:
                 for the write lock, which may take a while.
             slots: Largest number of create requests of the account in one window.
             window: Length of the sliding window, in seconds.
-            task: The task to create, with the state that it has once the slot is acquired. It is saved in the same
-                transaction as the slot.
+            task: The task to create, already with its new state; it is saved in the same transaction as the slot.
 
         Returns:
-            0 when the slot was acquired, otherwise the seconds until a slot may be free; None when another process has
-            taken the task over, because it found this process's lease ended.
+            0 when the slot was acquired; otherwise the seconds until a slot may be free. None when another process has
+            taken the task over because this process's lease had ended.
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
-            # If a slot is more than one window in the future, the clock has been set back, so the slot is deleted, too.
+            # A slot more than one window in the future was written before the clock was set back, so it is deleted too.
             outside = sa.or_(creates.c.at <= now - window, creates.c.at > now + window)
             await connection.execute(sa.delete(creates).where(outside))
             query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())

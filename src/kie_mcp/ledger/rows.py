@@ -1,4 +1,4 @@
-"""Convert a `Task` to a row of the table `tasks`, and a row to a `Task`, also a row that is broken."""
+"""Convert a `Task` to a row of the table `tasks`, and a row (even a broken one) to a `Task`."""
 
 import dataclasses
 import math
@@ -16,21 +16,26 @@ from kie_mcp.ledger.task import Result, State, Task
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
 """For each attribute of `Task` whose column has another name, the column's name."""
 NOT_IN_TASK = ("watcher", "number", "listed")
-"""The columns that are no attributes of `Task`."""
+"""The columns of the table `tasks` that are not attributes of `Task`."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
 MOST_CREDITS = 1e9
-"""Largest number of credits that a row may have; no account has so many."""
+"""Largest plausible number of credits in a row; no account has so many credits."""
 
 
 NEVER_BILLED = contains(tasks.c.error, '"billed": false')
-"""An SQL condition for tasks that cost nothing by their error. In JSON, no text has a quote without a backslash."""
+"""An SQL condition for tasks whose error says that KIE did not charge them.
+
+A text inside the JSON cannot match, because JSON escapes each quotation mark in a text.
+"""
 
 
 class Check(NamedTuple):
-    """What a column may have, and the value of the attribute if the column has anything else."""
+    """The check of one column's values, and the default for invalid values."""
 
     fits: Callable[[Any], bool]
+    """Function that returns whether a value is valid."""
     otherwise: Any
+    """The value of the attribute if the column's value is invalid."""
 
 
 def is_number(value: object, least: float, most: float) -> TypeGuard[float]:
@@ -39,16 +44,16 @@ def is_number(value: object, least: float, most: float) -> TypeGuard[float]:
 
 
 def row_from_task(task: Task) -> dict[str, Any]:
-    """Return, for the name of each column except `NOT_IN_TASK`, the task's value."""
+    """Return the row for a task: the value of each column except those in `NOT_IN_TASK`, by the column's name."""
     return {COLUMN_NAMES.get(name, name): value for name, value in dataclasses.asdict(task).items()}
 
 
 def task_from_row(row: Mapping[str, Any]) -> Task:
     """Return the task for a row that has all columns.
 
-    A row is broken if a column has a value that no task can have, for example after a fault of the disk. The task then
-    has an error that names these columns, so that a list of tasks shows this row, too. `saved` is True, so that nobody
-    follows the task and writes over its row.
+    A row is broken if a column has a value that no task can have, for example after a disk fault. The task of a broken
+    row has an error that names the invalid columns, so that lists of tasks show this row too. Its `saved` is True, so
+    that no process watches the task and overwrites the row.
     """
     values = {ATTRIBUTE_NAMES.get(name, name): value for name, value in row.items() if name not in NOT_IN_TASK}
     broken = [name for name, value in values.items() if not CHECKS[name].fits(value)]
@@ -62,9 +67,10 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
 
 
 def update_task(task: Task) -> sa.Update:
-    """Return the SQL statement that saves all of a task except `cancelled`, which another process may have changed.
+    """Return the SQL statement that saves a task; `cancelled` is left out, because another process may have changed it.
 
-    KIE's id is never deleted: a process that took the task over too early does not know the id that the other one got.
+    The statement never deletes KIE's id from the row: a process that took the task over too early does not know the id
+    that the earlier process has received.
     """
     values = row_from_task(task)
     del values["cancelled"]
@@ -146,4 +152,4 @@ CHECKS: dict[str, Check] = {
     "parent": _or_none(_is_text),
     "confirmed": Check(fits=lambda value: isinstance(value, bool), otherwise=False),
 }
-"""The check of each attribute of `Task`."""
+"""The check of each attribute of `Task`, by the attribute's name."""

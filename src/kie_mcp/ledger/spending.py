@@ -1,4 +1,4 @@
-"""Spending: sums over tasks that ended in the same way, which the ledger computes for the spending report."""
+"""Spending: sums over tasks with the same outcome, which the ledger computes for the spending report."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,10 +10,10 @@ By = Literal["day", "model", "kind"]
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Sums over the tasks of one day, model or kind that ended in the same way."""
+    """Sums over the tasks of one day, model or kind that have the same outcome (`state`, `refused` and `free`)."""
 
     of: str
-    """The day in local time, such as `2026-07-28`, the id of the model, or the kind."""
+    """What the tasks have in common: the local day, such as `2026-07-28`, the model's id, or the kind."""
     state: State
     refused: bool
     """Whether KIE never accepted these tasks (see `Task.refused`)."""

@@ -1,4 +1,4 @@
-"""The SQLite file of the ledger: open, check and migrate it, rename it if it is broken."""
+"""The SQLite file of the ledger: open, check and migrate the file, and rename it if it is broken."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "ledger.sqlite3"
 MALFORMED = "malformed"
-"""Word in SQLite's error messages that means that a page of the file is broken."""
+"""Word in SQLite's error messages that means that a page (a block of the file) is broken."""
 
 
 class SqliteDatabase(Database):
@@ -58,8 +58,8 @@ class SqliteDatabase(Database):
                 await _check_and_migrate(engine, revisions)
             except sa.exc.DBAPIError as error:
                 await dispose(engine)
-                # If two processes create the file at the same time, SQLite refuses one of them at once instead of
-                # letting it wait, so this process tries a second time.
+                # If two processes create the file at the same time, SQLite refuses one process at once instead of
+                # letting it wait. This process may be the refused one, so it tries a second time.
                 if is_first_attempt and "locked" in str(error.orig):
                     continue
                 if (
@@ -78,19 +78,19 @@ class SqliteDatabase(Database):
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Run a transaction that writes; a process runs only one such transaction at a time."""
-        # SQLite gives its write lock to connections in no order, so one of many connections might never get it. The
-        # lock `_writers` lets the transactions of this process write one after the other.
+        # Connections that wait for SQLite's write lock have no queue, so one of many connections might never get the
+        # lock. `_writers` is a queue: it lets the transactions of this process write one after the other.
         with anyio.CancelScope(shield=True):
             async with self._writers, self.reading() as connection:
                 yield connection
 
     async def open_beside(self, folder: Path, schema: str) -> Self:
-        """Open the file in another folder."""
+        """Open the database file in another folder."""
         del schema
         return await self.open(folder)
 
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Acquire the write lock, which SQLite has only once for the whole file, for any purpose."""
+        """Acquire SQLite's write lock; the file has only one write lock, so the purpose makes no difference."""
         del purpose
         await connection.execute(sa.text("BEGIN IMMEDIATE"))
 
@@ -104,7 +104,7 @@ class SqliteDatabase(Database):
 
 
 def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
-    # A URL as text would end at a `?` in the path, and `%20` would be read as a space.
+    # The URL is built from its parts, because in a URL as text, a `?` would end the path, and `%20` would be a space.
     url = sa.URL.create("sqlite+aiosqlite", database=str(path))
     engine = create_async_engine(url, connect_args={"timeout": busy_seconds}, hide_parameters=True)
     sa.event.listen(engine.sync_engine, "connect", _configure)
@@ -125,9 +125,10 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
 
 
 def _fold_prompt(arguments: bytes | None) -> str:
-    """Return the prompt among a task's arguments, folded like the index.
+    """Return the prompt among a task's arguments, folded by `prompts.fold()` as in the index.
 
-    The JSON is parsed here, because SQLite ends a text at a NUL, and Python takes no text from it that is not UTF-8.
+    The JSON comes as bytes and is parsed here, because SQLite ends a text at a NUL, and Python's driver refuses a text
+    that is not UTF-8.
     """
     given = parse_json(decode_text(arguments or b""))
     return fold(str(given.get("prompt") or "")) if isinstance(given, dict) else ""
@@ -136,31 +137,32 @@ def _fold_prompt(arguments: bytes | None) -> str:
 def _has_words(arguments: bytes | None, words: str) -> bool:
     """Return whether the prompt among a task's arguments contains all of these folded words.
 
-    SQLite's own comparison ignores only the case of ASCII letters, and takes no more than 1,000 words.
+    SQLite's LIKE is not used, because it ignores upper and lower case only for ASCII letters, and because a query can
+    have no more than 1,000 conditions.
     """
     prompt = _fold_prompt(arguments)
     return all(word in prompt for word in words.split())
 
 
 def decode_text(content: bytes) -> str:
-    """Return a text of the file, with a mark in place of each broken character."""
+    """Decode a text from the database file; each invalid byte becomes a replacement character."""
     return content.decode(errors="replace")
 
 
 async def _check_and_migrate(engine: AsyncEngine, revisions: Revisions) -> None:
-    # The shield is needed, because the driver's thread would never end if the caller were cancelled.
+    # Without the shield, the driver's thread would never end if the caller were cancelled.
     with anyio.CancelScope(shield=True):
         async with engine.begin() as connection:
             await _check_integrity(connection)
             if await connection.run_sync(find_version, revisions) != revisions.newest:
-                # Several processes may come here at the same time. The one that gets the write lock first migrates the
-                # file; the others then read the newest version and change nothing.
+                # Several processes may start a migration at the same time. The first process that gets the write lock
+                # migrates the file; the other processes then find the newest version and change nothing.
                 await connection.execute(sa.text("BEGIN IMMEDIATE"))
                 await connection.run_sync(migrate, revisions)
 
 
 async def _check_integrity(connection: AsyncConnection) -> None:
-    """Read every page of the file, so that a broken page is found now and not while a paid task runs.
+    """Check every page of the file, so that a broken page is found now and not while a paid task runs.
 
     Raises:
         sqlalchemy.exc.DatabaseError: When a page is broken.
@@ -175,10 +177,10 @@ def _is_broken(error: sa.exc.DBAPIError) -> bool:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file if there is none, and let only its owner read it and the files that SQLite puts beside it.
+    """Create the file if it does not exist, and let only its owner read the file and SQLite's files beside it.
 
-    SQLite gives these files the permissions of the first one. An existing file is not opened here, because closing it
-    would end the locks that this process holds on it.
+    SQLite creates the files beside it (`-wal`, `-shm`) with the permissions of the database file. An existing file is
+    not opened here, because closing it would release the locks that this process holds on the file.
 
     Raises:
         ConfigurationError: When the file cannot be created.
@@ -211,7 +213,7 @@ def _move_broken_file(path: Path, inode: int) -> bool:
         inode: Inode number that the broken file had when it was opened.
 
     Returns:
-        Whether the file can be opened again: it is True unless the file cannot be renamed.
+        True if opening the file can be tried again; False if the file cannot be renamed.
     """
     if _inode(path) != inode:
         return True

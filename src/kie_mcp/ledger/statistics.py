@@ -1,4 +1,4 @@
-"""Statistics of past tasks: their charges, which improve estimates, their durations, and what was spent on them."""
+"""Statistics of past tasks: their charges (for better estimates), their durations, and sums for the spending report."""
 
 import sqlalchemy as sa
 
@@ -14,13 +14,13 @@ CHARGES_READ = 12
 
 
 class Statistics:
-    """Queries for the charges and durations of tasks that succeeded, and for what all tasks cost."""
+    """Queries for the charges and durations of successful tasks, and for the costs of all tasks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def charges(self, model: str, price_key: str) -> list[float]:
-        """Return the charges of a model's last tasks with this price key, in credits per price unit, newest first."""
+        """Return the last charges of a model for calls with this price key, in credits per price unit, newest first."""
         alike = (tasks.c.model == model, tasks.c.tariff == price_key, tasks.c.units > 0)
         # Charges of 0 are left out. Such a charge may be wrong, because KIE had not reduced the balance yet, and an
         # estimate of 0 would let all later tasks pass the caps.
@@ -30,13 +30,13 @@ class Statistics:
         return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MOST_CREDITS)]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
-        """Return how many seconds the last tasks of a model with the same length of clip took, newest last.
+        """Return the durations, in seconds, of a model's last tasks with the same clip length, newest last.
 
         Args:
             model: KIE's id of the model.
             duration: Value of the argument `duration` (the length of the clip) that the tasks must have.
-            newest: Wanted number of tasks. The last `5 * newest` tasks of the model are searched for those with this
-                `duration`, so more or fewer numbers may be returned.
+            newest: Wanted number of tasks. The function searches the last `5 * newest` successful tasks of the model
+                for this `duration`, so it may return more or fewer numbers.
         """
         measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.seconds.is_not(None))
         query = sa.select(tasks.c.seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
@@ -50,16 +50,16 @@ class Statistics:
         ]
 
     async def spending(self, by: By, since: float) -> list[Spending]:
-        """Return sums over the tasks that were created at `since` (in seconds since 1970) or later.
+        """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
 
-        A batch is left out, because its items count what they cost.
+        Batches and the parts of wholes are left out: the items of a batch and the whole itself have the costs.
 
         Args:
-            by: What the tasks of one sum have in common, besides how they ended.
+            by: Property by which the tasks are grouped: the local day, the model or the kind.
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
         day = sa.func.coalesce(LocalDay(tasks.c.created), "unknown")
-        # In a broken row, these columns may hold something else than a text.
+        # The columns are cast to text, because in a broken row they may have a value of another type.
         of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
         refused = sa.and_(
             tasks.c.state == "failed", tasks.c.kie_id.is_(None), sa.func.coalesce(NEVER_BILLED, sa.false())
@@ -73,6 +73,6 @@ class Statistics:
             ),
         ]
         query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
-        # The columns are named, because PostgreSQL treats equal expressions with parameters as different ones.
+        # The query groups by names, because PostgreSQL treats two equal expressions with parameters as different.
         query = query.group_by(*(part.name for part in parts))
         return [Spending(**row) for row in await self._database.select(query)]

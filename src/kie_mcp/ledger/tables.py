@@ -1,6 +1,7 @@
-"""The ledger's tables in their newest version; whoever changes a table must also add a revision (`migrations/`).
+"""The ledger's tables in their newest version. A change of a table also needs a revision in `migrations/versions/`.
 
-SQLite and PostgreSQL have the same tables. This module and `expressions.py` have all that differs in their SQL.
+SQLite and PostgreSQL have the same tables. Where their SQL differs, the difference is in this module or in
+`expressions.py`.
 """
 
 import json
@@ -14,30 +15,30 @@ metadata = sa.MetaData()
 NEWEST = "0008"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
-"""The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
+"""Latest valid time in seconds since 1970: the start of the last day of 9999, because `datetime` has no later years."""
 LISTED = f"CASE WHEN created BETWEEN 0 AND {LATEST} THEN created ELSE 0.0 END"
-"""SQL of the time by which tasks are listed."""
+"""SQL of the column `listed`, by which lists of tasks are sorted: `created`, or 0 if the time is invalid."""
 BROKEN = object()
-"""The value of a JSON column whose text is no JSON."""
+"""The value of a JSON column whose text is not valid JSON."""
 
 
 class Revision(sa.TypeDecorator[str]):
-    """Alembic's name of a version, such as `0005`; the column has it as a number."""
+    """Column type that stores Alembic's name of a version, such as `0005`, as a number, such as 5."""
 
     impl = sa.Integer
     cache_ok = True
 
     def process_bind_param(self, value: str | None, _: sa.Dialect) -> int:
-        """Return the number."""
+        """Return the number for a name."""
         return int(value or 0)
 
     def process_result_value(self, value: int | None, _: sa.Dialect) -> str:
-        """Return the name."""
+        """Return the name for a number."""
         return f"{value or 0:04}"
 
 
 class _JsonText(sa.types.UserDefinedType[str]):
-    """SQLite's name of the type of a column with JSON, which is a text."""
+    """A text column whose type is named `JSON` in SQLite's table definition."""
 
     cache_ok = True
 
@@ -46,22 +47,22 @@ class _JsonText(sa.types.UserDefinedType[str]):
 
 
 class Json(sa.TypeDecorator[Any]):
-    """A value that is stored as JSON in a text column, also in PostgreSQL, whose JSON type refuses NUL."""
+    """Column type that stores a value as JSON in a text column; PostgreSQL's own JSON type would refuse a NUL."""
 
     impl = sa.Text().with_variant(_JsonText(), "sqlite")
     cache_ok = True
 
     def process_bind_param(self, value: Any, _: sa.Dialect) -> str:
-        """Return the JSON of a value."""
+        """Return the JSON text for a value."""
         return json.dumps(value)
 
     def process_result_value(self, value: str | None, _: sa.Dialect) -> Any:
-        """Return the value of some JSON, or `BROKEN`."""
+        """Return the value of a JSON text; `BROKEN` if the text is not valid JSON, None if the column is NULL."""
         return None if value is None else parse_json(value)
 
 
 def parse_json(text: Any) -> Any:
-    """Parse the JSON of a column; return `BROKEN` if it is none, because one broken row must not end the query."""
+    """Parse the JSON text of a column; return `BROKEN` if it is invalid, so that a broken row cannot end the query."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):
@@ -70,12 +71,12 @@ def parse_json(text: Any) -> Any:
 
 @compiles(sa.Computed, "postgresql")
 def _store_computed(column: sa.Computed, *_: object, **__: object) -> str:
-    # Before its version 18, PostgreSQL has no computed column that is not stored.
+    # The computed column is stored, because PostgreSQL before version 18 has no virtual computed columns.
     return f"GENERATED ALWAYS AS ({column.sqltext}) STORED"
 
 
 versions = sa.Table("ledger", metadata, sa.Column("version", Revision, key="version_num", nullable=False))
-"""The version of all tables; this table has one row. Alembic reads and writes it as its version table."""
+"""Alembic's version table: its only row has the version of all tables."""
 
 tasks = sa.Table(
     "tasks",
@@ -119,28 +120,31 @@ tasks = sa.Table(
     sa.Index("ix_tasks_finished", "finished"),
     sa.Index("ix_tasks_session", "session"),
 )
-"""The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`.
+"""The paid tasks, one row each.
 
-The column `number` counts the tasks in the order in which they were recorded; `prompts.py` finds tasks by it. `listed`
-is `created`, or 0 in a row whose time is broken; lists have this order.
+Each column has the name of an attribute of `Task`; the exceptions are `COLUMN_NAMES` and `NOT_IN_TASK` in `rows.py`.
+The column `number` numbers the tasks in the order in which they were recorded, and the index of the prompts refers to
+it. The column `listed` is the sort key of lists: `created`, or 0 in a row whose time is invalid.
 """
 IS_PART = sa.text("parent IS NOT NULL")
-"""The SQL condition of the rows in `parts_index`."""
+"""The SQL condition for tasks that are parts of a whole (a task that KIE makes in parts)."""
 parts_index = sa.Index("ix_tasks_parent", tasks.c.parent, sqlite_where=IS_PART)
-"""The index of the parts of wholes. Its condition in PostgreSQL is in `postgresql.py`: here, it would make every server
-import SQLAlchemy's modules for PostgreSQL.
+"""Index that finds the parts of a whole; it contains only the rows that are parts (`IS_PART`).
+
+`sqlite_where` sets this condition for SQLite. `postgresql.py` sets it for PostgreSQL, because setting it here would
+import SQLAlchemy's PostgreSQL modules in every server.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
-"""An SQL condition that leaves out the parts of wholes: a whole counts what its parts cost."""
+"""The SQL condition that leaves out the parts of wholes, because the row of a whole has the cost of all its parts."""
 
 prompts = sa.table("prompts", sa.column("rowid", sa.Integer), sa.column("prompt", sa.Text))
-"""The index of the prompts, as `prompts.py` says; `rowid` is the number of a task."""
+"""The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`."""
 _MORE = {
     "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
     "postgresql": (
         "CREATE TABLE prompts (rowid INTEGER PRIMARY KEY, prompt TEXT NOT NULL)",
         "CREATE INDEX ix_prompts_prompt ON prompts USING gin (prompt gin_trgm_ops)",
-        # This notifies all processes of the task that has changed; the channel has the name of the schema.
+        # This function sends the id of a changed task to all processes that listen on the channel of the schema.
         """CREATE FUNCTION notify_task() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN PERFORM pg_notify(TG_TABLE_SCHEMA, NEW.id); RETURN NULL; END $$""",
         """CREATE TRIGGER notify_task AFTER UPDATE ON tasks FOR EACH ROW
@@ -148,12 +152,12 @@ _MORE = {
             EXECUTE FUNCTION notify_task()""",
     ),
 }
-"""For each kind of database, the SQL statements that create what SQLAlchemy cannot describe."""
+"""For each kind of database, the SQL statements that create the objects which SQLAlchemy cannot describe."""
 
 
 @sa.event.listens_for(metadata, "after_create")
 def _create_more(_: sa.MetaData, connection: sa.Connection, **__: object) -> None:
-    """Create what belongs to the tables and SQLAlchemy cannot describe."""
+    """Create the objects in `_MORE`, after SQLAlchemy has created the tables."""
     for statement in _MORE[connection.dialect.name]:
         connection.execute(sa.text(statement))
 
@@ -170,7 +174,7 @@ uploads = sa.Table(
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
 )
-"""The files that were uploaded to KIE, one row each; `expires` is the time until which KIE keeps the file."""
+"""The files that were uploaded to KIE, one row each; KIE keeps a file until the time `expires`."""
 
 servers = sa.Table(
     "servers",
@@ -195,7 +199,7 @@ confirmations = sa.Table(
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
 )
-"""The confirmation ids that no create has used up, one row each.
+"""The confirmation ids that are still unused, one row each.
 
 `fingerprint` is the idempotency key of the call that the id confirms.
 """
@@ -206,7 +210,7 @@ marks = sa.Table(
     sa.Column("task", sa.Text, primary_key=True),
     sa.Column("mark", sa.Text, primary_key=True, index=True),
 )
-"""What users have marked tasks with, one row for each mark of a task; see `marks.py`."""
+"""The marks that users have given to tasks, one row for each mark of a task; see `marks.py`."""
 reservations = sa.Table(
     "reservations",
     metadata,
@@ -217,9 +221,9 @@ reservations = sa.Table(
     sa.Column("credits", sa.Float, nullable=False),
     sa.Column("ended", sa.Boolean, nullable=False, index=True),
 )
-"""What the paid tasks of all tenants cost or may cost, one row each, in the ledger that the tenants have in common.
+"""The charges and reservations of all tenants' paid tasks, one row each; only the tenants' common ledger uses it.
 
-`id` is the task's id in the ledger of its tenant, and `holder` the process that runs the tenant's tasks.
+`id` is the task's id in the ledger of its tenant, and `holder` is the id of the process that runs the task.
 """
 keys = sa.Table(
     "keys",
@@ -228,4 +232,4 @@ keys = sa.Table(
     sa.Column("ciphertext", sa.Text, nullable=False),
     sa.Column("changed", sa.Float, nullable=False),
 )
-"""The KIE keys that people have stored, one row for each tenant, encrypted with keys that are not in the database."""
+"""The KIE keys that tenants have stored, one row each, encrypted with keys that are not in the database."""

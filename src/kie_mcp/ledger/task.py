@@ -1,4 +1,4 @@
-"""The data of a task, its state and its results, which the ledger stores and tool answers show."""
+"""The data of a task: its state, arguments, cost and results. The ledger stores them, and tool answers show them."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -11,26 +11,27 @@ from kie_mcp.errors import BrokenRow
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
 """State of a task.
 
-`prepared` means that the create request was not sent to KIE yet. `submitting` means that it is being sent; after a
-crash in this state, nobody knows whether KIE accepted the task.
+`prepared` means that the create request was not sent to KIE yet. `submitting` means that the request is being sent;
+after a crash in this state, it is unknown whether KIE accepted the task. `expired` means that KIE deleted the results
+before they were saved. `unknown` means that the outcome is unknown, for example whether KIE accepted the task.
 """
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
-"""States of tasks that are no longer polled."""
+"""States of tasks that have ended, so that they are no longer polled."""
 PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
 """States of tasks whose create request KIE has not answered yet."""
 
 IN_PARTS = "parts"
-"""The route of a whole: a task that KIE makes in parts, each of which is a task with a route of its own."""
+"""The route of a whole: a task that KIE makes in parts. Each part is a task of its own with a real route."""
 BATCH = "batch"
-"""The route of a batch: many calls with one budget, each of which is a task of its own that counts its own credits."""
+"""The route of a batch: many calls with one budget. Each call is a task of its own (an item) with its own credits."""
 
 EDIT = "edit"
-"""The route of a film that is made on this machine, and costs nothing."""
+"""The route of a film that is made on this machine and costs nothing."""
 WITHOUT_CREDITS = (IN_PARTS, BATCH, EDIT)
-"""The routes of tasks for which KIE charges nothing themselves."""
+"""The routes of tasks that send no create request themselves, so that KIE does not charge them."""
 
 BUCKET_SCHEME = "s3://"
-"""Beginning of the address of a result that is kept in a bucket."""
+"""Prefix of the address of a result that is saved in a bucket."""
 
 KEPT_FOR = 14 * 24 * 3600
 """Seconds for which KIE keeps the results and the record of a task."""
@@ -47,35 +48,35 @@ class Result:
     mime_type: str = ""
     """MIME type of the saved file; if the download failed, the MIME type of the data that was sent instead."""
     id: str = ""
-    """KIE's id of a song or stem, with which later calls name it; empty for other files."""
+    """KIE's id of the song or stem, which later calls use to name it; empty for other files."""
     label: str = ""
-    """Text that tells this result from the task's other results, such as the name of a stem."""
+    """Text that distinguishes this result from the task's other results, such as the name of a stem."""
     facts: str = ""
-    """What the saved file is, such as `1024x1024 PNG, 1.2 MB`; empty until it is saved."""
+    """Description of the saved file, such as `1024x1024 PNG, 1.2 MB`; empty until the file is saved."""
 
     @property
     def link(self) -> str:
-        """KIE's URL of the file; empty if there is none, also for a data URI."""
+        """KIE's URL of the file; empty if KIE gave no URL, or if the URL is a data URI."""
         return "" if self.url.startswith("data:") else self.url
 
     @property
     def is_in_bucket(self) -> bool:
-        """Whether the file is kept in a bucket, and not on this machine."""
+        """Whether the file is saved in a bucket, and not on this machine."""
         return self.path.startswith(BUCKET_SCHEME)
 
     @property
     def local_path(self) -> str:
-        """Path of the saved file; empty if it is not saved, or in a bucket."""
+        """Path of the saved file on this machine; empty if the file is not saved, or is saved in a bucket."""
         return "" if self.is_in_bucket else self.path
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the last download did not get the file, but other data or only a part of the file."""
+        """Whether the last download failed, because it got other data or only a part of the file."""
         return bool(self.mime_type and not self.path)
 
     @property
     def is_media(self) -> bool:
-        """Whether this is, or may be, a picture, clip or sound."""
+        """Whether the file is a picture, clip or sound; also True if its type is not known yet."""
         return not self.mime_type or self.mime_type.startswith(("image/", "video/", "audio/"))
 
 
@@ -98,11 +99,11 @@ class Task:
     """Time of the tool call."""
     state: State = "prepared"
     kie_id: str | None = None
-    """KIE's id of the task; None until KIE has accepted the task, or if KIE gives this task no id."""
+    """KIE's id of the task; None until KIE has accepted the task, and for routes on which KIE gives no id."""
     finished: float | None = None
     """Time when kie-mcp noticed that the task had ended; None until then."""
     seconds: float | None = None
-    """Seconds from KIE's acceptance of the task to its end; None until it has ended, or when they are unknown."""
+    """Seconds from KIE's acceptance of the task to the task's end; None while the task runs, or when unknown."""
     estimate: tuple[float, float] | None = None
     """Fewest and most credits that the task is likely to cost; None when unknown."""
     basis: str = ""
@@ -110,15 +111,15 @@ class Task:
     reserved: float = 0
     """Credits that count against the caps until the charge is known."""
     price_key: str = ""
-    """A text that is equal for calls of a model with the same price per unit; the database column is `tariff`."""
+    """Key that is equal for all calls of a model with the same price per unit; the database column is `tariff`."""
     units: float = 1
     """Number of price units that the call pays for, such as seconds or pictures."""
     balance: float | None = None
-    """Credits on the account just before the create request was sent; None when unknown."""
+    """The account's balance in credits just before the create request was sent; None when unknown."""
     credits: float | None = None
     """Credits that the task cost; None when unknown.
 
-    If KIE states no charge and no other task ran, the charge is the amount by which the balance fell.
+    If KIE states no charge, and no other task ran at the same time, the cost is the amount by which the balance fell.
     """
     results: list[Result] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -128,26 +129,27 @@ class Task:
     saved: bool = False
     """Whether the task needs no more polling or downloading."""
     note: str = ""
-    """A sentence about a problem after KIE had finished the task, such as a full disk or a file that is gone."""
+    """A sentence about a problem after KIE had finished the task, such as a full disk or a missing file."""
     request: dict[str, Any] | None = None
-    """Body of the create request, which polling sends again on a `repeated` route; of a whole, the plan of its parts.
+    """Data that are needed to continue the task; None on routes that need no such data.
 
-    Of a batch, its items and what became of each. None on other routes.
+    On a `repeated` route, this is the body of the create request, which polling sends again. For a whole, it is the
+    plan of its parts. For a batch, it has the items and their states.
     """
     idempotency_key: str = ""
-    """A text that is equal for calls that ask for the same result; the database column is `fingerprint`."""
+    """Key that is equal for all calls that ask for the same result; the database column is `fingerprint`."""
     session: str = ""
     """Id of the server process that received the tool call."""
     cancelled: float | None = None
-    """Time when the caller stopped waiting for the task, which continues at KIE; None if the caller did not stop."""
+    """Time when the caller cancelled (stopped waiting for) the task, which continues at KIE; None if not cancelled."""
     parent: str | None = None
-    """Of a part, the id of the whole that it was made for, which counts its credits; None of any other task."""
+    """Id of the whole that this part was made for, which includes the part's credits; None if the task is no part."""
     confirmed: bool = False
-    """Whether a confirmation was used up for the task: a person agreed to its cost."""
+    """Whether a person agreed to the cost of the task, and a confirmation id was used for it."""
 
     @property
     def in_parts(self) -> bool:
-        """Whether this is a whole, which KIE makes in parts."""
+        """Whether this is a whole (a task that KIE makes in parts)."""
         return self.route == IN_PARTS
 
     @property
@@ -172,14 +174,14 @@ class Task:
 
     @property
     def refused(self) -> bool:
-        """Whether the task failed before KIE accepted it, so that it cost nothing."""
-        # A missing id is not enough, because on some routes KIE gives no id to a task that it accepts.
+        """Whether the task failed before KIE accepted it, so that the task cost nothing."""
+        # A missing id does not prove that KIE refused the task, because on some routes KIE gives no ids to tasks.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
         return self.state == "failed" and never_sent
 
     @property
     def is_broken(self) -> bool:
-        """Whether the task's row in the ledger is broken, so that the ledger has only a part of the task."""
+        """Whether the task's row in the ledger is broken, so that some of the task's data are lost."""
         return bool(self.error and self.error.get("category") == BrokenRow.category)
 
     @property
@@ -198,9 +200,10 @@ class Task:
 def new_id(prefix: str) -> str:
     """Return a random id such as `t_abcdefghjkmn`, without letters that look alike.
 
-    It has no digits, because a digit costs a token of a client's context, and letters often share one.
+    The id has no digits, because each digit takes a token of a client's context, whereas several letters often share
+    one token.
 
     Args:
-        prefix: The letters before `_`, which name the kind of thing that the id is for.
+        prefix: The letters before `_`, which say what the id is for, such as `t` for a task.
     """
     return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz') for _ in range(12))}"

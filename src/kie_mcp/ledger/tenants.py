@@ -1,7 +1,8 @@
-"""The ledger of one tenant, and what the tenants of a server have in common: a budget, and who runs whose tasks.
+"""The ledgers of a server's tenants, and the table `reservations` that all tenants have in common.
 
 Each tenant has a ledger of its own (a SQLite file, or a schema in PostgreSQL), so no query can read another tenant's
-rows. Only this module reads and writes the table `reservations`, which is in the ledger that they have in common.
+rows. The table `reservations` is in a common ledger. It has the credits of all tenants' tasks, for the cap of all
+tenants, and the id of the process that runs each task. Only this module reads and writes this table.
 """
 
 from collections.abc import Callable
@@ -24,26 +25,26 @@ DAY = 24 * 3600
 CheckAll = Callable[[float | None, Task, float], None]
 """The type of a function that raises an error if a new task would exceed the cap of all tenants.
 
-It takes the cap, the task, and the credits that all tenants have spent in the 24 hours before it.
+Its arguments are the cap, the task, and the credits that all tenants have spent in the 24 hours before the task.
 """
 
 
 class Reservations:
-    """The table of what the tasks of all tenants cost or may cost."""
+    """The table of the charges and reservations of all tenants' tasks."""
 
     def __init__(self, database: Database, holder: str) -> None:
-        """Store the database, and the id of this process."""
+        """Use a database, and `holder` as the id of this process."""
         self._database = database
         self._holder = holder
 
     async def add(self, task: Task, tenant: str, check: Callable[[float], None]) -> None:
-        """Reserve the credits of a new task; no other process reserves any meanwhile.
+        """Reserve the credits of a new task, under a lock, so that no other process reserves credits meanwhile.
 
         Args:
-            task: The task.
-            tenant: Name of its tenant.
-            check: Function that takes the credits that all tenants have spent or reserved in the 24 hours before, and
-                raises an error if they may not spend that many more.
+            task: The new task.
+            tenant: Name of the task's tenant.
+            check: Function that takes the credits that all tenants have spent or reserved in the 24 hours before the
+                task, and raises an error if the new task would exceed the cap of all tenants.
 
         Raises:
             Exception: The error that `check` raised; nothing was reserved.
@@ -62,21 +63,21 @@ class Reservations:
             await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
 
     async def settle(self, task: Task) -> None:
-        """Record what a task has cost, and whether nothing is left to be done for it."""
+        """Record the cost of a task that has ended, and whether it needs no more polling or downloading."""
         cost = 0 if task.refused else task.reserved if task.credits is None else task.credits
         changed = sa.update(reservations).where(reservations.c.id == task.id).values(credits=cost, ended=task.saved)
         async with self._database.writing() as connection:
             await connection.execute(changed)
 
     async def list_forsaken(self, now: float) -> list[str]:
-        """Return the names of the tenants with tasks that have not ended, and whose process has."""
+        """Return the names of the tenants that have unfinished tasks whose process has ended."""
         async with self._database.reading() as connection:
             now = await self._database.read_time(connection, now)
             query = sa.select(reservations.c.tenant).where(self._is_forsaken(now)).distinct()
             return [row["tenant"] for row in await fetch_rows(connection, query)]
 
     async def hold(self, tenant: str, now: float) -> None:
-        """Record that this process runs those tasks of a tenant whose process has ended."""
+        """Record that this process now runs the unfinished tasks of a tenant whose process has ended."""
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_forsaken(now))
@@ -89,7 +90,7 @@ class Reservations:
 
 
 async def _sum_credits(connection: AsyncConnection, since: float) -> float:
-    # A broken row must neither lift the cap nor close it for a day.
+    # An impossible value of a broken row counts as 0. Otherwise, it could lift the cap, or use up the cap for a day.
     counted = sa.case((reservations.c.credits.between(0, MOST_CREDITS), reservations.c.credits), else_=0)
     query = sa.select(sa.func.coalesce(sa.func.sum(counted), 0)).where(reservations.c.created > since)
     return float(await connection.scalar(query) or 0)
@@ -97,7 +98,7 @@ async def _sum_credits(connection: AsyncConnection, since: float) -> float:
 
 @dataclass
 class Share:
-    """What a tenant's ledger has in common with those of the other tenants."""
+    """The data that a tenant's ledger needs for the cap that all tenants have in common."""
 
     tenant: str
     reservations: Reservations
@@ -107,7 +108,7 @@ class Share:
 
 
 class TenantLedger(Ledger):
-    """The ledger of one tenant, whose tasks count against the cap of all tenants too."""
+    """The ledger of one tenant; the tenant's tasks also count against the cap of all tenants."""
 
     def __init__(self, database: Database, share: Share) -> None:
         super().__init__(database)
@@ -121,9 +122,9 @@ class TenantLedger(Ledger):
         confirm: str = "",
         check: Callable[[Spent], None] | None = None,
     ) -> Task | None:
-        """Record a new task as `Ledger.add()` does, if the cap of all tenants allows it.
+        """Record a new task as `Ledger.add()` does, if the cap of all tenants allows the task.
 
-        Parts and items are added without `check`: the credits of the whole or the batch are reserved for them.
+        Parts and items are added without `check`, because the reservation of their whole or batch includes them.
         """
         if not check:
             return await super().add(task, repeats_since=repeats_since, confirm=confirm)
@@ -132,7 +133,7 @@ class TenantLedger(Ledger):
         try:
             repeated = await super().add(task, repeats_since=repeats_since, confirm=confirm, check=check)
         except KieMcpError:
-            # After any other error, nobody knows whether the task was recorded, so its credits stay reserved.
+            # After any other error, it is unknown whether the task was recorded, so its credits stay reserved.
             await self.share.reservations.remove(task.id)
             raise
         if repeated:
@@ -140,7 +141,7 @@ class TenantLedger(Ledger):
         return repeated
 
     async def save(self, task: Task, *, watcher: str = "") -> None:
-        """Save a task as `Ledger.save()` does; what an ended one has cost counts against the cap of all tenants."""
+        """Save a task as `Ledger.save()` does; if the task has ended, replace its reservation by its cost."""
         await super().save(task, watcher=watcher)
         if task.final:
             await self.share.reservations.settle(task)

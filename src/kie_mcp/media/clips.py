@@ -37,10 +37,10 @@ FRUGAL_H264 = (
 )
 """Options for H.264 that need the least memory, on any number of processors.
 
-By default, the encoder holds 50 frames: 750 MB for a clip of 3840x2160.
+With its default options, the encoder holds 50 frames in memory: 750 MB for a clip of 3840x2160.
 """
 EVEN_SIDES = ("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p")
-"""Options for an even width and height: H.264 has one colour sample for each 2 x 2 pixels."""
+"""Options for an even width and height, because H.264 has one colour sample for each 2 x 2 pixels."""
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = Fa
 
 
 def choose_type(mime_type: str, limits: Limits) -> str:
-    """Return the MIME type to which a file is converted for a model; its own MIME type if the model accepts that."""
+    """Return the MIME type to which a file is converted for a model; the file's own type if the model accepts it."""
     medium, _, subtype = mime_type.partition("/")
     named = tuple(each for each in limits.formats.split() if f"{medium}/{each}" in formats.EXTENSIONS)
     accepted = named or USUAL_FORMATS[medium]
@@ -95,7 +95,7 @@ def choose_type(mime_type: str, limits: Limits) -> str:
 
 
 def _place_on_disk(content: Content, folder: Path) -> Path:
-    """Return the path of a file; if the file is only in memory, it is written to the folder first."""
+    """Return the path of a file; a file that is only in memory is written to the folder first."""
     name = getattr(content.file, "name", None)
     if isinstance(name, str):
         return Path(name)

@@ -1,6 +1,7 @@
-"""Checks of containers (MP4, WebM, WAV, Ogg and others): does the file hold as many bytes as its own sizes say?
+"""Check whether a media file is cut off: the file must be as long as the sizes in its own headers say.
 
-A check reads headers only, so that the size of a file does not matter. It raises `BrokenMedia` for a broken file.
+Each check reads headers only, so it takes little time even for a large file. A check raises `BrokenMedia` if the file
+is broken.
 """
 
 import struct
@@ -13,26 +14,26 @@ from xml.parsers import expat
 from kie_mcp.media import containers, mpeg_audio
 
 OPEN_RIFF_SIZE = 0x3FFF_F000
-"""A RIFF size of at least this is no real size: the program did not know the size when it wrote the header."""
+"""Smallest size in a RIFF header that is a placeholder: a program writes it if it does not know the real size yet."""
 FLAC_TAIL_BYTES = 1 << 20
-"""Number of bytes at the end of a FLAC file in which its last frame begins."""
+"""Number of bytes at the end of a FLAC file that are searched for the start of the last frame."""
 GIF_TAIL_BYTES = 64
-"""Number of bytes at the end of a GIF file in which its last byte is looked for."""
+"""Number of bytes at the end of a GIF file that are searched for the GIF's last byte."""
 
 JPEG_PIXELS = 0xDA
-"""The marker of the segment in a JPEG after which its pixels follow."""
+"""The marker of the JPEG segment that is followed by the compressed pixels."""
 JPEG_BLOCK_BYTES = 1 << 20
-"""Number of bytes of a JPEG in which its end mark is looked for at a time."""
-# Errors of a file that ends within an element, a tag, a character or a CDATA section (expat.h).
+"""Number of bytes that are read at once to search a JPEG for its end mark."""
+# expat's error codes for a file that ends within an element, a tag, a character or a CDATA section (expat.h).
 _XML_ENDS_EARLY = (3, 5, 6, 20)
 
 
 class BrokenMedia(Exception):
-    """A media file is not whole; the message is a predicate, such as `breaks off`."""
+    """A media file is broken or cut off; the message is a predicate without a subject, such as `breaks off`."""
 
 
 def _read_at(file: IO[bytes], at: int, count: int) -> bytes:
-    """Read bytes at a position; raise `BrokenMedia` when the file has fewer."""
+    """Read `count` bytes at a position; raise `BrokenMedia` if the file ends before."""
     file.seek(at)
     content = file.read(count)
     if len(content) < count:
@@ -56,25 +57,25 @@ def _require_parts(names: AbstractSet[object], found: AbstractSet[object], what:
 
 
 def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 1024) -> None:
-    """Require a mark near the end of a file, but not at the very end, because some programs write more behind it."""
+    """Require a mark near the end of a file; some programs write more bytes after the mark."""
     at = max(size - tail_bytes, 0)
     if mark not in _read_at(file, at, size - at):
         raise BrokenMedia("breaks off")
 
 
 def check_boxes(file: IO[bytes], size: int) -> None:
-    """Check an MP4, MOV, HEIC or AVIF file: all boxes are whole, and index and media data are there."""
+    """Check an MP4, MOV, HEIC or AVIF file: all boxes must be whole, and an index and media data must exist."""
     boxes = list(containers.walk_boxes(file, (0, size)))
     end = boxes[-1][1][1] if boxes else 0
     _require_end(end, size)
-    # The index of a clip or sound is `moov`, and that of a picture is `meta`.
+    # The index of a clip or sound is the box `moov`; the index of a picture is the box `meta`.
     found = {name for name, _ in boxes}
     if not found & {b"moov", b"meta"} or b"mdat" not in found:
         raise BrokenMedia("has no index or no media data")
 
 
 def check_ebml(file: IO[bytes], size: int) -> None:
-    """Check a WebM or Matroska file: all parts are whole, and there are tracks and a cluster of media data."""
+    """Check a WebM or Matroska file: all elements must be whole, and tracks and a cluster of media data must exist."""
     segment = next((span for id_, span in containers.walk_elements(file, (0, size)) if id_ == containers.SEGMENT), None)
     if not segment:
         raise BrokenMedia("has no segment")
@@ -91,13 +92,13 @@ def check_ebml(file: IO[bytes], size: int) -> None:
 def check_riff(file: IO[bytes], size: int) -> None:
     """Check a WebP, AVI or WAV file by the size in its header."""
     (length,) = struct.unpack("<I", _read_at(file, 4, 4))
-    # Some programs count the padding byte at the end and do not write it.
+    # The 1 is for the padding byte at the end, which some programs count but do not write.
     if length < OPEN_RIFF_SIZE:
         _require_end(length + 8 - 1, size)
 
 
 def check_wav(file: IO[bytes], size: int) -> None:
-    """Check a WAV file: its format and its samples are there."""
+    """Check a WAV file: its format and all its samples must exist."""
     check_riff(file, size)
     found = set[bytes]()
     for name, (begin, end) in containers.walk_chunks(file, (12, size)):
@@ -115,7 +116,7 @@ def check_aiff(file: IO[bytes], size: int) -> None:
 
 
 def check_glb(file: IO[bytes], size: int) -> None:
-    """Check a 3D model in one file (glTF 2.0) by the size in its header."""
+    """Check a 3D model in a GLB file (binary glTF 2.0) by the size in its header."""
     _require_end(struct.unpack("<I", _read_at(file, 8, 4))[0], size)
 
 
@@ -126,7 +127,7 @@ def check_zip(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check
 
 
 def check_svg(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check takes the size
-    """Check that the drawing in an SVG is closed; other faults of the XML do not mean that the file was cut off."""
+    """Check that an SVG does not end inside an element; other XML errors do not mean that the file was cut off."""
     file.seek(0)
     try:
         expat.ParserCreate().ParseFile(file)
@@ -150,13 +151,16 @@ def check_png(file: IO[bytes], size: int) -> None:
 
 
 def check_jpeg(file: IO[bytes], size: int) -> None:
-    """Check that a JPEG has its end mark, which cannot occur in its pixels; the one of a thumbnail does not count."""
+    """Check that a JPEG has an end mark after its header segments.
+
+    The end mark cannot occur in compressed pixels. The end mark of a thumbnail, which is in a segment, is not found.
+    """
     at = 2
     while (header := _read_at(file, at, 4))[1] != JPEG_PIXELS:
         if header[0] != 0xFF:
-            # Pillow may be able to read it.
+            # The segments are not as expected. The file passes this check, because Pillow may be able to read it.
             return
-        # A marker may have any number of filling bytes before it.
+        # A marker may follow any number of filling bytes (0xFF).
         at += 1 if header[1] == 0xFF else 2 + int.from_bytes(header[2:], "big")
     for begin in range(at, size, JPEG_BLOCK_BYTES):
         if b"\xff\xd9" in _peek(file, begin, JPEG_BLOCK_BYTES + 1):
@@ -170,10 +174,10 @@ def check_gif(file: IO[bytes], size: int) -> None:
 
 
 def check_tiff(file: IO[bytes], size: int) -> None:
-    """Check that the directory of a TIFF, which may be at the end of the file, is there."""
+    """Check that the first directory of a TIFF is whole; it may be at the end of the file."""
     head = _read_at(file, 0, 16)
     order = ">" if head.startswith(b"MM") else "<"
-    # BigTIFF, for files above 4 GB, has longer numbers.
+    # BigTIFF, the variant for files above 4 GB, has 8-byte positions.
     is_big = b"+" in head[2:4]
     place, count, entry_bytes = (head[8:16], "Q", 20) if is_big else (head[4:8], "H", 12)
     (directory,) = struct.unpack(f"{order}{'Q' if is_big else 'I'}", place)
@@ -207,7 +211,7 @@ def check_ogg(file: IO[bytes], size: int) -> None:
 
 
 def _is_padding_or_tag(following: bytes, *, ended: bool) -> bool:
-    """Whether no page follows a page: the bytes after it are zeros or a tag, or the stream has ended."""
+    """Return whether the bytes after a page are not another page: zeros, a tag, or anything after the stream's end."""
     if following.startswith(b"OggS"):
         return False
     return ended or following.startswith((b"TAG", b"ID3", b"APETAGEX")) or not following.strip(b"\0")
@@ -245,7 +249,7 @@ def _flac_frame_number(header: bytes) -> int | None:
     """Return the number in the header of a FLAC frame; None for bytes that only look like a header."""
     if len(header) < 16:
         return None
-    # The number is coded as UTF-8 codes a character, in up to seven bytes.
+    # The number is encoded like a character in UTF-8, in up to seven bytes.
     ones = 8 - (header[4] ^ 0xFF).bit_length()
     if ones in (1, 8):
         return None
@@ -266,15 +270,15 @@ def _crc8(content: bytes) -> int:
 
 
 def check_frames(file: IO[bytes], size: int) -> None:
-    """Check that the last frame of an MP3 or AAC file is whole, and that it is not shorter than a Xing header says."""
+    """Check that the last frame of an MP3 or AAC file is whole, and that the file is as long as a Xing header says."""
     begin = mpeg_audio.skip_id3(file)
     _require_end(begin, size)
-    # Some programs write zeros or an encoder's remarks between the tag and the sound.
+    # The first frame is searched, because some programs write zeros or notes between the tag and the sound.
     found = mpeg_audio.find_first_frame(file, begin)
     if not found:
         raise BrokenMedia("has no sound")
     begin, at = found[0], found[0]
-    # What comes after the last frame, such as another tag, is no frame.
+    # The loop ends at the first bytes that are no frame, such as a tag after the last frame.
     while at < size and (frame := mpeg_audio.parse_frame(_peek(file, at, mpeg_audio.HEADER_BYTES))):
         at += frame.size
         _require_end(at, size)
@@ -283,5 +287,5 @@ def check_frames(file: IO[bytes], size: int) -> None:
         place = first.find(name, 4, 200)
         if place >= 0 and first[place + 7] & 3 == 3:
             (length,) = struct.unpack(">I", first[place + 12 : place + 16])
-            # Some programs do not count the frame with this header.
+            # Some programs do not count this first frame, so the file may be longer than the header says.
             _require_end(begin + length, size)

@@ -1,7 +1,7 @@
 """Read the structure of media files: the boxes of MP4, the elements of Matroska, the chunks of RIFF, and the tracks.
 
-Only the headers of these parts are read. If a header states that its part ends after the end of the file, the functions
-return that end unchanged, so that `container_checks` notices that the file is cut off.
+Only the headers of boxes, elements and chunks are read. If a header states an end after the end of the file, the
+functions return this end unchanged, so that `container_checks` can detect that the file is cut off.
 """
 
 import struct
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 MAX_PARTS = 100_000
-"""Maximum number of boxes, elements or chunks that are read on one level, so that a broken file cannot take long."""
+"""Maximum number of boxes, elements or chunks that are read on one level; it limits the time for a broken file."""
 
 _EBML_HEADER, _DOC_TYPE = 0x1A45DFA3, 0x4282
 SEGMENT, TRACKS, CLUSTER, _INFO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0x1549A966
@@ -170,7 +170,7 @@ def walk_elements(file: IO[bytes], span: Span) -> Iterator[tuple[int, Span]]:
 
 
 def _vint_length(first: bytes) -> int:
-    """Return the number of bytes of an EBML number, which its first byte tells; 0 if the first byte is invalid."""
+    """Return the length of an EBML number in bytes, which its first byte contains; 0 if the first byte is invalid."""
     return 9 - first[0].bit_length() if first and first[0] else 0
 
 

@@ -1,4 +1,4 @@
-"""The picture that is stored in a sound file, such as the cover of a song."""
+"""Read the picture that is stored in a sound file, such as the cover of a song."""
 
 from contextlib import suppress
 from io import BytesIO
@@ -14,7 +14,7 @@ QUALITIES = (80, 60, 40)
 
 
 def read_cover(file: IO[bytes], side_px: int, max_bytes: int) -> bytes:
-    """Return the picture in a sound file as a small JPEG; empty if there is none, or it cannot be read.
+    """Return the picture in a sound file as a small JPEG; empty if the file has no picture that can be read.
 
     Args:
         file: The open sound file.
@@ -36,7 +36,7 @@ def read_cover(file: IO[bytes], side_px: int, max_bytes: int) -> bytes:
 
 
 def _find_picture(file: IO[bytes]) -> bytes:
-    """Return the first picture in the tags of an MP3, WAV, M4A, FLAC or Ogg file, as it is stored; empty if none."""
+    """Return the first picture in the tags of an MP3, WAV, M4A, FLAC or Ogg file, still encoded; empty if none."""
     sound = mutagen.File(file)
     if sound is None:
         return b""

@@ -11,7 +11,7 @@ FORMAT_NAMES = {"jpg": "JPEG", "mid": "MIDI", "txt": "text", "webp": "WebP", "we
 
 
 def describe_file(path: Path, mime_type: str) -> str:
-    """Return pixels or length, format and size of a file: `1024x1024 PNG, 1.2 MB` or `183.4 s MP3, 4.4 MB`.
+    """Describe a file in words, such as `1024x1024 PNG, 1.2 MB` or `183.4 s MP3, 4.4 MB`.
 
     Args:
         path: The path of the file to describe.

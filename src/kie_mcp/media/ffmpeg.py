@@ -21,13 +21,13 @@ TIMEOUT_SECONDS = 30.0
 CONVERT_SECONDS = 300.0
 """Maximum seconds for the conversion of one file."""
 MEMORY_BYTES = 260_000_000
-"""Most memory, in bytes, that ffmpeg may use; a clip of 3840x2160 with 8 bits a channel is converted with less."""
+"""Maximum memory in bytes that ffmpeg may use; converting a clip of 3840x2160 with 8 bits a channel needs less."""
 STANDARD_INPUT = Path("/dev/fd/0")
-"""The path at which a program finds the file that it got as its standard input; it may seek there."""
+"""The path of a program's standard input; if the standard input is a file, the program can seek in it there."""
 MAX_FRAME_PIXELS = 36_000_000
-"""Largest number of pixels of a clip's frame that is decoded; 8K has 33 million."""
+"""Largest number of pixels of a video frame that is decoded; an 8K frame has 33 million."""
 MAX_OUTPUT_BYTES = 40_000_000
-"""Largest number of bytes that is read from ffmpeg; MAX_AUDIO_SECONDS of audio take 29 million."""
+"""Largest number of bytes that is read from ffmpeg's output; MAX_AUDIO_SECONDS of audio take 29 million."""
 SAMPLE_RATE_HZ = 8000
 """Sample rate, in hertz, to which audio is decoded for a waveform picture."""
 MAX_AUDIO_SECONDS = 1800
@@ -48,8 +48,8 @@ FOLDERS = (
 )
 """Folders into which package managers install ffmpeg; the PATH of a desktop application often lacks these folders."""
 
-# A media file may come from an attacker. These options forbid playlists and other formats with which a file makes
-# ffmpeg open more files or URLs.
+# A media file may come from an attacker. These options allow only formats that cannot make ffmpeg open other files or
+# URLs, as playlists can.
 SAFE_INPUT_OPTIONS = (
     "-protocol_whitelist",
     "file",
@@ -67,7 +67,7 @@ TOO_MANY_PIXELS_PATTERN = re.compile(rb"Picture size (\d+)x(\d+) exceeds specifi
 FRAME_SIZE_PATTERN = re.compile(rb" sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 
 _frames, _conversions = anyio.Lock(), anyio.Lock()
-"""Only one ffmpeg decodes a frame or a sound at a time, and only one converts a file, to save memory."""
+"""Locks that save memory: at most one ffmpeg decodes a frame or a sound, and at most one converts a file, at a time."""
 
 
 def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
@@ -112,7 +112,7 @@ class Frame:
     """One frame of a video, scaled down, with facts about the video."""
 
     ppm: bytes
-    """The frame as a PPM picture; empty if the video has no frame at this position, or if it is too large."""
+    """The frame as a PPM picture; empty if the video has no frame at this position."""
     size: tuple[int, int]
     """Width and height of the video as players show it, in pixels, before it was scaled down; (0, 0) if unknown."""
     seconds: float
@@ -133,7 +133,7 @@ async def extract_frame(
     Args:
         program: The path of ffmpeg.
         file: The open video file, which is decoded from its first byte.
-        path: The path at which it was opened; another file may be there now.
+        path: The path at which the file was opened; it is used in error messages, and on Windows to read the file.
         at_seconds: Position of the frame, in seconds from the start.
         max_side_px: Largest length in pixels of the frame's longer side; a larger frame is scaled down.
         timeout_seconds: Maximum seconds for the run of ffmpeg.
@@ -142,7 +142,7 @@ async def extract_frame(
         InvalidCall: ffmpeg cannot be started, does not finish in time, or the video's frames have more than
             MAX_FRAME_PIXELS.
     """
-    # A pixel of the video may be wider than high; `sar` is its width divided by its height, and 1 if that is unknown.
+    # A pixel of the video need not be square: `sar` is a pixel's width divided by its height, or 1 if unknown.
     factor = f"min(1,min({max_side_px}/(iw*sar),{max_side_px}/ih))"
     smaller = f"scale='max(1,round(iw*sar*{factor}))':'max(1,round(ih*{factor}))'"
     filters = ("-vf", f"showinfo=checksum=0,{smaller}")
@@ -169,7 +169,7 @@ async def decode_audio(program: str, file: IO[bytes], path: Path, *, timeout_sec
     Args:
         program: The path of ffmpeg.
         file: The open audio or video file, which is decoded from its first byte.
-        path: The path at which it was opened; another file may be there now.
+        path: The path at which the file was opened; it is used in error messages, and on Windows to read the file.
         timeout_seconds: Maximum seconds for the run of ffmpeg.
 
     Returns:
@@ -187,7 +187,7 @@ async def decode_audio(program: str, file: IO[bytes], path: Path, *, timeout_sec
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Codecs of a file's streams, and all text that ffmpeg prints about the file."""
+    """The codecs of a file's first video and audio streams, and ffmpeg's log."""
 
     video: str
     """Codec of the first video stream, such as `h264`; empty if the file has no video."""
@@ -210,12 +210,12 @@ async def read_streams(program: str, path: Path) -> Streams:
 
 
 async def convert(program: str, path: Path, target: Path, options: tuple[str, ...]) -> bool:
-    """Convert a file; return True if ffmpeg wrote the whole new file, and False if it reported an error.
+    """Convert a file; return True if ffmpeg wrote the whole new file, and False if ffmpeg reported an error.
 
     Args:
         program: The path of ffmpeg.
         path: The file.
-        target: The path of the new file; its extension tells ffmpeg the format.
+        target: The path of the new file; ffmpeg chooses the format by the extension of this path.
         options: ffmpeg's options for the new file.
 
     Raises:
@@ -236,7 +236,7 @@ async def convert(program: str, path: Path, target: Path, options: tuple[str, ..
 async def _run(
     program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float, file: IO[bytes] | None = None
 ) -> Finished:
-    """Run ffmpeg with these arguments, and `file` as its standard input; error messages name `path`."""
+    """Run ffmpeg with these arguments, with `file` as its standard input; `path` is only for error messages."""
     _rewind(file)
     try:
         return await run_program(
@@ -256,28 +256,33 @@ async def _run(
 
 
 def _read(path: Path, *options: str) -> tuple[str, ...]:
-    """Return the arguments with which ffmpeg reads this file, opens no other file, and needs little memory."""
+    """Return ffmpeg's arguments for reading this file safely (no other file is opened) and with little memory."""
     return (*SAFE_INPUT_OPTIONS, *FRUGAL_INPUT_OPTIONS, *options, "-i", _file_url(path))
 
 
 def _read_open(path: Path, *options: str) -> tuple[str, ...]:
-    """Return the arguments with which ffmpeg reads the file that it gets as its standard input.
+    """Return ffmpeg's arguments for reading the file that it gets as its standard input.
 
-    On Windows it reads the file at the path, which cannot be replaced while this process holds it open.
+    On Windows, ffmpeg reads the file at the path instead; Windows does not let another program replace an open file.
     """
     return _read(path if sys.platform == "win32" else STANDARD_INPUT, *options)
 
 
 def _rewind(file: IO[bytes] | None) -> None:
-    """Let the next read begin at the first byte, here and in a program that shares the file's read position."""
+    """Set the read position to the first byte, for this process and for a child process that inherits the open file."""
     if file:
-        # A seek to a byte that Python has in memory would not reach the operating system; a seek to the end does.
+        # If Python has the first byte in its buffer, a seek to this byte does not change the operating system's read
+        # position, which the child process uses. A seek to the end first makes sure that it changes.
         file.seek(0, os.SEEK_END)
         file.seek(0)
 
 
 def _to_shown_size(pixel_width: int, pixel_height: int, width: int, height: int) -> tuple[int, int]:
-    """Return the size of a video in square pixels; the shape of its own pixels is unknown if it contains a 0."""
+    """Return the size of a video in square pixels.
+
+    A pixel of the video has the shape `pixel_width`:`pixel_height`. If one of these two numbers is 0, the shape is
+    unknown, and the size stays unchanged.
+    """
     known = pixel_width and pixel_height
     return (max(round(width * pixel_width / pixel_height), 1) if known else width), height
 

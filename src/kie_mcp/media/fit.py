@@ -1,4 +1,4 @@
-"""Convert a picture so that it fits a model's limits for format, size and pixels. The original file stays unchanged."""
+"""Convert a picture so that it is within a model's limits for format, bytes and pixels; the file stays unchanged."""
 
 import math
 from dataclasses import dataclass, replace
@@ -15,18 +15,18 @@ from kie_mcp.media.limits import Content
 PICTURE_FORMATS = ("jpeg", "png", "webp")
 """MIME subtypes of pictures that a model is expected to accept if KIE lists no formats for the model."""
 STRIPPED_FORMATS = ("jpeg", "png", "webp", "bmp")
-"""MIME subtypes of pictures that need no new encoding to lose their metadata; BMP pictures have no metadata."""
+"""MIME subtypes of pictures whose metadata can be removed without encoding again; BMP pictures have no metadata."""
 MAX_PIXELS = 4096 * 4096
-"""Maximum number of pixels after a new encoding; larger pictures are scaled down, because no model uses more."""
+"""Maximum number of pixels after encoding again; a larger picture is scaled down, because no model uses more pixels."""
 PIXEL_FACTS = ("icc_profile", "transparency")
-"""Pillow's names of what is stored beside the pixels and needed to show them."""
+"""Pillow's names of the values that are needed to show the pixels correctly, so they are not removed as metadata."""
 PLAIN_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
 """Pillow's modes of pictures that look the same in every program; pictures in other modes are encoded again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A file that has been converted for a model, and a text that says what was changed."""
+    """A file that fits a model's limits, and a text that says what was changed."""
 
     content: Content
     done: str = ""
@@ -85,7 +85,7 @@ def _max_bytes(limits: Limits) -> float:
 
 
 def _find_scale(size: tuple[int, int], limits: Limits) -> float:
-    """Return the factor by which width and height must be multiplied to keep the limits; it is never more than 1."""
+    """Return the factor, at most 1, by which width and height must be multiplied to be within the limits."""
     side = limits.side_px[1] / max(size) if limits.side_px else 1
     area = math.sqrt(limits.pixels[1] / math.prod(size)) if limits.pixels else 1
     return min(1.0, side, area)
@@ -97,11 +97,11 @@ def _encode(image: PIL.Image.Image, content: Content, limits: Limits, scale: flo
         pictures.name_metadata(image),
         pictures.read_orientation(image),
     )
-    # A PNG's EXIF is read only if it is needed, because reading it may decode all pixels.
+    # The EXIF is read only if it is kept, because reading the EXIF of a PNG may decode all pixels.
     exif = image.getexif() if keep_metadata else None
     rendered = pictures.render_picture(image, content.file, min(scale, math.sqrt(MAX_PIXELS / math.prod(before))))
     if not keep_metadata:
-        # Pillow's encoders write comments, XMP and texts that they find here.
+        # Pillow's encoders write comments, XMP and texts from `info` into the new file, so these are removed here.
         rendered.info = {name: value for name, value in rendered.info.items() if name in PIXEL_FACTS}
     accepted = accepted_pictures(limits)
     see_through = pictures.is_transparent(rendered)

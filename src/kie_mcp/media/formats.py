@@ -1,10 +1,11 @@
-"""MIME types of media files, detected by their content, and the file extensions of these types.
+"""Detect the MIME type of a media file by its content, and map MIME types to file extensions.
 
-The extension of a file is often wrong, and KIE relies on the extension, so we detect the type by the content. Uploads
-are public, so a few bytes are not enough: what follows them must have the structure of the format as well.
+The extension of a file is often wrong, and KIE relies on the extension, so the type is detected by the content. Uploads
+are public, so a file with the magic number of a format must also have the structure of this format: other files, such
+as texts, must not be taken for media.
 
-The detection is our own because the libraries for it (puremagic, filetype) do not look at the tracks of a container:
-for them, a voice memo in MP4 or WebM is a video, and HEIC an MP4.
+This module does not use a library (puremagic, filetype), because these libraries do not read the tracks of a container:
+they take a voice memo in MP4 or WebM for a video, and a HEIC picture for an MP4.
 """
 
 import re
@@ -18,9 +19,9 @@ from typing import IO
 from kie_mcp.media import containers, mpeg_audio
 
 HEAD_BYTES = 65_536
-"""Number of bytes from the start of a file that `detect_mime_type()` needs when it gets bytes."""
+"""Number of bytes from the start of a file that `detect_mime_type()` reads, or needs if it gets bytes and no file."""
 MAGIC_BYTES = 32
-"""Number of bytes from the start of a file that magic numbers take."""
+"""Number of bytes at the start of a file that may contain a magic number."""
 
 EXTENSIONS = {
     "image/jpeg": "jpg",
@@ -104,7 +105,7 @@ MIME_TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items(
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
-# Byte patterns that are long enough to be no text by chance. `.` is any byte.
+# Byte patterns that are long enough not to match other files by chance. `.` is any byte.
 _PATTERNS = tuple(
     (re.compile(pattern, re.DOTALL), mime_type)
     for pattern, mime_type in (
@@ -132,12 +133,12 @@ _PATTERNS = tuple(
         (rb".{4}(?:\x47.{191}){2}\x47", "video/mp2t"),
     )
 )
-# ZIP, RAR and tar, which may hold sounds as they are.
+# ZIP, RAR and tar archives. They may contain uncompressed sounds, whose frames must not make the archive a sound.
 _ARCHIVE = re.compile(rb"PK\x03\x04|Rar!|.{257}ustar", re.DOTALL)
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _SOUND_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
 _MOVIE_BOXES = {b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"meta", b"pdin", b"moof", b"sidx"}
-# In kbit/s (ATSC A/52); a frame has 1536 samples.
+# Bit rates in kbit/s, by the code in the header of a frame (ATSC A/52); a frame has 1536 samples.
 _AC3_BIT_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _OGG_VIDEO = (b"\x80theora", b"BBCD\0")
 _OGG_AUDIO = (b"\1vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
@@ -145,21 +146,21 @@ _OGG_AUDIO = (b"\1vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A file whose type is looked for."""
+    """The file whose type is being detected."""
 
     file: IO[bytes]
     head: bytes
     size: int
     is_whole: bool
-    """False when only the first bytes of the file are there."""
+    """False if only the first bytes of the file are available."""
 
 
 def detect_mime_type(content: IO[bytes] | bytes) -> str | None:
     """Detect the MIME type of a media file.
 
     Args:
-        content: The open file, which is rewound afterwards; or its first HEAD_BYTES bytes. With bytes alone, an MP4
-            whose headers come later counts as a video.
+        content: The open file, which is rewound afterwards; or the first HEAD_BYTES bytes of the file. If only bytes
+            are given, and an MP4 has its headers after them, the MP4 counts as a video.
 
     Returns:
         The MIME type, or None if the content is no known media format.
@@ -175,7 +176,7 @@ def detect_mime_type(content: IO[bytes] | bytes) -> str | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether there is only text after the first bytes, so that the file is no media: those have control characters."""
+    """Return whether a file is a text: unlike media, it has no control characters after its first MAGIC_BYTES bytes."""
     rest = head[MAGIC_BYTES:]
     return bool(rest) and not re.search(rb"[\0-\x08\x0e-\x1f]", rest)
 
@@ -185,14 +186,14 @@ def _match_pattern(source: _Source) -> str | None:
 
 
 def _detect_jpeg(source: _Source) -> str | None:
-    """Detect JPEG by its chain of segments, up to the one with the picture's size."""
+    """Detect JPEG by its chain of segments, up to the segment that contains the picture's size."""
     head, at = source.head, 2
     if not head.startswith(b"\xff\xd8\xff"):
         return None
     while at + 4 <= len(head):
         if head[at] != 0xFF or head[at + 1] < 0xC0:
             return None
-        # SOF segments have the picture's size; C4, C8 and CC are other segments.
+        # SOF segments (C0 to CF) have the picture's size, but C4, C8 and CC are other segments.
         if head[at + 1] <= 0xCF and head[at + 1] not in (0xC4, 0xC8, 0xCC):
             return "image/jpeg"
         at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
@@ -213,7 +214,7 @@ def _detect_tiff(source: _Source) -> str | None:
 
 
 def _detect_anymap(source: _Source) -> str | None:
-    """Detect a binary PBM, PGM or PPM file, whose size follows exactly from its header, which is text."""
+    """Detect a binary PBM, PGM or PPM file: the size of the file must be exactly what its text header implies."""
     found = re.match(rb"P([456])\s+(?:#.*\n\s*)*(\d{1,6})\s+(\d{1,6})(?:\s+(\d{1,5}))?\s", source.head)
     if not found or (found[1] == b"4") == (found[4] is not None):
         return None
@@ -229,11 +230,11 @@ def _detect_tga(source: _Source) -> str | None:
 
 
 def _detect_iso_media(source: _Source) -> str | None:
-    """Detect MP4 and its relatives by brand and tracks, HEIF and AVIF by brand."""
+    """Detect MP4, MOV and 3GP by brand and tracks, and HEIF and AVIF by brand."""
     boxes = containers.walk_boxes(source.file, (0, source.size))
     kind, (start, end) = next(boxes, (b"", (0, 0)))
     if kind != b"ftyp":
-        # For a long time, QuickTime files were written without brands.
+        # Old QuickTime files have no box with brands (`ftyp`).
         is_movie = kind in _MOVIE_BOXES and (kind == b"moov" or any(each == b"moov" for each, _ in boxes))
         return _name_movie(source, b"qt  ") if is_movie else None
     brands = source.head[start : min(end, start + 400)]
@@ -243,7 +244,7 @@ def _detect_iso_media(source: _Source) -> str | None:
     if major in _HEIF_BRANDS:
         return "image/heic"
     following, _ = next(boxes, (b"moov", None))
-    # Canon's raw pictures (`crx `) are no clips.
+    # Canon's raw pictures have the brand `crx `; they are not clips.
     return _name_movie(source, major) if following in _MOVIE_BOXES and major != b"crx " else None
 
 
@@ -291,7 +292,7 @@ def _detect_ac3(source: _Source) -> str | None:
 
 
 def _detect_frames(source: _Source) -> str | None:
-    """Detect MP3 and AAC frames, also behind tags, padding, or a frame that was cut."""
+    """Detect MP3 and AAC frames, also after tags, after padding, or after an incomplete first frame."""
     start = mpeg_audio.skip_id3(source.file)
     if start >= source.size and not source.is_whole:
         return mpeg_audio.MPEG
@@ -303,7 +304,7 @@ def _detect_frames(source: _Source) -> str | None:
         return None
     source.file.seek(start)
     before = source.file.read(found[0] - start).strip(b"\0")
-    # A frame that was cut, or one that tells the length of the file, may stand alone before or after zeros.
+    # An incomplete frame, or a header frame with the length of the file, may precede the first frame, beside zeros.
     return found[1] if len(before) <= mpeg_audio.MAX_FRAME_BYTES else None
 
 

@@ -1,6 +1,6 @@
-"""Whether a media file is whole: a picture is decoded to its end, another file is checked by its container's sizes.
+"""Check whether a media file is whole: the sizes in its container are checked, and a picture is decoded to its end.
 
-A container that states no sizes can break off unnoticed where one of its parts ends.
+If a container states no total size, and the file is cut off exactly where a part ends, the damage is not detected.
 """
 
 import os
@@ -17,7 +17,7 @@ MOST_FRAMES = 1000
 """Largest number of frames of an animation that are decoded."""
 
 ALWAYS_READABLE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
-"""Types that Pillow reads in every build and in every variant; it may not know a picture of another type."""
+"""MIME types that every build of Pillow can read. If Pillow cannot read another type, the file may still be whole."""
 
 CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "image/jpeg": container_checks.check_jpeg,
@@ -51,18 +51,18 @@ CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "application/zip": container_checks.check_zip,
     "application/pdf": container_checks.check_pdf,
 }
-"""The check of each container, by MIME type."""
+"""The function that checks each container format, by MIME type."""
 
 
 def find_damage(file: IO[bytes], mime_type: str) -> str:
-    """Say what is wrong with a media file; an empty string means that it is whole, as far as one can tell.
+    """Return what is wrong with a media file; empty if no damage was found.
 
     Args:
         file: The file, open for reading.
-        mime_type: Its MIME type, which was read from its content.
+        mime_type: The file's MIME type, detected by its content.
 
     Returns:
-        A predicate, such as `breaks off`.
+        A predicate without a subject, such as `breaks off`.
     """
     size = file.seek(0, os.SEEK_END)
     if not size:
@@ -81,7 +81,7 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
 
 
 def _decode_picture(file: IO[bytes], mime_type: str) -> None:
-    """Decode every frame of a picture, unless that takes too much memory; then only its container was checked.
+    """Decode every frame of a picture, unless decoding would take too much memory.
 
     Raises:
         BrokenMedia: When the picture breaks off.
@@ -91,7 +91,7 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     try:
         file.seek(0)
         with pictures.one_at_a_time, PIL.Image.open(file) as picture:
-            # For PNG, this compares the checksums.
+            # For a PNG, `verify()` compares the checksums.
             picture.verify()
         file.seek(0)
         with pictures.one_at_a_time, PIL.Image.open(file) as picture:
@@ -113,8 +113,8 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
 
 def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
     whole, rows = picture.size, None
-    # Pillow decodes a JPEG at an eighth of its size, which takes less memory and reads as much of the file.
-    # The second picture of an MPO, as phones write it, cannot be decoded like that.
+    # `draft()` lets Pillow decode a JPEG at an eighth of its size. Pillow still reads the whole file, but needs less
+    # memory. This does not work for the second picture in an MPO, the JPEG format of phones with several pictures.
     if not getattr(picture, "is_animated", False):
         rows = pictures.find_rows(picture, file)
         picture.draft(picture.mode, (1, 1))

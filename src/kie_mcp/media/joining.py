@@ -1,4 +1,4 @@
-"""Join sounds to one file: MP3 and WAV as they are, without encoding them again; others with ffmpeg, if it is there."""
+"""Join sounds to one file: MP3 or WAV files without encoding them again; other sounds with ffmpeg, if installed."""
 
 import shutil
 import struct
@@ -18,9 +18,9 @@ _DECODED = ("-map", "0:a:0", "-ac", "2", "-ar", "44100", "-c:a", "pcm_s16le")
 """Options with which ffmpeg decodes sounds of different formats to WAV files that can be joined."""
 _MONO = 3
 _HEADER_MARKS = (b"Xing", b"Info", b"VBRI")
-"""Marks in the first frame of an MP3 file if this frame holds the file's length and no sound."""
+"""Marks of a header frame: a first frame of an MP3 file that contains the file's length and no sound."""
 _LENGTH_FIELDS = 0x3
-"""Flags of a Xing header that has the number of frames and the number of bytes."""
+"""Flags of a Xing header that contains the number of frames and the number of bytes."""
 _SAMPLE_CODECS = (1, 3, 6, 7, 0xFFFE)
 """Numbers of WAV codecs whose samples can be joined: integers, floats, A-law, mu-law, extensible."""
 _LARGEST_WAV = 2**32 - 1000
@@ -29,14 +29,15 @@ _LARGEST_WAV = 2**32 - 1000
 async def join_sounds(paths: Sequence[Path], target: IO[bytes]) -> str:
     """Join sounds in their order, and return the MIME type of the joined file.
 
-    Equal files give equal bytes. Sounds with different formats, or of a kind other than MP3 and WAV, are encoded again.
+    The same sounds always give the same bytes. Sounds are encoded again if their formats differ, or if they are neither
+    MP3 nor WAV.
 
     Args:
         paths: The files to join, in their order.
         target: The open file to write to, which is empty.
 
     Returns:
-        The MIME type; an empty text if the sounds can only be joined by ffmpeg and it is not installed, or fails.
+        The MIME type; empty if the sounds need ffmpeg, and ffmpeg is not installed or fails.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -70,7 +71,7 @@ def _detect(path: Path) -> str | None:
 
 
 def _join_mp3(paths: Sequence[Path], target: IO[bytes]) -> None:
-    """Write the frames of all files after one header frame that tells their number.
+    """Write one header frame with the number of frames, then the frames of all files.
 
     Raises:
         ValueError: The files have different sample rates or channels, or a file has no frames.
@@ -120,13 +121,13 @@ def _sound_frames(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _describe_stream(frame: bytes) -> tuple[object, bool]:
-    """Return what all frames of a file have in common: version, sample rate, and whether there is only one channel."""
+    """Return what all frames of an MP3 file have in common: version, layer and sample rate, and whether it is mono."""
     parsed = mpeg_audio.parse_frame(frame)
     return parsed and parsed.stream, frame[3] >> 6 == _MONO
 
 
 def _build_length_frame(header: bytes, frames: int, size: int) -> bytes:
-    """Build the frame with a Xing header, from which players know the length of a file.
+    """Build the frame with a Xing header, which tells players the length of the file.
 
     Args:
         header: The first four bytes of a frame of the file.
@@ -136,7 +137,7 @@ def _build_length_frame(header: bytes, frames: int, size: int) -> bytes:
     is_mono, is_mpeg1 = header[3] >> 6 == _MONO, header[1] >> 3 & 3 == 3
     place = (21 if is_mono else 36) if is_mpeg1 else (13 if is_mono else 21)
     fields = b"Xing" + struct.pack(">III", _LENGTH_FIELDS, frames, size)
-    # The bit that is set means that no checksum follows. The bit rate is the lowest one whose frames have enough room.
+    # `header[1] | 1` means that no checksum follows. The loop chooses the lowest bit rate whose frames are long enough.
     for bit_rate in range(1, 15):
         start = bytes([header[0], header[1] | 1, bit_rate << 4 | header[2] & 0x0D, header[3]])
         parsed = mpeg_audio.parse_frame(start.ljust(mpeg_audio.HEADER_BYTES, b"\0"))
@@ -173,10 +174,10 @@ def _join_wav(paths: Sequence[Path], target: IO[bytes]) -> None:
 
 
 def _read_wav(path: Path) -> tuple[bytes, containers.Span]:
-    """Return the content of the chunk `fmt `, and the span of the samples that the file really has.
+    """Return the content of the chunk `fmt `, and the span of the samples that the file really contains.
 
     Raises:
-        ValueError: The samples cannot be joined as they are.
+        ValueError: The file has no samples, or samples that cannot be joined without decoding.
     """
     size, form, samples = path.stat().st_size, b"", None
     with path.open("rb") as file:
@@ -193,7 +194,7 @@ def _read_wav(path: Path) -> tuple[bytes, containers.Span]:
 
 
 async def _join_encoded(program: str, paths: Sequence[Path], target: IO[bytes]) -> str:
-    """Decode the sounds, join them, and encode them as the first one was encoded; return "" if ffmpeg fails."""
+    """Decode the sounds, join them, and encode them in the format of the first sound; return "" if ffmpeg fails."""
     first = await anyio.to_thread.run_sync(_detect, paths[0])
     mime_type = first if first in ENCODERS else mpeg_audio.MPEG
     with tempfile.TemporaryDirectory(prefix="kie-mcp-") as folder:

@@ -1,7 +1,7 @@
 """Measure the length of a clip or sound in seconds.
 
 The length in a file's header may be wrong: it is 0 in a fragmented MP4 file, and about a day in a WAV file that was
-written to a pipe. The length decides about prices and limits, so a doubtful length counts as unknown (None).
+written to a pipe. Prices and limits depend on the length, so a doubtful length counts as unknown (None).
 """
 
 import struct
@@ -30,25 +30,25 @@ _MUTAGEN_TYPES = (
     "audio/ac3",
     "audio/eac3",
 )
-"""MIME types that mutagen measures. It takes some other files for MP3, and may measure only the sound of a clip."""
+"""MIME types that mutagen measures. It may take a file of another type for an MP3, or measure only a clip's sound."""
 _OGG_TYPES = ("audio/ogg", "video/ogg")
 _DECODED_TYPES = ("video/mp2t", "video/mpeg", *_OGG_TYPES)
-"""MIME types whose headers do not tell whether several files were joined; only decoding the whole file does."""
+"""MIME types whose headers may have only the length of the first of several joined files, so the file is decoded."""
 _PLAYED_IN_PART = ("audio/wav", "audio/flac")
-"""MIME types of which ffmpeg may decode only the first of several joined files."""
+"""MIME types for which ffmpeg may decode only the first of several joined files, so that its length is too short."""
 _SEARCH_BYTES = 1 << 20
-"""Bytes that are read at once to search for the start of a joined file."""
+"""Number of bytes that are read at once in the search for the start of another joined file."""
 _MOVIE_TIMES = {0: struct.Struct(">12xII"), 1: struct.Struct(">20xIQ")}
 """For each version of the box `mvhd` in an MP4 file, the struct that reads the time scale and the duration."""
 _ISO_TYPES = {f"{kind}/{subtype}" for kind in ("audio", "video") for subtype in ("mp4", "quicktime", "3gpp")}
 
 
 def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
-    """Measure the length of a clip or sound; this may take many seconds, so call this function in a thread.
+    """Measure the length of a clip or sound; the measurement may take many seconds, so call this function in a thread.
 
     Args:
-        file: The open file; its read position is at the start afterwards. If the headers do not contain the length, a
-            file on disk is measured by ffmpeg, if ffmpeg is installed.
+        file: The open file; its read position is at the start afterwards. If the headers do not contain the length,
+            ffmpeg measures the file, provided that the file is on disk and ffmpeg is installed.
         mime_type: The MIME type from `formats.detect_mime_type()`; if empty, this function detects it.
 
     Returns:
@@ -71,9 +71,9 @@ def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
 
 def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> Iterator[float | None]:
     """Yield lengths in seconds from different methods, the most reliable method first; None if a method fails."""
-    # ffmpeg cannot play notes.
+    # ffmpeg cannot decode MIDI, because MIDI contains notes and no sound.
     program = ffmpeg.find_ffmpeg() if path and mime_type != "audio/midi" else None
-    # The headers of joined files, or of fragments, may tell only the length of the first part.
+    # If the file is fragmented, or consists of joined files, its headers may contain only the first part's length.
     partial = _is_partial(file, size, mime_type)
     match mime_type:
         case "audio/wav":
@@ -98,7 +98,7 @@ def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> 
 
 
 def _is_partial(file: IO[bytes], size: int, mime_type: str) -> bool:
-    """Tell whether headers measure only a part: a fragmented MP4, or several files joined to one."""
+    """Return whether the headers may have the length of only a part: in a fragmented MP4, or in files joined to one."""
     if mime_type in _ISO_TYPES:
         return containers.find_box(file, (0, size), b"moov", b"mvex") is not None
     if mime_type == "audio/wav":
@@ -109,7 +109,7 @@ def _is_partial(file: IO[bytes], size: int, mime_type: str) -> bool:
 
 
 def _find_again(file: IO[bytes], mark: bytes) -> bool:
-    """Tell whether a file has a mark more than once."""
+    """Return whether a mark occurs more than once in a file."""
     file.seek(0)
     count, rest = 0, b""
     while block := file.read(_SEARCH_BYTES):
@@ -119,7 +119,7 @@ def _find_again(file: IO[bytes], mark: bytes) -> bool:
 
 
 def _is_chained(file: IO[bytes]) -> bool:
-    """Tell whether a stream begins in an Ogg file after another has begun to play."""
+    """Return whether an Ogg file consists of joined files: a stream begins after the sound of another has begun."""
     at, playing = 0, False
     while True:
         file.seek(at)
@@ -167,7 +167,8 @@ def _measure_wav(file: IO[bytes], size: int) -> float | None:
             by_bytes = (min(end, size) - start) / per_second if per_second else 0
             by_samples = samples / rate if rate and end <= size else 0
             fixed = codec in _PCM_CODECS and per_second == rate * block
-            # The byte rate of compressed samples is often too high or 0, but it must not mean a longer sound.
+            # For compressed samples, the byte rate is often too high or 0, so the number of samples is used. If the
+            # byte rate means a longer sound than the number of samples, the length is unknown (0).
             measured = by_bytes if fixed else by_samples if by_bytes <= by_samples * 1.1 else 0
         elif kind in (b"data", b"RIFF"):
             return None

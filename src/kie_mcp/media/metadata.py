@@ -37,7 +37,7 @@ def strip_metadata(content: bytes, mime_type: str) -> bytes | None:
 
 
 def _strip_jpeg(content: memoryview) -> Iterator[bytes | memoryview]:
-    """Yield the parts of a JPEG that are kept; a second picture after the first, such as a gain map, is not kept."""
+    """Yield the parts of a JPEG that are kept; a second picture after the first (such as a gain map) is removed."""
     yield content[:2]
     at = 2
     while True:
@@ -65,7 +65,8 @@ def _clean_segment(marker: int, segment: memoryview) -> bytes | memoryview:
     """Return a JPEG segment without its metadata; empty if the whole segment is metadata."""
     body = bytes(segment[4:20])
     if marker == 0xE0 and body.startswith(b"JFIF\0"):
-        # A JFIF segment may contain a thumbnail. It is left out, so its width and height, the last two bytes, become 0.
+        # A JFIF segment may contain a thumbnail. The thumbnail is removed, so its width and height (the last two bytes)
+        # become 0.
         return b"\xff\xe0\0\x10" + body[:12] + b"\0\0"
     is_kept = {0xE2: body.startswith(b"ICC_PROFILE\0"), 0xEE: body.startswith(b"Adobe")}
     is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE

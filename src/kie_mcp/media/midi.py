@@ -81,7 +81,7 @@ def _to_ticks(seconds: float) -> int:
 def _encode_quantity(value: int) -> bytes:
     """Encode a number as a MIDI variable-length quantity.
 
-    Each byte has seven bits of the number; the high bit is set in every byte except the last.
+    Each byte contains seven bits of the number; the high bit is set in every byte except the last.
     """
     encoded = [value & 0x7F]
     while value := value >> 7:

@@ -10,12 +10,12 @@ from typing import IO
 
 MPEG, AAC = "audio/mpeg", "audio/aac"
 SEARCH_BYTES = 1_000_000
-"""Bytes of padding, or of a frame that was cut, that may precede the first whole frame."""
+"""Maximum number of bytes of padding, or of an incomplete frame, before the first whole frame."""
 FRAMES_FOR_CERTAINTY = 3
-"""Number of consecutive frames that prove a stream; a single sync word may be in another file by chance."""
+"""Number of consecutive frames that prove a stream; a single sync word may occur in any file by chance."""
 HEADER_BYTES = 7
 MAX_FRAME_BYTES = 8191
-"""Size of the largest frame: the header of AAC has 13 bits for it."""
+"""Size in bytes of the largest frame: an AAC header stores the size in 13 bits."""
 
 # Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3), by (is MPEG-1, layer).
 _BIT_RATES = {
@@ -34,19 +34,19 @@ class Frame:
     """One frame: its size, its length, and what all frames of a stream have in common."""
 
     size: int
-    """Size in bytes, with the header."""
+    """Size in bytes, including the header."""
     seconds: float
     stream: tuple[str, int, int]
     """MIME type, version and layer in one number, and sample rate in hertz."""
 
 
 def parse_frame(header: bytes) -> Frame | None:
-    """Parse the header of a frame; return None if these bytes are none."""
+    """Parse the header of a frame; return None if the bytes are not a header."""
     if len(header) < HEADER_BYTES or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     if header[1] & 0xF6 == 0xF0:
         return _parse_adts(header)
-    # MPEG layer I is left out: nobody uses it, and UTF-16 text may begin with the same bytes.
+    # MPEG layer I does not count, because it is not used, and because UTF-16 text may begin with the same bytes.
     version, layer, divisor = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3), _RATE_DIVISORS.get(header[1] >> 3 & 3)
     bit_rate, rate = header[2] >> 4, header[2] >> 2 & 3
     if divisor is None or layer not in (2, 3) or rate == 3 or bit_rate in (0, 15):
@@ -74,10 +74,10 @@ def find_first_frame(file: IO[bytes], start: int = 0) -> tuple[int, str] | None:
 
     Args:
         file: The open file; its read position changes.
-        start: Where the search begins, in bytes.
+        start: Position in bytes at which the search begins.
 
     Returns:
-        The frame's position and the stream's MIME type; None if there is no stream in the next SEARCH_BYTES.
+        The frame's position and the stream's MIME type; None if no stream begins in the next SEARCH_BYTES bytes.
     """
     file.seek(start)
     block = file.read(SEARCH_BYTES)
@@ -90,7 +90,7 @@ def find_first_frame(file: IO[bytes], start: int = 0) -> tuple[int, str] | None:
 
 
 def measure_frames(file: IO[bytes], start: int, size: int) -> float | None:
-    """Return the length of all frames in seconds; after damage, the count goes on at the next whole frames.
+    """Return the length of all frames in seconds; damaged bytes are skipped.
 
     Args:
         file: The open file; its read position changes.
@@ -98,7 +98,7 @@ def measure_frames(file: IO[bytes], start: int, size: int) -> float | None:
         size: Size of the file in bytes.
 
     Returns:
-        The length; None if so much of the file is left after the last frame that there may be more frames.
+        The length; None if more than SEARCH_BYTES bytes follow the last frame, because more frames may be in them.
     """
     seconds, at = 0.0, start
     while True:
@@ -122,7 +122,7 @@ def _parse_adts(header: bytes) -> Frame | None:
 
 
 def _parse_stream(file: IO[bytes], at: int, header: bytes) -> str | None:
-    """Return the MIME type of the stream that begins at a position, if several frames follow one another there."""
+    """Return the MIME type of the stream at a position; None unless FRAMES_FOR_CERTAINTY frames follow one another."""
     first = frame = parse_frame(header)
     for _ in range(FRAMES_FOR_CERTAINTY - 1):
         if not first or not frame or frame.stream != first.stream:

@@ -22,21 +22,21 @@ MAX_PIXELS = 50_000_000
 MAX_DECODED_BYTES = 4 * MAX_PIXELS
 """Maximum number of bytes of memory that decoding a picture may take: Pillow holds 4 bytes for each pixel."""
 HALVED_PIXELS, HALVED_HEIC_PIXELS = 34_000_000, 25_000_000
-"""If a picture has more pixels than this, its width and height are halved, so that copies of it fit into memory."""
+"""Numbers of pixels above which a picture's width and height are halved, so that copies of it fit into memory."""
 STRIPPED_PIXELS = 4_000_000
-"""If a PNG or HEIC picture has more pixels than this, it is decoded a few rows at a time."""
+"""Number of pixels above which a PNG or HEIC picture is decoded in strips, a few rows at a time."""
 BAND_ROWS, BAND_OVERLAP = 256, 4
-"""Rows of a resized picture that are computed at once, and rows above and below on which they depend."""
+"""Number of rows of a resized picture that are computed at once, and number of rows above and below that they need."""
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
-"""Bytes of memory that decoding takes for each pixel, by Pillow's format or mode; others take 4 bytes.
+"""Bytes of memory that decoding takes for each pixel, by Pillow's format or mode; other formats and modes take 4 bytes.
 
 These values were measured: some decoders hold a second copy, and a picture with more than 8 bits a channel is converted
 in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""A block of memory with more bytes than this is given back to the operating system when it is freed; Linux only."""
+"""Size in bytes above which freed memory is given back to the operating system at once; only on Linux with glibc."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Numbers of these settings of glibc, from its malloc.h."""
+"""Numbers of these two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
 """Numbers of TIFF and EXIF tags."""
 TURNS = {
@@ -52,7 +52,7 @@ TURNS = {
 
 
 one_at_a_time = threading.RLock()
-"""Is held by the thread that decodes a picture, so that several pictures at once take no more memory than one."""
+"""Lock that lets only one thread decode a picture at a time, to save memory."""
 
 
 class UnreadablePicture(ValueError):
@@ -61,7 +61,7 @@ class UnreadablePicture(ValueError):
 
 @contextmanager
 def open_picture(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
-    """Open a picture without decoding it. Until the `with` block ends, other threads wait here.
+    """Open a picture without decoding it; other threads cannot open a picture until the `with` block ends.
 
     Raises:
         UnreadablePicture: The picture cannot be read. Every error inside the `with` block also becomes this error.
@@ -88,14 +88,14 @@ def read_exif(image: PIL.Image.Image) -> PIL.Image.Exif:
     """Return a copy of the EXIF metadata of an open picture; empty if the picture has none, or if it is broken."""
     exif = PIL.Image.Exif()
     with suppress(Exception):
-        # If a PNG's EXIF comes after its pixels, getexif() would decode all pixels, so this EXIF is not read.
+        # If the EXIF of a PNG comes after the pixels, it is not read, because getexif() would decode all pixels.
         if image.format != "PNG" or "exif" in image.info:
             exif.load(image.getexif().tobytes())
     return exif
 
 
 def read_orientation(image: PIL.Image.Image) -> int:
-    """Return the EXIF orientation: 1 is upright; 5 to 8 are quarter turns, which swap width and height."""
+    """Return the EXIF orientation of a picture: 1 is upright; 5 to 8 are quarter turns, which swap width and height."""
     # Pillow makes TIFF pictures upright by itself.
     given = 1 if image.format == "TIFF" else read_exif(image).get(ORIENTATION, 1)
     return given if isinstance(given, int) else 1
@@ -124,7 +124,7 @@ def name_metadata(image: PIL.Image.Image) -> str:
     """Return the kinds of metadata in a picture, such as `location and camera data`; empty if none is found."""
     exif = read_exif(image)
     names = ["location"] * bool(exif.get_ifd(GPS)) + ["camera data"] * bool(exif.get(MAKE) or exif.get(MODEL))
-    # In a TIFF, the other tags are not metadata: they describe the pixels.
+    # The other tags do not count in a TIFF, because they describe the pixels there.
     has_more = image.format != "TIFF" and set(exif) - {ORIENTATION}
     return " and ".join(names) or "metadata" * bool(has_more)
 
@@ -135,7 +135,7 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
     Args:
         image: The open picture; its own pixels must not be used afterwards.
         file: The file from which the picture was opened.
-        scale: Factor for width and height, at most 1. For a picture with more than HALVED_PIXELS, it is at most 0.5.
+        scale: Factor for width and height, at most 1; a picture with more than HALVED_PIXELS gets at most 0.5.
 
     Raises:
         UnreadablePicture: Decoding the picture would take too much memory, or it is a camera's raw picture.
@@ -148,23 +148,24 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     profile, turn = image.info.get("icc_profile"), TURNS.get(read_orientation(image))
     plain = _decode(image, file, size)
-    # Adobe inverts the colours of a CMYK JPEG. Pillow always undoes this, also for JPEGs of other programs.
+    # Adobe's programs invert the colours of a CMYK JPEG, and Pillow inverts every CMYK JPEG back. A JPEG of another
+    # program would then have wrong colours, so it is inverted again.
     if is_jpeg and plain.mode == "CMYK" and not is_adobe:
         plain = PIL.ImageChops.invert(plain)
     if plain.size != size:
         plain = _resize(plain, size)
     if plain is not image:
-        # This frees the memory of the pixels that were decoded, and leaves the file open.
+        # This frees the memory of the decoded pixels, but leaves the file open.
         image.im = PIL.Image.new("L", (1, 1)).im
     plain = _to_srgb(plain, profile)
     return plain.transpose(turn) if turn is not None else plain
 
 
 def _decode(image: PIL.Image.Image, file: IO[bytes], size: tuple[int, int]) -> PIL.Image.Image:
-    """Decode a picture to 8 bits a channel, if possible not much larger than `size`.
+    """Decode a picture to 8 bits a channel, if possible in a size that is not much larger than `size`.
 
-    JPEG pictures are scaled down by the decoder, PNG and HEIC pictures are decoded row by row. These may have more than
-    MAX_PIXELS.
+    The decoder scales JPEG pictures down; large PNG and HEIC pictures are decoded and scaled down in strips. Pictures
+    in these formats may have more than MAX_PIXELS.
     """
     factor = 1 << int(math.log2(min(image.width / size[0], image.height / size[1], strips.ROWS)))
     rows, whole = find_rows(image, file), image.size
@@ -185,7 +186,7 @@ def _decode(image: PIL.Image.Image, file: IO[bytes], size: tuple[int, int]) -> P
 
 
 def find_rows(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Image.Image] | None:
-    """Return the strips of an open picture that should be decoded a few rows at a time; None for any other picture."""
+    """Return the strips of an open picture if it should and can be decoded a few rows at a time; None otherwise."""
     return strips.find_strips(image, file) if image.width * image.height > STRIPPED_PIXELS else None
 
 
@@ -194,22 +195,22 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
 
     Args:
         image: The open picture, after `draft()` has set the size to which a JPEG is decoded.
-        whole: Width and height of the picture before that.
+        whole: Width and height of the whole picture, before `draft()`.
         in_rows: True if the picture is decoded a few rows at a time.
     """
     pixels, whole_pixels = image.width * image.height, whole[0] * whole[1]
     if in_rows:
-        # libheif holds a picture as it is stored, with 1.5 bytes a pixel, and as RGB. A PNG is never held as a whole.
+        # libheif holds a picture twice: as stored, with 1.5 bytes a pixel, and in RGB. A PNG is never held as a whole.
         return whole_pixels * 4 if image.format == "HEIF" else 0
     if image.info.get("progressive"):
-        # All coefficients of a progressive JPEG are held, with 2 bytes each, however small it is decoded.
+        # The decoder holds all coefficients of a progressive JPEG, with 2 bytes each, even if it decodes a small size.
         samples = [each[1] * each[2] for each in image.layer]  # type: ignore[attr-defined]
         return float(2 * whole_pixels * sum(samples) / max(samples) + 4 * pixels)
     return pixels * max(BYTES_PER_PIXEL.get(image.format or "", 4), BYTES_PER_PIXEL.get(image.mode, 4))
 
 
 def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
-    """Return a smaller copy of a picture, made in bands, because Pillow first makes a copy with the full height."""
+    """Return a smaller copy of a picture, computed in bands, because Pillow first makes a copy with the full height."""
     resized, step = PIL.Image.new(image.mode, size), image.height / size[1]
     for top in range(0, size[1], BAND_ROWS):
         first, last = max(top - BAND_OVERLAP, 0), min(top + BAND_ROWS + BAND_OVERLAP, size[1])
@@ -222,7 +223,7 @@ def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
 
 
 def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return a picture in RGB, RGBA, L or CMYK; values above 255 are scaled down, where Pillow would cut them off."""
+    """Return a picture in RGB, RGBA, L or CMYK; values above 255 are scaled down, because Pillow would cut them off."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = image.convert("F")
         low, high = (float(each) for each in values.getextrema())  # type: ignore[arg-type]
@@ -235,12 +236,12 @@ def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _is_jpeg(image: PIL.Image.Image) -> bool:
-    # Phones write JPEG files that contain a second picture. Pillow calls this format MPO.
+    # MPO is Pillow's name of a JPEG file that contains more pictures, as phones write it.
     return image.format in ("JPEG", "MPO")
 
 
 def _find_white(mode: str, highest: float) -> float:
-    """Return the value of a white pixel: the first of the usual values (such as 255) that is not below `highest`."""
+    """Return the value of a white pixel: the lowest usual value (such as 255) that is at least `highest`."""
     usual = (1, 255, 65535) if mode == "F" else (65535,)
     return next((each for each in usual if highest <= each), highest)
 
@@ -251,7 +252,7 @@ def is_transparent(image: PIL.Image.Image) -> bool:
 
 
 def fill_transparency(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return the picture on a white background, without transparency."""
+    """Return a picture on a white background, without transparency."""
     if image.mode != "RGBA":
         return image
     ground = PIL.Image.new("RGB", image.size, "white")
@@ -301,7 +302,7 @@ def _to_srgb(image: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
 
 @cache
 def prepare_pillow() -> None:
-    """Let Pillow read HEIC pictures, and give memory back early. Call this function before a picture is decoded."""
+    """Let Pillow read HEIC pictures, and give freed memory back early; call this before a picture is decoded."""
     # Pillow's warning about large pictures is not needed, because `_decode()` refuses too large pictures.
     warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
     # On Windows on ARM, the package pi-heif is not available, so HEIC pictures cannot be read there.
@@ -310,14 +311,14 @@ def prepare_pillow() -> None:
 
         pi_heif.register_heif_opener(thumbnails=False)
     if glibc := _find_glibc():
-        # By default, glibc keeps freed blocks of up to 32 MB, and twice as much in all: 170 MB after a few pictures.
+        # By default, glibc keeps freed blocks of up to 32 MB for later use: 170 MB in all after a few pictures.
         glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
         glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
     _give_memory_back()
 
 
 def _give_memory_back() -> None:
-    """Free what earlier files left in small pieces, which would add to what the next picture takes."""
+    """Give freed memory back to the operating system, so that it does not add to the memory of the next picture."""
     gc.collect()
     if glibc := _find_glibc():
         glibc.malloc_trim(0)
@@ -329,7 +330,7 @@ def _find_glibc() -> Any:
     if sys.platform == "linux":
         import ctypes
 
-        # Other C libraries do not have this function.
+        # Other C libraries than glibc do not have the function `malloc_trim`.
         with suppress(OSError):
             library = ctypes.CDLL(None)
             return library if hasattr(library, "malloc_trim") else None

@@ -17,15 +17,15 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_still
 
 MAX_BYTES = 45_000
-"""Largest size of a preview in bytes. Several hosts give it to the model as base64 text, of up to 60,000 characters."""
+"""Largest size of a preview in bytes; as base64 text, it has up to 60,000 characters, the limit of several hosts."""
 MAX_LARGE_BYTES = 200_000
-"""Largest size in bytes of a preview if the caller asks for a large one; hosts cut off larger answers."""
+"""Largest size in bytes of a preview if the caller asks for a large preview; hosts cut off larger answers."""
 MAX_SIDE_PX = 1024
 """Largest length in pixels of a preview's longer side."""
 MAX_FILES, FEW_FILES = 50, 9
-"""Largest number of files on one contact sheet, and the number above which each is rendered in half the size."""
+"""Largest number of files on a contact sheet, and number of files above which each is rendered in half the size."""
 
-# Previews are JPEG files, because all AI models that look at them can read JPEG, but some cannot read WebP.
+# Previews are JPEG files, because all AI models that see previews can read JPEG, but some cannot read WebP.
 MIME_TYPE = "image/jpeg"
 QUALITIES = (85, 70, 50, 35)
 """JPEG qualities, in the order in which they are tried."""
@@ -39,7 +39,7 @@ class Preview:
     """A preview picture that is within the size limit, and a text that describes the file."""
 
     content: bytes
-    """The encoded picture; empty if there is nothing to show. In this case, `note` says why."""
+    """The encoded picture; empty if the file cannot be shown. In this case, `note` says why."""
     mime_type: str
     note: str
     """Facts about the file in words, such as dimensions and length; for a contact sheet, one line for each file."""
@@ -49,11 +49,11 @@ class SheetFile(NamedTuple):
     """A file for a cell of a contact sheet."""
 
     file: IO[bytes] | None
-    """The open file; None if it was not saved."""
+    """The open file; None if the file was not saved."""
     path: Path
-    """The path at which it was opened."""
+    """The path at which the file was opened."""
     label: str
-    """What the caption says about the file; it may be empty."""
+    """Text in the caption of the cell; may be empty."""
 
 
 async def render_preview(
@@ -63,7 +63,8 @@ async def render_preview(
 
     Args:
         file: The open file.
-        path: The path at which it was opened; nothing is read there, because another file may be there now.
+        path: The path at which the file was opened; used for its extension and in messages. The content is read from
+            `file`, because another file may be at this path now.
         max_bytes: Largest size of the JPEG in bytes.
         max_side_px: Largest length in pixels of the JPEG's longer side.
 
@@ -93,7 +94,7 @@ async def render_contact_sheet(
         The JPEG, and a text with one line for each file.
     """
     shown = files[:MAX_FILES]
-    # Of many files, only smaller stills are kept in memory; a cell of the sheet is smaller still.
+    # For many files, the stills have half the size to save memory; the cells of the sheet are even smaller.
     side_px = max_side_px if len(shown) <= FEW_FILES else max_side_px // 2
     cells = [(await _render_or_explain(each, side_px), " ".join(each.label.split())) for each in shown]
     lines = [f"{n}. {label}{': ' if label else ''}{still.facts}" for n, (still, label) in enumerate(cells, start=1)]
@@ -140,7 +141,7 @@ def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: in
 
 
 def _grid(sizes: Sequence[tuple[int, int]], count: int, max_side_px: int) -> tuple[int, int, int]:
-    """Find the grid for a contact sheet on which the pictures are largest.
+    """Find the grid for a contact sheet with the largest cells.
 
     Args:
         sizes: Width and height of each picture in pixels.

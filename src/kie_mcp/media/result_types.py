@@ -1,4 +1,4 @@
-"""What a downloaded result is, by its content: a file that a model made, or an error page in its place.
+"""Detect by its content what a downloaded result is: a file that a model made, or an error page instead.
 
 The host of a result may answer a request for a file with a web page, an XML or JSON error, or nothing at all.
 """
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from kie_mcp.media import formats
 
 HEAD_BYTES = 4096
-"""Number of bytes at the start of a file in which signatures and texts are looked for."""
+"""Number of bytes at the start of a file that are searched for signatures and texts."""
 
 EXTENSIONS = formats.EXTENSIONS | {
     "image/svg+xml": "svg",
@@ -32,7 +32,7 @@ EXTENSIONS = formats.EXTENSIONS | {
     "application/pdf": "pdf",
     "model/gltf-binary": "glb",
 }
-"""File extension, without a dot, by MIME type: also of results that no model takes as an input."""
+"""File extension, without a dot, by MIME type, including the types of results that no model accepts as an input."""
 
 SIGNATURES = (
     (b"PK\x03\x04", "application/zip"),
@@ -43,7 +43,7 @@ SIGNATURES = (
     (b"DDS \x7c\0\0\0", "image/vnd-ms.dds"),
     (b"qoif", "image/qoi"),
 )
-"""Pairs of the first bytes of a file and its MIME type, for types that no model takes as an input."""
+"""Pairs of a file's first bytes and MIME type, for types that no model accepts as an input."""
 
 TEXT_EXTENSIONS = ("txt", "json", "srt", "vtt", "lrc", "csv")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -61,19 +61,19 @@ _GZIP = b"\x1f\x8b\x08"
 
 
 def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> str:
-    """Return the MIME type of a downloaded result; an empty string when it is no result.
+    """Return the MIME type of a downloaded result; empty if the file is not a result, but an error page, for example.
 
     Args:
         file: The open file; its read position changes.
         declared: The MIME type that the host declared; may be empty.
-        url: The address of the file, whose extension is looked at.
+        url: The address of the file; its extension helps to identify texts and unknown files.
         takes_text: Whether the task makes text, so that JSON and plain text are results.
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
     if not head:
         return ""
-    # A signature comes first: an archive of sounds is no sound.
+    # Signatures are checked first, because an archive that contains sounds might be detected as a sound.
     if known := _find_signature(head) or formats.detect_mime_type(file):
         return known
     suffix = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
@@ -84,9 +84,9 @@ def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> s
 
 
 def unpack_gzip(file: IO[bytes], largest: int) -> None:
-    """Replace a file that is compressed with gzip by its content, if that is a file of a known type.
+    """Decompress a gzip file in place, if its content is a file of a known type; other files stay unchanged.
 
-    Some hosts send a compressed file and do not say so. A file that is meant to be compressed stays as it is.
+    Some hosts send a result compressed without saying so.
 
     Args:
         file: The open file, which is changed.
@@ -108,7 +108,7 @@ def unpack_gzip(file: IO[bytes], largest: int) -> None:
 
 
 def read_declared_type(declared: str) -> str:
-    """Return the MIME type in a header or a data URI, without its parameters; empty if it is not written as one."""
+    """Return the MIME type in a header or a data URI, without its parameters; empty if it is no valid MIME type."""
     bare = declared.partition(";")[0].strip().lower()
     return bare if _MIME_TYPE.fullmatch(bare) else ""
 
@@ -128,7 +128,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _identify_text(text: str, suffix: str, *, takes_text: bool) -> str:
-    """Return the MIME type of a text; an empty string for a web page, and for a text that nobody asked for."""
+    """Return the MIME type of a text; empty for a web page, and for a text that cannot be the result of the task."""
     start = text.lstrip("\ufeff \t\r\n").lower()
     if _SVG.match(start):
         return "image/svg+xml"
@@ -144,10 +144,10 @@ def _identify_text(text: str, suffix: str, *, takes_text: bool) -> str:
 
 
 def _identify_unknown_binary(declared: str, suffix: str) -> str:
-    """Return the MIME type of a file without a known signature; an empty string if it can be no result.
+    """Return the MIME type of a file without a known signature; empty if the file cannot be a result.
 
-    Pictures and clips of the known types begin with a signature, so that one without a signature is broken. A sound
-    that consists of raw samples has no signature.
+    Pictures and clips of the known types begin with a signature, so a picture or clip without a signature is broken. A
+    sound that consists of raw samples has no signature.
     """
     kind = declared.partition("/")[0]
     if kind == "audio" or (kind in ("image", "video", "model") and declared not in EXTENSIONS):
@@ -158,5 +158,5 @@ def _identify_unknown_binary(declared: str, suffix: str) -> str:
 
 
 def _is_extension(suffix: str) -> bool:
-    """Whether a suffix of an address may be the extension of a result."""
+    """Return whether the suffix of a URL may be the file extension of a result."""
     return bool(re.fullmatch(r"[a-z][a-z0-9]{1,9}", suffix)) and suffix not in ("bin", "html", "htm", "php", "aspx")

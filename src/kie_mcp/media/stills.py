@@ -33,7 +33,7 @@ The smallest distance with which the waveform has at most MAX_TICKS marks is use
 MAX_TICKS = 10
 PAPER, INK, WAVE, LINE = "#f4f4f2", "#303030", "#2563a8", "#c8c8c4"
 SILENCE_DB = -90
-"""If the peak of the audio is not above this level (in decibels relative to full scale), it is called silent."""
+"""Peak level, in decibels relative to full scale, up to which audio is called silent."""
 
 Levels = list[tuple[float, float]]
 """The lowest and the highest sample in each pixel column of a waveform; samples are from -1 to 1."""
@@ -44,7 +44,7 @@ class Still:
     """A picture that shows a media file, and facts about the file."""
 
     image: PIL.Image.Image | None
-    """The picture in RGB; None if there is nothing to show. In this case, `facts` says why."""
+    """The picture in RGB; None if the file cannot be shown. In this case, `facts` says why."""
     facts: str
     """Facts about the file (dimensions, length, loudness), in words."""
 
@@ -71,7 +71,8 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
 
     Args:
         file: An open image, video or audio file; its read position changes.
-        path: The path at which it was opened. Only words are made of it, because another file may be there now.
+        path: The path at which the file was opened; used for its extension and in messages. The content is read from
+            `file`, because another file may be at this path now.
         max_side_px: Largest length in pixels of the picture's longer side.
 
     Raises:
@@ -92,7 +93,7 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
 
 
 def _detect_mime_type(file: IO[bytes], path: Path) -> str:
-    """Return the MIME type of the file's content; if it is unknown, that of the file's extension, or else empty."""
+    """Return the MIME type of a file by its content or, if that is unknown, by its extension; empty if both fail."""
     try:
         file.seek(0)
         return formats.detect_mime_type(file) or formats.MIME_TYPES.get(path.suffix[1:].lower(), "")
@@ -182,7 +183,7 @@ def _join_sentences(facts: str, *others: str) -> str:
 def _read_audio_info(file: IO[bytes], path: Path) -> AudioInfo:
     try:
         file.seek(0)
-        # Mutagen does not open the path, but takes its extension for a sign of the format.
+        # Mutagen does not open the path, but uses its extension to guess the format.
         info = getattr(mutagen.File(fileobj=file, filename=str(path)), "info", None)
         seconds, rate, channels = (getattr(info, name, 0) or 0 for name in ("length", "sample_rate", "channels"))
         return AudioInfo(float(seconds), int(rate), int(channels))

@@ -15,17 +15,17 @@ ROWS = 64
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 16
 _CHANNELS = {(8, 0): 1, (8, 2): 3, (8, 3): 1, (8, 4): 2, (8, 6): 4, (16, 0): 2}
-"""For each bit depth and colour type whose rows Pillow can give back unchanged, the number of bytes of a pixel."""
+"""Bytes of a pixel, by bit depth and colour type of a PNG; only those whose pixels Pillow can return unchanged."""
 
 Convert = Callable[[PIL.Image.Image], PIL.Image.Image]
 
 
 def find_strips(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Image.Image] | None:
-    """Return the rows of an open picture as pictures of at most ROWS rows; None if it cannot be decoded like that.
+    """Return an open picture as strips (pictures of at most ROWS rows); None if it cannot be decoded in strips.
 
     Args:
         image: The open picture, which was not decoded yet.
-        file: Its file. Reading the strips moves its read position.
+        file: The picture's file; reading the strips changes its read position.
     """
     if image.format == "HEIF":
         return _read_heif_strips(image)
@@ -44,7 +44,7 @@ def join_strips(
 
     Args:
         strips: The strips of a picture.
-        size: Width and height of that picture in pixels.
+        size: Width and height of the whole picture in pixels.
         factor: The number by which width and height are divided: a power of 2, at most ROWS.
         convert: A function that converts each strip to the mode of the new picture.
 
@@ -64,8 +64,8 @@ def join_strips(
 
 
 def _read_heif_strips(image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
-    """Yield strips of the pixels that libheif decoded, with 3 bytes each; Pillow's copy would take 4 more."""
-    # This is pi-heif's own object. To open the file again would hold a second copy of it.
+    """Yield strips of the pixels that libheif decoded; Pillow's copy of the whole would take 4 more bytes a pixel."""
+    # The code uses a private attribute of pi-heif, because opening the file again would hold a second copy of it.
     picture = image._heif_file[image.tell()]  # type: ignore[attr-defined]  # noqa: SLF001
     pixels = memoryview(picture.data)
     # The size in the header may differ from that of the decoded picture.
@@ -77,9 +77,10 @@ def _read_heif_strips(image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
 
 
 def _read_png_strips(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Image.Image]:
-    """Yield strips that Pillow decodes as small PNG files.
+    """Yield the strips of a PNG; Pillow decodes each strip as a small PNG file.
 
-    The rows of a PNG file are stored as differences to the row above, so each small file begins with the row before it.
+    A PNG stores each row as the difference from the row above, so each small file begins with the last row of the strip
+    before. This extra row is cut off afterwards.
     """
     file.seek(16)
     header, shared = file.read(13), bytearray()
@@ -89,7 +90,7 @@ def _read_png_strips(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Im
     for rows in _unpack_rows(_read_packed_pixels(file, shared), row_bytes, image.height):
         strip = _decode_rows(header, bytes(shared), above + rows, image.width, 1 + len(rows) // row_bytes)
         last_row = strip.crop((0, strip.height - 1, strip.width, strip.height))
-        # The byte before a row says how it differs from the row above; 0 means that it is stored as it is.
+        # The byte before a row is the filter type: how the row depends on the row above. 0 means that it does not.
         above = b"\0" + last_row.tobytes("raw", "I;16B" if strip.mode == "I;16" else strip.mode)
         yield strip.crop((0, 1, strip.width, strip.height))
 
@@ -126,7 +127,7 @@ def _pack_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _read_packed_pixels(file: IO[bytes], shared: bytearray) -> Iterator[bytes]:
-    """Yield the compressed pixels of a PNG file in pieces; palette and transparency are appended to `shared` before.
+    """Yield the compressed pixels of a PNG file in pieces; first append the palette and transparency to `shared`.
 
     Raises:
         OSError: The file is cut off, or a checksum is wrong.

@@ -1,9 +1,9 @@
-"""Create the ledger's tables, or upgrade those of an older version, in one transaction.
+"""Create the ledger's tables, or upgrade tables of an older version, in one transaction.
 
-Alembic upgrades; it is imported only when an upgrade is due. To change a table, change `tables.py`, add a revision to
-`versions/`, and store the output of `sqlite3 <file> .schema` for a new ledger as `tests/ledger/schema-<version>.sql`. A
-revision may only add columns, tables and indexes, because running processes of an older kie-mcp may use the same tables
-and must not fail.
+Alembic makes the upgrades, and is imported only when an upgrade is needed. To change a table, change `tables.py`, add a
+revision to `versions/`, and store the output of `sqlite3 <file> .schema` for a new ledger as
+`tests/ledger/schema-<version>.sql`. A revision may only add columns, tables and indexes, because running processes of
+an older kie-mcp may use the same tables and must not fail.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.tables import NEWEST, metadata
 
-# The name `versions` is that of the package beside this file.
+# The table is imported under another name, because `versions` is also the package beside this file.
 from kie_mcp.ledger.tables import versions as version_table
 
 FOLDER = Path(__file__).parent
@@ -25,9 +25,9 @@ class Revisions:
     """Alembic's revisions of the tables."""
 
     newest: str = NEWEST
-    """Name of the newest one."""
+    """Name of the newest revision."""
     folders: tuple[Path, ...] = (FOLDER / "versions",)
-    """Folders with a file for each."""
+    """Folders with the files of the revisions, one file for each revision."""
 
 
 REVISIONS = Revisions()
@@ -51,10 +51,10 @@ def find_version(connection: sa.Connection, revisions: Revisions = REVISIONS) ->
 
 
 def migrate(connection: sa.Connection, revisions: Revisions = REVISIONS) -> None:
-    """Create the tables, or upgrade them to the newest version, unless another process has done that.
+    """Create the tables, or upgrade them to the newest version; tables of the newest version stay unchanged.
 
     Args:
-        connection: A connection in whose transaction no other process can do the same.
+        connection: A connection whose open transaction holds a lock, so that no other process can migrate meanwhile.
         revisions: The revisions of the tables.
 
     Raises:
@@ -79,6 +79,6 @@ def _upgrade(connection: sa.Connection, revisions: Revisions) -> None:
         "version_locations": "\n".join(map(str, revisions.folders)),
     }
     for name, value in options.items():
-        # A percent sign begins the name of another option.
+        # Alembic reads `%(name)s` in a value as the value of another option, so each percent sign is doubled.
         config.set_main_option(name, value.replace("%", "%%"))
     command.upgrade(config, "head")

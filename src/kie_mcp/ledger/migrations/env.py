@@ -1,4 +1,4 @@
-"""What Alembic runs: it upgrades the tables on the connection that `migrate` gave it, in the open transaction."""
+"""Alembic's environment script: upgrade the tables on the connection from `migrate()`, in its open transaction."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""The tables of the first version."""
+"""Revision 1: the tables of the first version."""
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Do nothing: every ledger has these tables."""
+    """Do nothing, because every ledger has these tables already."""

@@ -1,4 +1,4 @@
-"""How long a task took at KIE."""
+"""Revision 2: the column `tasks.seconds`, the time that a task took at KIE."""
 
 import sqlalchemy as sa
 from alembic import op

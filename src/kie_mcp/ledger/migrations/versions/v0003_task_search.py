@@ -1,4 +1,4 @@
-"""What finds tasks without a look at all of them: numbers, an index of the prompts, and other indexes."""
+"""Revision 3: numbers of tasks, an index of the prompts, and other indexes, so that queries need not read all tasks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,13 +9,13 @@ down_revision = "0002"
 LISTED = "CASE WHEN created BETWEEN 0 AND 253402214400.0 THEN created ELSE 0.0 END"
 PROMPTS = (
     "CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",
-    # `sqlite.py` defines fold_prompt.
+    # `sqlite.py` defines the SQL function `fold_prompt`.
     "INSERT INTO prompts (rowid, prompt) SELECT number, fold_prompt(CAST(arguments AS BLOB)) FROM tasks",
 )
 
 
 def upgrade() -> None:
-    """Add them; only SQLite has ledgers that are so old."""
+    """Add the columns and indexes. The SQL is only for SQLite, because no PostgreSQL ledger is older than this."""
     for columns in (("model", "state", "finished"), ("model", "tariff", "finished"), ("finished",), ("session",)):
         op.create_index(f"ix_tasks_{'_'.join(columns)}", "tasks", columns)
     op.add_column("tasks", sa.Column("number", sa.Integer))

@@ -1,4 +1,4 @@
-"""The whole that a task is a part of."""
+"""Revision 4: the column `tasks.parent`, the id of the whole that a task is a part of."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,6 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the column, and an index of the parts."""
+    """Add the column, and an index that finds the parts of a whole."""
     op.add_column("tasks", sa.Column("parent", sa.Text))
     op.create_index("ix_tasks_parent", "tasks", ["parent"], sqlite_where=sa.text("parent IS NOT NULL"))

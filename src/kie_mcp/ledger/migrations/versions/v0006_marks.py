@@ -1,4 +1,4 @@
-"""The marks that users give to tasks, such as favourites and tags."""
+"""Revision 6: the table `marks`, which has the marks that users give to tasks, such as favourites and tags."""
 
 import sqlalchemy as sa
 from alembic import op

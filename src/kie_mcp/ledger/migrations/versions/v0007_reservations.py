@@ -1,4 +1,4 @@
-"""What the tasks of all tenants cost together."""
+"""Revision 7: the table `reservations`, which has the charges and reservations of all tenants' tasks."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The KIE keys of people, encrypted."""
+"""Revision 8: the table `keys`, which has the encrypted KIE keys of the tenants."""
 
 import sqlalchemy as sa
 from alembic import op
