@@ -119,7 +119,7 @@ def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Tr
     Args:
         state: The task's state when the process died.
         balance_note: A sentence with the balance before the create request and now, which begins with a space; empty if
-            one of them is unknown.
+            one of the two balances is unknown.
         advice: The next steps for the account's owner.
     """
     match state:
