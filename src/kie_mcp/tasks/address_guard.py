@@ -23,7 +23,7 @@ class AddressGuard:
         """Store the arguments.
 
         Args:
-            trusted: Beginnings of URLs that may have any address, because the user has configured them.
+            trusted: Beginnings of the URLs that the user has configured; the hosts of these URLs may have any address.
             proxied: True if connections may go through a proxy. Names are then not resolved before the connection,
                 because perhaps only the proxy can resolve them.
         """

@@ -1,4 +1,4 @@
-"""Tell public IP addresses from all others, so that no download reaches a machine of the user's own network."""
+"""Distinguish public IP addresses from all others, so that no download reaches a machine of the user's own network."""
 
 import ipaddress
 import re

@@ -209,7 +209,7 @@ def _find_model(route_id: str, name: str) -> type[KieModel] | None:
 
 
 def _find_request(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the create request that a status answer repeats as JSON text, or only its arguments; empty if neither."""
+    """Return the create request that a status answer repeats as JSON text, or only its arguments; else empty."""
     requests = (parse_json(record.get(name)) for name in ("param", "paramJson"))
     return next((each for each in requests if isinstance(each, dict) and _find_arguments(each)), {})
 

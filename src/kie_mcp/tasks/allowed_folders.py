@@ -52,7 +52,7 @@ class AllowedFolders:
         roots: Callable[[], Iterable[Path]] = tuple,
         server_url: str = "",
     ) -> None:
-        """Store the folders; without any, every local file is refused. Subfolders are allowed too.
+        """Store the folders, whose subfolders are allowed as well; without any folder, every local file is refused.
 
         Args:
             named: Folders that the operator named; they are allowed even if they are private, such as the home folder.

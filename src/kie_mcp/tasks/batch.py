@@ -40,7 +40,7 @@ class Item:
     key: str
     """The idempotency key of the call."""
     reserved: float
-    """The most credits that the call may cost; 0 if it repeats an earlier call, because that costs nothing."""
+    """The most credits that the call may cost; 0 for a call that repeats an earlier call, which costs nothing."""
     route: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     variation: int = 1
@@ -50,7 +50,7 @@ class Item:
     state: ItemState = "waiting"
     task_id: str = ""
     credits: float | None = None
-    """Credits that the item's task cost; None while that is unknown, and if the call repeats an earlier one."""
+    """Credits that the item's task cost; None if the charge is unknown, or if the call repeats an earlier call."""
     error: dict[str, Any] | None = None
     """The error of an item without a result, as `KieMcpError.as_dict()` returns it; None if there was no error."""
 
@@ -101,7 +101,7 @@ class Item:
 
 @dataclass(slots=True)
 class Batch:
-    """The items of a batch and its budget; the ledger keeps them with the batch's row."""
+    """The items and the budget of a batch; the ledger stores both in the batch's row."""
 
     items: list[Item]
     max_credits: float

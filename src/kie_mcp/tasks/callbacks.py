@@ -22,7 +22,7 @@ class Callbacks:
     arrive: bool = False
     """Whether KIE's callbacks arrive at the moment, so that tasks are polled only rarely.
 
-    The first callback sets the value to True. The value becomes False when a poll finds that a task ended without one.
+    The first callback sets the value to True. A poll that finds an ended task without a callback sets it to False.
     """
 
     @property

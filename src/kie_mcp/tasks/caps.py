@@ -79,7 +79,7 @@ class Rules:
     repeat_window: float = 600
     """Seconds in which an equal call returns the task of the first call instead of a new task; 0 means never.
 
-    While the task of the first call still runs, equal calls return it even after this time.
+    While the task of the first call still runs, equal calls return this task even after this time.
     """
 
     def check(self, task: Task, spent: Spent) -> None:

@@ -1,4 +1,4 @@
-"""Delete leftovers of dead processes (partial downloads and folders of edits) if the files of the task are saved."""
+"""Delete leftovers of dead processes (partial downloads and folders of edits) if the files of their tasks are saved."""
 
 import logging
 import re

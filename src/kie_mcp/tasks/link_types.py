@@ -16,7 +16,7 @@ SECONDS = 5
 """Maximum seconds to wait for a host's answer."""
 MOST_REDIRECTS = 5
 MOST_KEPT = 200
-"""Most URLs whose types are remembered. A call needs each type twice: for the idempotency key and for the request."""
+"""Maximum number of remembered URLs. A call needs each URL's type twice: for the idempotency key and the request."""
 PAGE = "text/html"
 
 

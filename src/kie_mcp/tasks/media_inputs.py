@@ -129,5 +129,5 @@ def _hold_in_memory(content: bytes) -> Content:
 
 
 def _refuse_other_files(name: str) -> NoReturn:
-    # Anybody with its URL can open an upload for a day. Therefore only media files may be uploaded.
+    # For a day, anybody who knows the URL of an upload can open the file. Therefore only media files may be uploaded.
     raise InvalidCall(f"{abbreviate(name)} is no picture, clip or sound that KIE takes.", "Give a media file.")

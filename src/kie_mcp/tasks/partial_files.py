@@ -148,7 +148,7 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
     Args:
         content: The bytes of the file.
         folder: Where to write the file.
-        stem: The name without its extension; a number is added if another file has it.
+        stem: The name without its extension; a number is added if another file has this name.
         extension: The end of the name, without its dot.
         private: True if only its owner may read the file.
     """
@@ -167,7 +167,7 @@ def open_complete_file(place: Path) -> Iterator[PartialFile]:
 
 
 def replace_file(content: bytes, place: Path) -> None:
-    """Replace a file that `write_file()` wrote for its owner only; a crash leaves either the old file or the new one.
+    """Replace a file that `write_file()` wrote as private; after a crash, either the old or the new file is there.
 
     The partial file has the same name as in `write_file()`, so that the next call reuses the one left by a crash.
     """

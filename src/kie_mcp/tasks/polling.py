@@ -36,7 +36,7 @@ The first number is the seconds until the first poll. The second is the minimum 
 the interval between two polls as a share of the task's age.
 """
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
-"""The shortest and the longest time between two polls, in seconds; a task that takes less counts as 0.5 seconds."""
+"""The shortest and the longest time between two polls, in seconds; a shorter task counts as 0.5 seconds long."""
 MOST_PATIENCE = 0.4
 """Upper limit of `patience`, the seconds that one interval adds to the expected delay until a poll notices the end."""
 LONGEST_RELAXED_DELAY = 600.0
@@ -51,7 +51,7 @@ REPEAT_SECONDS = 30
 DOUBT_SECONDS = 1.0
 """Seconds until the next poll if KIE did not know the task, although KIE should know the task by now."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
-"""Seconds until the next poll after one failed poll, and at most; each further failed poll doubles the time."""
+"""Seconds until the next poll after one failed poll, and the maximum; each further failed poll doubles the time."""
 
 
 @dataclass(frozen=True, slots=True)

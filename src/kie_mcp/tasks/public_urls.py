@@ -23,7 +23,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def check_public(url: str, shown: str, own: Sequence[str] = ()) -> None:
-    """Check that KIE, a server elsewhere, could open a URL; nothing is looked up or downloaded.
+    """Check that KIE could open a URL from its own servers; no host name is resolved, and nothing is downloaded.
 
     Args:
         url: The URL, beginning with http:// or https://.

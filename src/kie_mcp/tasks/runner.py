@@ -133,7 +133,7 @@ class Runner:
                 repeated = await self._record(watcher, confirm, self._rules)
         if repeated:
             return await self.get(repeated.id, seconds=seconds)
-        # The create request is sent from the task group, so that it goes on if the caller cancels this call.
+        # The create request is sent from the task group, so that it continues if the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
         await self._wait_for_create(watcher, seconds)
         if watcher.error:

@@ -1,4 +1,4 @@
-"""Share pages: links to a web page that shows a file. For KIE, they are replaced by a link to the file, if possible."""
+"""Share pages: links to a web page that shows a file. If possible, such a link is replaced by the link to the file."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SITE = "a page with the file in it"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A kind of page: which URLs it has, and the file's own URL or why there is none."""
+    """A kind of share page: patterns for its URLs, and a rule for the file's own URL if there is one."""
 
     hosts: str
     """Regular expression for the host without `www.`."""
@@ -25,9 +25,9 @@ class Page:
     keep_query: tuple[str, ...] = ()
     """Parameters of the page's query that `direct` needs too."""
     set_query: tuple[tuple[str, str], ...] = ()
-    """Parameters of the query that turn the page's URL into the file's."""
+    """Query parameters that turn the page's URL into the file's own URL; this rule is used if `direct` is empty."""
     drop_query: tuple[str, ...] = ()
-    """Parameters of the page's query that `set_query` replaces."""
+    """Parameters of the page's query that are removed before `set_query` is added."""
     what: str = PRIVATE
     """What the page is, for the error message; used if neither `direct` nor `set_query` is given."""
 

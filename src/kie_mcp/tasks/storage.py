@@ -21,7 +21,7 @@ from kie_mcp.tasks.partial_files import PartialFile
 PARTS_FOLDER = "parts"
 """Name of the subfolder for the files of parts, which are joined to one file later."""
 LONGEST_MODEL = 100
-"""Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
+"""Maximum number of characters of a model's id in a file's name; most file systems allow names of 255 bytes."""
 
 _USE_LINK = "Use the link that get_task tells."
 _USE_OTHER = "Use the link that get_task tells, or the path of the file if it is in a folder that may be read."
@@ -90,7 +90,7 @@ class Storage(ABC):
         return url
 
     def find_constant_name(self, result: Result) -> str:
-        """Return a text that always means the same content of a result; empty if the result's file may be edited."""
+        """Return a name that always identifies the same content; empty if the result's file may be edited."""
         del result
         return ""
 
@@ -166,7 +166,7 @@ class FolderStorage(Storage):
         return Kept(str(final), final)
 
     async def keep_sidecar(self, place: str, content: bytes, task: Task) -> None:
-        """Write the sidecar beside the file."""
+        """Write the sidecar into the folder of the result's file."""
         file = Path(place)
         beside = file.with_name(f"{file.name}.json")
         if sidecar.belongs_to(beside, task):
@@ -186,7 +186,7 @@ def _is_gone(error: OSError, result: Result) -> bool:
 
 
 def _is_of_kind(file: IO[bytes], result: Result) -> bool:
-    """Return whether a file is a picture, a clip or a sound if the saved result was one."""
+    """Return whether a file is a picture, clip or sound as the saved result was; True for results of other kinds."""
     if not (result.is_media and result.mime_type):
         return True
     # A type that is not in `EXTENSIONS` came from the host's answer, because the content did not show the type.

@@ -63,7 +63,7 @@ class Uploader:
         self.link_types = LinkTypes(client, guarded=guarded)
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """For each upload id, how the file or the link to it was changed, in words; `upload()` stores nothing here."""
+        """For each upload id, a text that says how the file or its link was changed; `upload()` stores no text here."""
         self.own_urls = (client.base_url, client.upload_url)
         """The base URLs of KIE, or of a sandbox on this machine; KIE can open all URLs that begin with one of them."""
         self.folders = folders
@@ -88,7 +88,7 @@ class Uploader:
 
         Args:
             text: What the caller wrote to name the file.
-            name: The file's name for a URL; it may be empty.
+            name: The file's name, which is used only if the text is a URL; it may be empty.
 
         Raises:
             InvalidCall: The text names no file, or a file that KIE has already.

@@ -15,7 +15,7 @@ Report = Callable[[Sequence[Task]], Awaitable[None]]
 
 
 class Waiting:
-    """Waits for tasks of this process by their watchers, and for tasks of other processes by the ledger."""
+    """Waits for tasks: uses the watchers of this process, and the ledger for tasks that other processes watch."""
 
     def __init__(
         self,

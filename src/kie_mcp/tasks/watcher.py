@@ -34,7 +34,7 @@ from kie_mcp.tasks.transitions import Times, Transition
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = 1
-"""Seconds by which the time of day may fall behind the monotonic clock before it counts as set back."""
+"""Seconds by which the time of day may fall behind the monotonic clock before the clock counts as set back."""
 FRESH_SECONDS = 3
 """Seconds after a poll in which `Watcher.poll_soon()` does not poll again."""
 CALLBACK_GAP_SECONDS = 1
@@ -56,7 +56,7 @@ class Watcher(BaseWatcher):
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         super().__init__(task, services, duration)
-        # The clock's date and time are read only here, because somebody may set the clock while the task runs.
+        # From here on, ages come from the monotonic clock, because somebody may set the clock while the task runs.
         age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()
         """Time in seconds, by the monotonic clock, at which KIE last said that the task runs.

@@ -1,4 +1,4 @@
-"""Watchers: the class for each way in which a task is made: by KIE, by KIE in parts, in a batch, or on this machine."""
+"""Watchers: choose a task's watcher by the way the task is made: by KIE, in parts, in a batch, or on this machine."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
