@@ -7,7 +7,7 @@ PLAUSIBLE_FACTOR = 100
 ALWAYS_PLAUSIBLE = 100.0
 """A charge of up to this number of credits is plausible for every task, even if the model was free before."""
 PLAUSIBLE_IF_UNKNOWN = 10_000.0
-"""If the price is unknown, a charge up to this number of credits is plausible; the highest known price is half of it."""
+"""If the price is unknown, a charge of up to this number of credits is plausible: twice the highest known price."""
 
 
 def is_plausible(task: Task, charge: float) -> bool:
