@@ -18,7 +18,7 @@ READ_SECONDS = 5
 FRESH_SECONDS = 600
 """Seconds for which a balance is remembered; another program with the same key may spend credits meanwhile."""
 REFUND_SECONDS = 60
-"""Seconds in which KIE may still give back the credits of a failed task; that would hide the charge of another task."""
+"""Seconds in which KIE may still refund a failed task; such a refund would hide the charge of another task."""
 
 
 class Known(NamedTuple):
@@ -35,7 +35,7 @@ class Before(NamedTuple):
     task_id: str
     credits: float
     beside: bool
-    """Whether the balance was read in parallel with the create request, and may contain the task's charge already."""
+    """Whether the balance was read in parallel with the create request, and KIE may have charged the task already."""
 
 
 class Balance:

@@ -47,7 +47,7 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
     """Return the readable file or folder that a path means, even if its spelling differs; None if there is none.
 
     The path exactly as written is tried first, then the path without quotes, escapes and the like. If neither exists,
-    differences in blanks, quotes and Unicode's normal form are ignored, and at last differences in letter case.
+    differences in blanks, quotes and Unicode's normal form are ignored, and finally differences in letter case.
 
     Args:
         text: A path or a `file:` URL, with anything around it that people and clients write.

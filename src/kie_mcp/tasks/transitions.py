@@ -44,7 +44,7 @@ class Transition:
     state: State
     """The next state of the task."""
     error: KieMcpError | None = None
-    """The error because of which the task did not succeed; None for a task that runs or succeeded."""
+    """The error of a task that did not succeed; None for a task that runs or succeeded."""
     media: tuple[Media, ...] = ()
     """The files that the task made, with their URLs at KIE."""
     texts: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ def retry_saving(error: Exception, age: float) -> Transition:
     The state stays `succeeded` to retry the download; it becomes `expired` if KIE has deleted the files.
 
     Args:
-        error: The error because of which the files could not be saved.
+        error: The error that the attempt to save the files raised.
         age: Seconds since the task was created.
     """
     if age > KEPT_FOR:
