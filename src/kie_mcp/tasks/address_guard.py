@@ -23,7 +23,7 @@ class AddressGuard:
         """Store the arguments.
 
         Args:
-            trusted: Beginnings of URLs that may have any address, because the user has configured them.
+            trusted: Beginnings of the URLs that the user has configured; the hosts of these URLs may have any address.
             proxied: True if connections may go through a proxy. Names are then not resolved before the connection,
                 because perhaps only the proxy can resolve them.
         """
@@ -57,7 +57,7 @@ class AddressGuard:
         if parts.port is not None and not 0 < parts.port <= LAST_PORT:
             raise InvalidCall(f"A result's link is no web address: there is no port {parts.port}.")
         try:
-            # This finds only an address in the link itself, also in a spelling such as `127.1` or `2130706433`.
+            # `AI_NUMERICHOST` accepts only a host that is an IP address, also one spelled `127.1` or `2130706433`.
             found = await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT, flags=socket.AI_NUMERICHOST)
         except OSError:
             if not is_public_name(parts.raw_host.decode()):
@@ -72,9 +72,9 @@ class AddressGuard:
 
 
 class Connection:
-    """The connection of one request; the address of a result's host is checked, that of a proxy is not.
+    """Checks that the connection of one request leads to a public address; only a proxy may have a private address.
 
-    DNS may have changed since `check_link()`, so this checks the address to which the connection really leads.
+    DNS may have changed since `check_link()`, so the class checks the address to which the connection really leads.
     """
 
     def __init__(self, host: str, *, proxied: bool) -> None:
@@ -95,7 +95,7 @@ class Connection:
                 raise
 
     def check(self, stream: Any) -> None:
-        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; None leads nowhere."""
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; None is not checked."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 

@@ -1,10 +1,10 @@
-"""Tell public IP addresses from all others, so that no download reaches a machine of the user's own network."""
+"""Distinguish public IP addresses from all others, so that no download reaches a machine of the user's own network."""
 
 import ipaddress
 import re
 
 NAME = re.compile(r"([a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")
-"""Matches a host name of the internet, with international letters as `xn--`; its last part is no number."""
+"""Matches a host name of the internet; the last part has to begin with a letter. `xn--` marks international names."""
 LOCAL_ENDS = (".localhost", ".local", ".internal", ".home.arpa")
 """Ends of names that never mean a public host (RFC 6761, 6762, 8375; ICANN for `internal`)."""
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
@@ -13,8 +13,8 @@ SPECIAL_PURPOSE = tuple(
     map(
         ipaddress.ip_network,
         (
-            # The blocks of IANA's registries of special-purpose addresses (RFC 6890) that `ipaddress` calls global in
-            # some version of Python, although no web server has such an address.
+            # Blocks from IANA's special-purpose registries (RFC 6890). No web server has an address in these blocks,
+            # but `ipaddress` calls the addresses global in some versions of Python.
             "192.0.0.0/24",  # protocol assignments
             "192.31.196.0/24",  # AS112
             "192.52.193.0/24",  # AMT
@@ -24,7 +24,7 @@ SPECIAL_PURPOSE = tuple(
             "2001:db8::/32",  # documentation
             "2002::/16",  # 6to4: holds an IPv4 address
             "2620:4f:8000::/48",  # AS112
-            "3ffe::/16",  # the 6bone of old
+            "3ffe::/16",  # the former 6bone
             "3fff::/20",  # documentation
         ),
     )
@@ -34,7 +34,8 @@ SPECIAL_PURPOSE = tuple(
 def is_public(address: str) -> bool:
     """Tell whether an IP address belongs to a public host.
 
-    An IPv6 address that only holds an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo) is not public, whatever it holds.
+    An IPv6 address that only holds an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo) is never public, even if the IPv4
+    address is public.
 
     Args:
         address: An IPv4 or IPv6 address, with or without a zone, such as `fe80::1%eth0`.
@@ -51,7 +52,7 @@ def is_public(address: str) -> bool:
 def is_public_name(host: str) -> bool:
     """Tell whether a host name may be public; `nas` and `printer.local` are names of a local network.
 
-    Other spellings of an address, such as `10.0.0.1.` and `%31%30.0.0.1`, are no names either.
+    Unusual spellings of an IP address, such as `10.0.0.1.` and `%31%30.0.0.1`, are not public names either.
     """
     name = host.removesuffix(".").lower()
     return bool(NAME.fullmatch(name)) and not name.endswith(LOCAL_ENDS)

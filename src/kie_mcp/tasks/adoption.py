@@ -54,7 +54,7 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
         ApiError: When KIE's answers do not say whether KIE knows the task.
     """
     not_found = InvalidCall(f"There is no task {id_[:100]}, here or at KIE.", "list_tasks shows the tasks there are.")
-    # In an account of several tenants, nobody knows whose task another one is.
+    # If several tenants share the account, kie-mcp cannot know which tenant owns a task that is not in the ledger.
     if not KIE_ID.fullmatch(id_) or client.is_shared:
         raise not_found
     found: dict[str, Any] = {}
@@ -115,7 +115,7 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
 
 
 def _attach_links(task: Task, outcome: str, now: float, advice: Advice) -> None:
-    """Set a task's results to the URLs in the text `outcome`, and its state to `succeeded`, to have them downloaded."""
+    """Set a task's results to the URLs in `outcome`, and its state to `succeeded`, so that the files are downloaded."""
     links = [Media(url) for url in find_urls(outcome) if url.lower().startswith("https://")]
     if not (media := result_search.bound(links)):
         raise InvalidCall(f"{outcome[:100]} is no https link.", f"Copy the file's link from {advice.task_list}.")
@@ -157,9 +157,9 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
 
 
 def find_record(answer: object, id_: str) -> Mapping[str, Any]:
-    """Return the JSON object that describes a task in a status answer; empty if the answer has none with this id.
+    """Return the JSON object of the task with this id from a status answer; empty if the answer has no such object.
 
-    The id in the answer has to be compared, because some routes answer "running" for a task that they do not know.
+    The id in the answer has to be compared, because some routes answer "running" even for an unknown task.
     """
     record = status.find_record(answer) if isinstance(answer, dict) else {}
     return record if record.get("taskId", record.get("task_id")) == id_ else {}
@@ -209,7 +209,7 @@ def _find_model(route_id: str, name: str) -> type[KieModel] | None:
 
 
 def _find_request(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a task's create request, or else its arguments; a status answer has it as a JSON text."""
+    """Return the create request that a status answer repeats as JSON text, or only its arguments; else empty."""
     requests = (parse_json(record.get(name)) for name in ("param", "paramJson"))
     return next((each for each in requests if isinstance(each, dict) and _find_arguments(each)), {})
 
@@ -221,6 +221,6 @@ def _find_arguments(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _creation_time(value: object, now: float) -> float:
-    """Return the creation time in a status answer, in seconds since 1970; `now` if no task can have this time."""
+    """Return the creation time from a status answer, in seconds since 1970; `now` if it is missing or impossible."""
     seconds = parse_time(value)
     return min(seconds, now) if seconds is not None and EARLIEST <= seconds <= now + DAY else now

@@ -25,21 +25,21 @@ from kie_mcp.tasks.upload_command import build_upload_command
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
 NAMED = "KIE_MCP_READ_DIRS"
-"""The source of a folder that the operator named; such a folder counts even if it is a private place."""
+"""The source of a folder that the operator named; such a folder is allowed even if it is a private place."""
 ROOT = "a root of the client"
 """The source of a folder that the client declared (MCP roots)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that was considered: either files may be read from it, or its `fault` says why it does not count."""
+    """A candidate for an allowed folder; if files may not be read from the folder, `fault` says why."""
 
     path: Path
     """The absolute path without links."""
     source: str
-    """Why the folder is considered, such as `KIE_MCP_READ_DIRS` or `the working folder`."""
+    """Why the folder is a candidate, such as `KIE_MCP_READ_DIRS` or `the working folder`."""
     fault: str = ""
-    """Why the folder does not count, as a sentence without a subject; empty if it counts."""
+    """Why files may not be read from the folder, such as `is the home folder`; empty if the folder is allowed."""
 
 
 class AllowedFolders:
@@ -52,13 +52,13 @@ class AllowedFolders:
         roots: Callable[[], Iterable[Path]] = tuple,
         server_url: str = "",
     ) -> None:
-        """Store the folders; without any, every local file is refused. Subfolders are allowed too.
+        """Store the folders, whose subfolders are allowed as well; without any folder, every local file is refused.
 
         Args:
-            named: Folders that the operator named; they count even if they are private places, such as the home folder.
-            found: Other folders, by their source in words; a folder that is a private place does not count.
-            roots: Returns the folders that the client declares now; private places among them do not count either.
-            server_url: The URL of this server, to which callers elsewhere send files; empty if it is not known.
+            named: Folders that the operator named; they are allowed even if they are private, such as the home folder.
+            found: Other folders; each key is a source in words. A private place among these folders is not allowed.
+            roots: Returns the folders that the client declares now; a private place among them is not allowed either.
+            server_url: The URL to which callers on other machines upload files; empty if the URL is not known.
         """
         self._server_url = server_url
         named_folders = [Folder(path, NAMED) for path in _resolve(named)]
@@ -71,7 +71,7 @@ class AllowedFolders:
         self._roots = roots
 
     def list_folders(self) -> list[Folder]:
-        """Return all folders that are considered, also those that do not count, and why."""
+        """Return all candidates, including the folders that are not allowed; `Folder.fault` says why."""
         return [*self._fixed, *(Folder(path, ROOT, find_fault(path)) for path in _resolve(self._roots()))]
 
     def find_file(self, text: str) -> bool:
@@ -111,13 +111,13 @@ class AllowedFolders:
         try:
             place = found.resolve(strict=True) if found else None
         except (OSError, RuntimeError):
-            # The file, or a folder on the way to it, has gone since it was found.
+            # Somebody deleted the file, or one of its parent folders, after the search above.
             place = None
         if not place:
             raise self._refuse(path)
         self._check(place, path)
         with _open_place(place) as file:
-            # A folder on the way may have become a link since the path was resolved.
+            # A parent folder may have become a symbolic link after the path was resolved, so the open file is checked.
             self._check(disk.locate(file, place), path)
             yield replace(identify_file(file, place.name), found_at=str(named or ""))
 

@@ -1,4 +1,4 @@
-"""The account's balance: the last one that was read, and by how much it fell since a task began."""
+"""Balance: remember the account's last balance, and measure a task's charge by the fall of the balance."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -18,15 +18,15 @@ READ_SECONDS = 5
 FRESH_SECONDS = 600
 """Seconds for which a balance is remembered; another program with the same key may spend credits meanwhile."""
 REFUND_SECONDS = 60
-"""Seconds in which KIE may still give back the credits of a failed task; that would hide the charge of another task."""
+"""Seconds in which KIE may still refund a failed task; such a refund would hide the charge of another task."""
 
 
 class Known(NamedTuple):
-    """A balance in an answer of KIE."""
+    """A balance that KIE returned, and the time of the request."""
 
     credits: float
     asked: float
-    """The time at which KIE was asked, in seconds since 1970."""
+    """The time of the request for the balance, in seconds since 1970."""
 
 
 class Before(NamedTuple):
@@ -35,11 +35,11 @@ class Before(NamedTuple):
     task_id: str
     credits: float
     beside: bool
-    """Whether KIE was asked while the create request was sent, so that the task may have been charged already."""
+    """Whether the balance was read in parallel with the create request, and KIE may have charged the task already."""
 
 
 class Balance:
-    """The balance in credits; the last one is remembered until a task in the ledger begins or ends."""
+    """Reads the balance in credits, and remembers the last balance until a task in the ledger begins or ends."""
 
     def __init__(self, client: KieClient, ledger: Ledger, clock: Clock, task_group: TaskGroup) -> None:
         self._client = client
@@ -48,7 +48,10 @@ class Balance:
         self._task_group = task_group
         self._known: Known | None = None
         self._beside: Before | None = None
-        """The balance before the latest task for which none was remembered; an earlier such task did not run alone."""
+        """The balance read in parallel with the latest create request for which no remembered balance could be used.
+
+        Older ones are not kept: if an older task still runs, the two tasks overlap, and neither charge can be measured.
+        """
 
     async def read(self) -> float:
         """Return the balance from KIE, and remember it.
@@ -67,11 +70,11 @@ class Balance:
         return None
 
     async def note_before(self, task: Task, *, states_charge: bool) -> None:
-        """Note the balance just before a task's create request, which does not wait for KIE's answer.
+        """Note the balance just before a task's create request, without delaying this request.
 
-        The remembered balance is used if no other task of any process has run since then. Otherwise KIE is asked at the
-        same time as the create request is sent, but only if the balance will show the task's charge: KIE will not state
-        the charge, and no other task runs whose charge would change the balance as well.
+        The remembered balance is used if no other task of any process has run since it was read. Otherwise, the balance
+        is read in parallel with the create request, but only under two conditions: KIE will not state the task's
+        charge, and no other task runs whose charge would change the balance as well.
 
         Args:
             task: The task, before its create request is sent.
@@ -116,14 +119,14 @@ class Balance:
         if before is None or after is None:
             return None
         charge = round(before.credits - after, 2)
-        # A higher balance means that somebody bought credits.
+        # If the balance rose, somebody bought credits. After a parallel read, no fall may mean an earlier charge.
         return None if charge < 0 or (before.beside and not charge) else charge
 
     async def explain(self, task: Task) -> str:
         """Return a sentence with the balance before a task's create request and now, for a task of unknown outcome.
 
-        It says nothing of whether KIE accepted the task, because nobody knows how soon KIE charges it. The sentence
-        begins with a space; it is empty if a balance is unknown or another task ran at the same time.
+        The sentence does not say whether KIE accepted the task, because KIE may charge the task later. The sentence
+        begins with a space. The text is empty if a balance is unknown or another task ran at the same time.
         """
         after, before = await self._read_alone(task), self._recall_before(task)
         if before is None or after is None:

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from kie_mcp.errors import InvalidCall
 
 _ESCAPES = re.compile(r"\\(?:[nrt]|u000[aAdD9])")
-"""Matches an escaped blank, which JSON text inside JSON text has: `\\n`."""
+"""Matches an escaped line break, tab or the like, such as `\\n`, which JSON text inside JSON text contains."""
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 _USE_A_PATH = "Give the file's path or URL instead."
 
@@ -34,9 +34,9 @@ def decode_base64_text(text: str) -> bytes:
 
 
 def _join(text: str) -> str:
-    """Remove line breaks; a blank inside a line stands for a plus sign that a web form has decoded."""
+    """Remove line breaks, and replace blanks inside a line by plus signs, which a web form has decoded to blanks."""
     lines, words = text.splitlines(), text.split()
-    # A web form replaces every plus sign, so a text that still has one has lost none.
+    # A web form replaces all plus signs. So if the text still has a plus sign, all its blanks are line breaks.
     if "+" in text or (len(lines) == 1 and _are_lines(words)):
         return "".join(words)
     widths = {len(line) for line in lines[:-1]}

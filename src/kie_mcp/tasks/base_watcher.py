@@ -1,4 +1,4 @@
-"""What all watchers have in common: the task, and the events for which callers wait."""
+"""The base class of all watchers, with the task and the events for which callers wait."""
 
 import anyio
 
@@ -9,7 +9,7 @@ from kie_mcp.tasks.services import Services
 
 
 class BaseWatcher:
-    """Follows one task to its end; many callers may wait for it."""
+    """Follows one task to its end; many callers may wait for the task."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         """Store the arguments.
@@ -22,7 +22,7 @@ class BaseWatcher:
         self.task = task
         self.duration = duration
         self.create_settled = anyio.Event()
-        """An event that is set when it is known whether the task runs, or that nobody knows it."""
+        """An event that is set when the create request has succeeded, has failed, or has an unknown outcome."""
         self.error: KieMcpError | None = None
         """The error that `Runner.submit()` raises; None if `submit()` returns the task."""
         self.ended = anyio.Event()

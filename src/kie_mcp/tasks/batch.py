@@ -26,7 +26,7 @@ ItemState = Literal["waiting", "running", "succeeded", "failed", "expired", "unk
 OPEN: frozenset[ItemState] = frozenset({"waiting", "running"})
 """States of items that have not ended."""
 WITHOUT_RESULT: frozenset[ItemState] = frozenset({"failed", "expired", "left out"})
-"""States of items that another batch can make."""
+"""States of items that ended without a result, so that another batch can make them again."""
 
 
 @dataclass(slots=True)
@@ -36,23 +36,23 @@ class Item:
     tool: str
     model: str
     fields: dict[str, Any]
-    """The fields of the request, under KIE's names; files are named as in the call."""
+    """The fields of the request, under KIE's names; files are written as in the tool call, not as KIE's URLs."""
     key: str
     """The idempotency key of the call."""
     reserved: float
-    """The most credits that the call may cost; 0 if it repeats an earlier call, because that costs nothing."""
+    """The most credits that the call may cost; 0 for a call that repeats an earlier call, which costs nothing."""
     route: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     variation: int = 1
     live_price: str = ""
     order_id: str = field(default_factory=lambda: new_id("t"))
-    """The id that a new task of the item gets, which is saved before the task is started, so that it is found again."""
+    """The id for the item's new task; the id is saved before the task starts, so that any process finds the task."""
     state: ItemState = "waiting"
     task_id: str = ""
     credits: float | None = None
-    """Credits that the item's task cost; None while that is unknown, and if the call repeats an earlier one."""
+    """Credits that the item's task cost; None if the charge is unknown, or if the call repeats an earlier call."""
     error: dict[str, Any] | None = None
-    """The error because of which there is no result, as `KieMcpError.as_dict()` returns it."""
+    """The error of an item without a result, as `KieMcpError.as_dict()` returns it; None if there was no error."""
 
     @classmethod
     def build(cls, order: Order, key: str, reserved: float) -> Self:
@@ -71,7 +71,7 @@ class Item:
         )
 
     def build_order(self) -> Order:
-        """Return the order from which the item was built, with an id of its own."""
+        """Return the order from which the item was built, but with a new id."""
         call, added = read_call(self.model, self.fields)
         return Order(self.tool, call, self.route, {**self.extra, **added}, self.variation, self.live_price)
 
@@ -88,7 +88,7 @@ class Item:
         return shorten(one_line(str(self.fields.get("prompt", ""))), LONGEST_LABEL) or self.model
 
     def note(self, task: Task) -> None:
-        """Copy the state, error and charge of the item's task; the item is `running` until its files are saved."""
+        """Copy the state, error and charge of the item's task; until its files are saved, the item stays `running`."""
         self.task_id, self.error = task.id, task.error
         match task.state:
             case "succeeded" | "failed" | "expired" | "unknown" as state if task.done:
@@ -101,19 +101,19 @@ class Item:
 
 @dataclass(slots=True)
 class Batch:
-    """The items of a batch and its budget; the ledger keeps them with the batch's row."""
+    """The items and the budget of a batch; the ledger stores both in the batch's row."""
 
     items: list[Item]
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of an earlier batch, if this batch repeats the items of it that have no result; empty for a new batch."""
+    """The id of the earlier batch whose items without a result this batch repeats; empty for a new batch."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The id that the batch gets in the ledger; a repeated call returns an existing batch with another id."""
 
     @classmethod
     def read(cls, task: Task) -> Self:
-        """Return the batch in a row of the ledger."""
+        """Read a batch from its row in the ledger."""
         kept = task.request or {}
         return cls([Item(**each) for each in kept["items"]], kept["max_credits"], kept["repairs"], task.id)
 
@@ -158,11 +158,11 @@ class Batch:
         return f"{'; '.join((f'{made} of {len(self.items)} are made', *others))}."
 
     def build_task(self, session: str, now: float) -> Task:
-        """Return the batch's new row, which reserves the credits of all items, at most the budget.
+        """Return the batch's new row, which reserves the credits of all items, but at most the budget.
 
         Args:
             session: The id of this process in the ledger.
-            now: Seconds since 1970.
+            now: The current time in seconds since 1970.
         """
         models = dict.fromkeys(item.model for item in self.items)
         return Task(
@@ -183,7 +183,7 @@ class Batch:
 
 
 def join_prompts(items: Sequence[Item]) -> str:
-    """Return the different prompts of the items, one on each line, so that a search finds the batch by them."""
+    """Return the different prompts of the items, one on each line, so that a search for a prompt finds the batch."""
     prompts = (str(item.fields.get("prompt", "")) for item in items)
     return "\n".join(dict.fromkeys(filter(None, prompts)))
 

@@ -1,8 +1,8 @@
 """Watcher of a batch: starts items while the budget has room for them, and records the state of each.
 
-The items keep all promises about money, because each is a task with a row, a create request and a watcher of its own.
-A batch sends nothing to KIE. Each item has the id of its task before it is started, so a process that takes a
-batch over finds the items that were started, and starts only the others.
+All guarantees about money hold for the items, because each item is a task with its own row, create request and watcher.
+The batch itself sends nothing to KIE. The task id of each item is saved before the item is started. So a process that
+takes a batch over finds the items that were started, and starts only the others.
 """
 
 import logging
@@ -27,7 +27,7 @@ MOST_AT_ONCE = 10
 
 
 class BatchWatcher(BaseWatcher):
-    """Follows one batch to its end; it raises no error, because the error of an item is shown beside the others."""
+    """Follows one batch to its end, and raises no error, because each item's error is shown with the item."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
         super().__init__(task, services, duration)
@@ -41,7 +41,7 @@ class BatchWatcher(BaseWatcher):
         """Do nothing: each item is polled on its own schedule."""
 
     async def start(self, *_: object) -> None:
-        """Do nothing yet: `follow()` starts the items, because it also has to do so after a takeover."""
+        """Do nothing: `follow()` starts the items, because a takeover calls only `follow()`."""
 
     async def follow(self, *, poll_now: bool) -> None:  # noqa: ARG002 each item polls by itself
         """Start the items that are not started yet, wait until all have ended, and end the batch."""
@@ -54,12 +54,12 @@ class BatchWatcher(BaseWatcher):
             async with anyio.create_task_group() as group:
                 for item in self._batch.items:
                     if item.state in OPEN and await self._find_room(item):
-                        # A running item uses the budget, so that the next item finds only what is left.
+                        # From now on, the budget counts the item, so that the next item finds only the rest.
                         item.state = "running"
                         group.start_soon(self._run_item, item)
             await self._finish()
         except Exception:
-            # The batch's row keeps its last saved state, so it is taken over again.
+            # The batch's row keeps its last saved state, so a process takes the batch over again later.
             logger.exception("task %s", self.task.id)
 
     async def _find_room(self, item: Item) -> bool:
@@ -98,7 +98,7 @@ class BatchWatcher(BaseWatcher):
         if item.task_id:
             return Started(await self._runner.get(item.task_id, seconds=None))
         if task := await self._services.ledger.find(item.order_id):
-            # If a process died before it sent this item, the item fails here, and is started below.
+            # If a process died before it sent the create request, the task fails here, and a new task starts below.
             task = await self._runner.get(task.id, seconds=None)
             if not task.refused:
                 return Started(task)
@@ -130,10 +130,10 @@ class BatchWatcher(BaseWatcher):
         await self._save()
 
     async def _finish(self) -> None:
-        """End the batch with the files of all items in their order; it has failed only if no item succeeded."""
+        """End the batch with the files of all items, in the items' order; the batch fails only if no item succeeded."""
         task, items = self.task, self._batch.items
         made = [
-            # A process that was stopped for a while may write an earlier state, in which the files are not saved.
+            # A paused process may have overwritten the row by an earlier state without saved files, so wait again.
             (number, item, await self._wait_until_done(found))
             for number, item in enumerate(items, start=1)
             if item.state == "succeeded" and (found := await self._services.ledger.find(item.task_id))
@@ -144,7 +144,7 @@ class BatchWatcher(BaseWatcher):
         known = [each for each in charges if each is not None]
         task.credits = round(sum(known), 2) if len(known) == len(charges) else None
         task.reserved = self._batch.committed
-        # If no item succeeded, the error of an item that may have been charged comes first.
+        # The batch shows one error. An error whose charge is unknown (`billed` is None) is the most important one.
         errors = sorted((item.error for item in items if item.error), key=lambda error: error["billed"] is not None)
         task.error = errors[0] if errors and not made else None
         task.state = "succeeded" if made else "failed"
@@ -153,15 +153,15 @@ class BatchWatcher(BaseWatcher):
         await self._save()
 
     async def _save(self) -> None:
-        # Without the lock, an earlier state of the row could be written over a later one.
+        # Without the lock, an earlier state of the row could overwrite a later state.
         async with self._saving:
             await self._services.save_at_last(self.task, self.create_settled.set)
 
 
 async def reopen(ledger: Ledger, task: Task) -> Task:
-    """Let an ended batch be watched again if more is known of its items by now; return the batch.
+    """Set an ended batch to `running` again if the state or the results of its items have changed; return the batch.
 
-    An item that was unknown may have been settled, or may have got the results that it lacked.
+    The outcome of an item may have been unknown and may be known now, or an item may have got its missing results.
     """
     batch = Batch.read(task)
     shown = {result.label.partition(":")[0] for result in task.results}

@@ -1,11 +1,11 @@
 """Results in a bucket of an S3-compatible storage, with a cache of files on this machine.
 
-A result is received into a file of this machine, where it is checked as a whole, and is then streamed to the bucket by
-one PUT request. S3 takes such a request as a whole or not at all, up to 5 GB, so that a process that is killed leaves
-nothing in the bucket; the parts of a multipart upload would stay there, and be paid for. An object's name is made of
-the task and the number of the result, so that whoever saves the result again replaces it by equal bytes.
+A result is first downloaded to a file on this machine, and the complete file is checked. Then one PUT request streams
+the file to the bucket. S3 stores such a request (up to 5 GB) completely or not at all, so a killed process leaves
+nothing in the bucket. A multipart upload could leave parts there, which cost money. An object's name consists of the
+task and the number of the result, so a process that saves the same result again replaces the object by equal bytes.
 
-Requests are signed URLs: obstore finds the credentials and signs, and sends none itself.
+All requests use signed URLs: obstore finds the credentials and signs the URLs, but sends no request itself.
 """
 
 import errno
@@ -44,39 +44,39 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 REQUEST_TIME = timedelta(hours=1)
-"""Time in which a request of this server has to begin."""
+"""Time for which the signed URL of a request by this server is valid."""
 TIMEOUT = httpx2.Timeout(30, connect=10)
-"""Most seconds in which the storage must take or send something."""
+"""Maximum seconds to connect to the storage, and maximum seconds in which a request makes no progress."""
 CREDENTIALS_TIMEOUT = timedelta(seconds=5)
-"""Most time to ask the machine or the container for credentials."""
+"""Maximum time to get credentials from the machine or the container."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-"""Variables of AWS that name another S3 server; http:// in one of them is meant."""
+"""AWS's environment variables for the URL of another S3 server; a URL with http:// allows unencrypted requests."""
 RESULT_NAME = re.compile(r"(?:.*/)?[^/]+-(t_[a-z0-9]{12})-(\d{1,4})\.\w+", re.ASCII)
-"""Matches the name of a result; the groups are its task and its number."""
+"""Matches the object name of a result; group 1 is the id of its task, and group 2 is the number of the result."""
 CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
-"""Matches the code in an error of S3."""
+"""Matches the error code in an error response of S3."""
 PROBE = ".kie-mcp-check"
-"""Name of an empty object that is written to see whether the bucket takes one."""
+"""Name of the empty object that `check()` writes to test whether objects can be written to the bucket."""
 
 Method = Literal["GET", "PUT", "DELETE"]
 
 
 class BucketStorage(Storage):
-    """Keeps results in a bucket, and copies of those that were used last on this machine."""
+    """Keeps results in a bucket, and keeps copies of the most recently used results on this machine."""
 
     def __init__(self, address: str, folder: Path, *, link_seconds: float, most_bytes: int = MOST_BYTES) -> None:
         """Store the arguments; no request is sent.
 
         Args:
-            address: The bucket and, behind a slash, the beginning of all names in it: `s3://bucket/prefix`.
-            folder: The folder on this machine for copies, and for files that are not whole yet.
+            address: The bucket and, after a slash, the prefix of all object names: `s3://bucket/prefix`.
+            folder: The folder on this machine for copies and for partial files.
             link_seconds: Seconds for which a link to a result works.
-            most_bytes: Most bytes of the copies together.
+            most_bytes: Maximum total size of all copies, in bytes.
 
         Raises:
-            ConfigurationError: When variables of AWS cannot be read.
+            ConfigurationError: When environment variables of AWS are not valid.
         """
-        # Replicas may be in several time zones, and an object must have the same name for all.
+        # Servers in several time zones have to give an object the same name, so the name contains the day in UTC.
         super().__init__(folder, lambda seconds: to_utc(seconds).date())
         self.address = address.rstrip("/")
         self._link_time = timedelta(seconds=link_seconds)
@@ -101,7 +101,7 @@ class BucketStorage(Storage):
         await self._put(f"{self._find_name(place)}.json", content, len(content), "application/json")
 
     def find_link(self, result: Result) -> str:
-        """Return a signed URL of a result, which is good for some hours; KIE's URL if it is not in this bucket."""
+        """Return a signed URL of a result, valid for some hours; KIE's URL if the bucket has no URL for the result."""
         if not self._owns(result.path):
             return result.link
         try:
@@ -111,7 +111,7 @@ class BucketStorage(Storage):
             return result.link
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a link to a result in this bucket, also for one that has expired."""
+        """Return `task:<id>#<n>` for a link to a result in this bucket, even if the link has expired; else `url`."""
         if not url.startswith(("https://", "http://")):
             return url
         with suppress(OSError):
@@ -122,11 +122,11 @@ class BucketStorage(Storage):
         return url
 
     def find_constant_name(self, result: Result) -> str:
-        """Return the address of an object, which nobody edits."""
+        """Return the address of a result's object, because objects are never edited; empty if not in this bucket."""
         return result.path if self._owns(result.path) else ""
 
     async def is_there(self, result: Result) -> bool:
-        """Return whether the object is there; also true while nobody knows, because the bucket cannot be reached."""
+        """Return whether a result's object exists; True as well if the bucket cannot be reached."""
         if not self._owns(result.path):
             return await super().is_there(result)
         try:
@@ -138,14 +138,14 @@ class BucketStorage(Storage):
         return True
 
     def locate(self, place: str) -> Path:
-        """Return the path of the copy of a result; it is fetched from the bucket if it is not there any more."""
+        """Return the path of a result's copy on this machine; a missing copy is downloaded from the bucket first."""
         if not self._owns(place):
             return super().locate(place)
         name = self._find_name(place)
         return self._cache.find(name) or self._cache.add(name, lambda file: self._fetch(name, file))
 
     async def check(self) -> None:
-        """Write an empty object, and delete it where that is allowed."""
+        """Write an empty object, and delete it again if the credentials allow that."""
         await self._put(PROBE, b"", 0, "application/octet-stream")
         async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
             with suppress(httpx2.HTTPError):
@@ -167,7 +167,7 @@ class BucketStorage(Storage):
         """Send an object to the bucket.
 
         Raises:
-            Unreachable: When the bucket does not take it.
+            Unreachable: When the object cannot be written to the bucket.
         """
         url = await anyio.to_thread.run_sync(self._sign, "PUT", name, REQUEST_TIME)
         headers = {"Content-Length": str(size), "Content-Type": mime_type}
@@ -180,11 +180,11 @@ class BucketStorage(Storage):
             raise self._explain(_describe(response))
 
     def _fetch(self, name: str, file: IO[bytes]) -> None:
-        """Write an object to a file of this machine.
+        """Download an object to a file on this machine.
 
         Raises:
             FileNotFoundError: When there is no such object.
-            Unreachable: When the bucket does not give it.
+            Unreachable: When the object cannot be downloaded.
         """
         url = self._sign("GET", name, REQUEST_TIME)
         try:
@@ -201,7 +201,7 @@ class BucketStorage(Storage):
             raise self._explain(type(error).__name__) from None
 
     def _explain(self, fault: str) -> Unreachable:
-        # Neither the text of an error of httpx2 nor its URL is told, because a signed URL lets everybody in.
+        # The message leaves out httpx2's text and the URL, because anybody who reads a signed URL can use it.
         return Unreachable(errno.EIO, f"The bucket for results cannot be used ({fault})")
 
 

@@ -11,18 +11,18 @@ PATH = "/callbacks"
 
 @dataclass(slots=True)
 class Callbacks:
-    """The URLs for KIE's callbacks; if this process receives them, each task has its own URL."""
+    """The URLs for KIE's callbacks; if this process receives the callbacks, each task has its own URL."""
 
     url: str = ""
-    """The URL of this server as KIE reaches it; without `secret`, the URL of the operator's own receiver, or empty."""
+    """The public URL of this server; if `secret` is empty, the URL of the operator's own receiver, or empty."""
     secret: bytes = field(default=b"", repr=False)
     """The secret from which the tasks' URLs are derived; empty if this process receives no callbacks."""
     tenant: str = ""
-    """Name of the tenant whose tasks these are; empty if there is only one."""
+    """Name of the tenant that owns the tasks; empty if there is only one tenant."""
     arrive: bool = False
     """Whether KIE's callbacks arrive at the moment, so that tasks are polled only rarely.
 
-    It becomes true with the first callback, and false when polling notices the end of a task without a callback.
+    The first callback sets the value to True. A poll that finds an ended task without a callback sets it to False.
     """
 
     @property
@@ -31,7 +31,7 @@ class Callbacks:
         return bool(self.secret)
 
     def find_address(self, id_: str) -> str:
-        """Return the URL that KIE is to call for the task with this id of the ledger; empty if there is none.
+        """Return the callback URL of the task with this ledger id; empty if KIE is to send no callback.
 
         Without the secret, nobody can guess the URL of a task.
         """
@@ -41,7 +41,7 @@ class Callbacks:
         return f"{self.url.rstrip('/')}{PATH}/{name}/{self._derive_token(name)}"
 
     def is_address(self, name: str, token: str) -> bool:
-        """Return whether the last two parts of a path belong to the URL of a task, of any tenant."""
+        """Return whether a path that ends with `name` and `token` is the callback URL of a task, of any tenant."""
         return self.are_received and hmac.compare_digest(self._derive_token(name).encode(), token.encode())
 
     def _derive_token(self, name: str) -> str:

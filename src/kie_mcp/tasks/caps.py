@@ -18,17 +18,17 @@ class Caps:
     session: float | None = None
 
     def check(self, task: Task, spent: Spent) -> None:
-        """Raise an error if the caller may only look, or a task's reservation (what it may cost) exceeds a cap.
+        """Raise an error if the caller may only read, or if a task's reservation (its highest cost) exceeds a cap.
 
         Args:
             task: The task to check, with its reservation.
-            spent: Credits that KIE charged for earlier tasks of the day and the session, or that they have reserved.
+            spent: Credits that the earlier tasks of the day and of the session cost or have reserved.
 
         Raises:
-            NotAllowed: When the caller of the running request may only look.
+            NotAllowed: When the caller of the current request may only read.
             CapReached: When the reservation exceeds a cap; the message names the cap and the credits that are left.
         """
-        # All calls that make something come here before anything is sent, so none of them can lack this check.
+        # Every call that creates something passes here before anything is sent, so no call can bypass this check.
         check_permission()
         if self.task is not None and task.reserved > self.task:
             raise CapReached(
@@ -51,10 +51,10 @@ def check_cap_of_all(cap: float | None, task: Task, spent: float) -> None:
     Args:
         cap: The most credits that all tenants may spend together in 24 hours; None for no cap.
         task: The task to check, with its reservation.
-        spent: Credits that were charged for the earlier tasks of all tenants in that time, or that they have reserved.
+        spent: Credits that the earlier tasks of all tenants cost or have reserved in these 24 hours.
 
     Raises:
-        CapReached: When the reservation exceeds the cap; no tenant is told what the others have spent.
+        CapReached: When the reservation exceeds the cap; the message hides from a tenant what the others have spent.
     """
     if cap is not None and round(spent + task.reserved - cap, 6) > 0:
         raise CapReached(
@@ -72,14 +72,14 @@ class Rules:
     confirm_above: float = float("inf")
     """Number of credits above which a person has to confirm the cost of a task before the task is created."""
     confirm_hourly: float = 0
-    """Number of credits above which a person has to confirm what the tasks of any hour cost together; 0 for never.
+    """Number of credits in an hour above which a person has to confirm the next task; 0 for never.
 
-    Counting begins anew with each task that a person has confirmed.
+    The count starts again at 0 with each task that a person has confirmed.
     """
     repeat_window: float = 600
     """Seconds in which an equal call returns the task of the first call instead of a new task; 0 means never.
 
-    While the task of the first call still runs, equal calls return it even after this time.
+    While the task of the first call still runs, equal calls return this task even after this time.
     """
 
     def check(self, task: Task, spent: Spent) -> None:
@@ -87,7 +87,7 @@ class Rules:
 
         Args:
             task: The task to check, with its reservation; `task.confirmed` says whether a person has confirmed it.
-            spent: Credits that KIE charged for earlier tasks, or that they have reserved.
+            spent: Credits that the earlier tasks cost or have reserved.
 
         Raises:
             CapReached: When the reservation exceeds a cap.

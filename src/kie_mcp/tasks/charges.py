@@ -7,7 +7,7 @@ PLAUSIBLE_FACTOR = 100
 ALWAYS_PLAUSIBLE = 100.0
 """A charge of up to this number of credits is plausible for every task, even if the model was free before."""
 PLAUSIBLE_IF_UNKNOWN = 10_000.0
-"""If the price is unknown, a charge of up to this number of credits is plausible; the highest known price is half."""
+"""If the price is unknown, a charge of up to this number of credits is plausible: twice the highest known price."""
 
 
 def is_plausible(task: Task, charge: float) -> bool:
@@ -17,7 +17,7 @@ def is_plausible(task: Task, charge: float) -> bool:
 
 
 def keep_reservation(task: Task, said: str) -> None:
-    """Write a charge that is not plausible into the text `task.basis`, and let the task's reservation count instead.
+    """Record an implausible charge in the text `task.basis`, and count the task's reservation instead of the charge.
 
     Args:
         task: The task; its charge (`task.credits`) stays unknown.

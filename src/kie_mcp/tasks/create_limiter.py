@@ -18,7 +18,7 @@ class LedgerCreateLimiter:
         Args:
             ledger: The ledger with the tasks.
             clock: The source of time.
-            common: The ledger of all tenants that share the account; None if nobody else has it.
+            common: The common ledger of all tenants that share the KIE account; None if only one tenant uses it.
         """
         self._ledger = ledger
         self._clock = clock
@@ -39,7 +39,7 @@ class LedgerCreateLimiter:
 
         Raises:
             LedgerError: When the ledger cannot be written.
-            KieMcpError: When another process has taken the task over and told its caller that KIE was not asked.
+            KieMcpError: When another process has taken the task over and has already marked the task as failed.
         """
         if self._common and (wait := await self._common.create_slots.acquire(account, self._clock.time, *CREATE_LIMIT)):
             return wait

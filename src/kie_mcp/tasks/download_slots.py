@@ -1,4 +1,4 @@
-"""Limit the downloads that run at once, in all and from one host, so that a slow host delays no other."""
+"""Limit the downloads that run at once, in total and from one host, so that a slow host does not delay other hosts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ CONCURRENT_DOWNLOADS_PER_HOST = 6
 
 
 class DownloadSlots:
-    """Limits how many downloads run at once, in all and from one host."""
+    """Limits how many downloads run at once, in total and from one host."""
 
     def __init__(self) -> None:
         self._all = anyio.CapacityLimiter(CONCURRENT_DOWNLOADS)

@@ -29,7 +29,7 @@ MOST_REDIRECTS = 5
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
 CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})", re.ASCII)
-"""Matches the header Content-Range. Longer numbers do not match: no file is so large, and Python may refuse them."""
+"""Matches the header Content-Range. Numbers of over 18 digits do not match: no file is so large."""
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -91,10 +91,10 @@ class Downloader:
             return await self._keep(part, task, number, mime_type)
 
     async def join(self, task: Task, paths: Sequence[Path]) -> Result | None:
-        """Join the files of a whole's parts to one result.
+        """Join the files of a task's parts to one result.
 
         Returns:
-            The file; None if ffmpeg would be needed to join these files, and it is not installed.
+            The result; None if joining these files needs ffmpeg, and ffmpeg is not installed.
 
         Raises:
             OSError: When a file cannot be read or written.
@@ -115,7 +115,7 @@ class Downloader:
             return await self._keep(part, task, 1, mime_type)
 
     async def _keep(self, part: PartialFile, task: Task, number: int, mime_type: str) -> Result:
-        """Keep a complete file that was made on this machine."""
+        """Move a complete file that was made on this machine to the storage, and return the result."""
         extension = formats.EXTENSIONS[mime_type]
         kept = await self.storage.keep(part, task, self.storage.name(task, number), extension, mime_type)
         facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
@@ -142,7 +142,7 @@ class Downloader:
             mime_type = await self._download_with_fresh_link(task, result, part)
             extension = result_types.choose_extension(mime_type, result.link)
             kept = await self.storage.keep(part, task, name, extension, mime_type)
-            # A data URI is as large as the file, and no longer needed.
+            # `url` may have been a data URI, which is as large as the file and no longer needed.
             result.path, result.url, result.mime_type = kept.place, result.link, mime_type
             # If the saved file cannot be read again, only the facts about it are missing.
             with suppress(OSError):
@@ -212,16 +212,16 @@ class Downloader:
         for _ in range(MOST_REDIRECTS):
             await self._guard.check_link(url)
             connection = self._guard.watch_connection(url)
-            # The validator may be from a file on disk, which anybody may have changed.
+            # The validator may come from a file on disk that somebody has changed, so it is checked before it is sent.
             have = part.size if part.validator and part.validator.isascii() else 0
             # Compression is switched off, because the length of a compressed answer is not the length of the file. Each
-            # request has a connection of its own, because the guard only sees the address of a new one.
+            # request has a connection of its own, because the guard sees only the address of a new connection.
             headers = {"Accept-Encoding": "identity", "Connection": "close"}
             if have:
                 headers |= {"Range": f"bytes={have}-", "If-Range": part.validator}
             extensions = {"trace": connection.trace}
             async with self._client.http.stream("GET", url, headers=headers, extensions=extensions) as response:
-                # Checked again, because httpx2 may rename the steps that it calls `trace` for.
+                # The connection is checked again, because httpx2 may rename the events for which it calls `trace`.
                 connection.check(response.extensions.get("network_stream"))
                 if response.next_request:
                     url = str(response.next_request.url)
@@ -271,7 +271,7 @@ def _decode_data_uri(uri: str, part: PartialFile) -> str:
 
 
 def _host(url: str) -> str:
-    """Return the host of a URL, which has its own limit of concurrent downloads; empty if the URL has none."""
+    """Return the host of a URL, to limit the concurrent downloads from this host; empty if the URL is not valid."""
     try:
         return httpx2.URL(url).host
     except httpx2.InvalidURL:
@@ -287,7 +287,7 @@ def _content_length(headers: Mapping[str, str]) -> int | None:
 def _validator(headers: Mapping[str, str]) -> str:
     """Return the header that identifies a file's version: a strong ETag or else Last-Modified; or an empty text.
 
-    A version that is not ASCII counts as none, because it could not be sent back.
+    A header that is not ASCII is ignored, because a later request could not send it back.
     """
     etag = headers.get("etag", "")
     version = etag if etag.startswith('"') else headers.get("last-modified", "")

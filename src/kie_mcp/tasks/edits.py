@@ -1,7 +1,8 @@
 """Edit: a task that ffmpeg makes on this machine, for no credits. Its watcher puts the sources into a private folder.
 
-The private folder is inside the output folder, where most sources are, so that a hard link can replace a copy. If the
-process of an edit dies, the process that takes the edit over makes it again, because that costs nothing.
+The private folder is inside the output folder, where most sources are, so that a hard link to a source is possible and
+no copy is needed. If the process of an edit dies, the process that takes the edit over makes the film again, because
+that costs nothing.
 """
 
 import logging
@@ -42,7 +43,7 @@ START_SECONDS, SHARE_OF_LENGTH = 2.0, 0.5
 """Expected duration of an edit: a constant number of seconds, and a share of the film's length."""
 
 _one_at_a_time = anyio.Lock()
-"""Only one film is made at a time, because ffmpeg uses all processors for one."""
+"""A lock that lets only one film be made at a time, because ffmpeg uses all processors for one film."""
 
 
 class EditWatcher(BaseWatcher):
@@ -107,7 +108,7 @@ class EditWatcher(BaseWatcher):
             self.task.seconds = None if poll_now else self._services.clock.monotonic() - began
             self.task.credits = 0
             await self._save()
-            # If another process has made it meanwhile, it has not failed.
+            # If another process has made the film meanwhile, the row keeps that result, and the edit has not failed.
             self.task = await self._services.ledger.find(self.task.id) or self.task
         except Exception:
             # The row keeps its last saved state, so that a process takes the edit over again.
@@ -145,11 +146,11 @@ class EditWatcher(BaseWatcher):
         task.note = " ".join(filter(None, (film.note, sidecar_note)))
 
     def _private_folder(self, downloader: Downloader) -> Path:
-        # Two processes may make the same film, if one was stopped for so long that the other has taken it over.
+        # Each process needs its own folder: if a process was paused, another one may have taken the edit over.
         return downloader.storage.folder / EDIT_FOLDER.format(task=self.task.id, process=self._services.process)
 
     def _note(self, share: float) -> None:
-        """Set the progress of the film for waiting callers; it is not saved in the ledger."""
+        """Set the progress of the film for waiting callers; the ledger does not store the progress."""
         self.task.note = f"Making the film, {share:.0%}."
 
     def _fail(self, error: KieMcpError) -> None:

@@ -1,4 +1,4 @@
-"""Files that are elsewhere: addresses that mean something in a chat, on a phone or on another machine, but not here."""
+"""Recognise addresses of files that are elsewhere: in a chat, on a phone, in a cloud store or on another machine."""
 
 import re
 import sys
@@ -32,14 +32,14 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"/(home/(oai|sandbox|user|vscode|gitpod|runner)|workspaces?|repl|vercel/share)/.*", "it lies in a container"),
     )
 )
-"""Patterns of addresses that this machine cannot open, with the meaning of each; the first match counts."""
+"""Patterns of addresses that this machine cannot open, each with its explanation; the first match counts."""
 
 
 def explain_elsewhere(text: str) -> str:
-    """Return where the file with an address is, if it is no file on this machine; empty if the address does not tell.
+    """Return where a file is, or why this server cannot open its address; empty if the address does not show this.
 
     Args:
-        text: An address for which there is no file.
+        text: An address (a path or a URL) at which no file was found.
     """
     for pattern, where in _ADDRESSES:
         if pattern.fullmatch(text):

@@ -46,14 +46,14 @@ def taken_over_error() -> KieMcpError:
 
 
 def task_gone_error(advice: Advice) -> ApiError:
-    """Build the error for a task of which KIE has no record (any more)."""
+    """Build the error for a task that KIE does not know, or no longer knows."""
     return ApiError(
         "KIE does not know this task, or not any more: it keeps records for 14 days.", advice.check_task, billed=None
     )
 
 
 def not_created_error() -> ApiError:
-    """Build the error for a task of unknown outcome, when `resolve_task` was told that KIE never accepted it."""
+    """Build the error for a task that, according to a caller of `resolve_task`, KIE never accepted."""
     return ApiError("KIE never took this task: resolve_task was told so.", "The same call makes it anew.")
 
 
@@ -62,7 +62,7 @@ def create_interrupted_error(balance_note: str, advice: Advice) -> UnknownOutcom
 
     Args:
         balance_note: A sentence with the balance before the create request and now, which begins with a space; empty if
-            one of them is unknown.
+            one of the two balances is unknown.
         advice: The next steps for the account's owner.
     """
     message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_note}"
@@ -79,16 +79,16 @@ def files_gone_error(error: Exception) -> ApiError:
 
 
 def file_lost_error(paths: str) -> ApiError:
-    """Build the error for a part of a whole whose saved file is gone, here and at KIE."""
+    """Build the error for a part of a task if the part's saved file is gone, on this machine and at KIE."""
     what = f"{paths} is gone, and KIE has no copy any more."
     return ApiError(what, "Make it again if it is still wanted.", billed=True)
 
 
 def parts_lost_error(lost: Mapping[int, Task], count: int) -> ApiError:
-    """Build the error for a whole that would reuse parts of an earlier call, but some of their files are lost.
+    """Build the error for a whole that cannot reuse the parts of an earlier call, because some of the files are lost.
 
     Args:
-        lost: The lost parts by their numbers, counted from 0.
+        lost: The lost parts; the keys are the numbers of the parts, counted from 0.
         count: The number of all parts.
     """
     told = [
@@ -123,7 +123,7 @@ def ledger_unwritable_error(error: Exception) -> KieMcpError:
 
 
 def unexpected_error(error: Exception, *, billed: bool | None) -> KieMcpError:
-    """Build the error for a call that failed because of the ledger, or because of a fault of this program."""
+    """Build the error for a call that failed because of the ledger, or because of a bug in kie-mcp."""
     if not isinstance(error, LedgerError):
         return KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
     return KieMcpError(
@@ -135,7 +135,7 @@ def unexpected_error(error: Exception, *, billed: bool | None) -> KieMcpError:
 
 
 def _mend_ledger(error: Exception) -> str:
-    """Return what makes the ledger usable again, as the beginning of a sentence."""
+    """Return the advice that makes the ledger usable again, as the beginning of a sentence."""
     if is_postgresql_error(error):
         return "See that PostgreSQL runs, takes connections and has room"
     return "Make room on the disk, or end what holds the ledger"

@@ -1,4 +1,4 @@
-"""File cache: copies of files on this machine, of which those are deleted that were not used for the longest time."""
+"""File cache: copies of files on this machine; the least recently used copies are deleted to limit the total size."""
 
 import os
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import IO
 from kie_mcp import disk
 
 MOST_BYTES = 4 * 1024**3
-"""Most bytes of all copies together, twice as much as the largest result."""
+"""Maximum total size of all copies in bytes: twice the size of the largest result."""
 
 
 class FileCache:
@@ -20,11 +20,11 @@ class FileCache:
         self._most_bytes = most_bytes
 
     def find_place(self, name: str) -> Path:
-        """Return where the copy of a file is, or would be."""
+        """Return the path of a file's copy, whether or not the copy exists."""
         return self._folder / Path(name).name
 
     def find(self, name: str) -> Path | None:
-        """Return the path of a copy, which counts as used now; None if there is none."""
+        """Mark the copy of a file as used now, and return the path of the copy; None if there is no copy."""
         place = self.find_place(name)
         try:
             os.utime(place, follow_symlinks=False)
@@ -37,7 +37,7 @@ class FileCache:
 
         Args:
             name: The name of the file.
-            write: Writes the file to the one that it is given.
+            write: A function that writes the content to an open file, which is its argument.
 
         Raises:
             OSError: When the copy cannot be written.
@@ -56,8 +56,9 @@ class FileCache:
         return place
 
     def trim(self) -> None:
-        """Delete the copies that were not used for the longest time, until the others are within the limit."""
-        # Copies that a killed process has begun are the oldest in the end. Another process may delete some meanwhile.
+        """Delete the least recently used copies until the total size of the others is within the limit."""
+        # A partial copy of a killed process gets old, and is then deleted here, too. Errors are ignored, because
+        # another process may delete copies at the same time.
         with suppress(OSError):
             files = [(each, each.stat(follow_symlinks=False)) for each in os.scandir(self._folder)]
             left = sum(status.st_size for _, status in files) - self._most_bytes

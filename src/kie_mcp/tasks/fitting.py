@@ -77,7 +77,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
 
 
 def describe_changes(content: Content, fitted: Fitted) -> str:
-    """Say which file was found by its name alone, and how it was converted; an empty text if neither happened."""
+    """Describe where a file named without a folder was found, and how it was converted; empty if neither applies."""
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
 

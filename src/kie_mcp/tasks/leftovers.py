@@ -1,4 +1,4 @@
-"""Leftovers: what dead processes left of tasks whose files are saved: partial downloads, and the folders of edits."""
+"""Delete leftovers of dead processes (partial downloads and folders of edits) if the files of their tasks are saved."""
 
 import logging
 import re
@@ -18,21 +18,21 @@ from kie_mcp.tasks.storage import PARTS_FOLDER
 logger = logging.getLogger(__name__)
 
 PARTIAL_NAME = re.compile(r"(\..+-(t_[a-z0-9]{12})-.+\.part)(\.version)?")
-"""Matches the names of partial files, also of sidecars, and of the files with their versions; group 2 is the task."""
+"""Matches the names of partial files (also of sidecars) and of their version files; group 2 is the id of the task."""
 EDIT_FOLDER = ".{task}.{process}.edit"
-"""Name of the private folder in which a process makes a film."""
+"""Name of the private folder in which a process makes the film of an edit."""
 EDIT_NAME = re.compile(r"(\.(t_[a-z0-9]{12})\..+\.edit)")
-"""Matches the names of such folders; group 2 is the task."""
+"""Matches the names of the private folders of edits; group 2 is the id of the task."""
 
 
 async def remove_leftovers(folder: Path, ledger: Ledger) -> None:
-    """Delete what dead processes have left of downloads, if the ledger says that the files of the task are saved.
+    """Delete the leftovers of dead processes, if the ledger says that the files of the task are saved.
 
     The partial files of tasks that are not in the ledger stay, because they may belong to another ledger.
 
     Args:
         folder: The folder of partial files.
-        ledger: The ledger, which has the tasks and whether their files are saved.
+        ledger: The ledger, which stores whether the files of a task are saved.
     """
     try:
         for id_, places in (await anyio.to_thread.run_sync(_find_leftovers, folder)).items():
@@ -43,7 +43,7 @@ async def remove_leftovers(folder: Path, ledger: Ledger) -> None:
 
 
 def _find_leftovers(folder: Path) -> Mapping[str, set[Path]]:
-    """Return the partial files and private folders in the output folder by the ids of their tasks."""
+    """Return, for each task id, the task's partial files and private folders in the output folder."""
     found: dict[str, set[Path]] = defaultdict(set)
     for each in (folder, folder / PARTS_FOLDER):
         with suppress(FileNotFoundError):

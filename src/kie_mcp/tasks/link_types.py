@@ -11,31 +11,31 @@ from kie_mcp.media import formats, result_types
 from kie_mcp.tasks.address_guard import AddressGuard
 
 HEAD_BYTES = 65_536
-"""Maximum bytes that are read of a file, whose start tells its type."""
+"""Maximum number of bytes to read from the start of a file; the start shows the file's type."""
 SECONDS = 5
 """Maximum seconds to wait for a host's answer."""
 MOST_REDIRECTS = 5
 MOST_KEPT = 200
-"""Most URLs whose types are remembered. A call needs each type twice: for the idempotency key and for the request."""
+"""Maximum number of remembered URLs. A call needs each URL's type twice: for the idempotency key and the request."""
 PAGE = "text/html"
 
 
 class LinkTypes:
-    """Finds out the type of the file behind a URL, by reading its first bytes; private addresses are not asked."""
+    """Finds the type of the file at a URL by reading its first bytes; private addresses get no request."""
 
     def __init__(self, client: KieClient, *, guarded: bool = True) -> None:
         """Store the arguments.
 
         Args:
             client: The client of KIE's API; its HTTP connections are used, but without the API key.
-            guarded: True to ask no host with a private address, as a protection against SSRF.
+            guarded: True to send no request to a host with a private address, as a protection against SSRF.
         """
         self._client = client
         self._guard = AddressGuard(() if guarded else ("",), proxied=client.has_proxies)
         self._known: dict[str, str] = {}
 
     async def find(self, url: str) -> str:
-        """Return the MIME type of a file, or `PAGE` for a web page; empty if it is unknown or nobody answers."""
+        """Return the MIME type of the file at a URL, or `PAGE` for a web page; empty if the type is unknown."""
         if url not in self._known:
             if len(self._known) >= MOST_KEPT:
                 self._known.clear()
@@ -48,7 +48,7 @@ class LinkTypes:
         for _ in range(MOST_REDIRECTS):
             await self._guard.check_link(url)
             connection = self._guard.watch_connection(url)
-            # Each request has a connection of its own, because the guard only sees the address of a new one.
+            # Each request has a connection of its own, because the guard sees only the address of a new connection.
             headers = {"Accept-Encoding": "identity", "Connection": "close", "Range": f"bytes=0-{HEAD_BYTES - 1}"}
             extensions = {"trace": connection.trace}
             async with self._client.http.stream("GET", url, headers=headers, extensions=extensions) as response:

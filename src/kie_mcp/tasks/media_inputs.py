@@ -20,7 +20,7 @@ from kie_mcp.tasks.public_urls import check_public, hide_password
 from kie_mcp.tasks.share_pages import find_direct_url
 
 NO_MEDIA = frozenset({"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "psd", "eps"})
-"""File extensions of what is certainly no picture, clip or sound that a model takes."""
+"""File extensions of files that are certainly no picture, clip or sound that a model takes."""
 
 
 def identify_file(file: IO[bytes], name: str) -> Content:
@@ -49,23 +49,25 @@ def decode_data_uri(uri: str) -> Content:
         return _hold_in_memory(decode_base64_text(payload))
     content = unquote_to_bytes(payload)
     if not formats.detect_mime_type(content):
-        # Some tools leave ";base64" out.
+        # Some tools omit ";base64" although the data is base64 text.
         with suppress(InvalidCall):
             content = decode_base64_text(payload)
     return _hold_in_memory(content)
 
 
 def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
-    """Check a URL, and return the URL to send, which differs for the share page of a known site; nothing is downloaded.
+    """Check a URL, and return the URL to send to KIE; for a known share page, this is the URL of the file itself.
+
+    Nothing is downloaded.
 
     Args:
-        url: The URL, with a scheme in small letters.
+        url: The URL, with a scheme in lower case.
         limits: The limits of the model's field that takes the file.
-        own: Scheme and host of the KIE that is used; KIE can open all URLs that begin with them.
+        own: The base URLs of KIE or of its sandbox; KIE can open all URLs that begin with one of them.
 
     Raises:
-        InvalidCall: The text is not a URL, KIE cannot open it, it is the page of a video site or the like, or the model
-            does not accept files with its extension.
+        InvalidCall: The text is not a URL, KIE cannot open the URL, the URL leads to a page (such as a video site's)
+            and not to a file, or the model does not accept files with this extension.
     """
     shown = abbreviate(hide_password(url))
     try:
@@ -127,5 +129,5 @@ def _hold_in_memory(content: bytes) -> Content:
 
 
 def _refuse_other_files(name: str) -> NoReturn:
-    # Anybody with its URL can open an upload for a day. Therefore only media files may be uploaded.
+    # For a day, anybody who knows the URL of an upload can open the file. Therefore only media files may be uploaded.
     raise InvalidCall(f"{abbreviate(name)} is no picture, clip or sound that KIE takes.", "Give a media file.")

@@ -100,7 +100,7 @@ def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
 
 
 def combine_tasks(tasks: Sequence[Task]) -> Task:
-    """Return one task with the total cost of several tasks, to check the total against the caps; it is never run."""
+    """Return one task with the total cost of several tasks, only to check this total against the caps."""
     first, *_ = tasks
     reserved = sum(task.reserved for task in tasks)
     return replace(

@@ -40,7 +40,7 @@ class Order:
         """Return the idempotency key, which is equal for two calls if the second one repeats the first.
 
         Two calls with equal model, route, arguments, file contents and variation have equal keys. The name of the tool,
-        names of files, spaces at the start or end of a text and characters that show nothing do not change the key.
+        names of files, spaces at the start or end of a text and invisible characters do not change the key.
 
         Args:
             contents: For each file or earlier task that the arguments name, a string from `References.identify()` that
@@ -93,14 +93,15 @@ class Order:
 
 
 def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, Any]]:
-    """Return a call of a built-in model as it was before `KieModel.sent(str)` wrote its fields.
+    """Rebuild a call of a built-in model from the fields that `KieModel.sent(str)` returned.
 
     Args:
         id_: KIE's id of the model.
         fields: The fields of the request, under KIE's names.
 
     Returns:
-        The call, and the fields that KIE added after the class of the model was written; they are sent as they are.
+        The call, and the fields that the model's class does not define, because KIE added them later. Such fields are
+        sent unchanged.
     """
     model = MODELS[id_]
     arguments = model.received(fields)
@@ -111,7 +112,7 @@ def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, 
 
 
 def _normalize_texts(value: Any) -> Any:
-    """Return a copy of a JSON value whose texts are as answers show them, without spaces at their start and end."""
+    """Return a copy of a JSON value whose texts have no invisible characters and no spaces at their start and end."""
     match value:
         case str():
             return make_visible(value).strip()

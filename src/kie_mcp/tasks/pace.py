@@ -12,26 +12,29 @@ from kie_mcp.errors import KieMcpError
 T = TypeVar("T")
 
 WINDOW_SECONDS = 30
-"""In each window of this length, a download has to bring `LOWEST_SPEED` bytes a second; also before its first byte."""
+"""Length of a window; in each window, a download has to receive `LOWEST_SPEED` bytes a second on average.
+
+The first window begins before the first byte arrives.
+"""
 LOWEST_SPEED = 1_000
 SECONDS_FREE = 300
-"""Seconds after which a download also has to reach `LOWEST_AVERAGE`; so a larger file may take longer."""
+"""Seconds that a download may take in addition to the time that its bytes need at the speed `LOWEST_AVERAGE`."""
 LOWEST_AVERAGE = 50_000
-"""Bytes a second since the beginning of a download, not counting its first `SECONDS_FREE` seconds."""
+"""Minimum average speed of a whole download in bytes a second; its first `SECONDS_FREE` seconds do not count."""
 
 
 class Pace:
-    """Counts the received bytes of one download, and ends the download if they come too slowly.
+    """Counts the received bytes of one download, and ends the download if the bytes arrive too slowly.
 
-    A connection that sends one byte every few seconds never reaches a timeout of httpx2. It reaches this limit, also
-    while it sends the headers of the answer.
+    A host that sends one byte every few seconds never causes a timeout of httpx2. This class ends such a download,
+    also while the host still sends the headers.
     """
 
     def __init__(self, clock: Clock) -> None:
-        """Store the clock whose seconds count."""
+        """Store the source of time."""
         self._clock = clock
         self.received = 0
-        """Number of bytes that have been received; the download counts them here."""
+        """Number of bytes received so far; the download updates this number."""
 
     async def run(self, download: Callable[[], Awaitable[T]]) -> T:
         """Run a download and return what it returns.

@@ -18,7 +18,7 @@ if sys.platform != "win32":
 
 
 class Unreachable(OSError):
-    """The place where the complete file belongs cannot be reached; its bytes are kept for the next attempt."""
+    """The place for the complete file cannot be reached; the partial file is kept for the next attempt."""
 
 
 class PartialFile:
@@ -98,7 +98,8 @@ def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iter
     """Open the partial file of a download, with the bytes that an earlier attempt received.
 
     If the connection breaks, the download takes too long, or the place for the complete file cannot be reached, the
-    partial file is kept for the next attempt. If it cannot be written, or is refused or damaged, it is deleted.
+    partial file is kept for the next attempt. If the file cannot be written, is refused or is damaged, the partial file
+    is deleted.
     """
     disk.create_folder(folder)
     place = folder / f".{stem}.part"
@@ -121,7 +122,7 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
     """
     file = disk.open_own_file(place, private=private)
     try:
-        # Windows has no such lock, and keeps a file that is open from being renamed.
+        # Windows has no `flock()`, but there an open file cannot be renamed.
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not disk.is_same_file(file, place):
@@ -147,7 +148,7 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
     Args:
         content: The bytes of the file.
         folder: Where to write the file.
-        stem: The name without its extension; a number is added if another file has it.
+        stem: The name without its extension; a number is added if another file has this name.
         extension: The end of the name, without its dot.
         private: True if only its owner may read the file.
     """
@@ -159,16 +160,16 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 
 @contextmanager
 def open_complete_file(place: Path) -> Iterator[PartialFile]:
-    """Open a file that was made on this machine, as one that only lacks its name."""
-    # Windows syncs only a file that is open for writing.
+    """Open a complete file that was made on this machine, to give the file its final name."""
+    # On Windows, `os.fsync()` needs a file that is open for writing.
     with disk.open_file(place, writable=True) as file:
         yield PartialFile(file, place)
 
 
 def replace_file(content: bytes, place: Path) -> None:
-    """Replace a file that `write_file()` wrote for its owner only; a crash leaves either the old file or the new one.
+    """Replace a file that `write_file()` wrote as private; after a crash, either the old or the new file is there.
 
-    The partial file has the same name as in `write_file()`, so that the next call reuses one that a crash has left.
+    The partial file has the same name as in `write_file()`, so that the next call reuses the one left by a crash.
     """
     with open_partial_file(place.parent, place.stem, private=True) as part:
         part.begin("", None)
@@ -209,7 +210,7 @@ def _link(place: Path, final: Path) -> None:
     except FileExistsError:
         raise
     except (OSError, NotImplementedError):
-        # Some file systems, such as FAT, have no second names. There, the name is taken by an empty file first.
+        # Some file systems, such as FAT, have no hard links. There, an empty file reserves the name first.
         disk.create_file(final).close()
         place.replace(final)
 

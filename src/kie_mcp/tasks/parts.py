@@ -1,4 +1,4 @@
-"""Parts: the plan by which KIE makes a call in several tasks, because it does not take so long a text at once."""
+"""Parts: the plan for a call whose text is too long for one task at KIE, and is therefore made in several tasks."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,18 @@ from kie_mcp.tasks.order import Order, read_call
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The parts of a call. The ledger keeps the plan with the whole, so that any process can make the parts."""
+    """The parts of a call.
+
+    The ledger stores the plan in the row of the whole (the task of the call), so that any process can make the parts.
+    """
 
     series: str
-    """Id of the first whole with these parts; if it failed, the next whole of the same call takes its parts over."""
+    """Id of the first whole with these parts; if it failed, the next whole of the same call reuses the parts."""
     orders: tuple[Order, ...]
     """The order of each part."""
 
     def key(self, number: int) -> str:
-        """Return the idempotency key of a part, which no other task has: with it, a part is found and not paid again.
+        """Return the idempotency key of a part. By this unique key, a later call finds the part and does not pay again.
 
         Args:
             number: The number of the part, counted from 0.
@@ -51,7 +54,7 @@ class Plan:
 
 
 async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan | None:
-    """Return the plan of an order; None if KIE takes its call at once.
+    """Return the plan of an order; None if KIE can make the call in one task.
 
     If the last whole of the same call failed, its plan is returned, so that only the missing parts are paid.
     """
@@ -65,7 +68,7 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
 
 
 def count_credits(whole: Task, parts: Sequence[Task]) -> None:
-    """Set what a whole cost to the sum of the parts that were made for it.
+    """Set the reservation and the charge of a whole to the sum of the costs of its parts.
 
     If the charge of a part is unknown, its reservation counts, and the charge of the whole is unknown as well.
     """
@@ -76,7 +79,7 @@ def count_credits(whole: Task, parts: Sequence[Task]) -> None:
 
 
 async def recount(ledger: Ledger, part: Task) -> None:
-    """If the whole of a part has ended before the part, count anew what the whole cost."""
+    """Compute the cost of a part's whole again, if the whole ended before the part."""
     whole = await ledger.find(part.parent) if part.parent else None
     if whole and whole.final:
         count_credits(whole, await ledger.find_parts(whole.id))

@@ -1,4 +1,4 @@
-"""Whether the caller of the running request may make and change something, which may cost credits."""
+"""Permission: whether the caller of the current request may create and change tasks, which may cost credits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,17 +10,17 @@ from kie_mcp.errors import NotAllowed
 
 @dataclass
 class Permission:
-    """What the caller of one request may do; a caller of whom nothing is known may do everything."""
+    """What the caller of one request may do; without a `Permission`, the caller may do everything."""
 
     may_spend: bool
     lacks: str
-    """What the caller lacks who may not spend, for the error."""
+    """The name of the missing right for the error message, such as `the scope …`, if `may_spend` is False."""
     was_refused: bool = False
-    """Whether something was refused during the request."""
+    """Whether `check_permission()` raised an error during the request."""
 
     @contextmanager
     def apply(self) -> Iterator[None]:
-        """Make this the permission of what runs inside the block, also in the background."""
+        """Use this permission inside the `with` block, also in the background tasks that the block starts."""
         token = _current.set(self)
         try:
             yield
@@ -32,10 +32,10 @@ _current: ContextVar[Permission | None] = ContextVar("permission", default=None)
 
 
 def check_permission() -> None:
-    """Raise an error if the caller of the running request may start and change nothing.
+    """Raise an error if the caller of the current request may only read.
 
     Raises:
-        NotAllowed: When the caller may only look.
+        NotAllowed: When the caller may only read.
     """
     permission = _current.get()
     if permission and not permission.may_spend:

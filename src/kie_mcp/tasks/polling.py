@@ -6,8 +6,8 @@ The delay is the time between the end of a task and the poll that notices it. Wi
 `patience` seconds to the expected delay, and no other schedule with the same number of polls has a smaller delay.
 
 The schedule assumes that durations have a log-logistic distribution. This distribution is similar to a log-normal
-distribution, but its hazard is a short formula. It allows very long durations, so the longer a task is late, the longer
-the intervals become.
+distribution, but its hazard is a short formula. Very long durations are possible in this distribution, so the longer a
+task is late, the longer the intervals become.
 """
 
 import math
@@ -30,22 +30,28 @@ Divided by the spread of the durations, it gives the shape parameter of the log-
 FIRST_POLL_SHARE = 0.85
 """Latest time of the first poll, as a share (0 to 1) of the expected duration."""
 FIRST_BLIND_POLL, SHORTEST_BLIND_DELAY, BLIND_DELAY_SHARE = 2.9, 1.95, 1 / 13
-"""The polls of a task of which no duration is known: the seconds until the first one, the fewest seconds from one to
-the next, and how many seconds later the next one is for each second of the task's age."""
+"""Poll times for a task of a model whose durations are not measured yet.
+
+The first number is the seconds until the first poll. The second is the minimum seconds between two polls. The third is
+the interval between two polls as a share of the task's age.
+"""
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
-"""The shortest and the longest time between two polls, in seconds; a task that takes less counts as 0.5 seconds."""
+"""The shortest and the longest time between two polls, in seconds; a shorter task counts as 0.5 seconds long."""
 MOST_PATIENCE = 0.4
 """Upper limit of `patience`, the seconds that one interval adds to the expected delay until a poll notices the end."""
 LONGEST_RELAXED_DELAY = 600.0
-"""The longest time between two polls, in seconds, while KIE's callbacks tell of ends."""
+"""The longest time between two polls, in seconds, while KIE's callbacks report the ends of tasks."""
 RELAXATION = 20
-"""How many times as long a poll is waited for while KIE's callbacks tell of ends, so that nearly none comes before."""
+"""Factor by which intervals between polls are longer while KIE's callbacks report the ends of tasks.
+
+With this factor, nearly every task's callback arrives before the next poll.
+"""
 REPEAT_SECONDS = 30
 """Minimum seconds between two equal create requests, on routes where sending the request again reads the status."""
 DOUBT_SECONDS = 1.0
 """Seconds until the next poll if KIE did not know the task, although KIE should know the task by now."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
-"""Seconds until the next poll after one failed poll, and at most; each further failed poll doubles the time."""
+"""Seconds until the next poll after one failed poll, and the maximum; each further failed poll doubles the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +86,13 @@ def estimate_duration(durations: Sequence[float], built_in: float) -> DurationEs
 
 
 def estimate_seconds(age: float, running_age: float) -> float:
-    """Return about how many seconds a task took: the middle between the poll that noticed its end and the one before.
+    """Estimate how many seconds a task took: the middle between the poll that noticed its end and the previous poll.
 
-    With the age of the last poll instead, each estimate of the next duration would be longer than the one before.
+    If the age at the last poll were used instead, the estimated duration of a model would grow with each task.
 
     Args:
         age: Seconds from the start to the poll that found that the task had ended.
-        running_age: Seconds from the start to the last poll before that; 0 if there was none.
+        running_age: Seconds from the start to the previous poll; 0 if there was no previous poll.
     """
     # A task that had ended at its first poll ran for most of the time, because the first poll comes early.
     return (age + max(running_age, age / 2)) / 2
@@ -98,7 +104,7 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
     Args:
         age: Seconds since the task was created; below 0 if the machine's clock was set back.
         duration: The expected duration of the task.
-        relaxed: True if a callback of KIE will most likely tell that the task has ended; polls only make sure.
+        relaxed: True if a callback of KIE will most likely report the task's end; polls are then only a safeguard.
     """
     relaxation = RELAXATION if relaxed else 1
     shape = LOGISTIC / duration.spread
@@ -122,7 +128,7 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
 
 
 def _blind_delay(age: float) -> float:
-    """Return the seconds until the next poll, for a task of any duration."""
+    """Return the seconds until the next poll, for a task whose duration is unknown."""
     if age < 0.99 * FIRST_BLIND_POLL:
         return FIRST_BLIND_POLL - max(age, 0)
     return max(SHORTEST_BLIND_DELAY, age * BLIND_DELAY_SHARE)

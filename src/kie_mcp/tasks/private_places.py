@@ -1,4 +1,4 @@
-"""Private places: folders that are too large or too personal to be read only because the server runs in them."""
+"""Private places: folders that are too large or too personal to be allowed only because the server runs in them."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ _HIDDEN_FLAGS = stat.FILE_ATTRIBUTE_HIDDEN, stat.UF_HIDDEN
 
 
 def find_fault(folder: Path) -> str:
-    """Return why a folder is a private place, as a sentence without a subject; empty if it is none.
+    """Return why a folder is a private place, such as `is the home folder`; empty if the folder is not private.
 
     Args:
         folder: An absolute path without links.
@@ -34,7 +34,7 @@ def find_hidden(place: Path, above: Path) -> str:
 
     Args:
         place: An absolute path without links.
-        above: A folder above the place; whether it is hidden itself does not count.
+        above: A parent folder of the place, at any level; this folder itself may be hidden.
     """
     for number, name in enumerate(parts := place.relative_to(above).parts, start=1):
         if name.startswith(".") or name.casefold() == "appdata" or _is_marked(above.joinpath(*parts[:number])):
@@ -43,7 +43,7 @@ def find_hidden(place: Path, above: Path) -> str:
 
 
 def may_be_read(place: Path, folders: Iterable[Path]) -> bool:
-    """Return whether a place is in one of the folders, and not hidden there, whether or not anything is at the place.
+    """Return whether a place is in one of the folders and not hidden there; the file itself need not exist.
 
     Args:
         place: An absolute path without links.
@@ -81,6 +81,6 @@ def _is_marked(place: Path) -> bool:
         windows, macos = _HIDDEN_FLAGS
         if getattr(status, "st_file_attributes", 0) & windows:
             return True
-        # The folder of temporary files is marked, too.
+        # macOS also marks the folder of temporary files, which is not private, so the mark counts only in home folders.
         return bool(getattr(status, "st_flags", 0) & macos) and any(map(place.is_relative_to, _find_homes()))
     return False

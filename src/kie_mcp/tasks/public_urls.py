@@ -1,4 +1,4 @@
-"""Public URLs: tells which URLs KIE cannot open, because only this machine or its network can."""
+"""Public URLs: find the URLs that KIE cannot open, because they work only on this machine or in its network."""
 
 import ipaddress
 import re
@@ -13,9 +13,9 @@ _PRIVATE_NAMES = re.compile(
     r"(.*\.)?(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|onion|docker"
     r"|localtest\.me|lvh\.me)",
 )
-"""Matches host names that mean another machine, or none, on KIE's side (RFC 6761, RFC 6762, RFC 8375, ICANN).
+"""Matches host names that mean a different machine, or no machine, for KIE (RFC 6761, RFC 6762, RFC 8375, ICANN).
 
-`.invalid` is not among them, because the sandbox's files have such URLs and nobody else does.
+`.invalid` is not among them, because only the files of the sandbox have such URLs.
 """
 _NAMED_ADDRESS = re.compile(r"(?:.*[.-])?((?:\d{1,3}[.-]){3}\d{1,3})\.(?:nip|sslip|xip)\.io")
 """Matches a host name that contains the address to which it leads, such as 192-168-1-5.nip.io."""
@@ -23,12 +23,12 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def check_public(url: str, shown: str, own: Sequence[str] = ()) -> None:
-    """Check that KIE, a server elsewhere, could open a URL; nothing is looked up or downloaded.
+    """Check that KIE could open a URL from its own servers; no host name is resolved, and nothing is downloaded.
 
     Args:
         url: The URL, beginning with http:// or https://.
         shown: The URL as error messages show it.
-        own: Scheme and host of the KIE that is used, which may be a sandbox on this machine; its URLs are public.
+        own: The base URLs of KIE or of a sandbox on this machine; URLs that begin with one of them are accepted.
 
     Raises:
         InvalidCall: The URL has a password, or its host is this machine, a private network or no host at all.

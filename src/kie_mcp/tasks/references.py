@@ -75,8 +75,8 @@ class References:
     async def measure(self, refs: Sequence[Ref]) -> dict[str, float]:
         """Return the length in seconds of each file that is on this machine; a picture has 0.
 
-        A link to a result of an earlier task stands for the saved file. A file is left out when it is elsewhere, or
-        does not tell its length. Nothing is sent to KIE.
+        For a link to a result of an earlier task, the saved file is measured. A file is left out if it is not on this
+        machine, or if its length cannot be read. Nothing is sent to KIE.
 
         Raises:
             InvalidCall: When a file or task does not exist or may not be read.
@@ -85,8 +85,8 @@ class References:
         return {ref: seconds for ref, seconds in lengths.items() if seconds is not None}
 
     async def measure_picture(self, ref: MediaRef) -> tuple[int, int] | None:
-        """Return width and height in pixels of a picture as it is shown; None when it is elsewhere or unreadable."""
-        # With Pillow, this takes longer to import than all the rest of the start.
+        """Return the displayed width and height of a picture in pixels; None if it is not here or not readable."""
+        # The import is inside the function, because importing Pillow takes longer than the rest of the server's start.
         from kie_mcp.media import pictures
 
         with suppress(InvalidCall, pictures.UnreadablePicture):
@@ -108,10 +108,10 @@ class References:
 
     @asynccontextmanager
     async def open(self, ref: MediaRef) -> AsyncIterator[Content]:
-        """Open the file of a reference that is on this machine; a link to a result stands for the saved file.
+        """Open the file of a reference on this machine; for a link to a result, open the saved file.
 
         Raises:
-            InvalidCall: When the file is elsewhere, does not exist, or may not be read.
+            InvalidCall: When the file is not on this machine, does not exist, or may not be read.
         """
         async with self._open_if_here(ref) as content:
             if not content:
@@ -182,7 +182,7 @@ class References:
             return await self._fit_and_upload(content, ref, keep_metadata=self._uploader.keep_metadata)
 
     async def _find_link_type(self, url: str, ref: MediaRef) -> str:
-        """Return the type of the file at a URL whose name does not tell it; empty if it is unknown or does not matter.
+        """Return the type of the file at a URL without a file extension; empty if the type is unknown or not needed.
 
         Raises:
             InvalidCall: The URL leads to a web page.
@@ -197,7 +197,10 @@ class References:
         return found
 
     async def _fit_and_upload(self, content: Content, ref: MediaRef, *, keep_metadata: bool, url: str = "") -> str:
-        """Return the URL of a file that fits; `url` is returned if KIE has the file there and it fits unchanged."""
+        """Convert and upload a file, and return its URL at KIE.
+
+        If KIE already has the file at `url`, and the file fits without a conversion, `url` is returned instead.
+        """
         async with fit_file(content, ref.limits, ref, keep_metadata=keep_metadata) as fitted:
             await check_limits(fitted.content, ref.limits, ref)
             if url and fitted.content is content:
@@ -214,12 +217,12 @@ class References:
 
     async def _resolve_result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._find_result(ref, task_id, number)
-        # The link may have expired, or the result never had one.
+        # KIE's link to an older result may have expired, so the saved file is uploaded again.
         is_fresh = self._clock.time() < task.created + files.UPLOAD_LIFETIME
         async with self._open_result(result) as content:
             if not content:
                 return result.link
-            # Metadata of a result, such as the prompt, came from KIE.
+            # The metadata of a result, such as the prompt, came from KIE, so the metadata may go back to KIE.
             return await self._fit_and_upload(content, ref, keep_metadata=True, url=result.url if is_fresh else "")
 
     async def _resolve_track(self, ref: Track) -> str:
@@ -269,7 +272,7 @@ class References:
             yield identify_file(file, Path(result.path).name) if file else None
 
     def _match_result(self, ref: str) -> re.Match[str] | None:
-        """Match a reference to a result, which may also be a link to it in the bucket."""
+        """Match a reference to a result; a link to a result in the bucket counts as such a reference, too."""
         return RESULT.fullmatch(self._storage.find_reference(ref))
 
     @contextmanager
@@ -283,7 +286,7 @@ class References:
 
 
 def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
-    """Whether a reference is a local file or a data URI."""
+    """Return whether a reference is a local file or a data URI."""
     elsewhere = ref.startswith(("https://", "http://", "kie://")) or RESULT.fullmatch(ref)
     return isinstance(ref, MediaRef) and not elsewhere
 

@@ -44,7 +44,7 @@ from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, hear_callback, pre
 from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
-"""Seconds that `Runner.get()` waits for KIE to answer the create request of a task, unless it is told otherwise."""
+"""Default seconds that `Runner.get()` waits for KIE to answer the create request of a task."""
 
 
 class Runner:
@@ -75,16 +75,16 @@ class Runner:
             uploader: Uploads local files to KIE.
             downloader: Downloads results; if None, results stay at KIE.
             task_group: The AnyIO task group in which the watchers run.
-            storage: Where results are that were saved.
+            storage: Keeps the saved results.
             rules: The operator's rules on spending and repeated calls.
-            callbacks: The addresses that KIE calls when a task has ended; if None, KIE calls none.
+            callbacks: The URLs that KIE calls when a task has ended; if None, KIE sends no callbacks.
             usual_seconds: Expected seconds for every task; if None, each model has its own expected duration.
             on_change: A function that is called with a task after its new state is saved. The function must neither
                 raise an error nor wait for a client.
             find_kind: A function that returns the kind of results of a model that is not built in; an adopted task may
                 have such a model.
             clock: The source of time.
-            process: The id of this process in the ledger; empty for a new one.
+            process: The id of this process in the ledger; if empty, a new id is created.
         """
         self.client = client
         self.ledger = ledger
@@ -111,9 +111,9 @@ class Runner:
     async def submit(self, order: Order, *, confirm: str = "", seconds: float | None = None) -> Task:
         """Create a task at KIE, and return the task when KIE has accepted it.
 
-        On some routes, the task has already ended by then. If KIE has not answered the create request when the time is
-        over, the task is returned as `prepared` or `submitting`; the create request goes on, and `get()` returns the
-        task as it is later. A repeated call returns the existing task, whose id differs from the order's id.
+        On some routes, the task has already ended when KIE accepts it. If KIE does not answer the create request in
+        time, the returned task is still `prepared` or `submitting`. The create request then continues, and a later
+        `get()` returns the new state. A repeated call returns the existing task, whose id differs from the order's id.
 
         Args:
             order: The call to run.
@@ -133,7 +133,7 @@ class Runner:
                 repeated = await self._record(watcher, confirm, self._rules)
         if repeated:
             return await self.get(repeated.id, seconds=seconds)
-        # The create request is sent from the task group, so that it goes on if the caller cancels this call.
+        # The create request is sent from the task group, so that it continues if the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
         await self._wait_for_create(watcher, seconds)
         if watcher.error:
@@ -158,7 +158,7 @@ class Runner:
         return items
 
     async def submit_batch(self, batch: Batch, *, confirm: str = "") -> Task:
-        """Start a batch and return its task; a repeated call returns the existing one.
+        """Start a batch and return its task; a repeated call returns the task of the existing batch.
 
         Args:
             batch: The batch, whose items passed the caps one by one.
@@ -181,7 +181,7 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            # If the clock was set back, even the call of this moment was made before the batch.
+            # `whole.created` alone is not enough: after the clock was set back, a new task seems older than the batch.
             since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
@@ -241,16 +241,16 @@ class Runner:
         """Return a task, and make sure that this process or another one watches the task.
 
         A task that is not in the ledger is searched at KIE and added to the ledger (adopted). A search that takes
-        longer goes on in the background, and the next call gets its result.
+        longer than `search_seconds` continues in the background, and the next call gets its result.
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
-            seconds: Seconds to wait at most for KIE's answer to the create; None waits as long as it takes.
-            search_seconds: Seconds to wait at most for the end of a search at KIE.
+            seconds: Maximum seconds to wait for KIE's answer to the create request; None means no limit.
+            search_seconds: Maximum seconds to wait for the end of a search at KIE.
 
         Raises:
             InvalidCall: When there is no such task.
-            ApiError: When the task is not in the ledger, and it is not known, or not yet, whether KIE knows it.
+            ApiError: When the task is not in the ledger, and KIE has not said (yet) whether KIE knows the task.
         """
         id_ = parse_task_id(id_)
         task = await self.ledger.find(id_)
@@ -260,7 +260,7 @@ class Runner:
             with suppress(LedgerError):
                 task = await reopen(self.ledger, task)
         if not task.saved and task.id not in self._watchers:
-            # A full disk, for example, keeps nobody from reading; the heartbeat tries again.
+            # A takeover writes to the ledger. If that fails, the task is still returned, and the heartbeat tries again.
             with suppress(LedgerError):
                 await self._take_over(task)
         watcher = self._watchers.get(task.id)
@@ -272,7 +272,7 @@ class Runner:
         return watcher.task
 
     def hear_callback(self, id_: str) -> bool:
-        """Poll the task with this id of the ledger at once, because KIE has called; return False if it is not here."""
+        """Poll the task with this ledger id at once, because a callback has arrived; return False if it is not here."""
         return hear_callback(self._watchers.get(id_))
 
     async def wait(
@@ -282,7 +282,7 @@ class Runner:
         return await self._waiting.wait(tasks, seconds, report, first=first)
 
     async def _wait_for_create(self, watcher: AnyWatcher, seconds: float | None) -> None:
-        """Wait until the create is settled, or until the time in seconds is over."""
+        """Wait until the outcome of a create request is settled, but at most `seconds`; None means no limit."""
         if seconds is None:
             await watcher.create_settled.wait()
         else:
@@ -296,7 +296,7 @@ class Runner:
             outcome: `not created`, KIE's id of the task, or URLs of its results.
 
         Raises:
-            NotAllowed: When the caller of the running request may only look.
+            NotAllowed: When the caller of the current request may only read.
             InvalidCall: When the task's outcome and results are known already, or KIE does not know the id.
             ApiError: When KIE's answer does not say whether KIE knows the task.
         """
@@ -314,7 +314,7 @@ class Runner:
         return await estimate_task(self.ledger, task, self._usual_seconds)
 
     def stop_edit(self, id_: str) -> None:
-        """Stop an edit that this process makes; other tasks go on, because KIE cannot stop them."""
+        """Stop an edit that this process makes; other tasks continue, because KIE cannot stop them."""
         stop_edit(self._watchers.get(id_))
 
     def is_busy(self, task: Task) -> bool:
@@ -322,7 +322,11 @@ class Runner:
         return not task.final or (task.id in self._watchers and not task.note)
 
     async def resume(self, look_seconds: float = HEARTBEAT_SECONDS) -> None:
-        """Take over the tasks of dead processes, and go on doing so in the background; read the balance there, too."""
+        """Take over the tasks of dead processes, and start the background work of this process.
+
+        The background work repeats the takeover, reads the balance once, deletes leftovers, and listens for changes
+        that other processes make in the ledger.
+        """
         self.balance.refresh_soon()
         self._task_group.start_soon(self._services.remove_leftovers)
         self._task_group.start_soon(self.ledger.database.listen)
@@ -334,7 +338,7 @@ class Runner:
         return bool(self._watchers)
 
     async def settle_creates(self) -> None:
-        """Wait until KIE has answered the create requests that are on their way; nobody knows of those that are cut."""
+        """Wait until KIE has answered the create requests that were sent; an interrupted one has an unknown outcome."""
         for watcher in [each for each in self._watchers.values() if each.task.state == "submitting"]:
             await watcher.create_settled.wait()
 
@@ -402,7 +406,7 @@ class Runner:
             with suppress(LedgerError):
                 await recount(self.ledger, watcher.task)
         finally:
-            # Also after an error, nobody has to wait for the task any longer.
+            # These events are set even after an error, so that no caller waits any longer.
             del self._watchers[watcher.task.id]
             watcher.create_settled.set()
             watcher.ended.set()

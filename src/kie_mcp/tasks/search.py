@@ -1,4 +1,4 @@
-"""Search: look for tasks at KIE that are not in the ledger; a search goes on after its caller has been answered."""
+"""Search: find tasks at KIE that are not in the ledger; a slow search continues in the background."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ from kie_mcp.tasks import adoption
 from kie_mcp.tasks.adoption import KindFinder
 
 SEARCH_WAIT_SECONDS = 3
-"""Seconds that a caller waits for the end of a search, unless it says otherwise; several clients give up after 5."""
+"""Default seconds to wait for the end of a search; several MCP clients give up after 5 seconds."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class _Search:
 
 
 class Searches:
-    """The searches that go on in this process, at most one for each id."""
+    """The running searches of this process, at most one for each id."""
 
     def __init__(
         self, client: KieClient, ledger: Ledger, clock: Clock, task_group: TaskGroup, find_kind: KindFinder | None
@@ -43,7 +43,7 @@ class Searches:
 
         Args:
             id_: KIE's id of the task.
-            seconds: Most seconds to wait; after that the search goes on, and the next call gets its result.
+            seconds: Maximum seconds to wait; then the search continues, and the next call gets its result.
 
         Raises:
             InvalidCall: When KIE does not know the task.
@@ -69,7 +69,7 @@ class Searches:
         try:
             found = await adoption.adopt(self._client, id_, now=self._clock.time(), find_kind=self._find_kind)
             search.task = await self._ledger.add(found) or found
-        except Exception as error:  # noqa: BLE001 - the caller gets it; here it would cancel all watchers
+        except Exception as error:  # noqa: BLE001 - the caller gets it; raised here, it would cancel all watchers
             search.error = error
         finally:
             search.ended.set()

@@ -46,7 +46,7 @@ class Services:
 
         Args:
             task: The task.
-            as_watcher: Whether this process watches the task; what another one has saved meanwhile is then kept.
+            as_watcher: True if this process watches the task; a result that another process has saved is then kept.
         """
         await self.ledger.save(task, watcher=self.process if as_watcher else "")
         told = {"task": task.id, "state": task.state, "model": task.model, "credits": task.credits, "saved": task.saved}
@@ -59,7 +59,7 @@ class Services:
 
         Args:
             task: The task with the state to save.
-            on_failure: A function that is called after each failed attempt, so that nobody waits for the ledger.
+            on_failure: A function that is called after each failed attempt, so that callers do not wait for the ledger.
         """
         backoff = 1
         while True:
@@ -83,6 +83,6 @@ class Services:
         return ""
 
     async def remove_leftovers(self) -> None:
-        """Delete what dead processes have left of downloads that nobody continues."""
+        """Delete partial downloads and folders of edits of dead processes, if the files of the task are saved."""
         if self.downloader:
             await remove_leftovers(self.downloader.storage.folder, self.ledger)

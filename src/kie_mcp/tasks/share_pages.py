@@ -1,4 +1,4 @@
-"""Share pages: links to a web page that shows a file. KIE needs the link to the file itself, where there is one."""
+"""Share pages: links to a web page that shows a file. If possible, such a link is replaced by the link to the file."""
 
 import re
 from dataclasses import dataclass
@@ -14,28 +14,28 @@ SITE = "a page with the file in it"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A kind of page: which URLs it has, and the file's own URL or why there is none."""
+    """A kind of share page: patterns for its URLs, and a rule for the file's own URL if there is one."""
 
     hosts: str
     """Regular expression for the host without `www.`."""
     path: str = r".*"
     """Regular expression for the encoded path and the query, such as `/file/d/x/view?usp=sharing`."""
     direct: str = ""
-    """The file's own URL: `{name}` stands for a group of `path`, `{host}` for the host. Empty if there is no rule."""
+    """Template for the file's own URL: `{name}` is a group of `path`, `{host}` is the host. Empty if there is none."""
     keep_query: tuple[str, ...] = ()
     """Parameters of the page's query that `direct` needs too."""
     set_query: tuple[tuple[str, str], ...] = ()
-    """Parameters of the query that turn the page's URL into the file's."""
+    """Query parameters that turn the page's URL into the file's own URL; this rule is used if `direct` is empty."""
     drop_query: tuple[str, ...] = ()
-    """Parameters of the page's query that `set_query` replaces."""
+    """Parameters of the page's query that are removed before `set_query` is added."""
     what: str = PRIVATE
-    """What the page is, if there is no rule."""
+    """What the page is, for the error message; used if neither `direct` nor `set_query` is given."""
 
 
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id={id}"
-"""Without `confirm`, a page that warns of viruses stands before a large file: github.com/wkentaro/gdown handles it."""
+"""URL of a file on Google Drive. Without `confirm`, a large file has a virus warning: see github.com/wkentaro/gdown."""
 _DRIVE_KEY = ("resourcekey",)
-"""A parameter that old links may need: developers.google.com/workspace/drive/api/guides/resource-keys."""
+"""A parameter that old links to Drive may need: developers.google.com/workspace/drive/api/guides/resource-keys."""
 
 # The first entry that matches counts. Each rule is documented by the site or seen in programs that use it, as the
 # comment says.
@@ -59,7 +59,7 @@ PAGES: tuple[Page, ...] = (
     Page(r".+\.sharepoint\.com", r"/(?!.*([?&]download=1|download\.aspx)).*"),
     Page(r"(.+\.)?icloud\.com"),
     # docs.github.com/en/repositories/working-with-files/using-files/viewing-and-understanding-files
-    # Of files in Git LFS, raw.githubusercontent.com has only pointers: github.com/drakulavich/kesha-voice-kit/pull/486
+    # For files in Git LFS, raw.githubusercontent.com has only pointers: github.com/drakulavich/kesha-voice-kit/pull/486
     Page(
         r"github\.com",
         r"/(?P<repo>[^/]+/[^/]+)/blob/(?P<path>[^?#]+).*",
@@ -147,21 +147,21 @@ PAGES: tuple[Page, ...] = (
     Page(r"(chatgpt|claude|gemini\.google|chat\.openai|sora\.chatgpt|copilot\.microsoft)\.(com|ai)", what=PRIVATE),
     Page(r"(midjourney|civitai|lexica|suno)\.(com|art|ai)", r"/(jobs|images|song|s|prompt|playlist)/.*", what=SITE),
 )
-"""The kinds of pages, by which a link to a page is known."""
+"""All known kinds of pages; the host and the path of a link show which kind it is."""
 
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TAKE_IT = "Nothing was sent. Download the file and give its path, or give a link that leads to the file itself."
 
 
 def find_direct_url(url: str, shown: str) -> str:
-    """Return the URL of the file that a share page shows; a URL of no known page is returned unchanged.
+    """Return the URL of the file that a share page shows; if a URL is no known share page, return it unchanged.
 
     Args:
         url: The URL; nothing is downloaded.
         shown: The URL as error messages show it.
 
     Raises:
-        InvalidCall: The URL is a page for which there is no rule.
+        InvalidCall: The URL is a known page, but the file itself has no known URL.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").removeprefix("www.").rstrip(".")

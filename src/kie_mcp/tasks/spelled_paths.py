@@ -1,6 +1,6 @@
 """Paths as people and clients write them: find the file that a written path means, and name similar files.
 
-Only what may be read is found and named, so nobody learns which files there are elsewhere or in hidden folders.
+Only files and folders that may be read are found and named. So a caller cannot learn which other files exist.
 """
 
 import os
@@ -36,7 +36,7 @@ _HOME = re.compile(
     re.IGNORECASE,
 )
 _SHELL_ESCAPE = re.compile(r"\\([^\w\\]|\\)")
-"""Matches what a terminal writes for a blank or bracket in a path that is dragged into it: `\\ `."""
+"""Matches an escaped blank or bracket such as `\\ `: a terminal writes it when a file is dragged into the terminal."""
 _ALIKE = str.maketrans(
     {**dict.fromkeys("‘’‚‛′`´", "'"), **dict.fromkeys("“”„‟″", '"'), **dict.fromkeys("‐‑‒–—―−", "-"), "…": "..."}
 )
@@ -44,10 +44,10 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0e\uf
 
 
 def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
-    """Return the existing file or folder that a path means, even if its spelling differs; None if none may be read.
+    """Return the readable file or folder that a path means, even if its spelling differs; None if there is none.
 
-    A path that exists as it is written comes first, then the path without quotes, escapes and the like. If neither
-    exists, differences in blanks, quotes, Unicode's normal form and, last of all, letter case are ignored.
+    The path exactly as written is tried first, then the path without quotes, escapes and the like. If neither exists,
+    differences in blanks, quotes and Unicode's normal form are ignored, and finally differences in letter case.
 
     Args:
         text: A path or a `file:` URL, with anything around it that people and clients write.
@@ -72,7 +72,7 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
 def find_named_file(text: str, folders: Sequence[Path]) -> Path | None:
     """Return the file with this name that is directly in one of the allowed folders; None if there is no such file.
 
-    A file with exactly this name comes first. Otherwise, `find_spelled_path()` says which differences are ignored.
+    A file with exactly this name is preferred. Otherwise, the same differences as in `find_spelled_path()` are ignored.
 
     Args:
         text: A file's name without a folder, with anything around it that people and clients write.
@@ -113,7 +113,7 @@ def locate_spelled_path(text: str) -> Path | None:
 def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
     """Return the error for a path without a readable file; it says where the file may be, and names similar files.
 
-    The error is the same whether or not a file exists that may not be read.
+    The error does not reveal whether a file exists that may not be read.
 
     Args:
         text: The path as it is written.
@@ -140,12 +140,12 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
 
 
 def find_elsewhere(text: str, folders: Sequence[Path]) -> str:
-    """Say where a file is that this server cannot open, if its path shows this; otherwise return an empty text.
+    """Return where a file is that this server cannot open; empty if the path does not show where the file is.
 
     Args:
         text: The path as it is written.
-        folders: The allowed folders. An explanation that also fits one of them, such as "in a container", explains
-            nothing, and is not returned.
+        folders: The allowed folders. If an explanation such as "in a container" also applies to an allowed folder, the
+            explanation is wrong, and is not returned.
     """
     where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
     return "" if where in map(explain_elsewhere, map(str, folders)) else where
@@ -167,12 +167,12 @@ def spell_paths(text: str) -> Iterator[str]:
             if drive := _DRIVE.fullmatch(path):
                 rest = drive["rest"].replace("\\", "/")
                 yield f"{drive['drive']}:/{rest}"
-                # Where Windows' drives are in the Windows Subsystem for Linux.
+                # The Windows Subsystem for Linux has the drives of Windows in `/mnt`.
                 yield f"/mnt/{drive['drive'].lower()}/{rest}"
 
 
 def fold_name(name: str) -> str:
-    """Return a file name with one spelling for all that looks alike: blanks, quotes, dashes, forms of accents."""
+    """Normalise a file name: replace blanks, quotes, dashes and accents that look alike by the same characters."""
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name.translate(_ALIKE)))
     return " ".join(plain.translate(_ALIKE).split())
 
@@ -185,13 +185,13 @@ def _make_absolute(written: str) -> Path | None:
     # A text that is too long for a path, or has characters that no path has, is no error here.
     with suppress(OSError, RuntimeError, ValueError):
         path = _expand(written)
-        # The working folder may be gone, so it is needed only for a relative path.
+        # `Path.cwd()` fails if the working folder was deleted, so it is called only for a relative path.
         return path if path.is_absolute() else Path.cwd() / path
     return None
 
 
 def _expand(written: str) -> Path:
-    # `Path.expanduser()` raises an error for the file `~x.png`, and takes `./~x` for `~x`.
+    # `Path.expanduser()` is not used: it raises an error for the file `~x.png`, and treats `./~x` like `~x`.
     return Path(os.path.expanduser(written))  # noqa: PTH111
 
 
@@ -224,9 +224,10 @@ def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Pat
 
 
 def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
-    """Return the names in a folder that may be used: those on the way to an allowed folder, and all readable ones.
+    """Return the names in a folder that may be used, sorted.
 
-    Names are readable if the folder may be read and they are not hidden.
+    A name may be used if it leads to an allowed folder. If the folder may be read, all names that are not hidden may be
+    used as well.
     """
     names: set[str] = set()
     with suppress(OSError, RuntimeError, ValueError):
@@ -238,14 +239,14 @@ def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
 
 
 def _may_be_read(path: Path, folders: Sequence[Path]) -> bool:
-    """Return whether a path leads to a place that may be read; False if it has gone meanwhile."""
+    """Return whether a path leads to a place that may be read; False if the path cannot be resolved."""
     with suppress(OSError, RuntimeError, ValueError):
         return may_be_read(path.resolve(), folders)
     return False
 
 
 def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
-    """Return files whose names are similar to a path's, from its own folder and, for a bare name, all allowed ones."""
+    """Return files with names like a path's, from the path's folder and, for a bare name, from all allowed folders."""
     paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
     if not paths:
         return []

@@ -35,7 +35,7 @@ class Line:
     refused: int = 0
     """Number of tasks that KIE never accepted; they cost nothing."""
     unknown: int = 0
-    """Number of tasks of which nobody knows whether KIE accepted them; `resolve_task` settles such tasks."""
+    """Number of tasks that KIE may or may not have accepted; `resolve_task` sets the outcome of such a task."""
     open: float = 0
     """Credits reserved for tasks that still run, or whose outcome or charge is unknown."""
 
@@ -75,7 +75,7 @@ class Line:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         figures = {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
         worth = to_usd(self.charged + self.expired_charged + self.failed_charged)
-        # A model that is not built in has a name that KIE gave it.
+        # The name of a model that is not built in comes from KIE, and may contain line breaks.
         figures["of"] = one_line(self.of)
         return figures if worth is None else {**figures, "usd": worth}
 

@@ -1,4 +1,4 @@
-"""Storage: where results are kept and opened again: a folder of this machine, or a bucket (the module `bucket`)."""
+"""Storage: keep results and open them again, in a folder on this machine or in a bucket (see the module `bucket`)."""
 
 import re
 from abc import ABC, abstractmethod
@@ -19,19 +19,19 @@ from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.partial_files import PartialFile
 
 PARTS_FOLDER = "parts"
-"""Folder for the files of parts, which are joined to the file of their whole."""
+"""Name of the subfolder for the files of parts, which are joined to one file later."""
 LONGEST_MODEL = 100
-"""Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
+"""Maximum number of characters of a model's id in a file's name; most file systems allow names of 255 bytes."""
 
 _USE_LINK = "Use the link that get_task tells."
 _USE_OTHER = "Use the link that get_task tells, or the path of the file if it is in a folder that may be read."
 
 
 class Kept(NamedTuple):
-    """A result that was kept."""
+    """The places of a result that `Storage.keep()` has kept."""
 
     place: str
-    """What the ledger notes: the path of the file, or its address in the bucket."""
+    """The path of the file, or its address in the bucket; the ledger stores this text."""
     file: Path
     """The file on this machine; for a bucket, the copy in the cache."""
 
@@ -43,14 +43,14 @@ class Storage(ABC):
         """Store the arguments; nothing is created yet.
 
         Args:
-            folder: The folder on this machine for files that are not whole yet.
-            to_day: Returns the day that the name of a result tells, of a time in seconds since 1970.
+            folder: The folder on this machine for partial files.
+            to_day: Converts a time in seconds since 1970 to a day, with which the name of a result begins.
         """
         self.folder = folder.expanduser().absolute()
         self._to_day = to_day
 
     def name(self, task: Task, number: int) -> str:
-        """Return the file name of a result without its extension; `number` tells the results of one task apart."""
+        """Return the file name of a result without its extension; `number` is the result's number in its task."""
         model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())[:LONGEST_MODEL]
         return f"{self._to_day(task.created)}-{model}-{task.id}-{number}"
 
@@ -60,14 +60,14 @@ class Storage(ABC):
 
     @abstractmethod
     async def keep(self, part: PartialFile, task: Task, name: str, extension: str, mime_type: str) -> Kept:
-        """Keep a complete file as a result; the same file may be kept again, and is then there once.
+        """Keep a complete file as a result; if the same file is kept twice, the storage contains it only once.
 
         Args:
-            part: The file. It is closed.
-            task: The task that made it.
-            name: Its name, from `name()`.
-            extension: The end of its name, without the dot.
-            mime_type: Its MIME type.
+            part: The file, which this method closes.
+            task: The task that made the file.
+            name: The name of the file, from `name()`.
+            extension: The file extension, without the dot.
+            mime_type: The MIME type of the file.
 
         Raises:
             OSError: When the file cannot be read or kept.
@@ -75,33 +75,33 @@ class Storage(ABC):
 
     @abstractmethod
     async def keep_sidecar(self, place: str, content: bytes, task: Task) -> None:
-        """Keep the sidecar of a result, or replace the one of the same task.
+        """Keep the sidecar of a result; an existing sidecar of the same task is replaced.
 
         Raises:
             OSError: When the sidecar cannot be kept.
         """
 
     def find_link(self, result: Result) -> str:
-        """Return a web address of a result: a new one of the bucket, or else KIE's; empty if there is none."""
+        """Return a URL of a result: a new signed URL if the result is in a bucket, else KIE's URL; empty if none."""
         return result.link
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a link that `find_link()` made; any other text is returned as it is."""
+        """Return `task:<id>#<n>` for a link that `find_link()` made; any other text is returned unchanged."""
         return url
 
     def find_constant_name(self, result: Result) -> str:
-        """Return a text that tells the content of a result from any other; empty if its file may be edited."""
+        """Return a name that always identifies the same content; empty if the result's file may be edited."""
         del result
         return ""
 
     def open(self, result: Result) -> IO[bytes]:
         """Open the saved file of a result.
 
-        Somebody may have put a link to another file in its place, or a file of another kind; neither is opened. A
-        picture that the user has edited is still the result.
+        If somebody has replaced the file by a symbolic link or by a file of another kind, it is not opened. A picture
+        that the user has edited is opened.
 
         Raises:
-            InvalidCall: When there is no such file, it cannot be read, or it is another file.
+            InvalidCall: When the file does not exist, cannot be read, or was replaced.
         """
         if not result.path:
             raise InvalidCall("This result is not saved.", "get_task tries again to save it.")
@@ -121,7 +121,7 @@ class Storage(ABC):
 
     @asynccontextmanager
     async def open_if_there(self, result: Result) -> AsyncIterator[IO[bytes] | None]:
-        """Open the saved file of a result; yield None if it is not saved, or its file is not there any more."""
+        """Open the saved file of a result; yield None if the result is not saved, or its file cannot be opened."""
         file = None
         with suppress(InvalidCall):
             file = await anyio.to_thread.run_sync(self.open, result)
@@ -129,15 +129,15 @@ class Storage(ABC):
             yield file
 
     async def is_there(self, result: Result) -> bool:
-        """Return whether the saved file of a result is still there, or may be."""
+        """Return whether the saved file of a result still exists."""
         async with self.open_if_there(result) as file:
             return file is not None
 
     def locate(self, place: str) -> Path:
-        """Return the path on this machine of a kept file.
+        """Return the path of a kept file on this machine.
 
         Raises:
-            OSError: When the file cannot be had from the bucket.
+            OSError: When the file cannot be downloaded from the bucket.
         """
         return Path(place)
 
@@ -149,7 +149,7 @@ class Storage(ABC):
         """Check that results can be kept.
 
         Raises:
-            OSError: When they cannot.
+            OSError: When results cannot be kept.
         """
 
 
@@ -160,13 +160,13 @@ class FolderStorage(Storage):
         super().__init__(folder, to_local_day)
 
     async def keep(self, part: PartialFile, task: Task, name: str, extension: str, mime_type: str) -> Kept:
-        """Give the file its name; a number is added if another file has it."""
+        """Give the file its final name; a number is added if another file has this name."""
         del mime_type
         final = await anyio.to_thread.run_sync(part.commit, self.find_part_folder(task), name, extension)
         return Kept(str(final), final)
 
     async def keep_sidecar(self, place: str, content: bytes, task: Task) -> None:
-        """Write the sidecar beside the file."""
+        """Write the sidecar into the folder of the result's file."""
         file = Path(place)
         beside = file.with_name(f"{file.name}.json")
         if sidecar.belongs_to(beside, task):
@@ -176,7 +176,7 @@ class FolderStorage(Storage):
             partial_files.write_file(content, file.parent, file.name, "json", private=True)
 
     async def check(self) -> None:
-        """Create the folder, if there is none."""
+        """Create the folder, if it does not exist yet."""
         await anyio.to_thread.run_sync(disk.create_folder, self.folder)
 
 
@@ -186,10 +186,10 @@ def _is_gone(error: OSError, result: Result) -> bool:
 
 
 def _is_of_kind(file: IO[bytes], result: Result) -> bool:
-    """Return whether a file is a picture, a clip or a sound if the saved result was one."""
+    """Return whether a file is a picture, clip or sound as the saved result was; True for results of other kinds."""
     if not (result.is_media and result.mime_type):
         return True
-    # If the content did not show the type when the file was saved, the host's answer did.
+    # A type that is not in `EXTENSIONS` came from the host's answer, because the content did not show the type.
     declared = "" if result.mime_type in formats.EXTENSIONS else result.mime_type
     found = result_types.identify(file, declared=declared, url=result.link, takes_text=False)
     file.seek(0)

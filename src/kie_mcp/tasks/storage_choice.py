@@ -5,20 +5,20 @@ from pathlib import Path
 from kie_mcp.tasks.storage import FolderStorage, Storage
 
 CACHE_FOLDER = "media"
-"""Name of the folder in the data folder for what is on the way to a bucket, and for copies of what is in it."""
+"""Name of the subfolder of the data folder for partial files, and for copies of results in a bucket."""
 
 
 def choose_storage(address: str, output_dir: Path, state_dir: Path, link_hours: float) -> Storage:
-    """Return the bucket, or the output folder if there is none.
+    """Return the storage for results: the bucket, or else the output folder.
 
     Args:
         address: The bucket, as `s3://bucket/prefix`; empty if there is none.
         output_dir: The output folder.
-        state_dir: The folder of the ledger, for copies of what is in the bucket.
+        state_dir: The data folder, which also contains the ledger, for copies of results in the bucket.
         link_hours: Hours for which links to results in a bucket work.
 
     Raises:
-        ConfigurationError: When the extra for buckets is not installed, or variables of AWS cannot be read.
+        ConfigurationError: When the extra for buckets is not installed, or environment variables of AWS are not valid.
     """
     if not address:
         return FolderStorage(output_dir)

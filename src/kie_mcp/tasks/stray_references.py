@@ -11,9 +11,9 @@ from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.media_inputs import abbreviate
 
 REFERENCE = re.compile(r"task:[\w-]+(#[\w-]+)?|t_\w+#[\w-]+|kie://\S+|file:[\\/].+", re.IGNORECASE)
-"""Matches a text that is nothing but a reference that only this server can read."""
+"""Matches a text that consists only of a reference such as `task:<id>`, which this server knows and KIE does not."""
 SEPARATORS = (r"[,;\n]", r"[\s,;]+")
-"""Match what separates several paths, which may contain blanks, or several references in one text."""
+"""Patterns for the separators of several paths (which may contain blanks), and of several references in one text."""
 QUOTES = "\"'`<> \n\t"
 """Characters around a reference that do not belong to it."""
 
@@ -24,7 +24,7 @@ def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders) 
     A text that only mentions a reference in a sentence is not refused.
 
     Args:
-        fields: The fields of the request, in which each file or earlier task is replaced already.
+        fields: The fields of the request, after the files and earlier tasks in fields that take them were replaced.
         folders: Tells which texts are paths of local files.
 
     Raises:

@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 """Seconds between two renewals of this process's lease, which is renewed only while the process watches tasks."""
 LOOK_SECONDS = 1
-"""Seconds between two looks at a task in the ledger that another process watches."""
+"""Seconds between two reads of a task's row, while a caller waits for a task that another process watches."""
 TOLD_LOOK_SECONDS = 5
-"""The same where the database tells of changes, as PostgreSQL does; whoever reports progress needs a look, too."""
+"""The same seconds if the database reports changes, as PostgreSQL does; progress reports still need these reads."""
 
 TakeOver = Callable[[Task], Awaitable[None]]
 
@@ -54,15 +54,15 @@ class Takeover:
         *,
         task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
     ) -> None:
-        """Take over tasks of dead processes and renew the lease, now and again and again, in an endless loop.
+        """Take over tasks of dead processes and renew the lease, once at the start and then in an endless loop.
 
         The lease is renewed only while this process watches tasks.
 
         Args:
             watched: The tasks that this process watches; the keys are the ids of the tasks.
             take_over: A function that makes this process watch a task.
-            look_seconds: Seconds from one look for such tasks to the next, at most `HEARTBEAT_SECONDS`.
-            task_status: Is told when all tasks of dead processes were taken over for the first time.
+            look_seconds: Seconds between two searches for such tasks, at most `HEARTBEAT_SECONDS`.
+            task_status: AnyIO's signal to the caller that the first search and its takeovers are done.
         """
         await self.take_over_claimable(watched, take_over)
         task_status.started()
@@ -71,7 +71,7 @@ class Takeover:
             await self.take_over_claimable(watched, take_over)
 
     async def take_over_claimable(self, watched: Mapping[str, object], take_over: TakeOver) -> None:
-        """Renew the lease, and take over each task that no live process watches; a later call makes up for a failure.
+        """Renew the lease, and take over each task that no live process watches; errors are logged, not raised.
 
         Args:
             watched: The tasks that this process watches; the keys are the ids of the tasks.
@@ -81,7 +81,7 @@ class Takeover:
             if watched:
                 await self.renew_lease()
             for id_ in await self._ledger.leases.claimable(self._process, self._clock.time()):
-                # A task whose row is broken counts as saved, because following it would write over the row.
+                # A task whose row is broken counts as saved, because watching the task would overwrite the row.
                 if id_ not in watched and (task := await self._ledger.find(id_)) and not task.saved:
                     await take_over(task)
         except LedgerError as error:
@@ -91,13 +91,13 @@ class Takeover:
             logger.exception("tasks cannot be taken over")
 
     async def renew_lease(self) -> None:
-        """Renew the lease if it is time, and set this process's share of the rate limit of status requests."""
+        """Renew the lease if it is due, and then set this process's share of the rate limit of status requests."""
         if self._clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
             self._last_heartbeat = self._clock.monotonic()
             self._client.share_read_limit(await self._ledger.leases.renew(self._process, self._clock.time()))
 
     async def wait_for_change(self, id_: str, seconds: float) -> None:
-        """Wait until another process, which watches a task, has changed it, or until it is time to look at the ledger.
+        """Wait until the process that watches a task has changed it, or until the task's row should be read again.
 
         Args:
             id_: The ledger's id of the task.

@@ -44,7 +44,7 @@ class Transition:
     state: State
     """The next state of the task."""
     error: KieMcpError | None = None
-    """The error because of which the task did not succeed; None for a task that runs or succeeded."""
+    """The error of a task that did not succeed; None for a task that runs or succeeded."""
     media: tuple[Media, ...] = ()
     """The files that the task made, with their URLs at KIE."""
     texts: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Tr
     Args:
         state: The task's state when the process died.
         balance_note: A sentence with the balance before the create request and now, which begins with a space; empty if
-            one of them is unknown.
+            one of the two balances is unknown.
         advice: The next steps for the account's owner.
     """
     match state:
@@ -137,7 +137,7 @@ def retry_saving(error: Exception, age: float) -> Transition:
     The state stays `succeeded` to retry the download; it becomes `expired` if KIE has deleted the files.
 
     Args:
-        error: The error because of which the files could not be saved.
+        error: The error that the attempt to save the files raised.
         age: Seconds since the task was created.
     """
     if age > KEPT_FOR:

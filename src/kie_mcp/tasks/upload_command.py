@@ -1,18 +1,18 @@
-"""The command with which a caller elsewhere sends a file of its machine to this server."""
+"""Build the shell command with which a caller on another machine uploads a file to this server."""
 
 import shlex
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 PATH = "/uploads"
-"""Path to which files are sent."""
+"""Path of the URL to which callers upload files."""
 NO_ADDRESS, NO_FILE = "ADDRESS-OF-THIS-SERVER", "FILE"
-"""Stand for the server's address, if the operator has named none, and for a path that is too long to be one."""
+"""Placeholders in the command for an unknown server address, and for a path that is empty or too long."""
 LONGEST_PATH = 300
 
 
 def build_upload_command(path: str, url: str) -> str:
-    """Return the command, for a shell.
+    """Return the shell command that uploads a file.
 
     Args:
         path: The path of the file on the caller's machine, or its `file:` URL.

@@ -34,7 +34,7 @@ from kie_mcp.tasks.media_inputs import (
 )
 
 TRUSTED_FOR = files.UPLOAD_LIFETIME - 3600
-"""Seconds after an upload for which its URL is used; later, the file is uploaded again. KIE keeps it an hour longer."""
+"""Seconds for which the URL of an upload is used; later, the file is uploaded again. KIE keeps it one hour longer."""
 
 
 class Uploader:
@@ -58,14 +58,14 @@ class Uploader:
             folders: Opens local files in the folders from which they may be read.
             clock: The source of time.
             keep_metadata: True to keep metadata, such as the location, in the uploaded files.
-            guarded: True to look at no file at a private address, as a protection against SSRF.
+            guarded: True to send no request to a private address, as a protection against SSRF.
         """
         self.link_types = LinkTypes(client, guarded=guarded)
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """For each upload id, how the file or the link to it was changed, in words; `upload()` stores nothing here."""
+        """For each upload id, a text that says how the file or its link was changed; `upload()` stores no text here."""
         self.own_urls = (client.base_url, client.upload_url)
-        """URLs of KIE, which KIE can open even if they are those of a sandbox on this machine."""
+        """The base URLs of KIE, or of a sandbox on this machine; KIE can open all URLs that begin with one of them."""
         self.folders = folders
         self._client = client
         self._ledger = ledger
@@ -88,7 +88,7 @@ class Uploader:
 
         Args:
             text: What the caller wrote to name the file.
-            name: The file's name for a URL; it may be empty.
+            name: The file's name, which is used only if the text is a URL; it may be empty.
 
         Raises:
             InvalidCall: The text names no file, or a file that KIE has already.
@@ -116,7 +116,7 @@ class Uploader:
 
         Args:
             file: The file.
-            name: What the caller calls it.
+            name: The file's name, from the caller.
 
         Raises:
             InvalidCall: The file is broken, or is no media file.

@@ -15,7 +15,7 @@ Report = Callable[[Sequence[Task]], Awaitable[None]]
 
 
 class Waiting:
-    """Waits for tasks of this process by their watchers, and for tasks of other processes by the ledger."""
+    """Waits for tasks: uses the watchers of this process, and the ledger for tasks that other processes watch."""
 
     def __init__(
         self,
@@ -29,8 +29,8 @@ class Waiting:
         Args:
             watched: The watcher of each task that this process watches, by the id of the task.
             get: Returns a task by its id, and makes sure that a process watches it.
-            wait_for_change: Waits until another process has changed a task, or until it is time to look at the ledger;
-                takes the id of the task and the most seconds to wait.
+            wait_for_change: Waits until another process has changed a task, or until the task's row should be read
+                again. The arguments are the id of the task and the maximum seconds to wait.
             clock: The source of time.
         """
         self._watched = watched
@@ -70,7 +70,7 @@ class Waiting:
     def _find_news(self, id_: str, left: float) -> Callable[[], Awaitable[object]]:
         """Return a function that waits until a task has ended here, or may have changed in another process.
 
-        A watcher of this process is not told to poll, so that a waiting caller causes no additional requests to KIE.
+        The function does not make a watcher poll, so that a waiting caller causes no additional requests to KIE.
         """
         watcher = self._watched.get(id_)
         return watcher.ended.wait if watcher else partial(self._wait_for_change, id_, left)

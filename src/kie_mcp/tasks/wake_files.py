@@ -1,9 +1,9 @@
-"""Wake-ups between processes on one SQLite file: files that tell the process that watches a task to poll it at once.
+"""Wake-ups between processes with one SQLite file: a file asks the process that watches a task to poll it at once.
 
-PostgreSQL tells it itself.
+With PostgreSQL, no such files are needed, because the database itself sends messages between the processes.
 
-A callback of KIE may arrive at any of several processes on one ledger, and only the one that watches the task may act
-on it. A wake-up that is lost costs nothing: the task is then polled a little later.
+A callback of KIE may arrive at any process that uses the ledger, but only the process that watches the task may act on
+the callback. A lost wake-up costs nothing: the task is only polled a little later.
 """
 
 import logging
@@ -18,11 +18,11 @@ from kie_mcp.clock import Clock
 logger = logging.getLogger(__name__)
 
 FOLDER = "wake-ups"
-"""Name of the folder in the folder of the ledger."""
+"""Name of the folder for wake-ups, which is inside the ledger's folder."""
 LOOK_SECONDS = 0.1
 """Seconds between two reads of the folder."""
 KEPT_SECONDS = 30
-"""Seconds for which a wake-up is kept if no process takes it."""
+"""Seconds after which a wake-up is deleted if no process has received it."""
 
 
 class WakeFiles:
@@ -34,7 +34,7 @@ class WakeFiles:
         self._clock = clock
 
     def send(self, id_: str) -> None:
-        """Tell the process that watches the task with this id of the ledger to poll it."""
+        """Ask the process that watches the task with this ledger id to poll the task."""
         try:
             disk.create_folder(self._folder)
             with suppress(FileExistsError):
@@ -46,7 +46,7 @@ class WakeFiles:
         """Receive wake-ups, in an endless loop.
 
         Args:
-            wake: A function that polls a task soon, by its id; it returns False if this process does not watch it.
+            wake: A function that takes a task's id and polls the task soon; it returns False if the task is not here.
         """
         while True:
             self.receive(wake)
@@ -56,6 +56,6 @@ class WakeFiles:
         """Receive all waiting wake-ups once."""
         with suppress(OSError):
             for file in self._folder.iterdir():
-                # The age is computed with the system's clock, because files have its times.
+                # The system's clock is used, because the file system writes the times of files by this clock.
                 if wake(file.name) or time.time() - file.stat().st_mtime > KEPT_SECONDS:
                     file.unlink(missing_ok=True)

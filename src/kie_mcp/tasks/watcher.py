@@ -34,11 +34,11 @@ from kie_mcp.tasks.transitions import Times, Transition
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = 1
-"""Seconds by which the time of day may fall behind the monotonic clock before it counts as set back."""
+"""Seconds by which the time of day may fall behind the monotonic clock before the clock counts as set back."""
 FRESH_SECONDS = 3
 """Seconds after a poll in which `Watcher.poll_soon()` does not poll again."""
 CALLBACK_GAP_SECONDS = 1
-"""Fewest seconds between two polls because of callbacks, however many of them come."""
+"""Minimum seconds between two polls that callbacks cause, however many callbacks arrive."""
 LONGEST_LEDGER_BACKOFF = 30
 """Maximum seconds between two attempts to save a task's row in the ledger after an attempt failed."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
@@ -56,7 +56,7 @@ class Watcher(BaseWatcher):
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         super().__init__(task, services, duration)
-        # The clock's date and time are read only here, because somebody may set the clock while the task runs.
+        # From here on, ages come from the monotonic clock, because somebody may set the clock while the task runs.
         age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()
         """Time in seconds, by the monotonic clock, at which KIE last said that the task runs.
@@ -76,12 +76,12 @@ class Watcher(BaseWatcher):
         self._expects_callback = False
         """Whether the create request named an address of this server that KIE calls when the task has ended."""
         self._was_called = False
-        """Whether KIE has called and was not polled since."""
+        """Whether a callback has arrived and the task was not polled since then."""
         self._last_call_poll = float("-inf")
         """Time, by the monotonic clock, of the last poll because of a callback."""
 
     def hear_callback(self) -> None:
-        """Poll soon, because KIE has called: something about the task has changed, perhaps since the last poll."""
+        """Poll soon, because a callback has arrived: the task may have changed since the last poll."""
         self._services.callbacks.arrive = self._expects_callback = True
         self._was_called = True
         self._woken.set()
@@ -175,7 +175,7 @@ class Watcher(BaseWatcher):
             await self._finish(transition)
 
     async def _start_with_uploads(self, order: Order, bodies: Bodies) -> None:
-        """Upload local files and send the create request; if KIE has lost an uploaded file, do both once again."""
+        """Upload local files and send the create request; if KIE has lost an uploaded file, repeat both steps once."""
         task, refs, balance = self.task, order.call.references(), self._services.balance
         resolved = await self._services.references.resolve(refs)
         sent = bodies(resolved)
@@ -231,7 +231,7 @@ class Watcher(BaseWatcher):
         )
 
     async def _wait_for_poll(self, route: Route, seconds: float) -> bool:
-        """Wait until a poll is due: after some seconds, or when KIE has called; return whether KIE has called."""
+        """Wait until a poll is due: after `seconds`, or when a callback arrives; return whether a callback arrived."""
         clock = self._services.clock
         if not self._was_called:
             await self._sleep_until_woken(clock.sleep, seconds)
@@ -310,7 +310,7 @@ class Watcher(BaseWatcher):
         return self._services.clock.time() - self.task.created < self._age - CLOCK_TOLERANCE
 
     async def _set_charge(self, charged: float | None, impossible: str) -> None:
-        """Set the task's charge to the one from KIE or, if KIE's is missing or not plausible, to the balance's fall."""
+        """Set the task's charge: KIE's figure or, if that is missing or implausible, the fall of the balance."""
         task = self.task
         if charged is not None and not charges.is_plausible(task, charged):
             charged, impossible = None, f"{charged:,.10g}"

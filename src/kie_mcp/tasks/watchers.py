@@ -1,4 +1,4 @@
-"""Watchers: the class for each way in which a task is made: by KIE, by KIE in parts, in a batch, or on this machine."""
+"""Watchers: choose a task's watcher by the way the task is made: by KIE, in parts, in a batch, or on this machine."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ AnyWatcher = Watcher | WholeWatcher | BatchWatcher | EditWatcher
 
 
 def build_watcher(task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> AnyWatcher:
-    """Return a new watcher of a task; a whole and a batch start their parts by the runner."""
+    """Return a new watcher for a task; the watchers of a whole and of a batch use the runner to start their tasks."""
     if task.is_edit:
         return EditWatcher(task, services, duration)
     if task.in_parts:
@@ -29,13 +29,15 @@ def build_watcher(task: Task, services: Services, duration: DurationEstimate, ru
 
 @asynccontextmanager
 async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, object]) -> AsyncIterator[None]:
-    """Before the row of an edit is saved, check that its film can be made; do nothing for other tasks.
+    """Check before the `with` block that the film of an edit can be made; do nothing for other tasks.
+
+    The caller saves the task's row inside the block. If the edit is not in `watched` after the block, because the call
+    is a repeated one or the row could not be saved, the prepared files are deleted.
 
     Args:
         watcher: The watcher of the new task.
-        order: The call.
-        watched: The tasks that this process watches. If the edit is not among them after the `with` block, because it
-            repeats an earlier call or its row could not be saved, what was prepared is deleted.
+        order: The order of the new task.
+        watched: The tasks that this process watches.
 
     Raises:
         InvalidCall: When the film cannot be made.
@@ -52,13 +54,13 @@ async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, obje
 
 
 def hear_callback(watcher: AnyWatcher | None) -> bool:
-    """Let a watcher poll its task at once, because KIE has called; return False if there is no watcher here."""
+    """Make a watcher poll its task at once, because a callback has arrived; return False if there is no watcher."""
     if isinstance(watcher, Watcher):
         watcher.hear_callback()
     return watcher is not None
 
 
 def stop_edit(watcher: AnyWatcher | None) -> None:
-    """Stop the program that makes a film; a task at KIE goes on."""
+    """If a watcher makes a film on this machine, stop it; do nothing for other tasks."""
     if isinstance(watcher, EditWatcher):
         watcher.stop()

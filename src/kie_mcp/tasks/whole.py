@@ -1,9 +1,9 @@
 """Whole: a task that KIE makes in parts. Its watcher starts the parts in order, and joins their files to one.
 
-The parts keep all promises about money, because each is a task with a row, a create request and a watcher of its own.
-A whole sends nothing to KIE. Its row reserves the credits of all parts before the first one is sent, and each part has
-an idempotency key that follows from the whole. So a process that takes over a whole finds the parts that there are, and
-makes only the others.
+All guarantees about money hold for the parts, because each part is a task with its own row, create request and watcher.
+The whole itself sends nothing to KIE. The row of the whole reserves the credits of all parts before the first part is
+sent. The idempotency key of each part is derived from the whole, so a process that takes over a whole finds the
+existing parts, and makes only the missing ones.
 """
 
 import logging
@@ -29,9 +29,9 @@ from kie_mcp.tasks.services import Services
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
-"""Seconds between two attempts to save the joined file, and between two looks at a part whose files are not saved."""
+"""Seconds between two attempts to save the joined file, and between two checks of a part with unsaved files."""
 LONGEST_WAIT = 3600
-"""Most seconds to wait for a part before its row in the ledger is read again."""
+"""Maximum seconds to wait for a part before its row in the ledger is read again."""
 
 TOLD = ("message", "next_step", "billed")
 """The fields of a part's error that are different in the error of the whole."""
@@ -45,12 +45,12 @@ class Started(NamedTuple):
 
 
 class PartRunner(Protocol):
-    """The part of the runner that a whole uses."""
+    """The methods of the runner that the watchers of wholes and batches use."""
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
-        """Start a part, unless there is one with this idempotency key already.
+        """Start a part, or return the existing task with this idempotency key.
 
-        The whole has passed the caps and the confirmation for all its parts.
+        Caps and confirmation are not checked again, because the whole has passed these checks for all its parts.
 
         Args:
             order: The order of the part.
@@ -58,7 +58,7 @@ class PartRunner(Protocol):
             idempotency_key: The key from the whole's plan.
 
         Returns:
-            The part, when KIE has accepted or refused it.
+            The part, after KIE has accepted or refused it.
 
         Raises:
             KieMcpError: When the ledger cannot be written, so that KIE was not asked.
@@ -88,7 +88,7 @@ class WholeWatcher(BaseWatcher):
         return Plan.read(self.task)
 
     def poll_soon(self) -> None:
-        """Save unsaved files at once; a part that still runs is polled on its own schedule."""
+        """Try at once to save unsaved files; a part that still runs is polled on its own schedule."""
         self._woken.set()
 
     async def start(self, *_: object) -> None:
@@ -118,7 +118,7 @@ class WholeWatcher(BaseWatcher):
                 await self._wait_for_parts()
                 await self._finish()
         except Exception:
-            # The whole's row keeps its last saved state, so it is taken over again.
+            # The whole's row keeps its last saved state, so a process takes the whole over again later.
             logger.exception("task %s", task.id)
 
     async def _was_sent(self) -> bool:
@@ -127,7 +127,7 @@ class WholeWatcher(BaseWatcher):
         return any(part and part.state != "prepared" and not part.refused for part in parts)
 
     async def _make_next(self) -> None:
-        """Find or start the next part; if KIE refuses the first one, end the whole with its error."""
+        """Find or start the next part; if KIE refuses the first part, end the whole with the error of this part."""
         number = len(self._parts)
         if number == 0 and await self._fail_for_lost_files(await self._plan.find_parts(self._services.ledger)):
             return
@@ -149,7 +149,7 @@ class WholeWatcher(BaseWatcher):
         key = self._plan.key(number)
         part = await self._services.ledger.find_newest(key)
         if part and not part.final:
-            # If a process died before it sent this part, the part fails here, and is started below.
+            # If a process died before it sent the create request, the part fails here, and is started again below.
             part = await self._runner.get(part.id, seconds=None)
         if part and part.state not in WITHOUT_RESULT:
             return Started(part)
@@ -158,9 +158,9 @@ class WholeWatcher(BaseWatcher):
         return await self._runner.start_part(self._plan.orders[number], self.task, key)
 
     async def _fail_for_lost_files(self, parts: Sequence[Task | None]) -> bool:
-        """Get back the files of earlier parts that are gone; end the whole with an error if that is impossible.
+        """Download the lost files of earlier parts again; if that is impossible, end the whole with an error.
 
-        A part that is lost is paid again only if the same call is made again, after this error.
+        A lost part is made and paid again only if the caller repeats the call after this error.
 
         Returns:
             Whether the whole has ended.
@@ -174,7 +174,7 @@ class WholeWatcher(BaseWatcher):
         return is_news
 
     async def _get_files_back(self, part: Task) -> Task:
-        """If a saved file of a part is gone, download it again; if KIE has deleted it as well, the part is expired."""
+        """If a saved file of a part is gone, download it again; if KIE has no copy either, mark the part as expired."""
         downloader = self._services.downloader
         if part.state != "succeeded" or not part.saved or not downloader:
             return part
@@ -295,7 +295,7 @@ class WholeWatcher(BaseWatcher):
         kept = "".join(f" Part {each + 1} is lost as well." for each in others)
         kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        # A part of unknown outcome may belong to an earlier whole, which counts its credits.
+        # If the part's outcome is unknown, a charge of 0 proves nothing: an earlier whole may count the part's credits.
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",
@@ -308,9 +308,9 @@ class WholeWatcher(BaseWatcher):
 
 
 async def _locate(downloader: Downloader, places: Sequence[str]) -> list[Path]:
-    """Return the paths on this machine of kept files.
+    """Return the paths of kept files on this machine.
 
     Raises:
-        OSError: When one of them cannot be had.
+        OSError: When a file cannot be downloaded from the bucket.
     """
     return [await anyio.to_thread.run_sync(downloader.storage.locate, place) for place in places]
