@@ -11,7 +11,7 @@ CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 
 MAX_ID = 2**53
-"""Largest number as an id; the SDK answers requests with larger ones, because JSON libraries treat them differently."""
+"""Upper limit of integer ids; the SDK answers requests with larger ids, which JSON libraries treat differently."""
 
 Check = Callable[[object], bool]
 
@@ -22,7 +22,7 @@ def is_a(*kinds: type) -> Check:
 
 
 def is_one_of(*values: str) -> Check:
-    """Return a check for some strings."""
+    """Return a check for values that are one of the given strings."""
     return lambda value: value in values
 
 
@@ -51,7 +51,7 @@ def is_object(known: Mapping[str, Check], required: tuple[str, ...] = (), others
 
 
 def is_plain_id(value: object) -> bool:
-    """Check that a value is a request's id which every JSON library writes in the same way."""
+    """Check that a value is an id of a request, and that every JSON library writes this id in the same way."""
     if isinstance(value, str):
         return value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
     return type(value) is int and abs(value) < MAX_ID
