@@ -67,10 +67,10 @@ async def find_made(
 
     Args:
         ledger: The ledger.
-        arguments: What to look for.
-        limit: Largest number of tasks.
-        marked: Only tasks that have each of these marks.
-        unmarked: Only tasks that have none of these marks.
+        arguments: The conditions of the search.
+        limit: Maximum number of tasks.
+        marked: Marks that each returned task must have.
+        unmarked: Marks that no returned task may have.
 
     Raises:
         InvalidCall: When a date or the cursor cannot be read.
