@@ -1,6 +1,7 @@
 """Compute how long a tool call may wait before it has to answer, from the client's name in `clientInfo`.
 
-Each client gives a call up after some time, and then gets neither the result nor the task's id. Calls answer earlier.
+Each client stops waiting for a call after some time, and then gets neither the result nor the task's id. Therefore,
+calls answer earlier.
 """
 
 import math
@@ -9,12 +10,12 @@ from typing import NamedTuple
 from kie_mcp.server.app import Context, ToolCall
 
 MOST_SECONDS = 600
-"""Most seconds that a call waits, even if the client would wait longer."""
+"""Maximum seconds that a call waits, even if the client would wait longer."""
 LEAST_CREATE_SECONDS = 3.5
 """Minimum seconds that a call waits for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
 
 MOST_CREATE_SECONDS = 45
-"""Most seconds that a call waits for KIE to accept its task; KIE needs only a few, so waiting longer hardly helps."""
+"""Maximum seconds that a call waits for KIE to accept its task; KIE usually needs only a few seconds."""
 
 
 class Client(NamedTuple):
