@@ -13,7 +13,10 @@ from kie_mcp.ledger.folder import create_folder
 FILE, SETTING = "http-token", "KIE_MCP_HTTP_TOKEN"
 """Name of the bearer token's file in the data folder, and name of the setting that replaces this file."""
 CALLBACK_FILE, CALLBACK_SETTING = "callback-secret", "KIE_MCP_CALLBACK_SECRET"
-"""Name of the callback secret's file in the data folder, and name of the setting that replaces this file."""
+"""Name of the callback secret's file in the data folder, and name of the setting that replaces this file.
+
+With the callback secret, the server computes the tokens in callback URLs.
+"""
 TENANT_FILE, TENANT_SETTING = "tenant-secret", "KIE_MCP_TENANT_SECRET"
 """Name of the tenant secret's file in the data folder, and name of the setting that replaces this file.
 

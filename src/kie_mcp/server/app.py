@@ -78,7 +78,7 @@ class App:
         """Whether callers run on this machine; only such callers may use its paths, and see its paths in answers."""
         self._transport = transport
         self.tenancy: Tenancy | None = None
-        """The tenant's identity and ledgers if this is the app of a tenant; None on a server without tenants."""
+        """The tenant's name and ledgers if this is the app of a tenant; otherwise None."""
         self._open_lock = anyio.Lock()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
@@ -103,7 +103,7 @@ class App:
         return self._settings
 
     def check_settings(self) -> None:
-        """Raise an error when a setting is wrong; every answer then shows the error, and the server goes on running.
+        """Raise an error when a setting is wrong; every answer then shows the error, and the server keeps running.
 
         Raises:
             ConfigurationError: When a setting is wrong or misspelt, or names no tool.
@@ -356,7 +356,7 @@ class App:
         return Callbacks(settings.public_url, secret.encode(), tenant=self.tenancy.name if self.tenancy else "")
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether the two last parts of a callback URL's path, a task's id and a token, belong together."""
+        """Return whether `token` is the token in the callback URL of the task `name`."""
         return (await self.runner()).callbacks.is_address(name, token)
 
     async def hear_callback(self, id_: str) -> None:

@@ -26,7 +26,7 @@ class Hearer(Protocol):
     """An object that checks the URLs of callbacks and polls tasks: the app of a server, or its tenants."""
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether the two last parts of a URL's path, a task's name and a token, belong together."""
+        """Return whether `token` is the token in the callback URL of the task `name`; see `NAME`."""
 
     async def hear_callback(self, name: str) -> None:
         """Poll a task whose callback has arrived."""

@@ -38,7 +38,7 @@ PROBES = ("server/discover", "tools/list", "prompts/list", "resources/list", "re
 
 
 class ClientStream:
-    """A stream of the client's messages, which repairs half characters and answers probes before the SDK gets them."""
+    """A stream of the client's messages, which repairs lines with half characters and answers requests in `PROBES`."""
 
     def __init__(
         self,

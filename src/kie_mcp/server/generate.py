@@ -1,4 +1,4 @@
-"""Run one paid tool call: find the price, quote it, check the model's health, ask for confirmation, start, wait."""
+"""Run one paid tool call: find the price, check the model's health, ask for confirmation, start the task and wait."""
 
 from collections.abc import Sequence
 from typing import Any

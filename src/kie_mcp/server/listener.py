@@ -14,7 +14,7 @@ from uvicorn.supervisors import Multiprocess
 from kie_mcp.errors import ConfigurationError
 
 HEADER_SECONDS = 10
-"""Maximum seconds for the headers of a request, counted from the first byte or, at first, from the connection."""
+"""Maximum seconds for a request's headers, from the request's first byte, or from the start of the connection."""
 BODY_SECONDS = 60
 """Maximum seconds for the body of a request, which has at most 4 MiB."""
 SHUTDOWN_SECONDS = 1
@@ -71,7 +71,7 @@ def configure(
     protocol: type[TimedProtocol] = TimedProtocol,
     workers: int = 1,
 ) -> uvicorn.Config:
-    """Return uvicorn's configuration for an application, with the arguments of `listen()`."""
+    """Return uvicorn's configuration for an application; see `listen()` for the arguments."""
     return uvicorn.Config(
         application,
         factory=workers > 1,

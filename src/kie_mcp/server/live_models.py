@@ -34,7 +34,7 @@ LONGEST_ID = 90
 LONGEST_IN_LIST = 60
 """Maximum characters of a title or price from KIE in a row of `find_models`, and of a summary of a field's choices."""
 MAX_DESCRIPTION_BYTES = 2300
-"""Maximum number of bytes of the answer of `describe_model`, for its JSON object and for its text."""
+"""Maximum number of bytes of the answer of `describe_model`, as JSON and as text."""
 
 OfferedModels = Mapping[str, OfferedModel]
 """For each model id in KIE's list of models, the model's data in this list; empty if KIE did not answer."""
@@ -127,7 +127,7 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order; if the catalogue cannot tell its highest price, the returned order has KIE's price text."""
+    """Return the order; if the catalogue has no maximum price for it, the returned order has KIE's price text."""
     if order.call.estimate().high is not None:
         return order
     offered: OfferedModels = {}

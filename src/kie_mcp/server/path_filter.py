@@ -25,7 +25,7 @@ PATH_LINE = re.compile(r"^ +path: .*\n?", re.MULTILINE)
 SAVED_FILE = re.compile(
     r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 )
-"""Matches the path of a saved result, and finds the task's id and the result's number in its name."""
+"""Matches the path of a saved result; the groups are the task's id and the result's number from the file's name."""
 
 
 @dataclass(frozen=True)

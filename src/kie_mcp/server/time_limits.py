@@ -24,7 +24,7 @@ class Client(NamedTuple):
     name: str
     """The client's name, as it sends it in `clientInfo.name`."""
     seconds: float
-    """Seconds after which such a client gives a call up by default; if hosts with this name differ, the smallest."""
+    """Seconds after which such a client stops waiting by default; the smallest number if hosts with the name differ."""
     source: str
     """Hosts and versions in which this time was observed, and in parentheses the host's setting that changes it."""
 
@@ -45,7 +45,7 @@ CLIENTS = (
     Client("gemini-cli-mcp-client", 600, "Gemini CLI 0.61.0: 600."),
 )
 OTHER_SECONDS = 60
-"""Seconds after which any other client gives a call up; this is the default of the TypeScript SDK 1.32.2 and 2.4.0."""
+"""Seconds after which any other client stops waiting, as by default in the TypeScript SDK 1.32.2 and 2.4.0."""
 
 SECONDS_BY_NAME = {client.name: client.seconds for client in CLIENTS}
 
@@ -61,9 +61,9 @@ def measure_create_left(call: ToolCall) -> float:
 
 
 def find_longest_wait(call: ToolCall) -> float:
-    """Return the most seconds that a call may wait, which is the setting `wait_seconds` if it is set.
+    """Return the maximum seconds that a call may wait: the setting `wait_seconds` if it is set.
 
-    Otherwise, the number is a little smaller than the number of seconds after which the client gives the call up.
+    Otherwise, the number is a little smaller than the number of seconds after which the client stops waiting.
     """
     setting = call.context.lifespan_context.settings.wait_seconds
     if setting is not None:

@@ -57,7 +57,7 @@ class AnswerStream:
         self._unanswered = unanswered
 
     async def send(self, message: SessionMessage, /) -> None:
-        """Send a message."""
+        """Send a message, and record the request that it answers, if any."""
         await self._outgoing.send(message)
         self._unanswered.note_answer(message)
 

@@ -1,4 +1,4 @@
-"""Give each request the app of its caller's tenant, in this module alone, so that no handler gets another app."""
+"""Give each request the app of its caller's tenant. Only this module chooses apps, so no handler gets a wrong app."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -15,7 +15,7 @@ from kie_mcp.server.app import App, Context
 from kie_mcp.tasks.permission import check_permission
 
 APP = "kie_mcp.app"
-"""Key of the tenant's app in the ASGI scope of a request."""
+"""Name of the entry in a request's ASGI scope that contains the tenant's app."""
 
 
 class AppOfCaller:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 SCOPE = "kie_mcp.caller"
-"""Key of the `Caller` in the ASGI scope of a request."""
+"""Name of the entry in a request's ASGI scope that contains the `Caller`."""
 
 
 @dataclass(frozen=True)

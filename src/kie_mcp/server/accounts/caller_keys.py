@@ -16,7 +16,7 @@ from kie_mcp.server.accounts.caller import SCOPE, Caller
 
 HEADER = "X-KIE-Key"
 SHORTEST, LONGEST = 16, 200
-"""Fewest and most characters of a KIE key."""
+"""Minimum and maximum number of characters of a KIE key."""
 NAME_LENGTH = 24
 """Number of hexadecimal digits in a tenant's name; with so many, two keys practically never have the same name."""
 
@@ -37,7 +37,7 @@ class CallerKeys:
         self._with_token = with_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request without a key with status 401; pass on all others, with their caller."""
+        """Answer a request without a valid key with status 401; pass on all others, with the caller in the scope."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

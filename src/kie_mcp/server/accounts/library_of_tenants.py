@@ -38,7 +38,7 @@ class LibraryOfTenants:
         """
         self._tenants = tenants
         self._pages: dict[str, tuple[App, ASGIApp]] = {}
-        """For each tenant, its app and its page."""
+        """The app and the library page of each tenant, by the tenant's name."""
         self._data = identify(AppOfCaller(self._answer_caller, tenants))
         self._empty = _build_empty_page()
 

@@ -34,7 +34,7 @@ class NeedsKey:
     """MCP middleware that refuses calls of people without a KIE key."""
 
     def __init__(self, page: str) -> None:
-        """Store the address of the page."""
+        """Store the address of the page where people store their keys."""
         self._page = page
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:

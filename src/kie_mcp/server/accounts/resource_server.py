@@ -75,7 +75,7 @@ class ResourceServer:
             self.middleware.append(NeedsKey(settings.public_url.rstrip("/") + PAGE))
 
     def protect(self, app: ASGIApp) -> ASGIApp:
-        """Return the application behind a check of access tokens; the ASGI scope of each request gets the caller."""
+        """Return the application behind a check of access tokens, which stores the caller in each request's scope."""
         checked = RequireAuthMiddleware(self._name_caller(StepUp(app, self._refuse)), [READ], self._metadata_url)
         authenticated = AuthenticationMiddleware(checked, BearerAuthBackend(self._tokens), _tell_unavailable)
         challenging = _ScopeInChallenge(authenticated, f"{READ} {SPEND}")

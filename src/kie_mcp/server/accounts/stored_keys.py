@@ -39,7 +39,7 @@ class StoredKeys:
         """Return a tenant's KIE key; None if the tenant has stored none.
 
         Raises:
-            UnreadableKey: When the KIE key cannot be decrypted, because the server has other encryption keys now.
+            UnreadableKey: When the KIE key cannot be decrypted, such as after a change of the encryption keys.
         """
         ciphertext = await (await self._open()).keys.find(tenant)
         return self._decrypt(tenant, ciphertext) if ciphertext else None

@@ -166,7 +166,7 @@ class Tenants:
         return self._common
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether the two last parts of a callback URL's path, a task's name and a token, belong together."""
+        """Return whether `token` is the token in the callback URL of the task `name`, which includes the tenant."""
         settings = self._app.settings
         if not settings.public_url:
             return False

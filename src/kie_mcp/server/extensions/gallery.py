@@ -100,7 +100,7 @@ def build_page() -> str:
 
 @cache
 def load_page() -> "Page":
-    """Load the HTML page as an MCP resource, together with its settings for hosts, such as the allowed web hosts."""
+    """Load the HTML page as an MCP resource, together with its display settings, such as the allowed web hosts."""
     apps = Apps()
     apps.add_html_resource(
         URI,

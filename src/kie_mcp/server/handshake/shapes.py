@@ -1,6 +1,6 @@
-"""Check that a message has exactly a form that the SDK accepts, with the standard library alone.
+"""Check, with the standard library alone, that a message has a form that the SDK accepts.
 
-The checks are stricter than the SDK. The SDK answers all messages that they refuse; the answers then come later.
+The checks are stricter than the SDK's. A message that fails a check is left to the SDK, whose answer comes later.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Check = Callable[[object], bool]
 
 
 def is_a(*kinds: type) -> Check:
-    """Return a check for values of exactly one of these types: `True` is no `int`."""
+    """Return a check for values of exactly one of these types; for example, `True` does not count as an `int`."""
     return lambda value: type(value) in kinds
 
 
@@ -63,7 +63,7 @@ def is_notification_name(value: object) -> bool:
 
 
 def is_nothing(_: object) -> bool:
-    """Refuse every value."""
+    """Refuse every value; this is the check for members that a message must not have."""
     return False
 
 

@@ -31,7 +31,7 @@ class CapabilitySession:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on unchanged; add a session id to the answer if the request is a suitable `initialize`.
+        """Pass a request on unchanged; add a session id to the answer if an `initialize` declares MCP Apps.
 
         The body of each POST without a session id is read first, to find `initialize`.
         """

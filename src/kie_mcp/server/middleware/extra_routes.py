@@ -15,6 +15,6 @@ class ExtraRoutes:
         self._router = Router(routes, redirect_slashes=False, default=app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it or a lifespan event to the application."""
+        """Answer a request to an additional route; pass all other requests and events to the application."""
         # The router would answer lifespan events itself, so the application would never start.
         await (self._router if scope["type"] == "http" else self._app)(scope, receive, send)

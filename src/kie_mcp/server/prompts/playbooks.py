@@ -76,7 +76,7 @@ with wait_seconds, until it has ended.
 
 
 class Playbook(BaseModel):
-    """One prompt: its fields are the prompt's arguments, its steps the instructions for the agent."""
+    """One prompt: its fields are the prompt's arguments, and its steps are the instructions for the agent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

@@ -22,7 +22,7 @@ from kie_mcp.text import one_line, shorten
 PAGE_SIZE = 20
 """Maximum number of tasks on one page."""
 MAX_PAGE_BYTES = 5_600
-"""Maximum number of bytes of one page, for its JSON and for its text."""
+"""Maximum number of bytes of one page, as JSON and as text."""
 MAX_FILES = 4
 """Maximum number of result files that the row of a task lists; `get_task` lists all files of a task."""
 LONGEST_PROMPT = 100

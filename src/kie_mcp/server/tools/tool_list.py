@@ -30,7 +30,7 @@ BUDGETS = {"standard": 9_500, "compact": 2_400, "all": 19_500}
 MOST_TOOL_TOKENS = 600
 """Maximum tokens of the definition of one tool."""
 BYTES_PER_TOKEN = 3.8
-"""Average bytes of a token of the tool list in o200k_base, the tokenizer of OpenAI's models."""
+"""Average number of bytes per token of the tool list with o200k_base, the tokenizer of OpenAI's models."""
 
 NUMBERS = ("integer", "number")
 """The types of arguments for which there is no empty value."""
