@@ -1,4 +1,4 @@
-"""The secrets that `kie-mcp serve --http` makes when the user sets none; only the user can read their files."""
+"""The secrets that `kie-mcp serve --http` makes if the settings have none, in files that only the user can read."""
 
 import os
 import secrets
@@ -11,13 +11,19 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.folder import create_folder
 
 FILE, SETTING = "http-token", "KIE_MCP_HTTP_TOKEN"
-"""Name of the file of the bearer token in the data folder, and the setting that takes its place."""
+"""Name of the bearer token's file in the data folder, and name of the setting that replaces this file."""
 CALLBACK_FILE, CALLBACK_SETTING = "callback-secret", "KIE_MCP_CALLBACK_SECRET"
-"""Name of the file of the secret for KIE's callbacks, and the setting that takes its place."""
+"""Name of the callback secret's file in the data folder, and name of the setting that replaces this file.
+
+With the callback secret, the server computes the tokens in callback URLs.
+"""
 TENANT_FILE, TENANT_SETTING = "tenant-secret", "KIE_MCP_TENANT_SECRET"
-"""Name of the file of the secret for the names of tenants, and the setting that takes its place."""
+"""Name of the tenant secret's file in the data folder, and name of the setting that replaces this file.
+
+With the tenant secret, the server computes a tenant's name from the caller's KIE key.
+"""
 SHORTEST = 16
-"""Fewest characters of a token for an address that others can reach; a shorter one could be guessed."""
+"""Minimum characters of a token for an address that others can reach; a shorter token could be guessed."""
 
 
 def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -> tuple[str, Path]:
@@ -43,10 +49,10 @@ def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -
 
 
 def read_callback_secret(settings: Settings) -> str:
-    """Return the secret of the addresses for KIE's calls; the first time, make one unless the settings have it.
+    """Return the callback secret from the settings or from its file; if the file does not exist, make the file.
 
     Raises:
-        ConfigurationError: When the file of the secret cannot be used.
+        ConfigurationError: When the file with the secret cannot be used.
     """
     if settings.callback_secret:
         return settings.callback_secret.get_secret_value()

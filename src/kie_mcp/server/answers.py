@@ -36,7 +36,7 @@ LONGEST_TEXT = 6_000
 def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
     """Build a result that contains an answer as an object and as text, because several hosts show only one of them.
 
-    All characters are made visible here, whoever wrote them.
+    Invisible characters are made visible here, also in texts from users and from KIE.
     """
     return CallToolResult(
         content=[TextContent(type="text", text=make_visible(text))],
@@ -56,7 +56,7 @@ def build_error_result(error: KieMcpError) -> CallToolResult:
 
 
 def _describe_question(needed: ConfirmationNeeded) -> Answer:
-    """Return the price and the balance that the user is asked about, in the fields of a quote."""
+    """Return the price of the call and the balance, in fields with the same names as in a quote."""
     answer: Answer = {}
     if needed.credits is not None:
         answer |= {"counted_credits": needed.credits, **usd_field("counted_usd", needed.credits)}
@@ -84,7 +84,7 @@ def describe_task(
         task: The task to describe.
         now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
-        find_link: Returns the link to a result; by default KIE's.
+        find_link: Returns the link to a result; by default KIE's link.
         whole: Whether the object contains all of a long text; otherwise each text is cut to `LONGEST_TEXT` characters.
     """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
@@ -119,7 +119,7 @@ def describe_task(
 
 
 def describe_broken_row(task: Task) -> Answer:
-    """Return the field that says, in a list of tasks, that a task's row in the ledger is broken; empty if it is not."""
+    """Return the field `broken` for a task in a list; return no field if the task's row in the ledger is not broken."""
     return {"broken": task.error["message"]} if task.error and task.is_broken else {}
 
 
@@ -132,7 +132,7 @@ def describe_media(task: Task, find_link: FindLink = attrgetter("link")) -> list
                 ("path", each.local_path),
                 ("url", find_link(each)),
                 ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
-                # A name with an extension tells the type as well.
+                # The type is left out if the file's name has an extension, which tells the type already.
                 ("mime_type", "" if PurePosixPath(each.path or each.link).suffix else each.mime_type),
                 ("label", one_line(each.label)),
                 ("facts", each.facts),
@@ -177,7 +177,7 @@ def build_task_result(
         task: The task to describe.
         now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
-        find_link: Returns the link to a result; by default KIE's.
+        find_link: Returns the link to a result; by default KIE's link.
         repeats: The order of this call if an earlier equal call started the task; None if this call started it.
     """
     answer = describe_task(task, now=now, usual=usual, find_link=find_link)
@@ -274,7 +274,7 @@ def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
 
 
 def describe_cost(task: Task) -> Answer:
-    """Return the fields of an answer with the credits that a task cost, or, if these are unknown, with the estimate."""
+    """Return the fields with the credits that a task cost; if the cost is unknown, return those with the estimate."""
     if task.credits is not None:
         return {"credits": to_integer(task.credits), **usd_field("usd", task.credits)}
     if task.estimate:
@@ -293,5 +293,5 @@ def format_cost(answer: Mapping[str, Any]) -> str:
 
 
 def truncate_text(text: str, id_: str, most: int = LONGEST_TEXT) -> str:
-    """Cut a text that a task made to `most` characters, and add the resource URI of the task, which has all of it."""
+    """Cut a text that a task made to `most` characters, and add the URI of the resource that has the whole text."""
     return text if len(text) <= most else f"{text[:most]}… the rest is at kie://tasks/{id_}"

@@ -75,10 +75,10 @@ class App:
         self.roots = Roots()
         self._settings = settings
         self.local_files = local_files
-        """Whether callers run on this machine: only they may name its files, and are told its paths."""
+        """Whether callers run on this machine; only such callers may use its paths, and see its paths in answers."""
         self._transport = transport
         self.tenancy: Tenancy | None = None
-        """What the app of one of several tenants needs to know of the others; None if there is only one."""
+        """The tenant's name and ledgers if this is the app of a tenant; otherwise None."""
         self._open_lock = anyio.Lock()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
@@ -103,7 +103,7 @@ class App:
         return self._settings
 
     def check_settings(self) -> None:
-        """Raise an error when a setting is wrong; every answer then shows the error, and the server goes on running.
+        """Raise an error when a setting is wrong; every answer then shows the error, and the server keeps running.
 
         Raises:
             ConfigurationError: When a setting is wrong or misspelt, or names no tool.
@@ -144,7 +144,7 @@ class App:
         return self._runner
 
     def build_tenant(self, settings: "Settings", tenancy: Tenancy) -> "App":
-        """Return the app of one tenant: it has other settings, and the same tools, transport, clock and observers."""
+        """Return the app of one tenant, with its own settings, and with this app's tools, transport and observers."""
         app = App(settings, selection=self.selection, local_files=False, transport=self._transport, clock=self.clock)
         app.tenancy, app.observers, app.observe_request = tenancy, [*self.observers], self.observe_request
         return app
@@ -191,7 +191,7 @@ class App:
         return choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours)
 
     async def _open(self) -> "Runner":
-        """Open all parts; if one cannot be opened, close the others, so that the next call begins anew.
+        """Open all parts; if a part cannot be opened, close the opened parts, so that the next call can try again.
 
         Raises:
             ConfigurationError: When a part cannot be opened.
@@ -268,7 +268,7 @@ class App:
             process=self.tenancy.session if self.tenancy else "",
         )
         opened.push_async_callback(runner.release_lease)
-        # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
+        # This runs in the background, because it takes seconds if there are a thousand unfinished tasks.
         self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
         if callbacks.are_received and not self.tenancy:
             ledger.database.changes.hear_call = runner.hear_callback
@@ -279,7 +279,9 @@ class App:
     async def _open_ledger(
         self, settings: "Settings", key: str, transport: "httpx2.AsyncBaseTransport | None"
     ) -> "Ledger":
-        """Open the ledger; a new tenant gets one only if KIE knows its key, so that nobody fills the disk with names.
+        """Open the ledger; create a ledger for a new tenant only if KIE accepts the tenant's key.
+
+        Without this check, callers with invented keys could fill the disk with ledgers.
 
         Raises:
             KieMcpError: When KIE refuses the key of a new tenant, or the ledger cannot be opened.
@@ -320,7 +322,7 @@ class App:
         return client
 
     def _find_day_cap(self, settings: "Settings") -> float | None:
-        """Return the cap of a day; without tenants, a cap of all of them is one, too."""
+        """Return the cap on the credits of a day; without tenants, the cap for all tenants applies to this app, too."""
         caps = [settings.max_credits_per_day, None if self.tenancy else settings.max_credits_per_day_all]
         return min((cap for cap in caps if cap is not None), default=None)
 
@@ -340,10 +342,10 @@ class App:
             await observer(task)
 
     def _find_callbacks(self, settings: "Settings") -> "Callbacks":
-        """Return the addresses for KIE's calls, which only a server over HTTP receives.
+        """Return the object that builds and checks callback URLs; only a server over HTTP receives callbacks.
 
         Raises:
-            ConfigurationError: When the file of their secret cannot be used.
+            ConfigurationError: When the file with the callback secret cannot be used.
         """
         from kie_mcp.server import access_token
         from kie_mcp.tasks.callbacks import Callbacks
@@ -354,11 +356,11 @@ class App:
         return Callbacks(settings.public_url, secret.encode(), tenant=self.tenancy.name if self.tenancy else "")
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether the last two parts of a path are those of the address of a task."""
+        """Return whether `token` is the token in the callback URL of the task `name`."""
         return (await self.runner()).callbacks.is_address(name, token)
 
     async def hear_callback(self, id_: str) -> None:
-        """Poll a task whose callback has arrived, in this process or in the one that watches the task."""
+        """Poll a task whose callback has arrived, in this process or in the process that watches the task."""
         runner = await self.runner()
         if runner.hear_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
             return
@@ -397,7 +399,7 @@ class App:
             # No client waits for an answer here. Every later tool call that needs the runner reports the error.
             return
         except Exception:
-            # An error would end the process.
+            # An error in this background task would end the process.
             logger.exception("The server cannot be opened.")
 
 

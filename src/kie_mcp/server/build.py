@@ -62,10 +62,10 @@ run_model makes everything: find a model, read its arguments, run it. Answers ma
 run_model runs their models."""
 
 OPEN_DELAY_SECONDS = 0.2
-"""Seconds from the start of the server until it opens what the first call needs, and takes over unfinished tasks.
+"""Seconds after the server's start at which the server opens its parts and takes over unfinished tasks.
 
-Opening imports SQLAlchemy and the catalogue, which takes 0.4 s; a client whose handshake the SDK answers is not kept
-waiting for that.
+Opening imports SQLAlchemy and the catalogue, which takes 0.4 s. Because of the delay, the SDK can answer a client's
+handshake first.
 """
 
 
@@ -76,7 +76,7 @@ def build_server(app: App, *, sessions: bool = True, tenants: "Tenants | None" =
         app: The parts that the handlers use, such as the settings and the runner of tasks.
         sessions: True if the server has a single lasting connection to a client, as on stdio; on such a connection, the
             server can send resources/updated notifications.
-        tenants: The tenants, if each request gets the app of its caller's tenant; None if all of them get `app`.
+        tenants: The tenants, if each request gets the app of its caller's tenant; None if all requests get `app`.
     """
     subscriptions = Subscriptions()
 

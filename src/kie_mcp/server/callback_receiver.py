@@ -1,6 +1,6 @@
 """The receiver of KIE's callbacks: when KIE calls the URL of a task, the server polls the task at once.
 
-The server takes no facts from the body of a callback, so a forged callback causes at most one poll.
+The server ignores the content of a callback's body, so a forged callback causes at most one poll.
 """
 
 import re
@@ -19,14 +19,14 @@ from kie_mcp.tasks.callbacks import PATH
 MOST_BYTES = 256 * 1024
 """Maximum bytes of a callback's body; the largest bodies contain the prompt and the URLs of a task's files."""
 NAME = re.compile(r"([a-z0-9-]{1,40}\.)?t_[a-z0-9]{1,40}")
-"""Matches the id of a task, before which there is the name of its tenant if there are several."""
+"""Matches a task's id, or, on a server with tenants, the tenant's name, a dot and the task's id."""
 
 
 class Hearer(Protocol):
     """An object that checks the URLs of callbacks and polls tasks: the app of a server, or its tenants."""
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether the last two parts of a path belong to the URL of a task."""
+        """Return whether `token` is the token in the callback URL of the task `name`; see `NAME`."""
 
     async def hear_callback(self, name: str) -> None:
         """Poll a task whose callback has arrived."""
@@ -40,8 +40,8 @@ class CallbackReceiver:
 
         Args:
             app: The parts of the server.
-            count: A function that is called with the status of each answer; None for none.
-            hearer: What polls the tasks; None for `app`.
+            count: A function that is called with the HTTP status of each answer; None if answers are not counted.
+            hearer: The object that polls the tasks; None to use `app`.
         """
         self._app = app
         self._hearer: Hearer = hearer or app
@@ -81,7 +81,7 @@ class CallbackReceiver:
 
 
 async def _read_body(request: Request) -> bytes | None:
-    """Return the body of a request; None if it is too large."""
+    """Return the body of a request; None if the body is too large."""
     body = b""
     async for chunk in request.stream():
         body += chunk

@@ -1,15 +1,16 @@
-"""Read what the SDK's stdio transport cannot read or misunderstands: half characters, a probe for the era, the end.
+"""Handle what the SDK's stdio transport handles wrongly: half characters, a client's first requests, the end of stdin.
 
 Half a character is a lone surrogate: one half of a UTF-16 pair, such as U+D83D. JSON strings can contain lone
 surrogates, and some clients send them. The SDK's parser refuses the whole line, so the SDK does not know the request's
 id and sends no answer. Without this module, the client would wait forever.
 
-The era is the SDK's word for the protocol before or from version 2026-07-28. A client's first request decides the era
-of a connection, even if it only asks what the server supports or lists. If the client then sends `initialize`, which
-the client @ai-sdk/mcp does if the answer takes a second, the SDK refuses it until the process ends. Therefore such
-requests are answered here without deciding the era. The first answers on stdio, from a file, do not decide it either.
+"Era" is the SDK's word for the protocol versions before 2026-07-28, or those from 2026-07-28 on. In the SDK, a client's
+first request decides the era of the connection, even if this request only asks what the server supports. If the client
+then sends `initialize`, as the client @ai-sdk/mcp does when the answer takes a second, the SDK refuses every
+`initialize` until the process ends. Therefore, this module answers the requests in `PROBES` without deciding the era.
+The first answers from the generated file do not decide the era either.
 
-The SDK is told that the client's messages have ended only after it has answered all of them: see `unanswered`.
+The SDK gets the end of the client's messages only after it has answered all requests; see `unanswered`.
 """
 
 import json
@@ -28,16 +29,16 @@ from kie_mcp.server.app import App
 from kie_mcp.server.unanswered import Unanswered
 
 ANSWER_SECONDS = 1.5
-"""Most seconds that the process goes on after the client's last message; many hosts kill it after 2 seconds."""
+"""Maximum seconds that the process runs after the client's last message; many hosts kill it after 2 seconds."""
 
 Message = SessionMessage | Exception
 
 PROBES = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
-"""Methods of requests that decide no era, because their answers depend on nothing that happened before."""
+"""Methods of requests that do not decide the era, because their answers do not depend on earlier requests."""
 
 
 class ClientStream:
-    """A stream of a client's messages without what the SDK cannot read or misunderstands."""
+    """A stream of the client's messages, which repairs lines with half characters and answers requests in `PROBES`."""
 
     def __init__(
         self,
@@ -56,8 +57,8 @@ class ClientStream:
             outgoing: The stream of messages to the client.
             server: The server of the connection.
             app: The parts that the server's handlers use.
-            unanswered: Is told of each message that the SDK gets.
-            answer_seconds: Most seconds to wait, after the client's last message, until its requests are answered.
+            unanswered: Records each message that the SDK gets.
+            answer_seconds: Maximum seconds to wait for the missing answers after the client's last message.
         """
         self._incoming = incoming
         self._outgoing = outgoing
@@ -71,7 +72,7 @@ class ClientStream:
         """Return the next message; for a line that is no valid message, return the parser's error.
 
         Raises:
-            anyio.EndOfStream: When the client has closed stdin, and its requests are answered or have had their time.
+            anyio.EndOfStream: When the client has closed stdin, and all requests are answered or the wait is over.
         """
         try:
             received = await self._receive()
@@ -94,7 +95,7 @@ class ClientStream:
             await self._answer_apart(received)
 
     async def _answer_apart(self, request: SessionMessage) -> None:
-        """Let the SDK answer a request on a connection of its own, so that it cannot decide this one's era."""
+        """Let the SDK answer a request on a separate connection, so that the request does not decide this one's era."""
         client, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
         outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
         async with anyio.create_task_group() as group, client, answers:

@@ -1,4 +1,4 @@
-"""Serve the client on stdio with the SDK, from where the first answers end."""
+"""Serve the client on stdio with the SDK, after the first requests were answered from a generated file."""
 
 import gc
 import logging
@@ -23,13 +23,13 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
     """Serve MCP until the client closes stdin.
 
     Args:
-        wire: The messages of the client, of which the first ones may be answered already.
+        wire: Stdin and stdout; the client's first requests may have been answered already.
         tools: The tools to list; see `serve_stdio`.
         prefix: A word to put before the names of all tools; empty for none.
     """
     # Logs go to stderr, because stdout is for MCP messages.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
-    # The descriptors 0 and 1 point elsewhere since the start. On Windows, child processes must be told so.
+    # `Wire` has redirected the descriptors 0 and 1. On Windows, child processes get the new ones only by this call.
     for descriptor in (0, 1):
         rebind_std_handle_to_fd(descriptor)
 

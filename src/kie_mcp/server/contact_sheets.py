@@ -1,4 +1,4 @@
-"""Render the saved results of tasks as one picture, from the files that were opened and checked."""
+"""Render the saved results of tasks as one picture (a contact sheet)."""
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -11,12 +11,12 @@ from kie_mcp.tasks.storage import Storage
 
 
 async def render_results(storage: Storage, results: Iterable[tuple[Result, str]], limits: PreviewLimits) -> Preview:
-    """Render a contact sheet of results; a result whose file is not there any more gets an empty cell.
+    """Render a contact sheet of results; a result without a saved file gets an empty cell.
 
     Args:
-        storage: Where they are kept.
+        storage: The storage that holds the files of the results.
         results: Each result with its label, which may be empty.
-        limits: The largest picture that the client gets.
+        limits: The maximum size of the contact sheet.
     """
     async with AsyncExitStack() as stack:
         files = []

@@ -1,7 +1,7 @@
 """Elicitation: ask the user to confirm the cost of a task.
 
-In MCP protocol version 2026-07-28, the result of the tool call is the question, and the client sends the call again
-with the user's answer in it. In earlier versions, the server asks the client while the call is running.
+In MCP protocol version 2026-07-28, the server answers the tool call with a question, and the client repeats the call
+with the user's answer. In earlier versions, the server sends the question to the client while the call is running.
 """
 
 import math
@@ -30,9 +30,9 @@ FORM_SCHEMA: dict[str, Any] = {
     "properties": {"spend": {"type": "boolean", "title": "Spend the credits"}},
     "required": ["spend"],
 }
-"""JSON Schema of the form that the user fills in. It has no default, so that the user has to tick the box."""
+"""JSON Schema of the form that the user fills in. The box has no default value, so that the user has to tick it."""
 UNATTENDED_SECONDS = 1
-"""A client that answers in fewer seconds asked no person; `claude -p` and `codex exec` answer within 0.1 s."""
+"""Minimum seconds in which a person can answer; `claude -p` and `codex exec` answer by themselves within 0.1 s."""
 
 Outcome = TypeVar("Outcome")
 
@@ -54,10 +54,10 @@ class Reply(Enum):
 async def run_confirmed(
     call: ToolCall, confirm: str, run: Callable[[str], Awaitable[Outcome]]
 ) -> Outcome | InputRequiredResult:
-    """Run a function that may need the user's confirmation; if it needs one, ask the user and run it again.
+    """Run a function; if it needs the user's confirmation, ask the user and run the function again.
 
     Args:
-        call: The tool call. In protocol version 2026-07-28, the client sends it again with the user's answer in it.
+        call: The tool call. In protocol version 2026-07-28, the client repeats the call with the user's answer in it.
         confirm: The call's `confirm` argument, which is the id of a confirmation; empty if the call has none.
         run: The function to run. Its argument is the id of a confirmation; if this id is missing or not valid, the
             function raises ConfirmationNeeded before it sends anything to KIE.

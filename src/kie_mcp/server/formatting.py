@@ -1,4 +1,4 @@
-"""Write times in answers."""
+"""Format times for answers."""
 
 from kie_mcp.clock import to_utc
 

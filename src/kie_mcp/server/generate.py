@@ -1,4 +1,4 @@
-"""Run one paid tool call: find the price, quote it, check the model's health, ask for confirmation, start, wait."""
+"""Run one paid tool call: find the price, check the model's health, ask for confirmation, start the task and wait."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,9 +17,9 @@ from kie_mcp.tasks import failures
 from kie_mcp.tasks.order import Order
 
 QUICK_SECONDS = 60
-"""If a model's tasks usually take more seconds than this, a call does not wait for the task but answers at once."""
+"""Longest usual duration, in seconds, of tasks for which a call waits; for slower tasks, the call answers at once."""
 OWN_WAIT_SECONDS = 40
-"""Most seconds that a call waits for the task that it started, unless `Settings.wait_seconds` is set."""
+"""Maximum seconds that a call waits for the task that it started, unless `Settings.wait_seconds` is set."""
 
 
 async def run_family_tool(
@@ -107,7 +107,7 @@ async def submit(app: App, call: ToolCall, order: Order, confirm: str) -> Task:
 
 
 async def wait_for_own_tasks(app: App, call: ToolCall, tasks: Sequence[Task]) -> list[Task]:
-    """Wait for the tasks that a call started, as long as the call may, and return them in their latest state."""
+    """Wait for the tasks that a call started, until the call's time limit, and return them in their latest state."""
     runner, left = await app.runner(), time_limits.measure_wait_left(call)
     usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
     most = left if app.settings.wait_seconds is not None else min(left, OWN_WAIT_SECONDS)
@@ -119,7 +119,7 @@ async def wait_for_own_tasks(app: App, call: ToolCall, tasks: Sequence[Task]) ->
 async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -> CallToolResult:
     """Wait for a task if it is quick, and return a result that describes the task.
 
-    If the client supports MCP Tasks, this function does not wait, because the client itself asks how the task is.
+    If the client supports MCP Tasks, this function does not wait, because the client itself polls the task.
     """
     runner = await app.runner()
     usual = (await runner.estimate_duration(task)).seconds

@@ -1,7 +1,7 @@
 """Before a paid call, check which share of the model's tasks at KIE succeeded in the last hour.
 
-A healthy model's create request does not wait for this: the last known rate counts, and is read anew in the background.
-Only if that rate is low, KIE is asked before the model is refused.
+If a model's last known success rate is healthy, the create request is sent at once, and the rate is read again in the
+background. If the last known rate is low, the server asks KIE for the current rate before it refuses the model.
 """
 
 import math
@@ -32,7 +32,7 @@ class Unhealthy(KieMcpError):
 
 
 async def refresh(discovery: Discovery, model: type[KieModel]) -> None:
-    """Read a model's success rate from KIE, to know it at the next call, unless it was read in the last minutes."""
+    """Read a model's success rate from KIE for the next call, unless the rate was read in the last minutes."""
     if ids := sorted(listed_ids(model)):
         with suppress(ApiError):
             await discovery.read_success_rate(ids[0])

@@ -67,8 +67,8 @@ def serve_http(
         selection: The tools to list.
         host: Address to listen on.
         port: Port to listen on; 0 for any free port.
-        announce: Is called, when the port is open, with a message that says how to use the server.
-        with_token: Whether callers have to send a token: that of the settings, or else the one in the data folder.
+        announce: Function that is called, when the port is open, with a message on how to use the server.
+        with_token: Whether callers have to send a token, which is in the settings or in a file of the data folder.
 
     Raises:
         ConfigurationError: When the settings are wrong, or other machines could connect without a token.
@@ -90,7 +90,7 @@ def serve_http(
     if workers == 1:
         listen(_build_observed_app(app, host, token), host, port, tell)
     else:
-        # What is wrong with the settings is told before a port is opened and processes are started.
+        # This app is only built to report wrong settings before the port is opened and processes are started.
         build_http_app(app, host=host, token=token)
         listen(partial(build_worker, selection, host, token), host, port, tell, workers=workers)
 
@@ -111,11 +111,11 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
         app: The parts of the server, such as the settings and the runner of tasks.
         host: The IP address or host name that the server will listen on.
         token: The bearer token that clients must send. The token may be empty only if `host` is a loopback address.
-        metrics: Counts calls and callbacks; None if nobody wants the numbers.
+        metrics: Counts calls and callbacks; None if metrics are off.
 
     Raises:
-        ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed,
-            because they could spend credits; or when the settings of accounts do not fit together.
+        ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed.
+            Also when the settings of accounts contradict each other.
     """
     settings, accounts = app.settings, _build_resource_server(app)
     is_paid_by_callers = settings.caller_keys and not token
@@ -137,7 +137,7 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
     asgi = build_streamable_app(server, host, UploadReceiver(lambda _: app).build_routes())
     asgi = BearerToken(asgi, token) if token else asgi
     protected = LibraryBeside(asgi, _build_library(app, host, token))
-    # KIE and load balancers send no token, and call the server by any name.
+    # These routes check neither token nor host name, because KIE and load balancers send no token and any host name.
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None)
     return ExtraRoutes(protected, [*receiver.build_routes(), *Probes(app).build_routes()])
 
@@ -149,15 +149,15 @@ def build_app_for_tenants(
     metrics: "Metrics | None" = None,
     accounts: "ResourceServer | None" = None,
 ) -> ASGIApp:
-    """Build the ASGI application for callers of whom each sees only the tasks of its own tenant.
+    """Build the ASGI application for several tenants; each caller sees only the tasks of its own tenant.
 
     Args:
-        app: The parts of the server. It is not opened; each tenant has an app of its own.
+        app: The app of the server. This app is not opened, because each tenant has its own app.
         host: The IP address or host name that the server will listen on.
-        identify: Wraps an application so that it only gets requests whose caller is known.
-        metrics: Counts calls and callbacks; None if nobody wants the numbers.
-        accounts: Finds the key of a tenant whose process has ended, so that its tasks go on at once, and has the routes
-            by which people log in; None if the callers have KIE keys of their own.
+        identify: Function that puts authentication before an application, which then gets requests of known callers.
+        metrics: Counts calls and callbacks; None if metrics are off.
+        accounts: The OAuth resource server. It has the routes for login, and finds the key of a tenant whose process
+            has ended, so that the tenant's tasks continue at once. None if the callers send their own KIE keys.
     """
     from kie_mcp.server.accounts.app_of_caller import AppOfCaller, find_app
     from kie_mcp.server.accounts.library_of_tenants import LibraryOfTenants
@@ -181,10 +181,10 @@ def build_app_for_tenants(
 
 
 def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], ASGIApp]:
-    """Return what lets requests with a KIE key pass, and with the server's token if it has one.
+    """Return a function that puts the check of KIE keys, and of the server's token if any, before an application.
 
     Raises:
-        ConfigurationError: When the file of the secret for the names of tenants cannot be used.
+        ConfigurationError: When the file with the tenant secret cannot be used.
     """
     from kie_mcp.server.accounts.caller_keys import CallerKeys
 
@@ -202,10 +202,10 @@ def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], A
 
 
 def _build_resource_server(app: App) -> "ResourceServer | None":
-    """Return what checks the tokens of accounts; None if the settings name no provider.
+    """Return the OAuth resource server, which checks access tokens; None if the settings name no OAuth provider.
 
     Raises:
-        ConfigurationError: When the extra for accounts is not installed, or the settings do not fit together.
+        ConfigurationError: When the extra `accounts` is not installed, or the settings contradict each other.
     """
     if not app.settings.oidc_issuer:
         return None
@@ -220,13 +220,13 @@ def _build_resource_server(app: App) -> "ResourceServer | None":
 def build_streamable_app(
     server: Server[Any], host: str, routes: Sequence[BaseRoute] = (), *, public_url: str = ""
 ) -> ASGIApp:
-    """Build the ASGI application that serves an MCP server over HTTP, and more routes, without authentication.
+    """Build the ASGI application that serves an MCP server and additional routes over HTTP, without authentication.
 
     Args:
         server: The MCP server.
         host: The IP address or host name that the server will listen on.
-        routes: The other routes.
-        public_url: The URL that callers use, if that is a proxy's; empty if they use `host`.
+        routes: The additional routes.
+        public_url: The URL of the proxy that callers use; empty if callers use `host`.
     """
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
     # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
@@ -235,7 +235,7 @@ def build_streamable_app(
         stateless_http=True,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    # The SDK limits bodies too, but only behind `WholeCharacters`, which reads the whole body.
+    # The SDK also limits the size of a body, but only after `WholeCharacters` has read the whole body.
     limited = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
     asgi = ExtraRoutes(limited, routes)
     return LocalNames(asgi, host, public_url) if _is_loopback(host) else asgi

@@ -14,18 +14,18 @@ from uvicorn.supervisors import Multiprocess
 from kie_mcp.errors import ConfigurationError
 
 HEADER_SECONDS = 10
-"""Seconds in which a client has to send the headers of a request, from its first byte or from the connection on."""
+"""Maximum seconds for a request's headers, from the request's first byte, or from the start of the connection."""
 BODY_SECONDS = 60
-"""Seconds in which a client has to send the body of a request, which may have at most 4 MiB."""
+"""Maximum seconds for the body of a request, which has at most 4 MiB."""
 SHUTDOWN_SECONDS = 1
-"""Seconds that open requests have left when the server ends; then other replicas take over its tasks."""
+"""Maximum seconds that a stopping server waits for open requests; then other replicas take over its tasks."""
 
 
 class TimedProtocol(H11Protocol):
     """uvicorn's HTTP protocol, which ends a connection whose request does not arrive in time.
 
-    uvicorn itself only limits how long a connection may be idle between two requests: a client that sends half of its
-    headers would be waited for without end.
+    uvicorn itself limits only the idle time between two requests. It would wait forever for a client that sends half of
+    its headers.
     """
 
     header_seconds: float = HEADER_SECONDS
@@ -34,22 +34,22 @@ class TimedProtocol(H11Protocol):
     _timer: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the headers of the first request."""
+        """Start the timer for the headers of the first request."""
         super().connection_made(transport)
         self._set_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the client, and wait for what is still missing of the request."""
+        """Parse bytes from the client, and start the timer for the next part of the request."""
         super().data_received(data)
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting when the client hangs up."""
+        """Stop the timer when the connection is closed."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def _set_timer(self) -> None:
-        """Start the timer for what the client has to send now, headers or a body, unless it runs already."""
+        """Start the timer for the part that the client sends now (headers or a body), unless the timer runs already."""
         state = self.conn.their_state
         if state is self._waits_for:
             return
@@ -71,7 +71,7 @@ def configure(
     protocol: type[TimedProtocol] = TimedProtocol,
     workers: int = 1,
 ) -> uvicorn.Config:
-    """Return uvicorn's configuration for an application, with the arguments of `listen()`."""
+    """Return uvicorn's configuration for an application; see `listen()` for the arguments."""
     return uvicorn.Config(
         application,
         factory=workers > 1,
@@ -81,7 +81,7 @@ def configure(
         http=protocol,
         ws="none",
         log_level="warning",
-        # uvicorn's lines then look like all others.
+        # Without a configuration of its own, uvicorn logs in the same format as the rest of the server.
         log_config=None,
         # Without this timeout, the server would not stop until all clients close their streams.
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -99,10 +99,10 @@ def listen(
     """Serve HTTP on a port until the user stops it.
 
     Args:
-        application: The ASGI application; with several workers, a function that makes it, which is sent to each.
+        application: The ASGI application; with several workers, a function that builds it in each worker's process.
         host: Address to listen on.
         port: Port to listen on; 0 for any free port.
-        announce: Is called with the server's URL when the port is open.
+        announce: Function that is called with the server's URL when the port is open.
         workers: Number of processes that answer requests to the port.
 
     Raises:
@@ -127,14 +127,14 @@ def listen(
 
 
 def open_port(host: str, port: int, backlog: int) -> socket.socket:
-    """Return a socket that listens on a port; an answer is sent at once, also in several pieces.
+    """Return a socket that listens on a port and sends each piece of an answer at once (TCP_NODELAY).
 
     Raises:
         OSError: When the port cannot be opened.
     """
     bound = socket.create_server((host, port), family=_find_family(host), backlog=backlog)
-    # asyncio does this only for sockets that name their protocol, which those of `create_server()` do not. The second
-    # piece of an answer would wait 40 ms for the client's acknowledgement. Connections inherit the option.
+    # asyncio sets this option only if a socket names its protocol, but `create_server()` names none. Without the
+    # option, the second piece of an answer waits 40 ms for the client's acknowledgement. Connections inherit it.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound
 

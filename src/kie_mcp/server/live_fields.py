@@ -31,7 +31,7 @@ class LiveFields(NamedTuple):
     schema: Schema
     """KIE's schema of the model's input."""
     route: str
-    """Id of the route whose requests may have the new fields."""
+    """Id of the route whose requests may contain the new fields."""
 
 
 async def find_live_fields(
@@ -83,7 +83,7 @@ async def add_dropped_note(app: "App", order: Order) -> Order:
 
 
 async def describe_changes(app: "App", model: type[KieModel], way: str) -> dict[str, str]:
-    """Describe how KIE's schema of today differs from the class of a built-in model.
+    """Describe how KIE's current schema differs from the class of a built-in model.
 
     Args:
         app: The running server.

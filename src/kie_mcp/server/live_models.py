@@ -32,9 +32,9 @@ LONGEST_PRICE = 200
 LONGEST_ID = 90
 """Maximum number of characters of a model id in a row of `find_models`; KIE's longest id has about 45 characters."""
 LONGEST_IN_LIST = 60
-"""Maximum number of characters of a title or price from KIE in a row of `find_models`, and of a field's choices."""
+"""Maximum characters of a title or price from KIE in a row of `find_models`, and of a summary of a field's choices."""
 MAX_DESCRIPTION_BYTES = 2300
-"""Maximum number of bytes of the answer of `describe_model`, for its JSON object and for its text."""
+"""Maximum number of bytes of the answer of `describe_model`, as JSON and as text."""
 
 OfferedModels = Mapping[str, OfferedModel]
 """For each model id in KIE's list of models, the model's data in this list; empty if KIE did not answer."""
@@ -114,7 +114,7 @@ def _did_you_mean(name: str, offered: Iterable[str] = ()) -> str:
 
 
 def derive_mode(model: OfferedModel) -> str:
-    """Return the first task type that KIE's list has for a model, such as image-to-video; empty if it has none."""
+    """Return a model's first task type in KIE's list, such as image-to-video; empty if the list has none."""
     return model.modes[0] if model.modes else ""
 
 
@@ -127,7 +127,7 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order; if the catalogue cannot tell its highest price, the returned order has KIE's price text."""
+    """Return the order; if the catalogue has no maximum price for it, the returned order has KIE's price text."""
     if order.call.estimate().high is not None:
         return order
     offered: OfferedModels = {}
@@ -209,8 +209,8 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
 
     Returns:
         A dictionary with the key `live_price`, or with the key `live` if the list no longer has the model. The
-        dictionary is empty if KIE did not answer, if KIE never lists this model, or if the list has no price or the
-        built-in one.
+        dictionary is empty if KIE did not answer, if KIE never lists this model, if the list has no price, or if the
+        list has the built-in price.
     """
     ids = listed_ids(model)
     if not offered or not ids:
@@ -218,7 +218,7 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
     found = next((offered[id_] for id_ in sorted(ids) if id_ in offered), None)
     if found is None:
         return {} if snapshot_date(offered) else {"live": "gone from KIE's list of today"}
-    # The figures of the built-in price need not be told twice.
+    # KIE's price is left out if it equals the built-in price, because the answer contains the built-in price already.
     is_news = found.price.replace(" credits", "") not in ("", str(model.price))
     return {"live_price": _price_of(found)} if is_news else {}
 

@@ -51,7 +51,7 @@ async def _parse(
         family: The model's family.
         arguments: The arguments, with this server's field names; fields that are not built in have KIE's names.
         route: Id of the only route to try; empty for any route.
-        pasted: True if the arguments are from a request for KIE; then fields with the value false are sent to KIE too.
+        pasted: True if the arguments were copied from a request to KIE; then values of false are sent to KIE, too.
 
     Raises:
         ValueError: When an argument is wrong; the message says what to change.

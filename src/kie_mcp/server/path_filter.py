@@ -1,7 +1,7 @@
 """Remove the paths of files on this machine from answers to callers on other machines, who cannot open them.
 
-Answers have the `kie://` address of a saved result instead, which such callers can read. Sidecars keep the paths, on
-the server's disk.
+In answers, the `kie://` URI of a saved result replaces its path, because such callers can read the URI. The sidecars
+(JSON files beside the results on the server's disk) still contain the paths.
 """
 
 import json
@@ -19,13 +19,13 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.app import App, Context
 
 UNREAD_KEYS = frozenset({"blob", "data"})
-"""JSON keys whose values are the content of files in base64."""
+"""JSON keys whose values are files in base64; these values are not searched for paths."""
 PATH_LINE = re.compile(r"^ +path: .*\n?", re.MULTILINE)
 """Matches the line of a file's path in the text of an answer."""
 SAVED_FILE = re.compile(
     r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 )
-"""Matches the path of a saved result, and finds the task's id and the result's number in its name."""
+"""Matches the path of a saved result; the groups are the task's id and the result's number from the file's name."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PathFilter:
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Answer a request, and replace all paths in the answer or the error."""
-        # The app of a tenant has other folders.
+        # The request may have the app of a tenant, whose folders differ from those of `self.app`.
         paths = PathFilter(ctx.lifespan_context)
         try:
             answer: HandlerResult = paths.hide(await call_next(ctx))
@@ -70,7 +70,7 @@ class PathFilter:
         return text
 
     def _folders(self) -> Iterator[str]:
-        """Yield the folders of this machine that answers may name, each of them before the folders that contain it."""
+        """Yield the folders of this machine whose paths answers may contain; a subfolder comes before its parent."""
         folders = {Path.home(), Path(tempfile.gettempdir())}
         try:
             settings = self.app.settings

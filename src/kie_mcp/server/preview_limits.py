@@ -1,6 +1,7 @@
 """Decide how large a preview may be, from what is known of the client.
 
-Some hosts give pictures to their language model as base64 text, which no model can see, and which fills its context.
+Some hosts give pictures to their language model as base64 text. The model cannot see such a picture, and the text fills
+the model's context. Therefore, these hosts get smaller previews.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from kie_mcp.server.app import Context
 from kie_mcp.server.time_limits import find_client_name
 
 TEXT_SIDE_PX = 128
-"""Largest length in pixels of the longer side, for hosts that make a text of pictures."""
+"""Maximum length of a preview's longer side in pixels, for hosts that give pictures to their model as text."""
 TEXT_NOTE = "\nThis is small, because your host seems to give you pictures as text. Open the file, or use size: large."
 
 
@@ -18,9 +19,9 @@ class PreviewLimits(NamedTuple):
     """The largest preview that a client gets."""
 
     max_bytes: int = preview.MAX_BYTES
-    """Largest size in bytes."""
+    """Maximum size in bytes."""
     max_side_px: int = preview.MAX_SIDE_PX
-    """Largest length in pixels of the longer side."""
+    """Maximum length of the longer side in pixels."""
 
     @property
     def note(self) -> str:
@@ -36,9 +37,9 @@ def find_preview_limits(context: Context) -> PreviewLimits:
 def _makes_text_of_pictures(context: Context) -> bool:
     """Tell whether the client is a host that is known to give pictures to its language model as text.
 
-    Google ADK 2.13.0 is known by its client name. AutoGen 0.7.5, which first makes a larger PNG of the picture, and
-    Semantic Kernel 1.45.0, which writes the picture twice, send the name of the Python SDK. Of the hosts that send that
-    name, only these two declare sampling.
+    Google ADK 2.13.0 has its own client name. AutoGen 0.7.5 and Semantic Kernel 1.45.0 send the name of the Python SDK,
+    `mcp`; of all hosts with this name, only these two declare sampling. AutoGen first makes a larger PNG of the
+    picture. Semantic Kernel writes the picture twice.
     """
     client, name = context.session.client_params, find_client_name(context)
     samples = client is not None and client.capabilities.sampling is not None

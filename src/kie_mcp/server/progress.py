@@ -80,7 +80,7 @@ def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, no
 
 
 def _describe_state(task: "Task") -> str:
-    """Describe in words what an unfinished task is doing; a whole, a batch and an edit note how far they are."""
+    """Describe what an unfinished task is doing; the note of a task in parts, a batch or an edit tells its progress."""
     tells = task.in_parts or task.is_batch or task.is_edit
     return task.note.rstrip(".") if tells and task.note else STATE_WORDS[task.state]
 

@@ -80,7 +80,7 @@ async def read_resource(context: Context, params: ReadResourceRequestParams) -> 
         raise MCPError(INVALID_PARAMS, f"There is nothing at {uri}.", {"uri": uri})
     if isinstance(content, BlobResourceContents):
         return ReadResourceResult(contents=[content])
-    # A program that reads the JSON gets every text as it is, such as a prompt to send again.
+    # Invisible characters become JSON escapes, so that a program that parses the JSON gets every text unchanged.
     text = escape_unseen(json.dumps(content, ensure_ascii=False))
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=text)])
 

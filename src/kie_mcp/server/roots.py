@@ -14,7 +14,7 @@ from mcp_types import ListRootsRequest, ListRootsResult, Root
 from pydantic import ValidationError
 
 ANSWER_SECONDS = 2
-"""Most seconds that a call waits for the client's roots; a client that does not answer counts as having none."""
+"""Maximum seconds that a call waits for the client's roots; a client that does not answer counts as having none."""
 
 
 class Roots:
@@ -40,7 +40,7 @@ class Roots:
                     self.folders = tuple(_find_folders(result.roots))
 
     async def forget(self, *_: object) -> None:
-        """Let the next call ask again, because the client says that its roots have changed."""
+        """Mark the roots as unknown after the client has reported a change, so that the next call asks again."""
         self._are_known = False
 
 

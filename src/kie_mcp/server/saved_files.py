@@ -7,7 +7,7 @@ from kie_mcp.text import one_line
 
 
 def find_saved_result(app: App, task: Task, number: int) -> Result:
-    """Return a result of a task that was saved; its file may have been deleted or replaced since then.
+    """Return a saved result of a task; the file of the result may have been deleted or replaced since it was saved.
 
     Args:
         app: The running server.

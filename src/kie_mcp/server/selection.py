@@ -19,7 +19,7 @@ class Selection:
     """The tools that clients of a server see in tools/list, and the prefix of the tools' names."""
 
     error: ConfigurationError | None = None
-    """The error in the operator's selection, if that was wrong and this one is its replacement; otherwise None."""
+    """The error in the operator's selection, if this object replaces a wrong selection; otherwise None."""
 
     def __init__(self, words: str = "", prefix: str = "") -> None:
         """Select the tools that the parameter `words` names.

@@ -8,13 +8,13 @@ from kie_mcp.server.handshake.answers import load_handshake
 from kie_mcp.server.handshake.wire import Wire
 
 HEAD_START_SECONDS = 0.05
-"""Most seconds that the import of the SDK waits for the end of the handshake, whose answers it would slow down."""
+"""Maximum seconds to wait for the handshake to end before the SDK is imported; the import delays answers."""
 
 
 def serve_stdio(tools: str, prefix: str) -> None:
     """Serve MCP on stdin and stdout until the client closes stdin.
 
-    A generated file has the answers to the first requests, which are sent before or while the SDK is imported.
+    The answers to the first requests come from a generated file. They are sent before or during the import of the SDK.
 
     Args:
         tools: The tools to list, written as in the environment variable KIE_MCP_TOOLS, for example `image,get_task`.

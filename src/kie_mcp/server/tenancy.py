@@ -1,4 +1,4 @@
-"""What the app of one tenant needs to know of the others, of which its callers see nothing."""
+"""Facts that the app of one tenant needs about itself and about the ledger that all tenants share."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tenancy:
-    """The place of one tenant among others."""
+    """One of several tenants: its identity, and functions that open its own ledger and the shared ledger."""
 
     name: str
     """Name of the tenant."""
     session: str
     """Id of this process in the tenant's ledger; it stays the same when the tenant's app is closed and opened again."""
     shares_account: bool
-    """Whether the tenant uses the operator's KIE key, as others may."""
+    """Whether the tenant uses the operator's KIE key, which other tenants may use too."""
     open_ledger: "Callable[[], Awaitable[Ledger]]"
     """Opens the tenant's ledger."""
     open_common_ledger: "Callable[[], Awaitable[Ledger]]"
-    """Returns the ledger that all tenants have in common; the first call opens it."""
+    """Returns the ledger that all tenants share; the first call opens this ledger."""

@@ -1,6 +1,7 @@
 """Compute how long a tool call may wait before it has to answer, from the client's name in `clientInfo`.
 
-Each client gives a call up after some time, and then gets neither the result nor the task's id. Calls answer earlier.
+Each client stops waiting for a call after some time, and then gets neither the result nor the task's id. Therefore,
+calls answer earlier.
 """
 
 import math
@@ -9,12 +10,12 @@ from typing import NamedTuple
 from kie_mcp.server.app import Context, ToolCall
 
 MOST_SECONDS = 600
-"""Most seconds that a call waits, even if the client would wait longer."""
+"""Maximum seconds that a call waits, even if the client would wait longer."""
 LEAST_CREATE_SECONDS = 3.5
 """Minimum seconds that a call waits for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
 
 MOST_CREATE_SECONDS = 45
-"""Most seconds that a call waits for KIE to accept its task; KIE needs only a few, so waiting longer hardly helps."""
+"""Maximum seconds that a call waits for KIE to accept its task; KIE usually needs only a few seconds."""
 
 
 class Client(NamedTuple):
@@ -23,7 +24,7 @@ class Client(NamedTuple):
     name: str
     """The client's name, as it sends it in `clientInfo.name`."""
     seconds: float
-    """Seconds after which such a client gives a call up by default; if hosts with this name differ, the smallest."""
+    """Seconds after which such a client stops waiting by default; the smallest number if hosts with the name differ."""
     source: str
     """Hosts and versions in which this time was observed, and in parentheses the host's setting that changes it."""
 
@@ -44,7 +45,7 @@ CLIENTS = (
     Client("gemini-cli-mcp-client", 600, "Gemini CLI 0.61.0: 600."),
 )
 OTHER_SECONDS = 60
-"""Seconds after which any other client gives a call up; this is the default of the TypeScript SDK 1.32.2 and 2.4.0."""
+"""Seconds after which any other client stops waiting, as by default in the TypeScript SDK 1.32.2 and 2.4.0."""
 
 SECONDS_BY_NAME = {client.name: client.seconds for client in CLIENTS}
 
@@ -60,9 +61,9 @@ def measure_create_left(call: ToolCall) -> float:
 
 
 def find_longest_wait(call: ToolCall) -> float:
-    """Return the most seconds that a call may wait, which is the setting `wait_seconds` if it is set.
+    """Return the maximum seconds that a call may wait: the setting `wait_seconds` if it is set.
 
-    Otherwise, the number is a little smaller than the number of seconds after which the client gives the call up.
+    Otherwise, the number is a little smaller than the number of seconds after which the client stops waiting.
     """
     setting = call.context.lifespan_context.settings.wait_seconds
     if setting is not None:

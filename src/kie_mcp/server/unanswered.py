@@ -1,7 +1,7 @@
 """Track the client's requests that have no answer yet, so that they are still answered after stdin has ended.
 
-At the end of the client's messages, the SDK cancels all requests that it still works on. A program that writes its
-requests and closes the pipe, as `printf ... | kie-mcp` does, would get no answer.
+When stdin ends, the SDK cancels all requests that are still running. Without this module, a program that writes its
+requests and then closes the pipe, as `printf ... | kie-mcp` does, would get no answer.
 """
 
 from types import TracebackType
@@ -12,7 +12,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 ENDLESS = "subscriptions/listen"
-"""The method of requests that are answered only when the client ends them."""
+"""The method whose requests are not tracked, because they are answered only when the client ends them."""
 
 
 class Unanswered:
@@ -23,7 +23,7 @@ class Unanswered:
         self._none_left = anyio.Event()
 
     def take(self, received: SessionMessage | Exception) -> None:
-        """Note a message of the client: a request, or the cancellation of a request, which then gets no answer."""
+        """Record a message from the client: a request, or the cancellation of a request, which then gets no answer."""
         message = received.message if isinstance(received, SessionMessage) else None
         if isinstance(message, JSONRPCRequest) and message.method != ENDLESS:
             self._ids.add(message.id)
@@ -31,7 +31,7 @@ class Unanswered:
             self._remove((message.params or {}).get("requestId"))
 
     def note_answer(self, sent: SessionMessage) -> None:
-        """Note a message to the client, which may be an answer."""
+        """Record a message to the client, which may be the answer to a request."""
         if isinstance(sent.message, JSONRPCResponse | JSONRPCError):
             self._remove(sent.message.id)
 
@@ -50,14 +50,14 @@ class Unanswered:
 
 
 class AnswerStream:
-    """A stream of messages to the client that notes which requests they answer."""
+    """A stream of messages to the client, which records the requests that these messages answer."""
 
     def __init__(self, outgoing: Any, unanswered: Unanswered) -> None:
         self._outgoing = outgoing
         self._unanswered = unanswered
 
     async def send(self, message: SessionMessage, /) -> None:
-        """Send a message."""
+        """Send a message, and record the request that it answers, if any."""
         await self._outgoing.send(message)
         self._unanswered.note_answer(message)
 

@@ -1,4 +1,4 @@
-"""Uploads over HTTP: callers on other machines send files to the server, because it cannot read their disks."""
+"""Uploads over HTTP: callers on other machines send files to the server, which cannot read their disks."""
 
 import tempfile
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class UploadReceiver:
         return [Route(PATH, self._receive, methods=["POST"])]
 
     async def _receive(self, request: Request) -> Response:
-        """Receive a file, and answer with a reference to it for the arguments of tools, or with an error."""
+        """Receive a file, upload it to KIE, and answer with the file's `kie://` URI and URL, or with an error."""
         try:
             app = self._find_app(request)
             app.check_settings()
@@ -50,7 +50,7 @@ async def _store_body(request: Request, file: IO[bytes]) -> None:
     """Write the body of a request to a file while it arrives.
 
     Raises:
-        InvalidCall: When it is too large.
+        InvalidCall: When the body is too large.
     """
     size = 0
     async for chunk in request.stream():

@@ -1,1 +1,1 @@
-"""Who calls the server over HTTP, and with whose key."""
+"""Find out who calls the server over HTTP, and whose KIE key pays for the call."""

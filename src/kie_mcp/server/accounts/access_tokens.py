@@ -14,32 +14,32 @@ from kie_mcp.server.accounts.provider import ALGORITHMS, Provider
 READ = "kie:read"
 """The scope that every call needs."""
 SPEND = "kie:spend"
-"""The scope that calls need which make or change something."""
+"""The scope that a call needs if it makes or changes something."""
 MOST_CHARACTERS = 16 * 1024
-"""Most characters of a token."""
+"""Maximum characters of a token."""
 LEEWAY_SECONDS = 10
-"""Seconds by which the clocks of the provider and of this machine may differ."""
+"""Maximum seconds by which the clocks of the provider and of this machine may differ."""
 TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
-"""Types in the header of access tokens (RFC 9068); other kinds of tokens have types of their own."""
+"""Accepted types in a token's header; tokens that are no access tokens have other types (RFC 9068)."""
 
 
 class AccessTokens(TokenVerifier):
-    """Checks tokens; of one that is not valid, nobody is told why."""
+    """Checks access tokens; for a token that is not valid, the caller gets no reason."""
 
     def __init__(self, provider: Provider, audience: str, introspection: Introspection | None = None) -> None:
         """Store the arguments.
 
         Args:
-            provider: Has the keys of signed tokens.
-            audience: What a token has to be issued for.
-            introspection: Asks the provider about tokens that are not signed; None if they are refused.
+            provider: The OAuth provider, which has the public keys for signed tokens.
+            audience: The audience for which a token has to be issued.
+            introspection: Asks the provider about tokens that are not signed; None to refuse such tokens.
         """
         self._provider = provider
         self._audience = audience
         self._introspection = introspection
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Return who sent a token and what it allows; None if it is not valid.
+        """Return the subject and the scopes of a token; None if the token is not valid.
 
         Raises:
             ProviderUnavailable: When the provider has to be asked, and does not answer.
@@ -55,8 +55,8 @@ class AccessTokens(TokenVerifier):
         return self._describe(claims) if claims and isinstance(claims.get("sub"), str) else None
 
     async def _read_signed(self, token: str, header: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the claims of a signed token; None if it is not valid."""
-        # Addresses of keys in the header (`jku`, `x5u`) and keys (`jwk`) are never looked at.
+        """Return the claims of a signed token; None if the token is not valid."""
+        # Keys (`jwk`) and addresses of keys (`jku`, `x5u`) in the header are ignored, because anybody can write them.
         key_id, type_ = header.get("kid"), header.get("typ", "")
         is_plausible = isinstance(key_id, str) and isinstance(type_, str) and type_.lower() in TYPES
         if not is_plausible or header.get("alg") not in ALGORITHMS:
@@ -79,7 +79,7 @@ class AccessTokens(TokenVerifier):
 
     def _describe(self, claims: Mapping[str, Any]) -> AccessToken:
         return AccessToken(
-            # Nobody needs the token itself any more, and what nobody has gets into no log.
+            # The token itself is left out, because it is not needed any more, and so it cannot get into a log.
             token="",
             client_id=str(claims.get("client_id") or claims.get("azp") or ""),
             scopes=_read_scopes(claims),
@@ -91,12 +91,12 @@ class AccessTokens(TokenVerifier):
 
 
 def _read_scopes(claims: Mapping[str, Any]) -> list[str]:
-    """Return the scopes of a token: a text with blanks between them, or a list; some providers call them `scp`."""
+    """Return the scopes of a token, from `scope` or `scp`, which is a text with blanks between scopes, or a list."""
     given = claims.get("scope") or claims.get("scp") or ""
     return given.split() if isinstance(given, str) else [each for each in given if isinstance(each, str)]
 
 
 def name_tenant(issuer: str, subject: str) -> str:
-    """Return the name of the tenant for one subject of one provider; it tells neither of them."""
+    """Return the tenant's name for one subject of one provider; the name is a hash, which reveals neither of them."""
     digest = hashlib.sha256(f"{len(issuer)} {issuer} {subject}".encode()).digest()
     return base64.b32encode(digest[:15]).decode().lower()

@@ -1,4 +1,4 @@
-"""Give each request the app of its caller's tenant, in one place, so that no handler sees another tenant's."""
+"""Give each request the app of its caller's tenant. Only this module chooses apps, so no handler gets a wrong app."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -15,11 +15,11 @@ from kie_mcp.server.app import App, Context
 from kie_mcp.tasks.permission import check_permission
 
 APP = "kie_mcp.app"
-"""Name under which the ASGI scope of a request has the app of its tenant."""
+"""Name of the entry in a request's ASGI scope that contains the tenant's app."""
 
 
 class AppOfCaller:
-    """ASGI middleware that opens the app of a request's tenant; a request whose caller nobody has found is refused."""
+    """ASGI middleware that opens the app of a request's tenant; it refuses a request whose caller is unknown."""
 
     def __init__(self, app: ASGIApp, tenants: Tenants) -> None:
         self._app = app
@@ -31,7 +31,7 @@ class AppOfCaller:
             await self._app(scope, receive, send)
             return
         caller = scope.get(SCOPE)
-        # Without a tenant, the caller would be the operator, whose app none of many callers may have.
+        # A caller without a tenant would get the operator's app, which no caller of a server with tenants may use.
         if not isinstance(caller, Caller) or not caller.tenant:
             await JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
             return
@@ -46,7 +46,7 @@ def find_app(request: Request, *, spends: bool = False) -> App:
     """Return the app of the tenant that sent a request.
 
     Raises:
-        NotAllowed: When the request spends or changes something, and its caller may not.
+        NotAllowed: When `spends` is true, and the caller may not spend or change anything.
     """
     if spends:
         check_permission()

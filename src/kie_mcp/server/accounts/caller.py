@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 SCOPE = "kie_mcp.caller"
-"""Name under which the ASGI scope of a request has its `Caller`."""
+"""Name of the entry in a request's ASGI scope that contains the `Caller`."""
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class Caller:
     """Who sent a request."""
 
     tenant: str
-    """Name of the tenant, of the characters a-z, 0-9 and `-`; empty for the operator of a server with one key."""
+    """Name of the tenant, with the characters a-z, 0-9 and `-`; empty for the operator of a server with one key."""
     may_spend: bool = True
-    """Whether the caller may start what costs credits."""
+    """Whether the caller may make or change something, which may cost credits."""
     key: SecretStr | None = None
-    """The KIE key that pays; None for the key of the settings."""
+    """The KIE key that pays; None if the key in the settings pays."""

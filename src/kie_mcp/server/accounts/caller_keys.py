@@ -1,6 +1,6 @@
 """Callers with a KIE key of their own: the key names the tenant, and pays for what the caller makes.
 
-The key is kept in memory only. The tenant is an HMAC of the key, so neither the ledger nor a folder tells the key.
+The key is kept in memory only. The tenant's name is an HMAC of the key, so neither ledgers nor folders reveal the key.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from kie_mcp.server.accounts.caller import SCOPE, Caller
 
 HEADER = "X-KIE-Key"
 SHORTEST, LONGEST = 16, 200
-"""Fewest and most characters of a KIE key."""
+"""Minimum and maximum number of characters of a KIE key."""
 NAME_LENGTH = 24
-"""Number of hexadecimal digits in the name of a tenant; two keys have the same name by chance practically never."""
+"""Number of hexadecimal digits in a tenant's name; with so many, two keys practically never have the same name."""
 
 
 class CallerKeys:
@@ -30,14 +30,14 @@ class CallerKeys:
         Args:
             app: The application that answers requests whose caller is known.
             secret: The secret of the HMAC, the same for all replicas of the server.
-            with_token: Whether the header `Authorization` has the server's own token, so that it cannot have the key.
+            with_token: Whether `Authorization` contains the server's own token; if not, it may contain the KIE key.
         """
         self._app = app
         self._secret = secret.encode()
         self._with_token = with_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request without a key with status 401; pass on all others, with their caller."""
+        """Answer a request without a valid key with status 401; pass on all others, with the caller in the scope."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -47,7 +47,7 @@ class CallerKeys:
         if fault:
             await self._refuse(fault)(scope, receive, send)
             return
-        # Nothing behind this needs the header any more.
+        # The header is removed, because the application gets the key from the caller object.
         headers = [pair for pair in scope["headers"] if pair[0] != HEADER.lower().encode()]
         caller = Caller(self._compute_name(key), key=SecretStr(key))
         await self._app({**scope, "headers": headers, SCOPE: caller}, receive, send)

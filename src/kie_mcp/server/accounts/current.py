@@ -1,4 +1,4 @@
-"""The caller on whose behalf this process does what it does at the moment, for the log."""
+"""The caller on whose behalf the current code runs; the log needs the caller's tenant and KIE key."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ _current: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 @contextmanager
 def act_for(caller: Caller) -> Iterator[None]:
-    """Do what is in the `with` block on behalf of a caller; what it starts in the background is so, too."""
+    """Run the `with` block, and the background tasks that it starts, on behalf of a caller."""
     token = _current.set(caller)
     try:
         yield
@@ -21,12 +21,12 @@ def act_for(caller: Caller) -> Iterator[None]:
 
 
 def find_tenant() -> str:
-    """Return the name of the caller's tenant; empty if there is only one."""
+    """Return the name of the current caller's tenant; empty if there is no current caller or no tenant."""
     caller = _current.get()
     return caller.tenant if caller else ""
 
 
 def hide_key(text: str) -> str:
-    """Return a text without the caller's own KIE key."""
+    """Return a text in which the KIE key of the current caller, if any, is hidden."""
     caller = _current.get()
     return make_key_filter(caller.key.get_secret_value())(text) if caller and caller.key else text

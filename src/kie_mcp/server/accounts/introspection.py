@@ -1,4 +1,4 @@
-"""Ask the provider about tokens that are not signed (RFC 7662)."""
+"""Token introspection (RFC 7662): ask the provider about tokens that are not signed."""
 
 import hashlib
 import logging
@@ -14,17 +14,17 @@ from kie_mcp.clock import Clock
 from kie_mcp.server.accounts.provider import TIMEOUT_SECONDS, Provider, ProviderUnavailable
 
 KEPT_SECONDS = 30
-"""Seconds for which an answer of the provider is used; so long, a token works that was revoked."""
+"""Seconds for which an answer of the provider is cached; a revoked token may still work for this time."""
 MOST_KEPT = 10_000
-"""Most answers that are kept."""
+"""Maximum number of cached answers."""
 AT_ONCE = 10
-"""Most requests to the provider at the same time."""
+"""Maximum number of concurrent requests to the provider."""
 
 logger = logging.getLogger(__name__)
 
 
 class Introspection:
-    """Asks the provider, and keeps its answers for a short time."""
+    """Asks the provider about tokens, and caches the answers for a short time."""
 
     def __init__(self, provider: Provider, client_id: str, client_secret: str, audience: str, clock: Clock) -> None:
         """Store the arguments.
@@ -32,8 +32,8 @@ class Introspection:
         Args:
             provider: The provider.
             client_id: The id of this server at the provider.
-            client_secret: Its secret.
-            audience: What a token has to be issued for.
+            client_secret: The secret of this server at the provider.
+            audience: The audience for which a token has to be issued.
             clock: The source of time.
         """
         self._provider = provider
@@ -44,12 +44,12 @@ class Introspection:
         self._answers: OrderedDict[bytes, tuple[float, Mapping[str, Any] | None]] = OrderedDict()
 
     async def ask(self, token: str) -> Mapping[str, Any] | None:
-        """Return the claims of a token; None if it is not valid.
+        """Return the claims of a token; None if the token is not valid.
 
         Raises:
             ProviderUnavailable: When the provider does not answer.
         """
-        # Tokens themselves are not kept.
+        # The cache has hashes as keys, so that no token stays in memory.
         digest, now = hashlib.sha256(token.encode()).digest(), self._clock.monotonic()
         asked_at, claims = self._answers.get(digest, (float("-inf"), None))
         if now - asked_at >= KEPT_SECONDS:

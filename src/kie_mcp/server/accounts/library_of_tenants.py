@@ -1,4 +1,4 @@
-"""The library page of each tenant: data for who has the right headers, and signed links that name their tenant."""
+"""The library page of each tenant: data for authenticated callers, and files through signed links."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ from kie_mcp.server.upload_receiver import UploadReceiver
 from kie_mcp.tasks.storage import FolderStorage
 
 TENANT = "tenant"
-"""Name of the field in a link's query that has the name of the tenant; the link's signature covers it."""
+"""Name of the query parameter that contains the tenant's name; the link's signature covers this parameter."""
 
 
 class LibraryOfTenants:
@@ -34,22 +34,22 @@ class LibraryOfTenants:
 
         Args:
             tenants: The tenants.
-            identify: Wraps an application so that it only gets requests whose caller is known.
+            identify: Function that puts authentication before an application, which then gets only known callers.
         """
         self._tenants = tenants
         self._pages: dict[str, tuple[App, ASGIApp]] = {}
-        """For each tenant, its app and its page."""
+        """The app and the library page of each tenant, by the tenant's name."""
         self._data = identify(AppOfCaller(self._answer_caller, tenants))
         self._empty = _build_empty_page()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for data with what its caller has, and one for a file only if its link is signed."""
+        """Answer a request for data with the data of its caller's tenant; send a file only if the link is signed."""
         if f"{scope['path']}/".startswith(f"{PREFIX}/api/"):
             await self._data(scope, receive, send)
             return
         (name,) = parse_qs(scope["query_string"].decode("latin-1")).get(TENANT, [""])[:1]
         app = self._tenants.find_open(name)
-        # Each page only knows its own links, so the name of another tenant in a link opens nothing.
+        # Each page accepts only links with its own signature, so a link with another tenant's name opens nothing.
         await (self._find_page(name, app) if app else self._empty)(scope, receive, send)
 
     async def _answer_caller(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +87,7 @@ def _build_page(name: str, app: App) -> ASGIApp:
 
 
 def _build_empty_page() -> ASGIApp:
-    """Build a page for requests that name no tenant: it has the shell, which is the same for all, and nothing else."""
+    """Build a page for requests that name no open tenant; it sends only the HTML shell, which has no tenant's data."""
 
     async def open_ledger() -> Ledger:
         raise ConfigurationError("This link names no tenant.", "Load the library again.")

@@ -1,4 +1,4 @@
-"""Refuse calls of people who have stored no KIE key, with the address of the page where they store one."""
+"""Refuse calls of people who have stored no KIE key; the error contains the address of the page for storing a key."""
 
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.app import Context
 
 NONE_STORED = SecretStr("no key is stored")
-"""The key of a caller who has stored none; KIE has no such key, and with its blanks it is sent nowhere."""
+"""Placeholder for the key of a caller who has stored no key; a text with blanks is never sent to KIE as a key."""
 WITHOUT_KEY = frozenset(
     {
         "initialize",
@@ -27,18 +27,18 @@ WITHOUT_KEY = frozenset(
         "completion/complete",
     }
 )
-"""Requests that need no key."""
+"""Methods of requests that need no KIE key."""
 
 
 class NeedsKey:
-    """MCP middleware that answers calls of people without a key."""
+    """MCP middleware that refuses calls of people without a KIE key."""
 
     def __init__(self, page: str) -> None:
-        """Store the address of the page."""
+        """Store the address of the page where people store their keys."""
         self._page = page
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Answer a request, unless it needs a key and its caller has none."""
+        """Pass a request on, or refuse the request if it needs a KIE key and its caller has stored none."""
         caller: Caller = cast("Request", cast("Any", ctx).request).scope[SCOPE]
         is_needed = ctx.method not in WITHOUT_KEY and not ctx.method.startswith("notifications/")
         if caller.key != NONE_STORED or not is_needed:

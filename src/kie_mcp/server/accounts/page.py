@@ -31,9 +31,9 @@ PATH = "/account"
 SESSION_SECONDS = 1800
 """Seconds after which a person has to log in again."""
 MOST_BYTES = 8 * 1024
-"""Most bytes of a form."""
+"""Maximum bytes of a form."""
 SHOWN_CHARACTERS = 4
-"""Characters at the end of a stored key that are shown, so that a person knows which one it is."""
+"""Number of characters at the end of a stored key that the page shows, so that a person recognises the key."""
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
@@ -60,7 +60,7 @@ class AccountPage:
         self._address = settings.public_url.rstrip("/") + PATH
 
     def build(self) -> Starlette:
-        """Build the application. All replicas of the server have the same sessions."""
+        """Build the ASGI application; a session is valid at all replicas of the server that have the same keys."""
         is_https = self._address.startswith("https://")
         secret = hmac.new(read_server_keys(self._settings)[0].encode(), b"sessions of /account", "sha256").hexdigest()
         return Starlette(
@@ -82,7 +82,7 @@ class AccountPage:
                 Middleware(
                     SessionMiddleware,
                     secret_key=secret,
-                    # With this prefix, a browser takes the cookie from nobody but this host.
+                    # Because of the prefix `__Host-`, a browser accepts this cookie only from this host.
                     session_cookie="__Host-kie-mcp" if is_https else "kie-mcp",
                     max_age=SESSION_SECONDS,
                     same_site="lax",
@@ -111,7 +111,7 @@ class AccountPage:
         try:
             person = (await client.authorize_access_token(request))["userinfo"]
         except (OAuthError, JoseError, KeyError, ValueError):
-            # What the address says is of anybody's making, so it is not shown.
+            # The error in the URL is not shown, because anybody may have written it.
             return PlainTextResponse(f"The login has failed. Begin again: {self._address}", 400, HEADERS)
         except httpx2.HTTPError as error:
             raise ProviderUnavailable(type(error).__name__) from None
@@ -127,7 +127,7 @@ class AccountPage:
         return PlainTextResponse("You are logged out here.", headers=HEADERS)
 
     async def _change(self, request: Request) -> Response:
-        """Store the key of a form, if KIE knows it, or delete the stored one."""
+        """Store the key from a form if KIE knows this key, or delete the stored key if the form asks for that."""
         if not await _is_own_form(request):
             return _refuse_form()
         tenant, form = request.session["tenant"], await request.form()
@@ -164,7 +164,7 @@ class AccountPage:
         return HTMLResponse(text, status, HEADERS)
 
     async def _build_client(self) -> StarletteOAuth2App:
-        """Return what logs people in by authorization code, PKCE and an ID token with a nonce."""
+        """Return the OAuth client for the login by authorization code, PKCE, and an ID token with a nonce."""
         metadata = dict((await self._provider.describe()).metadata)
         offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         metadata["id_token_signing_alg_values_supported"] = [each for each in offered if each in ALGORITHMS]

@@ -1,4 +1,4 @@
-"""The OAuth provider: its endpoints and its keys, found from the address in the settings and from nothing else."""
+"""The OAuth provider: its endpoints and public keys, which are found only through the address in the settings."""
 
 import logging
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ from starlette.authentication import AuthenticationError
 from kie_mcp.clock import Clock
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Algorithms of signatures that are accepted; none of them lets anybody sign with a public key."""
+"""Accepted signature algorithms; all of them are asymmetric, so that nobody can sign with a public key."""
 FRESH_SECONDS = 300
 """Seconds after which the provider's keys are read again."""
 KEPT_SECONDS = 24 * 3600
-"""Seconds for which keys are used while the provider does not answer."""
+"""Maximum age in seconds of keys that are used while the provider does not answer."""
 PAUSE_SECONDS = 10
-"""Least seconds from one time that the provider is asked for its keys to the next."""
+"""Minimum seconds between two requests for the provider's keys."""
 TIMEOUT_SECONDS = 5
-"""Seconds to wait for the provider."""
+"""Maximum seconds to wait for an answer from the provider."""
 
 logger = logging.getLogger(__name__)
 
 
 class ProviderUnavailable(AuthenticationError):
-    """The provider did not answer, so nobody knows whether a token is valid."""
+    """The provider did not answer, so a token cannot be checked."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Description:
     metadata: Mapping[str, Any]
     """The metadata of OpenID Connect Discovery or RFC 8414."""
     keys: Mapping[str, PyJWK]
-    """The public keys of its signatures by their id."""
+    """The provider's public keys for signatures, by key id."""
 
 
 class Provider:
-    """Reads what the provider publishes, and keeps it while the provider does not answer."""
+    """Reads the provider's metadata and keys, and caches them for times when the provider does not answer."""
 
     def __init__(self, issuer: str, clock: Clock) -> None:
         """Store the arguments; nothing is read yet.
 
         Args:
-            issuer: The provider's address, letter for letter as its tokens name it.
+            issuer: The provider's address, exactly as the provider's tokens name it.
             clock: The source of time.
         """
         self.issuer = issuer
@@ -60,12 +60,12 @@ class Provider:
         self._failure = ""
 
     async def describe(self) -> Description:
-        """Return what the provider publishes.
+        """Return the provider's metadata and keys, from the cache if it is fresh.
 
         Raises:
-            ProviderUnavailable: When it does not answer, and has not done so for long.
+            ProviderUnavailable: When the provider does not answer, and the cache is empty or too old.
         """
-        # While one request asks, the others go on with what is known, because the provider may let it wait.
+        # While one request waits for the provider, other requests use the cache, because the answer may take long.
         is_usable = self._known and self._age() < (KEPT_SECONDS if self._lock.locked() else FRESH_SECONDS)
         if not is_usable:
             async with self._lock:
@@ -76,7 +76,7 @@ class Provider:
         return self._known
 
     async def find_key(self, id_: str) -> PyJWK | None:
-        """Return the key with this id; None if the provider has none.
+        """Return the key with this id; None if the provider has no such key.
 
         Raises:
             ProviderUnavailable: When the key is not known, and the provider cannot be asked for it.
@@ -94,7 +94,7 @@ class Provider:
         return self._clock.monotonic() - self._read_at
 
     async def _ask(self) -> None:
-        """Read what the provider publishes, unless it was asked just now."""
+        """Read the provider's metadata and keys, unless the last request was less than `PAUSE_SECONDS` ago."""
         if self._clock.monotonic() - self._asked_at < PAUSE_SECONDS:
             return
         self._asked_at = self._clock.monotonic()
@@ -112,10 +112,10 @@ async def _read_description(issuer: str) -> Description:
     """Read a provider's metadata and keys. Redirects are not followed.
 
     Raises:
-        httpx2.HTTPError: When the provider does not answer, or with an error.
-        ValueError: When its answer is no JSON, or names another issuer.
-        KeyError: When its metadata has no address of its keys.
-        PyJWTError: When it publishes no key.
+        httpx2.HTTPError: When the provider does not answer, or answers with an error.
+        ValueError: When an answer is no JSON, or the metadata is missing, wrong or names another issuer.
+        KeyError: When the metadata names no issuer, or has no address of the keys.
+        PyJWTError: When the provider publishes no key.
     """
     async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
         metadata = await _read_metadata(client, issuer)
@@ -133,7 +133,7 @@ async def _read_description(issuer: str) -> Description:
 
 
 async def _read_metadata(client: httpx2.AsyncClient, issuer: str) -> dict[str, Any]:
-    """Return the first metadata that the provider has at one of the usual places."""
+    """Return the provider's metadata from the first well-known URL that has metadata."""
     for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
         answer = await client.get(url)
         if answer.status_code == 404:

@@ -1,4 +1,4 @@
-"""The server as an OAuth 2.1 resource server: it takes access tokens of one provider, and tells clients which it is."""
+"""The OAuth 2.1 resource server: it accepts access tokens of one provider, and tells clients the provider's address."""
 
 import ipaddress
 from dataclasses import replace
@@ -30,11 +30,11 @@ from kie_mcp.server.app import App
 from kie_mcp.tasks.failures import explain_ledger_errors
 
 ROOT = "/.well-known/oauth-protected-resource"
-"""Where clients look for the metadata that do not add the path of the resource."""
+"""Path of the metadata for clients that do not append the path of the resource."""
 
 
 class ResourceServer:
-    """What the HTTP application needs to be a resource server."""
+    """Checks the access tokens of requests, and has the routes and the MCP middleware that the login needs."""
 
     def __init__(self, settings: Settings, path: str, clock: Clock, read_balance: ReadBalance) -> None:
         """Build the parts.
@@ -46,7 +46,7 @@ class ResourceServer:
             read_balance: Returns the balance of a KIE key, to check a key before it is stored.
 
         Raises:
-            ConfigurationError: When the settings do not fit together.
+            ConfigurationError: When the settings contradict each other.
         """
         _check_settings(settings)
         resource = settings.public_url.rstrip("/") + path
@@ -54,7 +54,7 @@ class ResourceServer:
         secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
         asks = Introspection(provider, settings.oidc_client_id, secret, audience, clock) if secret else None
         self._tokens = AccessTokens(provider, audience, asks)
-        # The SDK would compare the resource of the token with the address; the audience may be another one.
+        # The SDK's own check is off, because it compares the token's resource with the URL; the audience may differ.
         urls = AuthSettings.model_validate(
             {"issuer_url": provider.issuer, "resource_server_url": resource, "validate_token_resource": False}
         )
@@ -64,7 +64,7 @@ class ResourceServer:
             urls.resource_server_url, [urls.issuer_url], [READ, SPEND], resource_name="kie-mcp"
         )
         self.routes = [route, Route(ROOT, route.endpoint, methods=["GET", "OPTIONS"])]
-        """The metadata by which clients find the provider, and the page; nobody needs an access token for them."""
+        """Routes that need no access token: the metadata, by which clients find the provider, and the page /account."""
         self.middleware: list[ServerMiddleware[App]] = []
         """Middleware of the MCP server."""
         self._stored: StoredKeys | None = None
@@ -75,7 +75,7 @@ class ResourceServer:
             self.middleware.append(NeedsKey(settings.public_url.rstrip("/") + PAGE))
 
     def protect(self, app: ASGIApp) -> ASGIApp:
-        """Put the check of tokens before an application, which then finds the caller in the scope of each request."""
+        """Return the application behind a check of access tokens, which stores the caller in each request's scope."""
         checked = RequireAuthMiddleware(self._name_caller(StepUp(app, self._refuse)), [READ], self._metadata_url)
         authenticated = AuthenticationMiddleware(checked, BearerAuthBackend(self._tokens), _tell_unavailable)
         challenging = _ScopeInChallenge(authenticated, f"{READ} {SPEND}")
@@ -84,7 +84,7 @@ class ResourceServer:
             if scope["type"] != "lifespan":
                 await challenging(scope, receive, send)
                 return
-            # Only the events of the server's life come without a token.
+            # Lifespan events have no token, because they are no requests.
             try:
                 await app(scope, receive, send)
             finally:
@@ -93,12 +93,12 @@ class ResourceServer:
         return protected
 
     async def close(self) -> None:
-        """Close the ledger of stored keys; a served application does that at its end."""
+        """Close the ledger of stored keys; the protected application calls this method when the server stops."""
         if self._stored:
             await self._stored.close()
 
     async def find_caller(self, tenant: str) -> Caller | None:
-        """Return a caller of a tenant, with the key for its tasks; None if the tenant has stored none that can be read.
+        """Return a caller of a tenant, with the KIE key for its tasks; None if the tenant has no readable stored key.
 
         Raises:
             KieMcpError: When the ledger cannot be used.
@@ -113,7 +113,7 @@ class ResourceServer:
         return Caller(tenant, key=key) if key else None
 
     def _name_caller(self, app: ASGIApp) -> ASGIApp:
-        """Return middleware that writes into each request who its caller is."""
+        """Return middleware that writes the caller into the ASGI scope of each request."""
 
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
             token = scope["user"].access_token
@@ -129,7 +129,7 @@ class ResourceServer:
         return named
 
     def _refuse(self) -> Response:
-        """Return the answer to a call for which the caller's token lacks a scope."""
+        """Return the answer, with status 403, to a call for which the caller's token lacks a scope."""
         text = f"This call needs the scope {SPEND}. Nothing was sent, nothing was charged."
         challenge = f'Bearer error="insufficient_scope", error_description="{text}"'
         challenge += f', resource_metadata="{self._metadata_url}", scope="{SPEND}"'
@@ -138,7 +138,7 @@ class ResourceServer:
 
 
 class _ScopeInChallenge:
-    """ASGI middleware that adds to the SDK's challenges which scopes a client should ask the provider for."""
+    """ASGI middleware that adds the scopes to request from the provider to the SDK's `WWW-Authenticate` headers."""
 
     def __init__(self, app: ASGIApp, scopes: str) -> None:
         self._app = app
@@ -160,7 +160,7 @@ class _ScopeInChallenge:
 
 
 def _tell_unavailable(_: HTTPConnection, __: Exception) -> Response:
-    """Answer that nobody knows whether the token is valid; the log says why."""
+    """Answer that the token cannot be checked at the moment; the reason is in the log."""
     text = "The login provider does not answer, so your token cannot be checked. Nothing was sent. Try again."
     body = {"error": "temporarily_unavailable", "error_description": text}
     return JSONResponse(body, 503, {"Retry-After": str(PAUSE_SECONDS)})

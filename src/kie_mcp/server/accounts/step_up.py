@@ -1,6 +1,6 @@
-"""Answer with status 403 where a caller's token lacks the scope for what it calls, so that clients ask for the scope.
+"""Answer a call with status 403 if the caller's token lacks the scope that the call needs.
 
-MCP wants that status, by which a client begins the provider's login anew with the scope in the header ("step-up").
+MCP requires this status: it tells the client to repeat the provider's login with the scope in the header ("step-up").
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from kie_mcp.tasks.permission import Permission
 
 
 class StepUp:
-    """ASGI middleware that gives a request the permission of its token, and answers 403 if that was not enough."""
+    """ASGI middleware that runs a request with the permission of its token, and answers 403 if that was not enough."""
 
     def __init__(self, app: ASGIApp, build_refusal: Callable[[], Response]) -> None:
         """Store the application, and a function that builds the answer with status 403."""
@@ -22,7 +22,7 @@ class StepUp:
         self._build_refusal = build_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; a refused one is answered anew, if no byte of its answer has been sent."""
+        """Pass a request on; if it is refused before a byte of its answer is sent, send the answer with status 403."""
         caller: Caller = scope[SCOPE]
         permission = Permission(caller.may_spend, lacks=f"the scope {SPEND}")
         head: Message | None = None
@@ -44,7 +44,8 @@ class StepUp:
                 head = None
             await send(message)
 
-        # Only calls can be refused; a stream of events would begin with its first event.
+        # Only the answers of calls (POST) are held back, because only calls can be refused. A stream of events is not
+        # held back, because its head would then arrive only with its first event.
         is_held = scope["method"] == "POST" and not permission.may_spend
         with permission.apply():
             await self._app(scope, receive, send_or_refuse if is_held else send)

@@ -1,4 +1,4 @@
-"""The KIE keys that people store: encrypted before they are written, and readable only with the server's own keys."""
+"""The KIE keys that people store; they are encrypted, and can be decrypted only with the server's encryption keys."""
 
 import json
 
@@ -13,7 +13,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.server import access_token
 
 FILE, SETTING = "encryption-key", "KIE_MCP_ENCRYPTION_KEYS"
-"""Name of the file of the server's key in the data folder, and the setting that takes its place."""
+"""Name of the encryption key's file in the data folder, and name of the setting that replaces this file."""
 
 
 class UnreadableKey(ConfigurationError):
@@ -27,7 +27,7 @@ class StoredKeys:
         """Store the arguments.
 
         Raises:
-            ConfigurationError: When the server's keys cannot be used.
+            ConfigurationError: When the server's encryption keys cannot be used.
         """
         self._settings = settings
         self._clock = clock
@@ -39,13 +39,13 @@ class StoredKeys:
         """Return a tenant's KIE key; None if the tenant has stored none.
 
         Raises:
-            UnreadableKey: When the server does not have the key any more with which it was encrypted.
+            UnreadableKey: When the KIE key cannot be decrypted, such as after a change of the encryption keys.
         """
         ciphertext = await (await self._open()).keys.find(tenant)
         return self._decrypt(tenant, ciphertext) if ciphertext else None
 
     async def save(self, tenant: str, key: str) -> None:
-        """Store a tenant's KIE key in place of an earlier one."""
+        """Store a tenant's KIE key, which replaces an earlier key."""
         await (await self._open()).keys.save(tenant, self._encrypt(tenant, key), self._clock.time())
 
     async def delete(self, tenant: str) -> None:
@@ -53,10 +53,10 @@ class StoredKeys:
         await (await self._open()).keys.delete(tenant)
 
     async def rotate(self) -> tuple[int, int]:
-        """Encrypt all keys anew with the first of the server's keys.
+        """Encrypt all KIE keys again, with the first of the server's encryption keys.
 
         Returns:
-            How many keys were encrypted anew, and how many could not be decrypted.
+            The number of keys that were encrypted again, and the number of keys that could not be decrypted.
         """
         table, unreadable = (await self._open()).keys, 0
         stored = await table.list_all()
@@ -70,13 +70,13 @@ class StoredKeys:
         return len(stored) - unreadable, unreadable
 
     async def close(self) -> None:
-        """Close the ledger, if a use has opened it."""
+        """Close the ledger if it is open."""
         if self._ledger:
             await self._ledger.close()
             self._ledger = None
 
     def _encrypt(self, tenant: str, key: str) -> str:
-        # The tenant's name is inside, so that nobody who can write to the database gives one tenant another one's key.
+        # The encrypted text includes the tenant's name, so that a text that was copied to another tenant is refused.
         return self._cipher.encrypt(json.dumps([tenant, key]).encode()).decode()
 
     def _decrypt(self, tenant: str, ciphertext: str) -> SecretStr:
@@ -98,16 +98,16 @@ class StoredKeys:
 
 
 def read_server_keys(settings: Settings) -> list[str]:
-    """Return the keys with which the server encrypts (the first) and decrypts (all).
+    """Return the server's encryption keys: the first key encrypts, and all keys decrypt.
 
     Raises:
-        ConfigurationError: When a key is not valid, or the file of the key cannot be used.
+        ConfigurationError: When a key is not valid, or the file with the key cannot be used.
     """
     if settings.encryption_keys:
         texts = settings.encryption_keys.get_secret_value().replace(",", " ").split()
     else:
         texts = [access_token.read_or_make_token(settings.data_dir, FILE, SETTING)[0]]
-    # The file has no padding at its end.
+    # Fernet needs padding at the end of a key, but the key in the file has none.
     texts = [text.rstrip("=") + "=" for text in texts]
     try:
         MultiFernet([Fernet(text) for text in texts])

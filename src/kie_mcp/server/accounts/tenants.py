@@ -1,7 +1,7 @@
-"""The tenants of a server: the app of each, which is opened at its first call, and closed when it is idle for long.
+"""The tenants of a server: a tenant's first call opens the tenant's app, and the app is closed after a long idle time.
 
-A tenant's app has a ledger, an output folder and a KIE client of its own. So a handler that has the app of its caller
-cannot reach what belongs to another tenant.
+A tenant's app has a ledger, an output folder and a KIE client of its own. Therefore, a handler that has the app of its
+caller cannot reach the data of another tenant.
 """
 
 import logging
@@ -35,18 +35,18 @@ logger = logging.getLogger(__name__)
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """Matches the name of a tenant, which is also the name of its folders."""
 IDLE_SECONDS = 600
-"""Seconds after its last call until the app of a tenant is closed, if none of its tasks runs."""
+"""Seconds after a tenant's last call until the tenant's app is closed, if none of the tenant's tasks runs."""
 LOOK_SECONDS = 60
-"""Seconds from one look for idle apps to the next."""
+"""Seconds between two searches for idle apps."""
 MOST_OPEN = 1000
-"""Most apps that are open at the same time."""
+"""Maximum number of apps that are open at the same time."""
 
 FindCaller = Callable[[str], Awaitable[Caller | None]]
 """The type of a function that returns a caller of a tenant, with the key for its tasks; None if there is no key."""
 
 
 class _OpenTenant:
-    """The app of one tenant while it is open, and what belongs to it."""
+    """The open app of one tenant, with its caller, its subscriptions, and the number of its running requests."""
 
     def __init__(self, app: App, caller: Caller) -> None:
         self.app = app
@@ -61,7 +61,7 @@ class _OpenTenant:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being done for the tenant."""
+        """Whether the tenant has neither a running request nor a task that this process watches."""
         runner = self.app.opened_runner
         return not self.calls and not (runner and runner.is_watching)
 
@@ -78,22 +78,22 @@ class _OpenTenant:
                     await self.closing.wait()
                     group.cancel_scope.cancel()
         except Exception:
-            # The apps of the other tenants must go on.
+            # The error is only logged, because it must not end the apps of other tenants.
             logger.exception("The app of a tenant has ended.")
         finally:
             self.closed.set()
 
 
 class Tenants:
-    """Opens and closes the apps of all tenants, and keeps what they have in common."""
+    """Opens and closes the apps of all tenants, and holds the ledger that all tenants share."""
 
     def __init__(self, app: App, find_caller: FindCaller | None = None) -> None:
         """Store the arguments.
 
         Args:
-            app: The app of the server, whose settings, tools and transport each tenant's app has. It is not opened.
+            app: The app of the server, with the settings, tools and transport for all tenants' apps; it is not opened.
             find_caller: Finds the key of a tenant whose process has ended, so that its tasks are taken over at once;
-                None if only the tenant's next call brings the key.
+                None if the tasks have to wait for the tenant's next call, which contains the key.
         """
         self._app = app
         self._find_caller = find_caller
@@ -105,12 +105,12 @@ class Tenants:
         self._reservations: Reservations
         self._process = new_id("s")
         self._sessions: dict[str, str] = {}
-        """For each tenant that was here, its session, because the cap of a session holds until this process ends."""
+        """Session ids by tenant; they are kept while apps are closed, because a session ends only with this process."""
         self._open: dict[str, _OpenTenant] = {}
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Let apps be opened until the `async with` block ends, and then close all of them."""
+        """Allow apps to be opened until the `async with` block ends, and then close all apps."""
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._close_idle)
             if self._find_caller:
@@ -123,7 +123,7 @@ class Tenants:
 
     @asynccontextmanager
     async def use(self, caller: Caller) -> AsyncIterator[App]:
-        """Give the app of a caller's tenant for one request; open it if it is not open.
+        """Yield the app of a caller's tenant for one request; open the app if it is not open.
 
         Raises:
             ConfigurationError: When too many apps are open.
@@ -139,20 +139,20 @@ class Tenants:
             tenant.used = self._app.clock.monotonic()
 
     def find_open(self, name: str) -> App | None:
-        """Return the app of a tenant if it is open."""
+        """Return the app of a tenant if the app is open; otherwise return None."""
         found = self._open.get(name)
         return found.app if found else None
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Answer a subscriptions/listen request with what changes for the caller's tenant."""
+        """Answer a subscriptions/listen request with the changes of the caller's tenant."""
         (subscriptions,) = (each.subscriptions for each in self._open.values() if each.app is context.lifespan_context)
         return await subscriptions.listen(context, params)
 
     async def open_common_ledger(self) -> Ledger:
-        """Return the ledger that the tenants have in common; the first call opens it.
+        """Return the ledger that all tenants share; the first call opens this ledger.
 
         Raises:
-            ConfigurationError: When it cannot be opened.
+            ConfigurationError: When the ledger cannot be opened.
         """
         async with self._common_lock:
             if not self._common:
@@ -166,7 +166,7 @@ class Tenants:
         return self._common
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether the last two parts of a path are those of the address of a task."""
+        """Return whether `token` is the token in the callback URL of the task `name`, which includes the tenant."""
         settings = self._app.settings
         if not settings.public_url:
             return False
@@ -174,7 +174,7 @@ class Tenants:
         return Callbacks(settings.public_url, secret.encode()).is_address(name, token)
 
     async def hear_callback(self, name: str) -> None:
-        """Poll a task, because KIE has called its address: here, or in the process that watches it."""
+        """Poll a task whose callback has arrived, in this process or in the process that watches the task."""
         if not self._hear(name) and not await (await self.open_common_ledger()).database.send_call(name):
             WakeFiles(self._app.settings.state_dir, self._app.clock).send(name)
 
@@ -188,7 +188,7 @@ class Tenants:
         if found and found.caller.key == caller.key and not found.closed.is_set():
             return found
         if found:
-            # The tenant has another key now; its tasks go on with that.
+            # The tenant has another key now, or its app has ended; a new app takes the tenant's tasks over.
             await self._close(found)
         if len(self._open) >= MOST_OPEN:
             await self._close_oldest()
@@ -252,6 +252,6 @@ class Tenants:
             except (KieMcpError, LedgerError) as error:
                 logger.warning("Tenants whose process has ended are not looked for: %s", type(error).__name__)
             except Exception:
-                # The apps of all tenants must go on.
+                # The error is only logged, because it must not end the apps of all tenants.
                 logger.exception("tenants cannot be taken over")
             await self._app.clock.idle(HEARTBEAT_SECONDS)

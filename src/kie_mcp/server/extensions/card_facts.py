@@ -1,6 +1,6 @@
-"""What a card in the chat shows of a task beyond the answers of tools: shape, covers, previews, and where it is shown.
+"""Extra facts for the card of a task in the chat: shape, covers, previews, and the page that shows the card.
 
-The agent gets none of this, so it takes no room in the agent's context.
+The results of other tools do not contain these facts, so the facts take no room in the agent's context.
 """
 
 import base64
@@ -30,31 +30,31 @@ MAX_PREVIEW_BYTES = 44_000
 PREVIEW_SIDE_PX = 640
 """Maximum length of a preview's longer side, in pixels."""
 COVER_SIDE_PX, MAX_COVER_BYTES = 144, 12_000
-"""Largest length in pixels of the longer side of a song's cover, and its largest size in bytes."""
+"""Maximum length of a song cover's longer side in pixels, and maximum size of the cover in bytes."""
 SHAPE_FIELDS = ("aspect_ratio", "size", "image_size", "resolution", "count", "num_images", "n")
-"""Arguments that tell the shape and the number of the files that a task will make."""
+"""Names of arguments that determine the shape and the number of the files that a task makes."""
 LONGEST_PROMPT = 300
 """Maximum number of characters of a prompt on a card."""
 KEEPS_VIEW_SECONDS = 900
-"""Seconds after the last question of a page for which its card counts as the one of the task."""
+"""Seconds after a page last asked for a task, during which no other page shows the task's card."""
 MOST_VIEWS = 1000
-"""Largest number of tasks of which the showing page is remembered."""
+"""Maximum number of tasks for which the server remembers the page that shows the card."""
 
 
 class Views:
-    """Which page in the chat has the card of a task, so that a task that is asked after again has no second one."""
+    """Remembers which page in the chat shows the card of a task, so that no second page shows the same card."""
 
     def __init__(self) -> None:
         self._views: dict[str, tuple[str, float]] = {}
 
     def claim(self, task_id: str, view: str, now: float, *, here: bool) -> bool:
-        """Tell whether a page is to show the card of a task.
+        """Return whether a page may show the card of a task; if so, remember the page.
 
         Args:
-            task_id: The task.
-            view: What the page calls itself; empty for a page that shows everything that it is asked to.
+            task_id: The task's id.
+            view: The page's own id; empty for a page that shows every card and is not remembered.
             now: Seconds since 1970.
-            here: Whether the user wants the card on this page.
+            here: True if the user wants the card on this page, even if another page shows it.
         """
         shown, seen = self._views.get(task_id, ("", 0.0))
         if view and shown not in ("", view) and now - seen < KEEPS_VIEW_SECONDS and not here:
@@ -71,12 +71,12 @@ _views: WeakKeyDictionary[App, Views] = WeakKeyDictionary()
 
 
 def find_views(app: App) -> Views:
-    """Return the views of a running server."""
+    """Return the `Views` object of a running server."""
     return _views.setdefault(app, Views())
 
 
 async def describe_card(runner: Runner, task: Task) -> answers.Answer:
-    """Return the fields of a card that no tool's answer has."""
+    """Return the fields of a task's card that the results of other tools do not contain."""
     asked = {name: task.arguments[name] for name in SHAPE_FIELDS if name in task.arguments}
     prompt = " · ".join(task.prompt.splitlines()) if task.is_batch else task.prompt
     facts: answers.Answer = {"kind": task.kind, "prompt": one_line(prompt)[:LONGEST_PROMPT], "asked": asked}
@@ -94,7 +94,7 @@ async def describe_card(runner: Runner, task: Task) -> answers.Answer:
 
 
 async def _describe_items(runner: Runner, task: Task) -> list[dict[str, Any]]:
-    """Return the items of a batch with their prompts, and with what they have made until now."""
+    """Return the items of a batch, each with its prompt, its state and the files that it has made so far."""
     items = []
     for number, item in enumerate(Batch.read(task).items, start=1):
         made = await runner.ledger.find(item.task_id) if item.task_id else None
@@ -107,7 +107,7 @@ async def _describe_items(runner: Runner, task: Task) -> list[dict[str, Any]]:
 
 
 async def _add_covers(storage: Storage, task: Task) -> list[dict[str, str]]:
-    """Return the songs of a task as answers do, each with the picture that is in its file, small."""
+    """Return the songs of a task like `answers.describe_media()`, with a small cover if the song's file has one."""
     media = answers.describe_media(task, storage.find_link)
     for described, result in zip(media, task.results, strict=True):
         async with storage.open_if_there(result) as file:
@@ -118,16 +118,16 @@ async def _add_covers(storage: Storage, task: Task) -> list[dict[str, str]]:
 
 
 def find_edited(task: Task) -> Image | None:
-    """Return the picture that a task edited, if it was one; None for any other task."""
+    """Return the picture that a task edited; None if the task did not edit exactly one picture."""
     given = task.arguments.get("image") or task.arguments.get("images")
     (one,) = given if isinstance(given, list) and len(given) == 1 else (given,)
     return Image(one) if task.kind == "image" and isinstance(one, str) and one else None
 
 
 async def render_previews(runner: Runner, task: Task, numbers: Collection[Any]) -> dict[str, str]:
-    """Return, for the number of each requested result, a preview of its file as a data URI; 0 is what was edited.
+    """Return previews of the requested files as data URIs, by file number; number 0 is the picture that was edited.
 
-    A file that is not saved, cannot be read or has no preview is left out.
+    A file is left out if it is not saved, cannot be read or has no preview.
     """
     previews = {}
     for number, result in enumerate(task.results, start=1):
@@ -146,13 +146,13 @@ async def render_previews(runner: Runner, task: Task, numbers: Collection[Any]) 
 
 
 async def _read_small(storage: Storage, result: Result) -> tuple[bytes, str]:
-    """Return the content and the MIME type of a saved file if it is small, or of a preview if the file is larger.
+    """Return the content and the MIME type of a saved file; if the file is large, return those of a preview.
 
     The content is empty if no preview can be made.
 
     Raises:
         OSError: When the file cannot be read.
-        InvalidCall: When the file is broken, or not the saved one any more.
+        InvalidCall: When the file is broken, or is no longer the file that was saved.
     """
     with await anyio.to_thread.run_sync(storage.open, result) as file:
         if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:

@@ -1,7 +1,7 @@
 """The gallery (MCP Apps): an HTML page that shows tasks as cards inside the chat.
 
-In tools/list, each tool whose result is a task or a list of results has the URI of this page. The page calls the tool
-`gallery_task`.
+In tools/list, each tool whose result is a task or a list of results has the URI of this page. To read a task, the page
+calls the tool `gallery_task`.
 """
 
 import json
@@ -39,7 +39,7 @@ The page's script has the same list, because not every host applies the policy.
 """
 
 SHOWN_TOOLS = frozenset({"get_task", "run_model", "compare_models", "make_batch", "edit_media", "library"})
-"""Names of the tools outside of all families whose results the gallery can show."""
+"""Names of the utilities (tools that belong to no family of models) whose results the gallery can show."""
 
 SESSION_PREFIX = "shows-pages-"
 """Beginning of the HTTP session id of a client that declared MCP Apps in `initialize`; see `CapabilitySession`."""
@@ -48,7 +48,7 @@ MAX_PREVIEWS = 4
 """Maximum number of previews (small pictures of results) in one answer of `gallery_task`."""
 
 PARTS = re.compile(r"/\* ([\w.]+) \*/\n")
-"""Matches the places in the page's HTML where its styles and scripts stand; the name is that of a file."""
+"""Matches the placeholders for styles and scripts in the page's HTML; a placeholder names the file to insert."""
 
 GALLERY_TASK = Tool(
     name="gallery_task",
@@ -88,7 +88,7 @@ def declares_gallery(body: bytes) -> bool:
 
 
 def build_page() -> str:
-    """Build the HTML page, which is one file: its styles and scripts are put into it."""
+    """Build the HTML page as one file that contains its styles and scripts."""
 
     def read(found: re.Match[str]) -> str:
         folder = "kie_mcp.page_parts" if found[1].startswith("parts.") else "kie_mcp.server.extensions"
@@ -100,7 +100,7 @@ def build_page() -> str:
 
 @cache
 def load_page() -> "Page":
-    """Load the HTML page as an MCP resource, together with its settings for hosts, such as the allowed web hosts."""
+    """Load the HTML page as an MCP resource, together with its display settings, such as the allowed web hosts."""
     apps = Apps()
     apps.add_html_resource(
         URI,
@@ -117,7 +117,7 @@ def load_page() -> "Page":
 def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) -> ListToolsResult:
     """Return the answer to tools/list for a client that can show the gallery.
 
-    In this answer, there is also the tool `gallery_task`, and each tool whose result is a task has the URI of the page.
+    This answer also lists the tool `gallery_task`. Each tool whose result is a task has the URI of the page.
 
     Args:
         listed: The answer for clients that cannot show the gallery.
@@ -158,7 +158,7 @@ async def read_page() -> ReadResourceResult:
 
 
 async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolResult:
-    """Return the result of a call of `gallery_task`: a task, what its card shows more, and the requested previews.
+    """Return the result of a call of `gallery_task`: a task, extra facts for its card, and the requested previews.
 
     Raises:
         KieMcpError: When the arguments are wrong, or no task has the given id.

@@ -154,7 +154,7 @@ def _can_change(uri: str) -> bool:
 
 
 async def _watch_task(app: App, uri: str) -> None:
-    """Make sure that a process watches the task with this resource URI; do nothing if the URI is not a task's.
+    """Make sure that a process watches the task with this resource URI; do nothing if the URI names no task.
 
     Without a watcher in this process, a task that another process started might change without a notification.
 

@@ -48,7 +48,7 @@ class StartedTaskResult(CallToolResult):
 
     @classmethod
     def of(cls, task: "Task", result: CallToolResult) -> Self:
-        """Return a copy of a tool result, with the task that the result describes."""
+        """Return a copy of a tool result, and attach the task that the result describes."""
         started = cls(**dict(result))
         started._task = task
         return started

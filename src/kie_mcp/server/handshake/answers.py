@@ -1,8 +1,8 @@
 """The answers to a client's first requests, from the generated file answers.json.
 
-Importing the SDK takes most of a second, and a person who opens a chat waits for it. The first requests of a client
-(`initialize` or `server/discover`, and the lists) have always the same answers, so that a generated file can contain
-them. What is not plainly one of these requests is left to the SDK.
+Importing the SDK takes most of a second, and a person who opens a chat would have to wait. The first requests of a
+client (`initialize` or `server/discover`, and the lists) have always the same answers, so a generated file can contain
+these answers. The SDK answers every message that is not clearly one of these requests.
 """
 
 import json
@@ -18,7 +18,7 @@ ANSWERS_PATH = os.path.join(os.path.dirname(__file__), "answers.json")
 SIZES = ("standard", "compact", "all")
 """The values of KIE_MCP_TOOLS that have answers in the file."""
 WITH_GALLERY = " with gallery"
-"""In the file, the ending of a method's name if the answer is only for clients that show the gallery."""
+"""Ending of a method's name in the file, if the answer is only for clients that show the gallery."""
 
 
 class Reply(NamedTuple):
@@ -88,7 +88,7 @@ class Handshake:
         return self._find(self._client, "initialize")
 
     def _answer_modern(self, method: str, params: Any) -> str:
-        """Return the result of a request that has its protocol version in `_meta`, as from 2026-07-28 on."""
+        """Return the result of a request with a protocol version in `_meta`; empty if the SDK has to answer."""
         if not shapes.is_modern_params(params):
             return ""
         meta = params["_meta"]
@@ -103,7 +103,7 @@ class Handshake:
         return isinstance(types, list) and gallery["mime_type"] in types
 
     def _find(self, client: Client, method: str) -> str:
-        """Return the result for a client; empty if the file has none for this method."""
+        """Return the result for a client; empty if the file has no result for this method."""
         answers = self._answers[client.version]
         numbers = answers.get(method, ())
         if client.shows_gallery:
@@ -112,7 +112,7 @@ class Handshake:
 
 
 def load_handshake(tools: str, prefix: str) -> Handshake | None:
-    """Return the answers for these settings; None if the SDK has to give them.
+    """Return the generated answers for these settings; None if the SDK has to give all answers.
 
     Args:
         tools: The value of KIE_MCP_TOOLS.
@@ -132,7 +132,7 @@ def load_handshake(tools: str, prefix: str) -> Handshake | None:
 def is_installed(package: str, version: str) -> bool:
     """Tell whether Python would import this version of a package.
 
-    The standard library's `importlib.metadata` would tell it too, but importing it takes longer than all answers.
+    The standard library's `importlib.metadata` is not used, because importing it takes longer than sending all answers.
     """
     for folder in sys.path:
         if os.path.isfile(os.path.join(folder, package, "__init__.py")):
@@ -141,7 +141,7 @@ def is_installed(package: str, version: str) -> bool:
 
 
 def read_id(line: str) -> Any:
-    """Return the id of a request; None if the line is no request."""
+    """Return the id of the request in a line; None if the line contains no request."""
     with suppress(ValueError, RecursionError):
         message = json.loads(line)
         if isinstance(message, dict) and "method" in message:

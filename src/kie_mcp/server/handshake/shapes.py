@@ -1,6 +1,6 @@
-"""Check that a message has exactly a form that the SDK accepts, with the standard library alone.
+"""Check, with the standard library alone, that a message has a form that the SDK accepts.
 
-The checks are stricter than the SDK. The SDK answers all messages that they refuse; the answers then come later.
+The checks are stricter than the SDK's. A message that fails a check is left to the SDK, whose answer comes later.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,18 +11,18 @@ CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 
 MAX_ID = 2**53
-"""Largest number as an id; the SDK answers requests with larger ones, because JSON libraries treat them differently."""
+"""Upper limit of integer ids; the SDK answers requests with larger ids, which JSON libraries treat differently."""
 
 Check = Callable[[object], bool]
 
 
 def is_a(*kinds: type) -> Check:
-    """Return a check for values of exactly one of these types: `True` is no `int`."""
+    """Return a check for values of exactly one of these types; for example, `True` does not count as an `int`."""
     return lambda value: type(value) in kinds
 
 
 def is_one_of(*values: str) -> Check:
-    """Return a check for some strings."""
+    """Return a check for values that are one of the given strings."""
     return lambda value: value in values
 
 
@@ -51,7 +51,7 @@ def is_object(known: Mapping[str, Check], required: tuple[str, ...] = (), others
 
 
 def is_plain_id(value: object) -> bool:
-    """Check that a value is a request's id which every JSON library writes in the same way."""
+    """Check that a value is an id of a request, and that every JSON library writes this id in the same way."""
     if isinstance(value, str):
         return value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
     return type(value) is int and abs(value) < MAX_ID
@@ -63,7 +63,7 @@ def is_notification_name(value: object) -> bool:
 
 
 def is_nothing(_: object) -> bool:
-    """Refuse every value."""
+    """Refuse every value; this is the check for members that a message must not have."""
     return False
 
 

@@ -9,15 +9,15 @@ from queue import SimpleQueue
 from kie_mcp.server.handshake.answers import Handshake, read_id
 
 INTERNAL_ERROR = -32603
-"""JSON-RPC's code for an error that is not the client's."""
+"""JSON-RPC's error code for an internal error of the server."""
 
 
 class Wire:
     """Stdin and stdout, in which each message is a line.
 
-    A thread reads the client's messages from the start to the end of the process. It answers them as long as it can;
-    the messages that the SDK has to see wait in a queue. The SDK reads and writes through `readline`, `write` and
-    `flush`.
+    A thread reads the client's messages from the start to the end of the process. It answers messages from the
+    generated file as long as possible, and puts messages for the SDK into a queue. The SDK reads and writes through
+    `readline`, `write` and `flush`.
     """
 
     def __init__(self, handshake: Handshake | None) -> None:
@@ -38,19 +38,19 @@ class Wire:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        # An error means that the client is gone, like the end of stdin.
+        # An error is treated like the end of stdin, because the client has gone.
         with suppress(OSError):
             for line in self._input:
                 with self._lock:
                     self._take(line)
         with self._lock:
             if self._handshake:
-                # All requests have been answered and nothing is open, so nobody has to wait for the imports.
+                # All requests have been answered and nothing is open, so the process ends before the imports are done.
                 os._exit(0)
             self._lines.put("")
 
     def _take(self, line: str) -> None:
-        """Answer a message, give it to the SDK, or both; after the first one without an answer, the SDK gets all."""
+        """Answer a message, give it to the SDK, or both; after the first unanswered one, the SDK gets all messages."""
         reply = self._handshake.answer(line) if self._handshake else None
         if reply is None:
             self._handshake = None
@@ -75,7 +75,7 @@ class Wire:
     def write(self, text: str) -> None:
         """Write a message of the SDK; its answer to `initialize` is dropped if the client has an answer already.
 
-        The SDK reads no other message before it has answered `initialize`, so this is the first one that it writes.
+        The SDK reads no other message before it has answered `initialize`, so it writes this answer first.
         """
         if self._skips_answer:
             self._skips_answer = False
@@ -101,10 +101,10 @@ class Wire:
 
 
 def take_standard_streams() -> tuple[int, int]:
-    """Return new descriptors of stdin and stdout, and point the descriptors 0 and 1 elsewhere.
+    """Return new descriptors of stdin and stdout, and redirect the descriptors 0 and 1.
 
-    What a library prints then goes to stderr, and a child process finds an empty stdin, so that neither gets between
-    the messages. The SDK does the same where it opens stdin and stdout itself.
+    The output of libraries then goes to stderr, and child processes get an empty stdin, so that neither disturbs the
+    messages. The SDK does the same when it opens stdin and stdout itself.
     """
     # A closed standard stream becomes the null device, because otherwise its number would be given to another file.
     while (nothing := os.open(os.devnull, os.O_RDWR)) <= 2:

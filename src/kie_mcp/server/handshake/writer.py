@@ -1,4 +1,4 @@
-"""Generate answers.json from what the SDK's server says, or check that it is up to date."""
+"""Generate answers.json from the answers of the SDK's server, or check that the file is up to date."""
 
 import json
 import re
@@ -68,7 +68,7 @@ async def ask_version(size: str, version: str, capabilities: dict[str, Any]) -> 
 
 
 async def build_answers() -> dict[str, dict[str, dict[str, str]]]:
-    """Return every result, by size, protocol version, and method; those for the gallery only where they differ."""
+    """Return all results by size, protocol version and method; a result for the gallery is included if it differs."""
     answers: dict[str, dict[str, dict[str, str]]] = {}
     for size in SIZES:
         answers[size] = {}
@@ -81,7 +81,7 @@ async def build_answers() -> dict[str, dict[str, dict[str, str]]]:
 
 
 def render() -> str:
-    """Return the up-to-date content of answers.json, with each part of the answers once."""
+    """Return the up-to-date content of answers.json, in which equal parts of answers are stored once."""
     parts: dict[str, int] = {}
     answers = {
         size: {
@@ -105,7 +105,7 @@ def render() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write answers.json if it is stale; with --check, only tell, and return 1 if it is."""
+    """Write answers.json if the file is stale, and return 0; with --check, only report a stale file and return 1."""
     path = Path(ANSWERS_PATH)
     fresh = render()
     if path.exists() and path.read_text(encoding="utf-8") == fresh:

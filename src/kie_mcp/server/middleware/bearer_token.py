@@ -22,7 +22,10 @@ class BearerToken:
         await refusal(scope, receive, send)
 
     def _is_authorized(self, scope: Scope) -> bool:
-        """Return whether a request has one `Authorization` header, and in it the token; the scheme is in any case."""
+        """Return whether a request has exactly one `Authorization` header, and this header contains the token.
+
+        The scheme `Bearer` may be in upper or lower case.
+        """
         given = [text for name, text in scope["headers"] if name == b"authorization"]
         scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.lstrip(b" "), self._expected)

@@ -1,4 +1,4 @@
-"""Give session ids to clients that can show HTML pages (MCP Apps), so that a stateless HTTP server can know them.
+"""Give session ids to clients that can show HTML pages (MCP Apps), so that a stateless HTTP server recognises them.
 
 A client of a protocol version before 2026-07-28 declares its capabilities only once, in `initialize`. This server keeps
 no sessions that could store the capabilities, because only a stateless server answers clients of all protocol versions.
@@ -31,7 +31,10 @@ class CapabilitySession:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on unchanged; the body of a POST without a session id is read first, to find `initialize`."""
+        """Pass a request on unchanged; add a session id to the answer if an `initialize` declares MCP Apps.
+
+        The body of each POST without a session id is read first, to find `initialize`.
+        """
         header = MCP_SESSION_ID_HEADER.encode()
         if scope["type"] != "http" or scope["method"] != "POST" or header in dict(scope["headers"]):
             await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Serve more routes beside an ASGI application, such as those that need no token."""
+"""Serve additional routes in front of an ASGI application, such as routes that need no token."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class ExtraRoutes:
-    """Answers requests to some routes, and passes on all others and the events of the server's life."""
+    """Answers requests to the additional routes, and passes other requests and lifespan events to the application."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
         """Store the application and the routes."""
@@ -15,6 +15,6 @@ class ExtraRoutes:
         self._router = Router(routes, redirect_slashes=False, default=app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        # The router would answer the events itself, so the application would never start.
+        """Answer a request to an additional route; pass all other requests and events to the application."""
+        # The router would answer lifespan events itself, so the application would never start.
         await (self._router if scope["type"] == "http" else self._app)(scope, receive, send)

@@ -1,7 +1,7 @@
 """Answer HTTP requests that contain half a character, such as half an emoji, with an error that names the argument.
 
-The SDK's parser refuses such a request without its id, so that the client could not tell which call went wrong.
-`server/half_characters.py` does the same for stdio.
+The SDK's parser refuses such a request with an error that has no request id, so the client could not tell which call
+failed. `server/client_stream.py` handles half characters on stdio.
 """
 
 import json
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAYBE_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
-"""Matches half a character in JSON, as an escape or in bytes; an escaped whole emoji matches, too."""
+"""Matches half a character in JSON, as an escape or in bytes; the pattern also matches a whole emoji in escapes."""
 
 
 class WholeCharacters:
@@ -48,7 +48,10 @@ class WholeCharacters:
 
 
 def _refuse(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON-RPC error for a request with half a character; None if there is none, or it is no request."""
+    """Return the JSON-RPC error for a request that contains half a character.
+
+    Return None if the body is no request, contains no half character, or contains one in the request's id.
+    """
     from kie_mcp.catalog.arguments import find_broken_text
 
     try:

@@ -1,4 +1,4 @@
-"""Answer only requests to a name of this machine, so that no web page can call the server (DNS rebinding)."""
+"""Refuse HTTP requests that name another host than this machine, so that web pages cannot use DNS rebinding."""
 
 import re
 from urllib.parse import urlsplit
@@ -12,8 +12,8 @@ NAMES = ("localhost", "127.0.0.1", "[::1]")
 class LocalNames:
     """Refuses each HTTP request that is meant for another host, or that comes from a web page of another origin.
 
-    In DNS rebinding, an attacker's host name leads to this machine. The browser still sends that name in the headers
-    `Host` and `Origin`, so that the request can be refused.
+    In DNS rebinding, an attacker's host name resolves to this machine's address. The browser still sends that name in
+    the headers `Host` and `Origin`, so this class can refuse the request.
     """
 
     def __init__(self, app: ASGIApp, host: str, public_url: str = "") -> None:
@@ -22,7 +22,7 @@ class LocalNames:
         Args:
             app: The application.
             host: The address that the server listens on.
-            public_url: The address that a proxy on this machine has for callers; empty for none.
+            public_url: The URL at which callers reach a proxy on this machine; empty if there is no proxy.
         """
         self._app = app
         given = filter(None, (host, urlsplit(public_url).hostname))
@@ -33,7 +33,7 @@ class LocalNames:
         self._origin = re.compile(rf"{scheme}://({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for another host with status 421, one from another origin with 403; pass on all others."""
+        """Answer a request for another host with status 421, or from another origin with 403; pass on all others."""
         if scope["type"] == "http":
             headers: list[tuple[str, str]] = [
                 (name.decode("latin-1"), text.decode("latin-1")) for name, text in scope["headers"]

@@ -1,7 +1,7 @@
-"""The audit: a line in the log when KIE has accepted a paid task, and one when it has ended or its charge is known.
+"""The audit log: a line when KIE has accepted a paid task, and a line when the task has ended or its charge is known.
 
-A line tells the task's tool, model, id and cost, and nothing that the caller wrote. As each line of the log, it names
-the tenant if there are several.
+A line contains the task's tool, model, id and cost, but no text from the caller. Like every line of the log, an audit
+line names the tenant if the server has tenants.
 """
 
 import logging
@@ -10,22 +10,22 @@ from collections import deque
 from kie_mcp.ledger.task import Task
 
 REMEMBERED = 1000
-"""Number of ended tasks that are not told again when their files have been saved."""
+"""Number of ended tasks to remember, so that no second line is written when their files have been saved."""
 
 logger = logging.getLogger(__name__)
 
 
 class Audit:
-    """Writes the lines of the audit."""
+    """Writes the audit lines."""
 
     def __init__(self) -> None:
         self._running: set[str] = set()
-        """The ids of the tasks whose acceptance was told, and whose end was not."""
+        """Ids of the tasks that have a line for their acceptance, but no line for their end."""
         self._ended: deque[tuple[str, float | None]] = deque(maxlen=REMEMBERED)
-        """The ids and charges of the last tasks whose end was told."""
+        """Ids and charges of the latest tasks that have a line for their end."""
 
     async def task_changed(self, task: Task) -> None:
-        """Write a line if a task was accepted or has ended; its new state has been written to the ledger."""
+        """Write a line if a task was accepted or has ended; called after the ledger has stored a task's new state."""
         if task.is_edit:
             return
         if not task.final and task.kie_id and task.id not in self._running:

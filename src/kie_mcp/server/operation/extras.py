@@ -1,4 +1,4 @@
-"""Name the missing extra of this package if a setting needs a library that is not installed."""
+"""Tell the operator which extra of this package to install if a setting needs a missing library."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from kie_mcp.errors import ConfigurationError
 
 @contextmanager
 def need_extra(extra: str, setting: str) -> Iterator[None]:
-    """Turn an ImportError in the `with` block, which imports the libraries of an extra, into an error for the operator.
+    """Replace an ImportError from the `with` block by an error that tells the operator which extra to install.
 
     Raises:
         ConfigurationError: When the extra is not installed.

@@ -1,7 +1,7 @@
 """The log: lines for people, or one JSON object per line for programs that collect logs.
 
-A JSON line has neither prompts nor the key. For an error, it has the type and the place in the code, but not the
-message, because messages may repeat texts of the caller.
+A JSON line contains neither prompts nor KIE keys. For an error, the line contains the type and the place in the code,
+but not the message, because a message may repeat texts of the caller.
 """
 
 import logging
@@ -21,11 +21,11 @@ TEXT = "kie-mcp: %(levelname)s: %(message)s"
 FIELDS = {"asctime": "time", "levelname": "level", "name": "logger", "message": "message"}
 """The attributes of a log record that each JSON line has, with their names in the line."""
 EVENTS = ("kie_mcp.tasks.services", "kie_mcp.server.operation.audit")
-"""Names of the loggers that log each new state of a task, and each paid call."""
+"""Names of the loggers whose INFO lines are logged: each new state of a task, and each paid call."""
 
 
 def set_up_log(settings: Settings) -> None:
-    """From now on, write the log of this process to stderr in the format that the settings name.
+    """Configure logging: the log of this process goes to stderr, in the format that the settings name.
 
     Raises:
         ConfigurationError: When the library for JSON is not installed.

@@ -1,4 +1,4 @@
-"""Metrics: numbers for Prometheus, on a port of their own, because they are not for callers of the server."""
+"""Metrics for Prometheus, on a separate port, because the metrics are not for callers of the server."""
 
 from time import perf_counter
 
@@ -15,14 +15,14 @@ from kie_mcp.server.selection import load_tool_list
 
 SETTING = "KIE_MCP_METRICS_PORT"
 OTHER_TOOL = "other"
-"""Name under which calls of tools that do not exist are counted, because callers may invent any number of names."""
+"""Label for calls of tools that do not exist; without it, invented names would create any number of labels."""
 
 
 class Metrics:
     """Counts what the server does: calls, requests to KIE, tasks, credits and KIE's callbacks."""
 
     def __init__(self) -> None:
-        """Make the counters; a process has one object of this class.
+        """Create the counters; a process has one object of this class.
 
         Raises:
             ConfigurationError: When the library for metrics is not installed.
@@ -78,7 +78,7 @@ class Metrics:
         self._requests.labels(seen.method, seen.path, str(seen.status)).observe(seen.seconds)
 
     def count_callback(self, status: int) -> None:
-        """Count a callback of KIE, which was answered with an HTTP status."""
+        """Count a callback from KIE by the HTTP status of the answer to it."""
         self._callbacks.labels(str(status)).inc()
 
     async def count_call(self, ctx: Context, call_next: CallNext) -> HandlerResult:

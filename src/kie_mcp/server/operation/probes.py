@@ -1,6 +1,7 @@
 """Probes for load balancers and container platforms: liveness and readiness.
 
-Anybody may send these requests, so an answer only names what does not work, and KIE is rarely asked.
+Probes need no authentication. Therefore, an answer contains only the names and results of the checks, and the result
+of the request to KIE is cached.
 """
 
 import os
@@ -19,11 +20,11 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.server.app import App
 
 CHECK_SECONDS = 3
-"""Seconds in which each check has to succeed."""
+"""Maximum seconds for each check; a check that takes longer has failed."""
 FRESH_SECONDS = 15
-"""Seconds for which KIE's answer to a check counts for later checks, too."""
+"""Seconds for which the result of a request to KIE is cached."""
 LEAST_BYTES = 200_000_000
-"""Free bytes on a disk below which new results may not be saved."""
+"""Minimum free bytes on a disk; with less, the disk may be too full for new results, so the check fails."""
 
 
 class Probes:
@@ -34,8 +35,8 @@ class Probes:
 
         Args:
             app: The app of the server.
-            open_ledger: Gives the ledger that the tenants have in common, if each has a key of its own for KIE, which
-                is then not asked; None if there are no tenants.
+            open_ledger: Returns the ledger that all tenants share; None if there are no tenants. With tenants, KIE is
+                not checked, because each tenant may have its own KIE key.
         """
         self._app = app
         self._open_ledger = open_ledger
@@ -88,12 +89,12 @@ class Probes:
     def _folders(self) -> Iterator[Path]:
         settings = self._app.settings
         yield settings.data_dir
-        # Without its bucket, a server still works: results are saved later.
+        # A bucket for results is not checked, because a server works without it: results are saved later.
         if settings.save and not settings.storage:
             yield settings.output_dir
 
 
 def _is_usable(folder: Path) -> bool:
-    """Return whether files can be written to a folder, or to the folder in which it will be made."""
+    """Return whether a folder, or its nearest existing parent folder, is writable and has enough free space."""
     place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     return os.access(place, os.W_OK | os.X_OK) and shutil.disk_usage(place).free >= LEAST_BYTES

@@ -1,7 +1,8 @@
-"""Traces: send the spans of this process to a collector of OpenTelemetry.
+"""Traces: send the spans of this process to an OpenTelemetry collector.
 
-The MCP SDK makes a span for each call, `kie/observation.py` one for each request to KIE, and the watcher one for saving
-the files; a task goes on in the context of its call, so all of them are one trace. No span has arguments or texts.
+The MCP SDK makes a span for each call, `kie/observation.py` makes a span for each request to KIE, and the watcher makes
+a span for saving the files. A task keeps the context of its call, so all these spans belong to one trace. No span
+contains arguments or texts.
 """
 
 from kie_mcp import __version__
@@ -9,7 +10,7 @@ from kie_mcp.server.operation.extras import need_extra
 
 
 def send_traces() -> None:
-    """Send the spans of this process, from now on, to the collector that the variables `OTEL_EXPORTER_OTLP_…` name.
+    """Start to send this process's spans to the collector that the variables `OTEL_EXPORTER_OTLP_…` name.
 
     Raises:
         ConfigurationError: When the libraries for traces are not installed.
@@ -21,7 +22,7 @@ def send_traces() -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    # The variable OTEL_SERVICE_NAME replaces the name.
+    # The environment variable OTEL_SERVICE_NAME overrides this service name.
     resource = Resource({"service.name": "kie-mcp", "service.version": __version__}).merge(Resource.create())
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

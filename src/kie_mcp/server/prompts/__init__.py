@@ -1,1 +1,1 @@
-"""The prompts, what they tell the agent, and completions of their arguments."""
+"""The MCP prompts: their handlers, their texts for the agent, and completions of their arguments."""

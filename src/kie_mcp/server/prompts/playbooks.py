@@ -16,7 +16,7 @@ LONGEST = 4000
 """Maximum characters of an argument's value in the text of a prompt; longer values are cut."""
 LONGEST_PROBLEM = 200
 """Maximum characters of an error text that explains why an argument is wrong."""
-# These characters are escaped here, because `json.dumps` does not escape them and some programs end a line at them.
+# `json.dumps` does not escape these characters, but some programs treat them as line ends, so they are escaped here.
 LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x7f\x85\u2028\u2029"}
 
 Ratio = Literal["16:9", "9:16", "1:1"]
@@ -42,7 +42,7 @@ class ToolUse:
     arguments: tuple[str, ...]
 
     def describe(self, tools: Collection[str]) -> str:
-        """Describe the call for the agent: this tool, or run_model if this tool is not among the server's `tools`."""
+        """Describe the call for the agent; if the server does not list this tool in `tools`, name run_model instead."""
         names = ", ".join(self.arguments)
         return f"{self.tool} ({names})" if self.tool in tools else f"run_model (model {self.model}; input: {names})"
 
@@ -60,7 +60,7 @@ GEMINI_SPEECH = ToolUse("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt
 TOOL_USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
 
 EDIT_FREE = "edit_media, which is free,"
-"""How the steps name the tool that makes the film on this machine; every size lists it."""
+"""Words for the tool `edit_media` in the steps; the steps name no substitute, because every server lists this tool."""
 
 ASK_FIRST = (
     "Add up what the steps below will cost: describe_model tells the price of each model, get_credits the balance. "
@@ -76,7 +76,7 @@ with wait_seconds, until it has ended.
 
 
 class Playbook(BaseModel):
-    """One prompt: its fields are the prompt's arguments, its steps the instructions for the agent."""
+    """One prompt: its fields are the prompt's arguments, and its steps are the instructions for the agent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -144,7 +144,7 @@ class Storyboard(Playbook):
     model: str = Field("", description="The id of a video model that takes a first frame.")
 
     def steps(self, tools: Collection[str]) -> Iterator[str]:
-        """Scenes, pictures, then one video call each."""
+        """Yield the steps: write scenes, draw a picture and make a video of each scene, and join the videos."""
         yield (
             f"Write {self.scenes} scenes from idea. Each has a picture (who, where, light) and a movement (what "
             "happens, how the camera moves). Describe a figure in the same words in every scene. Show them to the user."
@@ -178,7 +178,7 @@ class GhibliPortrait(Playbook):
     )
 
     def steps(self, tools: Collection[str]) -> Iterator[str]:
-        """One picture, more only when the user asks for more."""
+        """Yield the steps: make one picture, and another one only if the user asks for it."""
         style = (
             ""
             if GHIBLI.tool in tools
@@ -208,7 +208,7 @@ class ProductAd(Playbook):
     voice: Voice = "Rachel"
 
     def steps(self, tools: Collection[str]) -> Iterator[str]:
-        """Idea, picture, video, voice."""
+        """Yield the steps: write a scene, make a picture, a video and a spoken line, and join them."""
         yield (
             "Write one scene that shows the product, how the camera moves in 5 seconds, and a line of at most 15 words "
             "for a voice. Claim nothing that product does not say. Show it to the user."
@@ -245,7 +245,7 @@ class MusicVideo(Playbook):
     aspect_ratio: Ratio = Field("16:9", description="Of the filmed scenes.")
 
     def steps(self, tools: Collection[str]) -> Iterator[str]:
-        """Song, video, cover, and scenes if wanted."""
+        """Yield the steps: make a song, its video and its covers, and film scenes if `clips` is not 0."""
         yield ASK_FIRST
         if self.song:
             yield "The song is there: ask get_task how it is, and take task:<id>#<n> of it below."
@@ -279,7 +279,7 @@ class NarratedSlides(Playbook):
     aspect_ratio: Ratio = "16:9"
 
     def steps(self, tools: Collection[str]) -> Iterator[str]:
-        """Outline, pictures, recordings."""
+        """Yield the steps: write the slides, make a picture and a recording for each slide, and join them."""
         yield (
             f"Write {self.slides} slides in the language of topic. Each has a title, a picture in one sentence and a "
             "text to speak of 40 to 70 words. Give all pictures one style. Show them to the user."

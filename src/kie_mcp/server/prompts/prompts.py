@@ -23,7 +23,7 @@ async def list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPro
 
 
 async def get_prompt(context: Context, params: GetPromptRequestParams) -> GetPromptResult:
-    """Answer prompts/get with the text of a playbook, in which the given arguments replace the placeholders."""
+    """Answer prompts/get with the text of a playbook, which is built from the given arguments."""
     from kie_mcp.server.prompts import playbooks
 
     app = context.lifespan_context

@@ -1,1 +1,1 @@
-"""The tools that run no particular model (one module for each, or for a small group), and the list of all tools."""
+"""The tools that belong to no family of models, one or a few in each module, and the list of all tools."""

@@ -69,7 +69,7 @@ async def _build_orders(app: App, arguments: CompareModels) -> list[Order]:
     """Build one order for each model that the arguments name.
 
     Raises:
-        InvalidCall: When a model does not exist, does not take these fields, or is named twice.
+        InvalidCall: When a model does not exist, does not accept these fields, or is named twice.
     """
     fields = {**arguments.input, "prompt": arguments.prompt}
     orders: dict[tuple[str, str], Order] = {}
@@ -104,7 +104,7 @@ def _check_cap(orders: Sequence[Order], costs: Sequence[Cost], max_credits: floa
 
 
 async def _check_health(app: App, call: ToolCall, orders: Sequence[Order]) -> dict[str, KieMcpError]:
-    """Check the success rate of each order's model; return, for each order id with a failing model, the error."""
+    """Check the success rate of each order's model, and return the errors of failing models by order id."""
     checked = await _run_each(lambda order: check_health(app, call, order), orders)
     return {id_: error for id_, error in checked.items() if isinstance(error, KieMcpError)}
 
@@ -112,7 +112,7 @@ async def _check_health(app: App, call: ToolCall, orders: Sequence[Order]) -> di
 async def _run_each(
     run: Callable[[Order], Awaitable[Outcome]], orders: Sequence[Order]
 ) -> dict[str, Outcome | KieMcpError]:
-    """Call `run` with each order, all at the same time; return, for each order id, the result or the error."""
+    """Call `run` with all orders concurrently, and return each order's result or error by order id."""
     outcomes: dict[str, Outcome | KieMcpError] = {}
 
     async def run_one(order: Order) -> None:

@@ -64,7 +64,7 @@ def build_quote_result(
 
     Args:
         orders: One order for each model.
-        costs: The cost of each order, in the order of `orders`.
+        costs: The cost of each order, in the sequence of `orders`.
         max_credits: The most credits that the caller allows for all orders together.
         balance: The account's balance in credits.
     """
@@ -97,8 +97,8 @@ async def build_comparison_result(
     Args:
         app: The running server, whose clock and settings are used.
         orders: One order for each model.
-        outcomes: For each order, in the order of `orders`, its task, or the error because of which no task started.
-        limits: The largest picture that the client gets.
+        outcomes: For each order, in the sequence of `orders`, its task, or the error that prevented a task.
+        limits: The maximum size of the picture.
     """
     now, storage = app.clock.time(), (await app.runner()).storage
     rows = [

@@ -15,7 +15,7 @@ from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.spend_report import DAY, format_line, report
 
 MAX_REPORT_BYTES = 7000
-"""Maximum number of bytes of all rows of a spending report, for its JSON and for its text."""
+"""Maximum number of bytes of all rows of a spending report, as JSON and as text."""
 RARE_FIGURES = {"expired", "expired_charged", "failed_unknown", "refused"}
 """Keys of numbers that a row of a spending report has only if the number is not 0."""
 LONGEST_NAME = 60

@@ -34,7 +34,7 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
 
 
 async def warm_up() -> None:
-    """Do what the first tool call would do otherwise: import the tools, and build the schemas of the usual ones."""
+    """Import the tools, and build the schemas of the standard tools, so that the first tool call is faster."""
     await anyio.to_thread.run_sync(_import_tools)
     from kie_mcp.catalog.registry import STANDARD
 

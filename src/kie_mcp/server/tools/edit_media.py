@@ -21,7 +21,7 @@ RARE = frozenset(
     | {f"sounds.{name}" for name in ("start", "end", "volume", "fade_in", "fade_out", "loop")}
     | {"texts.place"}
 )
-"""Arguments that tools/list leaves out, because every listed one takes room in a client's context."""
+"""Names of rarely used arguments, which tools/list leaves out to save room in a client's context."""
 
 
 class EditMedia(Timeline):
@@ -31,7 +31,7 @@ class EditMedia(Timeline):
 
 
 async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallToolResult:
-    """Start the edit, and wait for it as long as the call may; if the client cancels the call, the edit is stopped.
+    """Start an edit, and wait for it until the call's time limit; if the client cancels the call, stop the edit.
 
     Raises:
         InvalidCall: When the timeline does not fit the sources.

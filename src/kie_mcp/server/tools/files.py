@@ -18,7 +18,7 @@ LINK_MINUTES = 20
 
 
 Reference = Annotated[str, BeforeValidator(unpack_block)]
-"""A text that names a file; some clients send a content block in its place."""
+"""A text that names a file; if a client sends a content block instead, the file's reference is taken from the block."""
 
 
 class UploadFile(Arguments):
@@ -34,7 +34,7 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
     """Upload one file to KIE, and return a result with its public URL, its resource URI and the time when they expire.
 
     Raises:
-        NotAllowed: When the caller may only look.
+        NotAllowed: When the caller may only read.
         InvalidCall: When the call does not name exactly one file.
     """
     check_permission()

@@ -1,4 +1,4 @@
-"""The argument `input_json`, for hosts whose model cannot write an object of any fields."""
+"""The argument `input_json`, for hosts whose language model cannot write an object with undeclared fields."""
 
 from typing import Any
 
@@ -9,9 +9,10 @@ from kie_mcp.catalog.arguments import Options
 
 
 class FreeInput(Options):
-    """Base class of the arguments of tools that take an object of any fields, `input`.
+    """Base class of the arguments of tools with an object `input`; it also accepts this object as text in `input_json`.
 
-    CrewAI 1.15.30 and the strict schemas of LangChain close such an object, so that a model can only write `{}`.
+    CrewAI 1.15.30 and the strict schemas of LangChain allow no undeclared fields in an object. Their language model can
+    therefore only write `{}` as `input`, but it can write the fields as JSON into `input_json`.
     """
 
     input_json: str = Field("", description="input as JSON, if it must be empty.")

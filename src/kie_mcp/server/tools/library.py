@@ -22,7 +22,7 @@ from kie_mcp.text import one_line, shorten
 PAGE_SIZE = 20
 """Maximum number of tasks on one page."""
 MAX_PAGE_BYTES = 5_600
-"""Maximum number of bytes of one page, for its JSON and for its text."""
+"""Maximum number of bytes of one page, as JSON and as text."""
 MAX_FILES = 4
 """Maximum number of result files that the row of a task lists; `get_task` lists all files of a task."""
 LONGEST_PROMPT = 100
@@ -67,10 +67,10 @@ async def find_made(
 
     Args:
         ledger: The ledger.
-        arguments: What to look for.
-        limit: Largest number of tasks.
-        marked: Only tasks that have each of these marks.
-        unmarked: Only tasks that have none of these marks.
+        arguments: The conditions of the search.
+        limit: Maximum number of tasks.
+        marked: Marks that each returned task must have.
+        unmarked: Marks that no returned task may have.
 
     Raises:
         InvalidCall: When a date or the cursor cannot be read.

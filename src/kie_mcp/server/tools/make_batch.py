@@ -25,7 +25,7 @@ from kie_mcp.tasks.batch import Batch
 from kie_mcp.tasks.order import Order
 
 MOST_ITEMS = 50
-"""The most items of one batch."""
+"""Maximum number of items in one batch."""
 
 Wish = Mapping[str, Any]
 """One item as the caller wrote it: `{tool, input}` or `{model, input}`."""
@@ -57,8 +57,8 @@ async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallTool
     """Check and price all items, ask for confirmation once, start items while the budget lasts, and return one task.
 
     Raises:
-        InvalidCall: When an item is wrong; the error names each one, and nothing is sent.
-        CapReached: When the budget is too small for any of the items.
+        InvalidCall: When items are wrong; the error names each wrong item, and nothing is sent.
+        CapReached: When the budget is too small for even the cheapest item.
     """
     runner = await app.runner()
     orders = await _read_orders(app, arguments)
@@ -88,10 +88,10 @@ async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallTool
 
 
 async def _read_orders(app: App, arguments: MakeBatch) -> list[Order]:
-    """Return the order of each item; equal items become variations of one call, so that each is a task.
+    """Return the order of each item; equal items become variations of one call, so that each item gets its own task.
 
     Raises:
-        InvalidCall: When items are wrong; the error names each of them.
+        InvalidCall: When items are wrong; the error names each wrong item.
     """
     if arguments.retry:
         return await _read_missing(app, arguments.retry)
@@ -126,7 +126,8 @@ async def _build_order(app: App, wish: Wish) -> Order:
     """Build the order of one item.
 
     Raises:
-        InvalidCall: When the item names no model or tool, its input is wrong, or it has a file as text.
+        InvalidCall: When the item names no model or tool, or a model without a tool of its own; when its input is wrong
+            or contains a data URI.
     """
     given, tool, model = wish.get("input"), wish.get("tool", ""), wish.get("model", "")
     unknown = sorted(wish.keys() - {"tool", "model", "input"})
@@ -150,7 +151,7 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
     """Return the orders of a batch's items that have no result.
 
     Raises:
-        InvalidCall: When there is no such batch, it still runs, or nothing is missing.
+        InvalidCall: When there is no such batch, the batch still runs, or all its items have a result.
     """
     task = await (await app.runner()).get(id_)
     if not task.is_batch:
@@ -164,7 +165,7 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
 
 
 def _check_budget(batch: Batch) -> None:
-    """Raise `CapReached` if the budget of a batch is too small for each of its items."""
+    """Raise `CapReached` if the budget of a batch is too small for even its cheapest item."""
     if not any(batch.has_room(item) for item in batch.items):
         raise CapReached(
             f"The cheapest item may cost {format_credits(min(item.reserved for item in batch.items))}, and max_credits "

@@ -36,7 +36,7 @@ class FindModels(Arguments):
 async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:
     """Find models by words, kind, mode and price, and return a result with one page of them; legacy models come last.
 
-    The note names tools without a model where the words are about their work, such as joining clips.
+    If the words describe the work of a tool without a model, such as joining clips, the result's note names this tool.
 
     The search covers the built-in models and the other models in KIE's list. If the call limits the price, only
     built-in models are found, because the price of other models is not known as a number. If no built-in model matches
@@ -45,7 +45,8 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     offered = await live_models.fetch_offered_models(app)
     rows, note = _search(arguments, offered)
     if not rows and arguments.words:
-        # Some hosts make all arguments required. The agent then has to name a kind, mode and price, perhaps wrong ones.
+        # The search is repeated by words alone, because some hosts make all arguments required, so that the agent has
+        # to give a kind, mode and price, which may be wrong.
         rows, note = _search(FindModels(words=arguments.words), offered)
         note = f"{WITHOUT_LIMITS} {note}".rstrip() if rows else note
     pages = math.ceil(len(rows) / PAGE_SIZE)
@@ -64,7 +65,7 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
 
 
 def _search(arguments: FindModels, offered: live_models.OfferedModels) -> tuple[list[dict[str, str]], str]:
-    """Return a row for each model that the arguments fit, and a note that says how they were found."""
+    """Return a row for each model that matches the arguments, and a note that says how the models were found."""
     found = search.find_models(
         arguments.words, kind=arguments.kind, mode=arguments.mode, max_credits=arguments.max_credits
     )
@@ -85,7 +86,7 @@ def _search(arguments: FindModels, offered: live_models.OfferedModels) -> tuple[
 
 
 def _format_price(row: Mapping[str, str]) -> str:
-    """Return the price of a listed model as text: credits and US dollars, or KIE's price text if it is not built in."""
+    """Return a model's price as text: credits and US dollars, or KIE's price text if the model is not built in."""
     worth = f" ({row['usd']})" if "usd" in row else ""
     return row["credits"] if row["tool"] == live_models.RUN_MODEL_TOOL else f"{row['credits']} credits{worth}"
 

@@ -27,7 +27,7 @@ def build_page_result(answer: dict[str, Any], lines: Sequence[str], last: Task |
 
 
 def format_cursor(last: Task) -> str:
-    """Return the cursor of the page after the one whose last task this is."""
+    """Return the cursor of the next page; `last` is the last task of the current page."""
     return f"{last.created!r}:{last.id}"
 
 

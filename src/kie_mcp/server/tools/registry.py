@@ -32,4 +32,4 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 UNLISTED: tuple[Tool, ...] = (FIND_VOICES,)
-"""Utilities that only the size `all` lists, because every listed tool takes room; answers name them where they help."""
+"""Utilities that only the set `all` lists, to save room in a client's context; answers name them if they are useful."""

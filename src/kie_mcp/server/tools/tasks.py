@@ -30,9 +30,9 @@ class GetTask(Arguments):
 async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResult:
     """Wait up to `wait_seconds` until all named tasks have ended, and return a result that describes the tasks.
 
-    With `first`, it waits only until one of them has ended.
+    If `first` is true, wait only until one of the tasks has ended.
 
-    If the client would give the call up earlier, the call waits for less time. If only some of the ids are wrong, the
+    If the client would stop waiting earlier, the call waits for less time. If only some of the ids are wrong, the
     result has an error for each wrong id beside the descriptions of the other tasks.
 
     Raises:

@@ -35,9 +35,9 @@ class Tool:
     read_only: bool = True
     """True if the tool changes nothing and spends no credits (`readOnlyHint` in MCP)."""
     open_world: bool = True
-    """True if the tool sends requests to KIE; False if it only reads local data (`openWorldHint` in MCP)."""
+    """True if the tool sends requests to KIE; False if it only uses local data (`openWorldHint` in MCP)."""
     unlisted: frozenset[str] = frozenset()
-    """Names of arguments that tools/list leaves out, such as `height` or `clips.zoom`; calls may have them."""
+    """Names of arguments that tools/list leaves out, such as `height` or `clips.zoom`; calls may still contain them."""
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:

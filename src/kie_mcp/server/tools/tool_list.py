@@ -26,23 +26,23 @@ TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json
 COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/tools.md docs/models.md docs/prices.md"
 
 BUDGETS = {"standard": 9_500, "compact": 2_400, "all": 19_500}
-"""Maximum tokens of a client's context that the list of tools of each size may take."""
+"""For each set of tools, the maximum number of tokens that the list of tools may take in a client's context."""
 MOST_TOOL_TOKENS = 600
-"""Maximum tokens of one tool."""
+"""Maximum tokens of the definition of one tool."""
 BYTES_PER_TOKEN = 3.8
-"""Bytes of the tool list that are one token to o200k_base, the tokenizer of OpenAI's models."""
+"""Average number of bytes per token of the tool list with o200k_base, the tokenizer of OpenAI's models."""
 
 NUMBERS = ("integer", "number")
 """The types of arguments for which there is no empty value."""
 
 LONGEST_CHOICE = 16
-"""The most choices that a tool's schema lists."""
+"""Maximum number of choices that a tool's schema lists; a longer list is replaced by a sentence with some choices."""
 
 
 ALWAYS_LOADED = frozenset({nano_banana.IMAGE.tool, "get_task", "find_models", live_models.RUN_MODEL_TOOL})
 """Names of the tools that Claude Code shows to its model from the start.
 
-It hides the other tools until its model searches for them.
+Claude Code hides all other tools until its model searches for them.
 """
 SPELLINGS = {
     "elevenlabs": "ElevenLabs",
@@ -56,7 +56,7 @@ SPELLINGS = {
     "wan3": "Wan 3",
     "wav": "WAV",
 }
-"""For each word in tools' names that needs more than a capital first letter in a title, its spelling there."""
+"""The spelling in titles of each word in tools' names for which a capital first letter is not enough."""
 
 
 def build_tools() -> list[dict[str, Any]]:
@@ -82,12 +82,12 @@ def build_sets() -> dict[str, list[str]]:
 
 
 def count_tokens(tool: dict[str, Any]) -> float:
-    """Estimate the tokens of a tool's definition by its size; `benchmarks.tokens` compares this with a tokenizer."""
+    """Estimate the tokens of a tool's definition from its bytes; `benchmarks.tokens` compares this with a tokenizer."""
     return len(_compact_json(tool).encode()) / BYTES_PER_TOKEN
 
 
 def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema in the form that takes the fewest tokens, without what its description or MCP says anyway.
+    """Return a schema in the form that takes the fewest tokens, without keywords that tell the agent nothing new.
 
     These are left out: limits that the description names, defaults, maximum lengths, patterns, and an empty list of
     required arguments. The keys are in the order for which tokenizers need the fewest tokens.
@@ -170,7 +170,7 @@ def _utility_tool(utility: Tool) -> dict[str, Any]:
 
 
 def _format_hints(*, read_only: bool, open_world: bool) -> dict[str, bool]:
-    """Return the hints that differ from MCP's defaults, which say that a tool changes, destroys and reaches out."""
+    """Return the hints that differ from MCP's defaults: a tool is not read-only, but destructive and open-world."""
     hints = {"readOnlyHint": True} if read_only else {"destructiveHint": False}
     return hints if open_world else hints | {"openWorldHint": False}
 
@@ -250,7 +250,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "models": format_models,
     "prices": price_list.format_prices,
 }
-"""Functions that generate blocks of documents, by the name in the comments around the block.
+"""Functions that generate the content of blocks in documents, by the name of the block.
 
 A block begins after `<!-- name: … -->` and ends before `<!-- /name -->`.
 """

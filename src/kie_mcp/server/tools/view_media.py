@@ -76,9 +76,9 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, 
 
     Args:
         app: The running server.
-        limits: The largest picture that the client gets.
-        ids: The tasks or results.
-        with_sources: Whether the results of earlier tasks that a task was made from stand before its own.
+        limits: The maximum size of the contact sheet.
+        ids: Ids of tasks, or references to single results.
+        with_sources: True to show, before the results of a task, the results of earlier tasks that the task used.
 
     Raises:
         InvalidCall: When a task or a result does not exist, or none of the results is saved.

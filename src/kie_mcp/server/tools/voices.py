@@ -24,7 +24,7 @@ class FindVoices(Arguments):
 
 
 async def run_find_voices(_: App, __: ToolCall, arguments: FindVoices) -> CallToolResult:
-    """Return a result with the voices that fit the words best, by tool; nothing is sent to KIE.
+    """Return a result with the voices that match the words best, grouped by tool; send nothing to KIE.
 
     Raises:
         InvalidCall: When the model has no list of voices.
@@ -51,7 +51,7 @@ def _describe(tool: str, voice: Voice) -> dict[str, str]:
 
 
 def _voices_by_tool(name: str) -> dict[str, tuple[Voice, ...]]:
-    """Return the voices of one model, or those of the first model of each tool, by tool.
+    """Return the voices of the named model or, without a name, of the first model of each tool; the keys are tools.
 
     Raises:
         InvalidCall: When the model has no list of voices.
