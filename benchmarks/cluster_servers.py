@@ -15,7 +15,7 @@ import httpx2
 from benchmarks.stdio import INHERITED
 from kie_mcp.server.http import PATH
 
-TOKEN = "a long random text"  # noqa: S105 - of servers on this machine that live for minutes
+TOKEN = "a long random text"  # noqa: S105 - a token of servers that run on this machine for some minutes
 START_SECONDS = 60
 KIE = """
 import sys
@@ -200,4 +200,4 @@ def _wait_for(happened: Callable[[], bool], log: Path) -> None:
         time.sleep(0.1)
 
 
-assert os.name == "posix", "The benchmark kills processes."  # noqa: S101 - for whoever starts it elsewhere
+assert os.name == "posix", "The benchmark kills processes."  # noqa: S101 - a clear error on Windows

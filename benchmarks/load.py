@@ -89,7 +89,7 @@ class HastyClock(Clock):
 
     async def run(self) -> None:
         """Move the clock, in an endless loop."""
-        # asyncio has no other way to tell whether a callback is ready to run.
+        # asyncio has no public way to see whether a callback is ready to run.
         ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # noqa: SLF001
         threads = anyio.to_thread.current_default_thread_limiter()
         while True:
@@ -227,7 +227,7 @@ async def measure(folder: Path) -> tuple[Load, Load, CountingKie]:
     sandbox = Sandbox(credits=1e9, seconds=DURATIONS[1], clock=clock.time)
     kie = CountingKie(sandbox.app, clock)
     async with run_server(folder, kie, clock) as runner:
-        # The first tasks create what all tasks share, so that it counts in both figures.
+        # A few tasks run first: they create what all tasks share, so that both measurements contain it.
         await runner.wait(await submit(runner, sandbox, range(TASKS, TASKS + SONGS)), 2 * DURATIONS[1])
         without = await measure_load(clock)
         tasks = await submit(runner, sandbox, range(TASKS))

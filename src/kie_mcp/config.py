@@ -132,8 +132,9 @@ class Settings(BaseSettings):
     oidc_audience: str = ""
     """Audience that access tokens must have; if empty, the URL of the MCP endpoint."""
     oidc_client_id: str = ""
+    """Id of this server at the OpenID provider."""
     oidc_client_secret: SecretStr | None = None
-    """Secret of this server at the provider; with id and secret, the server asks about tokens that are not signed."""
+    """Secret of this server at the provider, to check access tokens without signature and to log people in."""
     account_keys: Literal["operator", "person"] = "operator"
     """Whose KIE key pays for an account's calls: the operator's, or the person's own key, which is stored encrypted."""
     encryption_keys: SecretStr | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 OWN_FOLDER = "kie-mcp"
-"""Name of the folders that kie-mcp makes for itself; a folder with this name is made private also if it exists."""
+"""Name of the folders that kie-mcp makes for itself; a folder with this name is made private even if it exists."""
 
 # Some of these flags do not exist on Windows. O_NOFOLLOW refuses a link. With O_NONBLOCK, opening a named pipe does not
 # wait for another process.

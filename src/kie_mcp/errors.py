@@ -4,7 +4,7 @@
     * InvalidCall           the arguments are wrong; nothing was sent
     * CapReached            the task would cost more than the operator allows; nothing was sent
     * ConfirmationNeeded    a person has to agree to the cost first; nothing was sent
-    * NotAllowed            the caller may only read and start no tasks; nothing was sent
+    * NotAllowed            the caller has read-only access and may not start tasks; nothing was sent
     * ConfigurationError    the operator has to set something
     * ApiError              KIE answered with an error, or not at all
         * AuthError             the key is missing, wrong or not allowed
@@ -82,7 +82,7 @@ class ConfirmationNeeded(KieMcpError):
 
 
 class NotAllowed(KieMcpError):
-    """The caller may only read, and start no tasks; nothing was sent and nothing was charged."""
+    """The caller has read-only access, and may not start tasks; nothing was sent and nothing was charged."""
 
     category = "not_allowed"
 

@@ -27,7 +27,7 @@ class Lineage:
 
 
 async def trace_lineage(ledger: Ledger, task: Task) -> Lineage:
-    """Return a graph of the tasks from which a task was made, and of the tasks that were made from it."""
+    """Return a graph of the tasks from which a task was made and of those made from it, up to `FURTHEST` steps."""
     graph = Lineage({task.id: task}, {task.id: 0})
     for step in range(FURTHEST):
         for each in _at(graph, -step):
