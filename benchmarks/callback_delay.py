@@ -1,4 +1,4 @@
-"""How long it takes from the end of a task until its status is read, if KIE calls; measured in real time, over HTTP."""
+"""Measure the time from the end of a task to the status read that KIE's callback causes, in real time over HTTP."""
 
 import socket
 from pathlib import Path
@@ -19,11 +19,11 @@ from kie_mcp.tasks.order import Order
 TASKS = 30
 TASK_SECONDS = 2.5
 PAUSE_SECONDS = 0.55
-"""Seconds from one task to the next, so that neither creates nor reads wait for a slot in KIE's rate limits."""
+"""Seconds between two tasks; with this pause, no create request and no status read waits for KIE's rate limits."""
 
 
 async def measure_delays() -> list[float]:
-    """Return the delay of each of a few tasks, in seconds."""
+    """Run a few tasks, and return the delay of each, in seconds."""
     with TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
         settings = Settings(
             sandbox=True,
@@ -40,7 +40,7 @@ async def measure_delays() -> list[float]:
             group.start_soon(server.serve, [listener])
             group.start_soon(sandbox.callbacks.run, anyio.sleep)
             async with httpx2.AsyncClient() as http:
-                # It is answered when the server has started.
+                # This request is answered when the server has started.
                 await http.get(settings.public_url)
             delays = await _make_tasks(app, sandbox)
             server.should_exit = True

@@ -1,10 +1,11 @@
-"""Replicas of kie-mcp that are killed while many callers use them: `python -m benchmarks.cluster [--tasks 5000]`.
+"""Kill replicas of kie-mcp while many callers use them: `python -m benchmarks.cluster [--tasks 5000]`.
 
-Three servers on one PostgreSQL database, each a process of its own, are called by 200 callers at once. One after the
-other is killed and started again, and the database is restarted once in the middle, as after a power failure. In the
-end, what KIE accepted is held against the ledger and against what the callers were told. Then single calls, and many at
-once, are compared with a server of the SDK that has one tool, in the same run. Where each caller can have a KIE key of
-its own, each has one; otherwise all share one, which KIE lets make two tasks a second. PostgreSQL has to be installed.
+200 callers use three server processes with one PostgreSQL database at once. The replicas are killed and started again
+one after the other, and the database is restarted once, as after a power failure. At the end, the tasks that KIE
+accepted are compared with the ledger and with the answers to the callers. Then the time of single calls and the
+throughput are compared with a minimal server of the SDK that has one tool. If this kie-mcp supports keys of callers,
+each caller has its own KIE key. Otherwise, all callers share one key, with which KIE allows two tasks a second.
+PostgreSQL has to be installed.
 """
 
 import argparse
@@ -36,11 +37,11 @@ from support.postgresql import NOT_INSTALLED, PostgresqlServer, find_programs
 
 DATABASE, SMALLEST = "cluster", "one_replica"
 FOREIGN_READS = 2
-"""Other callers of whose tasks each caller tries to read one."""
+"""Number of other callers for each caller; it tries to read one task of each of them, which must fail."""
 DOWN_SECONDS = 2.0
 TELL_SECONDS = 10
 MOST_AT_ONCE = 16
-"""Calls at once while throughput is measured."""
+"""Number of simultaneous calls while throughput is measured."""
 GOAL_SHARE = 0.6
 GOAL_KILOBYTES = 12.0
 WITH_KEYS = "caller_keys" in Settings.model_fields
@@ -55,7 +56,7 @@ Row = list[str]
 
 @dataclass(frozen=True)
 class Reckoning:
-    """How it came out."""
+    """The result of the comparison, as numbers of tasks."""
 
     accepted: int
     unknown: int
@@ -95,7 +96,7 @@ async def break_things(replicas: Sequence[Process], database: PostgresqlServer, 
 
 
 async def tell_progress(record: Record, tasks: int) -> None:
-    """Tell now and then how many tasks have ended."""
+    """Print from time to time how many tasks have ended."""
     while True:
         await anyio.sleep(TELL_SECONDS)
         print(f"{len(record.ended):,} of {tasks:,} tasks have ended", file=sys.stderr, flush=True)
@@ -120,7 +121,7 @@ async def use_cluster(
 
 
 def reckon(kie: Process, database: PostgresqlServer, record: Record) -> Reckoning:
-    """Hold what KIE accepted against the ledger and against what the callers were told."""
+    """Compare the tasks that KIE accepted with the ledger and with the answers to the callers."""
     accepted = httpx2.get(f"http://127.0.0.1:{kie.port}/benchmark/accepted", timeout=60).json()
     rows = database.select(DATABASE, "SELECT kie_id, state, arguments FROM tasks")
     known = {row["kie_id"] for row in rows if row["kie_id"]}
@@ -138,7 +139,7 @@ def _read_prompt(arguments: Any) -> str:
 
 
 async def measure_throughput(servers: Sequence[Process], tool: str, calls: int, **arguments: Any) -> float:
-    """Return how many calls a second some servers answer together."""
+    """Return the number of calls a second that the servers answer together."""
     begun = iter(range(calls))
 
     async def call(number: int) -> None:
@@ -154,7 +155,7 @@ async def measure_throughput(servers: Sequence[Process], tool: str, calls: int, 
 
 
 async def measure_single(server: Process, tool: str, calls: int, **arguments: Any) -> list[float]:
-    """Return the seconds of calls that are made one after the other."""
+    """Make calls one after the other, and return the seconds of each."""
     taken = []
     async with httpx2.AsyncClient(headers=PLAIN, timeout=60) as http:
         for _ in range(calls):
@@ -165,7 +166,7 @@ async def measure_single(server: Process, tool: str, calls: int, **arguments: An
 
 
 async def compare(replicas: Sequence[Process], bare: Process, calls: int) -> tuple[list[Row], float]:
-    """Return rows about cheap calls beside the bare server, and the lowest share of its throughput."""
+    """Compare cheap calls with the bare server; return table rows, and the lowest share of its throughput."""
     async with httpx2.AsyncClient(headers=PLAIN, timeout=60) as http:
         made = await call_tool(http, replicas[0].url, "nano_banana_image", prompt="a heron at the end")
     cheap: dict[str, dict[str, Any]] = {
@@ -195,7 +196,7 @@ async def compare(replicas: Sequence[Process], bare: Process, calls: int) -> tup
 
 
 def measure_memory(folder: Path, kie: Process, database: str, count: int) -> float:
-    """Return the kilobytes that a server takes for each running task that it takes over."""
+    """Return the kilobytes of memory that a server needs for each running task that it takes over."""
     figures = []
     for tasks in (0, count):
         if tasks:

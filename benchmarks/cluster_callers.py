@@ -1,4 +1,4 @@
-"""The callers of the cluster benchmark: each makes tasks and follows them, whatever happens to the servers."""
+"""The callers of the cluster benchmark: each starts tasks and polls them to the end, even if servers are killed."""
 
 import itertools
 import json
@@ -26,20 +26,20 @@ Answer = dict[str, Any]
 
 @dataclass
 class Record:
-    """What all callers saw."""
+    """The results of all callers."""
 
     seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """For each kind of call, the seconds of each that was answered."""
+    """For each kind of call, the seconds of each call that was answered."""
     ended: dict[str, str] = field(default_factory=dict)
     """For each prompt, the state in which its task ended."""
     repeated: Counter[str] = field(default_factory=Counter)
-    """How often a call was made again because a server was gone or could not work, by why."""
+    """For each reason, such as a killed server, how often a call was repeated."""
     foreign: int = 0
-    """Tasks of other callers that a caller could read."""
+    """Number of reads of another caller's task that wrongly succeeded."""
 
 
 class Caller:
-    """One caller, with a key of its own if the server takes such keys."""
+    """One caller, with its own KIE key if the server supports keys of callers."""
 
     def __init__(self, name: str, replicas: Sequence[Process], record: Record, *, with_key: bool) -> None:
         key = {"X-KIE-Key": f"key-of-the-benchmark-{name}"} if with_key else {}
@@ -49,11 +49,11 @@ class Caller:
         self.made: list[str] = []
 
     async def make_all(self, count: int, others: Sequence["Caller"]) -> None:
-        """Make tasks, one after the other, and follow each to its end.
+        """Start tasks one after the other, and poll each to its end.
 
         Args:
             count: Number of tasks.
-            others: Callers of whose tasks this one must see nothing.
+            others: Other callers, whose tasks this caller must not be able to read.
         """
         async with httpx2.AsyncClient(headers=self._headers, timeout=30) as http:
             for number in range(count):
@@ -66,7 +66,7 @@ class Caller:
                         self._record.foreign += "model" in seen
 
     async def _make(self, http: httpx2.AsyncClient, prompt: str) -> str:
-        """Make a task and follow it to its end; call again where the answer says that this costs nothing twice."""
+        """Start a task and poll it to its end; start it again if the answer says that this cannot cost twice."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             made = await self._call(http, "create", "nano_banana_image", prompt=prompt)
@@ -87,7 +87,7 @@ class Caller:
         return found
 
     async def _call(self, http: httpx2.AsyncClient, kind: str, tool: str, **arguments: Any) -> Answer:
-        """Call a tool at one replica after the other, until one answers that it could work."""
+        """Call a tool at one replica after the other, until one gives a useful answer."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             began = time.perf_counter()
@@ -98,7 +98,7 @@ class Caller:
             else:
                 error_of = answer.get("error", {})
                 cannot_work = error_of.get("retryable") or error_of.get("category") in ("internal", "configuration")
-                # What tells of a task is an answer, however that task ended.
+                # An answer about a task is always useful, even if that task failed.
                 if cannot_work and "model" not in answer and error_of.get("billed") is False:
                     self._record.repeated[error_of.get("category", "")] += 1
                 else:
@@ -109,10 +109,10 @@ class Caller:
 
 
 async def call_tool(http: httpx2.AsyncClient, url: str, tool: str, **arguments: Any) -> Answer:
-    """Call a tool by one request, as a client of a stateless server does, and return the structured answer.
+    """Call a tool with one HTTP request, without a session, and return the structured answer.
 
     Raises:
-        httpx2.HTTPError: When the server does not answer, or with an error of HTTP.
+        httpx2.HTTPError: When the server does not answer, or answers with an HTTP error.
     """
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
     response = await http.post(url, json=body)

@@ -1,4 +1,4 @@
-"""The processes of the cluster benchmark: a KIE for many keys, replicas of kie-mcp, and a bare server of the SDK."""
+"""The processes of the cluster benchmark: a fake KIE for many keys, replicas of kie-mcp, and a bare SDK server."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import httpx2
 from benchmarks.stdio import INHERITED
 from kie_mcp.server.http import PATH
 
-TOKEN = "a long random text"  # noqa: S105 - of servers on this machine that live for minutes
+TOKEN = "a long random text"  # noqa: S105 - a token of servers that run on this machine for some minutes
 START_SECONDS = 60
 KIE = """
 import sys
@@ -56,16 +56,16 @@ uvicorn.run(server.streamable_http_app(stateless_http=True), port=int(sys.argv[1
 
 
 class Process:
-    """A program that serves on a port, and may be killed and started again there."""
+    """A server program on one port, which can be killed and started again on the same port."""
 
     def __init__(self, command: list[str], settings: Mapping[str, str], port: int, log: Path) -> None:
         """Start the program.
 
         Args:
             command: The program and its arguments.
-            settings: Its environment variables.
-            port: The port at which it serves.
-            log: The file for what it prints.
+            settings: Further environment variables of the program.
+            port: The port on which the program listens.
+            log: The file to which the output of the program is appended.
         """
         self._command, self._settings, self._log = command, settings, log
         self.port = port
@@ -73,7 +73,7 @@ class Process:
 
     @property
     def url(self) -> str:
-        """The address of MCP."""
+        """URL of the program's MCP endpoint."""
         return f"http://127.0.0.1:{self.port}{PATH}"
 
     def start(self) -> None:
@@ -89,12 +89,12 @@ class Process:
         self.process.wait()
 
     def measure_kilobytes(self) -> float:
-        """Return the memory that the program has."""
+        """Return the resident memory of the program, in kilobytes."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
     def wait_until_open(self) -> None:
-        """Wait until the port takes connections.
+        """Wait until the port accepts connections.
 
         Raises:
             TimeoutError: When the program does not start.
@@ -132,7 +132,7 @@ def find_port() -> int:
 
 @contextmanager
 def run_kie(folder: Path, seconds: float) -> Iterator[Process]:
-    """Run a KIE that takes every key; a task takes some seconds."""
+    """Run a fake KIE that accepts every key; `seconds` is the duration of each task."""
     port = find_port()
     with run_process([sys.executable, "-c", KIE, str(port), str(seconds)], {}, port, folder / "kie.log") as kie:
         kie.wait_until_open()
@@ -141,7 +141,7 @@ def run_kie(folder: Path, seconds: float) -> Iterator[Process]:
 
 @contextmanager
 def run_bare(folder: Path) -> Iterator[Process]:
-    """Run a server of the SDK with one tool."""
+    """Run a server of the MCP SDK with one tool, to compare kie-mcp with it."""
     port = find_port()
     with run_process([sys.executable, "-c", BARE, str(port)], {}, port, folder / "bare.log") as bare:
         bare.wait_until_open()
@@ -150,13 +150,13 @@ def run_bare(folder: Path) -> Iterator[Process]:
 
 @contextmanager
 def run_replica(folder: Path, kie: Process, database: str, *, with_keys: bool) -> Iterator[Process]:
-    """Run a replica.
+    """Run a replica of kie-mcp.
 
     Args:
-        folder: The folder for its files.
-        kie: Its KIE.
-        database: URL of its database.
-        with_keys: Whether each caller has a key of its own.
+        folder: The folder for the replica's files.
+        kie: The fake KIE that the replica uses.
+        database: URL of the database with the ledger.
+        with_keys: Whether each caller sends its own KIE key.
     """
     port = find_port()
     settings = {
@@ -166,7 +166,7 @@ def run_replica(folder: Path, kie: Process, database: str, *, with_keys: bool) -
         "KIE_MCP_DATABASE_URL": database,
         "KIE_MCP_DATA_DIR": str(folder / "data"),
         "KIE_MCP_HTTP_TOKEN": TOKEN,
-        # Files are what benchmarks.files measures.
+        # Results are not saved, because benchmarks.files measures files.
         "KIE_MCP_SAVE": "0",
         "KIE_MCP_WAIT_SECONDS": "0",
         "KIE_MCP_REPEAT_WINDOW": "86400",
@@ -200,4 +200,4 @@ def _wait_for(happened: Callable[[], bool], log: Path) -> None:
         time.sleep(0.1)
 
 
-assert os.name == "posix", "The benchmark kills processes."  # noqa: S101 - for whoever starts it elsewhere
+assert os.name == "posix", "The benchmark kills processes."  # noqa: S101 - a clear error on Windows

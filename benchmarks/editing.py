@@ -1,8 +1,8 @@
-"""Joining and encoding clips, beside ffmpeg itself: `python -m benchmarks.editing [--write docs/performance.md]`.
+"""Compare joining and encoding clips with plain ffmpeg: `python -m benchmarks.editing [--write docs/performance.md]`.
 
-Ten clips of 5 s, 1280 x 720, as models make them, and ten of 100 MB each are joined in the same rounds by kie-mcp, with
-all that it does about ffmpeg: reading the facts of the sources, the plan, the check of the result, and its place on
-disk. Beside it stand a plain copy of the files, and one ffmpeg command that encodes the same clips in the same way.
+kie-mcp joins ten clips of 5 s and 1280 x 720, as models make them, and ten clips of 100 MB each. The time includes all
+its own work: it reads the sources, makes the plan, checks the result, and moves it to its folder. Each round also
+measures a plain copy of the files, and one ffmpeg command that encodes the same clips in the same way.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from kie_mcp.tasks import partial_files
 CLIPS = 10
 USUAL_SECONDS, LARGE_SECONDS, LARGE_RATE = 5, 10, "80M"
 LEAST_GAIN, MOST_TO_COPY, MOST_TO_BARE = 5.0, 1.5, 1.15
-"""The goals: how much faster a join is than encoding, and how much longer it may take than a copy, or than ffmpeg."""
+"""The goals, as ratios: least gain of joining over encoding, most time of joining to a copy, of encoding to ffmpeg."""
 
 
 def make_clips(program: str, folder: Path, seconds: int, *options: str) -> list[Path]:
-    """Make one clip, and as many copies as are joined."""
+    """Make one clip, and copy it until there are `CLIPS` clips."""
     folder.mkdir()
     first = folder / "clip-0.mp4"
     picture = ("-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate=25:duration={seconds}")
@@ -45,7 +45,7 @@ def make_clips(program: str, folder: Path, seconds: int, *options: str) -> list[
 
 
 async def edit(clips: list[Path], folder: Path, **changes: Any) -> None:
-    """Join clips as the tool `edit_media` does, from the private folder to the file with its name."""
+    """Join clips as the tool `edit_media` does, up to the finished file with its name."""
     work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)
     await anyio.Path(work).mkdir()
@@ -72,7 +72,7 @@ def copy(clips: list[Path], folder: Path) -> None:
 
 
 def encode(program: str, clips: list[Path], folder: Path) -> None:
-    """Join and encode clips with one command."""
+    """Join and encode clips with one ffmpeg command, without kie-mcp."""
     target = folder / "bare.mp4"
     streams = "".join(f"[{number}:v][{number}:a]" for number, _ in enumerate(clips))
     inputs = [option for clip in clips for option in ("-i", str(clip))]
@@ -90,7 +90,7 @@ def measure(run: Callable[[], None]) -> float:
 
 
 def measure_rounds(program: str, folder: Path, rounds: int) -> dict[str, list[float]]:
-    """Return, for each kind of run, its seconds in every round; in a round, the kinds take turns."""
+    """Return, for each kind of run, the seconds of every round; each round runs every kind once."""
     usual = make_clips(program, folder / "usual", USUAL_SECONDS)
     rate = ("-preset", "ultrafast", "-b:v", LARGE_RATE, "-minrate", LARGE_RATE, "-maxrate", LARGE_RATE)
     large = make_clips(
@@ -111,7 +111,7 @@ def measure_rounds(program: str, folder: Path, rounds: int) -> dict[str, list[fl
 
 
 def compare(seconds: dict[str, list[float]], one: str, other: str) -> float:
-    """Return the median of the ratios of the rounds."""
+    """Return the ratio of the seconds of two kinds of run, as the median over all rounds."""
     return median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
 
 

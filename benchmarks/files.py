@@ -1,10 +1,10 @@
-"""Memory that large files take: `python -m benchmarks.files`, with `--beside PYTHON` for another build in the same run.
+"""Measure the memory that large files need: `python -m benchmarks.files [--beside PYTHON] [--write DOCUMENT]`.
 
-Each file, a picture of up to 40 MB, a clip of 2 GB or a long sound, is uploaded, given to a model, made by a model, and
-shown, by a server in a process of its own; some files have to be refused. Then six calls at once show the picture with
-the most pixels, and KIE gives an answer that is small only while it is compressed. The limits are those of the memory
-above that of the idle server, ffmpeg included. PYTHON is the interpreter of an environment with another build of
-kie-mcp, whose figures are printed and not judged. `--write docs/performance.md` writes the tables.
+The files are pictures of up to 40 MB, a clip of 2 GB and long sounds. A server process uploads each file, gives it to a
+model, saves it as a model's result, and shows it; the server has to refuse some files. Then six calls at once show the
+picture with the most pixels, and KIE sends a very large answer that gzip makes small. The limits apply to the memory
+above that of the idle server, including ffmpeg. PYTHON is the interpreter of an environment with another build of
+kie-mcp, which is measured for comparison. `--write docs/performance.md` writes the tables.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from benchmarks.measured_server import Call, Measured, MeasuredServer, ScriptedK
 from kie_mcp.media.ffmpeg import find_ffmpeg
 
 LIMIT, LIMIT_FOR_SIX = 250.0, 400.0
-"""Most memory above the idle server that passes for one call and for six calls at once, in megabytes."""
+"""Most megabytes above the idle server's memory that are allowed for one call, and for six calls at once."""
 CLIP_BYTES = 2_000_000_000
 PHOTO = 8064, 6048
 """Size of a phone's largest photo, in pixels: 48 megapixels."""
 BOMB_BYTES = 500_000_000
-"""Size of KIE's answer that is small only while it is compressed."""
+"""Size in bytes, without compression, of KIE's very large answer."""
 MOST_PIXELS = "9400x9400.png"
 SOUND = ("-f", "lavfi", "-i", "sine=sample_rate=44100:duration=3600")
 NOISE = ("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=25:duration=2,noise=alls=80:allf=t")
@@ -46,24 +46,24 @@ TOOLS = {
     "video": ("runway_aleph", "video", "veo_video"),
     "audio": ("elevenlabs_isolate", "audio", "elevenlabs_speech"),
 }
-"""For each medium: a tool and its argument for such a file, and a tool that makes one."""
+"""For each medium: a tool, its argument that takes a file of this medium, and a tool that makes such files."""
 STEPS = ("upload_file", "a model's input", "a model's result", "view_media")
 REFUSALS = {
     ("24-megapixels.webp", "view_media"): "takes 390 MB of memory to decode",
     ("an-hour.mp3", "a model's input"): "the model takes up to 10 MB",
     ("16384x8704.mp4", "view_media"): "frames of up to 36 megapixels are decoded here",
 }
-"""What the answer says, by file and step; all other steps have to succeed."""
+"""For each file and step that has to be refused, a part of the answer; all other steps have to succeed."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A file, and how a server handled it."""
+    """A row of the table: a file, and the measurements of its steps."""
 
     name: str
     megabytes: float
     runs: tuple[Measured, ...]
-    """One for each of `STEPS`."""
+    """The measurements, one for each of `STEPS`."""
 
     @property
     def memory(self) -> float:
@@ -79,7 +79,7 @@ class Row:
         return [self.name, f"{self.megabytes:,.1f}", *steps, f"{self.memory:.0f}", ratio, f"{seconds:.0f}"]
 
     def find_faults(self) -> Iterator[str]:
-        """Yield sentences about what is not as it should be."""
+        """Yield a sentence for each wrong outcome and each exceeded limit."""
         for step, run in zip(STEPS, self.runs, strict=True):
             expected, refusal = REFUSALS.get((self.name, step)), find_refusal(run)
             if bool(expected) != bool(refusal) or (expected and expected not in refusal):
@@ -89,13 +89,13 @@ class Row:
 
 
 def find_refusal(run: Measured) -> str:
-    """Return the text of the last answer if it is an error or tells of a failed task; empty for a success."""
+    """Return the text of the last answer if it is an error or reports a failed task; empty after a success."""
     answer = run.answers[-1]
     return run.text if answer.get("isError") or read_task(run).get("status", "succeeded") != "succeeded" else ""
 
 
 def read_task(run: Measured) -> dict[str, Any]:
-    """Return what the last answer says about its task; empty if it is about none."""
+    """Return the fields of the task in the last answer; empty if the answer is not about a task."""
     task: dict[str, Any] = run.answers[-1].get("structuredContent") or {}
     return task if "task_id" in task else {}
 
@@ -139,7 +139,7 @@ def make_clips_and_sounds(folder: Path, ffmpeg: str) -> None:
 
 
 def name_medium(path: Path) -> str:
-    """Return the medium of one of the files."""
+    """Return the medium of a file by its extension: `image`, `video` or `audio`."""
     return {".mp4": "video", ".mkv": "video", ".mp3": "audio", ".wav": "audio"}.get(path.suffix, "image")
 
 
@@ -153,7 +153,7 @@ def measure_task(server: MeasuredServer, call: Call) -> Measured:
 
 
 def is_unfinished(run: Measured) -> bool:
-    """Tell whether the task of the last answer still runs, or has files that are not saved yet."""
+    """Return True if the task of the last answer still runs, or has files that are not saved yet."""
     task = read_task(run)
     if task.get("status") == "succeeded":
         return not all("path" in each for each in task.get("media", ()))
@@ -161,7 +161,7 @@ def is_unfinished(run: Measured) -> bool:
 
 
 def measure_file(server: MeasuredServer, kie: ScriptedKie, path: Path) -> Row:
-    """Let a server handle a file in all ways."""
+    """Measure all steps of `STEPS` with one file."""
     tool, argument, maker = TOOLS[name_medium(path)]
     given: dict[str, object] = {argument: [str(path)] if argument == "images" else str(path)}
     if name_medium(path) != "audio":
@@ -175,7 +175,7 @@ def measure_file(server: MeasuredServer, kie: ScriptedKie, path: Path) -> Row:
 
 
 def measure_crowds(server: MeasuredServer, kie: ScriptedKie, path: Path) -> dict[str, tuple[Measured, float]]:
-    """Return the runs that are about more than one file, each with the limit of its memory, by what they are about."""
+    """Measure six simultaneous calls and a very large answer of KIE; return each measurement with its memory limit."""
     kie.result = path
     made = measure_task(server, (TOOLS["image"][2], {"prompt": "many look at it"}))
     view = ("view_media", {"task_id": read_task(made).get("task_id", "")})
@@ -190,8 +190,8 @@ def measure_crowds(server: MeasuredServer, kie: ScriptedKie, path: Path) -> dict
 
 
 def measure_build(python: str, files: list[Path]) -> tuple[str, list[str]]:
-    """Measure everything with one build; return tables, and sentences about what is not as it should be."""
-    # An older build has no such setting, and refuses settings that it does not know.
+    """Measure everything with one build; return the tables, and a sentence for each fault."""
+    # An older build does not have this setting, and refuses unknown settings.
     without = () if python == sys.executable else ("env", "-u", "KIE_MCP_CONFIRM_HOURLY")
     kie, command = ScriptedKie(), (*without, python, "-m", "kie_mcp")
     with (

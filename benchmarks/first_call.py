@@ -1,10 +1,10 @@
-"""From a tool call to its create request at KIE: `python -m benchmarks.first_call [--write DOCUMENT] [PYTHON]`.
+"""Measure from a tool call to its create request: `python -m benchmarks.first_call [--write DOCUMENT] [PYTHON]`.
 
-A simulated KIE answers at once, or 250 ms late, and notes when create requests arrive. Fresh servers are measured right
-after tools/list and 3 s later, and again at their second call. PYTHON is another interpreter, with an earlier version
-of kie-mcp, that is measured in turn; a ratio is the median of the ratios of the rounds. Fails if a create request that
-comes 3 s after the start takes more than 30 ms of our own time, or if one waits for another request to KIE. It takes
-two minutes, and four with another version.
+A simulated KIE answers at once or 250 ms late, and records when create requests arrive. The first call of each new
+server comes directly after tools/list or 3 s later; its second call is measured, too. PYTHON is an interpreter with an
+earlier version of kie-mcp, for comparison; a ratio is the median of the ratios of all rounds. The benchmark fails if
+a create request 3 s after the start takes more than 30 ms of kie-mcp's own time, or if a create request waits for
+another request to KIE. It takes two minutes, and four with another version.
 """
 
 import argparse
@@ -34,9 +34,9 @@ STARTS = 5
 AWAY_SECONDS = 0.25
 IDLE_SECONDS = 3.0
 MOST_MILLISECONDS = 30
-"""Most of our own time for a create request of a server that has been up for a while."""
+"""Most milliseconds of kie-mcp's own time from the call to the create request, 3 s after the start."""
 MOST_ROUND_TRIPS = 1.1
-"""Latest arrival of a create request at a KIE that is far away; the request itself takes one round trip."""
+"""Latest arrival of a create request at a distant KIE, in round trips; the request itself takes one."""
 CALLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "picture": ("nano_banana_image", {"prompt": "a heron at dawn"}),
     "song": ("suno_music", {"prompt": "rain on a tin roof"}),
@@ -45,7 +45,7 @@ CALLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 @dataclass
 class DistantKie:
-    """A simulated KIE whose every answer takes one round trip more."""
+    """A simulated KIE that adds the time of one round trip to each answer."""
 
     sandbox: Sandbox
     seconds: float
@@ -107,7 +107,7 @@ def measure_server(python: str, kie: DistantKie, url: str, call: str, idle: floa
 
 
 def measure(pythons: Sequence[str], away: float) -> dict[str, list[list[float]]]:
-    """Return the rows of the table for a KIE at this distance in seconds: the ms of each start, by interpreter."""
+    """Return the table's rows for a round trip of `away` seconds: for each interpreter, the ms of all starts."""
     rows: dict[str, list[list[float]]] = {}
     kie = DistantKie(Sandbox(seconds=0, credits=1e6), away)
     with serve(kie) as url:

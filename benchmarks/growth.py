@@ -1,6 +1,6 @@
-"""What a call costs with 100,000 tasks in the ledger: `python -m benchmarks.growth [--write docs/performance.md]`.
+"""Measure calls with up to 100,000 tasks in the ledger: `python -m benchmarks.growth [--write docs/performance.md]`.
 
-Servers with ledgers of different sizes are open at once and are asked in turn, so that other load on the machine
+Servers with ledgers of different sizes run at the same time and are called in turn, so that other load on the machine
 affects all of them. A figure is the median in milliseconds; the last line names the goals that were missed. It takes
 two minutes.
 """
@@ -32,7 +32,7 @@ from kie_mcp.ledger.task import Result, Task
 
 SIZES = (0, 1_000, 10_000, 100_000)
 UNFINISHED = 1_000
-"""Number of unfinished tasks that one server finds when it starts; they are in a ledger of no other tasks."""
+"""Number of unfinished tasks that one server finds when it starts; its ledger has no other tasks."""
 STARTS = 3
 ROUNDS = 9
 SEED = 1
@@ -45,7 +45,7 @@ MODELS: tuple[tuple[str, Kind], ...] = (
 )
 
 Arguments = Callable[[int], Mapping[str, Any]]
-"""Returns the arguments of a call from its number, which is another one in each round."""
+"""Returns the arguments of a call; the parameter is the number of the round."""
 
 CALLS: dict[str, tuple[str, Arguments]] = {
     "paid call": ("suno_music", lambda number: {"prompt": f"song {number}"}),
@@ -60,13 +60,13 @@ CALLS: dict[str, tuple[str, Arguments]] = {
 }
 MOST_MILLISECONDS = {"get_task": 8, "library, frequent word": 40, "spend_report, ten years": 150}
 MOST_RATIO = 1.3
-"""Most that a paid call may take with the largest ledger, as a multiple of what it takes with an empty one."""
+"""Largest allowed ratio of a paid call's time with the largest ledger to its time with an empty ledger."""
 MOST_UNFINISHED_RATIO = 2
-"""Most that the first call may take with unfinished tasks, as a multiple of what it takes with none."""
+"""Largest allowed ratio of the first call's time with unfinished tasks to its time without them."""
 
 
 def task_id(number: int) -> str:
-    """Return the id of one of the first tasks in each ledger."""
+    """Return the id of the task with this number; it is the same in each ledger."""
     return f"t_{number:012}".translate(str.maketrans("01", "ab"))
 
 
@@ -150,7 +150,7 @@ def resident_megabytes(server: subprocess.Popen[bytes]) -> float:
 
 
 def measure(folder: Path) -> dict[str, dict[int, float]]:
-    """Return for each row of the table a figure for each size."""
+    """Return the table: for each row, a figure for each size of the ledger."""
     rows: dict[str, dict[int, float]] = {"spawn to tools/list": {}, "first call": {}}
     with ExitStack() as stack:
         servers: dict[int, subprocess.Popen[bytes]] = {}

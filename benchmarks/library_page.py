@@ -1,6 +1,6 @@
-"""The library page with 10,000 things: `python -m benchmarks.library_page [--write docs/performance.md]`.
+"""Measure the library page with 10,000 results: `python -m benchmarks.library_page [--write docs/performance.md]`.
 
-It measures in Chromium when the first paint comes, and how many frames scrolling has.
+Chromium opens the page; the benchmark measures the time to the first paint, and the frame rate while scrolling.
 """
 
 import argparse
@@ -29,7 +29,7 @@ MOST_FIRST_PAINT_MS, LEAST_FRAMES = 1000, 59
 
 
 async def measure(folder: Path) -> dict[str, Any]:
-    """Return the figures of `scrolling.mjs` for a library with that many things."""
+    """Return the figures that `scrolling.mjs` measures for a library with `ITEMS` results."""
     settings = Settings(sandbox=True, data_dir=folder, output_dir=folder / "out")
     await fill_ledger(settings.state_dir, ITEMS)
     async with serve_app(build_local_page(settings, TOKEN)) as url:

@@ -1,9 +1,9 @@
-"""Memory and CPU that a server needs for a thousand tasks at once: `python -m benchmarks.load`.
+"""Measure the memory and CPU that a server needs for a thousand tasks at once: `python -m benchmarks.load`.
 
-The tasks run in the sandbox, in this process, on a clock that jumps to the next wake-up once everybody sleeps. Memory
-and CPU are compared with those of the same server without tasks, and include what the sandbox needs. They are measured
-while all tasks are under way and KIE's rate limit holds their status reads back. In no second may more status reads
-arrive than KIE allows, and every task must end with its files saved. It takes a minute or two.
+The tasks run in the sandbox, in this process, on a clock that jumps to the next wake-up when all tasks of the event
+loop sleep. Memory and CPU include the sandbox, and are compared with the same server without tasks. They are measured
+while all tasks run and KIE's rate limit delays their status reads. In no second may more status reads arrive than KIE
+allows, and every task must end with its files saved. It takes a minute or two.
 """
 
 import asyncio
@@ -43,9 +43,9 @@ from kie_mcp.tasks.uploads import Uploader
 
 TASKS = 1000
 SONGS = 4
-"""One task of this many is a song, whose status reads have a rate limit of their own."""
+"""One of this many tasks is a song; status reads of songs have a separate rate limit."""
 ESTIMATED_SECONDS = 600.0
-"""Duration that the polling schedule expects of each task, so that all of them are polled often."""
+"""Duration in seconds that the polling schedule expects; it is too short, so that all tasks are polled often."""
 DURATIONS = 1000.0, 1300.0
 """Shortest and longest real duration in seconds: KIE accepts all tasks within 550 s, then the load is measured."""
 MEASURED_MINUTES = 5
@@ -53,34 +53,34 @@ SEED = 1
 
 
 class HastyClock(Clock):
-    """Clock that jumps to the next wake-up once everybody sleeps."""
+    """Clock that jumps to the next wake-up when all tasks of the event loop sleep."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
-        """Heap of wake-up times; the number keeps those of one moment in order."""
+        """Heap of wake-up times, each with a number that keeps equal times in order, and the event to set."""
         self._number = itertools.count()
         self._busy_connections = 0
-        """Database connections in use: their threads may still wake somebody."""
+        """Number of database connections in use; their threads may still wake a task."""
         sa.event.listen(sa.Pool, "checkout", self._count_checkout)
         sa.event.listen(sa.Pool, "checkin", self._count_checkin)
 
     def time(self) -> float:
-        """Return seconds since 1970; it is 2027."""
+        """Return the clock's time in seconds since 1970; it starts in 2027."""
         return self.now
 
     def monotonic(self) -> float:
-        """Return the same."""
+        """Return the same time as `time()`."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock has moved on by this much."""
+        """Wait until the clock has moved by some seconds."""
         wake = anyio.Event()
         heapq.heappush(self._sleepers, (self.now + seconds, next(self._number), wake))
         try:
             await wake.wait()
         finally:
-            # The clock need not stop for a sleeper that was cancelled.
+            # A cancelled sleeper is marked as woken, so that the clock does not jump to its time.
             wake.set()
 
     async def idle(self, seconds: float) -> None:
@@ -88,8 +88,8 @@ class HastyClock(Clock):
         await self.sleep(seconds)
 
     async def run(self) -> None:
-        """Move the clock until cancelled."""
-        # asyncio has no other way to tell whether a callback is ready to run.
+        """Move the clock, in an endless loop."""
+        # asyncio has no public way to see whether a callback is ready to run.
         ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # noqa: SLF001
         threads = anyio.to_thread.current_default_thread_limiter()
         while True:
@@ -110,18 +110,18 @@ class HastyClock(Clock):
 
 
 class CountingKie:
-    """A KIE that notes when status reads arrive."""
+    """A fake KIE that records when status reads arrive."""
 
     def __init__(self, app: ASGIApp, clock: Clock) -> None:
         self.reads: list[float] = []
         """Times of all status reads."""
         self.songs: list[float] = []
-        """Times of those of songs."""
+        """Times of the status reads of songs."""
         self._app = app
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note the time of a status read, then answer."""
+        """Record the time of a status read, and answer the request."""
         for path, times in ((VIDEO.status, self.reads), (SONG.status, self.reads), (SONG.status, self.songs)):
             if scope["path"] == path:
                 times.append(self._clock.time())
@@ -133,10 +133,10 @@ VIDEO, SONG = routes.find("veo"), routes.find("suno")
 
 @dataclass(frozen=True)
 class Load:
-    """Resources that a server needs."""
+    """The resources that a server used."""
 
     memory: float
-    """Megabytes."""
+    """Resident memory in megabytes."""
     cpu: float
     """Milliseconds of processor time a minute."""
 
@@ -149,17 +149,17 @@ def resident_megabytes() -> float:
 
 
 async def measure_load(clock: Clock) -> Load:
-    """Let some minutes pass and return what the server needed."""
+    """Let some minutes pass on the clock, and return the resources that the server used."""
     memory, began = resident_megabytes(), time.process_time()
     await clock.sleep(60 * MEASURED_MINUTES)
     return Load(memory, 1000 * (time.process_time() - began) / MEASURED_MINUTES)
 
 
 def most_in_one_second(times: Sequence[float]) -> int:
-    """Return how many of these times, in order, lie within one second at most."""
+    """Return the largest number of times within any one second; the times must be sorted."""
     begins, most = 0, 0
     for number, moment in enumerate(times):
-        # Sums of seconds are rounded.
+        # The small tolerance is for rounding errors in sums of seconds.
         while times[begins] < moment - 1 + 1e-6:
             begins += 1
         most = max(most, number - begins + 1)
@@ -167,14 +167,14 @@ def most_in_one_second(times: Sequence[float]) -> int:
 
 
 def order(number: int) -> Order:
-    """Return an order for a clip or a song."""
+    """Return the order of a task for a clip or a song."""
     model = MODELS["veo3_fast" if number % SONGS else "ai-music-api/generate"]
     return Order("load", model.model_validate({"prompt": f"heron {number}"}))
 
 
 @asynccontextmanager
 async def run_server(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIterator[Runner]:
-    """Run what a server runs behind MCP."""
+    """Run a runner with its client, ledger, uploads and downloads, but without MCP."""
     ledger = await Ledger.open(folder / "data")
     limiter = LedgerCreateLimiter(ledger, clock)
     client = KieClient("sandbox", transport=httpx2.ASGITransport(app), clock=clock, create_limiter=limiter)
@@ -202,7 +202,7 @@ async def run_server(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIter
 
 
 async def submit(runner: Runner, sandbox: Sandbox, numbers: range) -> list[Task]:
-    """Submit tasks with these numbers at once and return them when KIE has accepted all."""
+    """Submit tasks at the same time, and return them when KIE has accepted all."""
     chance = random.Random(SEED)  # noqa: S311 - the same durations each time
     tasks: list[Task] = []
 
@@ -221,13 +221,13 @@ async def measure(folder: Path) -> tuple[Load, Load, CountingKie]:
     """Return the load without tasks and with all of them under way, and the KIE that counted the status reads.
 
     Raises:
-        AssertionError: When they did not run all at once, or not all to their end.
+        AssertionError: When the tasks did not all run at the same time, or did not all end with saved files.
     """
     clock = HastyClock()
     sandbox = Sandbox(credits=1e9, seconds=DURATIONS[1], clock=clock.time)
     kie = CountingKie(sandbox.app, clock)
     async with run_server(folder, kie, clock) as runner:
-        # The first tasks create what all tasks share, so that it counts in both figures.
+        # A few tasks run first: they create what all tasks share, so that both measurements contain it.
         await runner.wait(await submit(runner, sandbox, range(TASKS, TASKS + SONGS)), 2 * DURATIONS[1])
         without = await measure_load(clock)
         tasks = await submit(runner, sandbox, range(TASKS))
@@ -241,7 +241,7 @@ async def measure(folder: Path) -> tuple[Load, Load, CountingKie]:
 
 
 def main() -> int:
-    """Measure, print, and return 1 when KIE was asked too often."""
+    """Measure, print, and return 1 when more status reads arrived than KIE allows."""
     with tempfile.TemporaryDirectory() as folder:
         without, loaded, kie = anyio.run(measure, Path(folder))
     reads, songs = most_in_one_second(kie.reads), most_in_one_second(kie.songs)

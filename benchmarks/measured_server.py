@@ -1,4 +1,4 @@
-"""A kie-mcp server in a process of its own, with a sandbox as KIE, and the memory that its calls take; Linux only."""
+"""Run a kie-mcp server in its own process with a sandbox as KIE, and measure the memory of calls; only on Linux."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.file_store import MEDIA_PATH, UPLOADS_PATH
 
 SAMPLE_SECONDS = 0.005
-"""Seconds between two looks at the memory."""
+"""Seconds between two measurements of the memory."""
 INITIALIZE = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "benchmark", "version": "1"}}
 COMMAND = (sys.executable, "-m", "kie_mcp")
 Call = tuple[str, dict[str, Any]]
@@ -29,11 +29,11 @@ Call = tuple[str, dict[str, Any]]
 
 
 class ScriptedKie:
-    """A sandbox whose results can be replaced by a file, and whose other answers by one answer."""
+    """A sandbox; a benchmark can replace its result files by one file, and its other answers by one answer."""
 
     def __init__(self) -> None:
         self.result: Path | None = None
-        """The file that every result is, whatever the model; None for the sandbox's own results."""
+        """The file that is sent as every result of every model; None for the sandbox's own results."""
         self.answer: Response | None = None
         """The answer to every other request; None for the sandbox's own answers."""
         self._sandbox = Sandbox(credits=1e9, seconds=0.1)
@@ -51,12 +51,12 @@ class ScriptedKie:
 
 @dataclass(frozen=True)
 class Measured:
-    """The answers to some calls, and what they took."""
+    """The answers to some calls, and the time and memory that the calls needed."""
 
     answers: list[dict[str, Any]]
     seconds: float
     memory: float
-    """Megabytes above the idle server at the worst moment, with the programs that the server runs."""
+    """Largest memory of the server and its child processes during the calls, in megabytes above the idle server."""
 
     @property
     def text(self) -> str:
@@ -125,13 +125,13 @@ class MeasuredServer:
 def measured_server(
     folder: Path, kie: ScriptedKie, command: Sequence[str] = COMMAND, *, files: Path | None = None
 ) -> Iterator[MeasuredServer]:
-    """Run a server whose KIE is this application, in this process.
+    """Run a server process that uses `kie`, which is served in this process, as KIE.
 
     Args:
-        folder: A folder for what the server saves.
-        kie: The KIE.
+        folder: A folder for the files that the server saves.
+        kie: The fake KIE.
         command: The server's program and its arguments.
-        files: The folder whose files it may read; None for the same folder.
+        files: The folder from which the server may read files; None for `folder`.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -169,8 +169,8 @@ def _resident_megabytes(pid: int, parent: bytes = b"") -> float:
 
     Args:
         pid: The process.
-        parent: The command line of the process that started it. Until a child runs a program of its own, it has that
-            command line and shares that memory, which must not be counted twice.
+        parent: The command line of the parent process. A child that has not started its own program yet has the same
+            command line and shares the parent's memory, so it is not counted.
     """
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -181,7 +181,7 @@ def _resident_megabytes(pid: int, parent: bytes = b"") -> float:
             for child in (thread / "children").read_text().split()
         ]
     except (FileNotFoundError, ProcessLookupError):
-        # It has just ended.
+        # The process has just ended.
         return 0
     if command == parent:
         return 0

@@ -1,21 +1,22 @@
-"""How soon the end of a task is noticed, and by how many reads: `python -m benchmarks.polling [--write FILE]`.
+"""Measure how soon and with how many reads the end of a task is seen: `python -m benchmarks.polling [--write FILE]`.
 
-Tasks of several usual durations run in the sandbox, on a clock that moves only when somebody sleeps.
+Tasks of several usual durations run in the sandbox, on a clock that moves only when a function sleeps. The lag of a
+task is the time from its end to the status read that sees the end.
 
-The first table compares our polling schedule with polling every 3 or 5 s: once with the durations that KIE's records
-state, once with those that its own reads give. For every usual duration and for all together, its mean lag must be at
-most half that of polling every 3 s, and its mean number of reads no higher, or at most 2. Fewer than 2 cannot be asked
-for tasks of 2 s: polling every 3 s reads 1.05 times there, and half its lag costs 1.26 reads at best.
+The first table compares kie-mcp's polling schedule with polling every 3 or 5 s. The schedule learns durations either
+from the times in KIE's records, or from its own reads. For every usual duration and for all together, its mean lag must
+be at most half of the lag of polling every 3 s, with no more reads, or with at most 2 reads. For tasks of 2 s, fewer
+than 2 reads are not possible: polling every 3 s needs 1.05 reads there, and half its lag needs at least 1.26 reads.
 
-The last two columns are of a server that KIE calls when a task has ended: of all tasks, and with a tenth of the calls
-lost. How long it takes from such a call to the read is measured in real time before, with a server and a sandbox that
-talk over HTTP on this machine; KIE's network is not in it. For all durations together, the mean lag must be at most
-0.15 s, and the reads a tenth of those without calls.
+The last two columns are about a server to which KIE sends a callback at the end of each task: in one column all
+callbacks arrive, in the other a tenth of them is lost. The time from a callback to the read is measured before, in real
+time, with a server and a sandbox that use HTTP on this machine, so it does not contain KIE's network. For all durations
+together, the mean lag must be at most 0.15 s, with a tenth of the reads without callbacks.
 
-The second table begins with an empty ledger many times over, and with a built-in figure that is right or 10 times off:
-how late the ends of the first, second and third task are noticed. The first may be 1.05 s late, the third 0.75 s. A
-schedule that knows nothing and reads no more than every 3 s is 1.5 s late on average, so a first task may take more
-reads; the third one may take a tenth more than polling every 3 s, or 2.2.
+The second table shows the lags of the first, second and third task with an empty ledger, over many runs, with a
+built-in duration that is right or wrong by a factor of 10. The first task may have a lag of 1.05 s, the third one of
+0.75 s. A schedule without knowledge that reads every 3 s has a mean lag of 1.5 s, so the first task may need more
+reads. The third task may need a tenth more reads than polling every 3 s, or 2.2 reads.
 
 It takes three minutes.
 """
@@ -45,10 +46,10 @@ FIRST_SECONDS = (2, 8, 20)
 FACTORS = {"nothing known, built-in figure right": 1, "10 x too long": 10, "10 x too short": 0.1}
 TASKS = 200
 STARTS = 400
-"""How often the first three tasks of an empty ledger are run."""
+"""Number of runs of three tasks that begin with an empty ledger."""
 MOST_FIRST_LAG, MOST_THIRD_LAG = 1.05, 0.75
 MOST_CALLED_LAG, MOST_CALLED_SHARE = 0.15, 0.1
-"""The most seconds of lag, and the most reads as a share of those without calls, if KIE calls when a task has ended."""
+"""Most seconds of lag with callbacks, and most reads with callbacks as a share of the reads without them."""
 CALLED, PARTLY_CALLED = "KIE calls", "a tenth of calls lost"
 SEED = 1
 FEW_READS = 2
@@ -59,7 +60,7 @@ Schedule = Callable[[float, Sequence[float]], float]
 
 
 class SleptClock(Clock):
-    """Clock that moves only when somebody sleeps."""
+    """Clock that moves only when `sleep()` is called."""
 
     def __init__(self) -> None:
         self.now = 1.8e9
@@ -69,31 +70,31 @@ class SleptClock(Clock):
         return self.now
 
     def monotonic(self) -> float:
-        """Return the same."""
+        """Return the same time as `time()`."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Move the clock."""
+        """Move the clock by some seconds, without waiting."""
         self.now += seconds
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """How the ends of some tasks were noticed."""
+    """The lags and the numbers of status reads of some tasks."""
 
     lags: Sequence[float]
-    """Seconds between the end and the read that noticed it, for each task."""
+    """For each task, the seconds from its end to the read that saw the end."""
     reads: Sequence[int]
-    """Status reads for each task."""
+    """For each task, the number of status reads."""
 
     @property
     def mean_lag(self) -> float:
-        """Seconds."""
+        """Mean lag in seconds."""
         return statistics.fmean(self.lags)
 
     @property
     def mean_reads(self) -> float:
-        """Status reads a task."""
+        """Mean number of status reads of a task."""
         return statistics.fmean(self.reads)
 
     def __add__(self, other: "Measurement") -> "Measurement":
@@ -103,7 +104,7 @@ class Measurement:
         return f"{self.mean_lag:.2f} / {statistics.quantiles(self.lags, n=20)[-1]:.2f} / {self.mean_reads:.2f}"
 
     def reaches(self, goal: "Measurement") -> bool:
-        """Return whether this has half the lag of the other, with no more reads."""
+        """Return True if this measurement has at most half of the goal's lag, with no more reads, or `FEW_READS`."""
         return self.mean_lag <= goal.mean_lag / 2 and self.mean_reads <= max(goal.mean_reads, FEW_READS)
 
 
@@ -120,8 +121,8 @@ async def poll_tasks(durations: Sequence[float], schedule: Schedule, *, kie_stat
 
     Args:
         durations: Seconds that the tasks take.
-        schedule: Decides when to poll.
-        kie_states_times: Whether durations are learned from KIE's record, or from the polls alone.
+        schedule: Returns the seconds until the next poll.
+        kie_states_times: True to learn durations from KIE's records, False to learn them only from the polls.
     """
     clock = SleptClock()
     sandbox = Sandbox(credits=math.inf, clock=clock.time)
@@ -146,13 +147,13 @@ async def poll_tasks(durations: Sequence[float], schedule: Schedule, *, kie_stat
 
 
 def hear_tasks(durations: Sequence[float], usual: float, delays: Sequence[float], lost: float) -> Measurement:
-    """Return how the ends of tasks are noticed if KIE calls, and polls only make sure.
+    """Compute the measurement for tasks whose ends KIE reports with callbacks, in addition to rare polls.
 
     Args:
         durations: Seconds that the tasks take.
-        usual: Their built-in duration.
-        delays: Seconds that calls take, from the end of a task to its read.
-        lost: The share of calls that never arrive.
+        usual: The built-in duration of the tasks, in seconds.
+        delays: Seconds from the end of a task to the read that a callback causes, as measured before.
+        lost: The share of callbacks that never arrive, from 0 to 1.
     """
     chance = random.Random(SEED)  # noqa: S311 - the same calls are lost each time
     lags, reads, learned = list[float](), list[int](), list[float]()
@@ -169,12 +170,12 @@ def hear_tasks(durations: Sequence[float], usual: float, delays: Sequence[float]
 
 
 def our_schedule(built_in: float) -> Schedule:
-    """Return our schedule for a model with this built-in duration, in seconds."""
+    """Return kie-mcp's schedule for a model with this built-in duration, in seconds."""
     return lambda age, learned: next_poll(age, estimate_duration(learned, built_in))
 
 
 async def compare_schedules(chance: random.Random) -> dict[str, dict[str, Measurement]]:
-    """Return the rows of the first table; the last one is over all durations."""
+    """Return the rows of the first table; the last row is about all durations together."""
     rows: dict[str, dict[str, Measurement]] = {}
     delays = await measure_delays()
     for usual in USUAL_SECONDS:
@@ -193,7 +194,7 @@ async def compare_schedules(chance: random.Random) -> dict[str, dict[str, Measur
 
 
 async def poll_first_tasks(usual: float, built_in: float, chance: random.Random) -> list[Measurement]:
-    """Return how the ends of the first, second and third task of a model were noticed, over many empty ledgers."""
+    """Return a measurement for each of the first, second and third task of a model, over `STARTS` empty ledgers."""
     durations = [chance.lognormvariate(math.log(usual), SPREAD) for _ in range(3 * STARTS)]
     starts = [await poll_tasks(durations[at : at + 3], our_schedule(built_in)) for at in range(0, len(durations), 3)]
     return [Measurement([each.lags[at] for each in starts], [each.reads[at] for each in starts]) for at in range(3)]
@@ -211,13 +212,13 @@ async def measure_first_tasks(chance: random.Random) -> dict[str, dict[str, Meas
 
 
 def is_called_late(row: Mapping[str, Measurement]) -> bool:
-    """Return whether the ends of tasks were noticed too late, or by too many reads, although KIE called."""
+    """Return True if tasks had too large a lag or needed too many reads, although KIE sent callbacks."""
     called, most_reads = row[CALLED], MOST_CALLED_SHARE * row["ours, by KIE's times"].mean_reads
     return called.mean_lag > MOST_CALLED_LAG or called.mean_reads > most_reads
 
 
 def misses_goal(flat: Measurement, first: Measurement, third: Measurement) -> bool:
-    """Return whether the first tasks of an empty ledger were noticed too late, or by too many reads."""
+    """Return True if the first tasks of an empty ledger had too large a lag or needed too many reads."""
     most_reads = max(1.1 * flat.mean_reads, 2.2)
     return first.mean_lag > MOST_FIRST_LAG or third.mean_lag > MOST_THIRD_LAG or third.mean_reads > most_reads
 

@@ -1,8 +1,8 @@
-"""From the spawn of the server to its first answers: `python -m benchmarks.startup [--write docs/performance.md]`.
+"""Measure from a server's start to its first answers: `python -m benchmarks.startup [--write docs/performance.md]`.
 
-Three servers are started by turns in each round, so that other load on the machine affects all of them: kie-mcp;
-kie-mcp with a list of tools that has no prepared answers, so that the SDK gives all answers; and a server of the same
-SDK with one tool. A ratio is the median of the ratios of the rounds; the last line is the ratio that has the goal.
+Each round starts three servers in turn, so that other load on the machine affects all of them: kie-mcp; kie-mcp with a
+list of tools for which no answers are prepared, so that the SDK makes all answers; and a server of the same SDK with
+one tool. A ratio is the median of the ratios of all rounds; the last line is the ratio for which there is a goal.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from benchmarks.stdio import INHERITED
 from kie_mcp.sandbox.app import Sandbox
 
 LIMIT = 0.10
-"""Highest ratio of the time to tools/list that passes."""
+"""Highest allowed ratio of the time to the answer of tools/list."""
 IDLE_SECONDS = 3.0
 BARE = """\
 from mcp.server.mcpserver import MCPServer
@@ -44,7 +44,7 @@ SERVERS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "SDK only": (KIE_MCP, {"KIE_MCP_TOOLS": "standard,get_task"}),
     "bare server": ((sys.executable, "-c", BARE), {}),
 }
-"""The command of each server, and what it adds to the environment."""
+"""For each server, its command and its additional environment variables."""
 INITIALIZE = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
@@ -71,7 +71,7 @@ ROWS = (
 
 
 class Kie:
-    """KIE's sandbox, which notes when the first create arrives."""
+    """A fake KIE (the sandbox) that records when the first create request arrives."""
 
     def __init__(self) -> None:
         self._app = Sandbox(seconds=0.2).app
@@ -156,7 +156,7 @@ class Connection:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def shake_hands(self) -> dict[str, float]:
-        """Initialize and list the tools, and return what that took."""
+        """Initialize the session and list the tools, and return the times and the memory by row of the table."""
         self.ask(1, "initialize", INITIALIZE)
         initialized = self.elapsed()
         self.send(method="notifications/initialized")
@@ -169,12 +169,12 @@ class Connection:
 
 
 def measure(name: str, what: str, kie: Kie) -> dict[str, float]:
-    """Start a server, shake hands, make one call, and return figures by row.
+    """Start a server, make one call, and return the figures by row of the table.
 
     Args:
         name: One of `SERVERS`.
-        what: One of `CALLS`, or `idle`: a paid call after some seconds.
-        kie: Where the server finds KIE.
+        what: One of `CALLS`, or `idle`, which is a paid call after some seconds without calls.
+        kie: The fake KIE that the server uses.
     """
     tool, arguments = ECHO if name == "bare server" else CALLS.get(what, CALLS["paid call"])
     kie.created.clear()
@@ -219,7 +219,7 @@ def measure_rounds(rounds: int) -> dict[str, dict[str, list[float]]]:
 
 
 def ratio(figures: Mapping[str, list[float]], name: str) -> float | None:
-    """Return the median of the ratios of kie-mcp to another server; None where that has no figure."""
+    """Return the median of the ratios of kie-mcp to another server; None if the other server has no figures."""
     pairs = list(zip(figures["kie-mcp"], figures[name], strict=False))
     return statistics.median(ours / other for ours, other in pairs) if pairs else None
 

@@ -1,7 +1,7 @@
-"""The time of scripts/test: `python -m benchmarks.tests [--write docs/performance.md] [arguments of pytest]`.
+"""Measure the time of scripts/test: `python -m benchmarks.tests [--write docs/performance.md] [arguments of pytest]`.
 
-Other programs on the machine lengthen the time that passes, but hardly the time of CPU. So the table also has the time
-that the CPU seconds take on two cores without other load.
+Other programs on the machine increase the elapsed time, but hardly the CPU time. So the table also has the time that
+the CPU seconds would take on two cores without other load.
 """
 
 import argparse
@@ -24,7 +24,7 @@ HEAD = ("step", "begins at", "seconds", "CPU seconds", f"CPU seconds / {CORES}",
 
 
 def read_steps(folder: Path, began: float) -> list[list[str]]:
-    """Return a row for each step: what `step` in scripts/test has written into its file, in the order of their ends."""
+    """Return a table row for each step of scripts/test, from the file that the step wrote, sorted by end."""
     rows = []
     for file in sorted(folder.iterdir(), key=lambda each: each.stat().st_mtime):
         times, *cpu = file.read_text().splitlines()
@@ -39,7 +39,7 @@ def read_steps(folder: Path, began: float) -> list[list[str]]:
 
 
 def main() -> int:
-    """Run the tests, print what they took, and return 1 when they fail or take too long."""
+    """Run the tests, print their times, and return 1 when they fail or take too long."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", type=Path, help="the document to write the table to")
     options, arguments = parser.parse_known_args()

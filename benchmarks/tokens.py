@@ -1,9 +1,9 @@
-"""What kie-mcp takes of a client's context: `python -m benchmarks.tokens [--write docs/performance.md]`.
+"""Count the tokens of a client's context that kie-mcp uses: `python -m benchmarks.tokens [--write DOCUMENT]`.
 
-A real tokenizer counts the tokens: o200k_base, that of OpenAI's models. Others count a little differently; the table
-compares it with the estimate that `kie-mcp tools --tokens` shows, which needs no tokenizer. A list is counted as a
-client gets it from tools/list, without whitespace. A picture is counted as its call's arguments, and both forms of the
-answer.
+A real tokenizer counts the tokens: o200k_base, the tokenizer of OpenAI's models. The counts of other tokenizers differ
+a little. The table also shows the estimate of `kie-mcp tools --tokens`, which needs no tokenizer. For a tool list, the
+JSON that a client gets from tools/list is counted, without whitespace. For a picture, the arguments of the call and
+both forms of the answer are counted.
 """
 
 import argparse
@@ -24,16 +24,16 @@ from kie_mcp.server.selection import Selection
 from kie_mcp.server.tools.tool_list import BUDGETS, MOST_TOOL_TOKENS, count_tokens
 
 MOST_LIST_TOKENS = 9_500
-"""Most tokens of the standard list that pass."""
+"""Largest allowed number of tokens of the standard tool list."""
 MOST_PICTURE_TOKENS = 125
-"""Most tokens that pass of both forms of the answer with a finished picture, which is not saved."""
+"""Largest allowed number of tokens of an answer's two forms, for a finished picture that is not saved."""
 SHOWN = ("name", "description", "inputSchema")
-"""The parts of a tool that hosts show to their models; the others are for the hosts themselves."""
+"""The fields of a tool that hosts show to their models; the other fields are for the hosts themselves."""
 ARGUMENTS = {"prompt": "a red fox in the snow"}
 ID = "t_qvdzmahrkxwp"
-"""The tokens of a task's random id differ, so each is counted as this one, which has as many as most."""
+"""Replaces each random task id before counting, because ids differ in tokens; this id has a usual number."""
 URL = "http://127.0.0.1:38215/files/9f8e7d6c5b4a.png"
-"""The length of a link differs from host to host, so each is counted as this one."""
+"""Replaces each link before counting, because the length of links depends on the host."""
 
 
 def count(value: object) -> int:

@@ -1,1 +1,1 @@
-"""Does the right tool get chosen? Wishes and situations as data, and two ways to score them: `python -m evals`."""
+"""Evals: test whether a model or a search chooses the right tool for wishes and situations: `python -m evals`."""

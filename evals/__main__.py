@@ -1,6 +1,6 @@
-"""Score whether the right tool gets chosen: `python -m evals ranking`, or `python -m evals model --url … --name …`.
+"""Test if the right tool is chosen: `python -m evals ranking`, or `python -m evals model --url … --name …`.
 
-A model's key is read from the variable EVALS_KEY, if the address needs one. No tool runs, and nothing is paid to KIE.
+If the model's API needs a key, the key is read from the variable EVALS_KEY. No tool runs, and nothing is paid to KIE.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from kie_mcp.server.build import build_server
 from kie_mcp.server.selection import Selection
 
 GOAL = 57
-"""Fewest wishes for which a right tool has to be among the first ones."""
+"""Smallest allowed number of wishes for which a right tool is among the first `FIRST` search results."""
 
 
 def rank_tools(tools: list[dict[str, Any]]) -> int:
-    """Print for how many wishes a search finds a right tool; return 1 if these are too few."""
+    """Print for how many wishes a search finds a right tool; return 1 if the number is below `GOAL`."""
     wishes = read_wishes()
     missed = rank(wishes, tools)
     for wish, found in missed:
@@ -48,7 +48,7 @@ def ask_model(options: argparse.Namespace, tools: list[dict[str, Any]]) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the two scorers; without arguments, with those of the command line."""
+    """Run one of the two scorers; if `arguments` is None, use the arguments of the command line."""
     parser = argparse.ArgumentParser(prog="python -m evals", description=__doc__)
     parser.add_argument("scorer", choices=["ranking", "model"])
     parser.add_argument("--tools", default="standard", help="size of the tool list")

@@ -1,4 +1,4 @@
-"""Ask a model behind an OpenAI- or Anthropic-compatible address what it would call. No tool runs; nothing is paid."""
+"""Ask a model with an OpenAI- or Anthropic-compatible API which tool it would call. No tool runs; nothing is paid."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,14 +10,14 @@ import httpx2
 from evals.data import Situation, Wish
 
 SEARCHES = frozenset({"find_models", "describe_model", "find_voices"})
-"""Tools that a model may ask first; they make and cost nothing."""
+"""Tools that a model may call first; they make no media and cost nothing."""
 SECONDS = 120
 Api = Literal["openai", "anthropic"]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A tool that a model calls."""
+    """A model's tool call."""
 
     tool: str
     arguments: dict[str, Any]
@@ -25,33 +25,33 @@ class Call:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one wish or situation."""
+    """The result of one wish or situation."""
 
     name: str
     verdict: Literal["right", "searches", "talks", "wrong tool", "wrong model", "wrong arguments"]
     said: str
-    """The call, or the text, that the model answered with."""
+    """The model's answer: a tool call or a text."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model at an address that the operator names."""
+    """A model with its API, and the server's instructions and tools that it gets."""
 
     url: str
-    """The address with its version, such as `http://127.0.0.1:11434/v1`."""
+    """URL of the API with its version, such as `http://127.0.0.1:11434/v1`."""
     name: str
     api: Api
     client: httpx2.Client
-    """What speaks to the address, with the key in its headers if there is one."""
+    """The HTTP client for the API; its headers contain the key, if there is one."""
     instructions: str
-    """What the server tells a client about itself."""
+    """The instructions that the MCP server sends to clients."""
     tools: Sequence[dict[str, Any]]
 
     def ask(self, history: Sequence[str | Call]) -> Call | str:
         """Return the model's next call, or its text.
 
         Args:
-            history: The conversation: what the user says, a call, its answer, and what the user says then.
+            history: The conversation: the user's first message, a tool call, its answer, and the user's next message.
 
         Raises:
             httpx2.HTTPError: When the model does not answer.
@@ -62,7 +62,7 @@ class Model:
 
 
 def open_client(key: str) -> httpx2.Client:
-    """Return what speaks to a model's API; without a key, as with a model on this machine, none is sent."""
+    """Return an HTTP client for a model's API; if the key is empty, no key is sent."""
     headers = {"anthropic-version": "2023-06-01"}
     if key:
         headers |= {"Authorization": f"Bearer {key}", "x-api-key": key}
@@ -70,7 +70,7 @@ def open_client(key: str) -> httpx2.Client:
 
 
 def judge_wish(model: Model, wish: Wish) -> Verdict:
-    """Ask for the first call of a wish, and say whether it is right."""
+    """Ask the model for the first call for a wish, and judge the call."""
     call = model.ask([wish.say])
     if isinstance(call, str):
         return Verdict(wish.say, "talks", call)
@@ -79,13 +79,13 @@ def judge_wish(model: Model, wish: Wish) -> Verdict:
         return Verdict(wish.say, "searches" if call.tool in SEARCHES else "wrong tool", said)
     if wish.models and (chosen := call.arguments.get("model")) and chosen not in wish.models:
         return Verdict(wish.say, "wrong model", said)
-    # A tool that only searches or describes has none of the arguments of the one that makes it.
+    # A tool that only searches does not have the arguments of the tool that makes media.
     right = call.tool in SEARCHES or _has(call.arguments, wish.arguments)
     return Verdict(wish.say, "right" if right else "wrong arguments", said)
 
 
 def judge_situation(model: Model, situation: Situation) -> Verdict:
-    """Ask for the next call in a situation, and say whether it is right."""
+    """Ask the model for the next call in a situation, and judge the call."""
     first = Call(situation.call["tool"], situation.call["arguments"])
     call = model.ask([situation.say, first, situation.answer, *filter(None, [situation.then])])
     if isinstance(call, str):
@@ -99,7 +99,7 @@ def judge_situation(model: Model, situation: Situation) -> Verdict:
 
 
 def write_report(model: Model, verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as Markdown: how many of each, and what was said where it was not right."""
+    """Return a report as Markdown: the number of right answers, and a table of the other answers."""
     counts = {kind: sum(each.verdict == kind for each in verdicts) for kind in ("right", "searches")}
     lines = [
         f"# {model.name}: {counts['right']} of {len(verdicts)} right, {counts['searches']} search first",
@@ -113,7 +113,7 @@ def write_report(model: Model, verdicts: Sequence[Verdict]) -> str:
 
 
 def _has(given: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Return whether a call has all these arguments; numbers may be texts, and one value may be a list of it."""
+    """Return True if a call has all wanted arguments; `"5"` counts as 5, and a list of one value as this value."""
     return all(name in given and _plain(given[name]) == _plain(value) for name, value in wanted.items())
 
 
@@ -196,4 +196,4 @@ DIALECTS: dict[str, tuple[Build, Callable[[dict[str, Any]], Call | str], str]] =
     "openai": (_build_completion, _read_completion, "/chat/completions"),
     "anthropic": (_build_message, _read_message, "/messages"),
 }
-"""How each API is asked and read, and the path that it has."""
+"""For each API, the function that builds a request, the function that reads the answer, and the URL path."""

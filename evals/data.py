@@ -10,27 +10,27 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ANSWERS = HERE.parent / "tests" / "snapshots" / "answers"
-"""What the server answers today, word for word."""
+"""Folder of the snapshots of the server's present answers."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asks for, and what may answer it."""
+    """A user's request, and the tools and arguments that are right for it."""
 
     say: str
     tools: frozenset[str]
     language: str = "en"
     search: str = ""
-    """The words that a model writes to search for a tool; empty if these are the wish's own."""
+    """The words with which a model would search for a tool; empty to search with `say`."""
     models: frozenset[str] = frozenset()
-    """The models that may run; empty if any may, or the default."""
+    """The models of KIE that are right; empty if every model is right."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """The arguments that a call must have."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """A conversation that has come to an answer, and what a model may do then."""
+    """A conversation up to a tool's answer, and the calls that are right after it."""
 
     name: str
     say: str
@@ -38,18 +38,18 @@ class Situation:
     call: dict[str, Any]
     """The model's call, with `tool` and `arguments`."""
     answer: str
-    """What the call came back with."""
+    """The tool's answer to the call."""
     next: tuple[dict[str, Any], ...]
-    """The calls that are right now, each with `tool` and the `arguments` that it must have."""
+    """The right next calls, each with `tool` and the `arguments` that it must have."""
     may_talk: bool = False
-    """True if telling or asking the user is right too."""
+    """True if a text for the user, without a call, is right too."""
     then: str = ""
     """What the user says after the answer; empty if nothing."""
 
 
 @cache
 def read_wishes() -> tuple[Wish, ...]:
-    """Return the wishes, with each group replaced by its tools."""
+    """Return the wishes; a name of a group in their tools is replaced by the tools of the group."""
     data = tomllib.loads((HERE / "wishes.toml").read_text(encoding="utf-8"))
     groups: dict[str, list[str]] = data["groups"]
     return tuple(
@@ -73,7 +73,7 @@ def _expand(names: list[str], groups: dict[str, list[str]]) -> frozenset[str]:
 
 
 def _read_answer(name: str) -> str:
-    """Return the text of a golden answer; a text with a blank stands for itself."""
+    """Return the text of the snapshot with this name; if `name` contains a blank, it is the answer itself."""
     if re.search(r"\s", name):
         return name
     content = json.loads((ANSWERS / f"{name}.json").read_text(encoding="utf-8"))["content"]

@@ -9,7 +9,7 @@ import bm25s
 from evals.data import Wish
 
 FIRST = 5
-"""How many tools a host shows to its model after a search."""
+"""Number of tools that a host shows to its model after a search."""
 
 
 class ToolSearch:
@@ -18,19 +18,19 @@ class ToolSearch:
     def __init__(self, tools: Sequence[dict[str, Any]]) -> None:
         logging.getLogger("bm25s").setLevel(logging.WARNING)
         self._names = [tool["name"] for tool in tools]
-        # Words in a name are joined with underscores, which a tokenizer takes for letters.
+        # Underscores in names are replaced, because the tokenizer would read a name as one word.
         texts = [f"{tool['name'].replace('_', ' ')} {tool['description']}" for tool in tools]
         self._index = bm25s.BM25()
         self._index.index(_split(texts), show_progress=False)
 
     def find(self, words: str) -> list[str]:
-        """Return the names of the first tools, the best one first; tools with none of the words are left out."""
+        """Return the names of the first tools, the best one first; tools without any of the words are left out."""
         found, scores = self._index.retrieve(_split([words]), k=min(FIRST, len(self._names)), show_progress=False)
         return [self._names[each] for each, score in zip(found[0], scores[0], strict=True) if score > 0]
 
 
 def rank(wishes: Sequence[Wish], tools: Sequence[dict[str, Any]]) -> list[tuple[Wish, list[str]]]:
-    """Return each wish for which no right tool is among the first ones, with what is there instead."""
+    """Return each wish for which no right tool is among the first `FIRST`, with the tools that were found."""
     search = ToolSearch(tools)
     found = [(wish, search.find(wish.search or wish.say)) for wish in wishes]
     return [(wish, names) for wish, names in found if not wish.tools & set(names)]

@@ -1,1 +1,1 @@
-"""Fuzzing: `python -m fuzz` throws random input at the server until something breaks."""
+"""Fuzzing: `python -m fuzz` sends random input to the server until something breaks."""

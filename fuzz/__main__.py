@@ -1,7 +1,8 @@
-"""Throw random input at the server: `python -m fuzz --minutes 60`, and `--seed` to repeat a run.
+"""Send random input to the server: `python -m fuzz --minutes 60`; `--seed` repeats a run.
 
-It fails on a crash, an answer that takes over 5 s, an `internal` error or one that only the log tells, a paid create
-from an invalid call, and over 500 MB of memory. A failure prints its smallest case and the command that repeats it.
+It fails on a crash, an answer that takes over 5 s, an `internal` error, an error that appears only in the log, a paid
+create request from an invalid call, or over 500 MB of memory. For a failure, it prints the smallest input that causes
+it, and the command that repeats it.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from fuzz.servers import HELLO, InProcess, StdioServer, run_in_process
 from kie_mcp.server.selection import load_tool_list
 
 EXAMPLES = 25
-"""Cases of one kind in a row."""
+"""Number of cases of one kind that run one after the other."""
 TOOLS: dict[str, Any] = {tool["name"]: tool["inputSchema"] for tool in load_tool_list()["tools"]}
 MEDIA_NAMES = sorted(make_media())
 FILE_TOOLS = (
@@ -49,7 +50,7 @@ USUAL_CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 class Targets:
-    """The kinds of cases; each method takes one case."""
+    """The kinds of cases: each public method is one kind, and runs one case."""
 
     def __init__(self, folder: Path, server: InProcess) -> None:
         self._folder = folder
@@ -58,7 +59,7 @@ class Targets:
         self._process: StdioServer | None = None
 
     def close(self) -> None:
-        """End the process."""
+        """End the server process, if one runs."""
         if self._process:
             self._process.close()
             self._process = None
@@ -69,7 +70,7 @@ class Targets:
         self._server.call(*case)
 
     def line(self, case: bytes) -> None:
-        """Send a line to a process."""
+        """Send a line to the server process on stdio, which is started if necessary."""
         self._process = self._process or StdioServer(self._folder)
         try:
             self._process.send(case)
@@ -86,7 +87,7 @@ class Targets:
         self._server.call(tool, {field: str(place), "prompt": "a fox"} if field != "source" else {field: str(place)})
 
     def kie(self, case: tuple[int, int]) -> None:
-        """Make a call while KIE answers strangely, and ask after its task."""
+        """Call a tool while KIE sends changed answers, and read the status of the task that it started."""
         number, seed = case
         self._server.kie.random = Random(seed)
         tool, arguments = USUAL_CALLS[number]
@@ -97,7 +98,7 @@ class Targets:
 
 
 def build_strategies() -> dict[str, st.SearchStrategy[Any]]:
-    """Return, for each kind of case, the strategy that makes cases."""
+    """Return, for each kind of case, the Hypothesis strategy that generates cases."""
     seeds = st.integers(0, 2**32)
     calls = st.sampled_from(sorted(TOOLS)).flatmap(lambda name: st.tuples(st.just(name), arguments_for(TOOLS[name])))
     return {
@@ -109,7 +110,7 @@ def build_strategies() -> dict[str, st.SearchStrategy[Any]]:
 
 
 def _make_line(call: tuple[str, dict[str, Any]], seed: int) -> bytes:
-    """Return a JSON-RPC line that is whole, has a wrong part, or is damaged."""
+    """Return a line with a JSON-RPC message that is valid, has a wrong part, or is damaged."""
     random = Random(seed)
     name, arguments = call
     method, params = random.choice(
@@ -144,7 +145,7 @@ def run_kind(kind: str, targets: Targets, seed: int, examples: int) -> None:
     """Run some cases of one kind.
 
     Raises:
-        Exception: What went wrong, with the smallest case and the command that repeats it as a note.
+        Exception: The failure; a note has the smallest case and the command that repeats it.
     """
     taken: Callable[[Any], None] = getattr(targets, kind)
     last: list[Any] = [None]
@@ -175,7 +176,7 @@ def run_kind(kind: str, targets: Targets, seed: int, examples: int) -> None:
 
 @contextmanager
 def run_targets() -> Iterator[Targets]:
-    """Run everything that is fuzzed, in a folder of its own."""
+    """Start the servers that are fuzzed, with a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="kie-fuzz-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         targets = Targets(Path(name), stack.enter_context(run_in_process(Path(name))))
         stack.callback(targets.close)
@@ -183,7 +184,7 @@ def run_targets() -> Iterator[Targets]:
 
 
 def main() -> int:
-    """Fuzz until the time is over; return 1 when something broke."""
+    """Fuzz until the time is over; return 1 if there was a failure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, help="run only this round, to repeat a failure")

@@ -1,4 +1,4 @@
-"""What is thrown at the server: tool arguments, lines, bytes and JSON, right or broken in some way."""
+"""Generate the input for the server: tool arguments, lines, bytes and JSON, valid or broken in some way."""
 
 import io
 import json
@@ -85,9 +85,9 @@ def fit_schema(schema: Mapping[str, Any]) -> Strategy:
 
 
 def arguments_for(schema: Mapping[str, Any]) -> Strategy:
-    """Return a strategy for the arguments of a tool: right ones, ones of other types, and ones that do not exist."""
+    """Return a strategy for a tool's arguments: valid arguments, wrong types, and names that do not exist."""
     fields = schema["properties"]
-    # Three of four values fit, or no call would get past the first check.
+    # Three of four values fit the schema; otherwise, hardly any call would pass the first check.
     each = {name: st.one_of(*[fit_schema(field)] * 3, VALUES | DEEP) for name, field in fields.items()}
     required = {name: each[name] for name in schema.get("required", ())}
     right = st.fixed_dictionaries(required, optional={name: each[name] for name in fields.keys() - required.keys()})
@@ -96,11 +96,11 @@ def arguments_for(schema: Mapping[str, Any]) -> Strategy:
 
 
 def mutate_bytes(content: bytes, random: Random) -> bytes:
-    """Return bytes with some changes: flipped, cut, doubled, or filled with the greatest number."""
+    """Return bytes with random changes, such as a changed byte, a cut, a repeated part, or an extreme number."""
     changed = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 8))):
         place = random.randrange(len(changed) + 1)
-        # Most of what a reader believes stands at the beginning.
+        # The beginning of a file is changed most often, because most headers are there.
         place = min(place, random.choice((16, 64, 512, len(changed))))
         match random.randrange(5):
             case 0 if changed:
@@ -117,7 +117,7 @@ def mutate_bytes(content: bytes, random: Random) -> bytes:
 
 
 def mutate_json(value: Any, random: Random, odd: Callable[[], Any]) -> Any:
-    """Return a JSON value in which one part is left out, or another one stands in its place."""
+    """Return a JSON value in which one part is missing, or is replaced by a value from `odd`."""
     if isinstance(value, dict) and value and random.random() < 0.9:
         name = random.choice(sorted(value, key=str))
         if random.random() < 0.15:
@@ -130,7 +130,7 @@ def mutate_json(value: Any, random: Random, odd: Callable[[], Any]) -> Any:
 
 
 def make_media() -> dict[str, bytes]:
-    """Return a small file of each kind, by name."""
+    """Return a small media file of each kind; the keys are file names."""
     found = {"a.mp4": _read_asset("clip.mp4"), "a.mp3": _read_asset("song.mp3")}
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"):
         file = io.BytesIO()

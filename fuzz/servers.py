@@ -1,4 +1,4 @@
-"""The servers that are fuzzed: one in this process, behind a KIE that answers strangely, and one as a process."""
+"""The servers that are fuzzed: one in this process, with a KIE that changes its answers, and one as a process."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 
 HANG_SECONDS = 5
-"""Seconds of its own in which the server has to answer."""
+"""Seconds of CPU time within which the server has to answer."""
 LONGEST_WAIT = 40
 MOST_MEMORY = 500_000_000
 SPEED = 1000
@@ -46,18 +46,18 @@ HELLO = {
 
 
 class Broken(AssertionError):
-    """The server did what it must never do."""
+    """The server behaved in a way that is never allowed."""
 
 
 def wait_for(ends: Callable[[float], bool], cpu_seconds: Callable[[], float]) -> None:
-    """Wait for an end; a machine that is busy with other things is no hang of ours.
+    """Wait for an event; a slow answer on a machine that is busy with other programs does not count as a hang.
 
     Args:
-        ends: Waits for at most some seconds, and tells whether the end has come.
-        cpu_seconds: Returns how long the server has computed so far.
+        ends: Waits for at most some seconds, and returns True if the event has happened.
+        cpu_seconds: Returns the CPU seconds that the server has used so far.
 
     Raises:
-        Broken: When the server computes for over `HANG_SECONDS`, or nothing happens for `LONGEST_WAIT`.
+        Broken: When the server uses over `HANG_SECONDS` of CPU time, or the event does not happen in `LONGEST_WAIT`.
     """
     begun, computed = time.monotonic(), cpu_seconds()
     while not ends(HANG_SECONDS):
@@ -66,7 +66,7 @@ def wait_for(ends: Callable[[float], bool], cpu_seconds: Callable[[], float]) ->
 
 
 class FastClock(Clock):
-    """Time that passes a thousand times faster, so that pauses take milliseconds."""
+    """Clock on which time passes `SPEED` times faster, so that pauses take milliseconds."""
 
     def __init__(self) -> None:
         self._begun = time.time()
@@ -84,19 +84,19 @@ class FastClock(Clock):
         await anyio.sleep(seconds / SPEED)
 
     async def idle(self, seconds: float) -> None:
-        """Wait for some fast seconds, and not too briefly, or background loops would do nothing else."""
+        """Wait for some fast seconds, but at least 0.05 real seconds, so that background loops do not use all CPU."""
         await anyio.sleep(max(seconds / SPEED, 0.05))
 
 
 class StrangeKie:
-    """The sandbox behind a layer that changes its answers while `random` is set."""
+    """A fake KIE: the sandbox, with about half of its answers changed at random while `random` is set."""
 
     def __init__(self, clock: Clock) -> None:
         self.sandbox = Sandbox(credits=1e9, seconds=1, window=(10**9, 1.0), legacy=True, clock=clock.time)
         self.random: Random | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the sandbox does, with or without a change."""
+        """Send the sandbox's answer, with or without a random change."""
         messages: list[Message] = []
 
         async def keep(message: Message) -> None:
@@ -104,7 +104,7 @@ class StrangeKie:
 
         try:
             await self.sandbox.app(scope, receive, keep)
-        except Exception:  # noqa: BLE001 - a strange address is none that the sandbox has
+        except Exception:  # noqa: BLE001 - the sandbox fails at some invalid URLs
             messages = [{"type": "http.response.start", "status": 404, "headers": []}]
         body = b"".join(message.get("body", b"") for message in messages)
         start = messages[0]
@@ -132,20 +132,20 @@ class StrangeKie:
 
 
 class LoggedErrors(logging.Handler):
-    """Keeps the errors that the server logs with a traceback: a caller may never have seen them."""
+    """Collects the errors that the server logs with a traceback, because the answer may not show them."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record."""
+        """Store a log record if it has a traceback."""
         if record.exc_info:
             self.found.append(logging.Formatter().format(record))
 
 
 class InProcess:
-    """A server in this process, whose tools are called."""
+    """A server in this process; its tools are called and its behaviour is checked."""
 
     def __init__(
         self, portal: BlockingPortal, client: Client, kie: StrangeKie, log: LoggedErrors, ledger: Path
@@ -155,14 +155,14 @@ class InProcess:
         self._portal = portal
         self._client = client
         self._log = log
-        # A test runner may have held more before.
+        # The peak of this process may be higher already, because a test runner used more memory before.
         self._most_memory = max(MOST_MEMORY, _read_peak_memory() + MOST_MEMORY // 2)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Call a tool, and check that all promises about any call are kept.
+        """Call a tool, and check the rules that apply to every call.
 
         Raises:
-            Broken: When one is not.
+            Broken: When a rule is broken: an internal error, a paid invalid call, too much memory, or a hang.
         """
         before = self._read_sent()
         call = self._portal.start_task_soon(self._client.call_tool, tool, arguments)
@@ -185,7 +185,7 @@ class InProcess:
         return answer
 
     def _read_sent(self) -> set[str]:
-        """Return the ids of the tasks for which KIE was asked, or is about to be."""
+        """Return the ids of the tasks whose create request was sent to KIE, or will be sent."""
         query = "SELECT id FROM tasks WHERE state != 'failed' OR kie_id IS NOT NULL"
         with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(self._ledger)) as ledger:
             return {id_ for (id_,) in ledger.execute(query)}
@@ -194,7 +194,7 @@ class InProcess:
 
 @contextmanager
 def run_in_process(folder: Path) -> Iterator[InProcess]:
-    """Run a server in this process, with its files in a folder."""
+    """Run a server in this process; `folder` is for the server's files."""
     settings = Settings(
         sandbox=True,
         repeat_window=0,
@@ -213,12 +213,12 @@ def run_in_process(folder: Path) -> Iterator[InProcess]:
 
 
 def _read_peak_memory() -> int:
-    """Return the most bytes of memory that this process has held."""
+    """Return the peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class StdioServer:
-    """A server as a process, which reads lines."""
+    """A server process, to which lines are sent over stdio."""
 
     def __init__(self, folder: Path) -> None:
         folders = {"KIE_MCP_DATA_DIR": str(folder), "KIE_MCP_OUTPUT_DIR": str(folder / "out")}
@@ -240,7 +240,7 @@ class StdioServer:
         """Send a line, and check that the server still answers afterwards.
 
         Raises:
-            Broken: When it does not, or holds too much memory.
+            Broken: When the server does not answer, has ended, or uses too much memory.
         """
         try:
             self._write(line)
@@ -264,7 +264,7 @@ class StdioServer:
                 stream.close()  # type: ignore[union-attr]
 
     def _has_answered(self, seconds: float) -> bool:
-        """Read what the server answers, up to the answer to the ping; False when a line takes longer than `seconds`."""
+        """Read lines up to the answer to the ping; return False if a line takes longer than `seconds`."""
         with contextlib.suppress(Empty):
             while json.loads(self._lines.get(timeout=seconds)).get("id") != PING["id"]:
                 pass
@@ -274,7 +274,7 @@ class StdioServer:
         return False
 
     def _read_cpu_seconds(self) -> float:
-        """Return how long the server has computed so far; 0 where the system does not tell."""
+        """Return the CPU seconds that the server has used so far; 0 on systems without /proc."""
         place = Path(f"/proc/{self._process.pid}/stat")
         # The 14th and 15th fields are the ticks in user and system mode.
         fields = place.read_text().rpartition(")")[2].split() if place.exists() else []

@@ -1,6 +1,6 @@
 """Build what a release publishes, into dist: wheel, sdist, MCP bundle, and server.json with the bundle in it.
 
-`scripts/packages build` calls this. A release also names the image, which is pushed before: `--image NAME`.
+`scripts/packages build` runs this program. For a release, `--image NAME` adds the Docker image, which is pushed before.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def build_python_packages(root: Path, into: Path) -> list[Path]:
 
 
 def stage_bundle(folder: Path) -> Path:
-    """Put everything that belongs into the MCP bundle into a new folder, and return it."""
+    """Copy everything that belongs into the MCP bundle to a new folder, and return the folder."""
     shutil.copytree(ROOT / "packaging" / "mcpb", folder, ignore=LEFT_BEHIND)
     shutil.copytree(ROOT / "src" / "kie_mcp", folder / "src" / "kie_mcp", ignore=LEFT_BEHIND)
     shutil.copy(ROOT / "LICENSE", folder)
@@ -47,7 +47,7 @@ def pack_bundle(into: Path, project: Project) -> Path:
 
 
 def complete_registry_entry(project: Project, bundle: Path, image: str) -> dict[str, Any]:
-    """Return server.json with the bundle and, if there is one, the image of this release."""
+    """Return server.json with the bundle and, if `image` is not empty, with the image of this release."""
     entry = build_registry_entry(project)
     entry["packages"].append(
         {

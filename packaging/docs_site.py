@@ -1,7 +1,7 @@
-"""Build the site of the documents into site: `scripts/docs`.
+"""Build the website of the documents into the folder site: `scripts/docs`.
 
-The README becomes the first page, docs/models.md one page for each tool, and the other documents one page each. What
-they link to outside of the site leads to the repository. A link that leads nowhere ends the build.
+The README becomes the first page, docs/models.md becomes one page for each tool, and each other document becomes one
+page. Links to files that are not on the site lead to the repository. A broken link ends the build.
 """
 
 import json
@@ -25,7 +25,7 @@ DOCUMENTS = {
     "Servers": ("http.md", "operate.md", "security.md", "reliability.md"),
     "Development": ("sandbox.md", "architecture.md", "add-a-model.md", "tool-renaming.md"),
 }
-"""Files of docs by the part of the navigation that they belong to; those of docs/guides come before its guides."""
+"""For each part of the navigation, its files in docs; under Guides, the files of docs/guides come first."""
 FROM_THE_ROOT = {"SECURITY.md": "Security policy", "CONTRIBUTING.md": "Contribute", "CHANGELOG.md": "Changes"}
 LINK = re.compile(r"(?<=\]\()(?!https?://|mailto:|cursor:)([^)#\s]*)(#[^)\s]*)?(?=\))")
 SECTION = re.compile(r"^## (.+)\n", re.MULTILINE)
@@ -36,17 +36,17 @@ class Page:
     """A page of the site."""
 
     place: str
-    """Path in the site's folder of sources."""
+    """Path of the page's source file, relative to the folder of all pages."""
     title: str
     group: str
-    """The part of the navigation that it belongs to, such as `Models/Video`; empty for the first page."""
+    """The part of the navigation that contains the page, such as `Models/Video`; empty for the first page."""
     text: str
     source: str
-    """The file in the checkout that it comes from."""
+    """The file in the checkout from which the page is made."""
 
 
 def list_pages(root: Path = ROOT) -> list[Page]:
-    """Return all pages, with links as their sources have them."""
+    """Return all pages; their links are still the same as in the sources."""
     pages = [Page("index.md", "Start", "", _read(root / "README.md"), "README.md")]
     guides = [f"guides/{path.name}" for path in sorted((root / "docs" / "guides").glob("*.md"))]
     for group, names in DOCUMENTS.items():
@@ -65,7 +65,7 @@ def _read(path: Path) -> str:
 
 
 def _split_models(text: str) -> Iterator[Page]:
-    """Yield the list of tools, and a page for each tool; legacy ones come last in both."""
+    """Yield a page that lists all tools, and a page for each tool; legacy tools come last in the list."""
     intro, *parts = SECTION.split(text)
     chapters = dict(zip(parts[::2], parts[1::2], strict=True))
     titles = {re.sub(r".*\(`(.+)`\)", r"\1", heading): heading.partition(" (`")[0] for heading in chapters}
@@ -88,7 +88,7 @@ def resolve_links(page: Page, pages: list[Page], root: Path = ROOT) -> str:
         ValueError: When a link leads to no file of the checkout.
     """
     repository = read_project(root).repository
-    # Of the pages of one source, the first one has its beginning.
+    # If several pages come from one source, links to the source lead to the first of these pages.
     by_source = {each.source: each for each in reversed(pages)}
 
     def resolve(found: re.Match[str]) -> str:
@@ -106,7 +106,7 @@ def resolve_links(page: Page, pages: list[Page], root: Path = ROOT) -> str:
             raise ValueError(f"{page.source} links to {path}, which is not there")
         return f"{repository}/blob/main/{target}{anchor}"
 
-    # The generator knows no `\\<`, with which GitHub shows the sign itself.
+    # The generator does not understand `\\<`, which GitHub shows as `<`.
     return LINK.sub(resolve, page.text.replace("\\<", "&lt;"))
 
 
@@ -115,12 +115,12 @@ def _relate(target: Page, page: Page) -> str:
 
 
 def _is_shown(file: PurePosixPath) -> bool:
-    """Tell whether a file of the checkout is a picture or a clip of the documents, which the site has as well."""
+    """Return True if a file of the checkout is a picture or clip in docs, which is copied to the site."""
     return file.parts[:1] == ("docs",) and file.suffix in {".webp", ".png", ".jpg", ".gif", ".mp4"}
 
 
 def write_configuration(pages: list[Page]) -> str:
-    """Return zensical.toml of the site."""
+    """Return the text of zensical.toml, the configuration of the site generator."""
     project = read_project()
     nav = _write_nav(pages, "")
     return "\n".join(
@@ -135,7 +135,7 @@ def write_configuration(pages: list[Page]) -> str:
             'site_dir = "site"',
             f"nav = [{nav}]",
             "[project.theme]",
-            # Fonts would be loaded from another host.
+            # By default, the pages would load fonts from another host.
             "font = false",
             'features = ["navigation.instant", "navigation.sections", "navigation.top", "search.highlight"]',
             "",
@@ -144,7 +144,7 @@ def write_configuration(pages: list[Page]) -> str:
 
 
 def _write_nav(pages: Sequence[Page], group: str) -> str:
-    """Return the navigation of a group in TOML: its own pages, and those of the groups inside it under their names."""
+    """Return the navigation of a group as TOML: its own pages, and the groups inside it with their pages."""
     lines = [f"{{ {json.dumps(page.title)} = {json.dumps(page.place)} }}" for page in pages if page.group == group]
     start = f"{group}/" if group else ""
     below = (page.group.removeprefix(start).partition("/")[0] for page in pages if page.group.startswith(start))
@@ -156,11 +156,11 @@ def build_site(folder: Path, into: Path) -> None:
     """Build the site.
 
     Args:
-        folder: A folder for its sources, which is deleted first.
+        folder: A folder for the sources of the site; it is deleted first.
         into: The folder for the site, which is replaced.
 
     Raises:
-        ValueError: When a link leads nowhere.
+        ValueError: When a link is broken.
         subprocess.CalledProcessError: When the generator warns or fails.
     """
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 """Write the manifests with which clients and registries install kie-mcp: `scripts/packages`.
 
-With --check it only says whether they are up to date. Name, version and description come from pyproject.toml alone.
+With --check it changes nothing, and only lists stale manifests. Name and description come from pyproject.toml.
 """
 
 import argparse
@@ -16,17 +16,17 @@ from project import ROOT, Project, read_constraints, read_project
 from snippets import write_snippets
 
 TITLE = "KIE.ai media"
-"""Name for people; lists of servers show it."""
+"""Name that lists of servers show to people."""
 SERVER = "kie"
 """Name of the server in a client's configuration; clients put it before the names of the tools."""
 KEY_PAGE = "https://kie.ai/api-key"
 LINKS = re.compile(r"(<!-- install links: scripts/packages -->\n).*?(<!-- /install links -->)", re.DOTALL)
-"""The place of the install links in the README."""
+"""Matches the block in the README that contains the install links."""
 Manifest = dict[str, Any]
 
 
 def build_registry_entry(project: Project) -> Manifest:
-    """Return server.json for the MCP registry; a release adds the bundle and the image, which do not exist before."""
+    """Return server.json for the MCP registry; a release adds the bundle and the image, when these exist."""
     return {
         "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
         "name": project.registry_name,
@@ -49,7 +49,7 @@ def build_registry_entry(project: Project) -> Manifest:
 
 
 def list_variables() -> list[Manifest]:
-    """Return the settings that a person is asked for, as server.json has them."""
+    """Return the settings for which a client asks the user, in the form that server.json needs."""
     return [
         {
             "name": "KIE_API_KEY",
@@ -72,9 +72,9 @@ def list_variables() -> list[Manifest]:
 
 
 def build_bundle_manifest(project: Project) -> Manifest:
-    """Return manifest.json of the MCP bundle, whose server `uv` runs.
+    """Return manifest.json of the MCP bundle; its server is run with `uv`.
 
-    Every option has a default, because what has none would reach the server as the text `${user_config.…}`.
+    Every option that is not required has a default. Without one, the server would get the text `${user_config.…}`.
     """
     return {
         "$schema": "https://static.modelcontextprotocol.io/schemas/mcpb/mcpb-manifest-v0.4.schema.json",
@@ -108,7 +108,7 @@ def build_bundle_manifest(project: Project) -> Manifest:
         "prompts_generated": True,
         "keywords": project.keywords,
         "license": project.license,
-        # Prompts and files go to KIE alone, whose site has its terms.
+        # Prompts and files are sent only to KIE, so the link leads to KIE's site.
         "privacy_policies": ["https://kie.ai"],
         "compatibility": {"platforms": ["darwin", "win32", "linux"], "runtimes": {"python": project.python}},
         "user_config": {
@@ -173,7 +173,7 @@ def build_plugin(project: Project) -> Manifest:
 
 
 def build_marketplace(project: Project) -> Manifest:
-    """Return marketplace.json, with which this repository is a marketplace for Claude Code with one plugin."""
+    """Return marketplace.json, which makes this repository a marketplace for Claude Code with one plugin."""
     return {
         "name": project.name,
         "description": project.description,
@@ -213,7 +213,7 @@ def build_glama(project: Project) -> Manifest:
 
 
 def build_smithery(project: Project) -> Manifest:
-    """Return smithery.yaml, as JSON, which is YAML too."""
+    """Return smithery.yaml; it is written as JSON, because every JSON text is valid YAML."""
     command = json.dumps(run_package(project))
     return {
         "startCommand": {
@@ -230,12 +230,12 @@ def build_smithery(project: Project) -> Manifest:
 
 
 def run_package(project: Project) -> Manifest:
-    """Return how a client starts this version of the package."""
+    """Return the command with which a client starts this version of the package."""
     return {"command": "uvx", "args": [project.requirement]}
 
 
 def link_cursor() -> str:
-    """Return the link with which Cursor adds the server, after the key has been filled in."""
+    """Return the link with which Cursor adds the server; the user has to replace `your-key` there."""
     config = {"command": "uvx", "args": ["kie-mcp"], "env": {"KIE_API_KEY": "your-key"}}
     packed = {"name": SERVER, "config": b64encode(_pack(config).encode())}
     return f"https://cursor.com/en/install-mcp?{urlencode(packed)}"
@@ -250,7 +250,7 @@ def link_vscode() -> str:
 
 
 def build_vscode_file() -> Manifest:
-    """Return mcp.json of VS Code, which asks for the key and keeps it elsewhere."""
+    """Return mcp.json for VS Code; VS Code asks for the key, and does not store it in this file."""
     inputs = [{"type": "promptString", "id": "kie-key", "description": "KIE.ai key", "password": True}]
     config = {"type": "stdio", "command": "uvx", "args": ["kie-mcp"], "env": {"KIE_API_KEY": "${input:kie-key}"}}
     return {"inputs": inputs, "servers": {SERVER: config}}
@@ -261,7 +261,7 @@ def _pack(value: object) -> str:
 
 
 def write_links(page: str, project: Project) -> str:
-    """Return the README with today's install links and the registry's line of ownership."""
+    """Return the README with new install links, and with the line that proves ownership to the MCP registry."""
     bundle = f"{project.repository}/releases/latest/download/{project.name}.mcpb"
     plugin = f"claude plugin install {project.name}@{project.name} --config api_key=your-key"
     ways = (
@@ -282,7 +282,7 @@ Once a version is published, these add the server as well:
 
 
 def write_bundle_project(project: Project) -> str:
-    """Return pyproject.toml of the bundle: what the server needs, in the versions that the tests ran with."""
+    """Return pyproject.toml of the bundle: the server's dependencies, limited to the versions that were tested."""
     lists = {"dependencies": project.dependencies, "constraint-dependencies": read_constraints()}
     shown = {
         name: "\n".join([f"{name} = [", *(f"  {json.dumps(each)}," for each in values), "]"])
@@ -312,11 +312,11 @@ MANIFESTS: dict[str, Callable[[Project], Manifest]] = {
     "glama.json": build_glama,
     "smithery.yaml": build_smithery,
 }
-"""Each manifest by its place in the checkout."""
+"""For each manifest's path in the checkout, the function that builds it."""
 
 
 def write_all(project: Project) -> dict[str, str]:
-    """Return the text of every file that depends on pyproject.toml, by its place in the checkout."""
+    """Return the text of every file that depends on pyproject.toml; the keys are paths in the checkout."""
     files = {
         place: json.dumps(build(project), indent=2, ensure_ascii=False) + "\n" for place, build in MANIFESTS.items()
     }

@@ -1,4 +1,4 @@
-"""What every manifest says about kie-mcp: read from pyproject.toml, and the version from the package."""
+"""Read the facts that all manifests need from pyproject.toml, and the version from the package."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Project:
-    """The project as pyproject.toml describes it."""
+    """The facts about the project that the manifests contain."""
 
     name: str
     version: str
@@ -21,7 +21,7 @@ class Project:
     license: str
     keywords: list[str]
     python: str
-    """The versions of Python that it runs on, such as `>=3.11`."""
+    """The supported versions of Python, such as `>=3.11`."""
     dependencies: list[str]
     urls: dict[str, str]
 
@@ -37,17 +37,17 @@ class Project:
 
     @property
     def registry_name(self) -> str:
-        """Name in the MCP registry, which gives to each owner at GitHub a namespace."""
+        """Name in the MCP registry; each owner at GitHub has a namespace there."""
         return f"io.github.{self.slug}"
 
     @property
     def requirement(self) -> str:
-        """This version of the package, as uvx is told."""
+        """Name and version of the package as an argument of uvx, such as `kie-mcp@1.0.0`."""
         return f"{self.name}@{self.version}"
 
 
 def read_project(root: Path = ROOT) -> Project:
-    """Return what pyproject.toml and the package in a checkout say."""
+    """Read the facts about the project from the files of a checkout."""
     table: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     module = root / "src" / table["name"].replace("-", "_") / "__init__.py"
     (version,) = re.findall(r'^__version__ = "(.+)"$', module.read_text(encoding="utf-8"), re.MULTILINE)
@@ -65,6 +65,6 @@ def read_project(root: Path = ROOT) -> Project:
 
 
 def read_constraints(root: Path = ROOT) -> list[str]:
-    """Return the versions that the tests ran with, such as `anyio==4.16.0`."""
+    """Return the tested versions of all dependencies, such as `anyio==4.16.0`."""
     lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]

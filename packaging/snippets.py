@@ -1,4 +1,4 @@
-"""Write how each client is set up by hand into docs/hosts.md: the file, and what belongs there."""
+"""Write a chapter for each client into docs/hosts.md: the configuration file, and the text to put there."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from kie_mcp.install.clients import CLIENTS, Client, System, find_folders
 from kie_mcp.install.entry import Server
 
 BLOCK = re.compile(r"(<!-- clients: scripts/packages -->\n).*?(<!-- /clients -->)", re.DOTALL)
-"""The place of the snippets in the document."""
+"""Matches the block in the document that contains the snippets."""
 SERVER = Server(("uvx", "kie-mcp"), {"KIE_API_KEY": "your-key"})
 HOMES: dict[System, dict[str, str]] = {
     "darwin": {"HOME": "~"},
     "linux": {"HOME": "~"},
     "win32": {"USERPROFILE": "%USERPROFILE%", "APPDATA": "%APPDATA%", "LOCALAPPDATA": "%LOCALAPPDATA%"},
 }
-"""For each system, the environment variables with which its folders are named as people write them."""
+"""For each system, environment variables that make the shown paths short, such as `~/.config`."""
 NOTES = {
     "claude-code": "Or `claude mcp add kie -s user -e KIE_API_KEY=your-key -- uvx kie-mcp`. `-s user` adds it for all "
     "your projects; without it, only the folder you are in has it.",
@@ -29,15 +29,15 @@ NOTES = {
     "vscode": "Or the same text in `.vscode/mcp.json` of a project. VS Code asks for the key once and does not store "
     "it in this file.",
 }
-"""What to know besides, for some clients."""
+"""For some clients, a further sentence for the user."""
 
 
 def write_snippets(page: str, vscode: Mapping[str, Any]) -> str:
-    """Return the document with today's snippets.
+    """Return the document with new snippets.
 
     Args:
         page: The document.
-        vscode: The file of VS Code, which asks for the key itself.
+        vscode: The content of VS Code's file; VS Code asks the user for the key.
     """
     asking = {"vscode": json.dumps(vscode, indent=2) + "\n"}
     chapters = [_write_chapter(client, asking.get(client.name) or make_snippet(client, SERVER)) for client in CLIENTS]
@@ -61,7 +61,7 @@ def _write_chapter(client: Client, snippet: str) -> str:
 
 
 def _list_places(client: Client) -> str:
-    """Return the paths of the client's file on each system, in words."""
+    """Return a text with the paths of the client's configuration file on macOS, Linux and Windows."""
     macos, linux, windows = (str(client.find_file(find_folders(system, env))) for system, env in HOMES.items())
     windows = windows.replace("/", "\\")
     others = f"`{macos}`" if macos == linux else f"macOS: `{macos}`; Linux: `{linux}`"

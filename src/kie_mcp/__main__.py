@@ -1,4 +1,4 @@
-"""The program `kie-mcp`: a client starts it without arguments, and it serves MCP; for people it is the command line."""
+"""The program `kie-mcp`: it serves MCP if a client starts it without arguments; for people, it is a command line."""
 
 import os
 import sys
@@ -13,9 +13,9 @@ except KeyboardInterrupt:
 def main() -> None:
     """Run the server or a command."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Until all is imported, Ctrl-C ends the process at once, without the traceback of an import.
+        # During imports, Ctrl-C ends the process at once, without a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Without a terminal, stdin may be missing altogether. A shell sets the variable to ask how a command may go on.
+    # `sys.stdin` may be None without a terminal. A shell sets _KIE_MCP_COMPLETE to ask for completions of a command.
     if len(sys.argv) > 1 or (sys.stdin and sys.stdin.isatty()) or "_KIE_MCP_COMPLETE" in os.environ:
         run_command()
     else:
@@ -30,7 +30,7 @@ def run_command() -> None:
     from kie_mcp.errors import ConfigurationError
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        # A command may have something to close first.
+        # Now Ctrl-C raises KeyboardInterrupt again, so that a command can close its files and connections first.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cli()

@@ -29,19 +29,19 @@ MAX_FILE_BYTES = 4_000_000_000
 """Largest file, in bytes, that a program may write."""
 
 running: set[int] = set()
-"""Process ids of the programs that run now. The tests' clock stands still until there are none."""
+"""Process ids of the programs that run now; the tests' clock does not move on while there are any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a program printed before it ended, or before it was ended because it printed too much."""
+    """The exit code and the output of a program that ended, or that was killed because it printed too much."""
 
     exit_code: int
-    """The program's exit code: 0 if it succeeded, negative if it was ended by a signal."""
+    """The program's exit code: 0 if it succeeded, negative if a signal ended it."""
     output: bytes
-    """The beginning of what it wrote to standard output."""
+    """What the program wrote to standard output, up to the allowed number of bytes."""
     errors: bytes
-    """The beginning of what it wrote to standard error."""
+    """What the program wrote to standard error, up to the allowed number of bytes."""
 
 
 async def run_program(
@@ -54,21 +54,21 @@ async def run_program(
     folder: Path | None = None,
     on_output: Callable[[bytes], None] | None = None,
 ) -> Finished:
-    """Run a program to its end. If this call is cancelled, the program is ended.
+    """Run a program, and wait until it has ended. If this call is cancelled, the program is killed.
 
     Args:
         command: The program's path, and its arguments.
-        seconds: Maximum duration of the run.
-        max_output_bytes: Largest number of bytes that the program may write to standard output, and to standard error;
-            if it writes more, it is ended.
+        seconds: Maximum duration of the run, in seconds.
+        max_output_bytes: Largest number of bytes that the program may write to standard output, and the same for
+            standard error; if it writes more, it is killed.
         memory_bytes: Largest amount of memory that the program may use; None for no limit. Only Linux limits it.
-        file: An open file that the program gets as its standard input; None for an empty one.
-        folder: The folder in which the program runs; None for that of this process.
+        file: An open file that the program gets as its standard input; None for an empty standard input.
+        folder: The working folder of the program; None for the working folder of this process.
         on_output: A function that is called with each piece that the program writes to standard output.
 
     Raises:
         OSError: The program cannot be started.
-        TimeoutError: The program did not come to its end in time, so it was ended.
+        TimeoutError: The program did not end in time, so it was killed.
     """
     with anyio.fail_after(seconds):
         # With the stdio transport, standard input carries the client's messages, which a program must not read.
@@ -111,8 +111,8 @@ def _end(process: Process) -> None:
 
 def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None:
     """Set limits that the operating system enforces on a program, even if this process ends first."""
-    # Limits could be set before the program starts only by Python code between fork and exec, which is not safe in a
-    # process with threads. Until now, the program has done no more than load its libraries.
+    # The limits are set directly after the start, when the program has done no more than load its libraries. Setting
+    # them before would need Python code between fork and exec, which is not safe in a process with threads.
     if sys.platform == "linux":
         import resource
 

@@ -1,4 +1,4 @@
-"""The clock of the whole package: time of day, monotonic time and sleep; tests use a clock of their own instead."""
+"""The clock of the whole package: time of day, monotonic time and sleep; tests replace it by their own clock."""
 
 import time
 from collections.abc import Awaitable, Callable

@@ -25,7 +25,7 @@ from kie_mcp.setting_types import LIST_SEPARATOR, Credits, ExpandedPath, Url
 PREFIX = "KIE_MCP_"
 """Beginning of the names of environment variables that are settings, except the variables for the API key."""
 KEY_PAGE = "https://kie.ai/api-key"
-"""Where people make their API keys."""
+"""Web page on which users create their API keys."""
 NO_KEY = (
     f"Get a key at {KEY_PAGE} and run `kie-mcp install`, which asks for it, or set KIE_API_KEY in the server's "
     "environment (or name a file that holds it in KIE_API_KEY_FILE). Then restart the client. "
@@ -43,13 +43,13 @@ GUARDS = (
     "repeat_window",
     "sandbox",
 )
-"""Settings without which a call may spend more than the operator wanted."""
+"""Settings that limit spending; a call may cost more than the operator wants if the name of one is misspelt."""
 LIKENESS = 0.75
-"""How like a name another one must be to count as this name misspelt, from 0 to 1."""
+"""Smallest similarity of two names, from 0 to 1, at which one name counts as a misspelling of the other."""
 KEY_FILE = "api-key"
 """Name of the file in the data folder in which `kie-mcp install` keeps the API key."""
 KEYRING_NAMES = ("kie-mcp", "api-key")
-"""Service and user under which the system's keyring has the API key."""
+"""Service name and user name under which the system's keyring stores the API key."""
 KEY_NAMES = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"})
 PLACEHOLDER = re.compile(
     r"\$.*|%\w+%|<.*>|\{.*\}|\[.*\]|(your|my|insert|paste|enter|replace)([-_ ].*)?|.*(api|kie|secret)[-_ ]?key.*|key"
@@ -79,25 +79,25 @@ class Settings(BaseSettings):
     route: Literal["documented", "service"] = "documented"
     """Routes on which models run: the routes in KIE's documentation, or (`service`) the routes in KIE's model list."""
     callback_url: Url | Literal[""] = ""
-    """URL to which KIE sends a request when a task has ended, for operators who want such requests; empty: none."""
+    """URL of the operator's own server, to which KIE sends a callback when a task has ended; empty for no callbacks."""
     public_url: Url | Literal[""] = ""
-    """URL at which KIE reaches this server over HTTP, to tell it when a task has ended; empty: KIE is only polled."""
+    """Public URL of this server, to which KIE sends a callback when a task ends; if empty, tasks are only polled."""
     callback_secret: SecretStr | None = None
-    """Secret from which the addresses for KIE's calls are derived; if None, the server makes one in `data_dir`."""
+    """Secret from which the URLs for KIE's callbacks are derived; if None, the server makes one in `data_dir`."""
     webhook_key: SecretStr | None = None
-    """Key with which KIE signs its calls, from the settings of the KIE account; if None, signatures are not checked."""
+    """Key from the KIE account with which KIE signs its callbacks; if None, signatures are not checked."""
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
     """Folder that contains the ledger; its subfolder `sandbox` contains the ledger of the sandbox."""
     database_url: SecretStr | None = None
-    """URL of a PostgreSQL database that holds the ledger for several servers; if None, it is a file in `data_dir`."""
+    """URL of a PostgreSQL database with the ledger of several servers; if None, the ledger is a file in `data_dir`."""
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Folder to which the results of tasks are downloaded."""
     save: bool = True
     """Whether the results of tasks are downloaded to `output_dir` or `storage`."""
     storage: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?)?$")
-    """Bucket and beginning of names for the results of tasks, `s3://bucket/prefix`, instead of `output_dir`."""
+    """Bucket and key prefix, as `s3://bucket/prefix`, to which results are saved instead of `output_dir`."""
     link_hours: float = Field(24, gt=0, le=168)
-    """Hours for which the links to results in a bucket work; each answer has new ones."""
+    """Hours after which a link to a result in the bucket expires; each answer contains new links."""
     links: bool = False
     """Whether answers contain MCP resource links to saved files; several hosts and frameworks fail at such links."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     keep_metadata: bool = False
     """Whether files are sent to KIE with their metadata, such as the place where a photo was taken."""
     wait_seconds: float | None = Field(None, ge=0, le=600, allow_inf_nan=False)
-    """Most seconds that a tool call waits; if None, the call answers before the client gives up (`time_limits`)."""
+    """Maximum seconds that a tool call waits; if None, it answers before the client's timeout (see `time_limits`)."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
     """Seconds in which an equal call gets the first call's task, not a new one; a running task is always returned."""
     max_credits_per_task: Credits | None = None
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     max_credits_per_session: Credits | None = None
     """Most credits that this server process may spend from its start to its end; None means no limit."""
     max_credits_per_day_all: Credits | None = None
-    """Most credits that all tenants may spend together in 24 hours; the other caps hold for each tenant."""
+    """Most credits that all tenants may spend together in 24 hours; the other caps apply to each tenant."""
     usd_per_credit: Credits = 0.005
     """Price of one credit in US dollars; answers show costs in dollars too, unless this setting is 0."""
     confirm_above: Credits = 150
@@ -124,28 +124,29 @@ class Settings(BaseSettings):
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
     caller_keys: bool = False
-    """Whether each HTTP caller sends its own KIE key, which pays, and by which it is one of several tenants."""
+    """Whether each HTTP caller sends its own KIE key; this key pays for the calls, and identifies the tenant."""
     tenant_secret: SecretStr | None = None
-    """Secret by which the names of such tenants are computed; if None, the server makes one in `data_dir`."""
+    """Secret with which tenant names are computed from KIE keys; if None, the server makes one in `data_dir`."""
     oidc_issuer: Url | Literal[""] = ""
-    """Address of the OpenID provider whose access tokens `serve --http` takes instead of one token for all callers."""
+    """URL of the OpenID provider whose access tokens `serve --http` accepts instead of one token for all callers."""
     oidc_audience: str = ""
-    """What access tokens have to be issued for, if that is not the address of the MCP endpoint."""
+    """Audience that access tokens must have; if empty, the URL of the MCP endpoint."""
     oidc_client_id: str = ""
+    """Id of this server at the OpenID provider."""
     oidc_client_secret: SecretStr | None = None
-    """This server's own id and secret at the provider, to ask it about tokens that are not signed."""
+    """Secret of this server at the provider, to check access tokens without signature and to log people in."""
     account_keys: Literal["operator", "person"] = "operator"
-    """Whose KIE key pays for the calls of accounts: the operator's, or that of each person, stored encrypted."""
+    """Whose KIE key pays for an account's calls: the operator's, or the person's own key, which is stored encrypted."""
     encryption_keys: SecretStr | None = None
-    """Keys by which stored KIE keys are encrypted (the first) and read (all); if None, a file in `data_dir` has one."""
+    """Keys for stored KIE keys: the first one encrypts, all of them decrypt; if None, a file in `data_dir` has one."""
     workers: int = Field(1, ge=1, le=64)
     """Number of processes in which `serve --http` runs, on one port and one ledger."""
     log_format: Literal["text", "json"] = "text"
     """How `serve --http` writes its log to stderr: as lines for people, or one JSON object a line, with more events."""
     metrics_port: int | None = Field(None, ge=1, le=65535)
-    """Port at which `serve --http` shows numbers for Prometheus, at `/metrics`; None for none."""
+    """Port at which `serve --http` serves metrics for Prometheus, at `/metrics`; None turns metrics off."""
     traces: bool = False
-    """Whether `serve --http` sends traces to OpenTelemetry's collector, whose place the variables `OTEL_…` tell."""
+    """Whether `serve --http` sends traces to an OpenTelemetry collector; the variables `OTEL_…` set its address."""
     sandbox: bool = False
     """Whether kie-mcp uses its sandbox, which simulates KIE at no cost, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)
@@ -170,7 +171,7 @@ class Settings(BaseSettings):
     @field_validator("http_token", "callback_secret", "webhook_key", "tenant_secret")
     @classmethod
     def _read_token(cls, value: SecretStr | None) -> SecretStr | None:
-        # Blanks at the ends of a header are not part of it, so no caller could send them.
+        # HTTP removes blanks at both ends of a header, so no caller could send a token with such blanks.
         token = value.get_secret_value().strip() if value else ""
         if value and not token:
             raise ValueError("is blank; give a long random text")
@@ -181,7 +182,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _read_database_url(cls, value: SecretStr | None) -> SecretStr | None:
-        # No error tells a part of the URL, because any part of it may be the password.
+        # Error messages contain no part of the URL, because any part may be the password.
         url = value.get_secret_value().strip() if value else ""
         if not url:
             return None
@@ -193,7 +194,13 @@ class Settings(BaseSettings):
         return SecretStr(url)
 
     def for_tenant(self, name: str, key: SecretStr | None, callback_secret: SecretStr | None) -> Self:
-        """Return the settings of one tenant, which has places of its own, and a KIE key of its own if one is given."""
+        """Return the settings of one tenant, which has its own folders and bucket prefix.
+
+        Args:
+            name: The tenant's name, which becomes a part of the folders and of the bucket prefix.
+            key: The tenant's own KIE key; None to use the operator's key.
+            callback_secret: The secret from which the URLs for KIE's callbacks are derived; None for no callbacks.
+        """
         folders = {"data_dir": self.data_dir / "tenants" / name, "output_dir": self.output_dir / name}
         bucket = {"storage": f"{self.storage.rstrip('/')}/{name}"} if self.storage else {}
         keys = {"api_key": key, "keyring": False} if key else {"api_key_file": self.key_file}
@@ -206,12 +213,12 @@ class Settings(BaseSettings):
 
     @property
     def ledger_schema(self) -> str:
-        """Name of the ledger's schema in that database; the sandbox has a ledger of its own."""
+        """Name of the database schema with the ledger; the sandbox's ledger has its own schema."""
         return "kie_mcp_sandbox" if self.sandbox else "kie_mcp"
 
     @property
     def key(self) -> str:
-        """KIE's API key, from the setting `api_key` or from the file `api_key_file`; in the sandbox, a fixed text.
+        """KIE's API key, from `api_key`, the keyring or `key_file`; in the sandbox, a fixed text.
 
         Raises:
             ConfigurationError: When there is no valid key, or when the file with the key cannot be read.
@@ -237,7 +244,7 @@ class Settings(BaseSettings):
 
     @property
     def key_file(self) -> Path | None:
-        """The file with the API key: the one that is set, or the one that `kie-mcp install` made; None if none is."""
+        """Path of the file with the API key: `api_key_file`, or the file that `kie-mcp install` made; None if none."""
         if self.api_key_file:
             return self.api_key_file
         file = self.data_dir / KEY_FILE
@@ -255,12 +262,12 @@ class Settings(BaseSettings):
 
     @property
     def live_dir(self) -> Path:
-        """Folder of the discovery cache; it is a separate one if the sandbox also lists undocumented models."""
+        """Folder of the discovery cache; a sandbox that also has undocumented models has a separate folder."""
         return self.state_dir / ("live-legacy" if self.sandbox and self.sandbox_legacy else "live")
 
     @property
     def found_dirs(self) -> dict[str, Path]:
-        """Folders besides `read_dirs` from which kie-mcp may read files unless they are private; each by what it is."""
+        """Further folders from which kie-mcp may read files unless they are private; the keys describe the folders."""
         folders = {
             "the working folder": _find_working_folder(),
             "Pictures": platformdirs.user_pictures_path(),
@@ -277,7 +284,7 @@ def load() -> Settings:
     """Load the settings from the environment variables of this process.
 
     Raises:
-        ConfigurationError: When a variable is misspelt or has an invalid value; the message tells all of them.
+        ConfigurationError: When a variable is misspelt or has an invalid value; the message lists all problems.
     """
     problems = find_misspelt_settings()
     try:
@@ -326,7 +333,7 @@ def _find_working_folder() -> Path | None:
 
 
 def find_key_fault(key: str) -> str:
-    """Return the end of a sentence that tells why a text cannot be an API key; return an empty text if it may be one.
+    """Return the end of a sentence that says why a text cannot be an API key; return an empty text if it may be one.
 
     The sentence never contains the key itself, because a key is secret.
     """
@@ -346,10 +353,9 @@ def find_key_fault(key: str) -> str:
 def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
     """Return an error text about each environment variable that is no setting, but was probably meant as one.
 
-    These are all other names that begin with KIE_MCP_, and names such as KIE_MAX_CREDITS_PER_DAY that are near one of
-    `GUARDS`. Other programs have variables that begin with KIE too, such as KIE_BASE_URL; these are left alone.
-    Without this check, a user who misspells the name of a cap would spend credits without any cap and would not notice
-    it.
+    A name counts as misspelt if it begins with KIE_MCP_ but is no setting, or if it is similar to one of `GUARDS`, such
+    as KIE_MAX_CREDITS_PER_DAY. Variables of other programs, such as KIE_BASE_URL, are ignored. Without this check, a
+    user who misspells the name of a cap would spend credits without any cap and would not notice it.
     """
     known = _list_names()
     given = sorted(name for name, value in env.items() if value and name.upper().startswith("KIE"))
@@ -368,7 +374,7 @@ def _list_names() -> set[str]:
 
 
 def _suggest_key_name() -> str:
-    """Return the end of a sentence about a variable whose name is near one of `KEY_NAMES`; empty if there is none."""
+    """Return the end of a sentence about a variable whose name is similar to one of `KEY_NAMES`; empty if none is."""
     for name, value in os.environ.items():
         near = name.upper().startswith("KIE") and _find_near(name.upper(), KEY_NAMES, LIKENESS)
         if value and near and name.upper() not in KEY_NAMES:
@@ -377,14 +383,14 @@ def _suggest_key_name() -> str:
 
 
 def _find_near(name: str, known: Collection[str], likeness: float = 0.6) -> str:
-    """Return the name in `known` that is most like a name; empty if none is like it."""
+    """Return the name in `known` that is most similar to a given name; empty if none is similar enough."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=likeness)), "")
 
 
 def _find_near_guard(name: str) -> str:
-    """Return the variable of the setting in `GUARDS` that a name in capitals was probably meant for; empty if none."""
+    """Return the variable of the setting in `GUARDS` that is similar to a name in capitals; empty if none is."""
     bare = re.sub(r"^KIE[_-]?((MCP|AI)[_-]?)?", "", name)
     near = _find_near(bare, [guard.upper() for guard in GUARDS], LIKENESS)
     return near and f"{PREFIX}{near}"

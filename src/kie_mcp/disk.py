@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO
 
 OWN_FOLDER = "kie-mcp"
-"""Name of the folders that kie-mcp makes for itself; a folder with this name is made private also if it exists."""
+"""Name of the folders that kie-mcp makes for itself; a folder with this name is made private even if it exists."""
 
-# Some of these flags do not exist on Windows. O_NOFOLLOW refuses a link, and O_NONBLOCK keeps a named pipe from waiting
-# for another process.
+# Some of these flags do not exist on Windows. O_NOFOLLOW refuses a link. With O_NONBLOCK, opening a named pipe does not
+# wait for another process.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 _F_GETPATH = 50
 """The fcntl command of macOS that returns the path of an open file."""
@@ -27,10 +27,10 @@ def open_file(path: Path, *, writable: bool = False) -> IO[bytes]:
 
     Args:
         path: The file.
-        writable: Whether it can be written as well.
+        writable: True to open the file for writing as well.
 
     Raises:
-        OSError: When there is no such file, it cannot be read, or it is a link, a folder, a pipe or a device.
+        OSError: When the file does not exist, cannot be read, or is a link, a folder, a pipe or a device.
     """
     return _open(path, os.O_RDWR, "r+b") if writable else _open(path, os.O_RDONLY, "rb")
 
@@ -38,15 +38,15 @@ def open_file(path: Path, *, writable: bool = False) -> IO[bytes]:
 def open_own_file(path: Path, *, private: bool = True) -> IO[bytes]:
     """Open a file for reading and writing; create it if it does not exist.
 
-    Anything else in its place, such as a link, or a file of another user or with a second name, is removed first,
-    because writing to it would change a file elsewhere.
+    A link, a file of another user, or a file with a second name (hard link) at this path is removed first, because
+    writing to it would change a file elsewhere.
 
     Args:
         path: The file.
-        private: True if only its owner may read it; otherwise whoever may read the user's new files.
+        private: True if only its owner may read the file; False for the user's default permissions.
 
     Raises:
-        OSError: When the file cannot be opened, or something in its place cannot be removed.
+        OSError: When the file cannot be opened, or something else at its path cannot be removed.
     """
     with suppress(OSError):
         file = _open(path, os.O_RDWR, "r+b")
@@ -64,10 +64,10 @@ def create_file(path: Path, *, private: bool = True) -> IO[bytes]:
 
     Args:
         path: The file.
-        private: True if only its owner may read it; otherwise whoever may read the user's new files.
+        private: True if only its owner may read the file; False for the user's default permissions.
 
     Raises:
-        OSError: When something is in its place already, or the file cannot be created.
+        OSError: When something exists at this path already, or the file cannot be created.
     """
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600 if private else 0o666), "w+b")
 
@@ -91,7 +91,8 @@ def replace_file(path: Path, content: bytes) -> None:
 def create_folder(folder: Path) -> None:
     """Create a folder, and its parents, that only their owner may read.
 
-    A folder that exists keeps its permissions, because it may be the user's own, unless its name is `OWN_FOLDER`.
+    A folder that exists keeps its permissions, because the user may have created it. Only a folder with the name
+    `OWN_FOLDER` is always made private.
 
     Raises:
         OSError: When the folder cannot be created.
@@ -104,21 +105,21 @@ def create_folder(folder: Path) -> None:
 
 
 def restrict(path: Path) -> None:
-    """Let nobody but its owner read a file, if it is a regular file of this user; do nothing otherwise."""
+    """Let only its owner read a file; do nothing if it is not a regular file of this user."""
     with suppress(OSError):
         if _is_own(path.lstat()):
             path.chmod(0o600)
 
 
 def locate(file: IO[bytes], path: Path) -> Path:
-    """Return where an open file is, without links.
+    """Return the real path of an open file, in which all links are resolved.
 
     Args:
         file: The open file.
-        path: The path with which it was opened, for systems that do not tell the place of an open file.
+        path: The path with which the file was opened; it is used on systems that cannot find the path of an open file.
 
     Raises:
-        OSError: When the file was replaced while it was opened.
+        OSError: When the file is not at this path any more.
     """
     if sys.platform == "darwin":
         import fcntl
@@ -133,7 +134,7 @@ def locate(file: IO[bytes], path: Path) -> Path:
 
 
 def is_same_file(file: IO[bytes], path: Path) -> bool:
-    """Return whether an open file is the one at a path, which is no link."""
+    """Return True if an open file is the file at a path, and the path is no link."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except OSError:
@@ -141,7 +142,7 @@ def is_same_file(file: IO[bytes], path: Path) -> bool:
 
 
 def _open(path: Path, flags: int, mode: str) -> IO[bytes]:
-    # A device may do something when it is opened, so the kind of the file is checked before, too.
+    # Opening a device may have side effects, so the type of the file is also checked before the file is opened.
     if not stat.S_ISREG(path.lstat().st_mode):
         raise _refuse(path)
     file: IO[bytes] = os.fdopen(os.open(path, flags | _FLAGS), mode)

@@ -4,7 +4,7 @@
     * InvalidCall           the arguments are wrong; nothing was sent
     * CapReached            the task would cost more than the operator allows; nothing was sent
     * ConfirmationNeeded    a person has to agree to the cost first; nothing was sent
-    * NotAllowed            the caller may look, but start nothing; nothing was sent
+    * NotAllowed            the caller has read-only access and may not start tasks; nothing was sent
     * ConfigurationError    the operator has to set something
     * ApiError              KIE answered with an error, or not at all
         * AuthError             the key is missing, wrong or not allowed
@@ -12,9 +12,9 @@
         * RateLimited           KIE refused the request for now; it was neither queued nor billed
         * NotOffered            KIE has no such route or model id; not billed
         * UnknownOutcome        KIE may have accepted the create request; it is never sent again
-        * DamagedFile           the download of a result got other data, or only a part of the file
+        * DamagedFile           the download of a result returned wrong data, or only a part of the file
     * TaskFailed            KIE accepted the task and could not finish it
-    * BrokenRow             the ledger has the task in part only
+    * BrokenRow             the task's row in the ledger has impossible values
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class KieMcpError(Exception):
     retryable: bool = False
     """Whether the same call may succeed later."""
     billed: bool | None = False
-    """Whether credits were charged; None when nobody knows."""
+    """Whether credits were charged; None if this is unknown."""
     task_id: str = ""
     """The ledger's id of the task that failed; empty if the error belongs to no task."""
 
@@ -76,13 +76,13 @@ class ConfirmationNeeded(KieMcpError):
     setting: str = ""
     """The setting because of which a person is asked: `KIE_MCP_CONFIRM_ABOVE` or `KIE_MCP_CONFIRM_HOURLY`."""
     credits: float | None = None
-    """The most credits that the call may cost; None when nobody has looked."""
+    """The most credits that the call may cost; None if no estimate was made."""
     balance: float | None = None
-    """The credits of the account; None when nobody has looked."""
+    """The credits that are left in the KIE account; None if the balance was not read."""
 
 
 class NotAllowed(KieMcpError):
-    """The caller may look, but start nothing; nothing was sent and nothing was charged."""
+    """The caller has read-only access, and may not start tasks; nothing was sent and nothing was charged."""
 
     category = "not_allowed"
 
@@ -136,7 +136,7 @@ class UnknownOutcome(ApiError):
 
 
 class DamagedFile(ApiError):
-    """The download of a result got other data than the file, or only a part of it; the download is tried again."""
+    """The download of a result returned wrong data, or only a part of the file; the download is tried again."""
 
 
 class TaskFailed(KieMcpError):
@@ -146,12 +146,12 @@ class TaskFailed(KieMcpError):
 
 
 class BrokenRow(KieMcpError):
-    """The ledger has the task in part only, because its row is broken."""
+    """The task's row in the ledger has impossible values, so only a part of the task can be read."""
 
     category = "broken_row"
 
     @classmethod
     def for_columns(cls, names: str) -> Self:
-        """Build the error for a row of the ledger in which these columns have impossible values."""
+        """Build the error for a row of the ledger; `names` are the columns that have impossible values."""
         step = "KIE's own list of tasks has it by its time and model."
         return cls(f"This task's row in the ledger is broken ({names}).", step, billed=None)

@@ -1,4 +1,4 @@
-"""Types of settings: paths, URLs and credits, as people and clients write them in environment variables."""
+"""Types of settings: they parse and check paths, URLs and credits from environment variables."""
 
 import os
 import re
@@ -41,10 +41,10 @@ def _read_variable(found: re.Match[str]) -> str:
 
 
 def _check_url(url: str) -> str:
-    """Return a URL as it is.
+    """Check that a URL names a server, and return the URL unchanged.
 
     Raises:
-        ValueError: When the URL has no host, or a port that there cannot be.
+        ValueError: When the URL has no host, or an impossible port.
     """
     parts = urlsplit(url)
     if not parts.hostname or parts.port == 0:

@@ -5,17 +5,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Characters that show nothing, or change how the text around them is shown. Controls (ESC, C1), fillers, lone halves
-# of characters and noncharacters stand where something was, so a space takes their place.
+# The following constants list characters that are invisible or change how the text around them is shown. Control
+# characters (ESC, C1), fillers, lone surrogates and noncharacters may separate words, so each is replaced by a space.
 _BLANKS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u115f\u1160\u2028\u2029\u3164\uffa0\ud800-\udfff\ufdd0-\ufdef\ufff0-\ufff8\ufffc"
     "\ufffe\uffff"
 )
-# Joiners and selectors change the shape of their neighbours.
+# Joiners and selectors change the shape of the characters beside them.
 _JOINERS = "\u200c\u200d"
 _SELECTORS = "\ufe00-\ufe0f"
-# Soft hyphens, zero-width characters, marks and overrides of direction, tags and signs for music stand inside words,
-# which a space would break.
+# Soft hyphens, zero-width characters, direction marks and overrides, tags and invisible signs for music may be inside a
+# word. They are removed without a space, because a space would split the word.
 _ZERO_WIDTH = (
     "\xad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -33,7 +33,7 @@ _MONGOLIAN = "\u1820-\u18aa"
 _WITHOUT_SPACES = "\u0e01-\u0edf\u1000-\u109f\u1780-\u17b3\u17b6-\u17f9\u1950-\u19df\u1a20-\u1aad"
 """Letters of Thai, Lao, Burmese, Khmer and Tai scripts, in which a zero-width space marks the end of a word."""
 # Each of these characters is kept where its script needs it, such as joiners in Persian words and in emoji of families,
-# and selectors in keycaps and in some names in Japanese. Elsewhere a row of them can carry a hidden message.
+# and selectors in keycaps and in some names in Japanese. In other places, they could hide a message.
 _KEPT = "|".join(
     (
         _FLAG,
@@ -53,13 +53,14 @@ _KEPT = "|".join(
 _UNSEEN_OR_KEPT = re.compile(f"(?=[{_HIDDEN}\U0001f3f4])(?:(?P<kept>{_KEPT})|(?P<blank>[{_BLANKS}])|[{_HIDDEN}])")
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 PATH_FIELDS = frozenset({"path", "resource"})
-"""Names of fields with paths, which are told as they are, so that they can be opened."""
+"""Names of fields that contain paths; paths stay unchanged, so that the files can be opened."""
 
 
 def make_visible(text: str) -> str:
-    """Return a text without characters that show nothing or hide others; lines stay lines.
+    """Remove characters that are invisible or hide others from a text; the line breaks stay.
 
-    A space takes the place of controls; characters without width are left out, so that words stay whole.
+    Control characters are replaced by a space. Zero-width characters are removed without a space, so that words stay
+    whole.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -83,7 +84,7 @@ def make_all_visible(value: Any) -> Any:
 
 
 def escape_unseen(json_text: str) -> str:
-    r"""Return a JSON text with escapes, such as `\u202e`, in place of characters that show nothing or hide others."""
+    r"""Replace characters that are invisible or hide others in a JSON text by escapes, such as `\u202e`."""
     return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or _escape(found[0]), json_text)
 
 
@@ -92,14 +93,14 @@ def _escape(character: str) -> str:
 
 
 def quote_words(words: str) -> str:
-    """Return words of KIE in quotation marks; no character inside can end the quotation."""
+    """Put words of KIE in quotation marks; marks inside become `'`, so that they cannot end the quotation."""
     return '"' + words.replace('"', "'") + '"'
 
 
 def one_line(text: object, most: int | None = None) -> str:
-    """Return a text visible, on one line, and cut off after `most` characters.
+    """Remove invisible characters from a text, put it on one line, and cut it off after `most` characters.
 
-    Texts from KIE and from users are joined, because a line of their own could look like a line that kie-mcp wrote.
+    A text from KIE or a user must not have several lines, because a line could look as if kie-mcp had written it.
 
     Args:
         text: The text; None counts as empty.
@@ -109,5 +110,5 @@ def one_line(text: object, most: int | None = None) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Cut a text to `most` characters, of which the last is then `…`; return a text that is not longer unchanged."""
+    """Shorten a text to `most` characters, with `…` as the last one; return a shorter text unchanged."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,4 +1,4 @@
-"""A real OpenID provider, people who log in there, and clients that act for them."""
+"""A real OpenID provider, and helpers that log people in and connect clients for them."""
 
 import json
 import re
@@ -32,29 +32,29 @@ NODE = ROOT / ".node" / "node_modules"
 PROVIDER = NODE / "oidc-provider" / "lib" / "index.js"
 SCRIPT = ROOT / "tests" / "support" / "provider.mjs"
 CALLBACK = "http://127.0.0.1:1/callback"
-"""Where the provider sends people after the login; nobody listens there, and clients read it from the redirect."""
+"""URL to which the provider redirects after the login; no server listens there, so clients only read the redirect."""
 needs_provider = pytest.mark.skipif(not PROVIDER.exists(), reason="no oidc-provider; see scripts/node")
 
 
 @cache
 def make_key(id_: str) -> dict[str, Any]:
-    """Make a private RSA key as a JWK; the same one for the same id."""
+    """Make a private RSA key as a JWK; a second call with the same id returns the same key."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     numbers = RSAAlgorithm.to_jwk(private, as_dict=True)
-    # The provider would publish these operations, which are those of the private key.
+    # The provider would publish the field key_ops, but its operations are those of a private key.
     del numbers["key_ops"]
     return {**numbers, "kid": id_, "use": "sig", "alg": "RS256"}
 
 
 def sign(key: dict[str, Any], /, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """Sign a token with a key of the provider, as nobody but the provider can."""
+    """Sign a token with a key of the provider, so that the token looks as if the provider had issued it."""
     private = jwt.PyJWK(key).key
     usual = {"kid": key["kid"], "typ": "at+jwt"}
     return jwt.encode(claims, private, algorithm="RS256", headers=usual | (header or {}))
 
 
 def claims_for(issuer: str, audience: str, **changed: Any) -> dict[str, Any]:
-    """Return the claims of a good token; None leaves a claim out."""
+    """Return the claims of a valid token; `changed` replaces claims, and a claim that is None is left out."""
     now = int(time.time())
     good = {
         "iss": issuer,
@@ -70,38 +70,38 @@ def claims_for(issuer: str, audience: str, **changed: Any) -> dict[str, Any]:
 
 @contextmanager
 def run_provider(*keys: dict[str, Any], port: int = 0, forbidden: Sequence[str] = ()) -> Iterator[str]:
-    """Run the provider and give its address.
+    """Run the provider, and yield its URL.
 
     Args:
-        keys: The keys with which it signs; the first one is used.
-        port: Its port; 0 for any.
-        forbidden: Scopes that it gives nobody.
+        keys: The provider's keys; it signs with the first one.
+        port: The provider's port; 0 for any free port.
+        forbidden: Scopes that the provider never grants.
     """
     given = json.dumps({"package": str(PROVIDER), "port": port, "keys": keys, "forbidden": forbidden})
     command = [str(NODE / ".bin" / "node"), str(SCRIPT), given]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
         assert process.stdout
         try:
-            # Before its address, it prints warnings.
+            # The provider prints warnings before its URL.
             yield next(line.strip() for line in process.stdout if line.startswith("http://127.0.0.1"))
         finally:
             process.terminate()
 
 
 def find_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 async def log_in(browser: httpx2.AsyncClient, url: str, person: str, stop: str = CALLBACK) -> str:
-    """Open an address in a browser, log in at the provider and allow all, and return the address to which that leads.
+    """Open a URL in a browser, log in at the provider and allow all scopes, and return the URL of the last redirect.
 
     Args:
         browser: An HTTP client, which keeps cookies.
-        url: The address.
+        url: The URL to open.
         person: The name of the person.
-        stop: The address that is not opened any more, without its query.
+        stop: The URL, without its query, at which redirects are not followed any more.
     """
     answer = await browser.get(url)
     for _ in range(12):
@@ -121,21 +121,21 @@ async def log_in(browser: httpx2.AsyncClient, url: str, person: str, stop: str =
 
 
 def register(issuer: str, address: str) -> dict[str, Any]:
-    """Register a server at this address with the provider, and return the settings with its id and its secret."""
+    """Register the server with this URL at the provider, and return the settings with its client id and secret."""
     known = {"client_name": "kie-mcp", "application_type": "native", "redirect_uris": [f"{address}/account/callback"]}
     given = httpx2.post(f"{issuer}/reg", json=known).json()
     return {"oidc_client_id": given["client_id"], "oidc_client_secret": SecretStr(given["client_secret"])}
 
 
 def read_form(page: httpx2.Response) -> str:
-    """Return the secret of the forms on the page `/account`."""
+    """Return the secret value that each form on the page `/account` contains."""
     found = re.search(r'name="form" value="([^"]+)"', page.text)
     assert found, page.text
     return found[1]
 
 
 class Memory:
-    """What a client remembers of its login."""
+    """Storage in which a client keeps its tokens and its registration."""
 
     def __init__(self) -> None:
         self.tokens: OAuthToken | None = None
@@ -162,10 +162,10 @@ async def connect_account(
 
     Args:
         url: The MCP endpoint.
-        person: Who logs in.
+        person: The name of the person who logs in.
         name: The client's name; `opaque` gets tokens that are not signed.
         memory: Where the client keeps its tokens.
-        asked: Takes the scopes of each login that the client began.
+        asked: A list to which the scopes of each login are added; None to ignore them.
     """
     memory = memory or Memory()
     async with httpx2.AsyncClient() as browser:
@@ -190,11 +190,11 @@ async def connect_account(
 
 @asynccontextmanager
 async def serve_accounts(app: App, issuer: str, **changed: Any) -> AsyncIterator[str]:
-    """Serve an app that takes the provider's tokens, and give the URL of its MCP endpoint.
+    """Serve an app that accepts the provider's tokens, and yield the URL of its MCP endpoint.
 
     Args:
         app: The app.
-        issuer: The provider's address, at which the server registers itself unless it has an id.
+        issuer: The provider's URL; the server is registered there unless `changed` has a client id.
         changed: More settings.
     """
 

@@ -1,4 +1,4 @@
-"""Read the answer of a tool as a client does, and check what holds for every answer."""
+"""Read the answer of a tool as a client does, and check the rules for all answers."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def answer(result: CallToolResult) -> dict[str, Any]:
 
 
 def text(result: CallToolResult) -> str:
-    """Return the text block; apart from links there is no other."""
+    """Return the text of a result's only text block; all other blocks must be links."""
     content, *links = result.content
     assert content.type == "text"
     assert {link.type for link in links} <= {"resource_link"}
@@ -45,8 +45,8 @@ def assert_both_forms_agree(result: CallToolResult) -> None:
 
 
 def facts_of(words: str) -> Iterator[str]:
-    """Yield the words of a text that tell a fact: numbers, ids, paths and addresses."""
-    # The number of a file or a text in its list is its place in the object's list.
+    """Yield the words of a text that are facts: numbers, ids, paths and URLs."""
+    # Numbers at the beginning of a line are left out: they are positions in a list of files or texts.
     for word in re.sub(r"(?m)^\d+\.( |$)", " ", words).split():
         fact = word.strip("(),.:;'?|>").removeprefix("$").replace(",", "")
         if re.search(r"[\d_/]", fact):
@@ -101,7 +101,7 @@ def spellings(value: Any) -> set[str]:
 
 
 async def wait_for_end(client: Client, result: CallToolResult) -> CallToolResult:
-    """Wait for the end of the task that an answer is about; return the answer of get_task then."""
+    """Wait until the task of an answer has ended, and return the answer of get_task."""
     return await client.call_tool("get_task", {"task_ids": [answer(result)["task_id"]], "wait_seconds": 600})
 
 

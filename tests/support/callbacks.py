@@ -1,4 +1,4 @@
-"""A sandbox whose callbacks reach a runner in this process."""
+"""Pass the sandbox's callbacks to a runner in this process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,14 +16,14 @@ from kie_mcp.tasks.runner import Runner
 
 
 class Receiver:
-    """An address that takes callbacks, and hands them to a runner."""
+    """An ASGI application that receives callbacks, and passes them to a runner."""
 
     def __init__(self) -> None:
         self.runner: Runner | None = None
         self.bodies: list[bytes] = []
-        """The bodies of all calls."""
+        """The bodies of all callbacks."""
         self.status = 200
-        """How calls are answered; only those that are answered with 200 reach the runner."""
+        """The HTTP status of all answers; the runner gets a callback only if this is 200."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -35,13 +35,13 @@ class Receiver:
 
 
 def receiving() -> Callbacks:
-    """Return callbacks that a process receives."""
+    """Return the settings of callbacks (URL and secret) for a server that receives them itself."""
     return Callbacks("https://me.example/", b"a secret of many characters")
 
 
 @asynccontextmanager
 async def receive_callbacks(sandbox: Sandbox, clock: Clock) -> AsyncIterator[Receiver]:
-    """Let the sandbox make its calls until the block ends."""
+    """Let the sandbox send its callbacks to a receiver until the block ends, and yield the receiver."""
     receiver = Receiver()
     async with anyio.create_task_group() as group:
         group.start_soon(sandbox.callbacks.run, clock.sleep, httpx2.ASGITransport(receiver))

@@ -1,4 +1,4 @@
-"""A home with the clients in it, each with a configuration as people have it."""
+"""Write realistic configuration files of MCP clients into a home folder."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ SERVER = Server(("/opt/venv/bin/kie-mcp",), {"KIE_API_KEY_FILE": "/home/ann/.loc
 
 
 def folders_in(home: Path, system: str = "linux") -> dict[str, Path]:
-    """Return the folders of clients below a home."""
+    """Return the folders of clients' configuration files for a home folder."""
     return find_folders(system, {"HOME": str(home), "USERPROFILE": str(home)})
 
 
 def place_file(client: Client, home: Path, content: bytes | None = None) -> Path:
-    """Write a client's configuration into a home, and return its path."""
+    """Write a client's configuration file into a home folder, and return its path."""
     file = client.find_file(folders_in(home))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(FILES[client.name].read_bytes() if content is None else content)
@@ -25,11 +25,11 @@ def place_file(client: Client, home: Path, content: bytes | None = None) -> Path
 
 
 def place_all(home: Path) -> dict[str, Path]:
-    """Write the configurations of all clients into a home."""
+    """Write the configuration files of all clients into a home folder; return their paths by client name."""
     return {client.name: place_file(client, home) for client in CLIENTS}
 
 
 def without_comments(text: str) -> str:
-    """Return JSON without comments and trailing commas, by other means than kie-mcp has."""
+    """Remove comments and trailing commas from JSON, with code that is independent of kie-mcp's own code."""
     text = re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', lambda found: found[1] or "", text, flags=re.DOTALL)
     return re.sub(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', lambda found: found[1] or "", text)

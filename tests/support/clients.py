@@ -1,4 +1,4 @@
-"""A connected MCP client, with the server and the KIE of a test's choice behind it."""
+"""Connect an MCP client to a server in this process that uses a given fake KIE."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,15 +27,15 @@ async def connect(
     on_elicitation: ElicitationFnT | None = None,
     **changed: Any,
 ) -> AsyncIterator[Client]:
-    """Start a server and connect a client to it. Leaving ends the server; connecting again is its next start.
+    """Start a server and connect a client to it; the end of the block stops the server.
 
     Args:
         settings: The server's settings.
-        kie: An application in this process that takes KIE's place.
+        kie: An ASGI application that the server uses as KIE.
         clock: The server's clock.
         era: `legacy` for the protocol before 2026-07-28.
-        name: What the client calls itself.
-        on_elicitation: How the client asks its user; without it, it does not declare elicitation.
+        name: The client's name.
+        on_elicitation: A function that answers elicitation; without it, the client does not declare elicitation.
         changed: Settings that replace those in `settings`.
     """
     app = App(settings.model_copy(update=changed), transport=httpx2.ASGITransport(app=kie), clock=clock)

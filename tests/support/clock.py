@@ -1,4 +1,4 @@
-"""A clock for tests: time jumps to the next deadline when every task waits for time, and stands still otherwise."""
+"""A clock for tests: time jumps to the next deadline when all tasks of the event loop wait for time."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
@@ -14,16 +14,16 @@ from kie_mcp import child_process
 from kie_mcp.clock import Clock
 
 MOMENT = 0.002
-"""Seconds of the machine's clock that a sleeper gives to sockets and to other processes."""
+"""Real seconds that a sleeper waits in each step, so that sockets and other processes can work."""
 
 
 async def let_others_run() -> None:
-    """Let other tasks go on for a moment. A test that polls has to await this, or time never passes."""
+    """Let other tasks run for a moment. A test that polls has to await this, because time never passes otherwise."""
     await anyio.sleep(MOMENT)
 
 
 async def wait_until(happened: Callable[[], bool]) -> None:
-    """Wait for something that goes on in the background."""
+    """Wait until a condition is true that a background task fulfils."""
     with anyio.fail_after(10):
         while not happened():
             await let_others_run()
@@ -32,17 +32,17 @@ async def wait_until(happened: Callable[[], bool]) -> None:
 class JumpingClock(Clock):
     """A clock that no test has to wait for.
 
-    A sleeper does not wait for real seconds. The clock jumps to the earliest deadline when no task can go on, no ledger
-    connection, worker thread or child process is in use, and nobody holds the time. All clocks of a process share its
-    connections, so these counts belong to the class.
+    A sleeper does not wait for real seconds. The clock jumps to the earliest deadline when no task is ready to run, no
+    ledger connection, worker thread or child process is in use, and no `hold()` block is open. All clocks of a process
+    share its connections, so these counts belong to the class.
     """
 
     busy: ClassVar[int] = 0
-    """How many ledger connections are in use, plus how many `hold()` blocks are open; no time passes until it is 0."""
+    """Number of ledger connections in use plus number of open `hold()` blocks; time passes only if this is 0."""
     checking: ClassVar[int] = 0
-    """How many sleepers are just now checking whether everybody waits."""
+    """Number of sleepers that are checking at this moment whether all other tasks wait."""
     newest: "ClassVar[JumpingClock | None]" = None
-    """The clock that was created last in this test: the time of the tests' PostgreSQL server."""
+    """The clock that was created last; the tests' PostgreSQL server uses its time."""
 
     def __init__(self) -> None:
         JumpingClock.newest = self
@@ -53,7 +53,7 @@ class JumpingClock(Clock):
     @classmethod
     @contextmanager
     def hold(cls) -> Iterator[None]:
-        """Keep time from passing inside the block, which stands for work that takes no time."""
+        """Let no time pass inside the block, as if its work took no time."""
         cls.busy += 1
         try:
             yield
@@ -61,7 +61,7 @@ class JumpingClock(Clock):
             cls.busy -= 1
 
     def time(self) -> float:
-        """Return the time that the sleepers have reached."""
+        """Return the clock's time in seconds since 1970."""
         return self.now
 
     def monotonic(self) -> float:
@@ -69,13 +69,13 @@ class JumpingClock(Clock):
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep; when everybody waits, the sleeper with the earliest deadline moves the time there."""
+        """Sleep; when all tasks wait, the sleeper with the earliest deadline moves the clock to its deadline."""
         wake_time = self.now + seconds
         self._wake_times.append(wake_time)
         try:
             while self.now < wake_time:
                 await let_others_run()
-                # Asked twice, because a sleeper with an earlier deadline may come during the check.
+                # _is_first is called twice, because a sleeper with an earlier deadline may start during the check.
                 if self._is_first(wake_time) and await _everybody_waits() and self._is_first(wake_time):
                     self.now = max(self.now, wake_time)
         finally:
@@ -85,17 +85,17 @@ class JumpingClock(Clock):
         return wake_time == min(self._wake_times)
 
     async def idle(self, seconds: float) -> None:
-        """Sleep in a background loop: wake when others have moved the time, but never move it."""
+        """Sleep in a background loop: wake up when other sleepers have moved the clock, but never move it."""
         wake_time = self.now + seconds
         while self.now < wake_time:
             await let_others_run()
 
 
 class WallClock(JumpingClock):
-    """A clock whose time of day can be set; what it measures goes on evenly."""
+    """A clock whose time of day can be set without a change of its monotonic time."""
 
     ahead = 0.0
-    """Seconds by which the time of day is wrong."""
+    """Seconds by which the time of day is ahead of the right time."""
 
     def time(self) -> float:
         return self.now + self.ahead
@@ -104,10 +104,10 @@ class WallClock(JumpingClock):
 def ready_callbacks(loop: object) -> Sized:
     """Return the callbacks that a loop will run next.
 
-    asyncio has no public way to ask whether a task can go on, so this reads CPython's `BaseEventLoop._ready`.
+    asyncio has no public way to see whether a task is ready to run, so this reads CPython's `BaseEventLoop._ready`.
 
     Raises:
-        RuntimeError: When the loop does not keep its callbacks there.
+        RuntimeError: When the loop does not have the attribute `_ready`.
     """
     ready: Sized | None = getattr(loop, "_ready", None)
     if ready is None:
@@ -120,13 +120,13 @@ def ready_callbacks(loop: object) -> Sized:
 
 
 async def _everybody_waits() -> bool:
-    """Return whether no task can go on, apart from those that are just checking the same."""
+    """Return True if no task is ready to run, except the sleepers that are in this check, too."""
     loop = asyncio.get_running_loop()
     threads = anyio.to_thread.current_default_thread_limiter()
     JumpingClock.checking += 1
     try:
         while not (JumpingClock.busy or threads.borrowed_tokens or child_process.running):
-            # Whoever can go on does so during this checkpoint. Each of the others that check is ready again after it.
+            # Ready tasks run during this checkpoint. After it, all other sleepers in this check are ready again.
             await anyio.lowlevel.checkpoint()
             if len(ready_callbacks(loop)) < JumpingClock.checking:
                 return not JumpingClock.busy
@@ -137,14 +137,14 @@ async def _everybody_waits() -> bool:
 
 @sa.event.listens_for(sa.Engine, "do_connect")
 def _connect(dialect: sa.Dialect, _: object, arguments: Sequence[Any], named: Mapping[str, Any]) -> object:
-    # A connection is taken from its pool only when it is there.
+    # The pool counts a connection as in use only after connecting, so connecting is counted here.
     with JumpingClock.hold():
         return dialect.connect(*arguments, **named)
 
 
 @sa.event.listens_for(sa.Engine, "before_cursor_execute", retval=True)
 def _tell_time(*event: Any) -> tuple[str, Any]:
-    """Let the database have the tests' clock, too."""
+    """Replace the database's own time in a statement by the time of the tests' clock."""
     _, _, statement, parameters, _, _ = event
     if JumpingClock.newest and "clock_timestamp()" in statement:
         statement = statement.replace("clock_timestamp()", f"to_timestamp({JumpingClock.newest.now!r})")
@@ -152,7 +152,7 @@ def _tell_time(*event: Any) -> tuple[str, Any]:
 
 
 _taken: set[object] = set()
-"""The records of the connections that are in use."""
+"""The pool records of the ledger connections that are in use."""
 
 
 @sa.event.listens_for(sa.Pool, "checkout")
@@ -163,7 +163,7 @@ def _count_taken(_: object, record: object, __: object) -> None:
 
 @sa.event.listens_for(sa.Pool, "checkin")
 def _count_returned(_: object, record: object) -> None:
-    # A lost connection that nobody could use is returned all the same.
+    # The pool also returns a lost connection that was never counted as in use.
     if record in _taken:
         _taken.remove(record)
         JumpingClock.busy -= 1

@@ -1,4 +1,4 @@
-"""Run the kie-mcp command as a process of its own, forked from one that has imported everything."""
+"""Run the kie-mcp command in its own process, which is forked from a process that has imported all modules."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ from pathlib import Path
 from support.preloaded import preloaded_command
 
 COMMAND = (sys.executable, "-m", "kie_mcp")
-"""The command for tests about its start: importing everything takes two seconds of CPU."""
+"""The command without a fork, for tests about the start; importing all modules takes two seconds of CPU."""
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Return this process's environment, without any setting of kie-mcp but these."""
+    """Return the environment of this process, in which only these settings of kie-mcp are set."""
     return {name: value for name, value in os.environ.items() if not name.startswith("KIE_")} | settings
 
 
@@ -34,21 +34,21 @@ def run_command(*arguments: str, cwd: Path | None = None, **settings: str) -> su
 
 @contextmanager
 def serve_command(*arguments: str, **settings: str) -> Iterator[str]:
-    """Run a command that serves and give the URL that it prints. Leaving ends it with Ctrl-C."""
+    """Run a command that serves, and yield the URL that it prints; the end of the block stops it with Ctrl-C."""
     with serve_and_record([], *arguments, **settings) as url:
         yield url
 
 
 @contextmanager
 def serve_and_record(told: list[str], /, *arguments: str, **settings: str) -> Iterator[str]:
-    """Do the same, and add to a list what the command tells: its first line, and at the end all other lines."""
+    """Do the same as `serve_command`, and append to `told` the first line of stderr, and at the end the other lines."""
     with serve_and_record_command(told, [*preloaded_command(), *arguments], settings) as url:
         yield url
 
 
 @contextmanager
 def serve_and_record_command(told: list[str], command: Sequence[str], settings: Mapping[str, str]) -> Iterator[str]:
-    """Do the same with a whole command: one that starts processes of its own cannot be forked."""
+    """Do the same with any command, because a server that starts worker processes cannot be forked."""
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -64,7 +64,7 @@ def serve_and_record_command(told: list[str], command: Sequence[str], settings: 
             yield next(word for word in told[-1].split() if word.startswith("http://"))
         finally:
             process.send_signal(signal.SIGINT)
-            # communicate() would lose what readline() has read ahead.
+            # communicate() is not used: it would lose the text that readline() has already put into its buffer.
             told.append(process.stderr.read())
             stdout = process.stdout.read()
             process.wait(timeout=60)

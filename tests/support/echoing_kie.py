@@ -1,4 +1,4 @@
-"""A KIE that puts a text into every string of its answers."""
+"""A fake KIE that puts a given text into every string of its answers."""
 
 import json
 import re
@@ -9,19 +9,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STRUCTURE = frozenset(
     {"taskId", "recordId", "state", "status", "successFlag", "type", "model", "slug", "taskType", "$ref", "format"}
 )
-"""Names of fields whose strings an answer cannot do without."""
+"""Names of fields whose strings stay unchanged, because an answer would not work without them."""
 
 
 class EchoingKie:
-    """A fake KIE whose answers are those of another one, with a text in every string that can take it."""
+    """A fake KIE that sends the answers of another fake KIE, with a text in every string that may be changed."""
 
     def __init__(self, app: ASGIApp, echo: str, *, raw: bool = False) -> None:
-        r"""Take the app that answers, and the text.
+        r"""Store the arguments.
 
         Args:
-            app: The application that answers.
-            echo: The text.
-            raw: Whether the text is a JSON string as it stands, with its escapes, such as `\u0041`.
+            app: The fake KIE whose answers are changed.
+            echo: The text to put into the strings.
+            raw: True if the text already has the escapes of a JSON string, such as `\u0041`.
         """
         self._app = app
         self._written = echo if raw else json.dumps(echo)[1:-1]
@@ -49,24 +49,24 @@ class EchoingKie:
         if not body.startswith((b"{", b"[")):
             return body
         marked = json.dumps(mark(json.loads(body)), ensure_ascii=False)
-        # JSON texts inside JSON texts have more backslashes before the mark.
+        # A text in a JSON string that contains JSON needs more backslashes; the number in the mark is this depth.
         return re.sub(r"@@(\d)@@", lambda found: write_nested(self._written, int(found[1])), marked).encode(
             "utf-8", "surrogatepass"
         )
 
 
 def write_nested(written: str, depth: int) -> str:
-    """Return the inside of a JSON string as it stands in a JSON text in a string, and so on, `depth` times."""
+    """Escape the content of a JSON string again, `depth` times, for JSON texts inside JSON strings."""
     for _ in range(depth):
         written = json.dumps(written)[1:-1]
     return written
 
 
 def mark(value: Any, name: str = "", depth: int = 0) -> Any:
-    """Return a copy of a JSON value with a mark in each string that can take a text; the mark has its depth."""
+    """Return a copy of a JSON value with a mark in each string that may be changed; the mark contains the depth."""
     match value:
         case dict() if name == "openapi":
-            # A schema whose other strings are changed is none.
+            # A schema in which other strings are changed would not be valid any more.
             return json.loads(json.dumps(value).replace('"description": "', f'"description": "@@{depth}@@ '))
         case dict():
             return {key: mark(each, key, depth) for key, each in value.items()} | {f"@@{depth}@@": f"@@{depth}@@"}

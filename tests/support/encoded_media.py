@@ -1,4 +1,4 @@
-"""Media files of many kinds, as Pillow and ffmpeg encode them, and a few that are put together by hand."""
+"""Media files of many kinds, which are encoded with Pillow and ffmpeg, or built by hand."""
 
 import io
 import subprocess
@@ -57,7 +57,7 @@ SOUNDS = {
     "a.mka": ("audio/x-matroska", (*SINE, "-c:a", "flac")),
     "sound-only.webm": ("audio/webm", (*SINE, "-c:a", "libopus")),
 }
-"""MIME type, and the arguments of ffmpeg, by file name."""
+"""For each file name, the MIME type and the arguments of ffmpeg."""
 
 CLIPS = {
     "a.mp4": ("video/mp4", BOTH),
@@ -83,7 +83,7 @@ CLIPS = {
     "a.m2ts": ("video/mp2t", BOTH),
     "a.ogv": ("video/ogg", (*PATTERN, *SINE, "-c:v", "libtheora", "-c:a", "libvorbis")),
 }
-"""MIME type, and the arguments of ffmpeg, by file name."""
+"""For each file name, the MIME type and the arguments of ffmpeg."""
 
 PICTURES = {
     "a.jpg": ("image/jpeg", "RGB", "JPEG"),
@@ -112,7 +112,7 @@ PICTURES = {
     "a.pbm": ("image/x-portable-anymap", "1", "PPM"),
     "a.tga": ("image/x-tga", "RGB", "TGA"),
 }
-"""MIME type, mode, and Pillow's name of the format with options, by file name."""
+"""For each file name, the MIME type, Pillow's mode, and Pillow's name of the format with options."""
 
 
 def amr() -> bytes:
@@ -137,7 +137,7 @@ def cut_aac() -> bytes:
 
 
 def piped_wav() -> bytes:
-    """Return WAV whose header states the largest size, because the program wrote it to a pipe."""
+    """Return a WAV file whose header has the largest size, as programs write it to a pipe."""
     whole = bytearray(tone(2, seconds=SECONDS))
     whole[4:8] = whole[40:44] = b"\xff" * 4
     return bytes(whole)
@@ -170,7 +170,7 @@ BY_HAND: dict[str, tuple[str, Callable[[], bytes]]] = {
     "cut.aac": ("audio/aac", cut_aac),
     "piped.wav": ("audio/wav", piped_wav),
 }
-"""MIME type and maker, by file name."""
+"""For each file name, the MIME type and the function that makes the content."""
 
 NEED_FFMPEG = {*SOUNDS, *CLIPS, "padded.mp3", "covered.mp3", "cut.aac"}
 TYPES = {
@@ -178,7 +178,7 @@ TYPES = {
     **{name: mime_type for name, (mime_type, *_) in BY_HAND.items()},
     **{name: mime_type for name, (mime_type, _) in (SOUNDS | CLIPS).items()},
 }
-"""MIME type by file name, of all these files."""
+"""For the name of each file in this module, the MIME type."""
 
 
 @cache
@@ -195,7 +195,7 @@ def encode(name: str) -> bytes:
 
 
 def run_ffmpeg(name: str, *arguments: str) -> bytes:
-    """Return the file that ffmpeg writes."""
+    """Run ffmpeg, and return the content of the file that it writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         subprocess.run([str(PROGRAM), "-v", "error", "-nostdin", *arguments, path], check=True)

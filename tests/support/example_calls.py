@@ -51,7 +51,7 @@ GIVEN: dict[str, Any] = {
     "start": 0,
     "end": 10,
 }
-# Arguments that a call needs besides its required fields.
+# For each model, arguments that a valid call needs in addition to its required fields.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kling-3.0/video": {"prompt": "rain"},
     "kling-3.0-omni/reference-to-video": {"images": ["a.png"]},
@@ -88,7 +88,7 @@ DETAILS = {
     "audio_weight": 0.5,
 }
 PERSONA = {"negative_prompt": "metal", "persona_id": "p1", "persona_model": "voice_persona"}
-# Calls whose fields depend on one another, so that random arguments would hardly ever be valid.
+# For models whose fields depend on one another, valid calls; random arguments would hardly ever be valid.
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "kling-3.0/video": [
         {"shots": [{"prompt": "a door", "duration": 2}, {"prompt": "a room", "duration": 3}]},

@@ -1,4 +1,4 @@
-"""KIE's facts, as tests read them."""
+"""Read the facts about KIE's models that tests use."""
 
 import json
 from functools import cache
@@ -9,7 +9,7 @@ from support.paths import FACTS
 
 @cache
 def market() -> dict[str, Any]:
-    """The models of the one endpoint that runs them all; pages of a later date stand in for earlier ones."""
+    """Return the models of the `jobs` API; newer documentation pages replace older ones."""
     models: dict[str, Any] = json.loads((FACTS / "market.json").read_text(encoding="utf-8"))["models"]
     later = json.loads((FACTS / "later.json").read_text(encoding="utf-8"))
     inputs = later["models"] | {id_: later["models"][alike] for id_, alike in later["same"].items()}

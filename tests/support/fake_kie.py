@@ -1,4 +1,4 @@
-"""A fake KIE that gives the answers that the test wrote."""
+"""A fake KIE that sends the answers that a test has prepared."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ KEY = "0123456789abcdef-this-is-secret"
 
 
 class ScriptedKie:
-    """A fake KIE that gives scripted answers in order, repeats the last one for ever, and keeps the requests."""
+    """A fake KIE that sends prepared answers in order, repeats the last one, and stores all requests."""
 
     def __init__(self, *answers: Response | Exception) -> None:
         self.requests: list[Request] = []

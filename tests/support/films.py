@@ -1,4 +1,4 @@
-"""Clips of one colour and one pitch, and what is seen and heard in a film when every frame of it is decoded."""
+"""Make clips of one colour and one pitch, and read the colours and pitches from all frames of a finished film."""
 
 import itertools
 import re
@@ -29,12 +29,12 @@ PITCHES = {"red": 400, "lime": 600, "blue": 800, "yellow": 1000, "white": 1200}
 """The pitch in hertz that belongs to a colour."""
 WIDTH, HEIGHT = 160, 90
 WINDOW = 4800
-"""Samples of a tenth of a second at 48 kHz."""
+"""Number of samples in a tenth of a second at 48 kHz."""
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
 
 class Made(NamedTuple):
-    """An edit, and the film that came of it."""
+    """An edit, and the film that was made from it."""
 
     edit: Edit
     film: Film
@@ -78,14 +78,14 @@ def sound(pitch: float, seconds: float, ending: str = "wav", *options: str) -> b
 
 
 async def make(timeline: Mapping[str, Any], files: Mapping[str, bytes], folder: Path, lyrics: str = "") -> Made:
-    """Make a film of files that are given by the names that the timeline has for them."""
+    """Make a film; `files` has the content of each file that the timeline names."""
     checked = Timeline.model_validate(timeline)
     edit = await editing.prepare(checked, folder, place(checked, files, folder), lyrics)
     return Made(edit, await editing.make_film(edit, lambda _: None))
 
 
 def place(timeline: Timeline, files: Mapping[str, bytes], folder: Path) -> dict[Ref, str]:
-    """Write the files of a timeline under names of their own, and return these."""
+    """Write the files of a timeline to a folder under new names, and return these names."""
     names = {}
     for number, ref in enumerate(timeline.files()):
         names[ref] = f"{number}{Path(ref).suffix}"
@@ -98,7 +98,7 @@ def see(path: Path, spot: str = "iw/2:ih/2") -> list[tuple[str, int]]:
 
     Args:
         path: The film.
-        spot: Where to look: x and y in pixels, as ffmpeg's filter `crop` takes them.
+        spot: The point to check: x and y, in the notation of ffmpeg's filter `crop`.
     """
     colors = [name_color(pixel) for pixel in read_pixels(path, spot)]
     return [(color, len(list(group))) for color, group in itertools.groupby(colors)]
@@ -112,7 +112,7 @@ def read_pixels(path: Path, spot: str = "iw/2:ih/2") -> list[tuple[int, ...]]:
 
 
 def name_color(pixel: tuple[int, ...]) -> str:
-    """Return the name of a colour, or its figures if it is none of ours."""
+    """Return the name of a colour, or its RGB values as text if it is not in `COLORS`."""
     near = [name for name, color in COLORS.items() if all(abs(a - b) < 40 for a, b in zip(pixel, color, strict=True))]
     return near[0] if near else str(pixel)
 
@@ -144,7 +144,7 @@ def measure_loudness(path: Path) -> float:
 
 
 def decode(path: Path, *options: str) -> bytes:
-    """Return what ffmpeg makes of a file, which it has to read without a complaint."""
+    """Run ffmpeg on a file, and return its output; fail if ffmpeg prints a warning."""
     run = subprocess.run(
         [str(PROGRAM), "-v", "error", "-nostdin", "-i", path, *options], capture_output=True, check=True
     )
@@ -165,7 +165,7 @@ def packet_times(path: Path, stream: str) -> list[int]:
 
 
 def turn(content: bytes) -> bytes:
-    """Return an MP4 whose index says that players turn the picture by a quarter, as phones write it."""
+    """Return an MP4 file with a rotation of 90 degrees in its index, as phones write it."""
     turned = bytearray(content)
     at = content.index(b"tkhd") + 44
     one = 1 << 16
@@ -174,7 +174,7 @@ def turn(content: bytes) -> bytes:
 
 
 def empty(folder: Path) -> Path:
-    """Return an empty folder in another one."""
+    """Create an empty subfolder, and return it."""
     shutil.rmtree(folder / "edit", ignore_errors=True)
     (folder / "edit").mkdir()
     return folder / "edit"

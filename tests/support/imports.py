@@ -1,6 +1,6 @@
-"""The import graph of the package, and the picture of its rooms in docs/architecture.md.
+"""The import graph of the package, and the picture of its rooms (folders) in docs/architecture.md.
 
-`scripts/architecture` writes the picture; with --check it only says whether the picture is up to date.
+`scripts/architecture` writes the picture; with --check it only checks whether the picture is up to date.
 """
 
 import ast
@@ -18,7 +18,7 @@ COMMAND = "scripts/architecture"
 BLOCK = re.compile(rf"(?<=<!-- rooms: {COMMAND} -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
 
 Graph = Mapping[str, set[str]]
-"""What each module or room imports."""
+"""For each module or room, the modules or rooms that it imports."""
 
 
 def imported_names(module: Path) -> Iterator[str]:
@@ -28,7 +28,7 @@ def imported_names(module: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module} imports relatively"
-            # `from kie_mcp import config` names a module as well.
+            # The imported name may be a module, as in `from kie_mcp import config`.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -71,7 +71,7 @@ def reduce_graph(graph: Graph) -> Graph:
     """Return a graph without the imports that follow from others: with a -> b -> c, a -> c is left out.
 
     Raises:
-        CycleError: When there is a circle.
+        CycleError: When rooms import each other in a circle.
     """
     reached: dict[str, set[str]] = {}
     for room in TopologicalSorter(graph).static_order():
@@ -83,7 +83,7 @@ def reduce_graph(graph: Graph) -> Graph:
 
 
 def draw(graph: Graph) -> str:
-    """Return a Mermaid flowchart of the rooms, those of server/ in a box of their own."""
+    """Return a Mermaid flowchart of the rooms; the rooms in server/ are inside a box."""
     server = sorted(room for room in graph if room.startswith("server/"))
     lines = ["```mermaid", "flowchart TD"]
     lines += [f"    {box(room)}" for room in sorted(set(graph) - set(server))]
@@ -93,13 +93,13 @@ def draw(graph: Graph) -> str:
 
 
 def box(room: str) -> str:
-    """Return a room as the picture declares it; a folder has a slash at the end."""
+    """Return the Mermaid declaration of a room; the label of a folder ends with a slash."""
     name = room.removeprefix("server/")
     return f'{node(room)}["{name}/"]' if (PACKAGE / room).is_dir() else f'{node(room)}["{name}.py"]'
 
 
 def node(room: str) -> str:
-    """Return the id of a room in the picture."""
+    """Return the id of a room in the Mermaid flowchart."""
     return room.replace("/", "_")
 
 

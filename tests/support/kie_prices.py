@@ -1,4 +1,4 @@
-"""What KIE charges for a call by its own price texts: worked out from the request's body, without the catalogue."""
+"""Compute what KIE charges for a call from its price texts and the request's body, without the catalogue."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -20,10 +20,10 @@ PRODUCTS = {
     "flux-kontext-max": "POST /api/v1/flux/kontext/generate",
     "runway/gen4-aleph": "POST /api/v1/aleph/generate",
 }
-"""Entries of the models that KIE prices under a product's own address."""
+"""For each model that KIE prices under the endpoint of a product, the name of that price entry."""
 ONLY_KIE_KNOWS = ("output_size", "source_resolution")
 DEFAULTS = {"veo/extend": {"model": "fast"}}
-"""What KIE takes for a field that its schema gives no default."""
+"""For some models, KIE's default values of fields whose schema has no default."""
 COUNTS = ("num_images", "n", "max_images", "nVariants")
 FIXED_SECONDS = {
     "hailuo/02-text-to-video-pro": 6,
@@ -31,36 +31,36 @@ FIXED_SECONDS = {
     "wan/2-2-a14b-text-to-video-turbo": 81 / 16,
     "wan/2-2-a14b-image-to-video-turbo": 81 / 16,
 }
-"""Seconds of the results of models that leave no choice."""
+"""For each model with results of a fixed length, this length in seconds."""
 LONGEST = {"pixverse-v6/image-to-video": 15.0}
-"""Seconds of the longest result where the length is left to KIE; others make 30 s."""
+"""Longest result in seconds if KIE chooses the length; for models that are not here, it is 30 s."""
 CUT_AT = {"infinitalk/from-audio": 15.0, "wan/2-2-animate-move": 30.0, "wan/2-2-animate-replace": 30.0}
-"""Seconds after which a result ends, however long its file is."""
+"""For some models, the longest result in seconds, even if the input file is longer."""
 LAYERS = 8
-"""Pictures that taking one apart makes."""
+"""Number of pictures that a model makes when it splits a picture into layers."""
 SPOKEN_CHARACTERS_PER_SECOND = 10
 SOUND_TOKENS_PER_SECOND = 25
 
 
 @cache
 def prices() -> dict[str, Any]:
-    """KIE's price texts as facts, by model."""
+    """Return KIE's prices for each model, as data that was read from the price texts."""
     models: dict[str, Any] = json.loads((FACTS / "prices.json").read_text(encoding="utf-8"))["models"]
     return models
 
 
 def facts_of(id_: str) -> dict[str, Any]:
-    """What is known of a model's price; no rates where nothing is."""
+    """Return the price data of a model; the list of rates is empty if no price is known."""
     entry: dict[str, Any] = prices().get(PRODUCTS.get(id_, id_), {"rates": []})
     return entry
 
 
 def charge(call: KieModel, lengths: Lengths) -> float | None:
-    """Return the most that KIE can charge for a call; None where it publishes no rate for such a call.
+    """Return the most that KIE can charge for a call; None if KIE publishes no rate for such a call.
 
     Args:
         call: The call.
-        lengths: The seconds of each of its clips and sounds.
+        lengths: For each clip and sound of the call, its length in seconds.
     """
     body = {**call.constants, **call.sent(str)}
     facts = facts_of(call.id)
@@ -75,7 +75,7 @@ def charge(call: KieModel, lengths: Lengths) -> float | None:
 
 
 def rates(id_: str, facts: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the rates that may hold for a body: those before the first one that holds for certain, and that one."""
+    """Yield the rates that may apply to a body, up to the first rate that applies for certain."""
     for rate in facts["rates"]:
         met = [is_met(id_, body, field, wanted) for field, wanted in rate["when"].items()]
         if False not in met:
@@ -85,7 +85,7 @@ def rates(id_: str, facts: Mapping[str, Any], body: Mapping[str, Any]) -> Iterat
 
 
 def is_met(id_: str, body: Mapping[str, Any], field: str, wanted: Any) -> bool | None:
-    """Whether a body meets a condition; None where only KIE can tell."""
+    """Return whether a body meets a condition of a rate; None if only KIE knows this."""
     if field in ONLY_KIE_KNOWS:
         return None
     if field == "video_input":
@@ -99,13 +99,13 @@ def is_met(id_: str, body: Mapping[str, Any], field: str, wanted: Any) -> bool |
 
 
 def default(id_: str, field: str) -> Any:
-    """KIE's own default of a field."""
+    """Return the default of a field in KIE's schema."""
     schema: dict[str, Any] = market().get(id_, {}).get("input", {})
     return schema.get("properties", {}).get(field, {}).get("default")
 
 
 def count_units(call: KieModel, facts: Mapping[str, Any], body: Mapping[str, Any], lengths: Lengths) -> float:
-    """Count what KIE bills."""
+    """Return the number of units that KIE bills for a call, such as seconds or images."""
     match facts["unit"]:
         case "second":
             seconds = seconds_made(call.id, body, lengths)
@@ -126,7 +126,7 @@ def count_units(call: KieModel, facts: Mapping[str, Any], body: Mapping[str, Any
 
 
 def seconds_made(id_: str, body: Mapping[str, Any], lengths: Lengths) -> float:
-    """Return the seconds of a result: as asked for, or as long as its file, or the longest that the model makes."""
+    """Return a result's length in seconds: as requested, fixed, that of the input file, or the longest possible."""
     asked = float(body.get("duration") or 0)
     if asked > 0:
         return asked
@@ -141,11 +141,11 @@ def seconds_made(id_: str, body: Mapping[str, Any], lengths: Lengths) -> float:
 
 
 def clips(body: Mapping[str, Any]) -> list[str]:
-    """The clips of a body."""
+    """Return the URLs of the clips in a body."""
     named = (body.get(name) for name in ("video_url", "video_urls", "reference_video_urls"))
     return [clip for value in named if value for clip in (value if isinstance(value, list) else [value])]
 
 
 def images(body: Mapping[str, Any]) -> list[str]:
-    """The pictures of a body that KIE may count."""
+    """Return the URLs of the pictures in a body for which KIE may charge."""
     return [*body.get("image_urls", ()), *body.get("reference_image_urls", ())]

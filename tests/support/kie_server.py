@@ -1,4 +1,4 @@
-"""The sandbox on a port of this machine, for servers that run as processes of their own."""
+"""Serve the sandbox on a port of this machine, for servers that run in other processes."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from kie_mcp.sandbox.app import Sandbox
 
 
 class KieServer:
-    """An address where one sandbox after the other is served."""
+    """A server with a fixed URL whose sandbox can be replaced by a new one."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -34,7 +34,7 @@ class KieServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables with which a server uses this address as KIE."""
+        """Return the environment variables with which a kie-mcp server uses this URL as KIE."""
         return {
             "KIE_MCP_SANDBOX": "",
             "KIE_API_KEY": "sandbox",
@@ -45,7 +45,7 @@ class KieServer:
 
 @contextmanager
 def serve_kie() -> Iterator[KieServer]:
-    """Serve on a free port, in a thread, until the block ends."""
+    """Serve the sandbox on a free port, in a thread, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         served = KieServer(f"http://127.0.0.1:{listener.getsockname()[1]}")
         server = uvicorn.Server(uvicorn.Config(served, log_level="warning", lifespan="off"))

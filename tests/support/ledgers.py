@@ -20,7 +20,7 @@ NOW = 1_800_000_000.0
 
 
 def task(id_: str, **more: Any) -> Task:
-    """Return a task that was created just now; further fields as given."""
+    """Return a task that was created at `NOW`; `more` sets further fields."""
     plain: dict[str, Any] = {
         "tool": "veo_video",
         "model": "veo3_fast",
@@ -38,14 +38,14 @@ def ids(tasks: Sequence[Task]) -> list[str]:
 
 
 class _InUse:
-    """Where the ledgers of a test are: in SQLite files, or on a PostgreSQL server."""
+    """The PostgreSQL server and the databases that the present test uses; no server for SQLite files."""
 
     server: ClassVar[PostgresqlServer | None] = None
     databases: ClassVar[set[str]] = set()
 
 
 def use_server(server: PostgresqlServer | None) -> None:
-    """Let the ledgers of this test be on a PostgreSQL server; None for SQLite files."""
+    """Store the ledgers of this test on a PostgreSQL server, or in SQLite files if `server` is None."""
     if _InUse.server:
         for name in _InUse.databases:
             _InUse.server.drop_database(name)
@@ -54,7 +54,7 @@ def use_server(server: PostgresqlServer | None) -> None:
 
 
 def find_database(folder: Path) -> tuple[PostgresqlServer, str] | None:
-    """Return the server and the name of the database that stands for a ledger's folder; None if SQLite is used."""
+    """Return the server and the database name that replace a ledger's folder; None if SQLite is used."""
     if not (server := _InUse.server):
         return None
     name = f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
@@ -65,18 +65,18 @@ def find_database(folder: Path) -> tuple[PostgresqlServer, str] | None:
 
 
 def find_url(folder: Path) -> str:
-    """Return the URL of the database that stands for a ledger's folder; empty if SQLite is used."""
+    """Return the URL of the database that replaces a ledger's folder; empty if SQLite is used."""
     found = find_database(folder)
     return found[0].url(found[1]) if found else ""
 
 
 async def open_ledger(folder: Path, **how: Any) -> Ledger:
-    """Open the ledger of a folder: its SQLite file, or the database that stands for it."""
+    """Open the ledger of a folder: the SQLite file, or the database that replaces the folder."""
     return await Ledger.open(folder, url=find_url(folder), **how)
 
 
 def select_rows(folder: Path, query: str) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of a query in the ledger of a folder, as another process sees them."""
+    """Run a query on the ledger of a folder with a new connection, as another process does, and return the rows."""
     if found := find_database(folder):
         server, name = found
         return server.select(name, query)
@@ -86,7 +86,7 @@ def select_rows(folder: Path, query: str) -> Sequence[Mapping[str, Any]]:
 
 
 async def fill_ledger(folder: Path, count: int) -> None:
-    """Write a ledger with this number of pictures, `thing 0` to the newest, one a minute; their files are gone."""
+    """Write a ledger with `count` pictures, one for each minute; `thing 0` is the oldest. Their files do not exist."""
     ledger = await open_ledger(folder)
     made: dict[str, Any] = {"model": "z-image", "kind": "image", "state": "succeeded", "credits": 4.0, "saved": True}
     rows = [

@@ -1,4 +1,4 @@
-"""Read the marks of the sandbox's clips in a film: which clip each frame is of, and its place there."""
+"""Read the marks that the sandbox draws into clips: for each frame of a film, its clip and its place in the clip."""
 
 import re
 import subprocess
@@ -19,14 +19,14 @@ def read_marks(path: Path) -> list[tuple[int, int]]:
 
 
 def read_number(frame: bytes, width: int, scale: float) -> int:
-    """Return the number of the clip that a frame is of."""
+    """Return the number of the clip from which a frame comes."""
     row = round(CELL_HEIGHT_PX / 2 * scale) * width
     bits = (frame[row + round((cell + 0.5) * width / CELLS)] > 128 for cell in range(CELLS))
     return sum(bit << (CELLS - 1 - cell) for cell, bit in enumerate(bits))
 
 
 def read_place(frame: bytes, width: int, height: int, scale: float) -> int:
-    """Return the place of a frame in its clip, counted from 0, by the left edge of its mark."""
+    """Return the index of a frame in its clip, from 0; the left edge of the mark shows it."""
     row = (height - round(MARK_PX / 2 * scale)) * width
     bright = [at for at in range(width) if frame[row + at] > 128]
     return round((bright[0] / scale if bright else -1) / MARK_STEP)

@@ -51,7 +51,7 @@ def _wav(content: bytes, width: int = 1, channels: int = 1) -> bytes:
 
 
 def clip(*boxes: tuple[bytes, bytes]) -> bytes:
-    """Return an MP4 of these boxes after `ftyp`; by default an index and some media data."""
+    """Return an MP4 file with `ftyp` and these boxes; without boxes, with an index and some media data."""
     parts = ((b"ftyp", b"isom\0\0\0\0isom"), *(boxes or ((b"moov", bytes(100)), (b"mdat", bytes(1000)))))
     return b"".join(box(name, content) for name, content in parts)
 
@@ -62,7 +62,7 @@ def ebml(id_: str, content: bytes, *, live: bool = False) -> bytes:
 
 
 def webm(*, live: bool = False, behind: bytes = b"") -> bytes:
-    """Return a WebM of tracks and one cluster, and perhaps more behind them."""
+    """Return a WebM file with tracks, one cluster, and the bytes `behind` after the cluster."""
     parts = ebml("1654ae6b", bytes(20)) + ebml("1f43b675", bytes(1000), live=live) + behind
     return ebml("1a45dfa3", b"\x42\x82\x84webm") + ebml("18538067", parts, live=live)
 
@@ -111,12 +111,12 @@ def _flac_crc(content: bytes) -> int:
 
 
 def timed_clip(seconds: float) -> bytes:
-    """Return the sandbox's clip, slowed down to this length."""
+    """Return the sandbox's clip with changed times in its index, so that it has this length."""
     content = bytearray((files("kie_mcp.sandbox") / "media" / "clip.mp4").read_bytes())
     for found in list(re.finditer(b"mvhd|mdhd", content)):
         at = found.end() + 12
         _, duration = struct.unpack_from(">II", content, at)
-        # The index of the movie and that of each track have a number of units per second, and of units.
+        # The boxes of the movie and of each track contain the time units per second, and the duration in units.
         times = (1000, round(seconds * 1000)) if found[0] == b"mvhd" else (round(duration / seconds), duration)
         struct.pack_into(">II", content, at, *times)
     return bytes(content)

@@ -1,4 +1,4 @@
-"""A model that KIE lists and this server has no class for, and calls of `run_model`."""
+"""A model that KIE lists but that is not in kie-mcp's catalogue, and calls of `run_model`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests: one for the whole run, in a temporary folder, reached by a Unix socket."""
+"""The PostgreSQL server of the tests: one for a whole run, in a temporary folder, with a Unix socket."""
 
 import fcntl
 import os
@@ -15,9 +15,9 @@ from psycopg.rows import dict_row
 
 NOT_INSTALLED = "PostgreSQL is not installed here (Debian and Ubuntu: apt install postgresql)"
 USER = "kie"
-"""Owner of the tests' databases, who is no superuser."""
+"""Owner of the tests' databases; this user is not a superuser."""
 TEMPLATE = "kie_template"
-"""A database with the extension pg_trgm, of which the databases of tests are copies."""
+"""Template database with the extension pg_trgm; the databases of tests are copies of it."""
 
 
 def find_programs() -> Path | None:
@@ -29,7 +29,7 @@ def find_programs() -> Path | None:
 
 
 class PostgresqlServer:
-    """A server whose files are in a folder of its own."""
+    """A PostgreSQL server whose files are in a separate folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class PostgresqlServer:
         server = cls(Path(tempfile.mkdtemp(prefix="kie-postgresql-")))
         if user := _user():
             shutil.chown(server.folder, user)
-        # Sorting in another way than by bytes costs time, and needs a locale that not every machine has.
+        # The locale C sorts by bytes: this is fast, and other locales are not installed on every machine.
         server._run("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C")
         server.start()
         server.execute("postgres", f"CREATE ROLE {USER} LOGIN", f"CREATE DATABASE {TEMPLATE} OWNER {USER}")
@@ -49,16 +49,16 @@ class PostgresqlServer:
         return server
 
     def start(self) -> None:
-        """Start, and wait until it takes connections."""
+        """Start the server, and wait until it accepts connections."""
         settings = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=300"
         self._run("pg_ctl", "--wait", "--silent", f"--log={self.folder / 'log'}", "-o", settings, "start")
 
     def stop(self) -> None:
-        """End at once, as in a power failure."""
+        """Stop the server at once, as in a power failure."""
         self._run("pg_ctl", "--wait", "--silent", "--mode=immediate", "stop")
 
     def remove(self) -> None:
-        """Stop, and delete all files."""
+        """Stop the server, and delete all its files."""
         self.stop()
         shutil.rmtree(self.folder)
 
@@ -78,7 +78,7 @@ class PostgresqlServer:
             self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {USER}")
 
     def drop_database(self, name: str) -> None:
-        """Delete a database, whoever is connected to it."""
+        """Delete a database, even if there are connections to it."""
         self.execute("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def select(self, database: str, query: str) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ class PostgresqlServer:
 
     @contextmanager
     def lose(self, database: str) -> Iterator[None]:
-        """Be away, as a server that was stopped: end all connections to a database, and take no new one."""
+        """Behave like a stopped server until the block ends: end all connections to a database, and refuse new ones."""
         self.execute("postgres", f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC, {USER}")
         self.disconnect(database)
         yield
@@ -98,7 +98,7 @@ class PostgresqlServer:
 
     @contextmanager
     def use_up_connections(self, database: str) -> Iterator[None]:
-        """Have no free connection for a database."""
+        """Allow no connection to a database until the block ends, as if all connections were in use."""
         self.execute("postgres", f"ALTER DATABASE {database} CONNECTION LIMIT 0")
         self.disconnect(database)
         yield
@@ -106,7 +106,7 @@ class PostgresqlServer:
 
     @contextmanager
     def refuse_writing(self, database: str) -> Iterator[None]:
-        """End each transaction that writes to a ledger with a serialization error."""
+        """Let each transaction that writes to a ledger fail with a serialization error, until the block ends."""
         function = """CREATE FUNCTION kie_mcp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN RAISE EXCEPTION 'could not serialize access' USING ERRCODE = 'serialization_failure'; END $$"""
         tables = [f"kie_mcp.{name}" for name in ("tasks", "creates", "servers")]
@@ -137,13 +137,13 @@ class PostgresqlServer:
 
 
 def _user() -> str | None:
-    """Return the user as whom the server runs; None for the one who runs the tests."""
+    """Return the user account that runs the server; None for the user who runs the tests."""
     return "postgres" if os.getuid() == 0 else None
 
 
 @contextmanager
 def share_server(folder: Path) -> Iterator[PostgresqlServer]:
-    """Use the server of this run of tests, whose folder is named in a file; the first process that asks starts it."""
+    """Yield the server of this test run; the first process starts it, and writes its folder to a file."""
     with (folder / "postgresql.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         name = folder / "postgresql"

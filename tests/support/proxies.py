@@ -1,4 +1,4 @@
-"""A forward proxy and TLS on this machine: names that only the proxy resolves, and certificates for them."""
+"""A forward proxy and TLS on this machine: host names that only the proxy knows, and certificates for them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,12 +15,12 @@ from starlette.types import ASGIApp
 
 
 class Proxy:
-    """A proxy that takes CONNECT (RFC 9110, 9.3.6) and knows one server behind all names."""
+    """A proxy that accepts CONNECT (RFC 9110, 9.3.6), and connects every host name to the same server."""
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
         self.asked: list[str] = []
-        """The hosts and ports that clients wanted to be connected to."""
+        """The hosts and ports to which clients asked the proxy to connect."""
 
     async def serve(self, client: SocketStream) -> None:
         async with client:
@@ -50,7 +50,7 @@ async def _pass_on(source: SocketStream, target: SocketStream) -> None:
 
 @asynccontextmanager
 async def run_proxy(server_port: int) -> AsyncIterator[tuple[str, Proxy]]:
-    """Run a proxy in front of a server on this machine, and give the proxy's URL and the proxy."""
+    """Run a proxy in front of a server on this machine, and yield the proxy's URL and the proxy."""
     proxy = Proxy(server_port)
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, proxy.serve)
@@ -60,7 +60,7 @@ async def run_proxy(server_port: int) -> AsyncIterator[tuple[str, Proxy]]:
 
 @asynccontextmanager
 async def serve_tls(application: ASGIApp, certificate: Path) -> AsyncIterator[int]:
-    """Serve an application over TLS with the certificate and key in a file, and give the port."""
+    """Serve an application over TLS with the certificate and key in a file, and yield the port."""
     config = uvicorn.Config(
         application, log_level="warning", lifespan="off", ssl_certfile=certificate, ssl_keyfile=certificate
     )
@@ -75,7 +75,7 @@ async def serve_tls(application: ASGIApp, certificate: Path) -> AsyncIterator[in
 
 
 def write_certificate(place: Path, *names: str) -> Path:
-    """Write a key and a certificate for some host names, which is also the one to trust (SSL_CERT_FILE)."""
+    """Write a key and a self-signed certificate for some host names; SSL_CERT_FILE can name the same file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     today = datetime.now(UTC)

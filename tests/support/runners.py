@@ -1,4 +1,4 @@
-"""A runner with its client, ledger, uploads and downloads, started and ended as a server process does."""
+"""A runner with its client, ledger, uploads and downloads, which starts and ends as in a server process."""
 
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -32,16 +32,16 @@ from support.clock import JumpingClock
 from support.ledgers import open_ledger, select_rows
 
 NO_REPEATS = Rules(repeat_window=0)
-"""Rules by which each call is a new task, however alike they are."""
+"""Rules with which each call starts a new task, even if an equal call was made before."""
 Intercept = Callable[[str], Awaitable[Response | None]]
-"""A function that sees the path of a request first; what it returns is the answer, None lets KIE answer."""
+"""A function that gets the path of a request, and returns the answer, or None to let the fake KIE answer."""
 
 
 class InterceptedKie:
-    """A KIE behind functions that see each request first and may answer in its place."""
+    """A fake KIE with functions that get each request first, and may answer instead of it."""
 
     def __init__(self, app: ASGIApp, **intercept: Intercept) -> None:
-        """Take a function for each HTTP method, named in small letters: it gets the path; None lets KIE answer."""
+        """Store the fake KIE and, for each HTTP method in lower case, a function that gets the requests first."""
         self.requests: list[str] = []
         """Method and path of each request, except reads of the balance."""
         self.balance_reads = 0
@@ -62,7 +62,7 @@ class InterceptedKie:
 
 
 def model_call(tool: str, **arguments: Any) -> KieModel:
-    """Return the model call that a family's tool makes of these arguments; there is a prompt by default."""
+    """Return the model call that a tool makes from these arguments; a missing prompt gets a default text."""
     (family,) = (family for family in FAMILIES if family.tool == tool)
     return family.parse({"prompt": "a heron at dawn", **arguments})
 
@@ -87,25 +87,25 @@ async def run_runner(
     wrap_limiter: Callable[[CreateLimiter], CreateLimiter] = lambda limiter: limiter,
     wrap_ledger: Callable[[Ledger], Ledger] = lambda ledger: ledger,
 ) -> AsyncIterator[Runner]:
-    """Run a runner with its ledger and output in a folder; leaving cancels all it does.
+    """Run a runner with its ledger and output in a folder; the end of the block cancels all its work.
 
     Args:
         folder: The folder for the ledger, the output and readable files.
-        app: An application in this process that takes KIE's place.
+        app: An ASGI application that the runner uses as KIE.
         clock: The clock of the runner and its parts.
         save: Whether results are saved.
         service: Whether the client uses the routes `/api/v1/<service>/generate`.
-        url: The address of a KIE, instead of `app`.
+        url: The URL of a KIE server to use instead of `app`; empty to use `app`.
         storage: Where results are kept; None for a folder of this machine.
-        callbacks: The addresses that KIE is given for its callbacks.
+        callbacks: The settings of the callback URLs that KIE gets.
         rules: Repeat window, caps and the limit for confirmation.
         usual_seconds: The usual length of tasks in seconds; None takes the model's.
         read_seconds: Timeout of a read in seconds, by the machine's clock.
         create_seconds: Timeout of a create in seconds, by the machine's clock.
         busy_seconds: Seconds, by the machine's clock, to wait for another process's write transaction.
-        crash: Whether it ends without releasing its tasks, as a killed process does.
-        wrap_limiter: Returns the create limiter that the client is given, made of the usual one.
-        wrap_ledger: Returns the ledger that all parts are given, made of the usual one.
+        crash: True to end without releasing the tasks, as a killed process does.
+        wrap_limiter: A function that gets the usual create limiter, and returns the one to use.
+        wrap_ledger: A function that gets the usual ledger, and returns the one to use.
     """
     transport = None if url else httpx2.ASGITransport(app)
     ledger = wrap_ledger(await open_ledger(folder / "data", busy_seconds=busy_seconds))
@@ -146,7 +146,7 @@ async def run_runner(
 
 
 async def run_to_end(runner: Runner, task: Task) -> Task:
-    """Wait until there is nothing more to wait for; return the task as the ledger has it then."""
+    """Wait until the runner has finished a task, and return the task from the ledger."""
     if watch := runner._watchers.get(task.id):
         await watch.ended.wait()
     found = await runner.ledger.find(task.id)
@@ -155,20 +155,20 @@ async def run_to_end(runner: Runner, task: Task) -> Task:
 
 
 def task_rows(folder: Path) -> list[tuple[str, str, str | None, str]]:
-    """Return each task's id, state, KIE's id and route, as another process reads them."""
+    """Return each task's id, state, KIE's id and route, read with a new connection to the ledger."""
     rows = select_rows(folder / "data", "SELECT id, state, kie_id, route FROM tasks ORDER BY created, id")
     return [(row["id"], row["state"], row["kie_id"], row["route"]) for row in rows]
 
 
 def saved_files(folder: Path) -> list[Path]:
-    """Return the files in an output folder and its folders, without the JSON file beside each."""
+    """Return the files in an output folder and its subfolders, without the JSON sidecar of each file."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return sorted(file for file in files if not (file.suffix == ".json" and file.with_suffix("").exists()))
 
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file of this process grow, as on a full disk."""
+    """Let writes to files fail until the block ends, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
     try:

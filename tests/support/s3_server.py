@@ -1,4 +1,4 @@
-"""An S3 server on this machine that checks signatures, and a gate before it that can cut connections."""
+"""An S3 server on this machine that checks signatures, and a proxy (gate) that can cut connections to it."""
 
 import os
 import subprocess
@@ -14,17 +14,17 @@ from support.paths import ROOT
 
 MODULES = ROOT / ".node" / "node_modules"
 KEY = "S3RVER"
-"""The server's only key, and its secret."""
+"""The access key of the server's only account; the secret key is the same text."""
 BUCKET = "media"
 START = 'require("@20minutes/s3rver/lib/cli").parseAsync(process.argv)'
 STORED, DESCRIBED = "._S3rver_object", "._S3rver_metadata.json"
-"""Ends of the names of the two files of an object; what was cut has only the first one, and is none."""
+"""Suffixes of the two files of an object; an upload that was cut has only the first file, and is no object."""
 SLOW_DOWN = b"""HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: 40\r
 \r\n<Error><Code>SlowDown</Code></Error>    """
 
 
 def find_s3_server() -> bool:
-    """Return whether the server is installed."""
+    """Return True if the S3 server is installed."""
     return (MODULES / "@20minutes" / "s3rver").exists()
 
 
@@ -32,13 +32,13 @@ needs_s3 = pytest.mark.skipif(not find_s3_server(), reason="The S3 server is not
 
 
 class S3Server:
-    """A server whose objects are in a folder."""
+    """An S3 server that stores its objects as files in a folder."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
 
     def environment(self, port: int = 0) -> dict[str, str]:
-        """Return the variables of AWS with which a client uses this server, or a gate before it."""
+        """Return the AWS variables for a client of this server, or of the gate at `port`."""
         return {
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": KEY,
@@ -47,7 +47,7 @@ class S3Server:
         }
 
     def read_objects(self, prefix: str) -> dict[str, bytes]:
-        """Return the objects whose names begin with a folder, by the rest of their names."""
+        """Return the objects in a folder of the bucket; the keys are names relative to the folder."""
         place = self.folder / BUCKET / prefix
         names = (str(each).removesuffix(DESCRIBED) for each in place.rglob(f"*{DESCRIBED}"))
         return {str(Path(name).relative_to(place)): Path(f"{name}{STORED}").read_bytes() for name in names}
@@ -55,9 +55,9 @@ class S3Server:
 
 @contextmanager
 def run_s3_server(folder: Path) -> Iterator[S3Server]:
-    """Run a server with one bucket."""
+    """Run an S3 server with one bucket."""
     arguments = ["--directory", str(folder), "--address", "127.0.0.1", "--port", "0", "--configure-bucket", BUCKET]
-    # The name of a program takes the place that `process.argv` has for a script.
+    # s3rver skips `process.argv[1]`, the name of a script, so a name is given there.
     command = [str(MODULES / ".bin" / "node"), "-e", START, "s3rver", *arguments]
     environment = {"PATH": os.environ["PATH"], "NODE_PATH": str(MODULES), "NODE_ENV": "production"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -70,13 +70,13 @@ def run_s3_server(folder: Path) -> Iterator[S3Server]:
 
 
 class Gate:
-    """Passes connections on to a server, as long as nothing else is asked for."""
+    """A proxy that passes connections on to a server, or cuts or refuses them if a test wants it."""
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
         self.port = 0
         self.cuts_after: int | None = None
-        """Number of bytes after which a request is cut; None for never."""
+        """Number of bytes after which each request is cut; None to cut no request."""
         self.is_busy = False
         """Whether requests are answered with 503."""
 
@@ -106,7 +106,7 @@ class Gate:
 
 @asynccontextmanager
 async def run_gate(server: S3Server) -> AsyncIterator[Gate]:
-    """Run a gate before a server."""
+    """Run a gate in front of a server."""
     gate = Gate(server.port)
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
         gate.port = listener.extra(SocketAttribute.local_port)

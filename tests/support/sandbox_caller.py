@@ -1,4 +1,4 @@
-"""Somebody who talks to a sandbox as KIE's clients do, and whose clock the test sets."""
+"""A sandbox, an HTTP client for it, and a clock that the test sets."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Kie:
-    """A sandbox and somebody who talks to it."""
+    """A sandbox, and an HTTP client that sends requests to it."""
 
     def __init__(self, clock: Clock | None = None, **options: Any) -> None:
         self.clock = clock or Clock()
@@ -50,7 +50,7 @@ class Kie:
         return await self.post(offer.route.create, body)
 
     async def begin(self, offer: Offer) -> Callable[[], Awaitable[Any]]:
-        """What asks after the task that this starts."""
+        """Start a task, and return a function that requests its status."""
         answer = await self.create(offer)
 
         async def ask() -> Any:
@@ -78,7 +78,7 @@ class Kie:
 
 
 def request_for(offer: Offer) -> dict[str, Any]:
-    """What this project's own client would send."""
+    """Return the request body that kie-mcp would send for a model on this route."""
     model = offer.model
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     call = model.model_validate({name: GIVEN[name] for name in required} | ARGUMENTS.get(model.id, {}))

@@ -1,4 +1,4 @@
-"""The SDK's server as it is without the first answers from the generated file, on streams in memory."""
+"""The SDK's server without the prepared first answers of the generated file, on streams in memory."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,24 +14,24 @@ from kie_mcp.server.selection import Selection
 
 
 class SdkServer:
-    """Says what the SDK's stdio transport would write for each line."""
+    """Returns what the SDK's stdio transport writes in answer to each line."""
 
     def __init__(self, lines: MemoryObjectSendStream[str], texts: MemoryObjectReceiveStream[str]) -> None:
         self._lines = lines
         self._texts = texts
 
     async def answer(self, line: str) -> str:
-        """The answer to a request."""
+        """Send a line with a request, and return the answer."""
         await self._lines.send(line)
         return await self._texts.receive()
 
     async def tell(self, line: str) -> None:
-        """Send what has no answer."""
+        """Send a line that gets no answer, such as a notification."""
         await self._lines.send(line)
 
 
 class _Output:
-    """As much of a text file as the SDK's transport uses."""
+    """A text file with only the methods that the SDK's transport uses."""
 
     def __init__(self, texts: MemoryObjectSendStream[str]) -> None:
         self._texts = texts
@@ -40,12 +40,12 @@ class _Output:
         await self._texts.send(text)
 
     async def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing, because `write` sends a text at once."""
 
 
 @asynccontextmanager
 async def start_sdk_server(size: str) -> AsyncIterator[SdkServer]:
-    """Start a server with a size of its tool list."""
+    """Start a server; `size` is the size of its tool list, such as `standard`."""
     send, lines = anyio.create_memory_object_stream[str](10)
     texts, receive = anyio.create_memory_object_stream[str](10)
     server = build_server(App(selection=Selection(size)))

@@ -14,7 +14,7 @@ from kie_mcp.server.listener import TimedProtocol, configure
 
 @asynccontextmanager
 async def serve_app(application: ASGIApp, protocol: type[TimedProtocol] = TimedProtocol) -> AsyncIterator[str]:
-    """Serve on a free port, as `kie-mcp serve --http` does, and give the URL of the MCP endpoint there."""
+    """Serve an application on a free port, as `kie-mcp serve --http` does, and yield the URL of its MCP endpoint."""
     async with serve_at(lambda _: application, protocol) as address:
         yield address + PATH
 
@@ -23,7 +23,7 @@ async def serve_app(application: ASGIApp, protocol: type[TimedProtocol] = TimedP
 async def serve_at(
     build: Callable[[str], ASGIApp], protocol: type[TimedProtocol] = TimedProtocol
 ) -> AsyncIterator[str]:
-    """Do the same with an application that has to know its address, and give that address."""
+    """Build an application for the URL of a free port, serve it there, and yield the URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = uvicorn.Server(configure(build(address), protocol=protocol))

@@ -1,4 +1,4 @@
-"""Compare with files of tests/snapshots."""
+"""Compare values with the files in tests/snapshots."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 
 def matches_snapshot(snapshot: Path, value: object, request: pytest.FixtureRequest) -> bool:
-    """Return whether the file holds this value as JSON. With --write-snapshots, write it there first."""
+    """Return True if the snapshot file contains this value as JSON; with --write-snapshots, write the file first."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     if request.config.getoption("--write-snapshots"):
         snapshot.parent.mkdir(parents=True, exist_ok=True)

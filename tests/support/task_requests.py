@@ -9,18 +9,18 @@ from kie_mcp.demo.task_follower import GetTaskParams, GetTaskResult
 
 
 class TaskParamsWithResponses(GetTaskParams):
-    """Parameters with input responses, for tasks/update."""
+    """Parameters of a task request; tasks/update also has the user's answers in `input_responses`."""
 
     input_responses: dict[str, Any] | None = None
 
 
 class TaskRequest(Request[TaskParamsWithResponses, str]):
-    """A request whose Mcp-Name header names the task."""
+    """A request about a task; the SDK also sends the task's id in the header Mcp-Name."""
 
     name_param = "taskId"
 
 
 async def request_task(client: Client, method: str, task_id: str, **more: Any) -> dict[str, Any]:
-    """Call one of the extension's methods."""
+    """Call a method of MCP Tasks, such as `get` for tasks/get, and return its result."""
     request = TaskRequest(method=f"tasks/{method}", params=TaskParamsWithResponses(task_id=task_id, **more))
     return (await client.session.send_request(request, GetTaskResult)).root

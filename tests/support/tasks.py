@@ -8,7 +8,7 @@ NOW = 1_800_000_100.0
 
 
 def task(**more: Any) -> Task:
-    """Return a running task that was created 100 s before `NOW`; further fields as given."""
+    """Return a running task that was created 100 s before `NOW`; `more` sets further fields."""
     plain: dict[str, Any] = {
         "id": "t_1",
         "tool": "kling_video",

@@ -1,4 +1,4 @@
-"""Several tenants of one server over HTTP, each with a client of its own."""
+"""Several tenants of one HTTP server, and a client for each of them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,12 +23,12 @@ CALLERS = {
     "eve": Caller("eve", may_spend=False),
     "ann-reads": Caller("ann", may_spend=False),
 }
-"""The callers by the name that they send; all of them use one KIE account, so KIE itself keeps nothing from anybody."""
+"""For each name that a client sends, the caller; all share one KIE account, so KIE itself separates nothing."""
 NAME = b"x-test-name"
 
 
 class _KnowByName:
-    """Stands where a server checks a key or a token: it believes the name that a caller sends."""
+    """Replaces the check of keys or tokens: the caller is identified only by the name that it sends."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,7 +42,7 @@ class _KnowByName:
 
 
 def build_tenants_app(settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock) -> ASGIApp:
-    """Build a server whose callers say who they are."""
+    """Build a server that identifies callers by the name that they send."""
     app = App(settings, local_files=False, transport=transport, clock=clock)
     return build_app_for_tenants(app, "127.0.0.1", _KnowByName)
 
@@ -51,14 +51,14 @@ def build_tenants_app(settings: Settings, transport: httpx2.AsyncBaseTransport, 
 async def serve_tenants(
     settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock
 ) -> AsyncIterator[str]:
-    """Serve such a server, and give the URL of its MCP endpoint."""
+    """Serve the application of `build_tenants_app`, and yield the URL of its MCP endpoint."""
     async with serve_app(build_tenants_app(settings, transport, clock)) as url:
         yield url
 
 
 @asynccontextmanager
 async def visit(url: str, name: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """Give an HTTP client of a caller, whose paths begin at the server."""
+    """Yield an HTTP client of a caller; its paths are relative to the root of the server."""
     headers = {NAME.decode(): name}
     async with httpx2.AsyncClient(base_url=url.removesuffix(PATH), headers=headers) as http:
         yield http
@@ -66,7 +66,7 @@ async def visit(url: str, name: str) -> AsyncIterator[httpx2.AsyncClient]:
 
 @asynccontextmanager
 async def connect(url: str, name: str, **how: Any) -> AsyncIterator[Client]:
-    """Give an MCP client of a caller."""
+    """Yield an MCP client of a caller."""
     async with (
         httpx2.AsyncClient(headers={NAME.decode(): name}, timeout=60) as http,
         Client(streamable_http_client(url, http_client=http), **how) as client,
@@ -75,12 +75,12 @@ async def connect(url: str, name: str, **how: Any) -> AsyncIterator[Client]:
 
 
 def list_calls(tool: Mapping[str, Any], values: Sequence[str], plain: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the arguments of calls of a tool: one without more than it needs, and some for each argument.
+    """Return the arguments of several calls of a tool: one call with only what it needs, and calls for each argument.
 
     Args:
         tool: The tool as clients see it.
-        values: Texts to give as each argument that takes a text or texts.
-        plain: Values of the arguments that a call needs besides.
+        values: Texts that are given to each argument that accepts a text or a list of texts.
+        plain: Values of required arguments; a required argument that is not here gets a value that fits its schema.
     """
     schema = tool["inputSchema"]
     properties = schema.get("properties", {})
@@ -90,7 +90,7 @@ def list_calls(tool: Mapping[str, Any], values: Sequence[str], plain: Mapping[st
 
 
 def _fill(part: Mapping[str, Any], schema: Mapping[str, Any], text: str) -> Any:
-    """Return a value of a part of a schema, with a text wherever it takes one."""
+    """Return a value that fits a part of a schema; it contains `text` in each place that accepts a text."""
     if reference := part.get("$ref"):
         return _fill(schema["$defs"][reference.rpartition("/")[2]], schema, text)
     if choices := part.get("anyOf") or part.get("oneOf"):

@@ -15,9 +15,9 @@ def run_in_terminal(
     Args:
         settings: Environment variables.
         arguments: The command's arguments.
-        answers: The ends of the questions that it asks, each with what the person types.
+        answers: Pairs of the end of a question that the command asks, and the text that the person types.
     """
-    # Windows has no such module.
+    # This module is imported here, because Windows does not have it.
     import pty
 
     controller, terminal = pty.openpty()
@@ -43,7 +43,7 @@ def run_in_terminal(
 
 
 def _read(controller: int) -> str:
-    """Return what the terminal shows next; an empty text when the program has ended."""
+    """Return the next output of the terminal; an empty text if the program has ended."""
     try:
         return os.read(controller, 4096).decode(errors="replace")
     except OSError:

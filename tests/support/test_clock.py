@@ -1,4 +1,4 @@
-"""What every test with a JumpingClock relies on."""
+"""Test the properties of JumpingClock on which other tests rely."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ async def sleep_and_note(clock: JumpingClock, seconds: float, woken: list[float]
 
 
 async def nothing_happens(clock: JumpingClock) -> None:
-    """Give the sleepers many chances to move the time."""
+    """Check that the clock does not move, although the sleepers get many chances to move it."""
     before = clock.now
     for _ in range(10):
         await let_others_run()
@@ -66,7 +66,7 @@ async def test_two_sleepers_until_the_same_time_both_wake(clock: JumpingClock) -
 
 
 async def test_no_time_passes_while_a_task_can_go_on(clock: JumpingClock) -> None:
-    """However often it lets others run: each of its steps may be the one that sends an answer."""
+    """Time must not pass even if the task lets others run often, because any step may send an answer."""
     woken = list[float]()
     async with anyio.create_task_group() as group:
         group.start_soon(sleep_and_note, clock, 1, woken)

@@ -1,4 +1,4 @@
-"""A forked kie-mcp process behaves as one that was started."""
+"""Test that a forked kie-mcp process behaves like a process that was started."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def choose(forked: bool) -> tuple[str, ...]:
 @BOTH
 def test_a_command_gets_arguments_environment_and_folder(forked: bool, tmp_path: Path) -> None:
     settings = environment(KIE_MCP_SANDBOX="1", KIE_MCP_DATA_DIR=str(tmp_path / "data"), KIE_MCP_OUTPUT_DIR="here")
-    # The clients that this user has are none of the test's.
+    # With another home folder, the test does not find the MCP clients of the user who runs it.
     settings["HOME"] = str(tmp_path)
     ran = subprocess.run(
         [*choose(forked), "doctor", "--json", "--no-update"],
@@ -66,6 +66,6 @@ def test_a_server_ends_when_its_relay_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(preloaded_command(), env=settings, stdin=subprocess.PIPE, stdout=write) as relay:
         os.close(write)
         relay.kill()
-    # No process has the other end of the pipe any more.
+    # The read returns only if no process has the write end of the pipe open any more.
     with os.fdopen(read, "rb") as output:
         assert output.read() == b""

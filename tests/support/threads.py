@@ -1,4 +1,4 @@
-"""Run code that expects to be in a worker thread, as the server runs it."""
+"""Run code in a worker thread of an event loop, as the server does, because the code expects this."""
 
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple

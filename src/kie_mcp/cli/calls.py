@@ -32,8 +32,9 @@ def make_console() -> Console:
 def call_tool(tool: str, **arguments: Any) -> dict[str, Any]:
     """Call a tool and return its answer; meanwhile show a progress bar, and ask the user to confirm a cost if needed.
 
-    If the tool starts a task, wait until the task has ended. If the user stops this process earlier, the task goes on,
-    and the next process follows it. Arguments that are None are left out. After an error, exit with status 1.
+    If the tool starts a task, wait until the task has ended. If the user stops this process earlier, the task continues
+    at KIE, and the next kie-mcp process polls it. Arguments that are None are left out. After an error, exit with
+    status 1.
     """
     import anyio
 
@@ -44,7 +45,7 @@ def call_tool(tool: str, **arguments: Any) -> dict[str, Any]:
     if not result.is_error:
         return answer
     error = answer.get("error", {})
-    # `billed` is None if nobody knows whether the call cost anything.
+    # `billed` is None if it is unknown whether the call cost anything.
     cost = {False: "Nothing was charged.", True: "It was charged."}.get(
         error.get("billed"), "It may have been charged."
     )

@@ -1,4 +1,4 @@
-"""`kie-mcp catalog`: compare the built-in models with what KIE publishes, and store a snapshot of it."""
+"""`kie-mcp catalog`: compare the built-in models with what KIE publishes, and store a snapshot of KIE's models."""
 
 import logging
 import sys
@@ -26,10 +26,10 @@ def check(
     model: Annotated[list[str] | None, typer.Option(help="KIE's id of a model to compare; all when left out.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Compare with the snapshot, without asking KIE.")] = False,
 ) -> None:
-    """Tell how the built-in models differ from what KIE publishes today; about a second a model.
+    """Show how the built-in models differ from what KIE publishes today; this takes about a second per model.
 
-    When KIE does not answer, the snapshot of its list is compared. Ends with 1 when any model differs, with 2 when KIE
-    refuses to answer.
+    When KIE does not answer, the models are compared with the stored snapshot. The exit status is 1 when any model
+    differs, and 2 when KIE refuses the request.
     """
     compared = _run_catalog_command(_compare_with_kie, model or (), offline)
     differing = [each for each in compared if each.changes]
@@ -46,9 +46,9 @@ def sync(
     ] = None,
     model: Annotated[list[str] | None, typer.Option(help="KIE's id of a model to read; all when left out.")] = None,
 ) -> None:
-    """Take a snapshot of KIE's list, schemas and prices, for the times when KIE does not answer; a second a model.
+    """Store a snapshot of KIE's models, schemas and prices, for use when KIE does not answer; about a second per model.
 
-    Ends with 1 when a schema cannot be read, with 2 when KIE cannot be asked.
+    The exit status is 1 when a schema cannot be read, and 2 when KIE refuses the request or does not answer.
     """
     file, models, unread = _run_catalog_command(_take_snapshot, to, model or ())
     typer.echo(f"{file}: {models} models.")
@@ -114,7 +114,7 @@ async def _open_discovery(*, fresh: bool = False) -> "AsyncIterator[tuple[Discov
     """Open KIE's discovery API, and show a status line in the terminal, which the caller updates.
 
     Args:
-        fresh: Whether cached answers are ignored.
+        fresh: True to ignore cached answers.
     """
     from kie_mcp import config
     from kie_mcp.kie.client import KieClient

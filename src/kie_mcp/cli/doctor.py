@@ -13,9 +13,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     update: Annotated[bool, typer.Option("--update/--no-update", help="Ask for the newest published version.")] = True,
 ) -> None:
-    """Tell whether everything works here, and what to do about what does not; ends with 1 if something does not.
+    """Check whether kie-mcp works here, and say how to repair what does not; the exit status is 1 if something fails.
 
-    Nothing is made or paid. KIE is asked only for the balance, and your package index for the newest version.
+    This costs no credits. It asks KIE only for the balance, and your package index for the newest version.
     """
     import anyio
 

@@ -43,8 +43,8 @@ def install(
 ) -> None:
     """Put kie-mcp into the configuration of MCP clients, or take it out again.
 
-    Each change is shown, and the file as it was is kept beside it. The key is asked for without showing it, or taken
-    from KIE_API_KEY. Other KIE_MCP_ settings of this shell go into the configuration as well.
+    Each change is shown, and a copy of the old file is kept beside the new one. The key comes from KIE_API_KEY, or you
+    are asked for it. Other KIE_MCP_ settings of this shell are copied into the configuration.
     """
     from kie_mcp import config
     from kie_mcp.install.change import make_snippet
@@ -92,7 +92,7 @@ def tell_how_to_install(console: Console) -> None:
 
 
 class _Run:
-    """One run of the command for several clients."""
+    """One run of `kie-mcp install` for several clients; it prints what it does."""
 
     def __init__(
         self, console: Console, server: "Server", settings: "Settings", *, keyring: bool, dry_run: bool, asks: bool

@@ -42,7 +42,7 @@ def serve(
     tools: Tools = "",
     prefix: Prefix = "",
 ) -> None:
-    """Serve MCP: on stdio, or over HTTP, at 127.0.0.1 and port 8765 if nothing else is given."""
+    """Serve MCP on stdio, or with --http over HTTP; the default address is 127.0.0.1, port 8765."""
     settings = {"WORKERS": workers, "METRICS_PORT": metrics_port, "LOG_FORMAT": log_format}
     if not http and (no_token or any(each is not None for each in (host, port, *settings.values()))):
         options = "--host, --port, --no-token, --workers, --metrics-port and --log-format"
@@ -56,7 +56,7 @@ def serve(
     from kie_mcp.server.http import serve_http
     from kie_mcp.server.selection import Selection
 
-    # Worker processes read the settings of this one.
+    # The environment variables pass these settings on to the worker processes.
     os.environ |= {f"KIE_MCP_{name}": str(value) for name, value in settings.items() if value is not None}
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
     serve_http(
@@ -75,7 +75,7 @@ def sandbox(
     start_balance: StartBalance = 1000,
     legacy: Legacy = False,
 ) -> None:
-    """Serve the sandbox, a KIE of your own, to other clients."""
+    """Serve the sandbox, a fake KIE that costs nothing, over HTTP."""
     from kie_mcp import config
     from kie_mcp.ledger.folder import create_folder
     from kie_mcp.media.ffmpeg import find_ffmpeg
@@ -90,7 +90,7 @@ def sandbox(
 
 
 def demo(seconds: Seconds = 2, tools: Tools = "", film: bool = False) -> None:
-    """Make a picture, an edit, a video, a song and a voice on the sandbox; with --film, a film of such parts."""
+    """Make two pictures, a video, a song and a voice with the sandbox; with --film, join such parts into a film."""
     import anyio
 
     from kie_mcp.demo import film as films
@@ -103,7 +103,11 @@ def demo(seconds: Seconds = 2, tools: Tools = "", film: bool = False) -> None:
 
 
 def rotate_keys() -> None:
-    """Encrypt the stored KIE keys of people anew with the first of KIE_MCP_ENCRYPTION_KEYS."""
+    """Encrypt all stored KIE keys again, with the first key in KIE_MCP_ENCRYPTION_KEYS.
+
+    Put a new encryption key first, run this, and then remove the old one. The exit status is 1 if a stored key cannot
+    be decrypted.
+    """
     import anyio
 
     from kie_mcp import config

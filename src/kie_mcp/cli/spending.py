@@ -1,4 +1,4 @@
-"""`kie-mcp spend`: what was spent."""
+"""`kie-mcp spend`: show how many credits were spent."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,7 +21,7 @@ def spend(
     days: Annotated[int, typer.Option(min=1, help="How far to look back.")] = 30,
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """Tell what was spent, in credits: expired, failed, refunded, refused and unknown tasks apart."""
+    """Show how many credits were spent; expired, failed, refunded, refused and unknown tasks are listed separately."""
     import anyio
 
     lines = anyio.run(_read_report, by, days)

@@ -18,12 +18,12 @@ TOLD = {
     "balance": "balance",
     "balance_after": "balance afterwards",
 }
-"""Further fields of a task or a quote that are printed, each with the words before it."""
+"""Further fields of a task or a quote to print, each with the label that is printed before its value."""
 Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
 
 
 def show_credits() -> None:
-    """Tell the balance."""
+    """Show the balance."""
     answer = call_tool("get_credits")
     usd = f" (${answer['usd']:,.2f})" if "usd" in answer else ""
     typer.echo(f"{answer['credits']:,.10g} credits{usd}")
@@ -45,7 +45,7 @@ def show_task(
     task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for its end.")] = 0,
 ) -> None:
-    """Tell how a task is, and where its files are."""
+    """Show the state of a task, and where its files are."""
     _print_task(call_tool("get_task", task_ids=[task_id], wait_seconds=wait))
 
 
@@ -56,7 +56,7 @@ def search_library(
     opens: Annotated[bool, typer.Option("--open", help="Show all of it on a page in your browser.")] = False,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of this page; 0 takes a free one.")] = None,
 ) -> None:
-    """Search what was made; with --open, or a port, show it on a page of this machine."""
+    """Search the results; with --open or --port, serve a web page that shows all of them."""
     if opens or port is not None:
         from kie_mcp.library_page.serving import serve_and_open
 
@@ -76,7 +76,7 @@ def open_result(
     task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
     number: Annotated[int, typer.Argument(min=1, help="Which of its files.")] = 1,
 ) -> None:
-    """Open a file of a task in the program that is set for it."""
+    """Open a file of a task in the default program for its type."""
     media = call_tool("get_task", task_ids=[task_id], wait_seconds=0).get("media", [])
     if number > len(media):
         show_error(f"{task_id} has {len(media)} files, so there is no number {number}.", f"See kie-mcp task {task_id}.")
@@ -89,7 +89,7 @@ def open_result(
 
 
 def find_models(words: Words = None, page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1) -> None:
-    """Find models, with what they cost."""
+    """Find models, and show what they cost."""
     answer = call_tool("find_models", words=_join(words), page=page)
     columns = (Column("model", no_wrap=True), Column("credits"), Column("what it does", ratio=1))
     rows = [(each["model"], each.get("credits", ""), each.get("about", "")) for each in answer["models"]]
@@ -108,7 +108,7 @@ def run(
     quote: Annotated[bool, typer.Option("--quote", help="Only tell what it would cost.")] = False,
     confirm: Annotated[str, typer.Option(help="The id that says that somebody has agreed to the cost.")] = "",
 ) -> None:
-    """Run a model, and pay for it, within the caps; a high cost has to be confirmed.
+    """Run a model, and pay for it, within the spending caps; you have to confirm a high cost.
 
     For example: kie-mcp run nano-banana-2-1 prompt="A red fox in the snow" aspect_ratio=16:9
     """
@@ -131,7 +131,7 @@ def _read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_task(answer: Mapping[str, Any]) -> None:
-    """Print a task, or the cost of a possible one, and the paths of its files."""
+    """Print a task with the paths of its files, or a quote (the cost of a task that was not started)."""
     console = make_console()
     head = " ".join(str(answer[name]) for name in ("task_id", "status", "model") if name in answer)
     console.print(Text(f"{head}, {_write_credits(answer['credits'])}" if "credits" in answer else head))

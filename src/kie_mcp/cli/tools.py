@@ -21,7 +21,7 @@ def list_tools(
         bool, typer.Option("--tokens", help="Show what each size takes of a client's context, and what it may take.")
     ] = False,
 ) -> None:
-    """List the tools that a client is shown, and what they take of its context."""
+    """List the tools that a client sees, and how many tokens of its context they use."""
     from kie_mcp.server.selection import Selection
 
     if tokens:

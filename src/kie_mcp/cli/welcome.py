@@ -1,4 +1,4 @@
-"""The text that `kie-mcp` prints in a terminal, where no client will send a message."""
+"""The text that `kie-mcp` prints when a person starts it in a terminal, and not an MCP client."""
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +15,7 @@ NEXT = {
 
 
 def welcome() -> None:
-    """Print what kie-mcp is, and three commands to go on with."""
+    """Print what kie-mcp is, and three commands to run next."""
     console = Console(highlight=False)
     console.width = min(console.width, 80)
     console.print(Text.assemble((f"kie-mcp {__version__}", "bold"), f" {WHAT} Clients start it themselves."))

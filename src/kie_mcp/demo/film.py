@@ -43,13 +43,13 @@ async def run_film(console: Console, seconds: float, tools: str = "") -> bool:
 
 
 async def _make(session: Session, arguments: dict[str, object]) -> str:
-    """Run a model, and return the name of its first file for other calls."""
+    """Run a model, and return a reference to its first file, such as `task:abc#1`, for other tool calls."""
     await session.make("run_model", arguments)
     return f"task:{session.last_answer['task_id']}#1"
 
 
 def build_timeline(scenes: list[str], voice: str, song: str) -> dict[str, object]:
-    """Return the arguments of `edit_media`: a card, numbered scenes with cross-fades, a voice, and a song below it."""
+    """Return the arguments of `edit_media`: a title, numbered scenes with cross-fades, a voice and background music."""
     shown = [{"source": scene, "fade": FADE_SECONDS} for scene in scenes]
     lasts = SCENE_SECONDS - FADE_SECONDS
     starts = [CARD_SECONDS - FADE_SECONDS + number * lasts for number, _ in enumerate(scenes)]

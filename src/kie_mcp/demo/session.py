@@ -119,7 +119,7 @@ async def run_demo(console: Console, seconds: float, tools: str = "", wishes: Se
 
 
 def server_parameters(data: str, seconds: float, tools: str) -> StdioServerParameters:
-    """Return how the demo's server is started: with the sandbox, and with folders of the demo."""
+    """Return the command and the settings of the demo's server: it uses the sandbox, and the demo's folders."""
     folder = str(FOLDER.resolve())
     settings = {
         "KIE_MCP_SANDBOX": "1",
@@ -130,7 +130,7 @@ def server_parameters(data: str, seconds: float, tools: str) -> StdioServerParam
         "KIE_MCP_OUTPUT_DIR": folder,
         "KIE_MCP_READ_DIRS": folder,
     }
-    # With -P, Python runs no modules of the folder that the demo is called from.
+    # The option -P prevents Python from importing modules from the working folder.
     return StdioServerParameters(command=sys.executable, args=["-P", "-m", "kie_mcp"], env=settings)
 
 
@@ -148,10 +148,10 @@ def _draw_sketch() -> None:
 
 
 def use_folder() -> None:
-    """Make the demo's folder.
+    """Create the demo's folder in the working folder.
 
     Raises:
-        ConfigurationError: When that is impossible here.
+        ConfigurationError: When the folder cannot be created.
     """
     try:
         FOLDER.mkdir(exist_ok=True)
@@ -259,7 +259,7 @@ class Session:
         return style == "green"
 
     def print_heading(self, text: str) -> None:
-        """Print a line in bold, after an empty one."""
+        """Print an empty line, and then a text in bold."""
         self._console.print()
         self._console.print(Text(text, "bold"))
 

@@ -1,1 +1,1 @@
-"""`kie-mcp doctor`: tell whether kie-mcp works on this machine, and what to do about all that does not."""
+"""`kie-mcp doctor`: check whether kie-mcp works on this machine, and say how to repair what does not."""

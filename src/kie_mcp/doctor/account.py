@@ -1,4 +1,4 @@
-"""Examine the account at KIE: key, balance and KIE's time, and the rules for what may be spent."""
+"""Check the API key, the balance at KIE, this machine's clock, and the rules that limit spending."""
 
 import stat
 import sys
@@ -17,15 +17,15 @@ from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.client import KieClient
 
 KIE_SECONDS = 15
-"""Seconds after which KIE counts as out of reach."""
+"""Timeout of the request to KIE, in seconds."""
 MOST_CLOCK_SECONDS = 300
-"""Largest difference in seconds between this machine's clock and KIE's that is not reported."""
+"""Difference in seconds between this machine's clock and KIE's from which the user is warned."""
 CHECK_NETWORK = "Check the network, the proxy and KIE_MCP_BASE_URL, then try again."
 EXAMPLE_DAY_CAP = 1000
 
 
 def check_key(settings: Settings) -> Finding:
-    """Tell whether the settings have a key that looks like an API key, without showing the key itself."""
+    """Report whether the settings have a key that looks like an API key, without showing the key itself."""
     try:
         key = settings.key
     except ConfigurationError as error:
@@ -44,13 +44,13 @@ def check_key(settings: Settings) -> Finding:
 
 
 async def check_kie(settings: Settings, seconds: float = KIE_SECONDS) -> list[Finding]:
-    """Ask KIE for the balance, and tell the answer and how KIE's time differs from this machine's.
+    """Ask KIE for the balance; report the answer, and the difference between KIE's clock and this machine's.
 
-    Nothing is asked without a key, or while the sandbox is used.
+    If there is no key, or the sandbox is used, no request is sent.
 
     Args:
         settings: The settings.
-        seconds: Time after which KIE counts as out of reach.
+        seconds: Timeout of the request, in seconds.
     """
     dates: list[str] = []
 
@@ -82,7 +82,7 @@ async def check_kie(settings: Settings, seconds: float = KIE_SECONDS) -> list[Fi
 
 
 def check_spending_rules(settings: Settings) -> Finding:
-    """Tell the caps and when the user is asked; recommend a cap for a day if there is none."""
+    """Report the spending caps and which costs the user has to confirm; recommend a daily cap if there is none."""
     caps = {
         "one task": settings.max_credits_per_task,
         "any 24 hours": settings.max_credits_per_day,

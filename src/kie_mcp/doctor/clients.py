@@ -1,4 +1,4 @@
-"""Examine the MCP clients of this machine: whether the kie-mcp that each is set up with starts, and how soon."""
+"""Check the MCP clients on this machine: start kie-mcp with each client's configuration, and measure the time."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from kie_mcp.install.entry import Server
 from kie_mcp.install.start import measure_start
 
 QUICK_SECONDS = 1.0
-"""Seconds in which a server should answer; some clients give up soon afterwards."""
+"""Seconds within which a server should answer; some clients do not wait much longer."""
 INSTALL = "kie-mcp install sets up all that are here."
 
 
 async def check_clients(clients: Sequence[Client], folders: Mapping[str, Path]) -> list[Finding]:
-    """Tell how each client starts kie-mcp, and which ones do not.
+    """Report whether and how fast each installed client starts kie-mcp, and which clients are not set up for it.
 
     Args:
         clients: The clients to look for.

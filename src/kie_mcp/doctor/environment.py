@@ -1,4 +1,4 @@
-"""Examine what kie-mcp runs with: versions, settings, proxies and ffmpeg."""
+"""Check the environment of kie-mcp: versions, settings, proxies and ffmpeg."""
 
 import platform
 import re
@@ -18,12 +18,12 @@ from kie_mcp.media.ffmpeg import find_ffmpeg
 from kie_mcp.server.selection import Selection
 
 FFMPEG_SECONDS = 10
-"""Seconds after which ffmpeg, when asked for its version, counts as broken."""
+"""Timeout in seconds of the command that asks ffmpeg for its version."""
 FFMPEG_OUTPUT_BYTES = 100_000
 
 
 def check_versions() -> Finding:
-    """Tell the versions of kie-mcp and of what it runs on, and whether SQLite can hold a ledger."""
+    """Report the versions of kie-mcp, Python, the MCP SDK and SQLite, and whether this SQLite can hold a ledger."""
     versions = (
         f"kie-mcp {__version__}, Python {platform.python_version()}, MCP SDK {version('mcp')}, SQLite {SQLITE_VERSION}"
     )
@@ -38,9 +38,9 @@ def check_versions() -> Finding:
 
 
 def check_settings() -> tuple[Finding, Settings | None]:
-    """Tell which settings are set, and which are wrong or misspelt; return the settings too, or None if one is wrong.
+    """Report which settings are set, wrong or misspelt; also return the settings, or None if a value is invalid.
 
-    Names that are misspelt leave all other settings as they are, so these can still be examined.
+    A misspelt name does not change the other settings, so these are returned and can be checked.
     """
     try:
         settings = config.load()
@@ -63,7 +63,7 @@ def check_settings() -> tuple[Finding, Settings | None]:
 
 
 async def check_proxies() -> Finding:
-    """Tell which proxies the environment names, without their passwords, and whether they can be used."""
+    """Report which proxies the environment variables set, without their passwords, and whether they can be used."""
     try:
         await open_http().aclose()
     except ConfigurationError as error:
@@ -83,7 +83,7 @@ async def check_proxies() -> Finding:
 
 
 async def check_ffmpeg() -> Finding:
-    """Tell where ffmpeg is, and its version."""
+    """Report the path and the version of ffmpeg."""
     program = find_ffmpeg()
     if not program:
         return Finding(
@@ -103,7 +103,7 @@ async def check_ffmpeg() -> Finding:
 
 
 def list_proxy_passwords() -> list[str]:
-    """Return the passwords of the environment's proxies, which no finding may show."""
+    """Return the passwords of the environment's proxies, which must not appear in any finding."""
     with suppress(ValueError):
         return [proxy.password for proxy in find_proxies().values() if proxy.password]
     return []

@@ -1,4 +1,4 @@
-"""Examine everything, and remove all secrets from what was found."""
+"""Run all checks of `kie-mcp doctor`, and remove all secrets from the findings."""
 
 import os
 import re
@@ -19,19 +19,19 @@ from kie_mcp.kie.key_filter import make_key_filter
 from kie_mcp.text import one_line
 
 SECRETS = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_MCP_HTTP_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-"""Settings whose values no finding may show."""
+"""Settings whose values must not appear in any finding."""
 AROUND_SECRET = re.compile(r"[\s'\"`=]+")
-"""Matches what may separate a secret from other words in a setting, such as the word Bearer: blanks, quotes and `=`."""
+"""Matches the blanks, quotes and `=` that may separate a secret from other words in a setting, such as `Bearer`."""
 
 
 async def examine(*, asks_for_update: bool = True) -> list[Finding]:
-    """Examine this machine's kie-mcp; nothing is created or changed.
+    """Run all checks on this machine, without lasting changes, and return the findings.
 
-    At most, KIE is asked for the balance, the package index for the newest version, each client's kie-mcp is started,
-    and an object is written to the bucket for results and deleted again.
+    The checks ask KIE for the balance and the package index for the newest version, start the kie-mcp of each client,
+    and write an object to the bucket for results, which they delete at once.
 
     Args:
-        asks_for_update: Whether the package index is asked.
+        asks_for_update: True to ask the package index for the newest version.
     """
     checked, settings = environment.check_settings()
     findings = [environment.check_versions(), *(await check_for_update() if asks_for_update else ()), checked]
@@ -54,7 +54,7 @@ async def examine(*, asks_for_update: bool = True) -> list[Finding]:
 
 
 def _make_filter(settings: Settings | None) -> Callable[[str], str]:
-    """Return a function that removes all secrets from a text; a user may have put one into the wrong setting."""
+    """Return a function that removes all secrets from a text, because a user may put a secret into a wrong setting."""
     secrets = [part for name in SECRETS for part in AROUND_SECRET.split(os.environ.get(name, ""))]
     with suppress(ConfigurationError):
         secrets += [settings.key if settings else ""]

@@ -1,4 +1,4 @@
-"""A finding: one thing that was examined, how it is, and what to do about it."""
+"""A finding: the result of one check, and what the user can do about it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,22 +6,22 @@ from typing import Literal
 from kie_mcp.errors import KieMcpError
 
 Status = Literal["ok", "note", "mend"]
-"""How something is: it works; it works, but could be better; or it does not work and has to be mended."""
+"""Result of a check: `ok` works, `note` works but could be better, `mend` does not work and has to be repaired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was examined."""
+    """The result of one check."""
 
     name: str
-    """What was examined, in one to three words."""
+    """What was checked, in one to three words."""
     status: Status
     text: str
-    """How it is, in one or two sentences."""
+    """The result, in one or two sentences."""
     next_step: str = ""
-    """What the user can do; only what is `ok` may need nothing."""
+    """What the user can do; it is empty only if the status is `ok`."""
     details: tuple[str, ...] = ()
-    """More facts, each of which gets a line of its own."""
+    """Further facts; each is printed on its own line."""
 
     @classmethod
     def from_error(cls, name: str, error: KieMcpError) -> "Finding":

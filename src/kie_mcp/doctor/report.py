@@ -1,4 +1,4 @@
-"""Tell findings: as a table for people, or as JSON for programs."""
+"""Print findings: as a table for people, or as JSON for programs."""
 
 import json
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ STYLES: dict[Status, str] = {"ok": "green", "note": "yellow", "mend": "bold red"
 
 
 def works(findings: Sequence[Finding]) -> bool:
-    """Return whether nothing has to be mended."""
+    """Return True if no finding has the status `mend`."""
     return all(each.status != "mend" for each in findings)
 
 
 def print_json(findings: Sequence[Finding], console: Console) -> None:
-    """Print the findings as JSON, whose lines are not wrapped."""
+    """Print the findings as JSON, without wrapping long lines."""
     report = {"works": works(findings), "findings": list(map(asdict, findings))}
     console.print(Text(json.dumps(report, indent=2)), soft_wrap=True)
 
 
 def print_table(findings: Sequence[Finding], console: Console) -> None:
-    """Print the findings as a table, and a last line that sums them up."""
+    """Print the findings as a table, with a summary in the last line."""
     console.width = min(console.width, WIDTH)
     columns = (Column("what", no_wrap=True), Column("is", no_wrap=True), Column("how it is, and what to do"))
     table = Table(*columns, box=box.SIMPLE_HEAD)

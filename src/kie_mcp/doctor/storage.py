@@ -1,4 +1,4 @@
-"""Examine folders: from which ones files may be read, where results and the ledger are, and the ledger itself."""
+"""Check the folders for input files, results and the ledger, the bucket for results, and the ledger itself."""
 
 import os
 import shutil
@@ -18,13 +18,13 @@ from kie_mcp.tasks.allowed_folders import AllowedFolders, Folder
 from kie_mcp.tasks.storage_choice import CACHE_FOLDER, choose_storage
 
 LITTLE_BYTES = 1_000_000_000
-"""Free space, in bytes, below which the user is told."""
+"""Free space, in bytes, below which the user is warned."""
 TOO_LITTLE_BYTES = 50_000_000
-"""Free space, in bytes, below which hardly any video can be saved."""
+"""Free space, in bytes, below which the check fails, because hardly any video can be saved."""
 
 
 def check_allowed_folders(settings: Settings) -> Finding:
-    """Tell which folders count for reading local files, and why others do not."""
+    """Report from which folders kie-mcp may read local files, and why not from the other folders."""
     folders = AllowedFolders(settings.read_dirs, settings.found_dirs).list_folders()
     counting = [each for each in folders if not each.fault]
     details = (
@@ -42,7 +42,7 @@ def check_allowed_folders(settings: Settings) -> Finding:
 
 
 def check_output_folder(settings: Settings) -> Finding:
-    """Tell whether results can be saved."""
+    """Report whether results can be saved."""
     if not settings.save:
         return Finding("output folder", "ok", "Results are not saved (KIE_MCP_SAVE), answers have only links.")
     if settings.storage:
@@ -52,7 +52,7 @@ def check_output_folder(settings: Settings) -> Finding:
 
 
 async def check_bucket(settings: Settings) -> Finding:
-    """Tell whether the bucket for results takes an object, which is deleted again."""
+    """Report whether an object can be written to the bucket for results; the object is deleted at once."""
     step = "See KIE_MCP_STORAGE, and the variables of AWS for the key, the region and the server."
     try:
         await choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours).check()
@@ -64,12 +64,12 @@ async def check_bucket(settings: Settings) -> Finding:
 
 
 def check_data_folder(settings: Settings) -> Finding:
-    """Tell whether the ledger can be kept."""
+    """Report whether the folder of the ledger can be written."""
     return _check_folder("data folder", settings.state_dir, "KIE_MCP_DATA_DIR")
 
 
 async def check_ledger(settings: Settings) -> Finding:
-    """Tell whether the ledger can be opened, and how many of its rows are broken."""
+    """Report whether the ledger can be opened, and how many of its rows are broken."""
     if settings.ledger_url:
         return await _check_database(settings)
     try:
@@ -85,7 +85,7 @@ async def check_ledger(settings: Settings) -> Finding:
 
 
 async def _check_database(settings: Settings) -> Finding:
-    """Tell whether the database is reached and can hold the ledger, or holds it."""
+    """Report whether the database can be reached, and whether it holds or can hold the ledger."""
     try:
         from kie_mcp.ledger.database_inspection import inspect_database
 
@@ -120,12 +120,12 @@ def _judge_ledger(found: Inspection, path: Path, advice: Advice) -> Finding:
 
 
 def _check_folder(name: str, folder: Path, setting: str) -> Finding:
-    """Tell whether files can be written to a folder, which may not exist yet.
+    """Report whether files can be written to a folder, which may not exist yet.
 
     Args:
         name: The finding's name.
         folder: The folder.
-        setting: The environment variable that names another folder.
+        setting: The environment variable with which the user can choose another folder.
     """
     step = f"Set {setting} to a folder that you can write."
     try:
@@ -159,10 +159,10 @@ def _describe(folder: Folder) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    """Return whether something is at a path, also a link that leads nowhere, in whose place no folder can be made.
+    """Return True if a path exists; a broken link counts too, because no folder can be created in its place.
 
     Raises:
-        OSError: When the path is none, or a folder on the way may not be read.
+        OSError: When the path is invalid, or one of its parent folders may not be read.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
         path.lstat()

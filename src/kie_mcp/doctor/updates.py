@@ -1,4 +1,4 @@
-"""Tell whether a newer version of kie-mcp is published, as pip or uv sees it on this machine."""
+"""Check whether a newer version of kie-mcp is published, with the pip or uv of this machine."""
 
 import os
 import re
@@ -14,18 +14,18 @@ from kie_mcp.doctor.finding import Finding
 
 PACKAGE = "kie-mcp"
 SECONDS = 10
-"""Seconds after which the package index counts as out of reach."""
+"""Timeout in seconds of the command that asks the package index."""
 MAX_OUTPUT_BYTES = 100_000
 VERSION = re.compile(rb"kie-mcp(?: \(|==)(\d+(?:\.\d+)*)")
 """Matches the newest version in what pip or uv prints, such as `kie-mcp (1.2.0)` or `kie-mcp==1.2.0`."""
 
 
 async def check_for_update() -> list[Finding]:
-    """Tell whether a newer version is published; return nothing if neither pip nor uv can tell.
+    """Report whether a newer version is published; return an empty list if neither pip nor uv finds a version.
 
-    Both know the package index that the user has chosen, so its address stands nowhere here.
+    pip and uv know the package index that the user has configured, so kie-mcp needs no address of an index.
     """
-    # uv tells its own path to what it runs in UV.
+    # uv sets the variable UV to its own path for the programs that it runs.
     uv = os.environ.get("UV") or shutil.which("uv")
     command = build_pip_command() if find_spec("pip") else uv and build_uv_command(uv)
     newest = await find_newest(command) if command else None
@@ -39,8 +39,8 @@ async def check_for_update() -> list[Finding]:
 
 
 async def find_newest(command: Sequence[str]) -> str | None:
-    """Run the command of pip or uv, and return the newest version; None if the package index does not tell it."""
-    # pip does not read it.
+    """Run a command of pip or uv, and return the newest version from its output; None if no version is found."""
+    # uv reads the name of the package from this file as standard input; pip ignores it.
     with tempfile.TemporaryFile() as wanted:
         wanted.write(PACKAGE.encode())
         wanted.seek(0)
@@ -53,13 +53,13 @@ async def find_newest(command: Sequence[str]) -> str | None:
 
 
 def build_pip_command() -> list[str]:
-    """Return the command with which pip tells the versions of this package."""
+    """Return the pip command that prints the published versions of this package."""
     options = ["--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "3"]
     return [sys.executable, "-m", "pip", "index", "versions", PACKAGE, *options]
 
 
 def build_uv_command(uv: str) -> list[str]:
-    """Return the command with which uv tells the newest version of the package that it reads from standard input."""
+    """Return the uv command that reads a package name from standard input and prints the newest version."""
     options = ["--quiet", "--no-deps", "--no-header", "--no-annotate", "--no-cache"]
     return [uv, "pip", "compile", *options, "-"]
 

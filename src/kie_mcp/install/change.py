@@ -12,7 +12,7 @@ from kie_mcp.install.entry import NAME, Entry, Server
 from kie_mcp.install.masking import find_secrets, hide
 
 REPLACED = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX", "KIE_MCP_KEYRING")
-"""Environment variables that tell where the API key is; a new entry does not keep an earlier entry's values of them."""
+"""Environment variables that say where the API key is; a new entry keeps none of these values of an old entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def plan_install(client: Client, folders: Mapping[str, Path], server: Server) ->
     If the file has an entry of kie-mcp already, the entry keeps its name and the user's other settings.
 
     Raises:
-        ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
+        ConfigurationError: When the file is damaged, or has a structure that kie-mcp does not know.
     """
     document = Document.read(client, folders)
     shape, found = client.shape, document.found
@@ -60,7 +60,7 @@ def plan_install(client: Client, folders: Mapping[str, Path], server: Server) ->
     elif client.listed:
         place = len(document.data.get(client.servers) or [])
     new = shape.write(server, document.free_name)
-    # The user may have changed the other fields of this client's entries, such as `enabled`.
+    # Keep the values of fields such as `enabled` from the old entry, because the user may have changed them.
     after = document.put(place, old, {**new, **{name: old[name] for name in shape.more if name in old}})
     secrets = find_secrets(document.data, document.format.parse(after))
     return Change(client, document.file, after, secrets, found.server if found else None)
@@ -70,7 +70,7 @@ def plan_removal(client: Client, folders: Mapping[str, Path]) -> Change:
     """Return the change that removes kie-mcp from a client's file.
 
     Raises:
-        ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
+        ConfigurationError: When the file is damaged, or has a structure that kie-mcp does not know.
     """
     document = Document.read(client, folders)
     after = document.remove(document.found.place) if document.found else document.file.text
@@ -78,10 +78,10 @@ def plan_removal(client: Client, folders: Mapping[str, Path]) -> Change:
 
 
 def find_server(client: Client, folders: Mapping[str, Path]) -> Server | None:
-    """Return the command and settings with which a client starts kie-mcp; None if the client does not.
+    """Return the command and settings with which a client starts kie-mcp; None if the client has no entry for it.
 
     Raises:
-        ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
+        ConfigurationError: When the file is damaged, or has a structure that kie-mcp does not know.
     """
     found = Document.read(client, folders).found
     return found.server if found else None

@@ -26,10 +26,13 @@ class Client:
     """Name of the client on the command line."""
     title: str
     files: tuple[str, ...]
-    """Paths that its configuration file may have; `{…}` is a folder from `find_folders`. In the first folder that
-    is there, the first file counts that is there, otherwise the first one of this folder."""
+    """Possible paths of the client's configuration file; `{…}` is a folder from `find_folders`.
+
+    `find_file` takes the first folder that exists, and in this folder the first file that exists. If none exists, it
+    takes the first one.
+    """
     servers: str
-    """Name of the file's field that contains the servers."""
+    """Name of the field in the configuration file that contains the servers."""
     shape: Shape = PLAIN
     format: FormatName = "json"
     listed: bool = False
@@ -37,12 +40,12 @@ class Client:
     programs: tuple[str, ...] = ()
     """Names of programs; if one of them is on PATH, the client is installed."""
     fresh: str = ""
-    """The text with which a new file has to begin."""
+    """The text at the beginning of each configuration file that kie-mcp creates for this client."""
     after: str = ""
     """What the user has to do before the client uses the changed file, as a sentence."""
 
     def find_file(self, folders: Mapping[str, Path]) -> Path:
-        """Return the path of its configuration file, which may not exist yet."""
+        """Return the path of the client's configuration file; the file may not exist yet."""
         files = [Path(os.path.normpath(file.format_map(folders))) for file in self.files]
         folder = next((file.parent for file in files if file.parent.is_dir()), files[0].parent)
         inside = [file for file in files if file.parent == folder]
@@ -66,20 +69,20 @@ def find_folders(system: str = sys.platform, env: Mapping[str, str] = os.environ
     xdg = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
     roaming = Path(env.get("APPDATA") or home / "AppData" / "Roaming")
     local = Path(env.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    # Programs that are made with Electron have their files here.
+    # Programs that are made with Electron keep their configuration in this folder.
     electron = {"win32": roaming, "darwin": home / "Library" / "Application Support"}.get(system, xdg)
     packaged = local / "Packages" / "Claude_pzs8sxrjxfjjc" / "LocalCache" / "Roaming"
     return {
         "home": home,
         "xdg": xdg,
         "electron": electron,
-        # Claude Desktop from claude.ai for Windows is an MSIX package, which sees other files in place of %APPDATA%:
-        # github.com/anthropics/claude-code/issues/25579.
+        # Claude Desktop from claude.ai for Windows is an MSIX package. Windows gives such a package its own folder
+        # instead of %APPDATA%: github.com/anthropics/claude-code/issues/25579.
         "claude_desktop": packaged / "Claude" if system == "win32" and packaged.is_dir() else electron / "Claude",
         "claude_code": Path(env.get("CLAUDE_CONFIG_DIR") or home),
         "codex": Path(env.get("CODEX_HOME") or home / ".codex"),
         "cline": Path(env.get("CLINE_DIR") or home / ".cline"),
-        # zed-industries/zed, crates/paths/src/paths.rs: on macOS it is ~/.config, whatever XDG_CONFIG_HOME says.
+        # zed-industries/zed, crates/paths/src/paths.rs: on macOS, Zed uses ~/.config and ignores XDG_CONFIG_HOME.
         "zed": {"win32": roaming / "Zed", "darwin": home / ".config" / "zed"}.get(system, xdg / "zed"),
         # goose-docs, guides/config-files: ~/.config/goose, and %APPDATA%\Block\goose\config on Windows.
         "goose": roaming / "Block" / "goose" / "config" if system == "win32" else xdg / "goose",
@@ -95,7 +98,7 @@ CLIENTS = (
         "mcpServers",
         after="Quit Claude Desktop and open it again.",
     ),
-    # What `claude mcp add -s user` of version 2.1.332 writes.
+    # This entry equals the one that `claude mcp add -s user` of version 2.1.332 writes.
     Client(
         "claude-code",
         "Claude Code",
@@ -133,7 +136,7 @@ CLIENTS = (
         programs=("windsurf",),
         after="Press Refresh in the MCP settings of Windsurf.",
     ),
-    # openai/codex, docs/config.md; what `codex mcp add` of version 0.171.0 writes.
+    # openai/codex, docs/config.md; the entry equals the one that `codex mcp add` of version 0.171.0 writes.
     Client(
         "codex",
         "Codex",
@@ -183,7 +186,7 @@ CLIENTS = (
         programs=("goose",),
         after="Start a new session of Goose.",
     ),
-    # docs.cline.bot/getting-started/config; extensions before that folder keep it with VS Code's.
+    # docs.cline.bot/getting-started/config; older versions of the extension keep the file in a folder of VS Code.
     Client(
         "cline",
         "Cline",
@@ -209,7 +212,7 @@ CLIENTS = (
         programs=("cn",),
         after="Continue sees it at once; its tools work in agent mode.",
     ),
-    # lmstudio-ai/docs, 0_app/2_mcp; github.com/lmstudio-ai/lmstudio-bug-tracker/issues/1371 tells the older folder.
+    # lmstudio-ai/docs, 0_app/2_mcp; github.com/lmstudio-ai/lmstudio-bug-tracker/issues/1371 names the older folder.
     Client(
         "lm-studio",
         "LM Studio",

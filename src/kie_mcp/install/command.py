@@ -9,24 +9,24 @@ from pathlib import Path
 
 PACKAGE = "kie-mcp"
 EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
-"""For each extra of kie-mcp, a module that comes with it; an extra that is installed here, the client gets too."""
+"""For each extra of kie-mcp, a module that it installs; the client's command names the extras installed here."""
 CACHES = frozenset({".cache", "Caches", "Cache"})
 """Names of the folders for caches on Linux, macOS and Windows."""
 
 
 def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the absolute path of a program, and its arguments.
+    """Return the command that starts kie-mcp: the absolute path of a program, and its arguments.
 
-    Clients with windows do not have the PATH of a shell, so they need an absolute path. The caches of uv and pipx are
-    deleted some day, so if kie-mcp runs from such a cache, the command calls uv or pipx itself.
+    Desktop clients do not have the PATH of a shell, so they need an absolute path. uv and pipx delete their caches from
+    time to time, so if kie-mcp runs from such a cache, the command calls uvx or pipx.
 
     Args:
         prefix: The folder of this process's Python environment.
         env: The environment variables.
     """
     parts = Path(prefix).parts
-    # uv keeps environments of `uvx` in its cache, under archive-v0 or environments-v2; pipx those of `pipx run` in
-    # a folder of its own name in the system's cache. Installed tools of both are elsewhere.
+    # `uvx` keeps its environments in uv's cache, in folders such as archive-v0 or environments-v2. `pipx run` keeps its
+    # environments in the folder pipx of the system's cache. Tools that uv or pipx installed are in other folders.
     if any(part.startswith(("archive-v", "environments-v")) for part in parts) and (uvx := _find_beside_uv("uvx", env)):
         return (uvx, *_name_package("--from"))
     if "pipx" in parts and CACHES.intersection(parts) and (pipx := shutil.which("pipx", path=env.get("PATH"))):
@@ -43,7 +43,7 @@ def _name_package(option: str) -> tuple[str, ...]:
 
 
 def _find_beside_uv(name: str, env: Mapping[str, str]) -> str | None:
-    """Return the path of a program beside uv; uv gives its own path to each process in the variable UV."""
+    """Return the path of a program in uv's folder or on PATH; uv sets UV to its own path for its child processes."""
     folders = [str(Path(env["UV"]).parent)] if env.get("UV") else []
     found = shutil.which(name, path=os.pathsep.join([*folders, env.get("PATH", "")]))
     return found and os.path.abspath(found)  # noqa: PTH100

@@ -17,7 +17,7 @@ MAX_BYTES = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """A configuration file, as it was when it was read."""
+    """A configuration file, with the content that it had when it was read."""
 
     path: Path
     """Path of the file; if it was a symbolic link, the path of the link's target."""
@@ -51,12 +51,12 @@ class ConfigFile:
         return mark + (text.replace("\n", "\r\n") if self._has_crlf else text).encode()
 
     def replace(self, text: str) -> Path | None:
-        """Replace the file's content by a text; return the path of a copy of the old file, or None if there was none.
+        """Replace the file's content; return the path of a copy of the old file, or None if there was no old file.
 
-        Other programs see the old content or the new one, never a part of it. The permissions stay as they are.
+        Other programs see the old content or the new one, never a part of it. The file keeps its permissions.
 
         Raises:
-            ConfigurationError: When another program has changed the file meanwhile, or it cannot be written.
+            ConfigurationError: When another program has changed the file since it was read, or it cannot be written.
         """
         partial = self.path.with_name(f".{self.path.name}.{os.urandom(4).hex()}.part")
         try:
@@ -90,7 +90,7 @@ def read_config(path: Path) -> ConfigFile:
     """Read the configuration file of a client; the file need not exist yet.
 
     Raises:
-        ConfigurationError: When kie-mcp may not or should not change the file; the message tells why.
+        ConfigurationError: When kie-mcp may not or should not change the file; the message says why.
     """
     try:
         path = _follow(path)
@@ -123,7 +123,7 @@ def _find_fault(status: os.stat_result) -> str:
         return "is too large for a configuration"
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
         return "belongs to another user"
-    # A file can be replaced without the permission to write it, but whoever removed the permission wants no change.
+    # Replacing a file needs no permission to write it, but a user who made the file read-only wants no change.
     if not status.st_mode & stat.S_IWUSR:
         return "is read-only"
     if status.st_nlink > 1 and sys.platform != "win32":

@@ -19,7 +19,7 @@ Place = str | int
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The entry of kie-mcp."""
+    """The entry of kie-mcp that a configuration file contains."""
 
     place: Place
     entry: Entry
@@ -33,14 +33,14 @@ class Document:
     client: Client
     file: ConfigFile
     data: dict[str, Any]
-    """The file's values."""
+    """The file's values, as a dictionary."""
 
     @classmethod
     def read(cls, client: Client, folders: Mapping[str, Path]) -> "Document":
         """Parse the configuration file of a client.
 
         Raises:
-            ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
+            ConfigurationError: When the file is damaged, or has a structure that kie-mcp does not know.
         """
         file = read_config(client.find_file(folders))
         document = cls(client, file, {})
@@ -81,15 +81,15 @@ class Document:
         return OTHER_NAME if NAME in taken else NAME
 
     def put(self, place: Place, old: Entry, new: Entry) -> str:
-        """Return the file's text after an entry was added or given new fields.
+        """Return the file's text with a new entry, or with new fields in an existing entry.
 
         Args:
             place: The key of the entry.
-            old: The entry that is there now; empty if there is none.
-            new: The fields to set; the entry's other fields stay.
+            old: The present fields of the entry; empty if the entry does not exist yet.
+            new: The fields to set; the entry's other fields stay unchanged.
 
         Raises:
-            ConfigurationError: When anything else would change.
+            ConfigurationError: When the change would affect other parts of the file.
         """
         text, way = self.text, (self.client.servers, place)
         for verb, *arguments in list_edits(way, old, new) if old else [("put", way, dict(new))]:
@@ -98,10 +98,10 @@ class Document:
         return text
 
     def remove(self, place: Place) -> str:
-        """Return the file's text after an entry was removed.
+        """Return the file's text without an entry.
 
         Raises:
-            ConfigurationError: When anything else would change.
+            ConfigurationError: When the change would affect other parts of the file.
         """
         text = self._change("remove", self.text, (self.client.servers, place))
         self._check(text, place, None)
@@ -138,9 +138,9 @@ def list_entries(data: Mapping[str, Any], client: Client) -> Iterator[tuple[Plac
 
 
 def list_edits(way: Sequence[Place], old: Entry, new: Entry) -> Iterator[tuple[Any, ...]]:
-    """Yield changes of single values that give an entry new fields, as calls of the functions of a format's module.
+    """Yield the changes that give an entry new fields; each is `put` or `remove` with the arguments of this function.
 
-    Fields that only the old entry has stay. In a field that both have, the new value replaces the old one.
+    Fields that only the old entry has stay unchanged. A field that both entries have gets the new value.
     """
     for field, value in new.items():
         before = old.get(field)

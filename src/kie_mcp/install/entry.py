@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Entry = Mapping[str, Any]
-"""An entry in the form in which the client's file contains it."""
+"""An entry as a dictionary, with the field names that the client's configuration file uses."""
 NAME = "kie"
 """Name of kie-mcp's entry."""
 OTHER_NAME = "kie-mcp"

@@ -1,6 +1,6 @@
 """Change single values in JSON with comments and trailing commas (JSONC), without changing any other character.
 
-No maintained Python library does this: the libraries that keep comments format the rest of the file anew. Here, a
+No maintained Python library does this: the libraries that keep comments reformat the rest of the file. Here, a
 change replaces one to three pieces of the text, so nothing else can change.
 """
 
@@ -49,14 +49,14 @@ def parse(text: str) -> Any:
     """Parse a text and return its value; a text that has only comments is an empty object.
 
     Raises:
-        ValueError: When the text is not valid; the message tells the place.
+        ValueError: When the text is not valid; the message has the line number.
     """
     root = _Scanner(text).scan()
     return root.value if root else {}
 
 
 def put(text: str, path: Path, value: Any) -> str:
-    """Return a text after setting the value at a path; missing objects on the path are added.
+    """Return a text with a new value at a path; objects and lists that are missing on the path are added.
 
     Raises:
         ValueError: When the text is not valid, or a value on the path is neither an object nor a list.
@@ -76,7 +76,7 @@ def put(text: str, path: Path, value: Any) -> str:
 
 
 def remove(text: str, path: Path) -> str:
-    """Return a text after removing the member at a path; if there is none, return the text unchanged.
+    """Return a text without the member at a path; if there is no such member, return the text unchanged.
 
     Raises:
         ValueError: When the text is damaged.
@@ -106,7 +106,7 @@ def _wrap(path: Path, value: Any) -> Any:
 
 
 def _unit(text: str) -> str | None:
-    """Return the blanks of one level of indentation in a text; None for a text on one line."""
+    """Return the spaces or tabs of one level of indentation in a text; None if the whole text is on one line."""
     if found := INDENT.search(text):
         return found[1]
     return None if text.strip() and "\n" not in text.strip() and text.strip() != "{}" else "  "
@@ -177,7 +177,7 @@ class _Scanner:
         self.place = 0
 
     def scan(self) -> _Node | None:
-        """Return the node of the whole value, or None if the text has none.
+        """Return the node of the whole value, or None if the text has only blanks and comments.
 
         Raises:
             ValueError: When the text is damaged.
@@ -203,7 +203,7 @@ class _Scanner:
         raise ValueError(f"line {line}: {reason}")
 
     def take(self, character: str) -> bool:
-        """Skip blanks; then skip one character if it is the wanted one, and return whether it was."""
+        """Skip blanks and the given character; return False, and skip only blanks, if another character follows."""
         self.skip()
         if self.text[self.place : self.place + 1] != character:
             return False

@@ -1,4 +1,4 @@
-"""Keep the API key for the clients' servers: in a file that only the user can read, or in the system's keyring.
+"""Store the API key for the servers that clients start: in a file that only the user can read, or in the keyring.
 
 No client's configuration contains the key, because such files are often synchronized, shown and shared.
 """
@@ -17,7 +17,7 @@ HOW = "Set KIE_API_KEY for this command, or run it in a terminal, which asks for
 
 
 def copy_settings() -> dict[str, str]:
-    """Return those settings of this process that the client's server gets too, such as a cap."""
+    """Return the settings of this process that are copied into a client's configuration, such as a spending cap."""
     return {name.upper(): os.environ[name] for name in list_variables() if name.upper() not in NOT_COPIED}
 
 
@@ -33,7 +33,8 @@ def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
 def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], str], *, keyring: bool) -> str:
     """Store the key where `describe_source` says, unless it is stored there already; return a sentence for the user.
 
-    The key comes from this process's settings, the place itself, an earlier entry of kie-mcp, or the user's answer.
+    The key comes from the first place that has one: the settings of this process, the place where it should be stored,
+    an earlier entry of kie-mcp, or the user's answer.
 
     Args:
         settings: The settings of this process.
@@ -63,7 +64,7 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
 
 
 def _find_kept(settings: Settings, *, keyring: bool) -> str:
-    """Return a sentence that tells where the key is stored already; empty if it is not stored yet."""
+    """Return a sentence that says where the key is stored already; empty if it is not stored yet."""
     if keyring:
         return "The key is in the system's keyring already." if read_keyring() else ""
     file = settings.key_file

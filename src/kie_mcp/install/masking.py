@@ -24,7 +24,7 @@ def find_secrets(*values: Any) -> tuple[str, ...]:
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
-    """Replace secrets in a text: the given ones, also as JSON escapes them, and everything that looks like a secret."""
+    """Replace the given secrets in a text, also in their JSON-escaped form, and all else that looks like a secret."""
     for secret in secrets:
         for spelling in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
             text = text.replace(spelling, MASK)
@@ -39,7 +39,7 @@ def _list_secrets(value: Any, *, hidden: bool) -> Iterator[str]:
                     yield from _list_secrets(each, hidden=hidden or bool(SECRET_FIELD.search(str(name))))
         case list():
             for before, each in zip(["", *value], value, strict=False):
-                # This is the argument after a flag such as --api-key.
+                # The argument after a flag such as --api-key is a secret.
                 flag = isinstance(before, str) and before.startswith("-") and bool(SECRET_FIELD.search(before))
                 yield from _list_secrets(each, hidden=hidden or flag)
         case str() if hidden:

@@ -32,7 +32,7 @@ async def measure_start(server: Server, seconds: float = ANSWER_SECONDS) -> floa
     Raises:
         OSError: When the program cannot be started.
         TimeoutError: When the server does not answer in time.
-        ValueError: When the server ends without an answer or gives a wrong one; the message has its last error text.
+        ValueError: When the server ends without an answer, or gives a wrong answer; the message says what happened.
     """
     begin = time.monotonic()
     with anyio.fail_after(seconds):

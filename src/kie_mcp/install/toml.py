@@ -13,13 +13,13 @@ def parse(text: str) -> Any:
     """Parse a text and return its tables.
 
     Raises:
-        ValueError: When the text is not valid; the message tells the place.
+        ValueError: When the text is not valid; the message has the line number.
     """
     return _read(text).unwrap()
 
 
 def put(text: str, path: Path, value: Any) -> str:
-    """Return a text after setting the value at a path; missing tables on the path are added.
+    """Return a text with a new value at a path; tables that are missing on the path are added.
 
     Raises:
         ValueError: When the text is not valid, or a value on the path is no table.
@@ -29,7 +29,7 @@ def put(text: str, path: Path, value: Any) -> str:
     *way, last = path
     for place, key in enumerate(way):
         if key not in table:
-            # The tables that contain the new one get no header line.
+            # Tables that only contain another new table get no header line of their own.
             table[key] = tomlkit.table(is_super_table=place < len(way) - 1 or isinstance(value, dict))
         table = table[key]
         if not isinstance(table, AbstractTable) and not hasattr(table, "items"):
@@ -41,7 +41,7 @@ def put(text: str, path: Path, value: Any) -> str:
 
 
 def remove(text: str, path: Path) -> str:
-    """Return a text after removing the member at a path; if there is none, return the text unchanged.
+    """Return a text without the member at a path; if there is no such member, return the text unchanged.
 
     Raises:
         ValueError: When the text is damaged.

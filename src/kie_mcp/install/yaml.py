@@ -16,7 +16,7 @@ def parse(text: str) -> Any:
     """Parse a text and return its value; an empty text is an empty mapping.
 
     Raises:
-        ValueError: When the text is not valid; the message tells the place.
+        ValueError: When the text is not valid; the message has the line number.
     """
     try:
         value = YAML(typ="safe", pure=True).load(text)
@@ -26,7 +26,7 @@ def parse(text: str) -> Any:
 
 
 def put(text: str, path: Path, value: Any) -> str:
-    """Return a text after setting the value at a path; missing mappings and lists on the path are added.
+    """Return a text with a new value at a path; mappings and lists that are missing on the path are added.
 
     Raises:
         ValueError: When the text is not valid, a value on the path is neither mapping nor list, or other lines would
@@ -55,7 +55,7 @@ def put(text: str, path: Path, value: Any) -> str:
 
 
 def remove(text: str, path: Path) -> str:
-    """Return a text after removing the member at a path; if there is none, return the text unchanged.
+    """Return a text without the member at a path; if there is no such member, return the text unchanged.
 
     Raises:
         ValueError: When the text is not valid, or other lines would change.
@@ -78,7 +78,7 @@ def remove(text: str, path: Path) -> str:
 
 
 def _look_up(node: Any, key: str | int) -> Any:
-    """Return the member with a key, or None if there is none.
+    """Return the member of a node that has this key, or None if there is no such member.
 
     Raises:
         ValueError: When the node cannot have a member with this key.
@@ -92,7 +92,7 @@ def _look_up(node: Any, key: str | int) -> Any:
 
 
 def _edit(text: str, change: Callable[[Any], Any]) -> str:
-    """Return the text after a change of its value; lines that the library would only format anew stay as they are."""
+    """Return the text after a change of its value; lines that the library would only reformat stay unchanged."""
     try:
         _, indent, offset = load_yaml_guess_indent(text)
         yaml = YAML()
@@ -108,7 +108,7 @@ def _edit(text: str, change: Callable[[Any], Any]) -> str:
 
 
 def transplant(original: str, plain: str, changed: str) -> str:
-    """Apply the changes between two copies of a text, which the library formatted, to the text itself.
+    """Make the same changes in the original text as between two copies that the library has formatted.
 
     Args:
         original: The text.
@@ -123,7 +123,7 @@ def transplant(original: str, plain: str, changed: str) -> str:
     lines, copied, wanted = (each.splitlines(keepends=True) for each in (original, plain, changed))
     place = {-1: -1, len(copied): len(lines)}
     for _, start, end, first, last in SequenceMatcher(None, lines, copied, autojunk=False).get_opcodes():
-        # An equal number of lines that differ only in their format are the same lines.
+        # If both parts have the same number of lines, the lines correspond, and only their format differs.
         if end - start == last - first:
             place |= dict(zip(range(first, last), range(start, end), strict=True))
     result: list[str] = []

@@ -1,1 +1,1 @@
-"""The library page: a page of one's own with everything that was made. It reads the ledger, and spends nothing."""
+"""The library page: a web page that shows the user's results. It reads the ledger, and spends no credits."""

@@ -1,4 +1,4 @@
-"""Send saved results as one ZIP file, which is made while it is sent."""
+"""Send saved results as one ZIP file; the ZIP file is built while it is sent, and never stored."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ MISSING = "missing.txt"
 
 
 class _Sink:
-    """A file for writing that cannot seek; it keeps the written bytes until they are taken."""
+    """A write-only file object without seek; it keeps the written bytes until `take()` returns them."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -24,7 +24,7 @@ class _Sink:
         return len(part)
 
     def flush(self) -> None:
-        """Do nothing, because written bytes can be taken at once."""
+        """Do nothing, because `take()` needs no flush."""
 
     def take(self) -> bytes:
         taken = b"".join(self._parts)
@@ -54,7 +54,7 @@ def write_archive(storage: Storage, results: Sequence[Result]) -> Iterator[bytes
 
 
 def _find_free_name(name: str, taken: set[str]) -> str:
-    """Return a file name that no other file in the archive has, and note it."""
+    """Return a file name that is not in `taken` yet, and add it to `taken`."""
     path, number = Path(name), 1
     while name in taken:
         number += 1

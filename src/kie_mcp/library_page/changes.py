@@ -1,6 +1,6 @@
-"""What the page may change: marks of tasks, and files that it moves to the trash of this machine.
+"""Handle the requests that change something: they set marks of tasks, or move files to the trash of this machine.
 
-Each of these requests needs the token like all data, and a header that no page of another origin can send.
+Each of these requests needs the page's bearer token, and a header that a page of another origin cannot send.
 """
 
 import json
@@ -24,11 +24,11 @@ from kie_mcp.tasks.storage import Storage
 from kie_mcp.text import one_line
 
 PAGE_HEADER = "x-kie-mcp-page"
-"""A header that the page sends with each change; a browser asks before it sends one to another origin."""
+"""A header of each request that changes something; browsers send it to another origin only if that server allows it."""
 MOST_BYTES = 20_000
-"""Most bytes of the body of a request, except of a file."""
+"""Largest size in bytes of a request body in this module."""
 MOST_TAGS, LONGEST_TAG = 20, 40
-"""Most tags of one task, and most characters of a tag."""
+"""Largest number of tags of one task, and largest number of characters of one tag."""
 
 
 class Changes:
@@ -40,23 +40,23 @@ class Changes:
         """Store the arguments.
 
         Args:
-            open_ledger: Gives the ledger.
-            find_storage: Gives the storage of the results.
-            has_trash: Whether files may be moved to the trash, because the user sits at this machine.
+            open_ledger: Returns the ledger.
+            find_storage: Returns the storage of the results.
+            has_trash: Whether files may be moved to the trash; True only for the user of this machine.
         """
         self._open_ledger = open_ledger
         self._find_storage = find_storage
         self.has_trash = has_trash
 
     def build_routes(self) -> list[BaseRoute]:
-        """Return the routes, below that of the page's data."""
+        """Return the routes; their paths are relative to the path of the page's data."""
         routes = [Route("/tasks/{id}/marks", self._mark, methods=["POST"])]
         if self.has_trash:
             routes.append(Route("/tasks/{id}/trash", self._trash, methods=["POST"]))
         return [*routes]
 
     async def _mark(self, request: Request) -> Response:
-        """Replace what a request names: the favourite, the tags, or the mark that hides a task."""
+        """Set the marks that a request names: favourite and tags; remove the mark `trashed` if the request says so."""
         task, ledger = await self._find(request)
         given = await _read_object(request)
         if "favourite" in given:
@@ -89,7 +89,7 @@ class Changes:
 
 
 def describe_marks(marks: list[str]) -> dict[str, Any]:
-    """Describe the marks of a task to the page."""
+    """Return a task's marks as a JSON object for the page."""
     tags = [mark.removeprefix(TAG) for mark in marks if mark.startswith(TAG)]
     return {"favourite": FAVOURITE in marks, "trashed": TRASHED in marks, "tags": tags}
 
@@ -128,10 +128,10 @@ async def _read_object(request: Request) -> dict[str, Any]:
 
 
 def _read_tags(given: Any) -> list[str]:
-    """Return tags as they are stored: on one line, without commas, each once.
+    """Check the tags of a request, and return them as they are stored: on one line, without commas or duplicates.
 
     Raises:
-        InvalidCall: When they are no texts, too many or too long.
+        InvalidCall: When the tags are not texts, or there are too many, or one is too long.
     """
     tags = [tag for tag in given if isinstance(tag, str) and len(tag) <= LONGEST_TAG] if isinstance(given, list) else []
     if tags != given or len(tags) > MOST_TAGS:
@@ -143,10 +143,10 @@ def _read_tags(given: Any) -> list[str]:
 
 
 def _move_to_trash(storage: Storage, task: Task) -> None:
-    """Move the saved files of a task to the trash, each with its sidecar; a file that is gone already is passed over.
+    """Move the saved files of a task to the trash, each with its sidecar; skip files that do not exist any more.
 
     Raises:
-        InvalidCall: When another file is in the place of one, a file is in a bucket, or this machine has no trash.
+        InvalidCall: When a saved file was replaced by another file, a file is in a bucket, or there is no trash.
     """
     from send2trash import send2trash
 

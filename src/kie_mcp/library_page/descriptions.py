@@ -17,7 +17,7 @@ from kie_mcp.tasks.spend_report import report
 from kie_mcp.text import escape_unseen, make_visible, one_line, quote_words, shorten
 
 PREFIX = "/library"
-"""Path of the page; everything that belongs to it is below."""
+"""URL path of the page; the paths of its data and files begin with it, too."""
 LONGEST_PROMPT = 160
 """Maximum number of characters of a prompt in the grid."""
 SHOWN_TYPES = frozenset(
@@ -27,7 +27,7 @@ SHOWN_TYPES = frozenset(
         *(f"audio/{name}" for name in ("mpeg", "wav", "ogg", "flac", "mp4", "webm", "aac")),
     }
 )
-"""Types of files that browsers show or play, and that hold no script; others are only offered as downloads."""
+"""MIME types that browsers show or play and that cannot contain scripts; other files can only be downloaded."""
 
 
 def describe_item(task: Task, links: SignedLinks) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def describe_item(task: Task, links: SignedLinks) -> dict[str, Any]:
 
 
 def describe_whole(task: Task, links: SignedLinks) -> dict[str, Any]:
-    """Describe everything about a task, except its relatives."""
+    """Describe a task with all its details, except the lineage."""
     settings = {name: value for name, value in task.arguments.items() if name != "prompt"}
     call = json.dumps({"tool": task.tool, "arguments": task.arguments}, indent=2, ensure_ascii=False)
     return describe_item(task, links) | {

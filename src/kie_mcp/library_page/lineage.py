@@ -7,11 +7,11 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 
 FURTHEST = 3
-"""Largest number of steps from the task to others that are in the graph."""
+"""Largest number of steps between the first task and another task in the graph."""
 MOST_TASKS = 24
 """Largest number of tasks in a graph."""
 MOST_LATER = 8
-"""Largest number of tasks made from one task that are in a graph."""
+"""Largest number of tasks in the graph that were made from the same task."""
 
 
 @dataclass
@@ -21,13 +21,13 @@ class Lineage:
     tasks: dict[str, Task]
     """The tasks by their ids, in the order in which they were found."""
     steps: dict[str, int]
-    """For the id of each task, its steps from the first task: below 0 before it, above 0 after it."""
+    """For each task id, the steps from the first task: negative for its sources, positive for what was made from it."""
     edges: list[tuple[str, str]] = field(default_factory=list)
     """Pairs of ids: the second task was made from the first."""
 
 
 async def trace_lineage(ledger: Ledger, task: Task) -> Lineage:
-    """Follow what a task was made from, and what was made from it, as far as a small graph has room."""
+    """Return a graph of the tasks from which a task was made and of those made from it, up to `FURTHEST` steps."""
     graph = Lineage({task.id: task}, {task.id: 0})
     for step in range(FURTHEST):
         for each in _at(graph, -step):
@@ -46,7 +46,7 @@ def _at(graph: Lineage, step: int) -> Iterator[Task]:
 
 
 def _add(graph: Lineage, found: Task | None, beside: Task, step: int) -> None:
-    """Add a task to the graph, if there is room, and the edge between it and the one that it was found by."""
+    """Add a task to the graph if there is room, and the edge between it and the task `beside`, which led to it."""
     if not found or found.id == beside.id or (found.id not in graph.tasks and len(graph.tasks) >= MOST_TASKS):
         return
     graph.tasks.setdefault(found.id, found)

@@ -1,6 +1,6 @@
-"""Send a file that was opened and checked, or a part of it, so that players can jump.
+"""Send a file that was opened and checked, or a range of its bytes, so that media players can seek.
 
-Starlette's `FileResponse` opens the path again, and another file may be at this path by then.
+Starlette's `FileResponse` is not used, because it opens the path again, and by then another file may be at this path.
 """
 
 import os
@@ -23,7 +23,7 @@ class OpenedFile(StreamingResponse):
         """Prepare the response.
 
         Args:
-            file: The open file; it belongs to the response.
+            file: The open file; the response closes it.
             media_type: The MIME type to send.
             headers: Further headers.
             wanted: The `Range` header of the request; empty for the whole file.
@@ -60,9 +60,9 @@ class OpenedFile(StreamingResponse):
 
 
 def find_range(wanted: str, size: int) -> tuple[int, int] | None:
-    """Return the first byte and the one after the last of a `Range` header; None if the whole file is to be sent.
+    """Return the first byte of a `Range` header and the byte after the last; None to send the whole file.
 
-    HTTP allows a server to ignore `Range`. This one does so for several ranges and for a range outside the file.
+    HTTP allows a server to ignore `Range`. This function ignores several ranges, and a range outside the file.
     """
     found = ONE_RANGE.fullmatch(wanted.strip())
     if not found or not any(found.groups()):

@@ -1,6 +1,6 @@
 """The web application of the library page: the page itself, its data behind a bearer token, and signed links to files.
 
-Nothing in this module changes anything: every request is a GET. `changes.py` has what does.
+The handlers in this module answer GET requests and change nothing. `changes.py` has the handlers that change something.
 """
 
 import logging
@@ -41,7 +41,7 @@ from kie_mcp.tasks.batch import MODEL, Batch
 from kie_mcp.tasks.storage import Storage
 
 PAGE_SIZE = 60
-"""Number of tasks that the grid asks for at once."""
+"""Largest number of tasks in one answer for the grid."""
 MOST_BATCHES = 50
 """Maximum number of batches that are shown; older batches can be found by their items."""
 COVERS = 4
@@ -57,7 +57,7 @@ SHELL_HEADERS = {
 }
 DATA_HEADERS = {"cache-control": "no-store"}
 FILE_HEADERS = {
-    # Whatever a file holds, it gets no script to run, and nothing of the page.
+    # With this policy, a file cannot run scripts and cannot reach the page, even if it is a harmful HTML file.
     "content-security-policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
     "cache-control": "private, max-age=3600",
 }
@@ -92,12 +92,12 @@ class LibraryPage:
         """Store the arguments.
 
         Args:
-            open_ledger: Gives the ledger; the first call opens it.
-            find_folder: Gives the folder of the thumbnails.
-            find_storage: Gives the storage of the results.
+            open_ledger: Returns the ledger; the first call opens it.
+            find_folder: Returns the folder of the thumbnails.
+            find_storage: Returns the storage of the results.
             conceal: Removes from a JSON value what callers must not see; None for the user of this machine, who may
                 see everything and move files to the trash.
-            links: Signs the links to files; None for links of this page alone.
+            links: Signs the links to files; None to create a new `SignedLinks` for this page.
             uploads: The route that takes the files which a user drops on the page.
         """
         self._changes = Changes(open_ledger, lambda: self._storage, has_trash=conceal is None)
@@ -118,7 +118,7 @@ class LibraryPage:
 
         Args:
             token: The bearer token that requests for data need; empty if they need none.
-            lifespan: What the application opens when it starts, and closes when it ends.
+            lifespan: Starlette's lifespan, which opens resources at the start and closes them at the end.
         """
         api: ASGIApp = Router(
             [
@@ -181,7 +181,7 @@ class LibraryPage:
         return [descriptions.describe_item(task, self._links) | describe_marks(marks[task.id]) for task in tasks]
 
     async def _describe_page(self, _: Request) -> Response:
-        """Tell what this page can do, and which tags there are."""
+        """Answer with all tags in the ledger, and whether the page can use the trash and take files."""
         tags = await (await self._open_ledger()).marks.list_tags()
         return self._answer({"tags": tags, "has_trash": self._changes.has_trash, "takes_files": bool(self._uploads)})
 
@@ -250,7 +250,7 @@ class LibraryPage:
         return StreamingResponse(write_archive(self._storage, results), media_type="application/zip", headers=headers)
 
     async def _find_selected(self, named: str) -> list[Task]:
-        """Return the tasks whose ids are in a text, with commas between them."""
+        """Return the tasks for a text with ids, which are separated by commas."""
         ids = list(dict.fromkeys(filter(None, named.split(","))))
         if not 1 <= len(ids) <= MOST_SELECTED:
             raise InvalidCall(f"{len(ids)} things are selected.", f"Select 1 to {MOST_SELECTED}.")
@@ -294,7 +294,7 @@ ASSETS = {
     "parts.css": ("parts.css", "text/css"),
     "parts.js": ("parts.js", "text/javascript"),
 }
-"""For the part of the path after `PREFIX`, the file of the page and its type."""
+"""For each name in a URL after `PREFIX`, the file to send and its MIME type."""
 
 
 async def _send_asset(request: Request) -> Response:
@@ -315,13 +315,13 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 
 class LibraryBeside:
-    """Sends the requests for the library page to its application, and all others to the server's."""
+    """Passes requests for the library page to the page's application, and all other requests to the server's."""
 
     def __init__(self, app: ASGIApp, page: ASGIApp) -> None:
         self._app, self._page = app, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Pass a request to one of the two applications."""
         is_page = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PREFIX}/")
         await (self._page if is_page else self._app)(scope, receive, send)
 

@@ -26,16 +26,16 @@ from kie_mcp.server.upload_receiver import UploadReceiver
 
 HOST = "127.0.0.1"
 OPENER = "open-library.html"
-"""Name of the file in the data folder that leads a browser to the page."""
+"""Name of the file in the data folder that redirects a browser to the page."""
 MESSAGE = """\
 Your library is at {url} until Ctrl-C. Whoever has this address can see it, so keep it to yourself."""
 
 
 def serve_and_open(announce: Callable[[str], None], *, port: int = 0, opens: bool = True) -> None:
-    """Serve the library page until the user stops it. It needs no key, asks KIE nothing, and spends nothing.
+    """Serve the library page until the user stops it; showing results needs no API key and spends nothing.
 
     Args:
-        announce: Is called with a message that has the page's address, when the port is open.
+        announce: A function that is called with a message that has the page's address, when the port is open.
         port: Port to listen on; 0 for any free port.
         opens: Whether to open the page in the user's browser.
 
@@ -62,7 +62,7 @@ def build_local_page(settings: Settings, token: str) -> ASGIApp:
     """Build the application for the user of this machine, who has the token. It opens the ledger when it starts."""
     set_worth(settings.usd_per_credit)
     opened: list[Ledger] = []
-    # Only what takes dropped files needs a key, and it asks for that when the first file comes.
+    # Only the upload of dropped files needs an API key, and it reads the key when the first file is dropped.
     app = App(settings)
 
     @asynccontextmanager

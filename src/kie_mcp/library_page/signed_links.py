@@ -1,6 +1,6 @@
-"""Links to files that work without a header, because a browser sends none for pictures, clips and downloads.
+"""Sign links to files, because browsers cannot send a token header for pictures, clips and downloads.
 
-There is no cookie: a browser sends a cookie to every port of a host, and so to other programs on this machine.
+A cookie is not used: a browser sends a cookie to every port of a host, and so to other programs on this machine.
 """
 
 import hmac
@@ -16,7 +16,7 @@ class SignedLinks:
     """Signs links and checks them; the links of one process work until that process ends."""
 
     def __init__(self, fields: Mapping[str, str] | None = None) -> None:
-        """Make a secret; each link has these fields in its query as well."""
+        """Create a random secret for signatures; `fields` are further query parameters of every link."""
         self._fields = dict(fields or {})
         self._secret = secrets.token_bytes(32)
 
@@ -30,7 +30,7 @@ class SignedLinks:
         pairs = parse_qsl(query, keep_blank_values=True)
         fields = dict(pairs)
         given = fields.pop(SIGNATURE, "")
-        # If a parameter came twice, one value could be checked and the other one used.
+        # A parameter must not occur twice, because one value could be checked and the other value used.
         is_single = len(pairs) == len(fields) + 1
         return is_single and hmac.compare_digest(given.encode(), self._compute(path, fields).encode())
 

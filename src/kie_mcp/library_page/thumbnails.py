@@ -22,7 +22,7 @@ SIDE_PX = 480
 MAX_BYTES = 40_000
 """Largest size of a thumbnail in bytes."""
 MOST_KEPT = 12_000
-"""Number of thumbnails that are kept from one start to the next; the newest are kept."""
+"""Number of thumbnails that are kept; when the first one is stored after a start, the oldest are deleted."""
 AT_ONCE = 2
 """Number of thumbnails that are made at the same time; each takes the memory of one decoded picture."""
 
@@ -57,12 +57,12 @@ class Thumbnails:
                 return preview.content
 
     def _find_place(self, version: str) -> Path:
-        """Return the place of the thumbnail of a version of a file."""
+        """Return the path of the thumbnail for one version of a file."""
         name = hashlib.sha256(f"{SIDE_PX} {version}".encode(errors="surrogatepass")).hexdigest()
         return self._folder / f"{name}.jpg"
 
     def _keep(self, place: Path, content: bytes) -> None:
-        """Store a thumbnail; if the disk is full, it is made again the next time."""
+        """Store a thumbnail; ignore errors, such as a full disk, because the thumbnail can be made again."""
         with suppress(OSError):
             if not self._is_ready:
                 disk.create_folder(self._folder)
@@ -72,7 +72,7 @@ class Thumbnails:
 
 
 def _describe_version(file: IO[bytes], result: Result) -> str:
-    """Return a text for the present content of an open file, so that a changed file gets a new thumbnail."""
+    """Return a text that identifies the present content of an open file: a changed file gets a new thumbnail."""
     status = os.fstat(file.fileno())
     return f"{result.path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 

@@ -56,6 +56,7 @@ class Sandbox:
         folder: The folder of kie-mcp's ledger; the sandbox saves its tasks and uploads in the subfolder `kie`.
             Sandboxes with the same folder, also in other processes, share tasks, uploads and the balance. Without a
             folder, tasks and uploads are lost when this object is deleted.
+        ffmpeg: The path of ffmpeg, which draws clips; if empty, all clips show the same test picture.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Sandbox:
         self._last_discovery = float("-inf")
         self._faults = Faults()
         self.callbacks = CallbackSender(clock, self._faults)
-        """Calls the addresses in create requests, while its method `run()` runs."""
+        """Sends the callbacks of tasks, but only while its method `run()` runs."""
         self.folder = folder and folder / "kie"
         """The folder in which the sandbox saves tasks and uploads; None if the sandbox keeps them only in memory."""
         self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
@@ -119,8 +120,9 @@ class Sandbox:
                 `hang-before` and `hang-after` keep the connection open without an answer. `fail` lets the task fail,
                 `stall` lets the task run for ever, `no-urls` lets the task succeed without result URLs, and
                 `moved-urls` puts the result URLs into a field that KIE has never used for URLs. With the prefix
-                `after:`, as in `after:502`, the request takes effect before the faulty answer is sent. Calls to the
-                client (`callback`) are `lost`, come `twice`, or are signed with another key (`forged`).
+                `after:`, as in `after:502`, the request takes effect before the faulty answer is sent. A callback
+                with the fault `lost` is not sent, with `twice` it is sent twice, and with `forged` it is signed with a
+                wrong key.
             times: Number of requests that get the fault.
         """
         self._faults.add(on, how, times)
@@ -354,7 +356,7 @@ class Sandbox:
         return self._answer_discovery(self.discovery.read_detail(of, model, self._clock()))
 
     def _answer_discovery(self, data: Any) -> Response:
-        """Answer a discovery request with `data`, or refuse the request if less than a second passed since the last."""
+        """Answer a discovery request with `data`; refuse it if the last one was less than a second ago."""
         now = self._clock()
         if now - self._last_discovery < 1:
             return build_envelope(429, "At most one request a second")
@@ -394,6 +396,6 @@ async def _read_json(request: Request) -> dict[str, Any]:
 
 
 def _base_url(request: Request) -> str:
-    """Return scheme and host for media URLs: those of the request on localhost, or else MEDIA_ORIGIN."""
+    """Return scheme and host for media URLs: those of the request if it was sent to localhost, else MEDIA_ORIGIN."""
     local = request.url.hostname in ("localhost", "127.0.0.1")
     return str(request.base_url).rstrip("/") if local else MEDIA_ORIGIN

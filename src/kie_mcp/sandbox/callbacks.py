@@ -1,4 +1,4 @@
-"""Callbacks of the sandbox: when a task ends, the sandbox calls the address in its create request, as KIE does."""
+"""Send callbacks as KIE does: when a task ends, send a POST request to the callback URL in its create request."""
 
 import json
 import math
@@ -18,33 +18,33 @@ from kie_mcp.sandbox.faults import Faults
 from kie_mcp.sandbox.status_answers import jobs
 
 ATTEMPTS = 3
-"""Number of times that the sandbox calls an address that does not answer with status 200."""
+"""Maximum number of attempts to send one callback; an attempt succeeds if the answer has status 200."""
 ATTEMPT_SECONDS = 15
-"""Seconds in which an address has to answer."""
+"""Timeout of one attempt, in seconds."""
 RETRY_SECONDS = 5
-"""Seconds from one attempt to the next."""
+"""Seconds to wait after a failed attempt before the next attempt."""
 SONG_STAGES = {"text": 0.4, "first": 0.8, "complete": 1.0}
-"""The calls for a music task, each with the share of the task's duration after which it is made."""
+"""For each stage of a music task, the share of the task's duration after which a callback is sent."""
 
 
 class CallbackSender:
-    """Calls the addresses that create requests name."""
+    """Sends the callbacks for which create requests contain a URL."""
 
     def __init__(self, clock: Callable[[], float], faults: Faults) -> None:
-        """Store the arguments; nothing is called until `run()` runs.
+        """Store the arguments; no callback is sent until `run()` runs.
 
         Args:
             clock: A function that returns the time in seconds since 1970.
-            faults: The injected faults; those for `callback` change how the next call is made.
+            faults: The injected faults; a fault for `callback` changes how the next callback is sent.
         """
         self.key = ""
-        """The key with which calls are signed; empty if they are not signed."""
+        """The key with which callbacks are signed; if empty, callbacks are not signed."""
         self._clock = clock
         self._faults = faults
         self._accepted: MemoryObjectSendStream[tuple[FakeTask, str]] | None = None
 
     def add(self, task: FakeTask, base_url: str) -> None:
-        """Call the address of an accepted task when it has ended, if it has one.
+        """Schedule the callbacks of an accepted task; do nothing if its create request has no usable callback URL.
 
         Args:
             task: The task.
@@ -55,7 +55,7 @@ class CallbackSender:
 
     @asynccontextmanager
     async def serve(self, _: object = None) -> AsyncIterator[None]:
-        """Make the calls on the machine's clock until the block ends; this is a lifespan of Starlette."""
+        """Send callbacks until the `with` block ends, by the machine's clock; Starlette runs this as its lifespan."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.run, anyio.sleep)
             yield
@@ -64,11 +64,11 @@ class CallbackSender:
     async def run(
         self, sleep: Callable[[float], Awaitable[object]], transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
-        """Make the calls, in an endless loop.
+        """Send callbacks, in an endless loop.
 
         Args:
             sleep: A function that waits for some seconds.
-            transport: Sends the requests; when left out, httpx2's default is used.
+            transport: Sends the HTTP requests; None uses the default transport of httpx2.
         """
         self._accepted, accepted = anyio.create_memory_object_stream[tuple[FakeTask, str]](math.inf)
         async with (
@@ -97,7 +97,7 @@ class CallbackSender:
         record: StatusRecord,
         stage: str,
     ) -> None:
-        """Call the address of a task until it answers with status 200, at most three times."""
+        """Send one callback, in at most `ATTEMPTS` attempts; an injected fault may change their number or signature."""
         fault = self._faults.take("callback")
         content = json.dumps(build_callback(record, stage)).encode()
         left = {"lost": 0, "twice": ATTEMPTS + 1}.get(fault, ATTEMPTS)
@@ -114,7 +114,7 @@ class CallbackSender:
                 await sleep(RETRY_SECONDS)
 
     def _sign(self, id_: str, fault: str) -> dict[str, str]:
-        """Return the headers with the signature of a call."""
+        """Return the headers with the signature of a callback; no headers if there is no key."""
         if not self.key:
             return {}
         timestamp = str(int(self._clock()))
@@ -123,11 +123,11 @@ class CallbackSender:
 
 
 def build_callback(record: StatusRecord, stage: str) -> Answer:
-    """Build the body of a call; each of KIE's products has its own fields.
+    """Build the body of a callback; each of KIE's APIs has its own fields.
 
     Args:
         record: The task.
-        stage: Of a music task, which of its calls this is; of others, empty.
+        stage: For a music task, the stage (a key of `SONG_STAGES`) that the callback reports; empty for other tasks.
     """
     shape = record.task.offers[0].route.shape
     code, message = FAILURE if record.failed else (200, "success")
@@ -170,7 +170,7 @@ CALLBACK_BUILDERS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-lyrics": lambda record: {"callbackType": "complete", "task_id": record.task.id},
     "suno-vocal-removal": lambda record: {"task_id": record.task.id, "vocal_removal_info": {}},
 }
-"""For each `Route.shape`, the function that builds the field `data` of a call; other shapes have only the id."""
+"""For each `Route.shape`, the function that builds the callback's field `data`; the default is only the task id."""
 
 
 def _urls_info(record: StatusRecord) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _urls_info(record: StatusRecord) -> dict[str, Any]:
 
 
 def _plan_calls(task: FakeTask) -> Iterator[tuple[float, str]]:
-    """Yield the calls for a task: the share of its duration after which each is made, and its stage."""
+    """Yield the callbacks of a task: the share of the task's duration after which each is sent, and its stage."""
     if task.offers[0].route.shape == "suno-music" and task.fault != "fail":
         yield from ((share, stage) for stage, share in SONG_STAGES.items())
     else:
@@ -187,7 +187,7 @@ def _plan_calls(task: FakeTask) -> Iterator[tuple[float, str]]:
 
 
 def _find_address(task: FakeTask) -> str:
-    """Return the address that the create request of a task names; empty if nothing can be there (RFC 2606)."""
+    """Return the callback URL in a create request; empty if it is missing, not HTTP, or in `.invalid` (RFC 2606)."""
     address = str(task.body.get(task.offers[0].route.callback) or "")
     try:
         parts = urlsplit(address)

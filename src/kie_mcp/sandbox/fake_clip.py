@@ -1,7 +1,7 @@
-"""Draw a clip by which order and timing in a film can be checked: with its prompt, its number, and a moving mark.
+"""Draw a clip with its prompt, its number and a moving mark, so that tests can check order and timing in a film.
 
-The number stands in the first row as CELLS bits, white for 1. The mark is a white square at the bottom, which moves by
-MARK_STEP pixels with each frame. The pitch of the sound belongs to the number as well.
+The top of the picture shows the number as CELLS bits, white for 1. The mark is a white square at the bottom, which
+moves by MARK_STEP pixels with each frame. The pitch of the sound depends on the number, too.
 """
 
 import subprocess
@@ -25,7 +25,7 @@ CODECS = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-c:a", "aac",
 
 
 def draw_clip(program: str, media: MediaContent) -> bytes | None:
-    """Return the bytes of an MP4 file; None if this ffmpeg cannot make one.
+    """Return the bytes of an MP4 file; None if ffmpeg fails or takes too long.
 
     Args:
         program: The path of ffmpeg.
@@ -63,7 +63,7 @@ def number_clip(media: MediaContent) -> int:
 
 
 def _draw_still(media: MediaContent, size: tuple[int, int]) -> Image.Image:
-    """Return the picture of a clip without its mark."""
+    """Draw the part of the picture that is the same in all frames of a clip: everything except the moving mark."""
     number = number_clip(media)
     image = Image.new("RGB", size, f"hsl({media.number % 360}, 60%, 30%)")
     draw = ImageDraw.Draw(image)

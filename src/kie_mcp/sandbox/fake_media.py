@@ -24,7 +24,7 @@ SAMPLE_RATE_HZ = 22050
 
 @dataclass(frozen=True, slots=True)
 class MediaContent:
-    """The text, the identifying mark and the aspect ratio of a media file that the sandbox renders."""
+    """The text, the identifying mark, the aspect ratio and the length of a media file that the sandbox renders."""
 
     text: str
     """The text that an image shows, or the title of a song."""
@@ -33,7 +33,7 @@ class MediaContent:
     aspect_ratio: str = ""
     """Aspect ratio of an image, such as `16:9`; a text of any other form makes the image a square."""
     seconds: float = 2
-    """Length of a clip that is drawn."""
+    """Length in seconds of a clip that ffmpeg draws; all other sounds and clips have a fixed length."""
 
     @property
     def number(self) -> int:
@@ -106,7 +106,7 @@ def _render_clip(media: MediaContent) -> bytes:
 
 
 def mark_clip(clip: bytes, media: MediaContent) -> bytes:
-    """Return an MP4 file with a mark, by which no two files are alike."""
+    """Return an MP4 file with the text `media.mark` appended, so that no two files have equal bytes."""
     # The mark is put into an MP4 box (a part of the file) of the type `free`, because players ignore such a box.
     mark = media.mark.encode()
     return clip + struct.pack(">I4s", 8 + len(mark), b"free") + mark

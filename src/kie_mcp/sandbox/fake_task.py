@@ -96,11 +96,11 @@ class FakeTask:
                 return tuple(f"{n}.{ending}" for n in range(1, _count_results(arguments) + 1))
 
     def describe_content(self, name: str) -> MediaContent:
-        """Return the text, mark and aspect ratio from which the sandbox renders a result file of the task."""
+        """Return the text, mark, aspect ratio and length from which the sandbox renders a result file of the task."""
         arguments = self.arguments
         shape = str(arguments.get("aspect_ratio") or "")
         if self.offers[0].model.kind == "video":
-            # A clip is as long as asked for, and lies if its shape is not told.
+            # A clip has the length that the request asks for, and the format 16:9 if no aspect ratio is given.
             return MediaContent(
                 self.prompt, f"{self.id}/{name}", shape if ":" in shape else "16:9", _read_seconds(arguments)
             )
@@ -108,7 +108,7 @@ class FakeTask:
 
 
 def _read_seconds(arguments: dict[str, Any]) -> float:
-    """Return the length of a clip that a request asks for, in seconds."""
+    """Return the length in seconds that a request asks for; USUAL_CLIP_SECONDS if it has no valid length."""
     try:
         return float(arguments.get("duration") or USUAL_CLIP_SECONDS)
     except (TypeError, ValueError):

@@ -16,17 +16,20 @@ FaultTarget = Literal["create", "status", "media", "upload", "credit", "discover
 FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 
 TASK_FAULTS = "fail", "stall", "no-urls", "moved-urls"
-"""Names of the faults that change a task: the task that a request starts, or the task whose status it reads."""
+"""Names of the faults that change a task.
+
+A `create` request gives the fault to the task that it starts, a `status` request to the task that it asks about.
+"""
 CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
 """Names of the faults of a connection; `-before` and `-after` mean before and after the request takes effect."""
 ANSWER_FAULTS = "garbage", "xml", "empty", "null-record"
 """Names of the faulty answers that the sandbox sends instead of the right answer."""
 CALLBACK_FAULTS = "lost", "twice", "forged"
-"""Names of the faults of the sandbox's own calls: not made at all, made again, or signed with another key."""
+"""Names of the faults of a callback: it is not sent at all, sent twice, or signed with a wrong key."""
 FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, *CALLBACK_FAULTS, "truncated", "cut")
 """The names of all faults; a number such as 502, and `code:429`, are faults too, but are not in this list."""
 ACCESS_DENIED = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
-"""The answer of a storage service to a request for a file that nobody may read."""
+"""The answer of a storage service that refuses to send a file."""
 AFTER_PREFIX = "after:"
 """A prefix for names of faults: with `after:502`, the request takes effect, and then the answer has the status 502."""
 
@@ -37,14 +40,14 @@ def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200
     Args:
         code: KIE's code for the answer, which may differ from the HTTP status.
         message: KIE's message, for the field `msg`.
-        data: What the request asked for.
+        data: The value of the field `data`.
         http: The HTTP status of the answer.
     """
     return JSONResponse({"code": code, "msg": message, "data": data}, http)
 
 
 def build_no_record() -> JSONResponse:
-    """Build KIE's status answer for a task id that this route does not know, for example the id of another route."""
+    """Build KIE's status answer for a task id that this route does not know, for example of another route's task."""
     return build_envelope(422, "recordInfo is null")
 
 
@@ -75,7 +78,7 @@ class Faults:
         self._due[on].extend([how] * times)
 
     def take(self, on: FaultTarget) -> str:
-        """Remove the next fault of one kind, and return it; empty if no fault is left."""
+        """Remove and return the next fault for one kind of request; return an empty text if no fault is left."""
         return self._due[on].popleft() if self._due[on] else ""
 
     async def answer(self, on: FaultTarget, request: Request, handler: Handler) -> Response:
@@ -115,7 +118,7 @@ class BrokenConnection(Response):
     """A response that breaks the connection before the body is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send the headers, then raise a read error; before the headers, the error would lead to an error page."""
+        """Send the headers, then raise a read error; an error before the headers would make Starlette send a page."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
         raise httpx2.ReadError("The sandbox was told to break the connection")
 

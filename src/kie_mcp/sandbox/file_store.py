@@ -72,7 +72,7 @@ class FileStore:
         return size
 
     def find_upload(self, path: str) -> Path | None:
-        """Return the local file of the upload for which a client chose this path, or None if there is none."""
+        """Return the local file for a path that a client chose for an upload, or None if there is no such upload."""
         place = self._place_upload(path)
         return place if place.exists() else None
 
@@ -156,5 +156,5 @@ def answer_file(place: Path | None, name: str) -> Response:
 
 
 def refuse_upload(reason: str) -> Response:
-    """Answer an upload that the sandbox does not take."""
+    """Build the answer with which the sandbox refuses an upload; the answer contains the reason."""
     return JSONResponse({"success": False, "code": 400, "msg": reason, "data": None})

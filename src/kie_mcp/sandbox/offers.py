@@ -25,7 +25,7 @@ FALLBACK_CREDITS = 1.0
 """Credits that the sandbox charges for a task if KIE publishes no price of the model."""
 
 TEXT_UNITS: tuple[Unit, ...] = ("1000 characters", "million tokens")
-"""The price units of speech, which depend on the text alone."""
+"""The price units of speech models; with these units, the price depends only on the text."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ class Offer:
         return sorted(name for name in self.required_fields if given.get(name) is None)
 
     def find_problem(self, body: Json) -> str:
-        """Return KIE's message for a create request that lacks a field or has too long a text; empty if it is right."""
+        """Return KIE's error message if a create request lacks a field or has too long a text; empty if it is valid."""
         if missing := self._missing_fields(body):
             return f"{missing[0]} is required"
         return "The text length cannot exceed the maximum limit" if self._has_too_long_text(body) else ""
 
     def _has_too_long_text(self, body: Json) -> bool:
-        """Return True if a text of a create request, or its whole text for a voice, is longer than KIE accepts."""
+        """Return True if one text field, or all text of a speech request together, is longer than KIE accepts."""
         fields, properties = self.input_fields(body), self.input_schema["properties"]
         longest = {name: each["maxLength"] for name, each in properties.items() if "maxLength" in each}
         if any(len(text) > longest.get(name, math.inf) for name, text in fields.items() if isinstance(text, str)):
@@ -121,7 +121,7 @@ class Offer:
         try:
             return len(self.model.model_validate(self._received(body)).split()) > 1
         except ValidationError:
-            # One possible reason is that the text is too long even for a call that is made in parts.
+            # There are many reasons for this error; one is a text that is too long even if it is split into parts.
             return _count_characters(fields) > LONGEST_SPEECH
 
     def parse_arguments(self, body: Json) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Offer:
 
     def _estimate(self, body: Json) -> Estimate:
         if self.model.price.unit in TEXT_UNITS:
-            # A dialogue has its text in several fields, and only the model knows what is counted of them.
+            # The text of a dialogue is in several fields, and only the model class knows which characters are counted.
             with contextlib.suppress(ValidationError):
                 return self.model.model_validate(self._received(body)).estimate()
         call = SimpleNamespace(**self.parse_arguments(body))
@@ -239,7 +239,7 @@ def _count_units(unit: Unit, call: SimpleNamespace) -> float:
 
 
 def _count_characters(value: Any) -> int:
-    """Return the length of all texts in a JSON value together."""
+    """Return the total number of characters in all texts of a JSON value."""
     match value:
         case str():
             return len(value)

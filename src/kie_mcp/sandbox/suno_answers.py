@@ -106,7 +106,7 @@ def suno_midi(record: StatusRecord) -> Answer:
 
 
 def suno_cover(record: StatusRecord) -> Answer:
-    """Build the status answer of Suno's product API for album covers; while the task runs, `successFlag` is 2."""
+    """Build the status answer of Suno's product API for album covers; `successFlag` is 2 in the state `generating`."""
     return {
         "taskId": record.task.id,
         "parentTaskId": record.task.body.get("taskId"),
@@ -181,7 +181,7 @@ def _voice_answer(record: StatusRecord, makes: str, *, done: str, failed: str) -
 
     Args:
         record: The task.
-        makes: The key of the result in the answer.
+        makes: The key in `TEXT_RESULTS` of the function that builds the result.
         done: Suno's word for a task that has succeeded.
         failed: Suno's word for a failed task.
     """
