@@ -19,18 +19,12 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from kie_mcp.api_key import NO_KEY, PLACEHOLDER, find_key_fault, read_keyring
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.setting_types import LIST_SEPARATOR, Credits, ExpandedPath, Url
 
 PREFIX = "KIE_MCP_"
 """Beginning of the names of environment variables that are settings, except the variables for the API key."""
-KEY_PAGE = "https://kie.ai/api-key"
-"""Web page on which users create their API keys."""
-NO_KEY = (
-    f"Get a key at {KEY_PAGE} and run `kie-mcp install`, which asks for it, or set KIE_API_KEY in the server's "
-    "environment (or name a file that holds it in KIE_API_KEY_FILE). Then restart the client. "
-    "Without a key, KIE_MCP_SANDBOX=1 tries everything on a built-in KIE for free."
-)
 
 
 GUARDS = (
@@ -48,15 +42,7 @@ LIKENESS = 0.75
 """Smallest similarity of two names, from 0 to 1, at which one name counts as a misspelling of the other."""
 KEY_FILE = "api-key"
 """Name of the file in the data folder in which `kie-mcp install` keeps the API key."""
-KEYRING_NAMES = ("kie-mcp", "api-key")
-"""Service name and user name under which the system's keyring stores the API key."""
 KEY_NAMES = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"})
-PLACEHOLDER = re.compile(
-    r"\$.*|%\w+%|<.*>|\{.*\}|\[.*\]|(your|my|insert|paste|enter|replace)([-_ ].*)?|.*(api|kie|secret)[-_ ]?key.*|key"
-    r"|x{3,}|\*+|\.{3}|change[-_ ]?me|todo|none|null|undefined",
-    re.IGNORECASE,
-)
-"""Matches an example text, such as `YOUR_API_KEY` or `xxx`, that a person should have replaced by a key or token."""
 
 
 class Settings(BaseSettings):
@@ -300,24 +286,6 @@ def load() -> Settings:
     raise ConfigurationError(f"Settings are wrong: {'; '.join(problems)}.", "Mend the server's environment.")
 
 
-def read_keyring() -> str | None:
-    """Return the API key that the system's keyring has; None if it has none.
-
-    Raises:
-        ConfigurationError: When there is no keyring that can be read.
-    """
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        step = "pip install 'kie-mcp[keyring]', or give the key in another way."
-        raise ConfigurationError("KIE_MCP_KEYRING needs the package keyring, which is not installed.", step) from None
-    try:
-        return keyring.get_password(*KEYRING_NAMES)
-    except KeyringError as error:
-        raise ConfigurationError(f"The system's keyring cannot be read: {error}.", NO_KEY) from None
-
-
 def list_variables() -> list[str]:
     """Return the names of the environment variables that are settings and have a value."""
     known = _list_names()
@@ -330,24 +298,6 @@ def _find_working_folder() -> Path | None:
         return Path.cwd()
     except OSError:
         return None
-
-
-def find_key_fault(key: str) -> str:
-    """Return the end of a sentence that says why a text cannot be an API key; return an empty text if it may be one.
-
-    The sentence never contains the key itself, because a key is secret.
-    """
-    if key[0] in "'\"`" or key[-1] in "'\"`":
-        return "has quotes around the key, which belong to a shell; leave them out"
-    if re.match(r"(authorization:\s*)?bearer\b", key, re.IGNORECASE):
-        return "begins with Bearer, which is no part of the key; give the key alone"
-    if re.match(r"(export\s+)?[A-Z_]+\s*=\s*\S", key):
-        return "holds the name of the variable as well; give the key alone"
-    if PLACEHOLDER.fullmatch(key):
-        return "holds a placeholder that nobody has filled in, in place of a key"
-    if not key.isascii() or not key.isprintable() or " " in key:
-        return "holds characters that no key has"
-    return ""
 
 
 def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:

@@ -226,7 +226,7 @@ def _ask_for_key() -> str:
     """Ask for the key without showing it; return an empty text if there is no terminal."""
     if not is_terminal():
         return ""
-    from kie_mcp.config import KEY_PAGE
+    from kie_mcp.api_key import KEY_PAGE
 
     try:
         return getpass.getpass(f"Your key from {KEY_PAGE} (it is not shown): ")

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from kie_mcp.config import KEY_FILE, KEY_PAGE, KEYRING_NAMES, Settings, find_key_fault, list_variables, read_keyring
+from kie_mcp.api_key import KEY_PAGE, KEYRING_NAMES, find_key_fault, read_keyring
+from kie_mcp.config import KEY_FILE, Settings, list_variables
 from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
 

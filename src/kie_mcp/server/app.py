@@ -222,7 +222,7 @@ class App:
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
         storage = self.choose_storage()
-        transport = self._transport or (self._run_sandbox(settings) if settings.sandbox else None)
+        transport = self._choose_transport(settings)
         ledger = await self._open_ledger(settings, key, transport)
         opened.push_async_callback(ledger.close)
         shares_account = self.tenancy and self.tenancy.shares_account
@@ -333,9 +333,17 @@ class App:
             AuthError: When KIE does not know the key.
             ApiError: When KIE does not answer.
         """
-        transport = self._transport or (self._run_sandbox(self.settings) if self.settings.sandbox else None)
-        async with self._build_client(self.settings, key, transport) as client:
+        settings = self.settings
+        async with self._build_client(settings, key, self._choose_transport(settings)) as client:
             return await client.read_balance()
+
+    def _choose_transport(self, settings: "Settings") -> "httpx2.AsyncBaseTransport | None":
+        """Return the given transport, or one to a new sandbox; None for the network."""
+        if self._transport or not settings.sandbox:
+            return self._transport
+        from kie_mcp.server.sandbox_transport import open_sandbox
+
+        return open_sandbox(settings, self.clock, self.start_soon)
 
     async def _tell_observers(self, task: "Task") -> None:
         for observer in self.observers:
@@ -371,25 +379,6 @@ class App:
         from kie_mcp.tasks.wake_files import WakeFiles
 
         return WakeFiles(settings.state_dir, self.clock)
-
-    def _run_sandbox(self, settings: "Settings") -> "httpx2.AsyncBaseTransport":
-        import httpx2
-
-        from kie_mcp.media.ffmpeg import find_ffmpeg
-        from kie_mcp.sandbox.app import Sandbox
-
-        sandbox = Sandbox(
-            seconds=settings.sandbox_seconds,
-            credits=settings.sandbox_credits,
-            legacy=settings.sandbox_legacy,
-            clock=self.clock.time,
-            folder=settings.sandbox_dir,
-            ffmpeg=find_ffmpeg() or "",
-        )
-        if settings.public_url or settings.callback_url:
-            sandbox.callbacks.key = settings.webhook_key.get_secret_value() if settings.webhook_key else ""
-            self.start_soon(sandbox.callbacks.run, self.clock.sleep)
-        return httpx2.ASGITransport(app=sandbox.app)
 
     async def open_early(self) -> None:
         """Open all parts before a call needs them, so that unfinished tasks are taken over."""

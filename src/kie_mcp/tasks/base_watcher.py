@@ -1,5 +1,7 @@
 """The base class of all watchers, with the task and the events for which callers wait."""
 
+from functools import partial
+
 import anyio
 
 from kie_mcp.errors import KieMcpError
@@ -31,3 +33,11 @@ class BaseWatcher:
         A failed download, or a failed attempt to save the row, may still be retried after this event.
         """
         self._services = services
+
+    async def wait_for_create(self, seconds: float | None) -> None:
+        """Wait until the outcome of the create request is settled, but at most `seconds`; None means no limit."""
+        if seconds is None:
+            await self.create_settled.wait()
+        else:
+            clock = self._services.clock
+            await clock.wait_for_first(self.create_settled.wait, partial(clock.sleep, seconds))

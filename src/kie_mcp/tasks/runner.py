@@ -43,6 +43,8 @@ from kie_mcp.tasks.waiting import Report, Waiting
 from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, hear_callback, prepared, stop_edit
 from kie_mcp.tasks.whole import Started
 
+Check = Callable[[Spent], None]
+"""The type of a function that raises an error if a task, with the credits spent before it, is not allowed."""
 CREATE_WAIT_SECONDS = 3
 """Default seconds that `Runner.get()` waits for KIE to answer the create request of a task."""
 
@@ -135,7 +137,7 @@ class Runner:
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it continues if the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
-        await self._wait_for_create(watcher, seconds)
+        await watcher.wait_for_create(seconds)
         if watcher.error:
             raise watcher.error
         return watcher.task
@@ -267,7 +269,7 @@ class Runner:
         if not watcher:
             return task if task.saved else await self.ledger.find(task.id) or task
         if watcher.task.state in PENDING:
-            await self._wait_for_create(watcher, seconds)
+            await watcher.wait_for_create(seconds)
         watcher.poll_soon()
         return watcher.task
 
@@ -280,13 +282,6 @@ class Runner:
     ) -> list[Task]:
         """Wait until tasks have ended, as `Waiting.wait()` says."""
         return await self._waiting.wait(tasks, seconds, report, first=first)
-
-    async def _wait_for_create(self, watcher: AnyWatcher, seconds: float | None) -> None:
-        """Wait until the outcome of a create request is settled, but at most `seconds`; None means no limit."""
-        if seconds is None:
-            await watcher.create_settled.wait()
-        else:
-            await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, seconds))
 
     async def resolve(self, id_: str, outcome: str) -> Task:
         """Set the outcome of a task whose outcome is unknown, or the results of a succeeded task without results.
@@ -350,11 +345,7 @@ class Runner:
         return build_watcher(task, self._services, await self.estimate_duration(task), self)
 
     async def _add(
-        self,
-        watcher: AnyWatcher,
-        repeats_since: float | None,
-        confirm: str = "",
-        check: Callable[[Spent], None] | None = None,
+        self, watcher: AnyWatcher, repeats_since: float | None, confirm: str = "", check: Check | None = None
     ) -> Task | None:
         """Save a new task's row and keep its watcher; return the earlier task instead if the call is a repetition."""
         # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kie_mcp.config import KEY_PAGE, find_key_fault
+from kie_mcp.api_key import KEY_PAGE, find_key_fault
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 
 HEADER = "X-KIE-Key"

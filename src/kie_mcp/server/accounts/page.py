@@ -20,7 +20,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from kie_mcp.config import Settings, find_key_fault
+from kie_mcp.api_key import find_key_fault
+from kie_mcp.config import Settings
 from kie_mcp.errors import AuthError, KieMcpError
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.server.accounts.access_tokens import name_tenant
