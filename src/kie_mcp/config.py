@@ -192,6 +192,11 @@ class Settings(BaseSettings):
         keys = {"api_key": key, "keyring": False} if key else {"api_key_file": self.key_file}
         return self.model_copy(update={**folders, **bucket, **keys, "callback_secret": callback_secret})
 
+    def find_day_cap(self, *, is_tenant: bool) -> float | None:
+        """Return the cap on the credits of a day; without tenants, the cap for all tenants is a cap, too."""
+        caps = [self.max_credits_per_day, None if is_tenant else self.max_credits_per_day_all]
+        return min((cap for cap in caps if cap is not None), default=None)
+
     @property
     def ledger_url(self) -> str:
         """URL of the database with the ledger; empty if the ledger is a file in `state_dir`."""

@@ -56,6 +56,10 @@ class Spent:
     """Credits charged or reserved in the last hour, in all sessions, for the tasks since the last confirmed task."""
 
 
+Check = Callable[[Spent], None]
+"""The type of a function that raises an error if a task is not allowed after the credits spent before it."""
+
+
 class Ledger:
     """The ledger: its methods read and write the table `tasks`, and its attributes read and write the other tables."""
 
@@ -107,7 +111,7 @@ class Ledger:
         *,
         repeats_since: float | None = None,
         confirm: str = "",
-        check: Callable[[Spent], None] | None = None,
+        check: Check | None = None,
     ) -> Task | None:
         """Record a new task, unless the ledger has the task already, the call is a repetition, or `check` raises.
 
@@ -144,7 +148,7 @@ class Ledger:
         return None
 
     async def split_confirmation(
-        self, whole: Task, confirm: str, check: Callable[[Spent], None], parts: Mapping[str, str], seconds: float
+        self, whole: Task, confirm: str, check: Check, parts: Mapping[str, str], seconds: float
     ) -> bool:
         """Check the total cost of several tasks, and replace their common confirmation id by one id for each task.
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.database import Database, fetch_rows
-from kie_mcp.ledger.ledger import Ledger, Spent
+from kie_mcp.ledger.ledger import Check, Ledger
 from kie_mcp.ledger.rows import MOST_CREDITS
 from kie_mcp.ledger.tables import reservations, servers
 from kie_mcp.ledger.task import KEPT_FOR, Task
@@ -120,7 +120,7 @@ class TenantLedger(Ledger):
         *,
         repeats_since: float | None = None,
         confirm: str = "",
-        check: Callable[[Spent], None] | None = None,
+        check: Check | None = None,
     ) -> Task | None:
         """Record a new task as `Ledger.add()` does, if the cap of all tenants allows the task.
 

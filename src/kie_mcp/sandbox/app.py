@@ -121,8 +121,7 @@ class Sandbox:
                 `stall` lets the task run for ever, `no-urls` lets the task succeed without result URLs, and
                 `moved-urls` puts the result URLs into a field that KIE has never used for URLs. With the prefix
                 `after:`, as in `after:502`, the request takes effect before the faulty answer is sent. A callback
-                with the fault `lost` is not sent, with `twice` it is sent twice, and with `forged` it is signed with a
-                wrong key.
+                may be `lost`, sent `twice`, or `forged`, which means signed with a wrong key.
             times: Number of requests that get the fault.
         """
         self._faults.add(on, how, times)

@@ -240,6 +240,9 @@ class App:
         folders = AllowedFolders(server_url=settings.public_url)
         if self.local_files:
             folders = AllowedFolders(settings.read_dirs, settings.found_dirs, lambda: self.roots.folders)
+        day_cap = settings.find_day_cap(is_tenant=bool(self.tenancy))
+        caps = Caps(settings.max_credits_per_task, day_cap, settings.max_credits_per_session)
+        rules = Rules(caps, settings.confirm_above, settings.confirm_hourly, settings.repeat_window)
         runner = Runner(
             client,
             ledger,
@@ -254,12 +257,7 @@ class App:
             Downloader(client, storage, guarded=not settings.sandbox) if settings.save else None,
             self._task_group,
             storage=storage,
-            rules=Rules(
-                Caps(settings.max_credits_per_task, self._find_day_cap(settings), settings.max_credits_per_session),
-                settings.confirm_above,
-                settings.confirm_hourly,
-                settings.repeat_window,
-            ),
+            rules=rules,
             callbacks=callbacks,
             usual_seconds=settings.sandbox_seconds if settings.sandbox else None,
             on_change=self._tell_observers,
@@ -320,11 +318,6 @@ class App:
         if self.tenancy and not self.tenancy.shares_account and not settings.sandbox:
             client.advice = replace(client.advice, change_key=KEY_OF_CALLER)
         return client
-
-    def _find_day_cap(self, settings: "Settings") -> float | None:
-        """Return the cap on the credits of a day; without tenants, the cap for all tenants applies to this app, too."""
-        caps = [settings.max_credits_per_day, None if self.tenancy else settings.max_credits_per_day_all]
-        return min((cap for cap in caps if cap is not None), default=None)
 
     async def read_balance_of(self, key: str) -> float:
         """Return the balance of any KIE key, in credits.

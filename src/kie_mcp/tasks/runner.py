@@ -4,7 +4,7 @@ Before a task is submitted, the runner checks idempotency, spending caps and con
 one ledger. Each process holds a lease on its tasks, and renews the lease by heartbeat.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from kie_mcp.catalog.fields import parse_task_id
 from kie_mcp.clock import Clock
 from kie_mcp.kie.client import KieClient
-from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
+from kie_mcp.ledger.ledger import Check, Ledger, LedgerError
 from kie_mcp.ledger.task import PENDING, Task, new_id
 from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
@@ -43,8 +43,6 @@ from kie_mcp.tasks.waiting import Report, Waiting
 from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, hear_callback, prepared, stop_edit
 from kie_mcp.tasks.whole import Started
 
-Check = Callable[[Spent], None]
-"""The type of a function that raises an error if a task, with the credits spent before it, is not allowed."""
 CREATE_WAIT_SECONDS = 3
 """Default seconds that `Runner.get()` waits for KIE to answer the create request of a task."""
 
@@ -88,10 +86,8 @@ class Runner:
             clock: The source of time.
             process: The id of this process in the ledger; if empty, a new id is created.
         """
-        self.client = client
-        self.ledger = ledger
-        self.uploader = uploader
-        self.storage = storage
+        self.client, self.ledger = client, ledger
+        self.uploader, self.storage = uploader, storage
         self.references = References(uploader, ledger, clock, storage)
         self.clock = clock
         self.id = process or new_id("s")
