@@ -98,3 +98,23 @@ CREATE TABLE marks (
 );
 
 CREATE INDEX ix_marks_mark ON marks (mark);
+
+CREATE TABLE reservations (
+    id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    created FLOAT NOT NULL,
+    credits FLOAT NOT NULL,
+    ended BOOLEAN NOT NULL,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_reservations_created ON reservations (created);
+CREATE INDEX ix_reservations_ended ON reservations (ended);
+
+CREATE TABLE keys (
+    tenant TEXT NOT NULL,
+    ciphertext TEXT NOT NULL,
+    changed FLOAT NOT NULL,
+    PRIMARY KEY (tenant)
+);

@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0008"
+NEWEST = "0006"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """Latest valid time in seconds since 1970: the start of the last day of 9999, because `datetime` has no later years."""
