@@ -84,9 +84,9 @@ def test_an_older_name_of_the_shape_is_read_where_the_newer_is_not_there() -> No
 
 def test_variants_and_a_mask_take_the_product_api() -> None:
     plain = pasted("4o-image-api", {**RAIN, "size": "1:1", "filesUrl": [A]})
-    assert plain.ways() == MODELS["4o-image-api"].routes
+    assert plain.route_ids() == MODELS["4o-image-api"].routes
     masked = pasted("4o-image-api", {**RAIN, "size": "1:1", "filesUrl": [A], "maskUrl": B, "nVariants": 2})
-    assert masked.ways() == ("gpt4o-image",)
+    assert masked.route_ids() == ("gpt4o-image",)
     body = routes.build_body(masked, "gpt4o-image", str)
     assert body == {**RAIN, "size": "1:1", "filesUrl": [A], "maskUrl": B, "nVariants": 2}
 

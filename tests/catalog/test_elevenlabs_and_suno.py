@@ -70,8 +70,8 @@ def test_a_version_may_be_spelled_as_people_spell_it(given: str, sent: str) -> N
 
 
 def test_v6_goes_by_the_way_that_knows_it() -> None:
-    assert MUSIC.parse({"prompt": "rain", "version": "V6"}).ways() == ("jobs:ai-music-api/generate",)
-    assert EXTEND.parse({**TRACK, "version": "V6_WILD"}).ways() == ("jobs:ai-music-api/extend",)
+    assert MUSIC.parse({"prompt": "rain", "version": "V6"}).route_ids() == ("jobs:ai-music-api/generate",)
+    assert EXTEND.parse({**TRACK, "version": "V6_WILD"}).route_ids() == ("jobs:ai-music-api/extend",)
 
 
 def test_a_language_chooses_the_model_that_takes_one() -> None:

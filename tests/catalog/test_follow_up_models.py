@@ -121,7 +121,7 @@ def test_what_is_given_chooses_the_model(family: Family, arguments: dict[str, An
 def test_a_call_goes_only_where_all_of_it_is_understood(
     family: Family, arguments: dict[str, Any], ways: tuple[str, ...]
 ) -> None:
-    assert family.parse(arguments).ways() == ways
+    assert family.parse(arguments).route_ids() == ways
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_a_callback_is_asked_for_only_where_kie_makes_one(
     family: Family, arguments: dict[str, Any], called_back: bool
 ) -> None:
     call = family.parse(arguments)
-    sent = routes.build_body(call, call.ways()[0], resolve, "https://me.example/done")
+    sent = routes.build_body(call, call.route_ids()[0], resolve, "https://me.example/done")
     assert ("callBackUrl" in sent) is called_back
 
 

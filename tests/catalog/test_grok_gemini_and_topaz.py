@@ -258,7 +258,7 @@ def test_a_voice_and_a_character_are_made_at_once(
     family: Family, arguments: dict[str, Any], path: str, fields: dict[str, Any]
 ) -> None:
     call = family.parse(arguments)
-    (way,) = call.ways()
+    (way,) = call.route_ids()
 
     assert (routes.find(way).create, routes.find(way).at_once) == (path, True)
     assert routes.build_body(call, way, resolve) == fields

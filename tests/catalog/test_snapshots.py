@@ -56,7 +56,7 @@ def samples(model: type[KieModel]) -> Iterator[dict[str, Any]]:
 
 def runs_as_widely(model: type[KieModel], arguments: dict[str, Any]) -> bool:
     try:
-        return model.model_validate(arguments).ways() == model.routes
+        return model.model_validate(arguments).route_ids() == model.routes
     except ValidationError:
         return False
 
@@ -70,7 +70,7 @@ def test_a_tool_is_told_as_agreed(name: str, request: pytest.FixtureRequest) -> 
 def test_a_call_is_sent_as_agreed(id_: str, request: pytest.FixtureRequest) -> None:
     arguments = representative(MODELS[id_])
     call = MODELS[id_].model_validate(arguments)
-    bodies = {way: routes.build_body(call, way, lambda ref: f"<{ref}>") for way in call.ways()}
+    bodies = {way: routes.build_body(call, way, lambda ref: f"<{ref}>") for way in call.route_ids()}
     assert matches_snapshot(wire(id_), {"arguments": arguments, "bodies": bodies}, request)
 
 

@@ -299,9 +299,9 @@ def test_aleph_is_spelled_differently_by_its_two_apis() -> None:
 def test_a_watermark_goes_by_the_product_api_alone(tool: str, arguments: dict[str, Any]) -> None:
     plain, marked = call(tool, arguments), call(tool, {**arguments, "watermark": "me"})
 
-    assert plain.ways() == plain.routes
-    assert marked.ways() == marked.routes[:1]
-    assert request_body(tool, {**arguments, "watermark": "me"}, marked.ways()[0])["waterMark"] == "me"
+    assert plain.route_ids() == plain.routes
+    assert marked.route_ids() == marked.routes[:1]
+    assert request_body(tool, {**arguments, "watermark": "me"}, marked.route_ids()[0])["waterMark"] == "me"
 
 
 def test_luma_is_called_by_its_product_api() -> None:

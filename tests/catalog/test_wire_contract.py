@@ -120,7 +120,7 @@ def fields_sent(id_: str, way: str, schema: dict[str, Any]) -> set[str]:
 
     def check(arguments: dict[str, Any]) -> None:
         call = family.parse({"model": id_, **arguments})
-        for part in call.split() if way in call.ways() else ():
+        for part in call.split() if way in call.route_ids() else ():
             body = sent(part, way)
             assert not [error.message for error in validator.iter_errors(body)]
             reached.update(body)

@@ -41,7 +41,7 @@ async def test_who_waits_on_one_server_hears_at_once_what_another_one_wrote(tmp_
 
     async with anyio.create_task_group() as group:
         group.start_soon(here.database.listen)
-        await wait_until(lambda: here.database.changes.are_told)
+        await wait_until(lambda: here.database.changes.are_reported)
         for id_ in ("t_1", "t_2"):
             group.start_soon(hear, id_)
         await anyio.wait_all_tasks_blocked()
@@ -68,13 +68,13 @@ async def test_after_a_lost_connection_everybody_who_waits_looks_and_later_chang
     changes = ledger.database.changes
     async with anyio.create_task_group() as group:
         group.start_soon(ledger.database.listen)
-        await wait_until(lambda: changes.are_told)
+        await wait_until(lambda: changes.are_reported)
         with anyio.fail_after(10):
             async with anyio.create_task_group() as waiting:
                 waiting.start_soon(changes.wait, "t_1")
                 await anyio.wait_all_tasks_blocked()
                 server.disconnect(name)
-        await wait_until(lambda: changes.are_told)
+        await wait_until(lambda: changes.are_reported)
         with anyio.fail_after(10):
             async with anyio.create_task_group() as waiting:
                 waiting.start_soon(changes.wait, "t_1")

@@ -202,7 +202,7 @@ async def test_a_call_at_one_server_wakes_the_watcher_in_another(settings: Setti
         await clock.sleep(3)
         await two.app.runner()
         changes = (await one.app.runner()).ledger.database.changes
-        await wait_until(lambda: changes.are_told or not settings.database_url)
+        await wait_until(lambda: changes.are_reported or not settings.database_url)
         one.kie.requests.clear()
         assert (await post(two, one.address)).status_code == 200
         await clock.sleep(LOOK_SECONDS)

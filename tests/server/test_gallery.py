@@ -322,7 +322,7 @@ async def test_a_second_page_is_told_that_a_card_is_there_until_the_user_wants_i
     assert [await ask(view) for view in ("first", "second", "first", "")] == [False, True, False, False]
     assert not await ask("second", here=True)
     assert await ask("first")
-    await clock.sleep(card_facts.KEEPS_VIEW_SECONDS)
+    await clock.sleep(card_facts.CARD_OWNER_SECONDS)
     assert not await ask("first")
 
 

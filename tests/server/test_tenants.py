@@ -226,11 +226,11 @@ async def test_a_process_hears_of_the_tasks_of_its_tenants_on_one_connection(
     ):
         ledgers = [(await app.runner()).ledger for app in (writing, reading, another)]
         changes = [ledger.database.changes for ledger in ledgers]
-        await wait_until(lambda: all(each.are_told for each in changes))
+        await wait_until(lambda: all(each.are_reported for each in changes))
         made = await make_picture(writing)
         with anyio.fail_after(20):
             await changes[1].wait(made.id)
-    assert not changes[2].are_told
+    assert not changes[2].are_reported
 
 
 async def test_an_app_is_closed_when_it_is_idle_and_opened_again_by_the_next_call(

@@ -15,4 +15,4 @@ def resolve(ref: Ref) -> str:
 def body(family: Family, arguments: dict[str, Any], route_index: int = 0) -> dict[str, Any]:
     """Return the body that a call sends on one of its routes, the first by default."""
     call = family.parse(arguments)
-    return routes.build_body(call, call.ways()[route_index], resolve)
+    return routes.build_body(call, call.route_ids()[route_index], resolve)

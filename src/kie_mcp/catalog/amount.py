@@ -43,7 +43,7 @@ def add(amounts: Iterable[Amount]) -> Amount:
     return Amount(sum(a.low for a in each), sum(a.high for a in each), _join_assumptions(each))
 
 
-def shorter_or_longer(amounts: Iterable[Amount]) -> Amount:
+def cover(amounts: Iterable[Amount]) -> Amount:
     """Return the range that covers all of several amounts: 3 to 5 and 4 to 8 give 3 to 8."""
     each = tuple(amounts)
     return Amount(min(a.low for a in each), max(a.high for a in each), _join_assumptions(each))

@@ -156,7 +156,7 @@ class Family:
             # Callers often write a version of Suno or Midjourney, such as `v5`, into the argument `model`.
             given.setdefault("version", name)
             name = None
-        idle = {each for each, value in given.items() if self._is_idle(each, value, given)}
+        idle = {each for each, value in given.items() if self._has_no_effect(each, value, given)}
         unknown = given.keys() - self.input_schema["properties"].keys()
         model = self._choose(name, given, idle | unknown)
         schema = self._schemas[model.id]
@@ -186,7 +186,7 @@ class Family:
     def _kie_names(self) -> dict[str, str]:
         return names_at_kie(self.models)
 
-    def _is_idle(self, name: str, value: object, given: Collection[str]) -> bool:
+    def _has_no_effect(self, name: str, value: object, given: Collection[str]) -> bool:
         """Tell whether an argument has no effect, because its value is False, the default, or a seed in `ANY_SEEDS`.
 
         Models may have different defaults for an argument. The default of the first model that takes all given

@@ -189,7 +189,7 @@ class KieModel(BaseModel):
         }
         return arguments_from_wire(cls, {name: value for name, value in fields.items() if name not in constant})
 
-    def ways(self) -> tuple[str, ...]:
+    def route_ids(self) -> tuple[str, ...]:
         """Return the ids of the routes that can run this call, best first."""
         return self.routes
 

@@ -158,7 +158,7 @@ def route_ids(call: KieModel, *, service: bool) -> tuple[str, ...]:
         call: An instance of a model class.
         service: Whether to use the routes of KIE's model list instead of KIE's documented API.
     """
-    return (f"service:{call.service}",) if service else call.ways()
+    return (f"service:{call.service}",) if service else call.route_ids()
 
 
 def status_route_ids(*, service: bool) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ class Changes:
     """The callers of this process that wait for changes of tasks."""
 
     def __init__(self) -> None:
-        self.are_told = False
+        self.are_reported = False
         """Whether the database reports changes by other processes; if not, waiting callers have to poll the ledger."""
         self.hear_call: Callable[[str], object] = lambda _: None
         """Function that is called with the id of a task when another process has received KIE's callback for it."""
         self._waiting: defaultdict[str, list[anyio.Event]] = defaultdict(list)
 
     async def wait(self, id_: str) -> None:
-        """Wait until another process has changed the task with this id, or until `tell_all()` is called."""
+        """Wait until another process has changed the task with this id, or until `wake_all()` is called."""
         event = anyio.Event()
         self._waiting[id_].append(event)
         try:
@@ -42,7 +42,7 @@ class Changes:
         else:
             self.tell(payload)
 
-    def tell_all(self) -> None:
+    def wake_all(self) -> None:
         """Wake all callers, because it is unknown which tasks have changed."""
         for id_ in self._waiting:
             self.tell(id_)

@@ -58,7 +58,7 @@ class Database(ABC):
         return False
 
     @abstractmethod
-    async def open_beside(self, folder: Path, schema: str) -> Self:
+    async def open_other(self, folder: Path, schema: str) -> Self:
         """Open the database of another ledger: a file in `folder` or, in PostgreSQL, a schema of the same database.
 
         Raises:

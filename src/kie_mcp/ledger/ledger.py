@@ -144,7 +144,7 @@ class Ledger:
             if check:
                 check(await _sum_spent(connection, task))
             await connection.execute(sa.insert(tasks).values(**row_from_task(task), watcher=task.session))
-            await prompts.number_task(connection, task)
+            await prompts.index_task(connection, task)
         return None
 
     async def split_confirmation(

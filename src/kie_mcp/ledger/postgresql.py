@@ -86,7 +86,7 @@ class PostgresqlDatabase(Database):
             raise
         return database
 
-    async def open_beside(self, folder: Path, schema: str) -> Self:
+    async def open_other(self, folder: Path, schema: str) -> Self:
         """Open another schema on the same connections."""
         del folder
         database = type(self)(self._engine, schema, self._busy_seconds, self._heard)
@@ -170,9 +170,9 @@ class PostgresqlDatabase(Database):
                 logger.info("Changes by other processes are not told: %s", error)
             finally:
                 for changes in self._heard.values():
-                    changes.are_told = False
+                    changes.are_reported = False
             for changes in self._heard.values():
-                changes.tell_all()
+                changes.wake_all()
             await anyio.sleep(PAUSE_SECONDS)
 
     async def send_call(self, id_: str) -> bool:
@@ -191,10 +191,10 @@ class PostgresqlDatabase(Database):
                 await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(schema)))
                 listening.add(schema)
             for schema, changes in self._heard.items():
-                if schema in listening and not changes.are_told:
-                    changes.are_told = True
+                if schema in listening and not changes.are_reported:
+                    changes.are_reported = True
                     # Changes before the `LISTEN` were not reported, so all waiting callers have to check their tasks.
-                    changes.tell_all()
+                    changes.wake_all()
             # The timeout ends this loop now and then, because schemas may have been opened or closed meanwhile.
             async for notification in connection.notifies(timeout=PAUSE_SECONDS):
                 if waiting := self._heard.get(notification.channel):

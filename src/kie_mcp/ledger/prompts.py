@@ -25,7 +25,7 @@ def fold(text: str) -> str:
     return whole.casefold().replace("\0", " ")
 
 
-async def number_task(connection: AsyncConnection, task: Task) -> None:
+async def index_task(connection: AsyncConnection, task: Task) -> None:
     """Give a new task the next number, and add its prompt to the index; the caller must hold the lock for new tasks."""
     highest = await connection.scalar(sa.select(sa.func.max(tasks.c.number)))
     number = (highest or 0) + 1

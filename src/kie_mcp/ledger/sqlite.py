@@ -84,7 +84,7 @@ class SqliteDatabase(Database):
             async with self._writers, self.reading() as connection:
                 yield connection
 
-    async def open_beside(self, folder: Path, schema: str) -> Self:
+    async def open_other(self, folder: Path, schema: str) -> Self:
         """Open the database file in another folder."""
         del schema
         return await self.open(folder)

@@ -69,7 +69,7 @@ class Reservations:
         async with self._database.writing() as connection:
             await connection.execute(changed)
 
-    async def list_forsaken(self, now: float) -> list[str]:
+    async def list_orphaned(self, now: float) -> list[str]:
         """Return the names of the tenants that have unfinished tasks whose process has ended."""
         async with self._database.reading() as connection:
             now = await self._database.read_time(connection, now)

@@ -49,7 +49,7 @@ async def find_live_fields(
         The schema and the route, or None if the schema is unknown or lacks one of the fields.
     """
     listed = listed_ids(model).items()
-    id_, way = next(((id_, way) for id_, way in listed if route in ("", way)), ("", ""))
+    id_, route_id = next(((id_, route_id) for id_, route_id in listed if route in ("", route_id)), ("", ""))
     schema = None
     with suppress(KieMcpError, UnusableSchema):
         if id_:
@@ -59,7 +59,7 @@ async def find_live_fields(
             if timeout.cancelled_caught:
                 schema = await discovery.recall_schema(id_)
     known = merge_alternatives(schema).get("properties", {}) if schema else {}
-    return LiveFields(schema, way) if schema and all(name in known for name in names) else None
+    return LiveFields(schema, route_id) if schema and all(name in known for name in names) else None
 
 
 async def add_dropped_note(app: "App", order: Order) -> Order:
@@ -67,8 +67,8 @@ async def add_dropped_note(app: "App", order: Order) -> Order:
 
     No request is sent to KIE: the schema is from the cache or from the snapshot.
     """
-    model, way = type(order.call), order.route or order.call.ways()[0]
-    kind, _, other_id = way.partition(":")
+    model, route_id = type(order.call), order.route or order.call.route_ids()[0]
+    kind, _, other_id = route_id.partition(":")
     if kind != "jobs" or issubclass(model, DynamicModel):
         return order
     schema = await (await app.discovery()).recall_schema(other_id or order.call.id)
@@ -76,26 +76,28 @@ async def add_dropped_note(app: "App", order: Order) -> Order:
         return order
     known = merge_alternatives(schema).get("properties", {})
     given = {name: model.model_fields[name] for name in order.call.model_fields_set - model.folded}
-    dropped = [name for name, field in given.items() if wire_name(field.serialization_alias or name, way) not in known]
+    dropped = [
+        name for name, field in given.items() if wire_name(field.serialization_alias or name, route_id) not in known
+    ]
     if not dropped:
         return order
     return replace(order, notes=(*order.notes, f"KIE's schema no longer has {', '.join(sorted(dropped))}."))
 
 
-async def describe_changes(app: "App", model: type[KieModel], way: str) -> dict[str, str]:
+async def describe_changes(app: "App", model: type[KieModel], only_route: str) -> dict[str, str]:
     """Describe how KIE's current schema differs from the class of a built-in model.
 
     Args:
         app: The running server.
         model: The class of the built-in model.
-        way: Id of the only route to consider; empty for all routes.
+        only_route: Id of the only route to consider; empty for all routes.
 
     Returns:
         A dictionary with the key `live_changes`. The dictionary is empty if nothing differs or KIE does not answer.
     """
     changes: list[str] = []
     for id_, route in listed_ids(model).items():
-        if way in ("", route):
+        if only_route in ("", route):
             with suppress(KieMcpError, UnusableSchema), anyio.move_on_after(LIVE_TIMEOUT_SECONDS):
                 if schema := await (await app.discovery()).read_schema(id_):
                     changes += schema_differences(model, route, schema)

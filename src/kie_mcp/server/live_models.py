@@ -155,8 +155,8 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
         return search.describe_model(Timeline, EDIT_TOOL)
     offered, worth = await fetch_offered_models(app), usd_field("usd_per_credit", 1)
     if found := find_built_in(name):
-        family, model, way = found
-        changes = await describe_changes(app, model, way)
+        family, model, only_route = found
+        changes = await describe_changes(app, model, only_route)
         return search.describe_model(model, family.tool) | worth | read_live_status(model, offered) | changes
     if not offered:
         raise InvalidCall(f"There is no model {name!r} here.", f"{_did_you_mean(name)}find_models lists the models.")

@@ -155,7 +155,7 @@ class BatchWatcher(BaseWatcher):
     async def _save(self) -> None:
         # Without the lock, an earlier state of the row could overwrite a later state.
         async with self._saving:
-            await self._services.save_at_last(self.task, self.create_settled.set)
+            await self._services.save_until_written(self.task, self.create_settled.set)
 
 
 async def reopen(ledger: Ledger, task: Task) -> Task:

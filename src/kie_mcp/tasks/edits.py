@@ -157,7 +157,7 @@ class EditWatcher(BaseWatcher):
         self.task.state, self.task.error, self.task.note = "failed", error.as_dict(), ""
 
     async def _save(self) -> None:
-        await self._services.save_at_last(self.task, self.create_settled.set)
+        await self._services.save_until_written(self.task, self.create_settled.set)
 
     async def _stage(self, timeline: Timeline) -> Edit:
         editing.find_program()

@@ -54,7 +54,7 @@ class Services:
         if self.on_change:
             await self.on_change(task)
 
-    async def save_at_last(self, task: Task, on_failure: Callable[[], None]) -> None:
+    async def save_until_written(self, task: Task, on_failure: Callable[[], None]) -> None:
         """Save the current state of a task that this process watches, and try again until the ledger can be written.
 
         Args:

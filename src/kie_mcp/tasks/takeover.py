@@ -104,7 +104,7 @@ class Takeover:
             seconds: Most seconds to wait.
         """
         changes = self._ledger.database.changes
-        pause = min(seconds, TOLD_LOOK_SECONDS if changes.are_told else LOOK_SECONDS)
+        pause = min(seconds, TOLD_LOOK_SECONDS if changes.are_reported else LOOK_SECONDS)
         await self._clock.wait_for_first(partial(changes.wait, id_), partial(self._clock.sleep, pause))
 
     async def release_lease(self) -> None:

@@ -304,7 +304,7 @@ class WholeWatcher(BaseWatcher):
         }
 
     async def _save(self) -> None:
-        await self._services.save_at_last(self.task, self.create_settled.set)
+        await self._services.save_until_written(self.task, self.create_settled.set)
 
 
 async def _locate(downloader: Downloader, places: Sequence[str]) -> list[Path]:

@@ -55,7 +55,7 @@ class Gpt4oImage(KieModel):
         """What the quickstart shows besides: a longer prompt, and another model for when this one fails."""
         return super().hidden_fields() | {"isEnhance", "fallbackModel"}
 
-    def ways(self) -> tuple[str, ...]:
+    def route_ids(self) -> tuple[str, ...]:
         """The unified id has neither variants nor a mask."""
         return self.routes[:1] if self.count or self.mask else self.routes
 

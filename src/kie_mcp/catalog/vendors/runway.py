@@ -18,7 +18,7 @@ class Runway(KieModel):
     prompt: Prompt
     watermark: str | None = wire("waterMark", None)
 
-    def ways(self) -> tuple[str, ...]:
+    def route_ids(self) -> tuple[str, ...]:
         """A watermark takes the product API: KIE's two generations do not spell it alike."""
         return self.routes[:1] if self.watermark else self.routes
 

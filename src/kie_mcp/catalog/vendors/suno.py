@@ -38,10 +38,10 @@ class Suno(KieModel):
     kind: ClassVar[Kind] = "audio"
     usual_seconds = 40
 
-    def ways(self) -> tuple[str, ...]:
+    def route_ids(self) -> tuple[str, ...]:
         """The product API does not know V6."""
         by_jobs_only = str(getattr(self, "version", None)).startswith("V6")
-        return tuple(way for way in self.routes if way.startswith("jobs") or not by_jobs_only)
+        return tuple(id_ for id_ in self.routes if id_.startswith("jobs") or not by_jobs_only)
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:

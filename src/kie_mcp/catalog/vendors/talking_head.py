@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PlainSerializer, WithJsonSchema, model_validator
 
-from kie_mcp.catalog.amount import Amount, Lengths, shorter_or_longer
+from kie_mcp.catalog.amount import Amount, Lengths, cover
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Image, Limits, Prompt, RandomLeftOut, RandomSeed, Video, aliases, wire
 from kie_mcp.catalog.model import KieModel
@@ -111,7 +111,7 @@ class LipSync(TalkingHead):
 
     def units(self, lengths: Lengths) -> Amount:
         """The result is as long as video or audio; KIE does not say which of them."""
-        return shorter_or_longer(self.seconds_of(name, lengths) for name in self.price.of)
+        return cover(self.seconds_of(name, lengths) for name in self.price.of)
 
 
 class Detection(KieModel):

@@ -110,7 +110,7 @@ class Extend(KieModel):
     seed: Annotated[int | None, Field(ge=10000, le=99999), RandomLeftOut] | None = wire("seeds", None)
     watermark: str | None = None
 
-    def ways(self) -> tuple[str, ...]:
+    def route_ids(self) -> tuple[str, ...]:
         """Only the product API can choose a tier."""
         return self.routes if self.tier == "fast" else self.routes[:1]
 

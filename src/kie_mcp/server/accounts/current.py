@@ -11,7 +11,7 @@ _current: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
 @contextmanager
-def act_for(caller: Caller) -> Iterator[None]:
+def run_as(caller: Caller) -> Iterator[None]:
     """Run the `with` block, and the background tasks that it starts, on behalf of a caller."""
     token = _current.set(caller)
     try:

@@ -21,7 +21,7 @@ from kie_mcp.ledger.task import new_id
 from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
 from kie_mcp.server import access_token
 from kie_mcp.server.accounts.caller import Caller
-from kie_mcp.server.accounts.current import act_for
+from kie_mcp.server.accounts.current import run_as
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions.subscriptions import Subscriptions
 from kie_mcp.server.tenancy import Tenancy
@@ -68,7 +68,7 @@ class _OpenTenant:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Keep the app open until `closing` is set."""
         try:
-            with act_for(self.caller):
+            with run_as(self.caller):
                 async with (
                     self.app.run(on_change=self.subscriptions.task_changed),
                     anyio.create_task_group() as group,
@@ -132,7 +132,7 @@ class Tenants:
             tenant = await self._find_or_open(caller)
         tenant.calls += 1
         try:
-            with act_for(caller):
+            with run_as(caller):
                 yield tenant.app
         finally:
             tenant.calls -= 1
@@ -208,7 +208,7 @@ class Tenants:
             common = await self.open_common_ledger()
             # A tenant's name has no underscore, so no two tenants have the same schema.
             schema = f"{settings.ledger_schema}_{name.replace('-', '_')}"
-            database = await common.database.open_beside(own.state_dir, schema)
+            database = await common.database.open_other(own.state_dir, schema)
             await self._reservations.hold(name, self._app.clock.time())
             return TenantLedger(
                 database, Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
@@ -245,7 +245,7 @@ class Tenants:
                 common = await self.open_common_ledger()
                 now = self._app.clock.time()
                 await common.leases.renew(self._process, now)
-                for name in await self._reservations.list_forsaken(now):
+                for name in await self._reservations.list_orphaned(now):
                     if caller := await find_caller(name):
                         async with self.use(caller) as app:
                             await app.runner()

@@ -35,7 +35,7 @@ SHAPE_FIELDS = ("aspect_ratio", "size", "image_size", "resolution", "count", "nu
 """Names of arguments that determine the shape and the number of the files that a task makes."""
 LONGEST_PROMPT = 300
 """Maximum number of characters of a prompt on a card."""
-KEEPS_VIEW_SECONDS = 900
+CARD_OWNER_SECONDS = 900
 """Seconds after a page last asked for a task, during which no other page shows the task's card."""
 MOST_VIEWS = 1000
 """Maximum number of tasks for which the server remembers the page that shows the card."""
@@ -57,7 +57,7 @@ class Views:
             here: True if the user wants the card on this page, even if another page shows it.
         """
         shown, seen = self._views.get(task_id, ("", 0.0))
-        if view and shown not in ("", view) and now - seen < KEEPS_VIEW_SECONDS and not here:
+        if view and shown not in ("", view) and now - seen < CARD_OWNER_SECONDS and not here:
             return False
         if view:
             self._views.pop(task_id, None)
