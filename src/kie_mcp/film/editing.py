@@ -18,7 +18,7 @@ import PIL.ImageFont
 from kie_mcp import disk
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.child_process import Finished, run_program
-from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
 from kie_mcp.film import facts, texts
 from kie_mcp.film.copying import LARGE_BYTES
 from kie_mcp.film.graph import STILL_ENDING
@@ -50,6 +50,7 @@ _LOUDNESS = re.compile(rb"I: +(-?[\d.]+|-?inf|nan) LUFS")
 _PROGRESS = re.compile(rb"out_time_(?:us|ms)=(\d+)")
 _FRAMES = re.compile(rb"^frame=(\d+)", re.MULTILINE)
 _LACKS = re.compile(rb"No such filter: '(\w+)'|Unknown encoder '(\w+)'")
+_DISK_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
 _NO_GLYPH = re.compile(rb"Glyph 0x(?!2060)[0-9A-F]+ not found", re.IGNORECASE)
 
 Report = Callable[[float], None]
@@ -246,6 +247,8 @@ def _explain(run: Finished) -> KieMcpError:
     if ffmpeg.OUT_OF_MEMORY_PATTERN.search(run.errors):
         step = "Give fewer or smaller clips, or a smaller height."
         return InvalidCall(f"This takes more than {EDIT_MEMORY_BYTES / 1e9:g} GB of memory.", step)
+    if _DISK_FULL.search(run.errors):
+        return TaskFailed("The disk has no room for the film.", "Make room; then call again.", retryable=True)
     lines = [line for line in run.errors.decode(errors="replace").splitlines() if line.strip()]
     last = " ".join(lines[-3:])[-300:]
     return KieMcpError(f"ffmpeg could not make it (exit code {run.exit_code}): {last}", "Try the clips one by one.")

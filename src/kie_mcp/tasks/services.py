@@ -83,6 +83,6 @@ class Services:
         return ""
 
     async def remove_leftovers(self) -> None:
-        """Delete what dead processes have left of downloads that nobody continues."""
+        """Delete what dead processes have left of downloads and edits that nobody continues."""
         if self.downloader:
-            await remove_leftovers(self.downloader.storage.folder, self.ledger)
+            await remove_leftovers(self.downloader.storage.folder, self.ledger, self.clock.time())
