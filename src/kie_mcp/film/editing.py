@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import anyio
 import anyio.to_thread
@@ -35,8 +34,6 @@ EDIT_MEMORY_BYTES = 4_000_000_000
 """Maximum address space of ffmpeg in bytes; two threads for each source, each with a stack, reserve most of it and use
 only a small part."""
 MOST_LOG_BYTES = 20_000_000
-MOST_STILL_PIXELS = 3840 * 2160
-"""A picture with more pixels is scaled down before ffmpeg gets it."""
 LOUDNESS_TOLERANCE = 0.4
 """Largest accepted difference from the wanted loudness, in LU."""
 MOST_MEASUREMENTS = 4
@@ -130,20 +127,6 @@ async def make_film(edit: Edit, report: Report) -> Film:
         await _check(edit, plan, path)
     note = "No font here has some letters of the texts." if _NO_GLYPH.search(run.errors) else ""
     return Film(path, plan.mime_type, note)
-
-
-def write_still(file: IO[bytes], target: Path) -> None:
-    """Convert a picture to a PNG for ffmpeg: turned upright, in RGB, and on white if it is transparent.
-
-    Raises:
-        UnreadablePicture: When the picture cannot be read.
-    """
-    with pictures.open_picture(file) as image:
-        width, height = pictures.upright_size(image)
-        scale = min(1, math.sqrt(MOST_STILL_PIXELS / (width * height)))
-        shown = pictures.fill_transparency(pictures.render_picture(image, file, scale)).convert("RGB")
-        with disk.create_file(target) as written:
-            shown.save(written, "PNG", compress_level=1)
 
 
 async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) -> dict[Ref, Source]:
