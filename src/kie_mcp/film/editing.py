@@ -5,7 +5,7 @@ All files are in a private folder, under names that this module chooses.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,22 +130,42 @@ async def make_film(edit: Edit, report: Report) -> Film:
 
 
 async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) -> dict[Ref, Source]:
-    moving = {ref: name for ref, name in names.items() if not name.endswith(STILL_ENDING)}
-    found = await facts.probe(program, [folder / name for name in moving.values()]) if moving else []
-    if found is None:
-        # One of the files cannot be read. To find out which one, each is read by itself.
-        found = [
-            each for name in moving.values() for each in await facts.probe(program, [folder / name]) or [facts.Facts()]
-        ]
-    read = dict(zip(moving, found, strict=True))
-    for ref, each in read.items():
-        if not each.picture and not each.track:
+    moving = {ref: folder / name for ref, name in names.items() if not name.endswith(STILL_ENDING)}
+    read = await _probe(program, moving)
+    for ref in moving:
+        if not read[ref].picture and not read[ref].track:
             raise InvalidCall(
                 f"{shorten(ref, 80)} has neither picture nor sound that ffmpeg here can read.",
                 "Nothing was made. Give another file.",
             )
     stills = {ref: await _measure_still(folder / name) for ref, name in names.items() if ref not in moving}
     return {ref: Source(name, (read | stills)[ref]) for ref, name in names.items()}
+
+
+async def _probe(program: str, paths: Mapping[Ref, Path]) -> dict[Ref, facts.Facts]:
+    """Read the facts of clips and sounds in two processes, because reading a large file takes as long as copying it."""
+    read: dict[Ref, facts.Facts] = {}
+    refs = sorted(paths, key=lambda ref: paths[ref].stat().st_size)
+
+    failures: list[InvalidCall] = []
+
+    async def probe(some: Sequence[Ref]) -> None:
+        try:
+            found = await facts.probe(program, [paths[ref] for ref in some])
+            if found is None:
+                # One of the files cannot be read. To find out which one, each is read by itself.
+                found = [each for ref in some for each in await facts.probe(program, [paths[ref]]) or [facts.Facts()]]
+        except InvalidCall as error:
+            failures.append(error)
+        else:
+            read.update(zip(some, found, strict=True))
+
+    async with anyio.create_task_group() as group:
+        for some in filter(None, (refs[::2], refs[1::2])):
+            group.start_soon(probe, some)
+    if failures:
+        raise failures[0]
+    return read
 
 
 async def _measure_still(path: Path) -> facts.Facts:
