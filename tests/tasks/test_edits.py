@@ -1,11 +1,14 @@
 """Edits: tasks that ffmpeg makes here. They stand in the ledger like any other, cost nothing, and survive a crash."""
 
 import json
+import struct
 from collections.abc import AsyncIterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import anyio
+import PIL.Image
 import pytest
 from support import films
 from support.clock import JumpingClock, wait_until
@@ -109,6 +112,63 @@ async def test_a_source_that_is_not_here_is_refused_and_leaves_no_task(
         await runner.submit(order(tmp_path, {"clips": [{"source": "red.mp4"}, {"source": source}]}))
     assert await runner.ledger.page() == []
     assert list((tmp_path / "out").glob("*")) == []
+
+
+def animate(form: str, *times: int) -> bytes:
+    """Return an animation whose frames are red, lime and blue, each for as many milliseconds as given."""
+    frames = [PIL.Image.new("RGB", (64, 48), color) for color in ("red", "lime", "blue")]
+    file = BytesIO()
+    options = {"lossless": True} if form == "WEBP" else {}
+    frames[0].save(file, form, save_all=True, append_images=frames[1:], duration=list(times), loop=0, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
+async def test_an_animation_moves_in_a_film_as_fast_as_in_a_browser(form: str, runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "moving.bin").write_bytes(animate(form, 400, 200, 0 if form == "GIF" else 100))
+    source = str(tmp_path / "moving.bin")
+    clips = [{"source": source}, {"source": "red.mp4", "end": 0.2}, {"source": source, "start": 0.4}]
+    task = await run_to_end(runner, await runner.submit(order(tmp_path, {"clips": clips})))
+    assert task.state == "succeeded", task.error
+    seen = films.see(Path(task.results[0].path))
+    end = [("lime", 6), ("blue", 3)]
+    assert seen == [("red", 12), *end, ("red", 6), *end]
+
+
+async def test_an_animation_is_a_cover_and_a_last_frame_as_well(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "moving.gif").write_bytes(animate("GIF", 400, 200, 400))
+    source = str(tmp_path / "moving.gif")
+    covered = {"clips": [{"source": "red.mp4"}], "format": "mp3", "cover": source}
+    task = await run_to_end(runner, await runner.submit(order(tmp_path, covered)))
+    assert task.state == "succeeded", task.error
+    shown = films.decode(Path(task.results[0].path), "-map", "0:v", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    assert len(shown) == 64 * 48 * 3
+    assert films.name_color(tuple(shown[:3])) == "red"
+    last = await run_to_end(
+        runner, await runner.submit(order(tmp_path, {"clips": [{"source": source}], "format": "png"}))
+    )
+    assert films.see(Path(last.results[0].path)) == [("blue", 1)]
+
+
+async def test_an_animation_whose_frames_are_equal_is_a_still(runner: Runner, tmp_path: Path) -> None:
+    frames = [PIL.Image.new("P", (64, 48), color) for color in (0, 0)]
+    frames[0].save(tmp_path / "still.webp", save_all=True, append_images=frames[1:], duration=100)
+    clips = [{"source": str(tmp_path / "still.webp"), "seconds": 1}]
+    task = await run_to_end(runner, await runner.submit(order(tmp_path, {"clips": clips})))
+    assert task.state == "succeeded", task.error
+
+
+async def test_an_animation_that_is_too_long_to_take_apart_is_refused_with_what_to_do(
+    runner: Runner, tmp_path: Path
+) -> None:
+    screen = struct.pack("<HHBBB", 1600, 1600, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    dots = [
+        b"\x21\xf9\4\4\4\0\0\0\x2c" + struct.pack("<HHHHB", number, 0, 1, 1, 0) + b"\2\2\x44\1\0"
+        for number in range(400)
+    ]
+    (tmp_path / "long.gif").write_bytes(b"GIF89a" + screen + b"".join(dots) + b"\x3b")
+    with pytest.raises(InvalidCall, match=r"animation of 400 frames of 1600 x 1600.* save it as MP4 first"):
+        await runner.submit(order(tmp_path, {"clips": [{"source": str(tmp_path / "long.gif")}]}))
 
 
 async def test_lyrics_come_from_a_task_with_times(runner: Runner, tmp_path: Path, clock: JumpingClock) -> None:

@@ -1,5 +1,6 @@
 """Partial files of dead processes: which go at the next start, and which stay."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -34,10 +35,13 @@ OTHERS = (
 """Results, and files of the user."""
 
 
-def leave(out: Path, name: str) -> str:
+def leave(out: Path, name: str, changed: float = JumpingClock().now) -> str:
+    """Leave a file, and say when its folder was changed last if it is that of an edit."""
     place = out / name
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"{}")
+    if place.parent.suffix == ".edit":
+        os.utime(place.parent, (changed, changed))
     return name
 
 
@@ -89,3 +93,14 @@ async def test_a_start_without_an_output_folder_makes_none(
 ) -> None:
     await start_once(tmp_path, sandbox, clock)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("age", "stays"), [(23 * 3600, True), (25 * 3600, False)])
+async def test_the_folder_of_an_edit_that_never_got_a_row_goes_when_it_is_a_day_old(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, age: float, stays: bool
+) -> None:
+    """Until then it may be that of a server with another ledger."""
+    name = leave(tmp_path / "out", LEFT[-1].format(id=ELSEWHERE), clock.time() - age)
+    other = leave(tmp_path / "out", LEFT[0].format(id=ELSEWHERE))
+    await start_once(tmp_path, sandbox, clock)
+    assert list_files(tmp_path / "out") == ({name, other} if stays else {other})

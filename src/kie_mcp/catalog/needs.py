@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 FILLER_WORDS = (
     "a an the my me i we you it this that some any want need can could would please to of for with in on from into by "
-    "and or make makes making create generate produce do get give use turn new model models tool tools ai kie"
+    "and or make makes making create generate produce do get give use turn new model models tool tools ai kie "
+    "two three four five six seven eight nine ten twelve twenty several few many youtube"
 )
 """Words that a search ignores, because they do not name a thing to make; separated by spaces."""
 
@@ -79,7 +80,7 @@ NEEDS = (
         "ideogram/character nano_banana_image gemini_omni_character",
     ),
     _need(
-        "cheapest image, cheap image, cheapest picture, quick image, fast image",
+        "cheapest image, cheap image, cheapest picture, quick image, fast image, cheap thumbnail",
         "z_image seedream_image nano_banana_image",
     ),
     _need("album cover, cover art", "suno_cover_art nano_banana_image"),

@@ -5,10 +5,9 @@ All files are in a private folder, under names that this module chooses.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import anyio
 import anyio.to_thread
@@ -18,7 +17,7 @@ import PIL.ImageFont
 from kie_mcp import disk
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.child_process import Finished, run_program
-from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
 from kie_mcp.film import facts, texts
 from kie_mcp.film.copying import LARGE_BYTES
 from kie_mcp.film.graph import STILL_ENDING
@@ -38,8 +37,6 @@ ffmpeg reserves most of this address space for the stacks of its threads (two fo
 part of it.
 """
 MOST_LOG_BYTES = 20_000_000
-MOST_STILL_PIXELS = 3840 * 2160
-"""Number of pixels above which a picture is scaled down before ffmpeg reads it."""
 LOUDNESS_TOLERANCE = 0.4
 """Largest accepted difference from the wanted loudness, in LU."""
 MOST_MEASUREMENTS = 4
@@ -53,6 +50,7 @@ _LOUDNESS = re.compile(rb"I: +(-?[\d.]+|-?inf|nan) LUFS")
 _PROGRESS = re.compile(rb"out_time_(?:us|ms)=(\d+)")
 _FRAMES = re.compile(rb"^frame=(\d+)", re.MULTILINE)
 _LACKS = re.compile(rb"No such filter: '(\w+)'|Unknown encoder '(\w+)'")
+_DISK_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
 _NO_GLYPH = re.compile(rb"Glyph 0x(?!2060)[0-9A-F]+ not found", re.IGNORECASE)
 
 Report = Callable[[float], None]
@@ -134,37 +132,43 @@ async def make_film(edit: Edit, report: Report) -> Film:
     return Film(path, plan.mime_type, note)
 
 
-def write_still(file: IO[bytes], target: Path) -> None:
-    """Convert a picture to a PNG for ffmpeg: turned upright, in RGB, and on white if it is transparent.
-
-    Raises:
-        UnreadablePicture: When the picture cannot be read.
-    """
-    with pictures.open_picture(file) as image:
-        width, height = pictures.upright_size(image)
-        scale = min(1, math.sqrt(MOST_STILL_PIXELS / (width * height)))
-        shown = pictures.fill_transparency(pictures.render_picture(image, file, scale)).convert("RGB")
-        with disk.create_file(target) as written:
-            shown.save(written, "PNG", compress_level=1)
-
-
 async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) -> dict[Ref, Source]:
-    moving = {ref: name for ref, name in names.items() if not name.endswith(STILL_ENDING)}
-    found = await facts.probe(program, [folder / name for name in moving.values()]) if moving else []
-    if found is None:
-        # One of the files cannot be read. Each file is read separately to find out which one.
-        found = [
-            each for name in moving.values() for each in await facts.probe(program, [folder / name]) or [facts.Facts()]
-        ]
-    read = dict(zip(moving, found, strict=True))
-    for ref, each in read.items():
-        if not each.picture and not each.track:
+    moving = {ref: folder / name for ref, name in names.items() if not name.endswith(STILL_ENDING)}
+    read = await _probe(program, moving)
+    for ref in moving:
+        if not read[ref].picture and not read[ref].track:
             raise InvalidCall(
                 f"{shorten(ref, 80)} has neither picture nor sound that ffmpeg here can read.",
                 "Nothing was made. Give another file.",
             )
     stills = {ref: await _measure_still(folder / name) for ref, name in names.items() if ref not in moving}
     return {ref: Source(name, (read | stills)[ref]) for ref, name in names.items()}
+
+
+async def _probe(program: str, paths: Mapping[Ref, Path]) -> dict[Ref, facts.Facts]:
+    """Read the facts of clips and sounds in two processes, because reading a large file takes as long as copying it."""
+    read: dict[Ref, facts.Facts] = {}
+    refs = sorted(paths, key=lambda ref: paths[ref].stat().st_size)
+
+    failures: list[InvalidCall] = []
+
+    async def probe(some: Sequence[Ref]) -> None:
+        try:
+            found = await facts.probe(program, [paths[ref] for ref in some])
+            if found is None:
+                # One of the files cannot be read. To find out which one, each is read by itself.
+                found = [each for ref in some for each in await facts.probe(program, [paths[ref]]) or [facts.Facts()]]
+        except InvalidCall as error:
+            failures.append(error)
+        else:
+            read.update(zip(some, found, strict=True))
+
+    async with anyio.create_task_group() as group:
+        for some in filter(None, (refs[::2], refs[1::2])):
+            group.start_soon(probe, some)
+    if failures:
+        raise failures[0]
+    return read
 
 
 async def _measure_still(path: Path) -> facts.Facts:
@@ -249,6 +253,8 @@ def _explain(run: Finished) -> KieMcpError:
     if ffmpeg.OUT_OF_MEMORY_PATTERN.search(run.errors):
         step = "Give fewer or smaller clips, or a smaller height."
         return InvalidCall(f"This takes more than {EDIT_MEMORY_BYTES / 1e9:g} GB of memory.", step)
+    if _DISK_FULL.search(run.errors):
+        return TaskFailed("The disk has no room for the film.", "Make room; then call again.", retryable=True)
     lines = [line for line in run.errors.decode(errors="replace").splitlines() if line.strip()]
     last = " ".join(lines[-3:])[-300:]
     return KieMcpError(f"ffmpeg could not make it (exit code {run.exit_code}): {last}", "Try the clips one by one.")

@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from kie_mcp.child_process import Finished, run_program
 from kie_mcp.errors import InvalidCall
-from kie_mcp.media import ffmpeg
+from kie_mcp.film.graph import choose_input_options
 
 PROBE_SECONDS = 120.0
 """Maximum seconds for one run of ffmpeg that reads packets."""
@@ -137,7 +137,7 @@ async def probe(program: str, paths: Sequence[Path]) -> list[Facts] | None:
     """
     command = [program, "-nostdin", "-hide_banner"]
     for path in paths:
-        command += [*ffmpeg.SAFE_INPUT_OPTIONS, "-i", f"file:{path.absolute()}"]
+        command += [*choose_input_options(path.name), "-i", f"file:{path.absolute()}"]
     for number, _ in enumerate(paths):
         command += ["-map", f"{number}:V:0?", "-map", f"{number}:a:0?"]
     command += ["-c", "copy", "-f", "framecrc", "pipe:1"]

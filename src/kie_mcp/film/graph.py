@@ -8,7 +8,9 @@ from kie_mcp.media.ffmpeg import FRUGAL_INPUT_OPTIONS, SAFE_INPUT_OPTIONS
 
 STILL_ENDING = ".png"
 """File extension of the pictures in the private folder."""
-OWN_FORMATS = {".png": "png_pipe", ".txt": "concat", ".srt": "srt"}
+MOVING_ENDING = ".apng"
+"""File extension of the animations in the private folder."""
+OWN_FORMATS = {STILL_ENDING: "png_pipe", MOVING_ENDING: "apng", ".txt": "concat", ".srt": "srt"}
 """ffmpeg's names of the formats that only files of this package may have, by file extension.
 
 For all other files, these formats are forbidden, because a list for `concat` makes ffmpeg open further files.
@@ -26,10 +28,7 @@ class Graph:
 
     def add_input(self, name: str, *options: str) -> int:
         """Add a file in the private folder as an input, and return the input's number, such as the 0 in `[0:v]`."""
-        *safe, formats = SAFE_INPUT_OPTIONS
-        own = OWN_FORMATS.get(PurePath(name).suffix)
-        form = (f"{formats},{own}", "-f", own) if own else (formats,)
-        self.inputs += [*safe, *form, *FRUGAL_INPUT_OPTIONS, *options, "-i", f"file:{name}"]
+        self.inputs += [*choose_input_options(name), *FRUGAL_INPUT_OPTIONS, *options, "-i", f"file:{name}"]
         self._count += 1
         return self._count - 1
 
@@ -56,6 +55,13 @@ class Graph:
     def text(self) -> str:
         """The whole filter graph."""
         return ";".join(self.chains)
+
+
+def choose_input_options(name: str) -> tuple[str, ...]:
+    """Return the options that limit the formats in which ffmpeg may read a file in the private folder."""
+    *safe, formats = SAFE_INPUT_OPTIONS
+    own = OWN_FORMATS.get(PurePath(name).suffix)
+    return (*safe, f"{formats},{own}", "-f", own) if own else SAFE_INPUT_OPTIONS
 
 
 def format_number(value: float) -> str:

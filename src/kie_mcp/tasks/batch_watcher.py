@@ -144,6 +144,7 @@ class BatchWatcher(BaseWatcher):
         known = [each for each in charges if each is not None]
         task.credits = round(sum(known), 2) if len(known) == len(charges) else None
         task.reserved = self._batch.committed
+        task.estimate = (round(sum(known), 2), task.reserved)
         # The batch shows one error. An error whose charge is unknown (`billed` is None) is the most important one.
         errors = sorted((item.error for item in items if item.error), key=lambda error: error["billed"] is not None)
         task.error = errors[0] if errors and not made else None
@@ -184,5 +185,5 @@ def name_item(number: int) -> str:
 
 def label_results(number: int, item: Item, results: Sequence[Result]) -> list[Result]:
     """Return the results of an item with a label that has the item's number, counted from 1, and its prompt."""
-    label = f"{name_item(number)}: {item.label}"
-    return [replace(each, label=", ".join(filter(None, (label, each.label)))) for each in results]
+    named = [(f"{name_item(number)}: {item.label}", "" if each.label == item.label else each.label) for each in results]
+    return [replace(each, label=", ".join(filter(None, parts))) for each, parts in zip(results, named, strict=True)]

@@ -20,9 +20,8 @@ from pydantic import ValidationError
 from kie_mcp import disk
 from kie_mcp.catalog.fields import MediaRef, Ref, parse_task_id
 from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
-from kie_mcp.film import editing
+from kie_mcp.film import editing, stills
 from kie_mcp.film.editing import Edit, Film
-from kie_mcp.film.graph import STILL_ENDING
 from kie_mcp.film.texts import read_lyrics
 from kie_mcp.film.timeline import Timeline
 from kie_mcp.ledger.task import Task
@@ -204,14 +203,12 @@ def _make_empty(folder: Path) -> None:
 
 
 def _place(content: Content, folder: Path, number: int, shown: str) -> str:
-    """Put a file into the private folder under a new name, and return the name; a picture is converted to PNG."""
+    """Put a file into the private folder under a new name, and return the name; a picture is converted."""
     if content.mime_type.startswith("image/"):
-        name = f"{number}{STILL_ENDING}"
         try:
-            editing.write_still(content.file, folder / name)
+            return stills.write_picture(content.file, folder, str(number))
         except UnreadablePicture as error:
             raise InvalidCall(f"{abbreviate(shown)} {error}.", "Nothing was made. Give another picture.") from None
-        return name
     if content.mime_type == "audio/midi":
         raise InvalidCall(f"{abbreviate(shown)} has notes and no sound.", "Nothing was made. Give a sound.")
     name = f"{number}.{formats.EXTENSIONS[content.mime_type]}"

@@ -24,20 +24,28 @@ EDIT_FOLDER = ".{task}.{process}.edit"
 EDIT_NAME = re.compile(r"(\.(t_[a-z0-9]{12})\..+\.edit)")
 """Matches the names of the private folders of edits; group 2 is the id of the task."""
 
+ABANDONED_SECONDS = 86400.0
+"""Seconds after its last change from which the folder of an edit that has no row counts as left by a dead process."""
 
-async def remove_leftovers(folder: Path, ledger: Ledger) -> None:
-    """Delete the leftovers of dead processes, if the ledger says that the files of the task are saved.
 
-    The partial files of tasks that are not in the ledger stay, because they may belong to another ledger.
+async def remove_leftovers(folder: Path, ledger: Ledger, now: float) -> None:
+    """Delete what dead processes have left of downloads and edits, if the ledger says that the task is saved.
+
+    Partial files of tasks that are not in the ledger stay, because they may belong to another ledger. So does the
+    folder of an edit, until it is older than any edit runs: its process may have died before the edit had a row.
 
     Args:
         folder: The folder of partial files.
         ledger: The ledger, which stores whether the files of a task are saved.
+        now: The current time, in seconds since 1970.
     """
     try:
         for id_, places in (await anyio.to_thread.run_sync(_find_leftovers, folder)).items():
-            if (task := await ledger.find(id_)) and task.saved:
-                await anyio.to_thread.run_sync(_remove, places)
+            if task := await ledger.find(id_):
+                gone = places if task.saved else set[Path]()
+            else:
+                gone = {place for place in places if _is_abandoned(place, now)}
+            await anyio.to_thread.run_sync(_remove, gone)
     except (OSError, LedgerError) as error:
         logger.warning("Partial files in %s cannot be removed: %s", folder, failures.describe_cause(error))
 
@@ -51,6 +59,13 @@ def _find_leftovers(folder: Path) -> Mapping[str, set[Path]]:
                 if name := PARTIAL_NAME.fullmatch(place.name) or EDIT_NAME.fullmatch(place.name):
                     found[name[2]].add(each / name[1])
     return found
+
+
+def _is_abandoned(place: Path, now: float) -> bool:
+    """Return whether a place is the folder of an edit in which nothing was made or renamed for a day."""
+    with suppress(OSError):
+        return bool(EDIT_NAME.fullmatch(place.name)) and now - place.stat().st_mtime > ABANDONED_SECONDS
+    return False
 
 
 def _remove(places: Iterable[Path]) -> None:

@@ -83,6 +83,6 @@ class Services:
         return ""
 
     async def remove_leftovers(self) -> None:
-        """Delete partial downloads and folders of edits of dead processes, if the files of the task are saved."""
+        """Delete partial downloads and folders of edits of dead processes, if nobody continues them."""
         if self.downloader:
-            await remove_leftovers(self.downloader.storage.folder, self.ledger)
+            await remove_leftovers(self.downloader.storage.folder, self.ledger, self.clock.time())

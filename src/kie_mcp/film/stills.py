@@ -1,0 +1,88 @@
+"""Convert picture files to what ffmpeg reads in any build: a still to PNG, an animated GIF, WebP or PNG to APNG."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import PIL.Image
+
+from kie_mcp import disk
+from kie_mcp.film.graph import MOVING_ENDING, STILL_ENDING
+from kie_mcp.media import pictures
+
+MOST_STILL_PIXELS = 3840 * 2160
+"""A picture with more pixels is scaled down before ffmpeg gets it."""
+ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
+"""Pillow's names of formats that may be animated; the pages of a TIFF are no animation."""
+MOST_MOVING_PIXELS = 30_000_000
+"""Most pixels of all frames of an animation together, because Pillow holds 8 bytes for each in memory; the frames of a
+larger one are scaled down."""
+SMALLEST_SCALE = 0.25
+"""An animation that would have to be scaled down further is refused."""
+SHORTEST_FRAME, USUAL_FRAME = 20, 100
+"""In milliseconds: a frame with a time below the first is shown for the second, as browsers do."""
+
+
+def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
+    """Convert a picture or an animation for ffmpeg: turned upright, in RGB, and on white if it is transparent.
+
+    Args:
+        file: The file with the picture.
+        folder: The private folder.
+        stem: The name of the new file without its ending.
+
+    Returns:
+        The name of the new file. Its ending says whether the picture moves.
+
+    Raises:
+        UnreadablePicture: When the picture cannot be read, or an animation is too long.
+    """
+    still, moving = folder / f"{stem}{STILL_ENDING}", folder / f"{stem}{MOVING_ENDING}"
+    with pictures.open_picture(file) as image:
+        if image.format not in ANIMATED_FORMATS or not getattr(image, "is_animated", False):
+            _write_still(image, file, still)
+            return still.name
+        _write_moving(image, moving)
+    with PIL.Image.open(moving) as made:
+        moves = getattr(made, "is_animated", False)
+    # Frames that are all equal become one, which is no animation for ffmpeg.
+    return moving.name if moves else moving.rename(still).name
+
+
+def _write_still(image: PIL.Image.Image, file: IO[bytes], target: Path) -> None:
+    width, height = pictures.upright_size(image)
+    scale = min(1, math.sqrt(MOST_STILL_PIXELS / (width * height)))
+    shown = pictures.fill_transparency(pictures.render_picture(image, file, scale)).convert("RGB")
+    with disk.create_file(target) as written:
+        shown.save(written, "PNG", compress_level=1)
+
+
+def _write_moving(image: PIL.Image.Image, target: Path) -> None:
+    count, pixels = getattr(image, "n_frames", 1), image.width * image.height
+    scale = min(1, math.sqrt(MOST_MOVING_PIXELS / (count * pixels)))
+    if scale < SMALLEST_SCALE or pixels > MOST_STILL_PIXELS:
+        raise pictures.UnreadablePicture(
+            f"is an animation of {count} frames of {image.width} x {image.height}, too much to take apart here: "
+            "save it as MP4 first"
+        )
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    times: list[int] = []
+    frames = list(_read_frames(image, count, size, times))
+    with disk.create_file(target) as written:
+        frames[0].save(
+            written, "PNG", save_all=True, append_images=frames[1:], duration=times, compress_level=1, loop=1
+        )
+
+
+def _read_frames(
+    image: PIL.Image.Image, count: int, size: tuple[int, int], times: list[int]
+) -> Iterator[PIL.Image.Image]:
+    """Yield the frames of an animation, and add the milliseconds for which each is shown to `times`."""
+    for number in range(count):
+        image.seek(number)
+        image.load()
+        shown = pictures.fill_transparency(image.convert("RGBA")).convert("RGB")
+        told = round(image.info.get("duration", 0))
+        times.append(told if told >= SHORTEST_FRAME else USUAL_FRAME)
+        yield shown if shown.size == size else shown.resize(size)
